@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that every test room shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real visible/thermal material, which is not part of the repository."""
+    folder = Path(os.environ.get("FUSION_ROS_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "tno21").is_dir():
+        pytest.skip(f"no real data at {folder}: set FUSION_ROS_DATA to a folder that holds tno21/")
+    return folder
