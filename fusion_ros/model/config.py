@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a fusion network, as one frozen record, and the presets that ship."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+ACTIVATIONS = ("none", "relu")
+DOWNSAMPLINGS = ("conv_pool", "strided_conv")
+PADDINGS = ("zeros", "replicate")
+
+
+class ConfigError(ValueError):
+    """A network configuration that cannot be built; the message names the field and its value."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionNetConfig:
+    """Everything that decides the layers of a `FusionNet`; two equal configs build equal networks.
+
+    Attributes:
+        visible_channels: planes of the visible input: 1 (luma) or 3 (RGB).
+        output_channels: planes of the fused output: 1 (luma) or 3 (RGB).
+        widths: channels of each encoder level; each level halves height and width.
+        activation: "none" (the paper's code: linear up to tanh) or "relu" after each convolution.
+        downsampling: "conv_pool" (the paper: 3x3 convolution, then 2x2 average pooling) or
+            "strided_conv" (one 4x4 convolution of stride 2, so that nothing but the last decoder
+            layer runs at full resolution).
+        decoder_groups: groups of the decoder's transposed convolutions.
+        head_channels: channels that the decoder brings to full resolution before a last 3x3
+            convolution; 0 lets the last transposed convolution give the picture itself.
+        bias: whether encoder and decoder convolutions have a bias (the paper's have none).
+        padding: how an input whose size is no multiple of `stride` is filled up: "zeros" in
+            network space (the paper) or "replicate" (no dark border).
+    """
+
+    visible_channels: int
+    output_channels: int
+    widths: tuple[int, ...]
+    activation: str
+    downsampling: str
+    decoder_groups: int
+    head_channels: int
+    bias: bool
+    padding: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        for name, allowed in (
+            ("visible_channels", (1, 3)),
+            ("output_channels", (1, 3)),
+            ("activation", ACTIVATIONS),
+            ("downsampling", DOWNSAMPLINGS),
+            ("padding", PADDINGS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; allowed: {allowed}")
+        if not self.widths or not all(isinstance(w, int) and 1 <= w <= 8192 for w in self.widths):
+            raise ConfigError(f"widths is {self.widths!r}; needs one or more integers in 1..8192")
+        if not isinstance(self.decoder_groups, int) or self.decoder_groups < 1:
+            raise ConfigError(f"decoder_groups is {self.decoder_groups!r}; needs an integer >= 1")
+        if not isinstance(self.head_channels, int) or self.head_channels < 0:
+            raise ConfigError(f"head_channels is {self.head_channels!r}; needs an integer >= 0")
+
+    @property
+    def stride(self) -> int:
+        """Height and width of an input must be multiples of this many pixels."""
+        return 2 ** len(self.widths)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The config as plain JSON values."""
+        return {**dataclasses.asdict(self), "widths": list(self.widths)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FusionNetConfig:
+        """Build a config from `as_dict` values.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or a value is not allowed.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - names):
+            raise ConfigError(
+                f"unknown keys {unknown} in the network config; known: {sorted(names)}"
+            )
+        if missing := sorted(names - set(values)):
+            raise ConfigError(f"missing keys {missing} in the network config")
+        return cls(**values)
+
+
+#: `paper`: the published network, to the weight: 15 771 520 of them (widths and groups after the
+#: authors' public code). `compact`: ours and the default; it fuses luma and leaves the visible
+#: picture's colour alone.
+PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
+    {
+        "paper": FusionNetConfig(
+            visible_channels=3,
+            output_channels=3,
+            widths=(64, 128, 256, 512, 1024),
+            activation="none",
+            downsampling="conv_pool",
+            decoder_groups=32,
+            head_channels=64,
+            bias=False,
+            padding="zeros",
+        ),
+        "compact": FusionNetConfig(
+            visible_channels=1,
+            output_channels=1,
+            widths=(16, 32, 64, 96, 128),
+            activation="relu",
+            downsampling="strided_conv",
+            decoder_groups=4,
+            head_channels=0,
+            bias=True,
+            padding="replicate",
+        ),
+    }
+)
+
+
+def preset(name: str) -> FusionNetConfig:
+    """The config of a preset by name; an unknown name is an error that lists the known ones."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ConfigError(f"preset is {name!r}; allowed: {sorted(PRESETS)}") from None

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`FusionNet`: two encoders, a 1x1 fusion on each level, one decoder.
+
+After F. C. Ataman and G. Bozdagi Akar, "Visible and Infrared Image Fusion using Encoder-Decoder
+Network", ICIP 2021, section 2.1 and figure 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fusion_ros.model.config import FusionNetConfig
+
+
+class FusionNet(nn.Module):
+    """Fuses a visible and a thermal picture into one.
+
+    Args:
+        config: the shape of the network, for instance `PRESETS["compact"]`.
+    """
+
+    def __init__(self, config: FusionNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.visible_encoder = Encoder(config, config.visible_channels)
+        self.thermal_encoder = Encoder(config, 1)
+        # The paper's "attention": at each pixel, how much of which channel of which camera.
+        self.fusion = nn.ModuleList(nn.Conv2d(2 * w, w, kernel_size=1) for w in config.widths)
+        self.decoder = Decoder(config)
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """Fuse a batch.
+
+        Args:
+            visible: (N, visible_channels, H, W), in [-1, 1]; H and W multiples of `config.stride`.
+            thermal: (N, 1, H, W), in [-1, 1], on the visible camera's pixel grid.
+
+        Returns:
+            (N, output_channels, H, W), in [-1, 1].
+        """
+        from_visible = self.visible_encoder(visible)
+        from_thermal = self.thermal_encoder(thermal)
+        fused = [
+            fuse(torch.cat((v, t), dim=1))
+            for fuse, v, t in zip(self.fusion, from_visible, from_thermal, strict=True)
+        ]
+        return self.decoder(fused)
+
+
+class Encoder(nn.Module):
+    """One camera's side: level by level half the size and the next width."""
+
+    def __init__(self, config: FusionNetConfig, in_channels: int) -> None:
+        super().__init__()
+        widths = (in_channels, *config.widths)
+        self.levels = nn.ModuleList(
+            _encoder_level(config, before, after)
+            for before, after in zip(widths, config.widths, strict=False)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) to one feature map a level, finest first: (N, widths[i], H/2^(i+1), ...)."""
+        features = []
+        for level in self.levels:
+            x = level(x)
+            features.append(x)
+        return features
+
+
+class Decoder(nn.Module):
+    """The encoder mirrored: each level doubles the size and takes in the fused features there."""
+
+    def __init__(self, config: FusionNetConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.levels = nn.ModuleList()
+        for level in range(len(widths) - 1, 0, -1):
+            # All but the deepest level see their fused features beside what comes from below.
+            width_in = widths[level] if level == len(widths) - 1 else 2 * widths[level]
+            self.levels.append(_decoder_level(config, width_in, widths[level - 1]))
+        width_in = widths[0] if len(widths) == 1 else 2 * widths[0]
+        if config.head_channels:
+            self.head = nn.Sequential(
+                _decoder_level(config, width_in, config.head_channels),
+                nn.Conv2d(
+                    config.head_channels,
+                    config.output_channels,
+                    kernel_size=3,
+                    padding=1,
+                    bias=config.bias,
+                ),
+            )
+        else:
+            self.head = nn.Sequential(
+                nn.ConvTranspose2d(
+                    width_in, config.output_channels, kernel_size=4, stride=2, padding=1
+                )
+            )
+
+    def forward(self, fused: list[Tensor]) -> Tensor:
+        """Fused features, finest first, to the picture (N, output_channels, H, W) in [-1, 1]."""
+        x = fused[-1]
+        for level, skip in zip(self.levels, reversed(fused[:-1]), strict=True):
+            x = torch.cat((skip, level(x)), dim=1)
+        return torch.tanh(self.head(x))
+
+
+def _encoder_level(config: FusionNetConfig, width_in: int, width_out: int) -> nn.Sequential:
+    if config.downsampling == "strided_conv":
+        layers = [nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, bias=config.bias)]
+    else:
+        layers = [nn.Conv2d(width_in, width_out, 3, padding=1, bias=config.bias)]
+        layers += _activation(config)
+        return nn.Sequential(*layers, nn.AvgPool2d(2))
+    return nn.Sequential(*layers, *_activation(config))
+
+
+def _decoder_level(config: FusionNetConfig, width_in: int, width_out: int) -> nn.Sequential:
+    up = nn.ConvTranspose2d(
+        width_in,
+        width_out,
+        kernel_size=4,
+        stride=2,
+        padding=1,
+        groups=config.decoder_groups,
+        bias=config.bias,
+    )
+    return nn.Sequential(up, *_activation(config))
+
+
+def _activation(config: FusionNetConfig) -> list[nn.Module]:
+    return [nn.ReLU()] if config.activation == "relu" else []

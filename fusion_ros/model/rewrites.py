@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact rewrites of a trained network into a cheaper one that computes the same.
+
+A rewrite never approximates: the tests hold each to 1e-12 in float64.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from fusion_ros.model.network import FusionNet
+
+
+def optimise_for_inference(net: FusionNet) -> FusionNet:
+    """A copy of the network in evaluation mode, frozen, with every exact rewrite that applies.
+
+    The copy computes what `net` computes; it is for running, not for training or saving.
+    """
+    result = copy.deepcopy(net).eval().requires_grad_(False)
+    for encoder in (result.visible_encoder, result.thermal_encoder):
+        for index, level in enumerate(encoder.levels):
+            encoder.levels[index] = fold_average_pooling(level)
+    return result
+
+
+def fold_average_pooling(level: nn.Sequential) -> nn.Sequential:
+    """Turn [3x3 convolution, 2x2 average pooling] into one 4x4 convolution of stride 2.
+
+    The mean of four neighbouring 3x3 responses is one response of the kernel averaged over those
+    four shifts, at a quarter of the positions: 16 taps once in place of 9 taps four times. Levels
+    of any other shape (an activation stands between, or no pooling) are returned as they are.
+    """
+    if len(level) != 2:
+        return level
+    convolution, pooling = level
+    if not _is_same_size_3x3(convolution) or not _is_2x2_average(pooling):
+        return level
+    folded = nn.Conv2d(
+        convolution.in_channels,
+        convolution.out_channels,
+        kernel_size=4,
+        stride=2,
+        padding=1,
+        groups=convolution.groups,
+        bias=convolution.bias is not None,
+        device=convolution.weight.device,
+        dtype=convolution.weight.dtype,
+    )
+    folded.weight = nn.Parameter(_average_over_shifts(convolution.weight), requires_grad=False)
+    if convolution.bias is not None:
+        folded.bias = nn.Parameter(convolution.bias.detach().clone(), requires_grad=False)
+    return nn.Sequential(folded)
+
+
+def _average_over_shifts(kernel: Tensor) -> Tensor:
+    """(O, I, 3, 3) to (O, I, 4, 4): the mean of the kernel at its four places in a 4x4 window."""
+    result = kernel.new_zeros(*kernel.shape[:2], 4, 4)
+    with torch.no_grad():
+        for row in (0, 1):
+            for column in (0, 1):
+                result[:, :, row : row + 3, column : column + 3] += kernel / 4
+    return result
+
+
+def _is_same_size_3x3(layer: nn.Module) -> bool:
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (3, 3)
+        and layer.stride == (1, 1)
+        and layer.padding == (1, 1)
+        and layer.dilation == (1, 1)
+        and layer.padding_mode == "zeros"
+    )
+
+
+def _is_2x2_average(layer: nn.Module) -> bool:
+    return (
+        isinstance(layer, nn.AvgPool2d)
+        and layer.kernel_size in (2, (2, 2))
+        and layer.stride in (2, (2, 2))
+        and layer.padding in (0, (0, 0))
+    )

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights files: safetensors with metadata that says what they are. Never pickle.
+
+A file's metadata holds the key `fusion_ros`: JSON with the fields of `WeightsMetadata`. The hash in
+it is over the tensors alone (names, types, shapes, bytes in name order), so a re-written card does
+not change a network's identity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
+from fusion_ros.model.network import FusionNet
+
+FORMAT_VERSION = 1
+METADATA_KEY = "fusion_ros"
+SHIPPED_FOLDER = Path(__file__).parent / "weights"
+
+
+class WeightsError(ValueError):
+    """A weights file that is missing, malformed or does not fit; the message names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsMetadata:
+    """What a weights file says of itself.
+
+    Attributes:
+        preset: name of the preset that the config equals, or "custom".
+        config: shape of the network.
+        training_data: what the weights were trained on, and under which terms.
+        metrics: figures reached, by name, for instance {"tno21_qw": 0.82}.
+        version: version of these weights, for people.
+        sha256: hash of the tensors (see `tensors_sha256`).
+    """
+
+    preset: str
+    config: FusionNetConfig
+    training_data: str
+    metrics: Mapping[str, float]
+    version: str
+    sha256: str
+
+    def to_json(self) -> str:
+        """One JSON object, sorted keys."""
+        values = {**dataclasses.asdict(self), "config": self.config.as_dict()}
+        return json.dumps({"format": FORMAT_VERSION, **values}, sort_keys=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedWeights:
+    """A network with its weights in place (float32, evaluation mode), and what its file says."""
+
+    net: FusionNet
+    metadata: WeightsMetadata
+
+
+def shipped_weights(preset_name: str) -> Path:
+    """Path of the weights that ship for a preset.
+
+    Raises:
+        ConfigError: no such preset.
+        WeightsError: the preset ships no weights; train them or name a file.
+    """
+    preset(preset_name)
+    path = SHIPPED_FOLDER / f"{preset_name}.safetensors"
+    if not path.is_file():
+        having = sorted(p.stem for p in SHIPPED_FOLDER.glob("*.safetensors"))
+        raise WeightsError(
+            f"no weights ship for preset {preset_name!r} (there are some for {having}): give a "
+            f"weights file, for instance one trained with training/configs/{preset_name}.yaml"
+        )
+    return path
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    net: FusionNet,
+    *,
+    training_data: str,
+    metrics: Mapping[str, float],
+    version: str,
+    dtype: torch.dtype = torch.float32,
+) -> WeightsMetadata:
+    """Write a network to a safetensors file, all at once or not at all.
+
+    Args:
+        path: the file to write; an existing one is replaced atomically.
+        net: the network as trained (not one rewritten for inference).
+        training_data, metrics, version: see `WeightsMetadata`.
+        dtype: how the tensors are stored; `load_weights` always gives float32.
+
+    Returns:
+        The metadata as written, hash included.
+    """
+    path = Path(path)
+    tensors = {
+        name: t.detach().to("cpu", dtype).contiguous() for name, t in net.state_dict().items()
+    }
+    name = next((name for name, config in PRESETS.items() if config == net.config), "custom")
+    metadata = WeightsMetadata(
+        preset=name,
+        config=net.config,
+        training_data=training_data,
+        metrics=dict(metrics),
+        version=version,
+        sha256=tensors_sha256(tensors),
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, unfinished, metadata={METADATA_KEY: metadata.to_json()})
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return metadata
+
+
+def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
+    """Read a weights file and build its network.
+
+    Raises:
+        WeightsError: the file is missing, is not safetensors (pickled `.pt`/`.pth` files are
+            refused unread), carries no or wrong metadata, or its tensors do not fit its config.
+    """
+    path = Path(path)
+    tensors, metadata = _read(path)
+    net = FusionNet(metadata.config)
+    _check_fit(path, net, tensors)
+    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return LoadedWeights(net.eval(), metadata)
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of the tensors in name order: name, dtype, shape, little-endian bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights file {path} is not a readable safetensors file ({error}); pickled "
+            "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
+        ) from error
+    if METADATA_KEY not in header:
+        raise WeightsError(
+            f"weights file {path} has no {METADATA_KEY!r} metadata, so its network is unknown; "
+            "write it with fusion_ros.model.weights.save_weights"
+        )
+    metadata = _parse_metadata(path, header[METADATA_KEY])
+    if (measured := tensors_sha256(tensors)) != metadata.sha256:
+        raise WeightsError(
+            f"weights file {path} is damaged or altered: its tensors hash to {measured[:12]}, "
+            f"its metadata says {metadata.sha256[:12]}"
+        )
+    return tensors, metadata
+
+
+def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
+    try:
+        values: dict[str, Any] = json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError(f"it is a {type(values).__name__}, not an object")
+        if (version := values.pop("format", None)) != FORMAT_VERSION:
+            raise ValueError(f"format is {version!r}; this version reads {FORMAT_VERSION}")
+        config = FusionNetConfig.from_dict(values.pop("config"))
+        metadata = WeightsMetadata(config=config, **values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"weights file {path}: its metadata cannot be used: {error}") from error
+    expected = PRESETS.get(metadata.preset)
+    if metadata.preset != "custom" and expected != config:
+        raise WeightsError(
+            f"weights file {path} says preset {metadata.preset!r}, but its config is not that "
+            "preset's; it was made by another version of this package"
+        )
+    return metadata
+
+
+def _check_fit(path: Path, net: FusionNet, tensors: Mapping[str, Tensor]) -> None:
+    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    if missing := sorted(set(wanted) - set(tensors)):
+        raise WeightsError(f"weights file {path} lacks {len(missing)} tensors, first {missing[0]}")
+    if extra := sorted(set(tensors) - set(wanted)):
+        raise WeightsError(f"weights file {path} has unknown tensors, first {extra[0]}")
+    for name, shape in wanted.items():
+        if tuple(tensors[name].shape) != shape:
+            raise WeightsError(
+                f"weights file {path}: {name} has shape {tuple(tensors[name].shape)}, "
+                f"its config wants {shape}"
+            )
+        if not tensors[name].dtype.is_floating_point:
+            raise WeightsError(f"weights file {path}: {name} is {tensors[name].dtype}, not float")
+        if not torch.isfinite(tensors[name]).all():
+            raise WeightsError(f"weights file {path}: {name} holds NaN or infinity")
+
+
+__all__ = [
+    "ConfigError",
+    "LoadedWeights",
+    "WeightsError",
+    "WeightsMetadata",
+    "load_weights",
+    "save_weights",
+    "shipped_weights",
+    "tensors_sha256",
+]
