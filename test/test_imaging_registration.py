@@ -37,5 +37,5 @@ def test_stretching_leaves_every_pixel_valid() -> None:
 
 
 def test_an_unknown_mode_is_refused_with_the_allowed_ones() -> None:
-    with pytest.raises(ValueError, match="'warp'.*none, resize"):
+    with pytest.raises(ValueError, match=r"'warp'.*none, resize"):
         RegistrationOptions(mode="warp")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps between sensor and network cost, side by side.
+
+    python -m benchmarks.imaging [--size 640x512] [--repeats 60] [--threads 1] [--json FILE]
+
+Prints a table (median and best, in ms) and, if asked, writes the figures as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging import colour, encodings
+from fusion_ros.imaging.registration import ThermalRegistration
+from fusion_ros.imaging.tone import ThermalToneMapper
+
+
+def thermal_scene(height: int, width: int) -> np.ndarray:
+    """Centikelvin-like counts: soft background, noise and one hot spot."""
+    rng = np.random.default_rng(0)
+    soft = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), width / 20)
+    scene = 29500 + soft / soft.std() * 300 + rng.normal(size=soft.shape) * 4
+    scene[height // 3 : height // 3 + 20, width // 2 : width // 2 + 12] = 31000
+    return scene.astype(np.uint16)
+
+
+def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
+    """Name of a step to a call that does it once."""
+    rng = np.random.default_rng(0)
+    rgb = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
+    grey, other = colour.luma(rgb), rng.integers(0, 256, (height, width), np.uint8)
+    counts = thermal_scene(height, width)
+    celsius = counts.astype(np.float32) / 100 - 273.15
+    replace, plain = colour.LumaReplacer(), colour.LumaReplacer(natural=False)
+    tone, registration = ThermalToneMapper(), ThermalRegistration()
+    half = np.ascontiguousarray(other[::2, ::2])
+
+    def reads(pixels: np.ndarray, encoding: str, big: bool = False) -> Callable[[], object]:
+        data, step = pixels.tobytes(), pixels.nbytes // height
+        header = {"height": height, "width": width, "step": step, "is_bigendian": big}
+        return lambda: encodings.decode(data, encoding=encoding, **header)
+
+    return {
+        "decode rgb8": reads(rgb, "rgb8"),
+        "decode bgr8 to RGB": reads(rgb, "bgr8"),
+        "decode mono16": reads(counts, "mono16"),
+        "decode mono16, big endian": reads(counts, "mono16", True),
+        "luma of RGB": lambda: colour.luma(rgb),
+        "replace luma (natural)": lambda: replace(rgb, other, old_luma=grey),
+        "replace luma (plain)": lambda: plain(rgb, other, old_luma=grey),
+        "tone map uint16": lambda: tone(counts),
+        "tone map float32": lambda: tone(celsius),
+        "register: resize from half size": lambda: registration(half, rgb.shape),
+        "encode bgr8 from RGB": lambda: encodings.encode(rgb, "bgr8"),
+    }
+
+
+def measure(step: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median and smallest wall time of one call, ms, after five calls to warm up."""
+    for _ in range(5):
+        step()
+    times_ms = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        step()
+        times_ms.append((time.perf_counter() - begin) * 1e3)
+    return float(np.median(times_ms)), min(times_ms)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="640x512", help="WIDTHxHEIGHT (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1, help="OpenCV's threads")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    width, height = (int(n) for n in arguments.size.split("x"))
+    cv2.setNumThreads(arguments.threads)
+    figures = {}
+    print(f"{'step':40s} {'median ms':>10s} {'best ms':>10s}")
+    for name, step in cases(height, width).items():
+        median_ms, best_ms = measure(step, arguments.repeats)
+        figures[name] = {"median_ms": round(median_ms, 3), "best_ms": round(best_ms, 3)}
+        print(f"{name:40s} {median_ms:10.3f} {best_ms:10.3f}")
+    if arguments.json:
+        host = {"machine": platform.machine(), "opencv": cv2.__version__}
+        settings = {"size": arguments.size, "threads": arguments.threads, **host}
+        arguments.json.write_text(json.dumps({"settings": settings, "steps": figures}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
