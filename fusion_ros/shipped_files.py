@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the files of config/ are, however the package was installed.
+
+A source tree and an editable install have them beside the package; pip and colcon put them into `share/fusion_ros` of their prefix.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "fusion_ros"
+
+
+def config_file(name: str) -> Path:
+    """The shipped file `config/NAME`, such as "fuse.yaml".
+
+    Raises:
+        FileNotFoundError: no place has it; the message lists the places.
+    """
+    places = list(dict.fromkeys(_config_folders()))
+    for folder in places:
+        if (folder / name).is_file():
+            return folder / name
+    searched = ", ".join(str(folder) for folder in places)
+    raise FileNotFoundError(f"config/{name} of {PACKAGE} is not installed; searched: {searched}")
+
+
+def _config_folders() -> Iterator[Path]:
+    package = Path(__file__).resolve().parent
+    if (package.parent / "package.xml").is_file():
+        yield package.parent / "config"
+    # colcon: PREFIX/lib/python3.x/site-packages/fusion_ros, on some systems a level deeper
+    for prefix in package.parents[2:6]:
+        yield prefix / "share" / PACKAGE / "config"
+    for prefix in [
+        sys.prefix,
+        *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)),
+    ]:
+        yield Path(prefix) / "share" / PACKAGE / "config"

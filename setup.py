@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pip installs. On a ROS distribution colcon installs the same files through CMakeLists.txt instead.
+
+Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay` reads bags; `openvino` is a faster
+engine for Intel CPUs; `dev` is what the tests and the lint need. On a machine that has a distribution leave `ros` out, and install
+with `--no-deps` or keep pip's OpenCV away otherwise: there the distribution's OpenCV must stay the one that Python finds.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+NAME = "fusion_ros"
+
+# There are wheels of rclpy for this platform only; elsewhere (a Jetson) ROS comes from the distribution.
+WHEELS_EXIST = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+
+
+def version() -> str:
+    """The version in fusion_ros/__init__.py, read without importing the package."""
+    text = (HERE / NAME / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, flags=re.MULTILINE)
+    if found is None:
+        raise RuntimeError('fusion_ros/__init__.py has no line __version__ = "..."')
+    return found.group(1)
+
+
+def files(pattern: str) -> list[str]:
+    """The files that match, relative to this one; a pattern that matches nothing is an error."""
+    found = sorted(str(path.relative_to(HERE)) for path in HERE.glob(pattern) if path.is_file())
+    if not found:
+        raise RuntimeError(f"setup.py installs {pattern}, but no such file exists")
+    return found
+
+
+setup(
+    name=NAME,
+    version=version(),
+    description="Pairs an RGB and a thermal camera and fuses them into one picture, on time (ROS 2)",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # Naming the root makes an editable install a plain path entry. setuptools' other way, an import hook, would come second after
+    # the directory that holds the generated fusion_ros.msg, and the package would look empty.
+    package_dir={"": "."},
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["**/*.safetensors", "**/*.md", "**/*.json", "**/py.typed"]},
+    data_files=[
+        # The first five are where ros2 run and ros2 launch look.
+        ("share/ament_index/resource_index/packages", files("resource/*")),
+        (f"lib/{NAME}", files("executables/*")),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", files("launch/*.launch.py")),
+        (f"share/{NAME}/config", files("config/*")),
+        (f"share/{NAME}/msg", files("msg/*.msg")),
+    ],
+    install_requires=[
+        "numpy>=1.21",
+        "opencv-python-headless>=4.8,<5",  # cv_bridge is built against 4
+        "pyyaml",
+        "safetensors>=0.4",
+        "torch>=2.2",
+        "tqdm",
+    ],
+    extras_require={
+        "ros": [
+            f"ros-kilted-rclpy; {WHEELS_EXIST}",
+            f"ros-rmw-fastrtps-cpp; {WHEELS_EXIST}",
+            f"ros-sensor-msgs; {WHEELS_EXIST}",
+            f"ros-diagnostic-msgs; {WHEELS_EXIST}",
+        ],
+        "openvino": ["openvino>=2024.0"],
+        "replay": ["rosbags>=0.10"],
+        "dev": ["hypothesis>=6", "pytest>=7", "ruff>=0.6"],
+    },
+    entry_points={
+        "console_scripts": [
+            "fusion-ros = fusion_ros.cli.main:main",
+            "fuse_node = fusion_ros.nodes.fuse_node:main",
+            "synthetic_camera = fusion_ros.nodes.synthetic_camera:main",
+            "recorder = fusion_ros.nodes.recorder:main",
+        ],
+    },
+    zip_safe=False,
+)
