@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pip installs. On a ROS distribution colcon installs the same files through CMakeLists.txt instead.
+"""What pip installs. On a ROS distribution colcon and CMakeLists.txt install the same files instead.
 
-Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay` reads bags; `openvino` is a faster
-engine for Intel CPUs; `dev` is what the tests and the lint need. On a machine that has a distribution leave `ros` out, and install
-with `--no-deps` or keep pip's OpenCV away otherwise: there the distribution's OpenCV must stay the one that Python finds.
+Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay`
+reads bags; `openvino` is a faster engine for Intel CPUs; `dev` is what tests and lint need.
+
+Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
+distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.
 """
 
 import re
@@ -14,7 +16,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).resolve().parent
 NAME = "fusion_ros"
 
-# There are wheels of rclpy for this platform only; elsewhere (a Jetson) ROS comes from the distribution.
+# rclpy has wheels for this platform only; a Jetson has its distribution.
 WHEELS_EXIST = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 
@@ -38,16 +40,17 @@ def files(pattern: str) -> list[str]:
 setup(
     name=NAME,
     version=version(),
-    description="Pairs an RGB and a thermal camera and fuses them into one picture, on time (ROS 2)",
+    description="Pairs an RGB and a thermal camera and fuses them into one picture, on time",
     license="Apache-2.0",
     python_requires=">=3.10",
-    # Naming the root makes an editable install a plain path entry. setuptools' other way, an import hook, would come second after
-    # the directory that holds the generated fusion_ros.msg, and the package would look empty.
+    # Naming the root makes an editable install a plain path entry. setuptools' other way, an import
+    # hook, is asked last, after the directory that holds the generated fusion_ros.msg was found:
+    # the package would look empty.
     package_dir={"": "."},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["**/*.safetensors", "**/*.md", "**/*.json", "**/py.typed"]},
     data_files=[
-        # The first five are where ros2 run and ros2 launch look.
+        # Where ros2 run and ros2 launch look.
         ("share/ament_index/resource_index/packages", files("resource/*")),
         (f"lib/{NAME}", files("executables/*")),
         (f"share/{NAME}", ["package.xml"]),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Fast DDS profile that camera images need, put into the environment of the processes we start.
+"""The Fast DDS profile that camera images need, put into the environment of processes we start.
 
-With Fast DDS's default transports, best-effort images over about 0.5 MB are lost between processes (see config/fastdds_shm.xml).
-The profile is read when a process makes its first participant, so it has to be in the environment before that: launch files and
-every start of a process of ours call `with_profile`. A profile of the user's own is never replaced.
+With Fast DDS's default transports, best-effort images over about 0.5 MB are lost between processes
+(see config/fastdds_shm.xml). A process reads the profile when it makes its first participant, so it
+has to be in the environment before that: the launch files and every start of a process of ours see
+to it. A profile of the user's own is never replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Mapping
 from fusion_ros.shipped_files import config_file
 
 PROFILE_NAME = "fastdds_shm.xml"
-# Fast DDS 3 (Kilted and later) reads the first and warns about the second; Fast DDS 2 reads the second only.
+# Fast DDS 3 (Kilted and later) reads the first and warns about the second; Fast DDS 2 reads the
+# second only.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 DISTRIBUTIONS_WITH_FAST_DDS_2 = frozenset({"humble", "iron", "jazzy"})
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the files of config/ are, however the package was installed.
 
-A source tree and an editable install have them beside the package; pip and colcon put them into `share/fusion_ros` of their prefix.
+A source tree and an editable install have them beside the package; pip and colcon put them into
+`share/fusion_ros` of their prefix.
 """
 
 from __future__ import annotations
