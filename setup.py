@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pip installs. On a ROS distribution colcon and CMakeLists.txt install the same files instead.
+"""What pip installs; on a ROS distribution colcon and CMakeLists.txt install the same files.
 
 Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay`
 reads bags; `openvino` is a faster engine for Intel CPUs; `dev` is what tests and lint need.

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# For people at a desk and for CI, without a ROS distribution. With one: rosdep install, colcon build (see README.md).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+VENV := .venv
+DONE := $(VENV)/.done
+
+# A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
+ifneq ($(AMENT_PREFIX_PATH),)
+  unexport LD_LIBRARY_PATH
+endif
+unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# What we start on this machine stays on it.
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+export PYTHON EXTRAS CONSTRAINTS
+
+.PHONY: help
+help: ## this list
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test and demo)'
+
+.PHONY: setup
+setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv: wheels, our message, this package
+
+$(DONE)/venv:
+	@echo '[1/4] Python'
+	@environment/prepare.sh venv
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/wheels: $(DONE)/venv setup.py environment/constraints.txt environment/message-build.txt
+	@echo '[2/4] Wheels'
+	@environment/prepare.sh wheels
+	@touch $@
+
+$(DONE)/message: $(DONE)/wheels CMakeLists.txt package.xml $(wildcard msg/*)
+	@echo '[3/4] Message'
+	@environment/prepare.sh message
+	@touch $@
+
+$(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wildcard launch/* config/* executables/* resource/*)
+	@echo '[4/4] Package'
+	@environment/prepare.sh package
+	@touch $@
+
+.PHONY: test
+test: lint ## lint, then all tests; ARGS go to pytest
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup ## style and formatting, without changing a file
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: demo
+demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and summary in demo/
+	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
+
+.PHONY: clean
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build install log demo fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Prepares .venv, one step a call; the Makefile knows which step is due. Needs no ROS distribution and leaves an installed one alone.
+#
+#   prepare.sh venv       check the system packages, pick a Python, create .venv
+#   prepare.sh wheels     everything from PyPI, and fusion_ros itself as an editable install
+#   prepare.sh message    build FusionStatus and put it into .venv
+#   prepare.sh package    again fusion_ros alone: launch files, config and executables are copies
+#
+# Environment: PYTHON (interpreter to use), EXTRAS (of setup.py), CONSTRAINTS (pip's -c). Logs: build/log/STEP.log
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VENV="$PWD/.venv"
+readonly VENV_PYTHON="$VENV/bin/python"
+readonly BUILD="$PWD/build/message"
+readonly LOG="$PWD/build/log"
+EXTRAS="${EXTRAS:-ros,dev}"
+CONSTRAINTS="${CONSTRAINTS:-environment/constraints.txt}"
+
+# A distribution's set-up script would mix its packages into the wheels'; the last one is how the wheels mark a child process.
+unset PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# run LABEL COMMAND...: quiet while all is well, a sign of life every ten seconds, the end of the log when it fails
+run() {
+  local label="$1" log="$LOG/$STEP.log" started="$SECONDS" beat=10
+  shift
+  printf '\n$ %s\n' "$*" >>"$log"
+  printf '  %s ...' "$label"
+  "$@" >>"$log" 2>&1 </dev/null &
+  local job="$!" status=0
+  trap 'kill "$job" 2>/dev/null || true; exit 130' INT TERM
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 0.5
+    if ((SECONDS - started >= beat)); then
+      printf ' %ds' "$((SECONDS - started))"
+      beat=$((beat + 10))
+    fi
+  done
+  wait "$job" || status="$?"
+  trap - INT TERM
+  if ((status != 0)); then
+    printf ' failed\n'
+    tail -n 40 "$log" >&2
+    die "$label failed with exit code $status; the whole log is $log"
+  fi
+  printf ' done, %d s\n' "$((SECONDS - started))"
+}
+
+usable_python() {
+  "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+}
+
+pick_python() {
+  if [[ -n "${PYTHON:-}" ]]; then
+    usable_python "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12 that runs"
+    say "$PYTHON"
+    return
+  fi
+  local candidate
+  for candidate in python3 python3.12 python3.11 python3.10; do
+    if usable_python "$candidate"; then
+      say "$candidate"
+      return
+    fi
+  done
+}
+
+# The Debian and Ubuntu packages that are not there. A Python that is not the system's brings its own venv and headers.
+missing_packages() {
+  local python="$1" missing=()
+  command -v cmake >/dev/null || missing+=(cmake)
+  command -v ninja >/dev/null || missing+=(ninja-build)
+  command -v g++ >/dev/null || missing+=(g++)
+  if [[ -z "$python" ]]; then
+    missing+=(python3 python3-venv python3-dev)
+  else
+    "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
+    "$python" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || missing+=(python3-dev)
+  fi
+  say "${missing[*]:-}"
+}
+
+step_venv() {
+  local python missing
+  python="$(pick_python)"
+  missing="$(missing_packages "$python")"
+  if [[ -n "$missing" && "$(id -u)" == 0 && "${CI:-}" == true ]] && command -v apt-get >/dev/null; then
+    say "  installing system packages: $missing"
+    # shellcheck disable=SC2086  # the names are separate words
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } </dev/null ||
+      die "apt-get could not install: $missing"
+    python="$(pick_python)"
+    missing="$(missing_packages "$python")"
+  fi
+  if [[ -n "$missing" ]]; then
+    die "system packages are missing. Install them, then repeat:
+    sudo apt-get install $missing"
+  fi
+  [[ -n "$python" ]] || die "no Python 3.10, 3.11 or 3.12 found; name one: make setup PYTHON=/path/to/python3.11"
+  if usable_python "$VENV_PYTHON"; then
+    say "  .venv is there: $("$VENV_PYTHON" --version)"
+    return
+  fi
+  [[ -e "$VENV" ]] && die ".venv is there but holds no Python 3.10 to 3.12: make clean removes it"
+  say "  creating .venv with $("$python" --version)"
+  "$python" -m venv "$VENV"
+}
+
+install_package() {
+  run "fusion_ros, editable" "$VENV_PYTHON" -m pip install --no-deps --no-build-isolation -e .
+  # ros2 run starts these files; pip leaves the first line of data files as it is, which would find the system's Python
+  sed -i "1s|.*|#!$VENV_PYTHON|" "$VENV"/lib/fusion_ros/*
+}
+
+step_wheels() {
+  [[ -r "$CONSTRAINTS" ]] || die "CONSTRAINTS=$CONSTRAINTS cannot be read"
+  run "build tools" "$VENV_PYTHON" -m pip install -c "$CONSTRAINTS" -r environment/message-build.txt
+  run "PyTorch, rclpy and the rest" \
+    "$VENV_PYTHON" -m pip install --no-build-isolation -c "$CONSTRAINTS" -e ".[$EXTRAS]"
+}
+
+step_message() {
+  # The wheels name include folders of the container that they were built in; CMake stops at folders that do not exist.
+  sed -i '/INTERFACE_INCLUDE_DIRECTORIES/ s|".*/opt/python.*"|""|' \
+    "$VENV"/share/*/cmake/export_*__rosidl_generator_pyExport.cmake
+  local stage="$BUILD/stage"
+  rm -rf "$BUILD"
+  export PATH="$VENV/bin:$PATH" AMENT_PREFIX_PATH="$VENV" CMAKE_PREFIX_PATH="$VENV"
+  run "configure" cmake -S . -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$stage" \
+    -DPython3_EXECUTABLE="$VENV_PYTHON" -DBUILD_TESTING=OFF -DFUSION_ROS_MESSAGE_ONLY=ON
+  run "compile" cmake --build "$BUILD" --parallel "$(nproc)"
+  run "install" cmake --install "$BUILD"
+  # Without the generated, empty __init__.py the folder in site-packages adds fusion_ros.msg to the package and does not hide it.
+  local generated
+  generated="$(find "$stage" -path '*/fusion_ros/msg/__init__.py')"
+  [[ -n "$generated" ]] || die "rosidl generated no fusion_ros/msg/__init__.py; see $LOG/message.log"
+  rm -f "${generated%/msg/__init__.py}/__init__.py"
+  cp -r "$stage/." "$VENV/"
+  run "import" "$VENV_PYTHON" -c 'from fusion_ros.msg import FusionStatus; FusionStatus.__class__.__import_type_support__()'
+}
+
+step_package() { install_package; }
+
+readonly STEP="${1:-}"
+case "$STEP" in
+  venv | wheels | message | package)
+    mkdir -p "$LOG"
+    : >"$LOG/$STEP.log"
+    "step_$STEP"
+    ;;
+  *) die "usage: environment/prepare.sh venv|wheels|message|package" ;;
+esac
