@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every input frame ends: one ledger, two streams, six fates.
 
-The pairer, the node and the replay all book into the same `FrameLedger`, so that the status
-message, the diagnostics and the replay report show the same figures. A frame is *received* once and
-*settled* once; what is received and not yet settled is *pending* (waiting for its partner, or on its
-way through the engine).
+The pairer, the node and the replay all book into the same `FrameLedger`, so the status
+message, the diagnostics and the replay report show the same figures. A frame is *received* once
+and *settled* once; what is received and not yet settled is *pending* (waiting for its partner, or
+on its way through the engine).
 
 Knows nothing of pixels, clocks or ROS.
 """
