@@ -12,7 +12,7 @@ is used twice. A pair is given out as soon as no better one can come, which is k
 Two free-running cameras drift through half a period of skew, where the nearer neighbour changes
 with every bit of jitter, and each change would leave a frame of each stream alone. There an older
 frame of a stream that has none to spare keeps its partner, unless a newer one is clearly nearer
-(`FramePairer._loyalty_ns`). Until the rhythms are learned (eight frames) the nearer one always wins.
+(`FramePairer._loyalty_ns`). Until the rhythms are learned (eight gaps) the nearer always wins.
 
 A frame that found no partner is kept until a later pair is given out or the queue is full: so a
 frame that arrives out of order still meets it, and memory stays bounded. Jumps back in time are
@@ -325,8 +325,8 @@ class FramePairer(Generic[V, T]):
     def _loyalty_ns(self, lead: _Side, follow: _Side) -> int:
         """How much nearer a newer frame must be to take the partner of an older one.
 
-        Half a period for a stream that has no frames to spare, less as the skew that loyalty has cost
-        so far nears a whole period; zero for the faster of two streams.
+        Half a period for a stream that has no frames to spare, less as the skew that loyalty has
+        cost so far nears a whole period; zero for the faster of two streams.
         """
         mine, other = lead.rhythm.period_ns, follow.rhythm.period_ns
         if mine is None or other is None or 4 * mine < 3 * other:
@@ -335,7 +335,7 @@ class FramePairer(Generic[V, T]):
 
     @staticmethod
     def _owe(lead: _Side, follow: _Side, gap: int, rival_gap: int) -> None:
-        """Adds up what loyalty costs, less a quarter period a frame that jitter may cost for ever."""
+        """Adds up what loyalty costs, but a quarter period a frame that jitter may cost."""
         follow.owed_ns = 0
         period = lead.rhythm.period_ns
         if period is not None:
