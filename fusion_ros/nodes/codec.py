@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sensor_msgs/Image` to pixels and back.
+
+The raw encodings are ours (`fusion_ros.imaging.encodings`): a view on the message's bytes. What we
+do not read is left to cv_bridge where it is installed.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib.util
+from functools import cache
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import (
+    EXOTIC_ENCODINGS,
+    RAW_ENCODINGS,
+    ChannelOrder,
+    EncodingError,
+    PixelFrame,
+    RejectReason,
+    decode_frame,
+    encode,
+)
+
+
+def decode_image(message: Image) -> PixelFrame:
+    """The pixels of a message, as a view on its bytes wherever its encoding allows.
+
+    Raises:
+        EncodingError: the message cannot be read; `reason` is one of `RejectReason`.
+    """
+    ours = message.encoding in RAW_ENCODINGS or message.encoding in EXOTIC_ENCODINGS
+    if not ours and message.height and message.width and has_cv_bridge():
+        return _decode_with_cv_bridge(message)
+    return decode_frame(
+        message.data,
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def encode_image(pixels: np.ndarray, order: ChannelOrder, encoding: str, header: Header) -> Image:
+    """A message of these pixels.
+
+    Args:
+        pixels: see `fusion_ros.imaging.encodings.encode`.
+        order: order of the channels of `pixels`; grey pixels need none.
+        encoding: one of `OUTPUT_ENCODINGS`.
+        header: stamp and frame id of the image.
+    """
+    colour = ChannelOrder.RGB if order is ChannelOrder.GREY else order
+    data, step = encode(pixels, encoding, order=colour)
+    message = Image()
+    message.header = header
+    message.height, message.width = pixels.shape[:2]
+    message.encoding = encoding
+    message.is_bigendian = 0
+    message.step = step
+    # Exactly array.array('B'): any other type is checked byte by byte (0.1 ms against 150 ms).
+    # `frombytes` from a buffer is the one copy that the message's own memory needs.
+    filled = array.array("B")
+    filled.frombytes(memoryview(data))
+    message.data = filled
+    return message
+
+
+@cache
+def has_cv_bridge() -> bool:
+    """Whether cv_bridge is installed, for encodings that are not ours."""
+    return importlib.util.find_spec("cv_bridge") is not None
+
+
+def _decode_with_cv_bridge(message: Image) -> PixelFrame:
+    from cv_bridge import CvBridge, CvBridgeError
+
+    try:
+        pixels = CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
+    except (CvBridgeError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise EncodingError(
+            RejectReason.UNKNOWN_ENCODING,
+            f"encoding is {message.encoding!r}, and cv_bridge cannot make rgb8 of it ({error}); "
+            f"set the driver to one of {', '.join(RAW_ENCODINGS)}",
+        ) from error
+    return PixelFrame(pixels, ChannelOrder.RGB)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter table on a ROS node: declared, described, checked, followed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
+
+from fusion_ros.nodes.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
+
+_INT64 = 2**63 - 1
+
+
+class ParameterServer:
+    """Declares every parameter of the table on a node and keeps the checked values.
+
+    Args:
+        node: gets the parameters.
+        is_configured: whether parameters that are not live are in use, and so must not change.
+        apply: called with the new values after live ones changed.
+
+    Raises:
+        ParameterError: a value given at start cannot be used.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        *,
+        is_configured: Callable[[], bool],
+        apply: Callable[[FuseParameters], None],
+    ) -> None:
+        self._is_configured = is_configured
+        self._apply = apply
+        self._by_name = {spec.name: spec for spec in SPECS}
+        values = {}
+        for spec in SPECS:
+            try:
+                declared = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
+            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+                given = getattr(error, "value", None) or error
+                raise ParameterError(
+                    f"parameter {spec.name} cannot be {given}; it takes {spec.kind.__name__}: "
+                    f"{spec.allowed}" + (" (write 20.0 for 20)" if spec.kind is float else "")
+                ) from error
+            values[spec.name] = declared.value
+        self.current = FuseParameters.from_values(values)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """All or none: check every change, then take them together."""
+        changes = {}
+        for parameter in parameters:
+            spec = self._by_name.get(parameter.name)
+            if spec is None:
+                continue  # use_sim_time and its like belong to rclpy
+            try:
+                value = spec.check(parameter.value)
+            except ParameterError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            if value == getattr(self.current, spec.name):
+                continue
+            if not spec.live and self._is_configured():
+                return SetParametersResult(
+                    successful=False,
+                    reason=f"parameter {spec.name} is read by `configure`; deactivate and clean "
+                    "up the node first, then set it and configure again",
+                )
+            changes[spec.name] = value
+        if changes:
+            self.current = dataclasses.replace(self.current, **changes)
+            self._apply(self.current)
+        return SetParametersResult(successful=True)
+
+
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=spec.meaning)
+    if spec.choices:
+        descriptor.additional_constraints = f"one of {spec.allowed}"
+    if not spec.live:
+        note = "read by configure"
+        descriptor.additional_constraints = "; ".join(
+            filter(None, (descriptor.additional_constraints, note))
+        )
+    if spec.kind is float and (spec.low is not None or spec.high is not None):
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=-1e308 if spec.low is None else float(spec.low),
+                to_value=1e308 if spec.high is None else float(spec.high),
+            )
+        ]
+    if spec.kind is int and (spec.low is not None or spec.high is not None):
+        descriptor.integer_range = [
+            IntegerRange(
+                from_value=-_INT64 if spec.low is None else int(spec.low),
+                to_value=_INT64 if spec.high is None else int(spec.high),
+                step=1,
+            )
+        ]
+    return descriptor

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames that cannot be used: counted each time, told once for each reason."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from fusion_ros.accounting import Fate, FrameLedger, Stream
+
+
+class RejectionLog:
+    """Books rejected frames and logs the first of each kind, with the way to mend it.
+
+    Args:
+        ledger: where they are counted.
+        warn: takes one line of text.
+    """
+
+    def __init__(self, ledger: FrameLedger, warn: Callable[[str], object]) -> None:
+        self._ledger = ledger
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._told: set[tuple[str, str]] = set()
+
+    def frame(self, stream: Stream, topic: str, reason: str, message: str) -> None:
+        """One frame that is refused as it comes in, before it reaches the pairer."""
+        self._ledger.receive(stream)
+        self._ledger.settle(stream, Fate.REJECTED, reason)
+        self._tell(topic, reason, message)
+
+    def pair(self, reason: str, message: str) -> None:
+        """Both frames of a pair that could not be fused."""
+        self._ledger.settle_pair(Fate.REJECTED, reason)
+        self._tell("a pair", reason, message)
+
+    def _tell(self, what: str, reason: str, message: str) -> None:
+        with self._lock:
+            first = (what, reason) not in self._told
+            self._told.add((what, reason))
+        if first:
+            self._warn(
+                f"{what}: rejected ({reason}): {message} (further ones are counted, not logged)"
+            )

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node says of itself: one record, told as `FusionStatus` and as diagnostics.
+
+Both are made of the same `NodeReport`, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from fusion_ros.accounting import Fate, LedgerSnapshot, Stream, StreamCounts
+from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.nodes.telemetry import TelemetrySnapshot
+
+MODE_WAITING, MODE_FUSING, MODE_INACTIVE = "waiting", "fusing", "inactive"
+
+# Shares of the frames since the last report, above which somebody should look.
+_WARN_LOST_SHARE = 0.2
+_WARN_REJECTED_SHARE = 0.01
+_FEWEST_FRAMES = 10
+"""Fewer frames than this since the last report say nothing about shares."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeReport:
+    """Everything that the node knows of itself at one instant.
+
+    Attributes:
+        header: stamp of the report and frame id of the last fused image.
+        mode: one of the `MODE_*` words of `FusionStatus.msg`.
+        engine: what runs.
+        counts: where every frame went, since `configure`.
+        before: the same at the previous report, to tell what is new.
+        telemetry: the last seconds.
+        topics: the input topics as remapped.
+        publishers: how many publishers each input topic has.
+        stream_timeout_ms: silence that counts as a lost stream.
+        thermal_offset_ms: offset in use.
+        clock_jumps: jumps back in time so far.
+    """
+
+    header: Header
+    mode: str
+    engine: EngineDescription
+    counts: LedgerSnapshot
+    before: LedgerSnapshot
+    telemetry: TelemetrySnapshot
+    topics: dict[Stream, str]
+    publishers: dict[Stream, int]
+    stream_timeout_ms: float
+    thermal_offset_ms: float
+    clock_jumps: int
+
+
+def fill_status(message: Any, report: NodeReport) -> Any:
+    """Fill a `fusion_ros/msg/FusionStatus`; see that file for what each field means."""
+    telemetry, engine = report.telemetry, report.engine
+    message.header = report.header
+    message.mode = report.mode
+    message.engine, message.device, message.precision = engine.name, engine.device, engine.precision
+    message.preset, message.weights_sha256 = engine.preset, engine.weights_sha256
+    message.window_s = telemetry.window_s
+    for stream in Stream:
+        counts = getattr(report.counts, stream.value)
+        for fate in ("received", *(f.value for f in Fate), "pending"):
+            setattr(message, f"{stream.value}_{fate}", getattr(counts, fate))
+        reasons = sorted(counts.rejected_by_reason)
+        setattr(message, f"{stream.value}_rejected_reasons", reasons)
+        numbers = [counts.rejected_by_reason[reason] for reason in reasons]
+        setattr(message, f"{stream.value}_rejected_counts", numbers)
+        setattr(message, f"{stream.value}_hz", telemetry.stream_hz[stream])
+    message.fused_hz = telemetry.fused_hz
+    message.skew_ms_p50, message.skew_ms_p95 = telemetry.skew_ms.p50, telemetry.skew_ms.p95
+    message.thermal_offset_ms = report.thermal_offset_ms
+    message.thermal_offset_hint_ms = math.nan
+    message.latency_ms_p50 = telemetry.latency_ms.p50
+    message.latency_ms_p95 = telemetry.latency_ms.p95
+    message.stage_names = list(telemetry.stages_ms)
+    message.stage_ms_p50 = [stage.p50 for stage in telemetry.stages_ms.values()]
+    message.stage_ms_p95 = [stage.p95 for stage in telemetry.stages_ms.values()]
+    message.clock_jumps = report.clock_jumps
+    message.alignment_score = math.nan
+    return message
+
+
+def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
+    """Three lines for a robot's dashboard: do the cameras arrive, do they pair, is it quick."""
+    array = DiagnosticArray()
+    array.header.stamp = report.header.stamp
+    array.status = [
+        _streams(f"{name}: streams", report),
+        _pairing(f"{name}: pairing", report),
+        _fusion(f"{name}: fusion", report),
+    ]
+    for status in array.status:
+        status.hardware_id = report.engine.device
+    return array
+
+
+def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
+    values, silent, rejected = [], [], []
+    for stream in Stream:
+        topic = report.topics.get(stream, stream.value)
+        silent_ms = report.telemetry.silent_for_ms[stream]
+        if silent_ms > report.stream_timeout_ms:
+            publishers = report.publishers.get(stream, 0)
+            silent.append(f"{topic} silent for {silent_ms / 1e3:.1f} s ({publishers} publishers)")
+        new = _new(report, stream)
+        if new.received >= _FEWEST_FRAMES and new.rejected > _WARN_REJECTED_SHARE * new.received:
+            rejected.append(f"{topic}: {new.rejected} of {new.received} new frames rejected")
+        values += [
+            (f"{stream.value} topic", topic),
+            (f"{stream.value} rate [Hz]", f"{report.telemetry.stream_hz[stream]:.2f}"),
+        ]
+        values += _totals(stream, getattr(report.counts, stream.value))
+    if report.mode == MODE_INACTIVE:
+        return _status(name, DiagnosticStatus.OK, "inactive: frames are not taken", values)
+    if silent:
+        return _status(name, DiagnosticStatus.ERROR, "; ".join(silent), values)
+    if rejected:
+        return _status(name, DiagnosticStatus.WARN, "; ".join(rejected), values)
+    return _status(name, DiagnosticStatus.OK, "both streams arrive", values)
+
+
+def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
+    skew = report.telemetry.skew_ms
+    values = [
+        ("|skew| p50 [ms]", f"{skew.p50:.2f}"),
+        ("|skew| p95 [ms]", f"{skew.p95:.2f}"),
+        ("signed skew p50 [ms]", f"{report.telemetry.signed_skew_ms_p50:.2f}"),
+        ("thermal_offset_ms in use", f"{report.thermal_offset_ms:.2f}"),
+        ("clock jumps", str(report.clock_jumps)),
+    ]
+    # The slower stream is the one whose every frame could find a partner.
+    new = min((_new(report, stream) for stream in Stream), key=lambda counts: counts.received)
+    lost = new.unpaired + new.late
+    if new.received >= _FEWEST_FRAMES and lost > _WARN_LOST_SHARE * new.received:
+        return _status(
+            name,
+            DiagnosticStatus.WARN,
+            f"{lost} of {new.received} new frames of the slower stream found no partner; look at "
+            "both cameras' stamps, thermal_offset_ms and pairing_tolerance_ms",
+            values,
+        )
+    return _status(name, DiagnosticStatus.OK, "frames find their partners", values)
+
+
+def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
+    engine, telemetry = report.engine, report.telemetry
+    values = [
+        ("mode", report.mode),
+        ("engine", f"{engine.name} on {engine.device}, {engine.precision}"),
+        ("preset", engine.preset),
+        ("weights sha256", engine.weights_sha256),
+        *engine.detail.items(),
+        ("fused rate [Hz]", f"{telemetry.fused_hz:.2f}"),
+        ("latency p50 [ms]", f"{telemetry.latency_ms.p50:.2f}"),
+        ("latency p95 [ms]", f"{telemetry.latency_ms.p95:.2f}"),
+    ]
+    values += [(f"{stage} p50 [ms]", f"{p.p50:.2f}") for stage, p in telemetry.stages_ms.items()]
+    new = _new(report, Stream.VISIBLE)
+    errors = _new_reason(report, "engine_error")
+    if errors:
+        return _status(
+            name, DiagnosticStatus.ERROR, f"the engine failed on {errors} new pairs", values
+        )
+    paired = new.fused + new.superseded
+    if paired >= _FEWEST_FRAMES and new.superseded > _WARN_LOST_SHARE * paired:
+        return _status(
+            name,
+            DiagnosticStatus.WARN,
+            f"overloaded: {new.superseded} of {paired} new pairs were superseded; use smaller "
+            "frames, a lower rate, a faster engine, or accept the lower output rate",
+            values,
+        )
+    return _status(name, DiagnosticStatus.OK, report.mode, values)
+
+
+def _new(report: NodeReport, stream: Stream) -> StreamCounts:
+    """The counts of a stream since the previous report."""
+    now, before = (getattr(s, stream.value) for s in (report.counts, report.before))
+    names = ("received", *(fate.value for fate in Fate))
+    return StreamCounts(**{name: getattr(now, name) - getattr(before, name) for name in names})
+
+
+def _new_reason(report: NodeReport, reason: str) -> int:
+    now, before = report.counts.visible, report.before.visible
+    return now.rejected_by_reason.get(reason, 0) - before.rejected_by_reason.get(reason, 0)
+
+
+def _totals(stream: Stream, counts: StreamCounts) -> Iterable[tuple[str, str]]:
+    for fate in ("received", *(f.value for f in Fate), "pending"):
+        yield f"{stream.value} {fate}", str(getattr(counts, fate))
+    for reason, number in sorted(counts.rejected_by_reason.items()):
+        yield f"{stream.value} rejected: {reason}", str(number)
+
+
+def _status(
+    name: str, level: bytes, message: str, values: Iterable[tuple[str, str]]
+) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        name=name,
+        level=level,
+        message=message,
+        values=[KeyValue(key=key, value=value) for key, value in values],
+    )

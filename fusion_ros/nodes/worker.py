@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One thread, one place to wait: the newest job wins.
+
+While the worker is busy at most one job waits. A newer one takes its place, so what comes out is
+never older than one job in work plus one that waited, whatever the load.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+
+
+class NewestWorker(Generic[Job]):
+    """Runs `process` on the newest job submitted; the thread starts with `start`.
+
+    Args:
+        process: called in the worker's thread, one job at a time. It must not raise: an exception
+            ends the worker and is raised again by `stop`.
+        superseded: called with each job that will never be processed, in the thread that caused
+            it. Every submitted job reaches exactly one of the two.
+        name: the thread's name.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Job], None],
+        superseded: Callable[[Job], None],
+        *,
+        name: str = "worker",
+    ) -> None:
+        self._process = process
+        self._superseded = superseded
+        self._changed = threading.Condition()
+        self._waiting: Job | None = None
+        self._stopping = False
+        self._failure: BaseException | None = None
+        # A daemon, so that a device that never answers cannot keep a process from ending.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Hand over a job; it takes the place of one that waits. After `stop` it is superseded."""
+        with self._changed:
+            refused = self._stopping or self._failure is not None
+            old = job if refused else self._waiting
+            if not refused:
+                self._waiting = job
+                self._changed.notify()
+        if old is not None:
+            self._superseded(old)
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Finish the job in work, give up the one that waits, end the thread.
+
+        Returns:
+            Whether the thread ended within `timeout_s`.
+
+        Raises:
+            BaseException: what `process` raised, if it did.
+        """
+        with self._changed:
+            self._stopping = True
+            old, self._waiting = self._waiting, None
+            self._changed.notify()
+        if old is not None:
+            self._superseded(old)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        if self._failure is not None:
+            raise self._failure
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None or self._stopping)
+                job, self._waiting = self._waiting, None
+            if job is None:
+                return
+            try:
+                self._process(job)
+            except BaseException as failure:
+                with self._changed:
+                    self._failure = failure
+                    old, self._waiting = self._waiting, None
+                if old is not None:
+                    self._superseded(old)
+                return
