@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+LAYOUTS = ("encoder_decoder", "blend")
 ACTIVATIONS = ("none", "relu")
 DOWNSAMPLINGS = ("conv_pool", "strided_conv")
 PADDINGS = ("zeros", "replicate")
@@ -22,6 +23,8 @@ class FusionNetConfig:
     """Everything that decides the layers of a `FusionNet`; two equal configs build equal networks.
 
     Attributes:
+        layout: "encoder_decoder" (the paper: an encoder a camera, fusion on each level, one
+            decoder) or "blend" (one network for both that weighs the sources' own pixels).
         visible_channels: planes of the visible input: 1 (luma) or 3 (RGB).
         output_channels: planes of the fused output: 1 (luma) or 3 (RGB).
         widths: channels of each encoder level; each level halves height and width.
@@ -37,6 +40,7 @@ class FusionNetConfig:
             network space (the paper) or "replicate" (no dark border).
     """
 
+    layout: str
     visible_channels: int
     output_channels: int
     widths: tuple[int, ...]
@@ -50,6 +54,7 @@ class FusionNetConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
         for name, allowed in (
+            ("layout", LAYOUTS),
             ("visible_channels", (1, 3)),
             ("output_channels", (1, 3)),
             ("activation", ACTIVATIONS),
@@ -64,6 +69,8 @@ class FusionNetConfig:
             raise ConfigError(f"decoder_groups is {self.decoder_groups!r}; needs an integer >= 1")
         if not isinstance(self.head_channels, int) or self.head_channels < 0:
             raise ConfigError(f"head_channels is {self.head_channels!r}; needs an integer >= 0")
+        if self.layout == "blend" and (self.visible_channels, self.output_channels) != (1, 1):
+            raise ConfigError("layout 'blend' needs visible_channels 1 and output_channels 1")
 
     @property
     def stride(self) -> int:
@@ -93,10 +100,11 @@ class FusionNetConfig:
 
 #: `paper`: the published network, to the weight: 15 771 520 of them (widths and groups after the
 #: authors' public code). `compact`: ours and the default; it fuses luma and leaves the visible
-#: picture's colour alone.
+#: picture's colour alone, and blends the sources' own pixels (`training/EXPERIMENTS.md` says why).
 PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
     {
         "paper": FusionNetConfig(
+            layout="encoder_decoder",
             visible_channels=3,
             output_channels=3,
             widths=(64, 128, 256, 512, 1024),
@@ -108,6 +116,7 @@ PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
             padding="zeros",
         ),
         "compact": FusionNetConfig(
+            layout="blend",
             visible_channels=1,
             output_channels=1,
             widths=(16, 32, 64, 96, 128),

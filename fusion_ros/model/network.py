@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`FusionNet`: two encoders, a 1x1 fusion on each level, one decoder.
+"""`FusionNet`: two encoders, a 1x1 fusion on each level, one decoder; or the blend of `compact`.
 
 After F. C. Ataman and G. Bozdagi Akar, "Visible and Infrared Image Fusion using Encoder-Decoder
 Network", ICIP 2021, section 2.1 and figure 1.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fusion_ros.model.blend import BlendNet
 from fusion_ros.model.config import FusionNetConfig
 
 
@@ -23,6 +24,9 @@ class FusionNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
+        if config.layout == "blend":
+            self.blend = BlendNet(config)
+            return
         self.visible_encoder = Encoder(config, config.visible_channels)
         self.thermal_encoder = Encoder(config, 1)
         # The paper's "attention": at each pixel, how much of which channel of which camera.
@@ -39,6 +43,8 @@ class FusionNet(nn.Module):
         Returns:
             (N, output_channels, H, W), in [-1, 1].
         """
+        if self.config.layout == "blend":
+            return self.blend(visible, thermal)
         from_visible = self.visible_encoder(visible)
         from_thermal = self.thermal_encoder(thermal)
         fused = [

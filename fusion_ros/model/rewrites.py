@@ -20,6 +20,8 @@ def optimise_for_inference(net: FusionNet) -> FusionNet:
     The copy computes what `net` computes; it is for running, not for training or saving.
     """
     result = copy.deepcopy(net).eval().requires_grad_(False)
+    if net.config.layout == "blend":
+        return result  # nothing to fold: strided convolutions as they are
     for encoder in (result.visible_encoder, result.thermal_encoder):
         for index, level in enumerate(encoder.levels):
             encoder.levels[index] = fold_average_pooling(level)

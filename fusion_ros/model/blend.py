@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`BlendNet`: the layout of `compact`, made so that little runs at full resolution.
+
+Both pictures enter one U-shaped network at half resolution (each 2x2 cell becomes channels). For
+each pixel it gives a weight and a correction: fused = t + w * (v - t) + r. The sources' own
+pixels thus reach the output unblurred, and the network only decides.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusion_ros.model.config import FusionNetConfig
+
+
+class BlendNet(nn.Module):
+    """Predicts a per-pixel blend of a visible and a thermal picture, and a correction to it.
+
+    Args:
+        config: a config of layout "blend"; `widths` are the channels from half resolution down.
+    """
+
+    def __init__(self, config: FusionNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        planes = config.visible_channels + 1
+        self.stem = nn.Conv2d(planes, widths[0], kernel_size=4, stride=2, padding=1)
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 3, stride=2, padding=1)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.encode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[1:])
+        self.up = nn.ModuleList(
+            nn.Conv2d(after, before, 1) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.decode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
+        # Weight and correction for each of a 2x2 cell's pixels.
+        self.head = nn.Conv2d(widths[0], 8, 3, padding=1)
+        self._start_as_average()
+
+    def _start_as_average(self) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
+            self.head.bias[:4] = 0.5
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """(N, 1, H, W) each in [-1, 1], H and W multiples of `config.stride`, to (N, 1, H, W)."""
+        x = F.relu(self.stem(torch.cat((visible, thermal), dim=1)))
+        skips = []
+        for down, encode in zip(self.down, self.encode, strict=True):
+            skips.append(x)
+            x = F.relu(encode(F.relu(down(x))))
+        for up, decode, skip in zip(
+            reversed(self.up), reversed(self.decode), reversed(skips), strict=True
+        ):
+            x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
+            x = F.relu(decode(F.relu(x + skip)))
+        weight, correction = F.pixel_shuffle(self.head(x), 2).chunk(2, dim=1)
+        fused = thermal + weight * (visible - thermal) + correction
+        return fused.clamp(-1.0, 1.0)

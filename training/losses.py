@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training pushes against: the paper's equation 3, and the terms that keep halos away.
+
+The Q indices reward contrast wherever a source has some and say nothing where none has, so a
+network trained by them alone paints bright and dark bands along strong edges. ``excess_gradient``
+and ``overshoot`` charge for contrast that neither source has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusion_ros.metrics.quality_index import (
+    edge_image,
+    qw,
+)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; a term of weight zero is not computed.
+
+    Attributes:
+        qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
+        gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
+        excess_gradient: fused gradient beyond the stronger source's, at scales 1, 2, 4 and 8 pixels.
+        overshoot: fused value outside the range that the sources have within a few pixels.
+        flicker: change between two consecutive frames beyond what the sources' average changes.
+    """
+
+    qw: float = 1.0
+    qe: float = 1.0
+    mse: float = 0.0
+    gradient: float = 0.0
+    excess_gradient: float = 0.0
+    overshoot: float = 0.0
+    flicker: float = 0.0
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, float]) -> LossWeights:
+        """Build from a config's mapping; an unknown term or a negative weight is a ValueError."""
+        known = [field.name for field in fields(cls)]
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"loss.{name} is no loss term; allowed: {', '.join(known)}")
+            if not isinstance(value, (int, float)) or not value >= 0:
+                raise ValueError(f"loss.{name} is {value!r}; allowed is a number >= 0")
+        return cls(**values)
+
+
+def forward_differences(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences to the right and to the lower neighbour, both N, C, H-1, W-1."""
+    corner = x[:, :, :-1, :-1]
+    return x[:, :, :-1, 1:] - corner, x[:, :, 1:, :-1] - corner
+
+
+def _stronger(visible: Tensor, thermal: Tensor) -> Tensor:
+    return torch.where(visible.abs() > thermal.abs(), visible, thermal)
+
+
+def gradient_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """Mean absolute distance of the fused differences from the stronger source's."""
+    total = fused.new_zeros(())
+    for v, t, f in zip(*(forward_differences(x) for x in (visible, thermal, fused)), strict=True):
+        total = total + (f - _stronger(v, t)).abs().mean()
+    return total
+
+
+def excess_gradient_loss(
+    visible: Tensor, thermal: Tensor, fused: Tensor, *, scales: int = 4
+) -> Tensor:
+    """How far the fused differences go beyond both sources', at ``scales`` octaves.
+
+    A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
+    coarse octaves. Sign matters: a slope of the right size the wrong way is excess, too.
+    """
+    images = torch.cat([visible, thermal, fused], dim=1)
+    total = fused.new_zeros(())
+    for octave in range(scales):
+        if octave:
+            images = F.avg_pool2d(images, 2)
+        for v, t, f in zip(*(forward_differences(x) for x in images.chunk(3, dim=1)), strict=True):
+            zero = torch.zeros_like(v)
+            high = torch.maximum(torch.maximum(v, t), zero)
+            low = torch.minimum(torch.minimum(v, t), zero)
+            total = total + (F.relu(f - high) + F.relu(low - f)).mean()
+    return total
+
+
+def overshoot_loss(visible: Tensor, thermal: Tensor, fused: Tensor, *, reach: int = 2) -> Tensor:
+    """Mean distance of the fused value from the sources' range within ``reach`` pixels."""
+    side = 2 * reach + 1
+    with torch.no_grad():
+        both = torch.cat([torch.maximum(visible, thermal), -torch.minimum(visible, thermal)], 1)
+        rows = F.max_pool2d(both, (side, 1), 1, (reach, 0))
+        high, low = F.max_pool2d(rows, (1, side), 1, (0, reach)).chunk(2, dim=1)
+    return (F.relu(fused - high) + F.relu(-low - fused)).mean()
+
+
+def flicker_loss(
+    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Change of the fused picture beyond the mean of its sources' changes; (a, b, f) each."""
+    change_a, change_b, change_f = ((y - x).abs() for x, y in zip(before, after, strict=True))
+    return F.relu(change_f - 0.5 * (change_a + change_b)).mean()
+
+
+def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) -> Tensor:
+    """Qe before its final power: smooth where the power's slope is not."""
+    sources = torch.cat([visible, thermal], 1).detach()
+    edges_v, edges_t = edge_image(sources).chunk(2, 1)
+    return qw(edges_v, edges_t, edge_image(fused), stride=stride, eps=1e-6)
+
+
+def fusion_loss(
+    visible: Tensor,
+    thermal: Tensor,
+    fused: Tensor,
+    weights: LossWeights,
+    *,
+    stride: int = 4,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum of the weighted terms (all but flicker), and each term unweighted.
+
+    Args:
+        visible, thermal, fused: N, 1, H, W in [0, 1].
+        weights: see :class:`LossWeights`.
+        stride: step between the 8x8 windows of the Q terms, in pixels.
+    """
+    terms: dict[str, Tensor] = {}
+    if weights.qw:
+        terms["qw"] = 1 - qw(visible, thermal, fused, stride=stride, eps=1e-6).mean()
+    if weights.qe:
+        terms["qe"] = 1 - edge_index(visible, thermal, fused, stride=stride).mean()
+    if weights.mse:
+        terms["mse"] = 0.5 * (F.mse_loss(fused, visible) + F.mse_loss(fused, thermal))
+    if weights.gradient:
+        terms["gradient"] = gradient_loss(visible, thermal, fused)
+    if weights.excess_gradient:
+        terms["excess_gradient"] = excess_gradient_loss(visible, thermal, fused)
+    if weights.overshoot:
+        terms["overshoot"] = overshoot_loss(visible, thermal, fused)
+    total = fused.new_zeros(())
+    for name, value in terms.items():
+        total = total + getattr(weights, name) * value
+    return total, {name: value.detach() for name, value in terms.items()}
