@@ -28,7 +28,7 @@ class LossWeights:
     Attributes:
         qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
         gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
-        excess_gradient: fused gradient beyond the stronger source's, at scales 1, 2, 4 and 8 pixels.
+        excess_gradient: fused gradient beyond the stronger source's, at 1, 2, 4 and 8 pixels.
         overshoot: fused value outside the range that the sources have within a few pixels.
         flicker: change between two consecutive frames beyond what the sources' average changes.
     """

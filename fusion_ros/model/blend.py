@@ -8,6 +8,8 @@ pixels thus reach the output unblurred, and the network only decides.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,11 +32,11 @@ class BlendNet(nn.Module):
         self.stem = nn.Conv2d(planes, widths[0], kernel_size=4, stride=2, padding=1)
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2, padding=1)
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         self.encode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[1:])
         self.up = nn.ModuleList(
-            nn.Conv2d(after, before, 1) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(after, before, 1) for before, after in itertools.pairwise(widths)
         )
         self.decode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
         # Weight and correction for each of a 2x2 cell's pixels.
