@@ -108,7 +108,8 @@ class FusionPipeline:
 
         Args:
             visible: uint8, HxW (grey) or HxWx3 (channels in `order`).
-            thermal: uint8, uint16 or float32, H'xW'; its size may differ from the visible one.
+            thermal: uint8, uint16 or float32, H'xW'; its size may differ from the visible one. A
+                uint8 H'xW'x3 picture (grey stored as colour, as videos do) counts by its luma.
             order: order of the visible frame's channels, "rgb" or "bgr"; grey needs none.
             stamp_ns: stamp of the thermal frame, for tone mapping that follows time.
 
@@ -120,7 +121,7 @@ class FusionPipeline:
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
         clock = _StageClock()
         with clock.stage("tone"):
-            grey = self.tone(thermal, stamp_ns=stamp_ns)
+            grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
         with clock.stage("registration"):
             grey = self.registration(grey, visible.shape[:2])
         with clock.stage("colour"):
@@ -176,6 +177,11 @@ class _StageClock:
         start_ns = time.perf_counter_ns()
         yield
         self.timings_ms[name] = (time.perf_counter_ns() - start_ns) / 1e6
+
+
+def _without_colour(thermal: np.ndarray) -> np.ndarray:
+    colour = thermal.ndim == 3 and thermal.shape[2] == 3 and thermal.dtype == np.uint8
+    return luma(thermal) if colour else thermal
 
 
 def _check_visible(visible: np.ndarray) -> None:
