@@ -37,12 +37,12 @@ $(DONE)/wheels: $(DONE)/venv setup.py environment/constraints.txt environment/me
 	@environment/prepare.sh wheels
 	@touch $@
 
-$(DONE)/message: $(DONE)/wheels CMakeLists.txt package.xml $(wildcard msg/*)
+$(DONE)/message: environment/constraints.txt environment/message-build.txt CMakeLists.txt package.xml $(wildcard msg/*) | $(DONE)/wheels
 	@echo '[3/4] Message'
 	@environment/prepare.sh message
 	@touch $@
 
-$(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wildcard launch/* config/* executables/* resource/*)
+$(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wildcard executables/*)
 	@echo '[4/4] Package'
 	@environment/prepare.sh package
 	@touch $@

@@ -5,7 +5,7 @@
 #   prepare.sh venv       check the system packages, pick a Python, create .venv
 #   prepare.sh wheels     everything from PyPI, and fusion_ros itself as an editable install
 #   prepare.sh message    build FusionStatus and put it into .venv
-#   prepare.sh package    again fusion_ros alone: launch files, config and executables are copies
+#   prepare.sh package    put launch files, config and executables where ros2 run and ros2 launch look
 #
 # Environment: PYTHON (interpreter to use), EXTRAS (of setup.py), CONSTRAINTS (pip's -c). Logs: build/log/STEP.log
 set -euo pipefail
@@ -111,12 +111,6 @@ step_venv() {
   "$python" -m venv "$VENV"
 }
 
-install_package() {
-  run "fusion_ros, editable" "$VENV_PYTHON" -m pip install --no-deps --no-build-isolation -e .
-  # ros2 run starts these files; pip leaves the first line of data files as it is, which would find the system's Python
-  sed -i "1s|.*|#!$VENV_PYTHON|" "$VENV"/lib/fusion_ros/*
-}
-
 step_wheels() {
   [[ -r "$CONSTRAINTS" ]] || die "CONSTRAINTS=$CONSTRAINTS cannot be read"
   run "build tools" "$VENV_PYTHON" -m pip install -c "$CONSTRAINTS" -r environment/message-build.txt
@@ -130,21 +124,42 @@ step_message() {
     "$VENV"/share/*/cmake/export_*__rosidl_generator_pyExport.cmake
   local stage="$BUILD/stage"
   rm -rf "$BUILD"
+  # A copy, because CMake refuses include folders below the source folder, and .venv is one.
+  mkdir -p "$BUILD/source"
+  cp -r CMakeLists.txt package.xml LICENSE msg "$BUILD/source"
   export PATH="$VENV/bin:$PATH" AMENT_PREFIX_PATH="$VENV" CMAKE_PREFIX_PATH="$VENV"
-  run "configure" cmake -S . -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$stage" \
+  run "configure" cmake -S "$BUILD/source" -B "$BUILD/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$stage" \
     -DPython3_EXECUTABLE="$VENV_PYTHON" -DBUILD_TESTING=OFF -DFUSION_ROS_MESSAGE_ONLY=ON
-  run "compile" cmake --build "$BUILD" --parallel "$(nproc)"
-  run "install" cmake --install "$BUILD"
-  # Without the generated, empty __init__.py the folder in site-packages adds fusion_ros.msg to the package and does not hide it.
+  run "compile" cmake --build "$BUILD/build" --parallel "$(nproc)"
+  run "install" cmake --install "$BUILD/build"
+  # Without the generated, empty __init__.py the folder in site-packages adds fusion_ros.msg to the package and does not hide it;
+  # without the generated egg-info pip does not take the folder for an older fusion_ros, and remove it.
   local generated
   generated="$(find "$stage" -path '*/fusion_ros/msg/__init__.py')"
   [[ -n "$generated" ]] || die "rosidl generated no fusion_ros/msg/__init__.py; see $LOG/message.log"
-  rm -f "${generated%/msg/__init__.py}/__init__.py"
+  generated="${generated%/msg/__init__.py}"
+  rm -rf "$generated/__init__.py" "$generated"-*.egg-info
   cp -r "$stage/." "$VENV/"
   run "import" "$VENV_PYTHON" -c 'from fusion_ros.msg import FusionStatus; FusionStatus.__class__.__import_type_support__()'
 }
 
-step_package() { install_package; }
+# An editable install leaves out setup.py's data files.
+step_package() {
+  local share="$VENV/share/fusion_ros" lib="$VENV/lib/fusion_ros" index="$VENV/share/ament_index/resource_index/packages"
+  mkdir -p "$share" "$lib" "$index"
+  cp resource/fusion_ros "$index/"
+  cp package.xml "$share/"
+  ln -sfn "$PWD/launch" "$share/launch"
+  ln -sfn "$PWD/config" "$share/config"
+  # Copies, whose first line names this Python, where env would find the system's.
+  local executable
+  for executable in executables/*; do
+    sed "1s|.*|#!$VENV_PYTHON|" "$executable" >"$lib/${executable##*/}"
+    chmod +x "$lib/${executable##*/}"
+  done
+  # The version and the commands of setup.py may have changed.
+  run "fusion_ros" "$VENV_PYTHON" -m pip install --no-deps --no-build-isolation -e .
+}
 
 readonly STEP="${1:-}"
 case "$STEP" in
