@@ -28,6 +28,10 @@ from fusion_ros.pairing import FramePairer, Pair
 from fusion_ros.pipeline import FusionPipeline
 
 NS_PER_MS = 1_000_000
+_NOT_8_BIT = (
+    "encoding is %s; a visible frame is 8-bit grey or colour. Are the visible and the thermal topic "
+    "swapped?"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,10 +119,11 @@ class FrameFlow:
         self._books.telemetry.arrived(stream, arrived_ns)
         try:
             pixels = decode_image(message)
-            if stream is Stream.VISIBLE:
-                _check_8_bit(pixels, message.encoding)
         except EncodingError as error:
             self._books.rejections.frame(stream, topic, error.reason.value, str(error))
+            return
+        if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
+            self._books.rejections.frame(stream, topic, "not_8_bit", _NOT_8_BIT % message.encoding)
             return
         frame = ArrivedFrame(pixels, message.header, arrived_ns)
         stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
@@ -172,13 +177,4 @@ class FrameFlow:
                 "encode": (encoded_ns - fused_ns) / NS_PER_MS,
                 "publish": (published_ns - encoded_ns) / NS_PER_MS,
             },
-        )
-
-
-def _check_8_bit(pixels: PixelFrame, encoding: str) -> None:
-    if pixels.pixels.dtype != np.uint8:
-        raise EncodingError(
-            "not_8_bit",
-            f"encoding is {encoding}; a visible frame is 8-bit grey or colour. Are the visible "
-            "and the thermal topic swapped?",
         )

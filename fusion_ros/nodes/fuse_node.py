@@ -51,6 +51,22 @@ class FuseNode(LifecycleNode):
             self, is_configured=lambda: self._configured is not None, apply=self._apply
         )
 
+    @property
+    def books(self) -> Books:
+        """What is counted and measured since `configure`."""
+        if self._configured is None:
+            raise RuntimeError("the node counts nothing before it is configured")
+        return self._configured.books
+
+    @property
+    def has_camera_info(self) -> bool:
+        """Whether the visible camera's intrinsics are known since `activate`."""
+        return self._active is not None and self._active.visible_info is not None
+
+    def input_reliabilities(self) -> dict[Stream, str]:
+        """What each input is subscribed as now: "reliable" or "best_effort"."""
+        return self._active.reliabilities() if self._active is not None else {}
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Whatever can fail fails here, before a frame depends on it."""
         begun_s = time.monotonic()
@@ -181,7 +197,7 @@ class _Active:
         self._outputs = configured.outputs
         self._pipeline = configured.pipeline
         self._after_each_frame = after_each_frame
-        self._visible_info: CameraInfo | None = None
+        self.visible_info: CameraInfo | None = None
         self.flow = FrameFlow(self._pipeline, values, configured.books, self._publish)
         self.flow.start()
         self._images = {
@@ -199,6 +215,9 @@ class _Active:
 
     def topics(self) -> dict[Stream, str]:
         return {stream: sub.topic_name for stream, sub in self._images.items()}
+
+    def reliabilities(self) -> dict[Stream, str]:
+        return {stream: sub.reliability for stream, sub in self._images.items()}
 
     def publisher_counts(self) -> dict[Stream, int]:
         return {stream: sub.publisher_count() for stream, sub in self._images.items()}
@@ -225,10 +244,10 @@ class _Active:
         )
 
     def _keep_info(self, message: CameraInfo) -> None:
-        self._visible_info = message
+        self.visible_info = message
 
     def _publish(self, image: Image) -> None:
-        self._outputs.publish_image(image, self._visible_info)
+        self._outputs.publish_image(image, self.visible_info)
         self._after_each_frame()
 
 

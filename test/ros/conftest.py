@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real DDS, kept to this machine, and to a domain of its own for each test process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+# Before the first participant is made. The domain keeps two test runs on one machine apart.
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from fusion_ros.dds_profile import profile_settings  # noqa: E402
+
+os.environ.update(profile_settings(os.environ))
+
+
+class RosSide:
+    """Nodes of a test and the executor that spins them, one event at a time."""
+
+    def __init__(self) -> None:
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self._nodes: list[Any] = []
+
+    def add(self, node: Any) -> Any:
+        """Spin this node from now on, and destroy it at the end."""
+        self.executor.add_node(node)
+        self._nodes.append(node)
+        return node
+
+    def node(self, name: str) -> Any:
+        """A plain node of the test's own."""
+        return self.add(rclpy.create_node(name, context=self.context))
+
+    def spin_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+        """Handle events until the condition holds; the timeout is for failures only."""
+        import time
+
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end_s:
+                pytest.fail(f"waited {timeout_s} s in vain until {what}")
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        for node in self._nodes:
+            if hasattr(node, "release"):
+                node.release()
+            node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def ros() -> Iterator[RosSide]:
+    """A context of its own, with a spinning executor."""
+    side = RosSide()
+    yield side
+    side.close()
