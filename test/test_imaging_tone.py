@@ -12,7 +12,7 @@ from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_the_given_percentiles_become_black_and_white(dtype: type) -> None:
     ramp = np.tile(np.arange(1001), (20, 1)).astype(dtype)  # percent p is the value 10 p
-    mapper = ThermalToneMapper(ToneOptions(low_percent=10, high_percent=90))
+    mapper = ThermalToneMapper(ToneOptions(mode="percentile", low_percent=10, high_percent=90))
     mapped = mapper(ramp)[0]
     assert mapped.dtype == np.uint8
     assert (mapped[:101] == 0).all()
@@ -33,7 +33,7 @@ def test_a_flat_scene_stays_flat() -> None:
 def test_a_span_below_the_minimum_is_widened_around_its_middle() -> None:
     frame = np.full((8, 8), 20.0, np.float32)
     frame[:, 4:] = 21.0
-    mapped = ThermalToneMapper(ToneOptions(minimum_span=10.0))(frame)
+    mapped = ThermalToneMapper(ToneOptions(mode="percentile", minimum_span=10.0))(frame)
     # 20.5 is the middle of 15.5 .. 25.5, so 20 is 45 % of it and 21 is 55 %.
     assert mapped[0].tolist() == [115] * 4 + [140] * 4
 

@@ -3,99 +3,151 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from fusion_ros.imaging.gain_jump import GainStabiliser
+from fusion_ros.imaging.sensor_defects import DeadPixelMask, without_telemetry
+from fusion_ros.imaging.tone_curve import KNOTS, distribution, smallest_span, straight, target_curve
+from fusion_ros.imaging.tone_options import ToneOptions
+from fusion_ros.imaging.tone_smoothing import CurveSmoother
+
+__all__ = ["ThermalToneMapper", "ToneOptions"]
+
 _ABSURD = 1e6
 """Float readings of this size and more are rubbish in every thermal unit there is."""
-
-
-@dataclass(frozen=True)
-class ToneOptions:
-    """How a thermal frame is brought to 8 bits. Spans are in the sensor's own units.
-
-    Raises:
-        ValueError: an option outside its range.
-    """
-
-    low_percent: float = 0.5
-    """Share of pixels, in percent, that may be cut off as black."""
-    high_percent: float = 99.5
-    """Share of pixels, in percent, above which the rest is cut off as white."""
-    minimum_span: float = 0.0
-    """Smallest difference that is stretched over black to white, in the sensor's units; a flat
-    scene then stays flat instead of turning into noise. 0: taken from the frame's own noise."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low_percent < self.high_percent <= 100:
-            raise ValueError(
-                f"low_percent is {self.low_percent} and high_percent is {self.high_percent}; "
-                "allowed is 0 <= low_percent < high_percent <= 100"
-            )
-        if not 0 <= self.minimum_span < float("inf"):
-            raise ValueError(f"minimum_span is {self.minimum_span}; allowed is 0 and more")
+_GREYS = np.linspace(0.0, 255.0, KNOTS)
 
 
 class ThermalToneMapper:
-    """Thermal frames to `uint8`: 8-bit passes through, 16-bit and float is stretched.
+    """Thermal frames to `uint8`, calm over time.
 
-    One object for one camera: it may keep state from frame to frame; `reset` forgets it.
+    One object for one camera: it keeps state from frame to frame; `reset` forgets it.
     """
 
     def __init__(self, options: ToneOptions | None = None) -> None:
         self.options = options or ToneOptions()
+        self._dead_pixels = DeadPixelMask(self.options.dead_pixels)
+        self._smoother = CurveSmoother(self.options.smoothing_s, self.options.scene_change)
+        self._stabiliser = GainStabiliser(self.options.smoothing_s)
+        self._table = np.zeros(65536, np.uint8)
+        self._inverts = self.options.polarity != self.options.input_polarity
+        tiles = (self.options.clahe_tiles, self.options.clahe_tiles)
+        self._clahe = cv2.createCLAHE(self.options.clahe_clip, tiles)
 
     def reset(self) -> None:
         """Forget what earlier frames taught: the clock jumped, or another camera begins."""
+        self._smoother.reset()
+        self._stabiliser.reset()
 
     def __call__(self, thermal: np.ndarray, stamp_ns: int | None = None) -> np.ndarray:
-        """`uint8` HxW of `thermal` (HxW `uint8`, `uint16` or `float32`).
+        """`uint8` HxW of `thermal` (HxW `uint8`, `uint16` or `float32`), less telemetry rows.
 
-        NaN and -inf become black, +inf white. `stamp_ns` is the frame's time, for smoothing over
-        time; without it every frame stands for itself.
+        NaN and -inf count as the coldest, +inf as the hottest. `stamp_ns` is the frame's time, for
+        smoothing over time; without it every frame stands for itself. The answer is `thermal`
+        itself where there was nothing to do, else a new array.
 
         Raises:
-            ValueError: not HxW, or another type.
+            ValueError: not HxW, another type, or fewer rows than telemetry is said to take.
         """
         if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
             raise ValueError(
                 f"thermal is {thermal.dtype} of shape {thermal.shape}; "
                 "allowed is uint8, uint16 or float32 of shape (height, width)"
             )
-        if thermal.dtype == np.uint8:
-            return thermal
-        low, high = self._limits(thermal)
-        scale = 255.0 / (high - low)
-        if thermal.dtype == np.float32:
-            thermal = np.nan_to_num(thermal, nan=low)
-            np.clip(thermal, low, high, out=thermal)
-        return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
-
-    def _limits(self, thermal: np.ndarray) -> tuple[float, float]:
-        # Every fourth pixel each way: 1/16 of the work, and percentiles hardly move.
-        stride = 4 if min(thermal.shape) >= 64 else 1
-        sample = thermal[::stride, ::stride]
-        values = sample[np.abs(sample) < _ABSURD] if thermal.dtype == np.float32 else sample
-        if values.size == 0:
-            return 0.0, 1.0
-        low, high = (
-            float(v)
-            for v in np.percentile(values, [self.options.low_percent, self.options.high_percent])
+        options = self.options
+        thermal = without_telemetry(
+            thermal, options.telemetry_rows_top, options.telemetry_rows_bottom
         )
-        span = max(self.options.minimum_span or self._noise_span(thermal), 1e-6)
-        if high - low < span:
-            middle = (low + high) / 2
-            low, high = middle - span / 2, middle + span / 2
-        return low, high
+        thermal = self._dead_pixels(thermal)
+        if thermal.dtype == np.uint8 and options.eight_bit != "map":
+            if options.eight_bit == "stabilise":
+                thermal = self._stabiliser(thermal, stamp_ns)
+            return cv2.bitwise_not(thermal) if self._inverts else thermal
+        if thermal.dtype == np.uint8:
+            thermal = thermal.astype(np.uint16)
+        if thermal.dtype == np.float32:
+            thermal = _only_numbers(thermal)
+        curve, detail_per_unit = self._curve(thermal, stamp_ns)
+        grey = self._apply(thermal, curve)
+        if options.detail_gain:
+            _add_detail(grey, thermal, detail_per_unit)
+        if options.mode == "clahe":
+            grey = self._clahe.apply(grey)
+        return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
 
-    @staticmethod
-    def _noise_span(thermal: np.ndarray) -> float:
-        """A span that keeps the frame's own noise to about six grey levels."""
-        steps = np.abs(np.diff(thermal[::8].astype(np.float32), axis=1))
-        steps = steps[steps < _ABSURD]
-        # In pure noise a quarter of the steps between neighbours is below 0.45 sigma.
-        sigma = float(np.percentile(steps, 25)) / 0.45 if steps.size else 0.0
-        # Coarsely quantised counts hide their noise: at least 16 counts, or 0.16 degrees.
-        return max(40.0 * sigma, 16.0 if thermal.dtype == np.uint16 else 0.16)
+    def _curve(self, thermal: np.ndarray, stamp_ns: int | None) -> tuple[np.ndarray, float]:
+        """The curve for this frame, and how many grey levels a unit of fine detail is worth."""
+        if self.options.mode == "fixed":
+            low, high = sorted(self.options.fixed_limits())
+            return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
+        integer = thermal.dtype != np.float32
+        minimum, maximum, _, _ = cv2.minMaxLoc(thermal)
+        found = distribution(thermal, minimum, maximum)
+        target = target_curve(self.options, found, integer)
+        curve = self._smoother(target, found, stamp_ns)
+        span = max(float(curve[-1] - curve[0]), smallest_span(self.options, found.noise, integer))
+        return curve, 255.0 / span * self.options.detail_gain
+
+    def _apply(self, thermal: np.ndarray, curve: np.ndarray) -> np.ndarray:
+        low, high = float(curve[0]), float(curve[-1])
+        if thermal.dtype == np.float32:
+            if self.options.mode != "histogram":
+                scale = 255.0 / (high - low)
+                return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
+            # 4096 even steps between the curve's ends are finer than any of its greys.
+            scale = 4095.0 / (high - low)
+            thermal = cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_16U)
+            curve, low, high = (curve - low) * scale, 0.0, 4095.0
+        first = int(np.clip(np.floor(low), 0, 65535))
+        last = int(np.clip(np.ceil(high), first, 65535))
+        self._table[:first] = 0
+        greys = np.interp(np.arange(first, last + 1), curve, _GREYS)
+        self._table[first : last + 1] = np.rint(greys)
+        self._table[last + 1 :] = 255
+        return _look_up(thermal, self._table)
+
+
+def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) -> None:
+    """Add what a 3x3 blur takes away, to `grey` in place."""
+    blurred = cv2.blur(thermal, (3, 3))
+    if thermal.dtype == np.float32:
+        cv2.subtract(thermal, blurred, dst=blurred)
+        up = cv2.addWeighted(blurred, greys_per_unit, blurred, 0.0, 0.0, dtype=cv2.CV_8U)
+        down = cv2.addWeighted(blurred, -greys_per_unit, blurred, 0.0, 0.0, dtype=cv2.CV_8U)
+    else:
+        up = cv2.convertScaleAbs(cv2.subtract(thermal, blurred), alpha=greys_per_unit)
+        down = cv2.convertScaleAbs(cv2.subtract(blurred, thermal), alpha=greys_per_unit)
+    cv2.subtract(cv2.add(grey, up, dst=grey), down, dst=grey)
+
+
+def _only_numbers(thermal: np.ndarray) -> np.ndarray:
+    """`thermal` itself if it holds only sensible numbers, else a copy that does."""
+    # NaN and infinities show in the sum of absolute values, the absurd in their maximum.
+    if np.isfinite(cv2.norm(thermal, cv2.NORM_L1)) and cv2.norm(thermal, cv2.NORM_INF) < _ABSURD:
+        return thermal
+    with np.errstate(invalid="ignore"):
+        sensible = np.abs(thermal) < _ABSURD
+    if not sensible.any():
+        return np.zeros_like(thermal)
+    low, high = float(thermal[sensible].min()), float(thermal[sensible].max())
+    return np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
+
+
+def _numpy_look_up(thermal: np.ndarray, table: np.ndarray) -> np.ndarray:
+    out = np.empty(thermal.shape, np.uint8)
+    return np.take(table, thermal, out=out, mode="clip")
+
+
+def _choose_look_up() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    # OpenCV learnt 16-bit tables late; it is more than twice as fast as numpy at them.
+    try:
+        cv2.LUT(np.zeros((1, 1), np.uint16), np.zeros((65536, 1), np.uint8))
+    except cv2.error:
+        return _numpy_look_up
+    return lambda thermal, table: cv2.LUT(thermal, table.reshape(-1, 1))
+
+
+_look_up = _choose_look_up()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a thermal camera's numbers mean in degrees Celsius, as the camera's owner declares it.
+
+All conversions are `celsius = scale * value + offset`:
+
+| name | value | cameras |
+|---|---|---|
+| `counts` | raw, no meaning | any; ranges are given in counts |
+| `celsius` | degrees Celsius | radiometric drivers that publish 32FC1 |
+| `kelvin` | Kelvin | the same |
+| `centikelvin` | 0.01 K | FLIR TLinear at high resolution, Lepton TLinear at high gain |
+| `decikelvin` | 0.1 K | FLIR TLinear at low resolution, Lepton TLinear at low gain |
+| `optris_tenths` | 0.1 degrees above -100 | Optris PI and Xi (`optris_drivers`) |
+| `linear` | `linear_scale * value + linear_offset` | anything else that is linear |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ZERO_CELSIUS_K = 273.15
+
+
+@dataclass(frozen=True)
+class LinearUnit:
+    """`celsius = scale * value + offset`."""
+
+    scale: float
+    offset: float
+
+    def to_celsius(self, value: float) -> float:
+        """Degrees Celsius of a camera value."""
+        return self.scale * value + self.offset
+
+    def from_celsius(self, celsius: float) -> float:
+        """The camera's value at a temperature."""
+        return (celsius - self.offset) / self.scale
+
+
+UNITS: dict[str, LinearUnit | None] = {
+    "counts": None,
+    "celsius": LinearUnit(1.0, 0.0),
+    "kelvin": LinearUnit(1.0, -ZERO_CELSIUS_K),
+    "centikelvin": LinearUnit(0.01, -ZERO_CELSIUS_K),
+    "decikelvin": LinearUnit(0.1, -ZERO_CELSIUS_K),
+    "optris_tenths": LinearUnit(0.1, -100.0),
+    "linear": None,
+}
+"""Conversions by name; None where there is none (`counts`) or it is given apart (`linear`)."""
+
+
+def unit(name: str, *, linear_scale: float = 1.0, linear_offset: float = 0.0) -> LinearUnit | None:
+    """The conversion called `name`, or None for raw counts.
+
+    Raises:
+        ValueError: an unknown name, or `linear` with a scale of 0.
+    """
+    if name not in UNITS:
+        raise ValueError(f"unit is {name!r}; allowed are {', '.join(UNITS)}")
+    if name != "linear":
+        return UNITS[name]
+    if linear_scale == 0:
+        raise ValueError("linear_scale is 0; allowed is any other number (degrees per count)")
+    return LinearUnit(linear_scale, linear_offset)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tone curve over time: calm while the scene is the same, quick when it is another one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fusion_ros.imaging.tone_curve import Distribution
+
+_BODY = np.linspace(0.1, 0.8, 8)
+"""Shares of the distribution that tell one scene from another. One hot object hardly moves them:
+up to a tenth of the picture may turn hot, and more than that may turn cold."""
+_QUICK_S = 0.1
+
+
+class CurveSmoother:
+    """Lets a curve follow its target with a time constant, whatever the frame rate is."""
+
+    def __init__(self, smoothing_s: float, scene_change: float) -> None:
+        self.smoothing_s = smoothing_s
+        self.scene_change = scene_change
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget: the next frame's target is taken as it is."""
+        self._stamp_ns: int | None = None
+        self._curve: np.ndarray | None = None
+        self._body: np.ndarray | None = None
+
+    def __call__(self, target: np.ndarray, found: Distribution, stamp_ns: int | None) -> np.ndarray:
+        """The curve to use for a frame at `stamp_ns`. A clock that jumps back starts afresh."""
+        if stamp_ns is None or self.smoothing_s == 0:
+            return target
+        body = found.quantiles(_BODY)
+        if self._stamp_ns is None or stamp_ns < self._stamp_ns:
+            self._curve, self._body = target, body
+        else:
+            elapsed_s = (stamp_ns - self._stamp_ns) * 1e-9
+            time_constant_s, in_use = self._pace(body)
+            share = 1 - math.exp(-elapsed_s / time_constant_s)
+            # A limit that has far to go must not race: half the range in use per time constant.
+            way = float(np.abs(target - self._curve).max())
+            share = min(share, 0.5 * in_use * elapsed_s / time_constant_s / max(way, 1e-9))
+            self._curve = self._curve + share * (target - self._curve)
+            self._body = self._body + share * (body - self._body)
+        self._stamp_ns = stamp_ns
+        return self._curve
+
+    def _pace(self, body: np.ndarray) -> tuple[float, float]:
+        """The time constant for this frame, and the range of values that the curve uses now."""
+        in_use = max(float(self._curve[-1] - self._curve[0]), 1e-9)
+        shift = float(np.abs(body - self._body).mean()) / in_use
+        if self.scene_change == 0 or shift <= self.scene_change:
+            return self.smoothing_s, in_use
+        if shift > 5 * self.scene_change:
+            return 1e-9, in_use
+        return min(_QUICK_S, self.smoothing_s), in_use
