@@ -42,7 +42,7 @@ $(DONE)/message: environment/constraints.txt environment/message-build.txt CMake
 	@environment/prepare.sh message
 	@touch $@
 
-$(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wildcard executables/*)
+$(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wildcard executables/* launch/* config/*)
 	@echo '[4/4] Package'
 	@environment/prepare.sh package
 	@touch $@

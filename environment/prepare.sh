@@ -149,8 +149,13 @@ step_package() {
   mkdir -p "$share" "$lib" "$index"
   cp resource/fusion_ros "$index/"
   cp package.xml "$share/"
-  ln -sfn "$PWD/launch" "$share/launch"
-  ln -sfn "$PWD/config" "$share/config"
+  # Links to the files and not to the folders: ros2 launch does not look into linked folders.
+  local folder
+  for folder in launch config; do
+    rm -rf "${share:?}/$folder"
+    mkdir "$share/$folder"
+    ln -s "$PWD/$folder"/*.* "$share/$folder/"
+  done
   # Copies, whose first line names this Python, where env would find the system's.
   local executable
   for executable in executables/*; do
