@@ -29,8 +29,7 @@ from fusion_ros.pipeline import FusionPipeline
 
 NS_PER_MS = 1_000_000
 _NOT_8_BIT = (
-    "encoding is %s; a visible frame is 8-bit grey or colour. Are the visible and the thermal topic "
-    "swapped?"
+    "encoding is %s; a visible frame is 8-bit grey or colour. Are the two cameras' topics swapped?"
 )
 
 

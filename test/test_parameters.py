@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter table, and the files that are written from it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from fusion_ros.nodes.parameter_files import as_markdown, as_yaml
+from fusion_ros.nodes.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
+
+from .conftest import REPOSITORY
+
+BY_NAME = {spec.name: spec for spec in SPECS}
+
+
+def test_the_shipped_parameter_file_is_the_table():
+    assert (REPOSITORY / "config" / "fuse.yaml").read_text() == as_yaml()
+
+
+def test_the_reference_page_is_the_table():
+    assert (REPOSITORY / "docs" / "parameters.md").read_text() == as_markdown()
+
+
+def test_the_parameter_file_holds_every_default_in_its_own_type():
+    values = yaml.safe_load(as_yaml())["/**"]["ros__parameters"]
+    assert values == {spec.name: spec.default for spec in SPECS}
+    for spec in SPECS:
+        assert type(values[spec.name]) is spec.kind, spec.name
+
+
+def test_defaults_are_allowed_by_their_own_table():
+    assert FuseParameters.from_values({s.name: s.default for s in SPECS}) == FuseParameters()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_every_parameter_says_what_it_means_and_names_its_unit(spec: ParameterSpec):
+    assert len(spec.meaning.split()) >= 4
+    assert spec.meaning.endswith(".")
+    if spec.kind is float:
+        units = ("_ms", "_s", "_percent", "_hz", "_celsius", "_pixels", "_m", "_ratio")
+        assert spec.name.endswith(units) or "[" in spec.meaning, "a number needs a unit"
+
+
+@pytest.mark.parametrize(
+    "spec", [s for s in SPECS if s.kind in (int, float)], ids=lambda spec: spec.name
+)
+def test_both_ends_of_a_range_are_allowed_and_what_is_beyond_is_not(spec: ParameterSpec):
+    assert spec.low is not None
+    assert spec.high is not None
+    assert spec.check(spec.kind(spec.low)) == spec.low
+    assert spec.check(spec.kind(spec.high)) == spec.high
+    for beyond in (spec.low - 1, spec.high + 1):
+        with pytest.raises(ParameterError, match=spec.name):
+            spec.check(spec.kind(beyond))
+
+
+def test_a_whole_number_will_do_for_a_float():
+    value = BY_NAME["pairing_tolerance_ms"].check(20)
+    assert value == 20.0
+    assert isinstance(value, float)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pairing_tolerance_ms", math.nan),
+        ("pairing_tolerance_ms", math.inf),
+        ("pairing_tolerance_ms", "20"),
+        ("pairing_tolerance_ms", True),
+        ("pairing_queue_size", 2.0),
+        ("pairing_queue_size", True),
+        ("autostart", 1),
+        ("preset", "Compact"),
+        ("weights", None),
+    ],
+)
+def test_an_unusable_value_is_refused_with_name_value_and_what_is_allowed(name, value):
+    with pytest.raises(ParameterError) as error:
+        BY_NAME[name].check(value)
+    assert name in str(error.value)
+    assert repr(value) in str(error.value)
+    assert BY_NAME[name].allowed in str(error.value)
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones():
+    with pytest.raises(ParameterError, match=r"tolerance.*pairing_tolerance_ms"):
+        FuseParameters.from_values({"tolerance": 1.0})
