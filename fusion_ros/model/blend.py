@@ -39,8 +39,10 @@ class BlendNet(nn.Module):
             nn.Conv2d(after, before, 1) for before, after in itertools.pairwise(widths)
         )
         self.decode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
-        # Weight and correction for each of a 2x2 cell's pixels.
-        self.head = nn.Conv2d(widths[0], 8, 3, padding=1)
+        # Weight and correction for each of a 2x2 cell's pixels: two layers and no split, which
+        # some engines do slowly.
+        self.weight_head = nn.Conv2d(widths[0], 4, 1)
+        self.correction_head = nn.Conv2d(widths[0], 4, 1)
         self._start_as_average()
 
     def _start_as_average(self) -> None:
@@ -49,8 +51,9 @@ class BlendNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.head.weight.mul_(0.1)
-            self.head.bias[:4] = 0.5
+            self.weight_head.weight.mul_(0.1)
+            self.weight_head.bias.fill_(0.5)
+            self.correction_head.weight.mul_(0.1)
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """(N, 1, H, W) each in [-1, 1], H and W multiples of `config.stride`, to (N, 1, H, W)."""
@@ -64,6 +67,7 @@ class BlendNet(nn.Module):
         ):
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = F.relu(decode(F.relu(x + skip)))
-        weight, correction = F.pixel_shuffle(self.head(x), 2).chunk(2, dim=1)
+        weight = F.pixel_shuffle(self.weight_head(x), 2)
+        correction = F.pixel_shuffle(self.correction_head(x), 2)
         fused = thermal + weight * (visible - thermal) + correction
         return fused.clamp(-1.0, 1.0)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of the sources' edges: carried over (Qabf), or invented by the fusion (Nabf).
+
+Sources: C. Xydeas, V. Petrovic, "Objective image fusion performance measure", 2000; for Nabf with
+its constants B. K. Shreyamsha Kumar, "Multifocus and multispectral image fusion based on pixel
+significance using discrete cosine harmonic wavelet transform", 2013.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusion_ros.metrics.checks import check_images
+
+
+@dataclass(frozen=True)
+class _Sigmoids:
+    """Gain, slope and midpoint of the strength and of the orientation response."""
+
+    strength: tuple[float, float, float]
+    orientation: tuple[float, float, float]
+
+
+XYDEAS = _Sigmoids(strength=(0.9994, 15.0, 0.5), orientation=(0.9879, 22.0, 0.8))
+KUMAR = _Sigmoids(strength=(0.9999, 19.0, 0.5), orientation=(0.9995, 22.0, 0.5))
+
+
+def _sobel_polar(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Strength in grey levels and angle in [-pi/2, pi/2]; Sobel, border replicated."""
+    p = F.pad(255 * x, (1, 1, 1, 1), mode="replicate")
+    vertical = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
+    horizontal = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
+    gx = vertical[:, :, :, 2:] - vertical[:, :, :, :-2]
+    gy = horizontal[:, :, 2:] - horizontal[:, :, :-2]
+    angle = torch.where(gx == 0, torch.full_like(gx, math.pi / 2), torch.atan(gy / gx))
+    return torch.sqrt(gx * gx + gy * gy), angle
+
+
+def _preserved(
+    source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor], sigmoids: _Sigmoids
+) -> tuple[Tensor, Tensor]:
+    """Strength and orientation preservation of a source's edges, pixel by pixel."""
+    (g_s, angle_s), (g_f, angle_f) = source, fused
+    larger = torch.maximum(g_s, g_f)
+    ratio = torch.where(larger > 0, torch.minimum(g_s, g_f) / larger.clamp_min(1e-12), 0.0)
+    agreement = ((angle_s - angle_f).abs() - math.pi / 2).abs() * 2 / math.pi
+    gain, slope, middle = sigmoids.strength
+    strength = gain * torch.sigmoid(slope * (ratio - middle))
+    gain, slope, middle = sigmoids.orientation
+    return strength, gain * torch.sigmoid(slope * (agreement - middle))
+
+
+def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """Qabf: how well the fused image keeps the strength and direction of the sources' edges.
+
+    Args:
+        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+
+    Returns:
+        N values in [0, 1); higher is better. 0 where neither source has an edge.
+    """
+    check_images(3, visible=visible, thermal=thermal, fused=fused)
+    of_fused = _sobel_polar(fused)
+    total = weight = 0.0
+    for source in (visible, thermal):
+        polar = _sobel_polar(source)
+        strength, orientation = _preserved(polar, of_fused, XYDEAS)
+        total = total + (strength * orientation * polar[0]).sum(dim=(1, 2, 3))
+        weight = weight + polar[0].sum(dim=(1, 2, 3))
+    return total / weight.clamp_min(1e-12)
+
+
+def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """Nabf: edges of the fused image that neither source has (halos, ringing, noise).
+
+    Counts where the fused edge is stronger than both sources', weighted by (source edge)^1.5,
+    edges under two grey levels by 0.001.
+
+    Args:
+        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+
+    Returns:
+        N values in [0, 1]; lower is better.
+    """
+    check_images(3, visible=visible, thermal=thermal, fused=fused)
+    of_fused = _sobel_polar(fused)
+    polar = [_sobel_polar(source) for source in (visible, thermal)]
+    invented = (of_fused[0] > polar[0][0]) & (of_fused[0] > polar[1][0])
+    total = weight = 0.0
+    for source in polar:
+        strength, orientation = _preserved(source, of_fused, KUMAR)
+        kept = torch.sqrt(strength * orientation)
+        significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
+        total = total + (invented * (1 - kept) * significance).sum(dim=(1, 2, 3))
+        weight = weight + significance.sum(dim=(1, 2, 3))
+    return total / weight
