@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world's coordinates, and shapes in them.
+
+The world is 4/3 wide and 1 high, x to the right and y down. A camera of any size and aspect sees
+its middle: the world is scaled until it covers the picture and the rest is cropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+WORLD_WIDTH = 4.0 / 3.0
+_SHIFT = 4  # cv2 draws at sixteenths of a pixel, so that slow motion is smooth
+_HALF_TURN = np.exp(1j * np.linspace(np.pi / 2, 3 * np.pi / 2, 6))
+
+Colour = tuple[float, float, float]
+
+
+class Part(NamedTuple):
+    """A flat piece of something that moves."""
+
+    outline: np.ndarray  # float Nx2, world coordinates
+    albedo: Colour  # RGB, 0 to 1: how much of the light it gives back
+    celsius: float
+    glow: Colour = (0.0, 0.0, 0.0)  # RGB, 0 to 1: its own light
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the world lies in a picture of `width` x `height` pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Pixels to one unit of the world."""
+        return max(self.width / WORLD_WIDTH, float(self.height))
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Pixel column and row of the world's corner."""
+        scale = self.scale
+        return (self.width - WORLD_WIDTH * scale) / 2.0, (self.height - scale) / 2.0
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """World coordinates to pixels, both float Nx2."""
+        return np.asarray(points) * self.scale + self.origin
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """World x and y of every pixel, float32, 1xW and Hx1."""
+        x = (np.arange(self.width) + 0.5 - self.origin[0]) / self.scale
+        y = (np.arange(self.height) + 0.5 - self.origin[1]) / self.scale
+        return x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
+
+    def box(self, points: np.ndarray, margin: int = 2) -> tuple[int, int, int, int] | None:
+        """(top, bottom, left, right) of the pixels around the points; None outside the picture."""
+        pixels = self.pixels(points)
+        left, top = np.floor(pixels.min(axis=0)).astype(int) - margin
+        right, bottom = np.ceil(pixels.max(axis=0)).astype(int) + margin
+        top, bottom = max(top, 0), min(bottom, self.height)
+        left, right = max(left, 0), min(right, self.width)
+        return (top, bottom, left, right) if top < bottom and left < right else None
+
+    def fixed_point(self, outline: np.ndarray, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """An outline as `fill` takes it; pixels count from `origin` (top, left) of the picture."""
+        column, row = self.origin
+        shift = np.array((column - origin[1] - 0.5, row - origin[0] - 0.5))
+        return np.rint((outline * self.scale + shift) * (1 << _SHIFT)).astype(np.int32)
+
+
+def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+@cache
+def _circle(count: int) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, count: int = 20) -> np.ndarray:
+    return _circle(count) * (rx, ry) + (x, y)
+
+
+def limb(start: np.ndarray, end: np.ndarray, thick_start: float, thick_end: float) -> np.ndarray:
+    """A tapering bar with round ends from `start` to `end`; thicknesses are diameters."""
+    first, last = complex(*start), complex(*end)
+    cap = _HALF_TURN * ((last - first) / abs(last - first))
+    outline = np.concatenate([first + cap * (thick_start / 2), last - cap * (thick_end / 2)])
+    return outline.view(np.float64).reshape(-1, 2)
+
+
+def fill(canvas: np.ndarray, points: np.ndarray, value: object) -> None:
+    """Fill an outline from `View.fixed_point`; smooth edges on uint8 canvases only."""
+    smooth = cv2.LINE_AA if canvas.dtype == np.uint8 else cv2.LINE_8
+    cv2.fillPoly(canvas, [points], value, lineType=smooth, shift=_SHIFT)

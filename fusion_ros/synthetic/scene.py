@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Scene`: the street at a moment, as each of two aligned cameras sees it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fusion_ros.synthetic.actors import (
+    CAR,
+    IN_THE_DARK,
+    IN_THE_GLARE,
+    IN_THE_LIGHT,
+    IN_THE_SMOKE,
+)
+from fusion_ros.synthetic.backdrop import paint_backdrop
+from fusion_ros.synthetic.effects import PARKED_HEADLIGHTS, Glare, Steam
+from fusion_ros.synthetic.geometry import Part, View, fill
+
+MIN_SIDE, MAX_SIDE = 32, 4096
+STEAM_CELSIUS, STEAM_INFRARED_OPACITY = 14.0, 0.22
+STEAM_COLOUR = (112.0, 106.0, 104.0, 0.0)
+_NOISE_MARGIN = 64
+
+
+class Scene:
+    """A street at dusk, `width` x `height` pixels.
+
+    Both cameras stand at the same place, so the pictures lie on each other; give the thermal camera
+    a scene of its own size. The same `seed`, size and time always give the same pixels.
+
+    Args:
+        width, height: size of the pictures in pixels, 32 to 4096.
+        seed: of everything random: the skyline, the leaves, the noise of the sensors.
+        noise: 1 for the noise of usual sensors, 0 for none.
+
+    Raises:
+        ValueError: a size or the noise is out of range.
+    """
+
+    def __init__(self, width: int = 640, height: int = 480, *, seed: int = 7, noise: float = 1.0):
+        for name, value in (("width", width), ("height", height)):
+            if not MIN_SIDE <= value <= MAX_SIDE:
+                raise ValueError(f"{name} is {value}, allowed is {MIN_SIDE} to {MAX_SIDE} pixels")
+        if noise < 0:
+            raise ValueError(f"noise is {noise}, allowed is 0 or more")
+        self._view = View(width, height)
+        self._seed = seed
+        self._noise = noise
+        self._backdrop = paint_backdrop(self._view, seed)
+        rng = np.random.default_rng((seed, 1))
+        self._steam = Steam(self._view, rng)
+        self._parked_glare = Glare(self._view, 0.21, 0.95)
+        self._glare = Glare(self._view, 0.15, 0.8)
+        padded = (height + _NOISE_MARGIN, width + _NOISE_MARGIN)
+        # Drawn once, then shifted about: fresh noise for each frame would cost more than the rest.
+        self._grain = np.rint(rng.normal(0, 3.2 * noise, (*padded, 3))).astype(np.int16)
+        self._netd = rng.normal(0, 0.06 * noise, padded).astype(np.float32)
+        self._columns = rng.normal(0, 0.035 * noise, width).astype(np.float32)
+
+    def visible(self, seconds: float) -> np.ndarray:
+        """What the RGB camera sees at a time of the scene: uint8 HxWx3, RGB."""
+        picture = self._backdrop.visible.copy()
+        self._place(picture, IN_THE_GLARE.parts(seconds))
+        for lamp in PARKED_HEADLIGHTS:
+            self._parked_glare.add(picture, lamp)
+        self._place(picture, IN_THE_DARK.parts(seconds))
+        self._place(picture, IN_THE_LIGHT.parts(seconds))
+        self._place(picture, IN_THE_SMOKE.parts(seconds))
+        self._hide_behind_steam(picture, seconds)
+        self._place(picture, CAR.parts(seconds))
+        self._glare.add(picture, CAR.headlight(seconds))
+        if self._noise:
+            picture = cv2.add(picture, self._shifted(self._grain, seconds), dtype=cv2.CV_8U)
+        return picture
+
+    def thermal(self, seconds: float) -> np.ndarray:
+        """What the thermal camera sees at a time of the scene: uint16 HxW, centikelvin."""
+        celsius = self._backdrop.celsius.copy()
+        for actor in (IN_THE_GLARE, IN_THE_DARK, IN_THE_LIGHT, IN_THE_SMOKE):
+            self._warm(celsius, actor.parts(seconds))
+        steam = self._steam.density(seconds)
+        if steam is not None:
+            density, (top, bottom, left, right) = steam
+            patch = celsius[top:bottom, left:right]
+            patch += (STEAM_CELSIUS - patch) * (STEAM_INFRARED_OPACITY * density)
+        self._warm(celsius, CAR.parts(seconds))
+        # The optics of a thermal camera are soft: about one pixel at 640 columns.
+        celsius = cv2.GaussianBlur(celsius, (0, 0), max(0.5, 0.0016 * self._view.width))
+        if self._noise:
+            celsius += self._shifted(self._netd, seconds + 0.5)
+            celsius += self._columns
+        return np.rint((celsius + 273.15) * 100.0).astype(np.uint16)
+
+    def _place(self, picture: np.ndarray, parts: list[Part]) -> None:
+        """Paint parts into the picture, in the light that falls where they are."""
+        box = self._view.box(np.concatenate([part.outline for part in parts]))
+        if box is None:
+            return
+        top, bottom, left, right = box
+        layer = np.zeros((bottom - top, right - left, 3), np.uint8)
+        glow = np.zeros_like(layer)
+        cover = np.zeros(layer.shape[:2], np.uint8)
+        for part in parts:
+            points = self._view.fixed_point(part.outline, (top, left))
+            r, g, b = part.albedo
+            fill(layer, points, (255 * r, 255 * g, 255 * b))
+            fill(cover, points, 255)
+            if any(part.glow):
+                r, g, b = part.glow
+                fill(glow, points, (255 * r, 255 * g, 255 * b))
+        patch = picture[top:bottom, left:right]
+        # `layer` fades to black at its edges just as `cover` fades, so it is premultiplied.
+        lit = cv2.multiply(layer, self._backdrop.light[top:bottom, left:right], dtype=cv2.CV_8U)
+        behind = cv2.multiply(patch, cv2.merge([255 - cover] * 3), scale=1 / 255)
+        cv2.add(behind, cv2.add(lit, glow), dst=patch)
+
+    def _warm(self, celsius: np.ndarray, parts: list[Part]) -> None:
+        for part in parts:
+            fill(celsius, self._view.fixed_point(part.outline), part.celsius)
+
+    def _hide_behind_steam(self, picture: np.ndarray, seconds: float) -> None:
+        steam = self._steam.density(seconds)
+        if steam is None:
+            return
+        density, (top, bottom, left, right) = steam
+        patch = picture[top:bottom, left:right]
+        thick = cv2.merge([density] * 3)
+        steam_itself = cv2.multiply(thick, STEAM_COLOUR)
+        behind = cv2.multiply(patch, 1.0 - thick, dtype=cv2.CV_32F)
+        cv2.add(behind, steam_itself, dst=patch, dtype=cv2.CV_8U)
+
+    def _shifted(self, noise: np.ndarray, seconds: float) -> np.ndarray:
+        """The noise of this moment: the same sheet from another corner."""
+        moment = round(seconds * 1e6) & 0xFFFFFFFF
+        mixed = (moment * 2654435761 + self._seed * 40503) & 0xFFFFFFFF
+        top, left = mixed % _NOISE_MARGIN, (mixed >> 12) % _NOISE_MARGIN
+        return noise[top : top + self._view.height, left : left + self._view.width]
