@@ -107,6 +107,11 @@ ARGUMENTS = [
 ]
 
 
+def only_changes(remappings: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The remappings that rename something: a short command line is easier to read in a log."""
+    return [(old, new) for old, new in remappings if old != new]
+
+
 def beside(image_topic: str, name: str) -> str:
     """The topic `name` beside an image topic: cam/image_raw -> cam/camera_info."""
     folder, slash, _ = image_topic.rpartition("/")
@@ -115,10 +120,12 @@ def beside(image_topic: str, name: str) -> str:
 
 def camera_remappings(stream: str, image_topic: str) -> list[tuple[str, str]]:
     """Remappings that put a stream ("visible" or "thermal") on an image topic."""
-    return [
-        (f"{stream}/image_raw", image_topic),
-        (f"{stream}/camera_info", beside(image_topic, "camera_info")),
-    ]
+    return only_changes(
+        [
+            (f"{stream}/image_raw", image_topic),
+            (f"{stream}/camera_info", beside(image_topic, "camera_info")),
+        ]
+    )
 
 
 def nodes(context: LaunchContext) -> list[Node]:
@@ -129,10 +136,12 @@ def nodes(context: LaunchContext) -> list[Node]:
     visible = camera_remappings("visible", given["visible_topic"])
     thermal = camera_remappings("thermal", given["thermal_topic"])
     fused_namespace = given["fused_namespace"].rstrip("/")
-    fused = [
-        (f"fused/{name}", f"{fused_namespace}/{name}")
-        for name in ("image_raw", "camera_info", "status")
-    ]
+    fused = only_changes(
+        [
+            (f"fused/{name}", f"{fused_namespace}/{name}")
+            for name in ("image_raw", "camera_info", "status")
+        ]
+    )
 
     overrides: dict[str, str | bool] = {
         name: given[name] for name in PARAMETER_ARGUMENTS if given[name]
