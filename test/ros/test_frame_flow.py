@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of a frame under load, on a clock of the test's own: no DDS, no waiting."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusion_ros.accounting import FrameLedger, Stream
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.frame_flow import Books, FrameFlow
+from fusion_ros.nodes.parameters import FuseParameters
+from fusion_ros.nodes.rejections import RejectionLog
+from fusion_ros.nodes.telemetry import Telemetry
+from fusion_ros.pipeline import FusionPipeline
+
+from .rig import AveragingEngine, header
+
+pytestmark = pytest.mark.ros
+
+PATIENCE_S = 20.0
+
+
+class Bench:
+    """A flow with an engine that can be held, and what came out of it."""
+
+    def __init__(self, publish=None) -> None:
+        self.engine = AveragingEngine()
+        self.published = []
+        self.warnings = []
+        ledger = FrameLedger()
+        self.books = Books(ledger, Telemetry(), RejectionLog(ledger, self.warnings.append))
+        self.flow = FrameFlow(
+            FusionPipeline(self.engine),
+            FuseParameters(),
+            self.books,
+            publish or self.published.append,
+        )
+        self.flow.start()
+
+    def send(self, stream: Stream, stamp_ms: float, value: int = 100) -> None:
+        grey = np.full((8, 8), value, np.uint8)
+        message = encode_image(grey, ChannelOrder.GREY, "mono8", header(stamp_ms, stream.value))
+        self.flow.take(stream, f"/{stream.value}/image_raw", message)
+
+    def stop(self) -> dict:
+        self.flow.stop()
+        return self.books.ledger.snapshot().as_dict()
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from([Stream.VISIBLE, Stream.THERMAL, "bad visible", "bad thermal"]),
+            st.integers(0, 3000),
+        ),
+        max_size=80,
+    )
+)
+@settings(deadline=None)
+def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
+    bench = Bench()
+    sent = {"visible": 0, "thermal": 0}
+    for kind, stamp_ms in events:
+        if isinstance(kind, Stream):
+            bench.send(kind, stamp_ms)
+            sent[kind.value] += 1
+        else:
+            stream = Stream(kind.split()[1])
+            broken = encode_image(
+                np.zeros((2, 2), np.uint8), ChannelOrder.GREY, "mono8", header(stamp_ms, "x")
+            )
+            broken.height = 9
+            bench.flow.take(stream, "/x", broken)
+            sent[stream.value] += 1
+    counts = bench.stop()
+    for stream in ("visible", "thermal"):
+        assert counts[stream]["received"] == sent[stream]
+        assert counts[stream]["pending"] == 0
+    assert counts["visible"]["fused"] == counts["thermal"]["fused"] == len(bench.published)
+
+
+def test_a_publish_that_fails_costs_its_pair_alone():
+    def fail(image):
+        raise OSError("no route")
+
+    bench = Bench(publish=fail)
+    bench.send(Stream.VISIBLE, 1000)
+    bench.send(Stream.THERMAL, 1000)
+    wait_for(lambda: bench.books.ledger.snapshot().visible.rejected == 1)
+    counts = bench.stop()
+    assert counts["visible"]["rejected_by_reason"] == {"internal_error": 1}
+    assert "OSError: no route" in bench.warnings[0]
+
+
+def test_each_kind_of_rejection_is_told_once_and_counted_always():
+    bench = Bench()
+    for _ in range(3):
+        broken = encode_image(
+            np.zeros((2, 2), np.uint8), ChannelOrder.GREY, "mono8", header(0, "x")
+        )
+        broken.encoding = "nonsense"
+        bench.flow.take(Stream.THERMAL, "/thermal/image_raw", broken)
+    counts = bench.stop()
+    assert counts["thermal"]["rejected_by_reason"] == {"unknown_encoding": 3}
+    assert len(bench.warnings) == 1
+    assert bench.warnings[0].startswith("/thermal/image_raw: rejected (unknown_encoding)")
+    assert "'nonsense'" in bench.warnings[0]
+
+
+def wait_for(condition) -> None:
+    """Wait for the worker's thread; the patience is for failures only."""
+    tick = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.005)):
+        if condition():
+            return
+        tick.wait(0.005)
+    pytest.fail(f"waited {PATIENCE_S} s in vain")
