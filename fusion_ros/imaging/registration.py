@@ -3,12 +3,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-MODES = ("none", "resize")
+from fusion_ros.imaging.geometry import (
+    Calibration,
+    GeometryError,
+    HomographyCalibration,
+    RigCalibration,
+    Size,
+)
+from fusion_ros.imaging.sampling_map import (
+    MapSampler,
+    SamplingMap,
+    map_of_homography,
+    map_of_rig,
+)
+from fusion_ros.imaging.seam import SeamBlender, feathered
+
+MODES = ("none", "resize", "homography", "calibrated")
 
 
 @dataclass(frozen=True)
@@ -16,46 +33,132 @@ class RegistrationOptions:
     """How the thermal frame comes onto the visible grid.
 
     Raises:
-        ValueError: an unknown mode.
+        ValueError: an option outside what is allowed, with its name and value.
     """
 
     mode: str = "resize"
-    """`none`: the sizes must be the same. `resize`: the thermal picture is stretched."""
+    """`none`: the sizes must be the same. `resize`: the thermal picture is stretched.
+    `homography`: a calibration file with a 3x3 matrix. `calibrated`: a calibration with both
+    cameras, exact on a plane at a distance."""
+    calibration_file: str = ""
+    """YAML file for `homography` and `calibrated`, see docs/calibration.md."""
+    distance_m: float = 0.0
+    """Distance of the plane for `calibrated`. 0: the calibration file's own."""
+    feather_px: float = 16.0
+    """Width of the seam, in visible pixels, over which the thermal picture fades out where it ends
+    inside the visible one."""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}; allowed are {', '.join(MODES)}")
+        for name, most in (("distance_m", 1e6), ("feather_px", 1e3)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= most):
+                raise ValueError(f"{name} is {value}; allowed is 0 to {most:g}")
 
 
 class ThermalRegistration:
     """Brings `uint8` thermal frames onto the visible grid; keeps what depends on the two sizes."""
 
-    def __init__(self, options: RegistrationOptions | None = None) -> None:
+    def __init__(
+        self, options: RegistrationOptions | None = None, calibration: Calibration | None = None
+    ) -> None:
+        """`calibration` is what the options' file holds (`fusion_ros.calibration` reads it).
+
+        Raises:
+            ValueError: a mode that needs a calibration without one of its kind.
+        """
         self.options = options or RegistrationOptions()
+        self.calibration = calibration
+        kinds = {"homography": HomographyCalibration, "calibrated": RigCalibration}
+        kind = kinds.get(self.options.mode)
+        if kind is not None and not isinstance(calibration, kind):
+            found = "none was given" if calibration is None else "this one is of the other kind"
+            raise ValueError(
+                f"mode is {self.options.mode!r}, which needs a {self.options.mode} calibration, "
+                f"but {found}; set calibration_file to a file that holds one"
+            )
+        self._sizes: tuple[Size, Size] | None = None
+        self._sampling: SamplingMap | None = None
+        self._weights: np.ndarray | None = None
+        self._blender: SeamBlender | None = None
+        self._apply: Callable[[np.ndarray], np.ndarray] = _as_it_is
+
+    def __call__(self, thermal: np.ndarray, visible_shape: tuple[int, ...]) -> np.ndarray:
+        """`thermal` (`uint8` HxW) with the height and width of `visible_shape`.
+
+        Itself where there is nothing to do. Where the thermal camera does not see, its nearest
+        edge goes on; `blend_outside` puts the visible picture there.
+
+        Raises:
+            GeometryError: sizes that the mode or the calibration cannot bring together.
+        """
+        self.prepare(thermal.shape, visible_shape)
+        return self._apply(thermal)
+
+    def prepare(self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]) -> None:
+        """Make what these sizes need, if it is not there: takes up to a second, once a size.
+
+        Raises:
+            GeometryError: sizes that the mode or the calibration cannot bring together.
+        """
+        sizes = Size.of(thermal_shape), Size.of(visible_shape)
+        if sizes == self._sizes:
+            return
+        thermal, visible = sizes
+        if self.options.mode == "none" and thermal != visible:
+            raise GeometryError(
+                f"the thermal frame is {thermal} and the visible one {visible}; "
+                "mode `none` needs equal sizes, mode `resize` stretches"
+            )
+        self._weights = self._blender = None
+        self._sampling = self._map(thermal, visible)
+        if self._sampling is None:
+            self._apply = _as_it_is if thermal == visible else _stretch_to(thermal, visible)
+        else:
+            self._weights = feathered(self._sampling.valid, self.options.feather_px)
+            self._blender = None if self._weights is None else SeamBlender(self._weights)
+            self._apply = MapSampler(self._sampling)
+        self._sizes = sizes
+
+    def _map(self, thermal: Size, visible: Size) -> SamplingMap | None:
+        if self.options.mode == "homography":
+            return map_of_homography(self.calibration, thermal, visible)
+        if self.options.mode == "calibrated":
+            return map_of_rig(self.calibration, thermal, visible, self.options.distance_m)
+        return None
 
     def validity(
-        self, thermal_shape: tuple[int, int], visible_shape: tuple[int, int]
+        self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
     ) -> np.ndarray | None:
         """How much of the thermal picture each visible pixel may use, `float32` HxW in 0..1.
 
         None where that is everything everywhere.
         """
-        return None
+        self.prepare(thermal_shape, visible_shape)
+        return self._weights
 
-    def __call__(self, thermal: np.ndarray, visible_shape: tuple[int, ...]) -> np.ndarray:
-        """`thermal` (`uint8` HxW) with the height and width of `visible_shape`.
+    def blend_outside(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """`fused`, with `visible` where the last thermal frame did not reach; changes it in place.
 
-        Raises:
-            ValueError: mode `none` and sizes that differ.
+        Both are `uint8` of one shape: lumas (cheaper, before the colour comes back) or colours.
         """
-        height, width = visible_shape[:2]
-        if thermal.shape == (height, width):
-            return thermal
-        if self.options.mode == "none":
-            raise ValueError(
-                f"the thermal frame is {thermal.shape[1]} x {thermal.shape[0]} and the visible one "
-                f"{width} x {height}; mode `none` needs equal sizes, mode `resize` stretches"
-            )
-        shrinks = thermal.shape[0] > height or thermal.shape[1] > width
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(thermal, (width, height), interpolation=interpolation)
+        return fused if self._blender is None else self._blender(fused, visible)
+
+    def sampling_map(
+        self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
+    ) -> SamplingMap | None:
+        """The table behind `homography` and `calibrated`, for engines that apply it themselves."""
+        self.prepare(thermal_shape, visible_shape)
+        return self._sampling
+
+
+def _as_it_is(thermal: np.ndarray) -> np.ndarray:
+    return thermal
+
+
+def _stretch_to(thermal: Size, visible: Size) -> Callable[[np.ndarray], np.ndarray]:
+    shrinks = thermal.width > visible.width or thermal.height > visible.height
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    size = (visible.width, visible.height)
+    return lambda frame: cv2.resize(frame, size, interpolation=interpolation)
