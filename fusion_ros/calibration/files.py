@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calibration file: YAML, versioned, checked on reading. docs/calibration.md describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fusion_ros.imaging.geometry import (
+    Calibration,
+    CameraModel,
+    GeometryError,
+    HomographyCalibration,
+    RigCalibration,
+    Size,
+)
+from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+
+VERSION = 1
+_VERSION_KEY = "fusion_ros_calibration"
+_MAX_BYTES = 1 << 20
+
+
+class CalibrationFileError(ValueError):
+    """A calibration file that cannot be used; the text names the file, the entry and the fix."""
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read a calibration file.
+
+    Raises:
+        CalibrationFileError: missing, unreadable, of another version, incomplete or contradictory.
+    """
+    path = Path(path)
+    content = read_yaml(path)
+    version = content.pop(_VERSION_KEY, None)
+    if version != VERSION:
+        raise CalibrationFileError(
+            f"{path}: {_VERSION_KEY} is {version!r}; allowed is {VERSION}. For a camchain or "
+            "a camera_info file, run `fusion-ros calibrate --import` first"
+        )
+    content.pop("quality", None)
+    content.pop("note", None)
+    try:
+        if set(content) == {"homography"}:
+            return _homography(_Entries(content["homography"], "homography"))
+        if set(content) == {"rig"}:
+            return _rig(_Entries(content["rig"], "rig"))
+        raise GeometryError(
+            f"entries are {sorted(map(str, content))}; allowed is one of homography and rig, "
+            "beside quality and note"
+        )
+    except GeometryError as error:
+        raise CalibrationFileError(f"{path}: {error}") from error
+
+
+def save_calibration(
+    path: str | Path,
+    calibration: Calibration,
+    *,
+    quality: Mapping[str, Any] | None = None,
+    note: str = "",
+) -> None:
+    """Write a calibration file. `quality` is kept in it for people; nothing reads it."""
+    content: dict[str, Any] = {_VERSION_KEY: VERSION}
+    if note:
+        content["note"] = note
+    if isinstance(calibration, HomographyCalibration):
+        content["homography"] = {
+            "thermal_to_visible": _numbers(calibration.matrix),
+            "thermal_size": _size_entry(calibration.thermal_size),
+            "visible_size": _size_entry(calibration.visible_size),
+            "exact_distance_m": float(calibration.exact_distance_m),
+        }
+    else:
+        content["rig"] = {
+            "visible": _camera_entry(calibration.visible),
+            "thermal": _camera_entry(calibration.thermal),
+            "visible_to_thermal": {
+                "rotation": _numbers(calibration.rotation),
+                "translation_m": _numbers(calibration.translation_m),
+            },
+            "distance_m": float(calibration.distance_m),
+        }
+    if quality:
+        content["quality"] = dict(quality)
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def make_registration(options: RegistrationOptions) -> ThermalRegistration:
+    """The registration that the options ask for, with their calibration file read.
+
+    Raises:
+        CalibrationFileError: the file cannot be used.
+        ValueError: a mode that needs a file without one, or with one of the other kind.
+    """
+    needs_file = options.mode in ("homography", "calibrated") and options.calibration_file
+    return ThermalRegistration(
+        options, load_calibration(options.calibration_file) if needs_file else None
+    )
+
+
+def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:
+    """The mapping in a small YAML file.
+
+    Raises:
+        CalibrationFileError: missing, too large, no YAML, or no mapping.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CalibrationFileError(
+                f"{path}: {path.stat().st_size} bytes; a calibration is at most {_MAX_BYTES}"
+            )
+        text = path.read_text(encoding="utf-8")
+        # OpenCV writes a version line that YAML itself does not know.
+        text = text.removeprefix("%YAML:1.0\n").removeprefix("%YAML:1.0\r\n")
+        content = yaml.load(text, Loader=loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationFileError(f"{path}: cannot be read ({error})") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, CalibrationFileError):
+            raise
+        raise CalibrationFileError(f"{path}: no valid YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise CalibrationFileError(f"{path}: holds {type(content).__name__}, not named entries")
+    return content
+
+
+class _Entries:
+    """A mapping of which every entry must be known, by name."""
+
+    def __init__(self, content: Any, name: str) -> None:
+        if not isinstance(content, dict):
+            raise GeometryError(f"{name} is {content!r}; allowed are named entries")
+        self._left, self._name = dict(content), name
+
+    def take(self, key: str, *default: Any) -> Any:
+        if key not in self._left and not default:
+            raise GeometryError(f"{self._name}.{key} is missing")
+        return self._left.pop(key, *default)
+
+    def section(self, key: str) -> _Entries:
+        return _Entries(self.take(key), f"{self._name}.{key}")
+
+    def number(self, key: str, default: float) -> float:
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise GeometryError(f"{self._name}.{key} is {value!r}; allowed is a number")
+        return float(value)
+
+    def size(self, key: str) -> Size:
+        value = self.take(key)
+        whole = isinstance(value, list) and len(value) == 2
+        if not whole or not all(type(n) is int for n in value):
+            raise GeometryError(f"{self._name}.{key} is {value!r}; allowed is [width, height]")
+        return Size(*value)
+
+    def done(self) -> None:
+        if self._left:
+            raise GeometryError(f"{self._name} has unknown entries {sorted(map(str, self._left))}")
+
+
+def _homography(entries: _Entries) -> HomographyCalibration:
+    calibration = HomographyCalibration(
+        entries.take("thermal_to_visible"),
+        entries.size("thermal_size"),
+        entries.size("visible_size"),
+        entries.number("exact_distance_m", 0.0),
+    )
+    entries.done()
+    return calibration
+
+
+def _rig(entries: _Entries) -> RigCalibration:
+    way = entries.section("visible_to_thermal")
+    calibration = RigCalibration(
+        _camera(entries.section("visible")),
+        _camera(entries.section("thermal")),
+        way.take("rotation"),
+        way.take("translation_m"),
+        entries.number("distance_m", 10.0),
+    )
+    way.done()
+    entries.done()
+    return calibration
+
+
+def _camera(entries: _Entries) -> CameraModel:
+    model, distortion = entries.take("distortion_model", "none"), entries.take("distortion", [])
+    if not isinstance(distortion, list) or not all(type(n) in (int, float) for n in distortion):
+        raise GeometryError(f"distortion is {distortion!r}; allowed is a list of numbers")
+    camera = CameraModel(
+        entries.size("size"), entries.take("camera_matrix"), str(model), tuple(distortion)
+    )
+    entries.done()
+    return camera
+
+
+def _numbers(values: np.ndarray) -> list:
+    return np.asarray(values, np.float64).tolist()
+
+
+def _size_entry(size: Size) -> list[int]:
+    return [size.width, size.height]
+
+
+def _camera_entry(camera: CameraModel) -> dict[str, Any]:
+    return {
+        "size": _size_entry(camera.size),
+        "camera_matrix": _numbers(camera.matrix),
+        "distortion_model": camera.distortion_model,
+        "distortion": list(camera.distortion),
+    }
