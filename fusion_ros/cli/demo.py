@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros demo`: two synthetic cameras, the fuse node and a recorder, each its own process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fusion_ros.cli.processes import Processes, isolated_environment
+
+MAX_SECONDS = 60.0
+FIRST_FUSED_TIMEOUT_S = 45.0
+RESULTS = ("side_by_side.png", "fused.mp4", "summary.json")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `demo` to the sub-commands of `fusion-ros`."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="synthetic cameras, the fuse node and a recorder over DDS; pictures and a summary",
+        description="Starts two synthetic cameras, the fuse node and a recorder, each its own "
+        "process, lets them talk over DDS on this machine only, and writes side_by_side.png, "
+        "fused.mp4 and summary.json. Ends by itself within two minutes. Exit code 1 if nothing "
+        "was fused.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder to write to (default: demo)"
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=15.0, help="how long to record, 1 to 60 (default: 15)"
+    )
+    parser.add_argument(
+        "--rate", type=_rate, default=30.0, help="pictures a second of both cameras (default: 30)"
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(640, 480), help="WIDTHxHEIGHT of both (default: 640x480)"
+    )
+    parser.add_argument(
+        "--thermal-size", type=_size, default=None, help="of the thermal camera, if different"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of the street (default: 7)")
+    parser.add_argument("--preset", default="compact", help="network preset (default: compact)")
+    parser.add_argument("--weights", type=Path, default=None, help="weights file, if not shipped")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo. 0 where something was fused, 1 where not, 130 after Ctrl-C."""
+    out: Path = args.out
+    out.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:  # an old result must not be taken for a new one
+        (out / name).unlink(missing_ok=True)
+    environment = isolated_environment(os.environ)
+    print(
+        f"demo: cameras at {args.rate:g} Hz, {args.seconds:g} s, "
+        f"DDS domain {environment['ROS_DOMAIN_ID']}, this machine only",
+        flush=True,
+    )
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Processes(environment, out / "logs") as processes:
+            failure = _record(processes, args)
+    except KeyboardInterrupt:
+        print("demo: stopped, nothing is left running", flush=True)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return _conclude(out, failure)
+
+
+def _record(processes: Processes, args: argparse.Namespace) -> str:
+    """Start everything and wait for the recorder. Returns what went wrong, or nothing."""
+    # The recorder and the node first: then no frame is published to nobody.
+    recorder = processes.start(
+        "recorder",
+        "fusion_ros.nodes.recorder",
+        {
+            "out": str(args.out),
+            "seconds": args.seconds,
+            "timeout_s": FIRST_FUSED_TIMEOUT_S,
+        },
+        show=True,
+    )
+    width, height = args.size
+    processes.start(
+        "fuse_node",
+        "fusion_ros.nodes.fuse_node",
+        {
+            "preset": args.preset,
+            "weights": str(args.weights.resolve()) if args.weights else "",
+            "warm_up_width": width,
+            "warm_up_height": height,
+        },
+    )
+    sizes = {"visible": args.size, "thermal": args.thermal_size or args.size}
+    for modality, (columns, rows) in sizes.items():
+        processes.start(
+            f"{modality}_camera",
+            "fusion_ros.nodes.synthetic_camera",
+            {
+                "modality": modality,
+                "rate_hz": args.rate,
+                "width": columns,
+                "height": rows,
+                "seed": args.seed,
+                "epoch_s": float(int(time.time())),
+            },
+            arguments=("-r", f"__node:={modality}_camera"),
+        )
+    while recorder.poll() is None:
+        others = {name: code for name, code in processes.ended().items() if name != "recorder"}
+        for name, code in others.items():
+            # A recorder that ended in the same moment has what it wants.
+            if recorder.poll() is None:
+                return _died(processes, name, code)
+        time.sleep(0.1)
+    if recorder.returncode != 0:
+        return (
+            f"nothing was fused within {FIRST_FUSED_TIMEOUT_S:g} s; "
+            f"the fuse node said:\n{_tail(processes.log('fuse_node'))}"
+        )
+    return ""
+
+
+def _died(processes: Processes, name: str, code: int) -> str:
+    return f"{name} ended with code {code}; it said:\n{_tail(processes.log(name))}"
+
+
+def _conclude(out: Path, failure: str) -> int:
+    path = out / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"fused": 0}
+    if not failure and not summary["fused"]:
+        failure = "nothing was fused"
+    if failure:
+        print(f"demo: failed: {failure}\ndemo: logs are in {out / 'logs'}", file=sys.stderr)
+        return 1
+    latency, rates = summary["latency_ms"], summary["rates_hz"]
+    print(
+        f"demo: {summary['fused']} fused images at {rates['fused']} Hz "
+        f"(cameras {rates['visible']} and {rates['thermal']} Hz)\n"
+        f"demo: stamp to arrival p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
+        f"p99 {latency['p99']} ms"
+    )
+    for stream, received in summary["frames_in"].items():
+        dropped = [
+            f"{n} {why}"
+            for why, n in summary["frames_dropped"][stream].items()
+            if n and why != "rejected_by_reason"
+        ]
+        print(f"demo: {received} {stream} frames in, dropped: {', '.join(dropped) or 'none'}")
+    for name in RESULTS:
+        if (out / name).is_file():
+            print(f"demo: wrote {(out / name).resolve()}")
+    return 0
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return "\n".join(text.splitlines()[-lines:]) or "(nothing)"
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"--seconds is {text}, allowed is 1 to {MAX_SECONDS:g}")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 240:
+        raise argparse.ArgumentTypeError(f"--rate is {text}, allowed is 1 to 240")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"size is {text!r}, allowed is WIDTHxHEIGHT, as 640x480")
+    for side in (int(width), int(height)):
+        if not 32 <= side <= 4096:
+            raise argparse.ArgumentTypeError(f"size is {text}, allowed is 32x32 to 4096x4096")
+    return int(width), int(height)

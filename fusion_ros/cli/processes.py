@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts our nodes as processes of their own, and leaves none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import fusion_ros
+from fusion_ros.dds_profile import with_profile
+
+_PR_SET_PDEATHSIG = 1
+SIGINT_GRACE_S, SIGTERM_GRACE_S = 10.0, 4.0
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def isolated_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which our nodes talk on this machine only, with the images' DDS profile.
+
+    What the user set already stays: a profile, a discovery range, a domain. Without a domain one is
+    chosen by our process id, so that two demos at a time do not mix.
+    """
+    ours = with_profile(environment)
+    ours.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    if environment.get("ROS_DISTRO") == "humble":  # which does not know the range yet
+        ours.setdefault("ROS_LOCALHOST_ONLY", "1")
+    ours.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+    ours["PYTHONUNBUFFERED"] = "1"
+    root = Path(fusion_ros.__file__).resolve().parent.parent
+    if root.name not in ("site-packages", "dist-packages"):  # a source tree: children find it too
+        ours["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), ours.get("PYTHONPATH"))))
+    return ours
+
+
+class Processes:
+    """A group of nodes. Leaving the `with` block stops them all, in the reverse order of starting.
+
+    Each is its own session, so that Ctrl-C reaches us alone and every node is told once; should we
+    be killed, the kernel tells them (Linux).
+    """
+
+    def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
+        self._environment = dict(environment)
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._files: list[IO[bytes]] = []
+
+    def start(
+        self,
+        name: str,
+        module: str,
+        parameters: Mapping[str, object],
+        *,
+        show: bool = False,
+        arguments: Sequence[str] = (),
+    ) -> subprocess.Popen[bytes]:
+        """Run `python -m module` with ROS parameters; its output goes to its log, or is shown."""
+        command = [sys.executable, "-m", module, "--ros-args", *arguments]
+        for key, value in parameters.items():
+            command += ["-p", f"{key}:={_as_yaml(value)}"]
+        output: IO[bytes] | None = None
+        if not show:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            output = self.log(name).open("wb")
+            self._files.append(output)
+        process = subprocess.Popen(
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if _libc is not None else None,
+        )
+        self._running[name] = process
+        return process
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def ended(self) -> dict[str, int]:
+        """Exit codes of those that have ended by themselves."""
+        codes = {name: process.poll() for name, process in self._running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def stop(self) -> dict[str, int]:
+        """SIGINT to all, then SIGTERM, then SIGKILL to whoever does not listen. Exit codes."""
+        for name, grace_s in (("SIGINT", SIGINT_GRACE_S), ("SIGTERM", SIGTERM_GRACE_S)):
+            alive = [p for p in reversed(self._running.values()) if p.poll() is None]
+            for process in alive:
+                process.send_signal(getattr(signal, name))
+            until = time.monotonic() + grace_s
+            for process in alive:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, until - time.monotonic()))
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+        codes = {name: process.wait() for name, process in self._running.items()}
+        for file in self._files:
+            file.close()
+        self._files.clear()
+        return codes
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _as_yaml(value: object) -> str:
+    """As `-p name:=value` reads it: a string stays a string, whatever it looks like."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def _die_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera that is not there: publishes the synthetic street as a driver would.
+
+Publishes `<modality>/image_raw` and `<modality>/camera_info`, stamped by the node's clock. Two of
+them, one of each modality, show the same moments: scene time is the stamp less `epoch_s`.
+
+    ros2 run fusion_ros synthetic_camera --ros-args -p modality:=thermal -p rate_hz:=9.0
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.synthetic import Scene
+from fusion_ros.synthetic.shutter import Exposure, Shutter
+
+ENCODINGS = {
+    "visible": ("rgb8", "bgr8", "mono8"),
+    "thermal": ("mono16", "16UC1", "32FC1", "mono8"),
+}
+_PARAMETERS: tuple[tuple[str, object, str], ...] = (
+    ("modality", "visible", "What the camera sees: visible or thermal."),
+    ("rate_hz", 30.0, "Pictures a second."),
+    ("width", 640, "Width of the picture in pixels."),
+    ("height", 480, "Height of the picture in pixels."),
+    ("encoding", "", "visible: rgb8, bgr8, mono8; thermal: mono16 and 16UC1 (centikelvin), "
+     "32FC1 (degrees Celsius), mono8 (5 to 40 degrees Celsius). Empty: the first of them."),
+    ("seed", 7, "Of the street and of everything random. Both cameras need the same one."),
+    ("offset_ms", 0.0, "Constant error of the stamps in milliseconds."),
+    ("jitter_ms", 0.0, "Standard deviation of the stamps' random error in milliseconds."),
+    ("drop_ratio", 0.0, "Share of the pictures that are lost, 0 to 1."),
+    ("frame_id", "", "Frame id of the header. Empty: <modality>_camera."),
+    ("max_frames", 0, "End after so many published pictures. 0: no end."),
+    ("duration_s", 0.0, "End after so many seconds. 0: no end."),
+    ("epoch_s", 0.0, "Time of the clock, in seconds, at which the scene begins."),
+    ("reliability", "best_effort", "Offered quality of service: best_effort or reliable."),
+)  # fmt: skip
+
+
+class SyntheticCamera(Node):
+    """Renders ahead of time and publishes when the shutter opens.
+
+    Raises:
+        ValueError: a parameter has a value that is not allowed; the message names it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("synthetic_camera")
+        values = {
+            name: self.declare_parameter(
+                name, default, ParameterDescriptor(description=text, read_only=True)
+            ).value
+            for name, default, text in _PARAMETERS
+        }
+        self.modality = _one_of("modality", values["modality"], tuple(ENCODINGS))
+        allowed = ENCODINGS[self.modality]
+        self.encoding = _one_of("encoding", values["encoding"] or allowed[0], allowed)
+        self.reliability = _one_of(
+            "reliability", values["reliability"], ("best_effort", "reliable")
+        )
+        self.max_frames: int = values["max_frames"]
+        self.duration_s: float = values["duration_s"]
+        self.published = 0
+        self.missed = 0
+        self._epoch_ns = round(values["epoch_s"] * 1e9)
+        self._frame_id: str = values["frame_id"] or f"{self.modality}_camera"
+        self._scene = Scene(values["width"], values["height"], seed=values["seed"])
+        self._shutter = Shutter(
+            values["rate_hz"],
+            offset_ms=values["offset_ms"],
+            jitter_ms=values["jitter_ms"],
+            drop_ratio=values["drop_ratio"],
+            seed=values["seed"] + (self.modality == "thermal"),
+        )
+        self._info = _camera_info(values["width"], values["height"])
+        quality = named_quality(self.reliability)
+        self._images = self.create_publisher(Image, f"{self.modality}/image_raw", quality)
+        self._infos = self.create_publisher(CameraInfo, f"{self.modality}/camera_info", quality)
+        self.get_logger().info(
+            f"{self.modality} camera on {self._images.topic_name}: {values['width']} x "
+            f"{values['height']} {self.encoding} at {values['rate_hz']:g} Hz, {self.reliability}"
+        )
+
+    def run(self, executor: SingleThreadedExecutor) -> None:
+        """Publish until `max_frames`, `duration_s` or a shutdown, answering services meanwhile."""
+        began = now = self._now()
+        while not self._is_over(now - began):
+            exposure = self._shutter.next_after(now)
+            if not exposure.dropped:
+                image = self._take(exposure)
+            now = self._wait_until(exposure.due_ns, executor)
+            if not self.context.ok():
+                return
+            if now - exposure.due_ns > 5e8:  # the clock jumped, or this machine is overloaded
+                self.missed += 1
+                continue
+            if not exposure.dropped:
+                self._images.publish(image)
+                self._info.header = image.header
+                self._infos.publish(self._info)
+                self.published += 1
+
+    def _is_over(self, elapsed_ns: int) -> bool:
+        enough = 0 < self.max_frames <= self.published
+        return enough or 0 < self.duration_s * 1e9 <= elapsed_ns or not self.context.ok()
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _wait_until(self, due_ns: int, executor: SingleThreadedExecutor) -> int:
+        """Serve callbacks until the clock shows `due_ns`; returns what it shows then."""
+        began = now = self._now()
+        # A clock set back (simulated time) would let us wait for ever: then look anew.
+        while self.context.ok() and began <= now < due_ns:
+            executor.spin_once(timeout_sec=min(0.05, max(0.0, (due_ns - now) / 1e9)))
+            now = self._now()
+        return now
+
+    def _take(self, exposure: Exposure) -> Image:
+        seconds = (exposure.due_ns - self._epoch_ns) / 1e9
+        if self._epoch_ns == 0:
+            seconds %= 3600.0
+        if self.modality == "visible":
+            pixels = self._scene.visible(seconds)
+        else:
+            pixels = _in_encoding(self._scene.thermal(seconds), self.encoding)
+        stamp = Time(nanoseconds=max(0, exposure.stamp_ns)).to_msg()
+        header = Header(stamp=stamp, frame_id=self._frame_id)
+        return encode_image(pixels, ChannelOrder.RGB, self.encoding, header)
+
+
+def _in_encoding(centikelvin: np.ndarray, encoding: str) -> np.ndarray:
+    if encoding == "32FC1":
+        return (centikelvin / np.float32(100.0) - np.float32(273.15)).astype(np.float32)
+    if encoding == "mono8":
+        shade = (centikelvin.astype(np.float32) - 27815.0) * (255.0 / 3500.0)
+        return np.clip(shade, 0, 255).astype(np.uint8)
+    return centikelvin
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"parameter {name} is {value!r}, allowed is {', '.join(allowed)}")
+    return value
+
+
+def _camera_info(width: int, height: int) -> CameraInfo:
+    """A pinhole of 53 degrees across, without distortion."""
+    focal, x, y = float(width), width / 2 - 0.5, height / 2 - 0.5
+    info = CameraInfo()
+    info.width, info.height = width, height
+    info.distortion_model = "plumb_bob"
+    info.d = [0.0] * 5
+    info.k = [focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [focal, 0.0, x, 0.0, 0.0, focal, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the camera; 0 after its end or a stop, 1 where a parameter is wrong."""
+    try:
+        rclpy.init(args=args)
+    except KeyboardInterrupt:
+        return 0
+    executor = node = None
+    try:
+        node = SyntheticCamera()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.run(executor)
+    except ValueError as error:
+        rclpy.logging.get_logger("synthetic_camera").fatal(f"cannot start: {error}")
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        # After a shutdown any call may fail; then there is nothing to say.
+        if rclpy.ok():
+            raise
+    finally:
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
