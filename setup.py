@@ -2,8 +2,8 @@
 """What pip installs; on a ROS distribution colcon and CMakeLists.txt install the same files.
 
 Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay`
-reads bags; `openvino` is a faster engine for Intel CPUs; `train` is
-for training and for judging what was trained; `dev` is what tests and lint need.
+reads bags; `openvino` is a faster engine for Intel CPUs; `train` judges what was trained; `dev` is
+what tests and lint need.
 
 Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
 distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.

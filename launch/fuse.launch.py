@@ -176,7 +176,7 @@ def nodes(context: LaunchContext) -> list[Node]:
             Node(
                 executable="synthetic_camera",
                 name=f"synthetic_{stream}_camera",
-                parameters=[{"stream": stream, **clock}],
+                parameters=[{"modality": stream, **clock}],
                 remappings=remappings,
                 **shared,
             )
