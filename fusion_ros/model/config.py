@@ -52,6 +52,8 @@ class FusionNetConfig:
     padding: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.widths, tuple | list):
+            raise ConfigError(f"widths is {self.widths!r}; needs a list of integers in 1..8192")
         object.__setattr__(self, "widths", tuple(self.widths))
         for name, allowed in (
             ("layout", LAYOUTS),
@@ -69,6 +71,14 @@ class FusionNetConfig:
             raise ConfigError(f"decoder_groups is {self.decoder_groups!r}; needs an integer >= 1")
         if not isinstance(self.head_channels, int) or self.head_channels < 0:
             raise ConfigError(f"head_channels is {self.head_channels!r}; needs an integer >= 0")
+        if not isinstance(self.bias, bool):
+            raise ConfigError(f"bias is {self.bias!r}; allowed: (True, False)")
+        grouped = (*self.widths, self.head_channels) if self.layout != "blend" else ()
+        if any(channels % self.decoder_groups for channels in grouped):
+            raise ConfigError(
+                f"decoder_groups is {self.decoder_groups}; it must divide each of the widths "
+                f"{self.widths} and head_channels {self.head_channels}"
+            )
         if self.layout == "blend" and (self.visible_channels, self.output_channels) != (1, 1):
             raise ConfigError("layout 'blend' needs visible_channels 1 and output_channels 1")
 

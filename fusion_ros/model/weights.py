@@ -187,6 +187,7 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
             raise ValueError(f"format is {version!r}; this version reads {FORMAT_VERSION}")
         config = FusionNetConfig.from_dict(values.pop("config"))
         metadata = WeightsMetadata(config=config, **values)
+        _check_types(metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"weights file {path}: its metadata cannot be used: {error}") from error
     expected = PRESETS.get(metadata.preset)
@@ -196,6 +197,14 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
             "preset's; it was made by another version of this package"
         )
     return metadata
+
+
+def _check_types(metadata: WeightsMetadata) -> None:
+    for name in ("preset", "training_data", "version", "sha256"):
+        if not isinstance(value := getattr(metadata, name), str):
+            raise TypeError(f"{name} is {value!r}, not a text")
+    if not isinstance(metadata.metrics, dict):
+        raise TypeError(f"metrics is {metadata.metrics!r}, not an object")
 
 
 def _check_fit(path: Path, net: FusionNet, tensors: Mapping[str, Tensor]) -> None:

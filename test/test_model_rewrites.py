@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rewrites for inference: each computes what the trained network computes, to 1e-12 in float64."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.rewrites import fold_average_pooling, optimise_for_inference
+
+
+@pytest.fixture(scope="module")
+def paper() -> FusionNet:
+    torch.manual_seed(11)
+    return FusionNet(PRESETS["paper"]).double().eval()
+
+
+def inputs(config_channels: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return tuple(
+        torch.rand(1, channels, height, width, generator=generator, dtype=torch.float64) * 2 - 1
+        for channels in (config_channels, 1)
+    )
+
+
+def test_the_rewritten_paper_network_computes_the_same_to_1e_12(paper: FusionNet) -> None:
+    visible, thermal = inputs(3, 96, 64)
+    with torch.inference_mode():
+        plain = paper(visible, thermal)
+        rewritten = optimise_for_inference(paper)(visible, thermal)
+    # Initial weights give faint pictures; the check must be of something.
+    assert plain.std() > 1e-3
+    assert (plain - rewritten).abs().max() < 1e-12
+
+
+def test_the_rewritten_paper_network_has_no_pooling_left(paper: FusionNet) -> None:
+    kinds = {type(layer) for layer in optimise_for_inference(paper).modules()}
+    assert nn.AvgPool2d not in kinds
+
+
+@pytest.mark.parametrize("activation", ["none", "relu"])
+@pytest.mark.parametrize("downsampling", ["conv_pool", "strided_conv"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_any_encoder_decoder_is_rewritten_exactly(
+    activation: str, downsampling: str, bias: bool
+) -> None:
+    torch.manual_seed(2)
+    config = dataclasses.replace(
+        PRESETS["paper"],
+        widths=(8, 16),
+        decoder_groups=4,
+        head_channels=8,
+        activation=activation,
+        downsampling=downsampling,
+        bias=bias,
+    )
+    net = FusionNet(config).double().eval()
+    pair = inputs(3, 24, 36)
+    with torch.inference_mode():
+        difference = (net(*pair) - optimise_for_inference(net)(*pair)).abs().max()
+    assert difference < 1e-12
+
+
+def test_the_rewritten_compact_network_computes_the_same_to_1e_12() -> None:
+    torch.manual_seed(4)
+    net = FusionNet(PRESETS["compact"]).double().eval()
+    pair = inputs(1, 64, 96)
+    with torch.inference_mode():
+        plain, rewritten = net(*pair), optimise_for_inference(net)(*pair)
+    assert plain.std() > 1e-3
+    assert (plain - rewritten).abs().max() < 1e-12
+
+
+def test_rewriting_leaves_the_network_itself_alone(paper: FusionNet) -> None:
+    before = copy.deepcopy(paper.state_dict())
+    optimise_for_inference(paper)
+    after = paper.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.requires_grad for parameter in paper.parameters())
+
+
+def test_a_pooling_behind_an_activation_is_left_as_it_is() -> None:
+    level = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+    assert fold_average_pooling(level) is level
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.AvgPool2d(2)),
+        nn.Sequential(nn.Conv2d(1, 2, 3, padding=0), nn.AvgPool2d(2)),
+        nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.AvgPool2d(2)),
+        nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(4)),
+        nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(2)),
+    ],
+)
+def test_levels_of_another_shape_are_left_as_they_are(level: nn.Sequential) -> None:
+    assert fold_average_pooling(level) is level
+
+
+def test_folding_a_box_kernel_by_hand() -> None:
+    level = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=False), nn.AvgPool2d(2))
+    nn.init.ones_(level[0].weight)
+    folded = fold_average_pooling(level)[0]
+    # A 3x3 box at four shifts: the corner taps are met once, the edges twice, the middle 4 times.
+    quarters = [[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]
+    assert (folded.weight[0, 0] * 4).tolist() == quarters

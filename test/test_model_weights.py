@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights files: what was saved comes back, and nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fusion_ros.model import weights as room
+from fusion_ros.model.config import PRESETS, ConfigError
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import (
+    METADATA_KEY,
+    WeightsError,
+    load_weights,
+    save_weights,
+    shipped_weights,
+    tensors_sha256,
+)
+
+ABOUT = {"training_data": "noise, ours", "metrics": {"tno21_qw": 0.5}, "version": "test"}
+CUSTOM = dataclasses.replace(
+    PRESETS["paper"], widths=(4, 8), decoder_groups=4, head_channels=4, visible_channels=1
+)
+
+
+@pytest.fixture
+def net() -> FusionNet:
+    torch.manual_seed(0)
+    return FusionNet(PRESETS["compact"]).eval()
+
+
+@pytest.fixture
+def saved(net: FusionNet, tmp_path: Path) -> Path:
+    path = tmp_path / "compact.safetensors"
+    save_weights(path, net, **ABOUT)
+    return path
+
+
+def rewrite(path: Path, *, tensors: dict | None = None, header: dict | None = None) -> Path:
+    """The file with other tensors or another header, everything else kept; hash as it was."""
+    kept, metadata = load_file(path), json.loads(read_header(path)[METADATA_KEY])
+    metadata.update(header or {})
+    save_file(tensors or kept, path, metadata={METADATA_KEY: json.dumps(metadata)})
+    return path
+
+
+def read_header(path: Path) -> dict[str, str]:
+    raw = path.read_bytes()
+    return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+
+
+def with_matching_hash(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    return rewrite(path, tensors=tensors, header={"sha256": tensors_sha256(tensors)})
+
+
+def test_what_was_saved_comes_back(net: FusionNet, saved: Path) -> None:
+    loaded = load_weights(saved)
+    wanted = net.state_dict()
+    assert all(torch.equal(t, wanted[k]) for k, t in loaded.net.state_dict().items())
+    assert loaded.metadata.preset == "compact"
+    assert loaded.metadata.config == PRESETS["compact"]
+    assert loaded.metadata.training_data == "noise, ours"
+    assert loaded.metadata.metrics == {"tno21_qw": 0.5}
+    assert loaded.metadata.version == "test"
+    assert not loaded.net.training
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(
+    net: FusionNet, tmp_path: Path
+) -> None:
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    save_weights(full, net, **ABOUT)
+    save_weights(half, net, **ABOUT, dtype=torch.float16)
+    assert half.stat().st_size < 0.6 * full.stat().st_size
+    loaded = load_weights(half).net.state_dict()
+    for name, tensor in net.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        assert torch.equal(loaded[name], tensor.half().float())
+
+
+def test_a_network_of_ones_own_shape_is_custom_and_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    assert save_weights(path, FusionNet(CUSTOM), **ABOUT).preset == "custom"
+    loaded = load_weights(path)
+    assert loaded.metadata.config == CUSTOM
+    assert loaded.net(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_the_hash_is_over_names_types_shapes_and_bytes() -> None:
+    tensors = {"b": torch.tensor([1.0, -2.0]), "a": torch.tensor([[3.0]])}
+    by_hand = hashlib.sha256()
+    by_hand.update(b"a|torch.float32|(1, 1)|" + bytes.fromhex("00004040"))
+    by_hand.update(b"b|torch.float32|(2,)|" + bytes.fromhex("0000803f000000c0"))
+    assert tensors_sha256(tensors) == by_hand.hexdigest()
+
+
+def test_the_hash_is_the_networks_identity_not_the_cards(net: FusionNet, tmp_path: Path) -> None:
+    first = save_weights(tmp_path / "a.safetensors", net, **ABOUT)
+    second = save_weights(tmp_path / "b.safetensors", net, **{**ABOUT, "version": "2"})
+    assert first.sha256 == second.sha256
+    with torch.no_grad():
+        next(net.parameters()).flatten()[0] += 1e-3
+    assert save_weights(tmp_path / "c.safetensors", net, **ABOUT).sha256 != first.sha256
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    net: FusionNet, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = saved.read_bytes()
+
+    def half_way(tensors: object, path: Path, metadata: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(room, "save_file", half_way)
+    with pytest.raises(OSError, match="disk full"):
+        save_weights(saved, net, **ABOUT)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.safetensors does not exist"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_weights(tmp_path)
+
+
+class Bomb:
+    """Unpickling this writes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (Path.write_text, (self.target, "unpickled"))
+
+
+def test_a_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
+    path, trace = tmp_path / "net.pth", tmp_path / "trace"
+    torch.save({"net": Bomb(trace)}, path)
+    with pytest.raises(WeightsError, match=r"net\.pth.*pickled"):
+        load_weights(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 200, -1])
+def test_a_truncated_file_is_refused(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(WeightsError, match=r"compact\.safetensors"):
+        load_weights(saved)
+
+
+def test_a_safetensors_file_without_metadata_is_refused(saved: Path) -> None:
+    save_file(load_file(saved), saved)
+    with pytest.raises(WeightsError, match="no 'fusion_ros' metadata"):
+        load_weights(saved)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", '{"format": 1}', '{"format": 1, "config": 3}']
+)
+def test_garbled_metadata_is_refused(saved: Path, text: str) -> None:
+    save_file(load_file(saved), saved, metadata={METADATA_KEY: text})
+    with pytest.raises(WeightsError, match=r"compact\.safetensors.*metadata cannot be used"):
+        load_weights(saved)
+
+
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        ({"format": 2}, "format is 2; this version reads 1"),
+        ({"format": None}, "format is None"),
+        ({"licence": "mine"}, "licence"),
+        ({"metrics": "good"}, "metrics"),
+        ({"sha256": 5}, "sha256"),
+        ({"config": {}}, "missing keys"),
+        ({"config": {**PRESETS["compact"].as_dict(), "widths": 5}}, "widths"),
+        ({"config": {**PRESETS["compact"].as_dict(), "widths": "abc"}}, "widths"),
+        ({"config": {**PRESETS["compact"].as_dict(), "padding": "mirror"}}, "padding"),
+        ({"config": {**PRESETS["compact"].as_dict(), "padding": "zeros"}}, "another version"),
+        ({"preset": "huge"}, "'huge'"),
+    ],
+)
+def test_metadata_that_cannot_be_meant_is_refused(
+    saved: Path, header: dict, complaint: str
+) -> None:
+    with pytest.raises(WeightsError, match=complaint):
+        load_weights(rewrite(saved, header=header))
+
+
+def test_a_lacking_tensor_is_named(saved: Path) -> None:
+    tensors = load_file(saved)
+    name = sorted(tensors)[3]
+    del tensors[name]
+    with pytest.raises(WeightsError, match=f"lacks 1 tensors, first {name}"):
+        load_weights(with_matching_hash(saved, tensors))
+
+
+def test_an_unknown_tensor_is_named(saved: Path) -> None:
+    tensors = {**load_file(saved), "extra": torch.zeros(1)}
+    with pytest.raises(WeightsError, match="unknown tensors, first extra"):
+        load_weights(with_matching_hash(saved, tensors))
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(saved: Path) -> None:
+    tensors = load_file(saved)
+    name = sorted(tensors)[0]
+    tensors[name] = torch.zeros(7)
+    with pytest.raises(WeightsError, match=rf"{name} has shape \(7,\)"):
+        load_weights(with_matching_hash(saved, tensors))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_and_infinity_are_refused(saved: Path, value: float) -> None:
+    tensors = load_file(saved)
+    name = sorted(tensors)[0]
+    tensors[name].flatten()[0] = value
+    with pytest.raises(WeightsError, match=f"{name} holds NaN or infinity"):
+        load_weights(with_matching_hash(saved, tensors))
+
+
+def test_integer_tensors_are_refused(saved: Path) -> None:
+    tensors = load_file(saved)
+    name = sorted(tensors)[0]
+    tensors[name] = tensors[name].to(torch.int32)
+    with pytest.raises(WeightsError, match=f"{name} is torch.int32"):
+        load_weights(with_matching_hash(saved, tensors))
+
+
+def test_tampered_tensors_are_refused(saved: Path) -> None:
+    tensors = load_file(saved)
+    tensors[sorted(tensors)[0]].flatten()[0] += 1e-6
+    with pytest.raises(WeightsError, match="damaged or altered"):
+        load_weights(rewrite(saved, tensors=tensors))
+
+
+def test_one_flipped_byte_is_noticed(saved: Path) -> None:
+    raw = bytearray(saved.read_bytes())
+    raw[-3] ^= 0x10
+    saved.write_bytes(raw)
+    with pytest.raises(WeightsError, match="damaged or altered"):
+        load_weights(saved)
+
+
+def test_an_unknown_preset_has_no_shipped_weights() -> None:
+    with pytest.raises(ConfigError, match="'huge'"):
+        shipped_weights("huge")
+
+
+def test_a_preset_that_ships_no_weights_says_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SHIPPED_FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match=r"no weights ship for preset 'paper'.*training"):
+        shipped_weights("paper")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(room.SHIPPED_FOLDER.glob("*.safetensors")), ids=lambda p: p.stem
+)
+def test_shipped_weights_load_and_say_what_they_are(path: Path) -> None:
+    metadata = load_weights(path).metadata
+    assert metadata.preset == path.stem
+    assert metadata.training_data
+    assert metadata.version
