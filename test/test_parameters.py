@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,8 +12,7 @@ import yaml
 from fusion_ros.nodes.parameter_files import as_markdown, as_yaml
 from fusion_ros.nodes.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
 
-from .conftest import REPOSITORY
-
+REPOSITORY = Path(__file__).resolve().parents[1]
 BY_NAME = {spec.name: spec for spec in SPECS}
 
 

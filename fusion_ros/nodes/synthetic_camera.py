@@ -10,6 +10,7 @@ them, one of each modality, show the same moments: scene time is the stamp less 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -56,8 +57,8 @@ class SyntheticCamera(Node):
         ValueError: a parameter has a value that is not allowed; the message names it.
     """
 
-    def __init__(self) -> None:
-        super().__init__("synthetic_camera")
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("synthetic_camera", **kwargs)
         values = {
             name: self.declare_parameter(
                 name, default, ParameterDescriptor(description=text, read_only=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig import AveragingEngine, header
 
 from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.imaging.encodings import ChannelOrder
@@ -18,8 +19,6 @@ from fusion_ros.nodes.parameters import FuseParameters
 from fusion_ros.nodes.rejections import RejectionLog
 from fusion_ros.nodes.telemetry import Telemetry
 from fusion_ros.pipeline import FusionPipeline
-
-from .rig import AveragingEngine, header
 
 pytestmark = pytest.mark.ros
 

@@ -12,13 +12,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from rig import Rig, header
 from sensor_msgs.msg import CameraInfo, Image
 
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.nodes.fuse_node import FuseNode
 from fusion_ros.nodes.parameters import ParameterError
-
-from .rig import Rig, header
 
 pytestmark = pytest.mark.ros
 

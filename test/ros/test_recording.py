@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the recorder makes of its frames: pictures, a video at the speed of life, honest counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros.nodes.recording import (
+    STRIP,
+    RecentFrames,
+    VideoWriter,
+    counts_from_observation,
+    counts_from_status,
+    percentiles_ms,
+    side_by_side,
+    thermal_for_the_eye,
+)
+
+
+def test_recent_frames_are_found_by_the_nearest_stamp_and_old_ones_go() -> None:
+    recent = RecentFrames(size=2)
+    assert recent.nearest(5) is None
+    for stamp in (10, 20, 30):
+        recent.add(stamp, np.full((1, 1), stamp))
+    assert recent.nearest(0) == 20
+    assert recent.nearest(26) == 30
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_thermal_is_stretched_over_all_shades(dtype: type) -> None:
+    ramp = np.tile(np.linspace(40, 240, 400), (300, 1)).astype(dtype)
+    shades = thermal_for_the_eye(ramp)
+    assert (shades.dtype, shades.min(), shades.max()) == (np.uint8, 0, 255)
+
+
+def test_thermal_without_contrast_or_with_nan_still_gives_a_picture() -> None:
+    broken = np.full((40, 40), 20.0, np.float32)
+    broken[:8] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert thermal_for_the_eye(broken).shape == (40, 40)
+
+
+def test_panels_stand_in_a_row_in_their_colours() -> None:
+    red = np.zeros((60, 80, 3), np.uint8)
+    red[..., 0] = 255
+    grey = np.full((30, 40), 100, np.uint8)
+    picture = side_by_side({"visible": red, "thermal": grey})
+    assert picture.shape == (60 + STRIP, 160, 3)
+    assert picture[STRIP + 30, 40].tolist() == [0, 0, 255]  # BGR, as OpenCV writes it
+    assert picture[STRIP + 30, 120].tolist() == [100, 100, 100]
+
+
+def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> None:
+    video = VideoWriter(tmp_path / "v.mp4", rate_hz=10.0)
+    for n in range(4):  # two frames a second
+        video.add(n * 0.5, {"visible": np.full((48, 64, 3), 60 * n, np.uint8)})
+    video.close()
+    assert video.written == 16
+    reader = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    means = []
+    while (item := reader.read())[0]:
+        means.append(item[1][STRIP:].mean())
+    assert np.rint(np.array(means) / 60).astype(int).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3]
+
+
+def test_percentiles_of_nothing_are_none() -> None:
+    assert percentiles_ms([]) == {"p50": None, "p95": None, "p99": None}
+    assert percentiles_ms([float(n) for n in range(101)]) == {"p50": 50, "p95": 95, "p99": 99}
+
+
+def test_without_a_status_the_counts_say_that_they_are_only_seen_from_outside() -> None:
+    counts = counts_from_observation({"visible": 10, "thermal": 9, "fused": 8})
+    assert "not published" in counts["counts_from"]
+    assert counts["frames_dropped"] == {"visible": {"not_fused": 2}, "thermal": {"not_fused": 1}}
+
+
+def test_with_a_status_every_frame_is_under_its_fate() -> None:
+    fields: dict[str, object] = {}
+    for stream in ("visible", "thermal"):
+        fates = {"received": 10, "fused": 4, "superseded": 1, "unpaired": 2, "late": 0}
+        fates |= {"duplicate": 1, "rejected": 2, "pending": 0}
+        fields |= {f"{stream}_{fate}": count for fate, count in fates.items()}
+        fields[f"{stream}_rejected_reasons"] = ["truncated"]
+        fields[f"{stream}_rejected_counts"] = [2]
+    counts = counts_from_status(SimpleNamespace(**fields))
+    for stream in ("visible", "thermal"):
+        dropped = dict(counts["frames_dropped"][stream])
+        assert dropped.pop("rejected_by_reason") == {"truncated": 2}
+        assert counts["frames_in"][stream] == counts["frames_fused"][stream] + sum(dropped.values())
