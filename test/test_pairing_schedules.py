@@ -10,7 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pairing_schedules import (
+
+from fusion_ros.accounting import Stream
+
+from .pairing_schedules import (
     LOSSY,
     MS,
     OVERTAKING,
@@ -25,8 +28,6 @@ from pairing_schedules import (
     merge,
     most_pairs,
 )
-
-from fusion_ros.accounting import Stream
 
 
 def measure(schedule: Schedule, seed: int) -> tuple[Outcome, int, list[int]]:
