@@ -8,7 +8,7 @@ import pytest
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, StreamCounts
 from fusion_ros.pairing import FramePairer, Pair
 
-from .pairing_schedules import MS
+from pairing_schedules import MS
 
 PERIOD = 33  # milliseconds, for schedules at 30 Hz
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fusion_ros.accounting import Fate, FrameLedger, Stream
 from fusion_ros.pairing import FramePairer, Pair
 
-from .pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
+from pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
 
 cameras = st.builds(
     Camera,

@@ -13,7 +13,7 @@ import pytest
 
 from fusion_ros.accounting import Stream
 
-from .pairing_schedules import (
+from pairing_schedules import (
     LOSSY,
     MS,
     OVERTAKING,

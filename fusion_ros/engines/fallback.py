@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine that fails costs speed, not the robot's eyes: the next one takes over, and says so."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fusion_ros.engines.engine import Engine, EngineDescription, EngineError
+
+FIRST_RETRY_S = 10.0
+LONGEST_RETRY_S = 600.0
+
+
+class FallbackEngine:
+    """Runs the first of several engines; when it fails the next one does the work.
+
+    The pair on which an engine failed is not lost: the next engine gets it. A better engine is
+    tried again in the background, after 10 s, then after twice as long each time it fails again,
+    up to 10 min. It takes over between two pairs.
+
+    Args:
+        makers: each makes an engine, best first. The first is made at once and must succeed; the
+            others are made when they are needed.
+        tell: takes a line of text for people whenever the engine changes, and whether it is good
+            news.
+        clock_s: a monotonic clock in seconds.
+        retry_in_background: False makes a retry run inside `infer`, for tests.
+
+    Raises:
+        EngineError: the first engine cannot be made. A fallback at start would hide a fault.
+    """
+
+    def __init__(
+        self,
+        makers: Sequence[Callable[[], Engine]],
+        *,
+        tell: Callable[[str, bool], object],
+        clock_s: Callable[[], float] = time.monotonic,
+        retry_in_background: bool = True,
+    ) -> None:
+        self._makers = list(makers)
+        self._tell = tell
+        self._clock_s = clock_s
+        self._in_background = retry_in_background
+        self._index = 0
+        self._engine = self._makers[0]()
+        self._size: tuple[int, int] | None = None
+        self._retry_s = FIRST_RETRY_S
+        self._retry_at_s = 0.0
+        self._lock = threading.Lock()
+        self._retrying: threading.Thread | None = None
+        self._ready: tuple[int, Engine] | None = None
+        self._closed = False
+
+    @property
+    def visible_channels(self) -> int:
+        """See `Engine`."""
+        return self._engine.visible_channels
+
+    @property
+    def output_channels(self) -> int:
+        """See `Engine`."""
+        return self._engine.output_channels
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether something else than the first engine runs."""
+        return self._index > 0
+
+    def warm_up(self, height: int, width: int) -> None:
+        """See `Engine.warm_up`."""
+        self._size = (height, width)
+        self._engine.warm_up(height, width)
+
+    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        """See `Engine.infer`.
+
+        Raises:
+            EngineError: no engine is left that works; the next call tries them again.
+        """
+        self._size = (thermal.shape[0], thermal.shape[1])
+        self._take_better_engine()
+        failures = []
+        while True:
+            try:
+                return self._engine.infer(visible, thermal)
+            except EngineError as error:
+                failures.append(f"{self._engine.describe().name}: {error}")
+                if not self._take_next_engine(failures):
+                    raise EngineError("no engine works: " + "; ".join(failures)) from error
+
+    def describe(self) -> EngineDescription:
+        """What runs now."""
+        return self._engine.describe()
+
+    def close(self) -> None:
+        """See `Engine.close`; waits for a retry that is under way."""
+        self._closed = True
+        if self._retrying is not None:
+            self._retrying.join()
+        self._engine.close()
+        if self._ready is not None:
+            self._ready[1].close()
+            self._ready = None
+
+    def _take_next_engine(self, failures: list[str]) -> bool:
+        """Make the next engine that can be made; False where there is none."""
+        for index in range(self._index + 1, len(self._makers)):
+            try:
+                engine = self._makers[index]()
+            except EngineError as error:
+                failures.append(str(error))
+                continue
+            old = self._engine.describe()
+            _close_quietly(self._engine)
+            self._engine, self._index = engine, index
+            self._retry_at_s = self._clock_s() + self._retry_s
+            new = engine.describe()
+            self._tell(
+                f"engine {old.name} on {old.device} failed ({failures[-1]}); {new.name} on "
+                f"{new.device} takes over, {old.name} is tried again in {self._retry_s:.0f} s",
+                False,
+            )
+            return True
+        return False
+
+    def _take_better_engine(self) -> None:
+        """Swap in what a retry made; start a retry that is due."""
+        with self._lock:
+            ready, self._ready = self._ready, None
+        if ready is not None:
+            index, engine = ready
+            _close_quietly(self._engine)
+            self._engine, self._index = engine, index
+            self._retry_s = FIRST_RETRY_S if index == 0 else self._retry_s
+            new = engine.describe()
+            self._tell(f"engine {new.name} on {new.device} works again and took over", True)
+        busy = self._retrying is not None and self._retrying.is_alive()
+        if self._index == 0 or busy or self._clock_s() < self._retry_at_s:
+            return
+        self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+        self._retry_at_s = self._clock_s() + self._retry_s
+        self._retrying = threading.Thread(target=self._retry, args=(self._index,), daemon=True)
+        self._retrying.start()
+        if not self._in_background:
+            self._retrying.join()
+            self._take_ready_now()
+
+    def _take_ready_now(self) -> None:
+        if self._ready is not None:
+            self._take_better_engine()
+
+    def _retry(self, below: int) -> None:
+        """Make the best engine that works, of those better than the one that runs; prove it."""
+        for index, make in enumerate(self._makers[:below]):
+            if self._closed:
+                return
+            try:
+                engine = make()
+                # An engine that builds may still fail when it runs: let it run before it serves.
+                if self._size is not None:
+                    engine.warm_up(*self._size)
+            except EngineError:
+                continue
+            with self._lock:
+                self._ready = (index, engine)
+            return
+
+
+def _close_quietly(engine: Engine) -> None:
+    """A device that was lost may fail to close, too; that is known by then."""
+    with contextlib.suppress(EngineError):
+        engine.close()
