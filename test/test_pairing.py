@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import pytest
+from pairing_schedules import MS
 
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, StreamCounts
 from fusion_ros.pairing import FramePairer, Pair
-
-from pairing_schedules import MS
 
 PERIOD = 33  # milliseconds, for schedules at 30 Hz
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
 
 from fusion_ros.accounting import Fate, FrameLedger, Stream
 from fusion_ros.pairing import FramePairer, Pair
-
-from pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
 
 cameras = st.builds(
     Camera,

@@ -10,9 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from fusion_ros.accounting import Stream
-
 from pairing_schedules import (
     LOSSY,
     MS,
@@ -28,6 +25,8 @@ from pairing_schedules import (
     merge,
     most_pairs,
 )
+
+from fusion_ros.accounting import Stream
 
 
 def measure(schedule: Schedule, seed: int) -> tuple[Outcome, int, list[int]]:
