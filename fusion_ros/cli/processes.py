@@ -66,7 +66,7 @@ class Processes:
         """Run `python -m module` with ROS parameters; its output goes to its log, or is shown."""
         command = [sys.executable, "-m", module, "--ros-args", *arguments]
         for key, value in parameters.items():
-            command += ["-p", f"{key}:={_as_yaml(value)}"]
+            command += ["-p", f"{key}:={as_yaml(value)}"]
         output: IO[bytes] | None = None
         if not show:
             self._logs.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class Processes:
         self.stop()
 
 
-def _as_yaml(value: object) -> str:
+def as_yaml(value: object) -> str:
     """As `-p name:=value` reads it: a string stays a string, whatever it looks like."""
     if isinstance(value, bool):
         return "true" if value else "false"

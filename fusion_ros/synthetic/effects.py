@@ -74,7 +74,7 @@ class Steam:
         width = 0.034 + 0.075 * rise**0.7
         self._shape = np.exp(-(((x - middle) / width) ** 4)) * np.clip(2.2 * (1 - rise), 0, 1)
         self._shape *= np.clip(40 * (VENT[1] - y), 0, 1) * (1.35 - 0.85 * rise)
-        self._texture = cloudiness(512, max(8, right - left), rng)
+        self._texture = cloudiness(512, max(8, right - left), rng)[:, : right - left]
         self._texture = np.vstack([self._texture, self._texture])
         self._pixels_a_second = 0.11 * view.scale
 
@@ -85,4 +85,4 @@ class Steam:
         height = self._box[1] - self._box[0]
         rows = (np.arange(height) + int(seconds * self._pixels_a_second)) % 512
         texture = self._texture[rows]
-        return np.clip(self._shape * (0.50 + 0.95 * texture), 0, 0.97), self._box
+        return np.clip(self._shape * (0.74 + 0.8 * texture), 0, 0.98), self._box

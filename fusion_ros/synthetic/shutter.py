@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -48,7 +49,8 @@ class Shutter:
             if not allowed:
                 limits = {"rate_hz": "0.01 to 1000", "jitter_ms": "0 or more"}.get(name, "0 to 1")
                 raise ValueError(f"{name} is {value}, allowed is {limits}")
-        self._period_ns = 1e9 / rate_hz
+        # Exact: a float holds today's nanoseconds to 256 ns only, and ticks would come twice.
+        self._period_ns = 10**9 / Fraction(rate_hz).limit_denominator(10**6)
         self._offset_ns = offset_ms * 1e6
         self._jitter_ns = jitter_ms * 1e6
         self._drop_ratio = drop_ratio
@@ -56,9 +58,9 @@ class Shutter:
 
     def next_after(self, now_ns: int) -> Exposure:
         """The first picture due strictly later than `now_ns`."""
-        due = round((int(now_ns // self._period_ns) + 1) * self._period_ns)
-        while due <= now_ns:  # rounding
-            due += round(self._period_ns)
+        tick = now_ns // self._period_ns
+        while (due := round(tick * self._period_ns)) <= now_ns:
+            tick += 1
         error, luck = self._rng.normal(), self._rng.random()
         jitter = self._jitter_ns * min(3.0, max(-3.0, error))
         return Exposure(due, due + round(self._offset_ns + jitter), bool(luck < self._drop_ratio))

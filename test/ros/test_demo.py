@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros demo`, as a user runs it: real processes, DDS and files; nothing left behind."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fusion_ros.cli import demo
+from fusion_ros.cli.processes import as_yaml, isolated_environment
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import save_weights
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+MARK = "FUSION_ROS_TEST_MARK"
+PROGRAM = """
+import argparse, sys
+from fusion_ros.cli import demo
+parser = argparse.ArgumentParser()
+demo.add_parser(parser.add_subparsers())
+args = parser.parse_args()
+sys.exit(args.run(args))
+"""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network: these tests look at the way of the frames, not at the pictures."""
+    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    net = FusionNet(PRESETS["compact"])
+    save_weights(path, net, training_data="none", metrics={}, version="0")
+    return path
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    demo.add_parser(parser.add_subparsers())
+    return parser.parse_args(["demo", *arguments])
+
+
+def small(out: Path, weights: Path) -> list[str]:
+    sizes = ["--size", "160x128", "--thermal-size", "96x80"]
+    return ["--out", str(out), "--weights", str(weights), "--rate", "10", *sizes]
+
+
+def processes_with(mark: str) -> list[str]:
+    """Command lines of all processes that inherited a mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in found if line]
+
+
+def test_it_writes_a_picture_a_video_and_a_summary_that_adds_up(
+    tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    args = parse(*small(out, weights), "--seconds", "3")
+    assert args.run(args) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["fused"] > 0
+    assert summary["latency_ms"]["p50"] <= summary["latency_ms"]["p99"]
+    assert summary["formats"]["thermal"] == "96x80 mono16"
+    assert set(summary["rates_hz"]) == {"visible", "thermal", "fused"}
+    if summary["counts_from"].startswith("fused/status"):
+        for stream in ("visible", "thermal"):
+            dropped = dict(summary["frames_dropped"][stream])
+            dropped.pop("rejected_by_reason")
+            ended = summary["frames_fused"][stream] + sum(dropped.values())
+            assert summary["frames_in"][stream] == ended + summary["frames_pending"][stream]
+    picture = cv2.imread(str(out / "side_by_side.png"))
+    assert picture.shape[1] == 3 * 160
+    assert cv2.VideoCapture(str(out / "fused.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 10
+    told = capfd.readouterr().out
+    for name in demo.RESULTS:
+        assert str((out / name).resolve()) in told
+
+
+def test_a_node_that_cannot_start_fails_the_demo_with_its_own_words(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    out.mkdir()
+    (out / "summary.json").write_text('{"fused": 99}')  # of an earlier run
+    args = parse(*small(out, tmp_path / "missing.safetensors"), "--seconds", "1")
+    assert args.run(args) == 1
+    told = capfd.readouterr().err
+    assert "missing.safetensors" in told
+    assert str(out / "logs") in told
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_half_way_it_leaves_no_process_behind(
+    tmp_path: Path, weights: Path, sent: signal.Signals
+) -> None:
+    mark = uuid.uuid4().hex
+    root = str(Path(demo.__file__).resolve().parents[2])
+    command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, MARK: mark, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        lines = iter(running.stdout.readline, "")
+        assert any("first fused image is here" in line for line in lines)
+        assert len(processes_with(mark)) == 5
+        running.send_signal(sent)
+        rest = running.communicate(timeout=40)[0]
+    assert running.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert processes_with(mark) == []
+    assert json.loads((tmp_path / "summary.json").read_text())["fused"] > 0
+
+
+def test_killed_outright_its_children_end_too(tmp_path: Path, weights: Path) -> None:
+    mark = uuid.uuid4().hex
+    root = str(Path(demo.__file__).resolve().parents[2])
+    command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, MARK: mark, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        lines = iter(running.stdout.readline, "")
+        assert any("first fused image is here" in line for line in lines)
+        running.kill()
+        until = time.monotonic() + 30
+        # The pipe closes when the last process that holds it has ended.
+        running.communicate(timeout=30)
+        tick = threading.Event()
+        while processes_with(mark) and time.monotonic() < until:
+            tick.wait(0.05)
+    assert processes_with(mark) == []
+
+
+def test_children_stay_on_this_machine_in_a_domain_of_their_own_unless_the_user_chose() -> None:
+    ours = isolated_environment({"PATH": "/bin"})
+    assert ours["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert 1 <= int(ours["ROS_DOMAIN_ID"]) <= 101
+    assert any(value.endswith("fastdds_shm.xml") for value in ours.values())
+    assert "ROS_LOCALHOST_ONLY" not in ours
+    assert isolated_environment({"ROS_DISTRO": "humble"})["ROS_LOCALHOST_ONLY"] == "1"
+    chosen = {
+        "ROS_DOMAIN_ID": "42",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml",
+    }
+    kept = isolated_environment(chosen)
+    assert {key: kept[key] for key in chosen} == chosen
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in kept
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("12", "'12'"), ("it's", "'it''s'"), (True, "true"), (1.0, "1.0"), (3, "3")]
+)
+def test_a_parameter_keeps_its_type_on_the_way_to_the_node(value: object, text: str) -> None:
+    assert as_yaml(value) == text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--seconds", "0"], ["--seconds", "600"], ["--size", "640"], ["--size", "8x8"]],
+)
+def test_an_argument_out_of_range_is_refused_with_what_is_allowed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(*arguments)
+    assert stopped.value.code == 2
+    assert "allowed is" in capsys.readouterr().err
