@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines: uint8 in, uint8 out, and what the network computes in between.
+
+The reference is the trained network itself in float64, without rewrites, on a picture padded by
+NumPy. Every CPU engine that is installed is held to it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_ros.engines.choice import choose, create_engine, probe_engines
+from fusion_ros.engines.engine import Engine, EngineError
+from fusion_ros.engines.torch_engine import TorchEngine
+from fusion_ros.model.config import PRESETS, FusionNetConfig
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
+
+SMALL_PAPER = dataclasses.replace(
+    PRESETS["paper"], widths=(8, 16, 32), decoder_groups=4, head_channels=8
+)
+CPU_ENGINES = ["torch"]
+
+
+def weights_of(config: FusionNetConfig, folder: Path) -> LoadedWeights:
+    torch.manual_seed(21)
+    net = FusionNet(config)
+    path = folder / "net.safetensors"
+    save_weights(path, net, training_data="noise", metrics={}, version="test")
+    return load_weights(path)
+
+
+@pytest.fixture(scope="module")
+def compact(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
+    return weights_of(PRESETS["compact"], tmp_path_factory.mktemp("compact"))
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
+    """The paper's layout, narrower, and loud enough to fill the grey levels."""
+    loaded = weights_of(SMALL_PAPER, tmp_path_factory.mktemp("paper"))
+    with torch.no_grad():
+        loaded.net.decoder.head[-1].weight.mul_(200.0)
+    return loaded
+
+
+def pictures(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Visible and thermal: smooth shapes with noise, over the whole grey range."""
+    generator = np.random.default_rng(height * 1000 + width)
+    y, x = np.mgrid[0:height, 0:width]
+    thermal = np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < height * width / 9, 230, 40)
+    visible = (x * 255 / max(width - 1, 1))[..., None] * np.ones(channels)
+    noise = generator.normal(0, 10, (height, width, channels + 1))
+    visible = np.clip(visible + noise[..., :channels], 0, 255).astype(np.uint8)
+    thermal = np.clip(thermal + noise[..., channels], 0, 255).astype(np.uint8)
+    return (visible[..., 0] if channels == 1 else visible), thermal
+
+
+def reference(weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    """What the picture should be, as float64 grey levels before rounding."""
+    config = weights.metadata.config
+    height, width = thermal.shape
+    grow = ((0, -height % config.stride), (0, -width % config.stride))
+
+    def planes(picture: np.ndarray) -> torch.Tensor:
+        scaled = picture.reshape(height, width, -1) / 127.5 - 1.0
+        grown = [
+            np.pad(
+                scaled[..., c], grow, mode="edge" if config.padding == "replicate" else "constant"
+            )
+            for c in range(scaled.shape[2])
+        ]
+        return torch.from_numpy(np.stack(grown))[None]
+
+    net = weights.net.double()
+    try:
+        with torch.inference_mode():
+            fused = net(planes(visible), planes(thermal))[0].numpy()
+    finally:
+        net.float()
+    levels = (fused[:, :height, :width] + 1.0) * 127.5
+    return levels[0] if config.output_channels == 1 else levels.transpose(1, 2, 0)
+
+
+def assert_same_picture(got: np.ndarray, levels: np.ndarray) -> None:
+    assert got.dtype == np.uint8
+    assert got.shape == levels.shape
+    assert np.ptp(levels) > 20, "the reference shows nothing, so the comparison proves nothing"
+    # Rounding to the nearest level is off by half a level at most; float32 adds a little.
+    assert np.abs(got - levels).max() < 0.51
+
+
+@pytest.mark.parametrize("engine_name", CPU_ENGINES)
+@pytest.mark.parametrize("size", [(64, 96), (33, 65), (95, 31), (48, 80), (1, 1), (32, 7)])
+def test_an_engine_gives_the_networks_picture_at_any_size(
+    engine_name: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
+) -> None:
+    for weights, channels in ((compact, 1), (paper, 3)):
+        engine = create_engine(weights, name=engine_name, device="cpu", precision="float32")
+        visible, thermal = pictures(*size, channels)
+        levels = reference(weights, visible, thermal)
+        got = engine.infer(visible, thermal)
+        if min(size) > 1:
+            assert_same_picture(got, levels)
+        else:
+            assert np.abs(got - levels).max() < 0.51
+        engine.close()
+
+
+@pytest.mark.parametrize("engine_name", CPU_ENGINES)
+class TestEngine:
+    @pytest.fixture
+    def engine(self, engine_name: str, compact: LoadedWeights) -> Engine:
+        engine = create_engine(compact, name=engine_name, device="cpu", precision="float32")
+        yield engine
+        engine.close()
+
+    def test_sizes_may_change_from_call_to_call(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        for size in ((64, 64), (40, 72), (64, 64)):
+            visible, thermal = pictures(*size, 1)
+            assert_same_picture(
+                engine.infer(visible, thermal), reference(compact, visible, thermal)
+            )
+
+    def test_an_answer_owns_its_memory(self, engine: Engine) -> None:
+        first = engine.infer(*pictures(64, 64, 1))
+        kept = first.copy()
+        second = engine.infer(*(255 - picture for picture in pictures(64, 64, 1)))
+        assert not np.shares_memory(first, second)
+        assert np.array_equal(first, kept)
+        first[:] = 0  # and may be written to
+
+    def test_read_only_and_strided_pictures_are_taken_and_left_alone(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        visible, thermal = pictures(64, 64, 1)
+        wide = np.zeros((64, 128), np.uint8)
+        wide[:, ::2] = visible
+        read_only = np.frombuffer(thermal.tobytes(), np.uint8).reshape(64, 64)
+        got = engine.infer(wide[:, ::2], read_only)
+        assert_same_picture(got, reference(compact, visible, thermal))
+        assert np.array_equal(wide[:, ::2], visible)
+        assert np.array_equal(read_only, thermal)
+
+    def test_warming_up_does_not_change_the_picture(self, engine: Engine) -> None:
+        before = engine.infer(*pictures(64, 96, 1))
+        engine.warm_up(64, 96)
+        assert np.array_equal(engine.infer(*pictures(64, 96, 1)), before)
+
+    @pytest.mark.parametrize(
+        ("visible", "thermal", "complaint"),
+        [
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8), r"visible is uint8 \(8, 8\)"),
+            (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), r"visible is .*8, 8, 3"),
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 1), np.uint8), r"thermal is .*8, 8, 1"),
+            (np.zeros((8, 8), np.uint16), np.zeros((8, 8), np.uint8), r"visible is uint16"),
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.float32), r"thermal is float32"),
+            (np.zeros((0, 8), np.uint8), np.zeros((0, 8), np.uint8), r"thermal is .*0, 8"),
+        ],
+    )
+    def test_a_picture_of_another_shape_or_type_is_named(
+        self, engine: Engine, visible: np.ndarray, thermal: np.ndarray, complaint: str
+    ) -> None:
+        with pytest.raises(ValueError, match=complaint):
+            engine.infer(visible, thermal)
+
+    def test_it_says_what_is_running(
+        self, engine: Engine, engine_name: str, compact: LoadedWeights
+    ) -> None:
+        description = engine.describe()
+        assert description.name == engine_name
+        assert description.device == "cpu"
+        assert description.precision == "float32"
+        assert description.preset == "compact"
+        assert description.weights_sha256 == compact.metadata.sha256
+
+    def test_a_closed_engine_says_so(self, engine: Engine) -> None:
+        engine.close()
+        with pytest.raises(EngineError, match="closed"):
+            engine.infer(*pictures(32, 32, 1))
+        engine.close()  # a second time does no harm
+
+    def test_making_it_leaves_the_weights_alone(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        engine.warm_up(32, 32)
+        assert compact.net.blend.stem.weight.dtype == torch.float32
+        assert compact.net.blend.stem.weight.device.type == "cpu"
+
+
+def test_bfloat16_on_a_cpu_stays_within_its_few_bits(compact: LoadedWeights) -> None:
+    engine = TorchEngine(compact, device="cpu", precision="bfloat16")
+    visible, thermal = pictures(64, 64, 1)
+    difference = np.abs(engine.infer(visible, thermal) - reference(compact, visible, thermal))
+    # bfloat16 keeps 8 bits: a grey level of 255 is known to 1.
+    assert difference.mean() < 1.5
+    assert difference.max() < 6
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones(compact: LoadedWeights) -> None:
+    with pytest.raises(EngineError, match=r"engine is 'abacus'; allowed: auto, .*torch"):
+        create_engine(compact, name="abacus")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "tpu:0"])
+def test_an_unknown_device_is_refused_with_the_known_ones(
+    device: str, compact: LoadedWeights
+) -> None:
+    with pytest.raises(EngineError, match=r"device"):
+        create_engine(compact, name="torch", device=device)
+
+
+def test_an_unknown_precision_is_refused_with_the_known_ones(compact: LoadedWeights) -> None:
+    with pytest.raises(EngineError, match=r"precision is 'int3'; allowed: 'auto', float32"):
+        create_engine(compact, name="torch", device="cpu", precision="int3")
+
+
+def test_float16_on_a_cpu_is_refused_with_what_to_take(compact: LoadedWeights) -> None:
+    with pytest.raises(EngineError, match=r"float16.*'bfloat16'"):
+        create_engine(compact, name="torch", device="cpu", precision="float16")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_where_there_is_none_says_the_fix(device: str, compact: LoadedWeights) -> None:
+    for make in (
+        lambda: create_engine(compact, name="torch", device=device),
+        lambda: TorchEngine(compact, device=device),
+    ):
+        with pytest.raises(EngineError, match=r"CUDA.*(install|check)"):
+            make()
+
+
+def test_probes_name_each_engine_and_a_fix_for_each_miss() -> None:
+    probes = probe_engines()
+    assert ("torch", "cpu") in [(p.name, p.device) for p in probes if p.available]
+    for probe in probes:
+        assert probe.why
+        assert probe.available or probe.fix
+    # What can run comes before what cannot.
+    availability = [probe.available for probe in probes]
+    assert availability == sorted(availability, reverse=True)
+
+
+def test_a_wish_is_met_exactly_or_refused() -> None:
+    probe = choose("torch", "cpu")
+    assert (probe.name, probe.device) == ("torch", "cpu")
+
+
+def test_auto_takes_what_can_run_and_says_why() -> None:
+    probe = choose()
+    assert probe.available
+    assert probe.why
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("size", [(64, 96), (33, 65)])
+def test_a_cuda_device_gives_the_networks_picture(
+    precision: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
+) -> None:
+    tolerance = {"float32": 1.0, "float16": 2.0, "bfloat16": 8.0}[precision]
+    for weights, channels in ((compact, 1), (paper, 3)):
+        engine = create_engine(weights, name="torch", device="cuda", precision=precision)
+        visible, thermal = pictures(*size, channels)
+        levels = reference(weights, visible, thermal)
+        for _ in range(3):  # the same again from the captured graph
+            assert np.abs(engine.infer(visible, thermal) - levels).max() < tolerance
+        engine.close()

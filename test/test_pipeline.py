@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline: any frames a camera gives, in; one picture on the visible grid, out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fusion_ros.engines.engine import EngineDescription, EngineError, check_pair
+from fusion_ros.model.config import PRESETS, ConfigError
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import WeightsError, save_weights
+from fusion_ros.pipeline import STAGES, FusionPipeline
+
+
+class MeanEngine:
+    """Stands in for a network: the mean of both pictures, rounded down. Keeps what it was given."""
+
+    def __init__(self, channels: int = 1) -> None:
+        self.visible_channels = self.output_channels = channels
+        self.given: list[tuple[np.ndarray, np.ndarray]] = []
+        self.closed = False
+
+    def warm_up(self, height: int, width: int) -> None:
+        self.warm = (height, width)
+
+    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        check_pair(visible, thermal, self.visible_channels)
+        self.given.append((visible.copy(), thermal.copy()))
+        other = thermal if visible.ndim == 2 else thermal[..., None]
+        return ((visible.astype(int) + other) // 2).astype(np.uint8)
+
+    def describe(self) -> EngineDescription:
+        return EngineDescription("mean", "cpu", "exact", "none", "", {})
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def colour() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def thermal() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, (24, 32), dtype=np.uint8)
+
+
+def by_hand_luma(rgb: np.ndarray) -> np.ndarray:
+    return np.round(rgb.astype(float) @ (0.299, 0.587, 0.114))
+
+
+def test_a_grey_frame_goes_through_untouched_and_comes_back_grey(thermal: np.ndarray) -> None:
+    visible = 255 - thermal
+    fused = FusionPipeline(MeanEngine()).fuse(visible, thermal)
+    assert np.array_equal(fused.image, np.full((24, 32), 127))
+    assert fused.order == "grey"
+    assert np.array_equal(fused.thermal, thermal)
+
+
+def test_a_luma_network_sees_the_luma_and_colour_keeps_its_order(
+    colour: np.ndarray, thermal: np.ndarray
+) -> None:
+    engine = MeanEngine()
+    pipeline = FusionPipeline(engine)
+    rgb = pipeline.fuse(colour, thermal, order="rgb")
+    bgr = pipeline.fuse(np.ascontiguousarray(colour[..., ::-1]), thermal, order="bgr")
+    assert np.abs(engine.given[0][0] - by_hand_luma(colour)).max() <= 1
+    assert np.array_equal(engine.given[0][0], engine.given[1][0])
+    assert rgb.image.shape == (24, 32, 3)
+    assert (rgb.order, bgr.order) == ("rgb", "bgr")
+    assert np.array_equal(bgr.image[..., ::-1], rgb.image)
+
+
+def test_the_fused_picture_has_the_engines_luma_where_no_colour_saturates() -> None:
+    visible = np.zeros((16, 16, 3), np.uint8) + np.array([110, 100, 90], np.uint8)
+    thermal = np.full((16, 16), 140, np.uint8)
+    fused = FusionPipeline(MeanEngine()).fuse(visible, thermal)
+    # Luma 102 (by hand: 101.86) meets 140: the mean is 121; 19 are added to each channel.
+    assert fused.image[0, 0].tolist() == [129, 119, 109]
+
+
+def test_a_colour_network_gets_rgb_whatever_the_order_was(
+    colour: np.ndarray, thermal: np.ndarray
+) -> None:
+    engine = MeanEngine(channels=3)
+    pipeline = FusionPipeline(engine)
+    rgb = pipeline.fuse(colour, thermal)
+    bgr = pipeline.fuse(np.ascontiguousarray(colour[..., ::-1]), thermal, order="bgr")
+    grey = pipeline.fuse(thermal, thermal)
+    assert np.array_equal(engine.given[0][0], colour)
+    assert np.array_equal(engine.given[1][0], colour)
+    assert np.array_equal(rgb.image, bgr.image[..., ::-1])
+    assert np.array_equal(engine.given[2][0], np.repeat(thermal[..., None], 3, axis=2))
+    assert grey.image.shape == thermal.shape
+
+
+@pytest.mark.parametrize("size", [(12, 16), (48, 64), (25, 31), (24, 32)])
+def test_a_thermal_frame_of_another_size_comes_onto_the_visible_grid(
+    size: tuple[int, int], colour: np.ndarray
+) -> None:
+    # Left half dark, right half bright: still so at the visible frame's size.
+    thermal = np.zeros(size, np.uint8)
+    thermal[:, size[1] // 2 :] = 200
+    fused = FusionPipeline(MeanEngine()).fuse(colour, thermal)
+    assert fused.image.shape == (24, 32, 3)
+    assert fused.thermal.shape == (24, 32)
+    assert fused.thermal[:, :13].max() == 0
+    assert fused.thermal[:, 19:].min() == 200
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_counts_of_16_bit_and_float_span_the_grey_levels(dtype: type, colour: np.ndarray) -> None:
+    ramp = np.linspace(29_000, 31_000, 24 * 32).reshape(24, 32).astype(dtype)
+    grey = FusionPipeline(MeanEngine()).fuse(colour, ramp).thermal
+    assert grey.dtype == np.uint8
+    assert grey.min() <= 5
+    assert grey.max() >= 250
+    assert (np.diff(grey.reshape(-1).astype(int)) >= 0).all()
+
+
+def test_nan_and_infinity_cost_their_pixels_only(colour: np.ndarray) -> None:
+    clean = np.linspace(10, 40, 24 * 32, dtype=np.float32).reshape(24, 32)
+    broken = clean.copy()
+    broken[3, 4], broken[5, 6], broken[7, 8] = np.nan, np.inf, -np.inf
+    expected = FusionPipeline(MeanEngine()).fuse(colour, clean).thermal.astype(int)
+    grey = FusionPipeline(MeanEngine()).fuse(colour, broken).thermal.astype(int)
+    # A repaired pixel may borrow from its neighbours: look away from them.
+    untouched = np.ones_like(clean, bool)
+    untouched[1:10, 2:11] = False
+    assert np.abs(grey - expected)[untouched].max() <= 6
+
+
+def test_an_all_nan_frame_still_gives_a_picture(colour: np.ndarray) -> None:
+    fused = FusionPipeline(MeanEngine()).fuse(colour, np.full((24, 32), np.nan, np.float32))
+    assert fused.image.shape == colour.shape
+
+
+def test_grey_that_was_stored_as_colour_is_taken(colour: np.ndarray, thermal: np.ndarray) -> None:
+    pipeline = FusionPipeline(MeanEngine())
+    stored = np.repeat(thermal[..., None], 3, axis=2)
+    assert np.array_equal(pipeline.fuse(colour, stored).image, pipeline.fuse(colour, thermal).image)
+
+
+def test_every_stage_is_timed_in_order(colour: np.ndarray, thermal: np.ndarray) -> None:
+    timings = FusionPipeline(MeanEngine()).fuse(colour, thermal).timings_ms
+    assert tuple(timings) == STAGES
+    assert all(value >= 0 for value in timings.values())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("grey", [True, False])
+def test_the_answer_owns_its_memory_and_the_frames_stay_as_they_were(
+    channels: int, grey: bool, colour: np.ndarray, thermal: np.ndarray
+) -> None:
+    visible = np.ascontiguousarray(colour[..., 0]) if grey else colour
+    before = visible.copy(), thermal.copy()
+    pipeline = FusionPipeline(MeanEngine(channels))
+    first = pipeline.fuse(visible, thermal).image
+    kept = first.copy()
+    second = pipeline.fuse(255 - visible, 255 - thermal).image
+    assert np.array_equal(first, kept)
+    for other in (visible, thermal, second):
+        assert not np.shares_memory(first, other)
+    first[:] = 0
+    assert np.array_equal(visible, before[0])
+    assert np.array_equal(thermal, before[1])
+
+
+@pytest.mark.parametrize(
+    "visible",
+    [
+        np.zeros((8, 8), np.uint16),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8), np.uint8),
+        np.zeros(8, np.uint8),
+    ],
+)
+def test_a_visible_frame_of_another_kind_is_named(visible: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=f"visible is {visible.dtype}"):
+        FusionPipeline(MeanEngine()).fuse(visible, np.zeros((8, 8), np.uint8))
+
+
+def test_an_unknown_channel_order_is_refused(colour: np.ndarray, thermal: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="hsv"):
+        FusionPipeline(MeanEngine()).fuse(colour, thermal, order="hsv")
+
+
+def test_warming_up_and_closing_reach_the_engine() -> None:
+    engine = MeanEngine()
+    pipeline = FusionPipeline(engine)
+    pipeline.warm_up(48, 64)
+    pipeline.close()
+    assert engine.warm == (48, 64)
+    assert engine.closed
+
+
+class TestFromNames:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        torch.manual_seed(0)
+        path = tmp_path / "own.safetensors"
+        save_weights(
+            path, FusionNet(PRESETS["compact"]), training_data="-", metrics={}, version="0"
+        )
+        return path
+
+    def test_a_weights_file_makes_a_pipeline_that_fuses(
+        self, file: Path, colour: np.ndarray, thermal: np.ndarray
+    ) -> None:
+        pipeline = FusionPipeline.from_preset(weights=file, engine="torch", device="cpu")
+        assert pipeline.fuse(colour, thermal).image.shape == colour.shape
+        pipeline.close()
+
+    def test_each_wrong_name_is_an_error_of_its_own(self, file: Path) -> None:
+        with pytest.raises(ConfigError, match="preset is 'big'"):
+            FusionPipeline.from_preset("big")
+        with pytest.raises(WeightsError, match="does not exist"):
+            FusionPipeline.from_preset(weights=file.with_name("none"))
+        with pytest.raises(EngineError, match="engine is 'abacus'"):
+            FusionPipeline.from_preset(weights=file, engine="abacus")
+
+
+def test_a_real_pair_is_fused_to_more_contrast_than_its_mean(shared_data: Path) -> None:
+    from fusion_ros.model.weights import SHIPPED_FOLDER
+
+    if not (SHIPPED_FOLDER / "compact.safetensors").is_file():
+        pytest.skip("no weights ship for compact yet")
+    folder = shared_data / "tno21"
+    name = sorted(path.name for path in (folder / "vis").iterdir())[0]
+    visible = cv2.imread(str(folder / "vis" / name), cv2.IMREAD_GRAYSCALE)
+    thermal = cv2.imread(str(folder / "ir" / name), cv2.IMREAD_GRAYSCALE)
+    fused = FusionPipeline.from_preset(device="cpu").fuse(visible, thermal).image
+    mean = (visible.astype(float) + thermal) / 2
+    assert cv2.Laplacian(fused, cv2.CV_64F).std() > cv2.Laplacian(mean, cv2.CV_64F).std()
