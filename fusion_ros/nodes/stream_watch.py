@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a camera alive, and is what it sends a picture? One watch for each stream.
 
-A camera is silent when nothing *new* came for a while: no frame at all, or the same frame over and
-over (a frozen driver, a thermal shutter that closes while the old picture is repeated), or a
-picture without any content (a closed shutter seen from inside). Pure Python and numpy.
+A camera is silent when no frame comes, frozen when the same one comes over and over (a stuck
+driver, a shutter that closes while the old picture is repeated), and blind when a frame has no
+content (a closed shutter seen from inside). Pure Python and numpy.
 """
 
 from __future__ import annotations
@@ -38,10 +38,13 @@ class StreamWatch:
 
     Args:
         started_ns: silence is counted from here until the first frame comes.
+        detect_flat: whether frames without content are told (thermal cameras have shutters).
     """
 
-    def __init__(self, started_ns: int) -> None:
-        self._alive_ns = started_ns
+    def __init__(self, started_ns: int, *, detect_flat: bool = True) -> None:
+        self._arrived_ns = started_ns
+        self._changed_ns = started_ns
+        self._detect_flat = detect_flat
         self._format: FrameFormat | None = None
         self._previous: np.ndarray | None = None
         self._spreads: deque[float] = deque(maxlen=_SPREADS)
@@ -52,12 +55,12 @@ class StreamWatch:
         """Frames so far without content (a closed shutter)."""
 
     def silent_for_ms(self, now_ns: int) -> float:
-        """How long nothing new has come."""
-        return (now_ns - self._alive_ns) / 1e6
+        """How long no frame has come."""
+        return (now_ns - self._arrived_ns) / 1e6
 
-    def arrived(self, now_ns: int) -> None:
-        """A frame came whose pixels are not looked at."""
-        self._alive_ns = now_ns
+    def unchanged_for_ms(self, now_ns: int) -> float:
+        """How long no frame has come that shows anything new."""
+        return (now_ns - self._changed_ns) / 1e6
 
     def format_change(self, new: FrameFormat) -> tuple[FrameFormat, FrameFormat] | None:
         """Old and new format where a frame differs from the one before, else None."""
@@ -65,27 +68,24 @@ class StreamWatch:
         return (old, new) if old is not None and old != new else None
 
     def look(self, pixels: np.ndarray, now_ns: int) -> bool:
-        """A frame came; whether it shows anything new.
+        """A frame came; whether it is a picture of anything.
 
-        A repeated frame is harmless for a while (a 9 Hz sensor behind a 30 Hz driver repeats each
-        picture) and so is still used; the stream only counts as silent after the timeout. A flat
-        one is not a picture of anything.
+        A repeated frame is (a 9 Hz sensor behind a 30 Hz driver repeats each picture): only
+        `unchanged_for_ms` grows. A flat one is not.
 
         Args:
             pixels: HxW or HxWx3; kept until the next frame, not copied.
             now_ns: when it came.
-
-        Returns:
-            False for a flat frame, True for all others.
         """
+        self._arrived_ns = now_ns
         previous, self._previous = self._previous, pixels
         if previous is not None and _same(previous, pixels):
             self.repeated += 1
             return self._flat_since_ns is None
-        if self._is_flat(pixels, now_ns):
+        if self._detect_flat and self._is_flat(pixels, now_ns):
             self.flat += 1
             return False
-        self._alive_ns = now_ns
+        self._changed_ns = now_ns
         return True
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a frame was taken: its header's stamp, or its arrival for drivers that do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+NS_PER_S = 1_000_000_000
+SOURCES = ("header", "arrival")
+ABSURD_S = 3600.0
+"""Stamps this far from the node's clock are told: a wrong clock, or a recording without time."""
+
+
+class StampError(ValueError):
+    """A stamp that cannot be used; `reason` is a counter's name, the text tells the fix."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StampReader:
+    """Gives each frame of one stream its time.
+
+    Args:
+        source: "header" or "arrival".
+        clock_ns: the node's ROS clock (which follows `use_sim_time`).
+        warn: takes one line of text, once.
+    """
+
+    def __init__(
+        self, source: str, *, clock_ns: Callable[[], int], warn: Callable[[str], object]
+    ) -> None:
+        self._source = source
+        self._clock_ns = clock_ns
+        self._warn = warn
+        self._told = False
+
+    def read(self, topic: str, header: Header) -> tuple[int, Header]:
+        """The time in nanoseconds, and a header that carries it.
+
+        Raises:
+            StampError: the stamp is zero or no time at all.
+        """
+        if self._source == "arrival":
+            now_ns = self._clock_ns()
+            stamp = Time(sec=now_ns // NS_PER_S, nanosec=now_ns % NS_PER_S)
+            return now_ns, Header(stamp=stamp, frame_id=header.frame_id)
+        stamp = header.stamp
+        if stamp.sec == 0 and stamp.nanosec == 0:
+            raise StampError(
+                "zero_stamp",
+                "header.stamp is zero: the driver does not fill it in. Set parameter stamp_source "
+                "to 'arrival' to pair frames by their time of arrival",
+            )
+        if stamp.sec < 0 or stamp.nanosec >= NS_PER_S:
+            raise StampError(
+                "bad_stamp",
+                f"header.stamp is {stamp.sec} s and {stamp.nanosec} ns; allowed are 0 s and more, "
+                "and 0 to 999999999 ns",
+            )
+        stamp_ns = stamp.sec * NS_PER_S + stamp.nanosec
+        self._notice_absurd(topic, stamp_ns)
+        return stamp_ns, header
+
+    def _notice_absurd(self, topic: str, stamp_ns: int) -> None:
+        if self._told:
+            return
+        apart_s = (stamp_ns - self._clock_ns()) / NS_PER_S
+        if abs(apart_s) > ABSURD_S:
+            self._told = True
+            direction = "ahead of" if apart_s > 0 else "behind"
+            self._warn(
+                f"{topic}: stamps are {abs(apart_s) / 3600:.1f} h {direction} this node's clock. "
+                "For a recording, play it with --clock and set use_sim_time; for a live camera, "
+                "look at its clock. Frames are paired by their stamps all the same"
+            )

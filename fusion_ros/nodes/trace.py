@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line for each fused frame into a CSV file, without ever keeping the worker waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 32 * 1024 * 1024
+KEPT_FILES = 4
+_QUEUE_LINES = 4096
+_END = None
+
+
+class TraceWriter:
+    """Writes rows in a thread of its own; rotates by size: FILE, FILE.1 (older), FILE.2, ...
+
+    Args:
+        path: the file to append to; its folder must exist.
+        columns: names of the columns, in order. A row's other keys are left out.
+        warn: takes one line of text.
+        max_bytes: size at which a file is put aside.
+        kept_files: how many files put aside are kept.
+
+    Raises:
+        OSError: the file cannot be opened for writing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: tuple[str, ...],
+        *,
+        warn: Callable[[str], object],
+        max_bytes: int = MAX_BYTES,
+        kept_files: int = KEPT_FILES,
+    ) -> None:
+        self._path = Path(path)
+        self._columns = columns
+        self._warn = warn
+        self._max_bytes = max_bytes
+        self._kept_files = kept_files
+        self._rows: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_QUEUE_LINES)
+        self.lost = 0
+        """Rows that were dropped because the disk was too slow."""
+        self._open()
+        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
+        self._thread.start()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Queue a row; never blocks. Rows that find the queue full are lost and counted."""
+        try:
+            self._rows.put_nowait(row)
+        except queue.Full:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Write what is queued and close the file."""
+        self._rows.put(_END)
+        self._thread.join()
+        with contextlib.suppress(OSError):  # a full disk was told when a row met it
+            self._file.close()
+        if self.lost:
+            self._warn(f"trace_file {self._path}: the disk was too slow for {self.lost} lines")
+
+    def _open(self) -> None:
+        self._file = self._path.open("a", newline="", encoding="utf-8")
+        self._csv = csv.DictWriter(self._file, self._columns, extrasaction="ignore", restval="")
+        if self._file.tell() == 0:
+            self._csv.writeheader()
+
+    def _run(self) -> None:
+        broken = False
+        while (row := self._rows.get()) is not _END:
+            if broken:
+                self.lost += 1
+                continue
+            try:
+                self._csv.writerow(row)
+                if self._rows.empty():
+                    self._file.flush()
+                if self._file.tell() >= self._max_bytes:
+                    self._rotate()
+            except (OSError, ValueError) as error:  # a full disk must not cost frames
+                broken = True
+                self._warn(f"trace_file {self._path}: writing failed ({error}); tracing ends")
+
+    def _rotate(self) -> None:
+        self._file.close()
+        oldest = self._aside(self._kept_files)
+        oldest.unlink(missing_ok=True)
+        for number in range(self._kept_files - 1, 0, -1):
+            if self._aside(number).exists():
+                self._aside(number).replace(self._aside(number + 1))
+        self._path.replace(self._aside(1))
+        self._open()
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
