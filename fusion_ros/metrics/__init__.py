@@ -1,6 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion quality measures: pure functions on NCHW float tensors in [0, 1]."""
+"""Fusion quality measures: pure functions on NCHW float tensors in [0, 1].
 
+``MEASURES`` lists all of them under the names that tables use. Those that torchmetrics has import
+it when they run (extra ``train``); the rest needs torch alone.
+"""
+
+from fusion_ros.metrics.activity import average_gradient, spatial_frequency, standard_deviation
+from fusion_ros.metrics.correlation import (
+    correlation_coefficient,
+    sum_of_correlations_of_differences,
+)
+from fusion_ros.metrics.edge_transfer import nabf, qabf
+from fusion_ros.metrics.feature_information import fmi
+from fusion_ros.metrics.flicker import excess_flicker, flicker_index
+from fusion_ros.metrics.information import entropy, mutual_information
+from fusion_ros.metrics.measures import MEASURES, Measure, score
 from fusion_ros.metrics.quality_index import edge_image, qe, qw, sobel_magnitude
+from fusion_ros.metrics.similarity import ms_ssim, psnr, ssim, vif
 
-__all__ = ["edge_image", "qe", "qw", "sobel_magnitude"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "average_gradient",
+    "correlation_coefficient",
+    "edge_image",
+    "entropy",
+    "excess_flicker",
+    "flicker_index",
+    "fmi",
+    "ms_ssim",
+    "mutual_information",
+    "nabf",
+    "psnr",
+    "qabf",
+    "qe",
+    "qw",
+    "score",
+    "sobel_magnitude",
+    "spatial_frequency",
+    "ssim",
+    "standard_deviation",
+    "sum_of_correlations_of_differences",
+    "vif",
+]

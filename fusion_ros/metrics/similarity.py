@@ -33,17 +33,22 @@ def ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Mean of SSIM(fused, visible) and SSIM(fused, thermal); N values in [-1, 1].
 
     Source: Z. Wang et al., "Image quality assessment: from error visibility to structural
-    similarity", 2004: 11x11 Gaussian window, sigma 1.5, range 1, at least 11x11 pixels.
+    similarity", 2004: 11x11 Gaussian window, sigma 1.5, range 1, windows inside the picture only.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     check_images(SSIM_WINDOW, visible=visible, thermal=thermal, fused=fused)
-    return _mean_of_both(
-        lambda x, y: structural_similarity_index_measure(x, y, data_range=1.0, reduction="none"),
-        visible,
-        thermal,
-        fused,
-    )
+
+    def interior(x: Tensor, y: Tensor) -> Tensor:
+        # torchmetrics' own mean takes in the border, where half the window is mirrored; the
+        # published measure does not.
+        edge = SSIM_WINDOW // 2
+        _, full = structural_similarity_index_measure(
+            x, y, data_range=1.0, reduction="none", return_full_image=True
+        )
+        return full[..., edge:-edge, edge:-edge].mean(dim=(1, 2, 3))
+
+    return _mean_of_both(interior, visible, thermal, fused)
 
 
 def ms_ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:

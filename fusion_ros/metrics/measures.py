@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All measures under the names that tables use, with the direction that is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from fusion_ros.metrics import activity, correlation, edge_transfer, information, similarity
+from fusion_ros.metrics.feature_information import fmi
+from fusion_ros.metrics.quality_index import qe, qw
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of (visible, thermal, fused), each N, 1, H, W in [0, 1], giving N values."""
+
+    name: str
+    compute: Callable[[Tensor, Tensor, Tensor], Tensor]
+    higher_is_better: bool = True
+    smallest: int = 8
+
+
+def _of_fused(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return lambda visible, thermal, fused: measure(fused)
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        measure.name: measure
+        for measure in (
+            Measure("qw", qw),
+            Measure("qe", qe),
+            Measure("EN", _of_fused(information.entropy)),
+            Measure("SD", _of_fused(activity.standard_deviation)),
+            Measure("SF", _of_fused(activity.spatial_frequency)),
+            Measure("AG", _of_fused(activity.average_gradient)),
+            Measure("MI", information.mutual_information),
+            Measure("SCD", correlation.sum_of_correlations_of_differences),
+            Measure("CC", correlation.correlation_coefficient),
+            Measure("VIF", similarity.vif, smallest=similarity.VIF_SMALLEST),
+            Measure("Qabf", edge_transfer.qabf),
+            Measure("Nabf", edge_transfer.nabf, higher_is_better=False),
+            Measure("SSIM", similarity.ssim, smallest=similarity.SSIM_WINDOW),
+            Measure("MS-SSIM", similarity.ms_ssim, smallest=similarity.MS_SSIM_SMALLEST),
+            Measure("FMI", fmi),
+            Measure("PSNR", similarity.psnr),
+        )
+    }
+)
+
+
+def score(
+    visible: Tensor, thermal: Tensor, fused: Tensor, names: Iterable[str] = tuple(MEASURES)
+) -> dict[str, float]:
+    """Every named measure of one picture; NaN where the picture is too small for a measure.
+
+    Args:
+        visible, thermal, fused: 1, 1, H, W in [0, 1].
+        names: keys of :data:`MEASURES`.
+    """
+    result = {}
+    with torch.inference_mode():
+        for name in names:
+            measure = MEASURES[name]
+            small = min(fused.shape[-2:]) < measure.smallest
+            result[name] = (
+                float("nan") if small else float(measure.compute(visible, thermal, fused)[0])
+            )
+    return result

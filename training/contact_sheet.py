@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures side by side, so that people look before they believe a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.pairs import PairFiles
+from training.reading import read_pair
+
+TILE_HEIGHT = 240
+LUMA_FIRST = cv2.COLOR_RGB2YCrCb
+
+
+def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
+    """A fused luma with the visible picture's colour, as the pipeline publishes it; uint8 RGB."""
+    if fused.ndim == 3:
+        return fused
+    planes = cv2.cvtColor(visible, LUMA_FIRST)
+    planes[..., 0] = fused
+    return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
+
+
+def tile(picture: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:
+    """Picture at the sheet's height, BGR for the file."""
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    if small.ndim == 2:
+        return cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+
+
+def contact_sheet(
+    pairs: Sequence[PairFiles], results: Path, methods: Sequence[str], target: Path
+) -> None:
+    """One row a pair: visible, thermal, then each method's picture out of ``results/<method>/``."""
+    rows = []
+    for pair in pairs:
+        visible, thermal = read_pair(pair)[0]
+        tiles = [tile(visible), tile(thermal)]
+        for method in methods:
+            path = results / method.replace(" ", "_") / f"{pair.name.replace('/', '_')}.png"
+            fused = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if fused.ndim == 3:
+                fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
+            tiles.append(tile(with_colour_of(visible, fused)))
+        rows.append(np.hstack(tiles))
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows]
+    cv2.imwrite(str(target), np.vstack(padded))

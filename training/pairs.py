@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets of aligned visible / thermal pairs: where each one keeps its files.
+
+A data set maps a root folder to pairs of paths. It reads no pixels; what is missing or odd is
+listed in ``problems`` and skipped, so one broken file does not cost a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".avi", ".mkv")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """One aligned pair: two picture files, or two videos of which frame ``frame`` is meant.
+
+    Attributes:
+        name: unique within its data set; what tables and errors call the pair.
+        visible, thermal: files of equal kind.
+        frame: frame number in a video, None for pictures.
+        resize_visible: the visible picture has to be area-resized to the thermal one.
+    """
+
+    name: str
+    visible: Path
+    thermal: Path
+    frame: int | None = None
+    resize_visible: bool = False
+
+
+@dataclass
+class Pairs:
+    """What a root folder holds: pairs in name order, and a line for each file that has no place."""
+
+    source: str
+    pairs: list[PairFiles] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[PairFiles]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+class DataSetError(ValueError):
+    """A data set that cannot be used at all; the message names folder or file and the need."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """How one data set is laid out.
+
+    Attributes:
+        name: its key in configs.
+        find: from root to pairs.
+        terms: what its publisher allows, in a few words.
+        evaluation_only: True where training on it would spoil the figures.
+    """
+
+    name: str
+    find: Callable[[Path], Pairs]
+    terms: str
+    evaluation_only: bool = False
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES}
+
+
+def match_folders(
+    source: str,
+    visible: Path,
+    thermal: Path,
+    *,
+    rename: Callable[[str], str] = lambda stem: stem,
+    prefix: str = "",
+    resize_visible: bool = False,
+) -> Pairs:
+    """Pair two folders by file stem; ``rename`` turns a visible stem into its thermal partner's."""
+    result = Pairs(source)
+    for folder in (visible, thermal):
+        if not folder.is_dir():
+            raise DataSetError(f"{source}: {folder} is no folder; it should hold pictures")
+    of_visible, of_thermal = _pictures(visible), _pictures(thermal)
+    for stem, path in of_visible.items():
+        partner = of_thermal.pop(rename(stem), None)
+        if partner is None:
+            result.problems.append(f"{path}: no thermal partner {rename(stem)} in {thermal}")
+            continue
+        result.pairs.append(PairFiles(prefix + stem, path, partner, resize_visible=resize_visible))
+    result.problems += [f"{p}: no visible partner in {visible}" for p in of_thermal.values()]
+    return result
+
+
+def _first_folder(root: Path, *names: str) -> Path:
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise DataSetError(f"{root} has none of the folders {', '.join(names)}")
+
+
+def _folders(source: str, visible: tuple[str, ...], thermal: tuple[str, ...]):
+    def find(root: Path) -> Pairs:
+        return match_folders(source, _first_folder(root, *visible), _first_folder(root, *thermal))
+
+    return find
+
+
+def _find_roadscene(root: Path) -> Pairs:
+    # The full-size visible pictures carry fewer JPEG marks than the publisher's small copies.
+    if (root / "vis_hr").is_dir():
+        return match_folders("roadscene", root / "vis_hr", root / "ir", resize_visible=True)
+    return match_folders(
+        "roadscene",
+        _first_folder(root, "vis", "crop_LR_visible", "visible"),
+        _first_folder(root, "ir", "cropinfrared", "infrared"),
+    )
+
+
+def _find_flir(root: Path) -> Pairs:
+    """FLIR ADAS 1.3: ``{train,val,video}/RGB/FLIR_0001.jpg`` and ``thermal_8_bit/FLIR_0001.jpeg``.
+
+    Its two cameras differ in view and size: pass the homography of the set to the packer.
+    """
+    result = Pairs("flir")
+    for part in ("train", "val", "video"):
+        folder = root / part
+        if not folder.is_dir():
+            continue
+        found = match_folders("flir", folder / "RGB", folder / "thermal_8_bit", prefix=f"{part}/")
+        result.pairs += found.pairs
+        result.problems += found.problems
+    if not result.pairs and not result.problems:
+        raise DataSetError(f"{root} holds no train, val or video folder of FLIR ADAS 1.3")
+    return result
+
+
+def _find_kaist(root: Path) -> Pairs:
+    """KAIST: ``set00/V000/{visible,lwir}/I00000.jpg``."""
+    result = Pairs("kaist")
+    for visible in sorted(root.glob("set*/V*/visible")):
+        sequence = visible.parent.relative_to(root).as_posix()
+        found = match_folders("kaist", visible, visible.parent / "lwir", prefix=f"{sequence}/")
+        result.pairs += found.pairs
+        result.problems += found.problems
+    if not result.pairs:
+        raise DataSetError(f"{root} holds no set*/V*/visible folder of KAIST")
+    return result
+
+
+def _find_llvip(root: Path) -> Pairs:
+    """LLVIP: ``visible/train/1.jpg`` and ``infrared/train/1.jpg``, or ``vis`` / ``ir``."""
+    visible, thermal = _first_folder(root, "visible", "vis"), _first_folder(root, "infrared", "ir")
+    if not (visible / "train").is_dir():
+        return match_folders("llvip", visible, thermal)
+    # The publisher's `test` part stays unused: it is for scores.
+    return match_folders("llvip", visible / "train", thermal / "train", prefix="train/")
+
+
+def _find_msrs(root: Path) -> Pairs:
+    """MSRS: ``train/{vi,ir}/00001D.png``, or ``vis`` / ``ir``."""
+    base = root / "train" if (root / "train").is_dir() else root
+    return match_folders("msrs", _first_folder(base, "vi", "vis"), _first_folder(base, "ir"))
+
+
+def _find_m3svd(root: Path) -> Pairs:
+    """M3SVD frames: ``<clip>/{vis,ir}/0000.png``, or ``{vis,ir}/<clip>/0000.png``."""
+    result = Pairs("m3svd")
+    clips = sorted(p.parent for p in root.glob("*/vis") if p.is_dir())
+    folders = [(c.name, c / "vis", c / "ir") for c in clips]
+    if not folders and (root / "vis").is_dir():
+        folders = [(p.name, p, root / "ir" / p.name) for p in sorted((root / "vis").iterdir())]
+    for clip, visible, thermal in folders:
+        found = match_folders("m3svd", visible, thermal, prefix=f"{clip}/")
+        result.pairs += found.pairs
+        result.problems += found.problems
+    if not result.pairs:
+        raise DataSetError(f"{root} holds no <clip>/vis or vis/<clip> folders of M3SVD")
+    return result
+
+
+def _find_videos(root: Path) -> Pairs:
+    """Video pairs: ``<clip>_vis.mp4`` beside ``<clip>_ir.mp4``, frame n meeting frame n.
+
+    Every 15th frame is listed; near-copies teach little.
+    """
+    import cv2
+
+    result = Pairs("m3svd_video")
+    for visible in sorted(p for p in root.glob("*_vis.*") if p.suffix.lower() in VIDEOS):
+        thermal = visible.with_name(visible.name.replace("_vis.", "_ir."))
+        if not thermal.is_file():
+            result.problems.append(f"{visible}: no thermal video {thermal.name}")
+            continue
+        counts = [
+            int(cv2.VideoCapture(str(p)).get(cv2.CAP_PROP_FRAME_COUNT)) for p in (visible, thermal)
+        ]
+        if counts[0] != counts[1]:
+            result.problems.append(f"{visible}: {counts[0]} frames, thermal {counts[1]}")
+        clip = visible.stem.removesuffix("_vis")
+        result.pairs += [
+            PairFiles(f"{clip}/{n:05d}", visible, thermal, frame=n)
+            for n in range(0, min(counts) - 1, 15)
+        ]
+    if not result.pairs:
+        raise DataSetError(f"{root} holds no <clip>_vis video with its <clip>_ir beside it")
+    return result
+
+
+def _find_tno(root: Path) -> Pairs:
+    return match_folders(
+        "tno", _first_folder(root, "vis", "VIS", "visible"), _first_folder(root, "ir", "IR")
+    )
+
+
+_RESEARCH = "research use with credit; no licence file"
+
+DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
+    {
+        d.name: d
+        for d in (
+            DataSet("flir", _find_flir, "FLIR ADAS 1.3 terms: non-commercial"),
+            DataSet("kaist", _find_kaist, "KAIST multispectral: CC BY-NC-SA 4.0"),
+            DataSet("msrs", _find_msrs, _RESEARCH),
+            DataSet("roadscene", _find_roadscene, _RESEARCH),
+            DataSet("llvip", _find_llvip, "LLVIP terms: non-commercial"),
+            DataSet("m3svd", _find_m3svd, "M3SVD: academic and research use (MIT file)"),
+            DataSet("m3svd_video", _find_videos, "M3SVD: academic and research use (MIT file)"),
+            DataSet("tno", _find_tno, "TNO: research use with credit", evaluation_only=True),
+            DataSet(
+                "vifb",
+                _folders("vifb", ("VI", "vis"), ("IR", "ir")),
+                _RESEARCH,
+                evaluation_only=True,
+            ),
+            DataSet(
+                "folders",
+                _folders("folders", ("visible", "vis"), ("thermal", "ir", "infrared")),
+                "yours",
+            ),
+        )
+    }
+)
+
+
+def find_pairs(name: str, root: Path, split: Path | None = None) -> Pairs:
+    """List the pairs of a data set, all or those that a split file names.
+
+    Args:
+        name: a key of :data:`DATA_SETS`.
+        root: its folder.
+        split: text file with one pair a line: a pair's name, or its visible path's tail, with or
+            without the suffix; more words on a line are ignored.
+
+    Raises:
+        DataSetError: unknown data set, missing folder, no pairs, or a split that matches none.
+    """
+    if name not in DATA_SETS:
+        raise DataSetError(f"data set is {name!r}; allowed: {', '.join(sorted(DATA_SETS))}")
+    root = Path(root)
+    if not root.is_dir():
+        raise DataSetError(f"{name}: root {root} is no folder")
+    found = DATA_SETS[name].find(root)
+    if split is not None:
+        _keep_split(found, Path(split))
+    if not found.pairs:
+        raise DataSetError(f"{name}: no pairs under {root}; {found.problems[:3]}")
+    return found
+
+
+def _keep_split(found: Pairs, split: Path) -> None:
+    if not split.is_file():
+        raise DataSetError(f"{found.source}: split file {split} does not exist")
+    wanted = [line.split()[0] for line in split.read_text().splitlines() if line.strip()]
+    if not wanted:
+        raise DataSetError(f"{found.source}: split file {split} is empty")
+    known = {}
+    for pair in found.pairs:
+        known[pair.name] = pair
+        for depth in (1, 2, 3, 4):
+            known.setdefault("/".join(pair.visible.with_suffix("").parts[-depth:]), pair)
+    kept = {}
+    for line in wanted:
+        tail = Path(line).with_suffix("").as_posix()
+        # RoadScene's lists name `vis`, its better pictures lie in `vis_hr`.
+        pair = known.get(tail) or known.get(tail.replace("/vis/", "/vis_hr/"))
+        if pair is not None:
+            kept[pair.name] = pair
+    if not kept:
+        raise DataSetError(f"{found.source}: none of the {len(wanted)} lines of {split} is a pair")
+    found.pairs = [kept[name] for name in sorted(kept)]

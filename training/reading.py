@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pixels of a pair: decode, check, bring onto one grid, 8 bit. Errors name the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.pairs import DataSetError, PairFiles
+
+SMALLEST = 32
+
+
+def read_visible(path: Path) -> np.ndarray:
+    """A picture as uint8 H x W x 3 RGB; grey pictures get three equal planes."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataSetError(f"{path} cannot be decoded as a picture")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_thermal(path: Path) -> np.ndarray:
+    """A picture as uint8 H x W; 16-bit and float are mapped by their 0.1 / 99.9 percentiles."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise DataSetError(f"{path} cannot be decoded as a picture")
+    if image.ndim == 3:
+        image = image[..., :3].max(axis=2)
+    if image.dtype == np.uint8:
+        return image
+    if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
+        raise DataSetError(f"{path} holds NaN or infinity; allowed are finite values")
+    low, high = np.percentile(image, (0.1, 99.9))
+    scaled = (image.astype(np.float32) - low) / max(float(high - low), 1e-6)
+    return (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def read_video_frames(path: Path, start: int, count: int) -> list[np.ndarray]:
+    """``count`` frames as uint8 H x W x 3 RGB, from frame ``start``; fewer at the end."""
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise DataSetError(f"{path} cannot be opened as a video")
+    # Seeking by frame number is not exact for every codec; decoding from the start is.
+    for _ in range(start):
+        if not capture.grab():
+            break
+    frames = []
+    for _ in range(count):
+        good, frame = capture.read()
+        if not good:
+            break
+        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    return frames
+
+
+def read_pair(
+    pair: PairFiles, homography: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The pair's frames, one of a picture, two consecutive ones of a video.
+
+    Args:
+        pair: what to read.
+        homography: 3x3, thermal to visible pixels, for data sets that are not aligned; the thermal
+            picture is warped onto the visible grid and both are cropped to where both see.
+
+    Returns:
+        (visible uint8 H x W x 3 RGB, thermal uint8 H x W) for each frame.
+    """
+    if pair.frame is None:
+        frames = [(read_visible(pair.visible), read_thermal(pair.thermal))]
+    else:
+        colour = read_video_frames(pair.visible, pair.frame, 2)
+        grey = [f[..., 1] for f in read_video_frames(pair.thermal, pair.frame, 2)]
+        if not colour or len(colour) != len(grey):
+            raise DataSetError(
+                f"{pair.visible}: {len(colour)} frames at {pair.frame}, thermal {len(grey)}"
+            )
+        frames = list(zip(colour, grey, strict=True))
+    return [_onto_one_grid(pair, v, t, homography) for v, t in frames]
+
+
+def _onto_one_grid(
+    pair: PairFiles, visible: np.ndarray, thermal: np.ndarray, homography: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if homography is not None:
+        visible, thermal = warp_thermal(visible, thermal, homography)
+    elif pair.resize_visible and visible.shape[:2] != thermal.shape:
+        visible = cv2.resize(visible, thermal.shape[::-1], interpolation=cv2.INTER_AREA)
+    if visible.shape[:2] != thermal.shape:
+        raise DataSetError(
+            f"{pair.visible} is {visible.shape[1]}x{visible.shape[0]}, {pair.thermal} "
+            f"{thermal.shape[1]}x{thermal.shape[0]}; a pair must be equal, or have a homography"
+        )
+    if min(thermal.shape) < SMALLEST:
+        raise DataSetError(f"{pair.thermal} is under {SMALLEST} pixels high or wide")
+    return visible, thermal
+
+
+def warp_thermal(
+    visible: np.ndarray, thermal: np.ndarray, homography: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Warp thermal onto the visible grid; crop both to the largest common upright rectangle.
+
+    The rectangle is taken from the warped corners, which is exact for scale and shift and a little
+    small for rotation. The result keeps the thermal camera's pixel count where it is the coarser.
+    """
+    height, width = visible.shape[:2]
+    t_height, t_width = thermal.shape
+    corners = np.float32([[0, 0], [t_width, 0], [t_width, t_height], [0, t_height]])
+    moved = cv2.perspectiveTransform(corners[None], np.float64(homography))[0]
+    left, right = max(moved[0, 0], moved[3, 0], 0), min(moved[1, 0], moved[2, 0], width)
+    top, bottom = max(moved[0, 1], moved[1, 1], 0), min(moved[2, 1], moved[3, 1], height)
+    if right - left < SMALLEST or bottom - top < SMALLEST:
+        raise DataSetError(
+            f"homography {np.round(homography, 4).tolist()} leaves no common picture of a "
+            f"{width}x{height} visible and a {t_width}x{t_height} thermal frame"
+        )
+    scale = min(1.0, t_width / (right - left))
+    out_size = (int((right - left) * scale), int((bottom - top) * scale))
+    crop = np.array([[scale, 0, -left * scale], [0, scale, -top * scale], [0, 0, 1]])
+    warped = cv2.warpPerspective(
+        thermal, crop @ homography, out_size, borderMode=cv2.BORDER_REPLICATE
+    )
+    box = visible[int(top) : int(bottom), int(left) : int(right)]
+    return cv2.resize(box, out_size, interpolation=cv2.INTER_AREA), warped

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: config, environment, revision, curves, checkpoints, weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from training.config import ConfigError, RunConfig
+
+CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+WEIGHTS = "weights.safetensors"
+
+# What may differ between a run and its continuation.
+_FREE_TO_CHANGE = (
+    "run_folder",
+    "pack_folder",
+    "checkpoint_every_s",
+    "threads",
+    "accelerator",
+    "devices",
+    "nodes",
+    "picture_count",
+    "compile",
+    "validate_every",
+    "steps",
+)
+
+
+def open_run_folder(config: RunConfig) -> Path:
+    """Create or re-open the folder; a config that does not fit what lies there is refused."""
+    folder = Path(config.run_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = folder / CONFIG
+    values = config.as_dict()
+    if stored.is_file() and (folder / CHECKPOINT).is_file():
+        before = yaml.safe_load(stored.read_text())
+        for key, value in values.items():
+            if key not in _FREE_TO_CHANGE and before.get(key) != value:
+                raise ConfigError(
+                    f"{folder} holds a run with {key} = {before.get(key)!r}, asked is {value!r}; "
+                    "choose another run_folder or the same config"
+                )
+    stored.write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / ENVIRONMENT).write_text(json.dumps(environment(), indent=2))
+    return folder
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine that the run ran on, for people who want to repeat it."""
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "git_revision": _git("rev-parse", "HEAD"),
+        "git_changed_files": len(_git("status", "--porcelain").splitlines()),
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def append_metrics(folder: Path, step: int, values: dict[str, float]) -> None:
+    """Add one line to the curves."""
+    with (folder / METRICS).open("a") as file:
+        file.write(json.dumps({"step": step, **values}) + "\n")

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From packed pairs to batches, without state: step k of a run always holds the same crops."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Full, Queue
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.augmentation import Draw, draw
+from training.config import Augmentation, ConfigError, DataEntry
+from training.packing import INDEX_NAME, Pack, PackWriter
+from training.pairs import DataSetError, find_pairs
+from training.reading import read_pair
+
+
+def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, list[str]]:
+    """Open the pack of these data sets, decoding it first unless it is there already.
+
+    Returns:
+        The pack, and a line for each file that was skipped.
+
+    Raises:
+        DataSetError: nothing could be read at all.
+    """
+    listed = [
+        (
+            entry,
+            find_pairs(entry.kind, Path(entry.root), Path(entry.split) if entry.split else None),
+        )
+        for entry in entries
+    ]
+    digest = hashlib.sha256()
+    for entry, pairs in listed:
+        digest.update(repr((entry.kind, entry.homography)).encode())
+        for pair in pairs:
+            for path in (pair.visible, pair.thermal):
+                stat = path.stat()
+                key = (pair.name, str(path), pair.frame, stat.st_size, stat.st_mtime_ns)
+                digest.update(repr(key).encode())
+    target = folder / digest.hexdigest()[:16]
+    problems_file = target / "problems.json"
+    if not (target / INDEX_NAME).is_file():
+        problems = _write_pack(listed, target)
+        problems_file.write_text(json.dumps(problems))
+    return Pack(target), json.loads(problems_file.read_text())
+
+
+def _write_pack(listed: list, target: Path) -> list[str]:
+    problems: list[str] = []
+    written = 0
+    with PackWriter(target) as writer:
+        for entry, pairs in listed:
+            problems += pairs.problems
+            homography = None if entry.homography is None else np.float64(entry.homography)
+            for pair in pairs:
+                try:  # one broken file must not cost the rest
+                    writer.add(f"{entry.kind}/{pair.name}", entry.kind, read_pair(pair, homography))
+                    written += 1
+                except DataSetError as error:
+                    problems.append(str(error))
+        if not written:
+            raise DataSetError(f"none of the listed pairs could be read; first: {problems[:3]}")
+    return problems
+
+
+@dataclass(frozen=True)
+class Batch:
+    """uint8 crops, what chance decided for each, and the names that errors quote.
+
+    visible is N, C, H, W and thermal N, 1, H, W. With ``consecutive``, the second half of the
+    batch is the frame that follows the first half.
+    """
+
+    visible: Tensor
+    thermal: Tensor
+    draws: list[Draw]
+    names: list[str]
+    consecutive: bool
+
+
+class CropSampler:
+    """Draws crops; ``batch(step)`` is a pure function of its arguments.
+
+    Args:
+        pack: decoded pairs.
+        weights: how often a data set is drawn, by kind.
+        crop: height, width; smaller pairs are left out.
+        channels: 1 for luma, 3 for RGB.
+        rank, world: this process gets samples rank, rank + world, .. of each batch.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        weights: dict[str, float],
+        crop: tuple[int, int],
+        channels: int,
+        augmentation: Augmentation,
+        *,
+        seed: int,
+        batch: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        fits = [p.height >= crop[0] and p.width >= crop[1] for p in pack.pairs]
+        if not any(fits):
+            largest = max((p.height, p.width) for p in pack.pairs)
+            raise ConfigError(f"crop is {crop}; the largest pair has only {largest} pixels")
+        chance = np.array([weights[p.source] * f for p, f in zip(pack.pairs, fits, strict=True)])
+        self._chance = chance / chance.sum()
+        moving = np.array([p.frames > 1 for p in pack.pairs]) * chance
+        self._moving = moving / moving.sum() if moving.sum() else None
+        self._pack, self._crop, self._channels = pack, crop, channels
+        self._augmentation, self._seed, self._batch = augmentation, seed, batch
+        self._rank, self._world = rank, world
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether any pair has a frame that follows."""
+        return self._moving is not None
+
+    def batch(self, step: int, *, consecutive: bool = False) -> Batch:
+        """This process' part of the batch of a step."""
+        count = self._batch // 2 if consecutive else self._batch
+        first, second = [], []
+        for place in range(self._rank, max(count, self._world), self._world):
+            sample = self._sample(step, place, consecutive)
+            first.append(sample[0])
+            second += sample[1:]
+        chosen = first + second
+        return Batch(
+            visible=torch.stack([c[0] for c in chosen]),
+            thermal=torch.stack([c[1] for c in chosen]),
+            draws=[c[2] for c in chosen],
+            names=[c[3] for c in chosen],
+            consecutive=consecutive,
+        )
+
+    def _sample(self, step: int, place: int, consecutive: bool) -> list[tuple]:
+        rng = np.random.default_rng((self._seed, step, place))
+        index = int(rng.choice(len(self._pack), p=self._moving if consecutive else self._chance))
+        pair = self._pack.pairs[index]
+        height, width = self._crop
+        top = int(rng.integers(0, pair.height - height + 1))
+        left = int(rng.integers(0, pair.width - width + 1))
+        drawn = draw(rng, self._augmentation)
+        crops = []
+        for frame in range(2 if consecutive else 1):
+            visible, thermal = self._pack.frame(index, frame)
+            visible = np.ascontiguousarray(visible[top : top + height, left : left + width])
+            if self._channels == 1:
+                planes = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)[None]
+            else:
+                planes = visible.transpose(2, 0, 1)
+            crops.append(
+                (
+                    torch.from_numpy(np.ascontiguousarray(planes)),
+                    torch.from_numpy(thermal[top : top + height, left : left + width].copy()[None]),
+                    drawn,
+                    f"{pair.name}@{top},{left}",
+                )
+            )
+        return crops
+
+
+def prefetch(sampler: CropSampler, steps: range, flicker_every: int) -> Iterator[Batch]:
+    """Batches of these steps, made one ahead in a thread: cutting crops hides behind training."""
+    queue: Queue = Queue(maxsize=2)
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            for step in steps:
+                moving = bool(flicker_every) and step % flicker_every == flicker_every - 1
+                batch = sampler.batch(step, consecutive=moving)
+                while not stop.is_set():
+                    try:
+                        queue.put(batch, timeout=0.2)
+                        break
+                    except Full:  # look at `stop` again
+                        continue
+                if stop.is_set():
+                    return
+            queue.put(None)
+        except Exception as error:  # handed to the trainer, raised there
+            queue.put(error)
+
+    thread = threading.Thread(target=work, name="crops", daemon=True)
+    thread.start()
+    try:
+        while (item := queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

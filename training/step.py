@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training step's arithmetic: crops in, loss and its terms out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from training.augmentation import augment
+from training.losses import LossWeights, flicker_loss, fusion_loss
+from training.sampling import Batch
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+def luma(x: Tensor) -> Tensor:
+    """BT.601 luma of N, 3, H, W; one channel passes through."""
+    if x.shape[1] == 1:
+        return x
+    r, g, b = x.unbind(1)
+    return (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b)[:, None]
+
+
+class TrainingStep(nn.Module):
+    """Network and loss in one module, so that a compiler or a distributed wrapper sees both."""
+
+    def __init__(self, net: nn.Module, weights: LossWeights, window_stride: int) -> None:
+        super().__init__()
+        self.net = net
+        self._weights = weights
+        self._stride = window_stride
+
+    def forward(
+        self, visible: Tensor, thermal: Tensor, consecutive: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and unweighted terms of pictures in [0, 1]: N, C, H, W and N, 1, H, W.
+
+        With ``consecutive`` the second half of the batch follows the first half in time.
+        """
+        fused = (self.net(visible * 2 - 1, thermal * 2 - 1).float() + 1) / 2
+        a, f = luma(visible), luma(fused)
+        loss, terms = fusion_loss(a, thermal, f, self._weights, stride=self._stride)
+        if consecutive and self._weights.flicker:
+            half = len(f) // 2
+            before, after = (
+                (x[:half] for x in (a, thermal, f)),
+                (x[half:] for x in (a, thermal, f)),
+            )
+            flicker = flicker_loss(tuple(before), tuple(after))
+            loss = loss + self._weights.flicker * flicker
+            terms["flicker"] = flicker.detach()
+        return loss, terms
+
+
+def pictures(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The batch on its device, in [0, 1], augmented there."""
+    visible = batch.visible.to(device, non_blocking=True).float() / 255
+    thermal = batch.thermal.to(device, non_blocking=True).float() / 255
+    visible, thermal = augment(visible, thermal, batch.draws)
+    return visible.contiguous(), thermal.contiguous()
+
+
+__all__ = ["LUMA", "TrainingStep", "luma", "pictures"]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores and pictures while a run goes on: qw and qe of 8-bit outputs on the validation pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from fusion_ros.metrics import qe, qw
+from fusion_ros.model.padding import crop, pad_to_multiple
+from training.config import RunConfig
+from training.packing import Pack
+from training.step import luma
+
+
+@torch.inference_mode()
+def fuse(net: nn.Module, visible: Tensor, thermal: Tensor) -> Tensor:
+    """Fuse pictures in [0, 1] of any size as inference does; the result is rounded to 8 bit.
+
+    Args:
+        net: a network with ``config``, in evaluation mode.
+        visible: N, C, H, W in [0, 1]; brought to the channels that the network wants.
+        thermal: N, 1, H, W in [0, 1].
+    """
+    config = net.config
+    height, width = visible.shape[-2:]
+    if config.visible_channels == 1:
+        visible = luma(visible)
+    elif visible.shape[1] == 1:
+        visible = visible.expand(-1, 3, -1, -1)
+    a, b = (pad_to_multiple(2 * x - 1, config.stride, config.padding) for x in (visible, thermal))
+    fused = crop((net(a, b) + 1) / 2, height, width)
+    return (fused * 255).round().clamp(0, 255) / 255
+
+
+class Validator:
+    """Scores a network on a pack, writes curves and pictures for TensorBoard."""
+
+    def __init__(self, pack: Pack | None, folder: Path, config: RunConfig, fabric: Fabric) -> None:
+        self._pack, self._config, self._device = pack, config, fabric.device
+        self.last_scores: dict[str, float] = {}
+        self._board = None
+        if fabric.is_global_zero:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def curve(self, step: int, values: dict[str, float]) -> None:
+        """Add a point to each curve."""
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"train/{name}", value, step)
+
+    def validate(self, net: nn.Module, step: int) -> dict[str, float]:
+        """Mean qw and qe over the validation pairs; nothing on other processes than the first."""
+        if self._pack is None or self._board is None:
+            return {}
+        rows, shown = [], []
+        for index in range(len(self._pack)):
+            visible, thermal = (
+                torch.from_numpy(np.array(x)).to(self._device).float() / 255
+                for x in self._pack.frame(index)
+            )
+            visible, thermal = visible.permute(2, 0, 1)[None], thermal[None, None]
+            fused = luma(fuse(net, visible, thermal)).double()
+            sources = luma(visible).double(), thermal.double()
+            rows.append((qw(*sources, fused).item(), qe(*sources, fused).item()))
+            if len(shown) < self._config.picture_count:
+                shown.append(torch.cat([*sources, fused], dim=3)[0].float().cpu())
+        means = np.mean(rows, axis=0)
+        self.last_scores = {"validation_qw": float(means[0]), "validation_qe": float(means[1])}
+        for name, value in self.last_scores.items():
+            self._board.add_scalar(name.replace("_", "/"), value, step)
+        for number, picture in enumerate(shown):
+            self._board.add_image(f"visible thermal fused/{number}", picture, step)
+        return dict(self.last_scores)
+
+    def close(self) -> None:
+        """Flush the curves."""
+        if self._board is not None:
+            self._board.close()
