@@ -8,7 +8,7 @@ its middle: the world is scaled until it covers the picture and the rest is crop
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import cv2
@@ -37,12 +37,12 @@ class View:
     width: int
     height: int
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Pixels to one unit of the world."""
         return max(self.width / WORLD_WIDTH, float(self.height))
 
-    @property
+    @cached_property
     def origin(self) -> tuple[float, float]:
         """Pixel column and row of the world's corner."""
         scale = self.scale
@@ -90,10 +90,12 @@ def ellipse(x: float, y: float, rx: float, ry: float, count: int = 20) -> np.nda
 
 def limb(start: np.ndarray, end: np.ndarray, thick_start: float, thick_end: float) -> np.ndarray:
     """A tapering bar with round ends from `start` to `end`; thicknesses are diameters."""
-    first, last = complex(*start), complex(*end)
-    cap = _HALF_TURN * ((last - first) / abs(last - first))
-    outline = np.concatenate([first + cap * (thick_start / 2), last - cap * (thick_end / 2)])
-    return outline.view(np.float64).reshape(-1, 2)
+    first, last = complex(start[0], start[1]), complex(end[0], end[1])
+    along = (last - first) / abs(last - first)
+    outline = np.empty(12, np.complex128)
+    outline[:6] = _HALF_TURN * (along * (thick_start / 2)) + first
+    outline[6:] = _HALF_TURN * (along * (thick_end / -2)) + last
+    return outline.view(np.float64).reshape(12, 2)
 
 
 def fill(canvas: np.ndarray, points: np.ndarray, value: object) -> None:
