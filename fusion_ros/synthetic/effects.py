@@ -78,11 +78,15 @@ class Steam:
         self._texture = np.vstack([self._texture, self._texture])
         self._pixels_a_second = 0.11 * view.scale
 
-    def density(self, seconds: float) -> tuple[np.ndarray, tuple[int, int, int, int]] | None:
-        """How dense the steam is (float32, 0 to 1) in the box (top, bottom, left, right)."""
+    def at(self, seconds: float) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]] | None:
+        """The steam in the box (top, bottom, left, right), `None` where it is out of the picture.
+
+        Its density and how bright it is, both float32 and 0 to 1.
+        """
         if self._box is None:
             return None
         height = self._box[1] - self._box[0]
         rows = (np.arange(height) + int(seconds * self._pixels_a_second)) % 512
         texture = self._texture[rows]
-        return np.clip(self._shape * (0.74 + 0.8 * texture), 0, 0.98), self._box
+        density = np.clip(self._shape * (0.74 + 0.8 * texture), 0, 0.98)
+        return density, 0.55 + 0.45 * texture, self._box

@@ -22,7 +22,7 @@ from fusion_ros.synthetic.geometry import Part, View, fill
 
 MIN_SIDE, MAX_SIDE = 32, 4096
 STEAM_CELSIUS, STEAM_INFRARED_OPACITY = 14.0, 0.22
-STEAM_COLOUR = (112.0, 106.0, 104.0, 0.0)
+STEAM_COLOUR = (138.0, 131.0, 128.0, 0.0)
 _NOISE_MARGIN = 64
 
 
@@ -88,9 +88,9 @@ class Scene:
         counts = self._street_counts.copy()
         for actor in (IN_THE_GLARE, IN_THE_DARK, IN_THE_LIGHT, IN_THE_SMOKE):
             self._warm(counts, actor.parts(seconds))
-        steam = self._steam.density(seconds)
+        steam = self._steam.at(seconds)
         if steam is not None:
-            density, (top, bottom, left, right) = steam
+            density, _, (top, bottom, left, right) = steam
             patch = counts[top:bottom, left:right]
             patch += (_centikelvin(STEAM_CELSIUS) - patch) * (STEAM_INFRARED_OPACITY * density)
         self._warm(counts, CAR.parts(seconds))
@@ -130,13 +130,13 @@ class Scene:
             fill(counts, points, _centikelvin(part.celsius))
 
     def _hide_behind_steam(self, picture: np.ndarray, seconds: float) -> None:
-        steam = self._steam.density(seconds)
+        steam = self._steam.at(seconds)
         if steam is None:
             return
-        density, (top, bottom, left, right) = steam
+        density, brightness, (top, bottom, left, right) = steam
         patch = picture[top:bottom, left:right]
         thick = cv2.merge([density] * 3)
-        steam_itself = cv2.multiply(thick, STEAM_COLOUR)
+        steam_itself = cv2.multiply(cv2.merge([density * brightness] * 3), STEAM_COLOUR)
         behind = cv2.multiply(patch, 1.0 - thick, dtype=cv2.CV_32F)
         cv2.add(behind, steam_itself, dst=patch, dtype=cv2.CV_8U)
 
