@@ -113,9 +113,10 @@ step_venv() {
 
 step_wheels() {
   [[ -r "$CONSTRAINTS" ]] || die "CONSTRAINTS=$CONSTRAINTS cannot be read"
-  run "build tools" "$VENV_PYTHON" -m pip install -c "$CONSTRAINTS" -r environment/message-build.txt
+  # --no-compile: PyTorch has thousands of modules of which we import few
+  run "build tools" "$VENV_PYTHON" -m pip install --no-compile -c "$CONSTRAINTS" -r environment/message-build.txt
   run "PyTorch, rclpy and the rest" \
-    "$VENV_PYTHON" -m pip install --no-build-isolation -c "$CONSTRAINTS" -e ".[$EXTRAS]"
+    "$VENV_PYTHON" -m pip install --no-compile --no-build-isolation -c "$CONSTRAINTS" -e ".[$EXTRAS]"
 }
 
 step_message() {
