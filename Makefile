@@ -22,7 +22,7 @@ export PYTHON EXTRAS CONSTRAINTS
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test and demo)'
+	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train,openvino (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test and demo)'
 
 .PHONY: setup
 setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv: wheels, our message, this package
@@ -59,6 +59,14 @@ lint: setup ## style and formatting, without changing a file
 .PHONY: demo
 demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and summary in demo/
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
+
+.PHONY: bench
+bench: setup ## every benchmark in benchmarks/, one after the other
+	@for file in benchmarks/*.py; do \
+	  name=$$(basename $$file .py); \
+	  [[ $$name == __init__ ]] && continue; \
+	  echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## remove .venv and everything that was built
