@@ -28,7 +28,7 @@ class LossWeights:
     Attributes:
         qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
         gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
-        excess_gradient: fused gradient beyond the stronger source's, at 1, 2, 4 and 8 pixels.
+        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 and 8 pixels.
         overshoot: fused value outside the range that the sources have within a few pixels.
         flicker: change between two consecutive frames beyond what the sources' average changes.
     """
@@ -72,22 +72,26 @@ def gradient_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def excess_gradient_loss(
-    visible: Tensor, thermal: Tensor, fused: Tensor, *, scales: int = 4
+    visible: Tensor,
+    thermal: Tensor,
+    fused: Tensor,
+    *,
+    gains: tuple[float, ...] = (1.25, 1.25, 1.0, 1.0),
 ) -> Tensor:
-    """How far the fused differences go beyond both sources', at ``scales`` octaves.
+    """How far the fused differences go beyond ``gain`` times both sources', octave by octave.
 
     A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
-    coarse octaves. Sign matters: a slope of the right size the wrong way is excess, too.
+    coarse octaves, so those allow no gain, while fine detail may be lifted a little. Sign matters:
+    a slope of the right size the wrong way is excess, too.
     """
     images = torch.cat([visible, thermal, fused], dim=1)
     total = fused.new_zeros(())
-    for octave in range(scales):
+    for octave, gain in enumerate(gains):
         if octave:
             images = F.avg_pool2d(images, 2)
         for v, t, f in zip(*(forward_differences(x) for x in images.chunk(3, dim=1)), strict=True):
-            zero = torch.zeros_like(v)
-            high = torch.maximum(torch.maximum(v, t), zero)
-            low = torch.minimum(torch.minimum(v, t), zero)
+            high = gain * torch.maximum(v, t).clamp_min(0)
+            low = gain * torch.minimum(v, t).clamp_max(0)
             total = total + (F.relu(f - high) + F.relu(low - f)).mean()
     return total
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each loss term is zero where it should be and grows with what it is there to prevent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fusion_ros.metrics import qw
+from training.losses import (
+    LossWeights,
+    excess_gradient_loss,
+    flicker_loss,
+    fusion_loss,
+    gradient_loss,
+    overshoot_loss,
+)
+
+
+def noise(*shape: int, seed: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_base_is_equation_three_of_the_paper():
+    a, b, f = (noise(2, 1, 32, 32, seed=s) for s in range(3))
+    weights = LossWeights(qw=2.0, qe=0.0, mse=3.0)
+    total, terms = fusion_loss(a, b, f, weights, stride=8)
+    squares = 0.5 * ((a - f).square().mean() + (b - f).square().mean())
+    expected = 2 * (1 - qw(a, b, f, eps=1e-6).mean()) + 3 * squares
+    torch.testing.assert_close(total, expected)
+    assert set(terms) == {"qw", "mse"}
+
+
+def test_a_blend_of_both_sources_neither_overshoots_nor_exceeds_their_gradients():
+    a, b = noise(1, 1, 32, 32, seed=0), noise(1, 1, 32, 32, seed=1)
+    for weight in (0.0, 0.3, 1.0):
+        f = weight * a + (1 - weight) * b
+        assert overshoot_loss(a, b, f).item() == 0
+        assert excess_gradient_loss(a, b, f).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_halo_beside_an_edge_is_charged_for():
+    step = torch.full((1, 1, 32, 32), 0.2)
+    step[..., 16:] = 0.8
+    halo = step.clone()
+    halo[..., 16:19] += 0.1
+    halo[..., 13:16] -= 0.1
+    assert overshoot_loss(step, step, halo).item() > 0
+    assert excess_gradient_loss(step, step, halo, gains=(1.0, 1.0)).item() > 0
+
+
+def test_a_wide_soft_halo_is_seen_at_coarse_octaves():
+    flat = torch.full((1, 1, 64, 64), 0.5)
+    ramp = flat + 0.05 * torch.sin(torch.arange(64) / 10.0)
+    fine = excess_gradient_loss(flat, flat, ramp, gains=(1.0,))
+    all_octaves = excess_gradient_loss(flat, flat, ramp, gains=(1.0, 1.0, 1.0, 1.0))
+    assert all_octaves > 8 * fine
+
+
+def test_the_gradient_term_is_zero_for_the_only_source_with_structure():
+    a, flat = noise(1, 1, 16, 16, seed=0), torch.full((1, 1, 16, 16), 0.5)
+    assert gradient_loss(a, flat, a).item() == 0
+    assert gradient_loss(a, flat, flat).item() > 0.1
+
+
+def test_flicker_is_charged_for_beyond_the_sources_mean_change():
+    a = noise(1, 1, 8, 8, seed=0)
+    later = a + 0.1
+    assert flicker_loss((a, a, a), (later, later, later)).item() == pytest.approx(0, abs=1e-7)
+    assert flicker_loss((a, a, a), (a, a, a + 0.05)).item() == pytest.approx(0.05, abs=1e-6)
+
+
+def test_gradients_are_finite_on_flat_and_identical_pictures():
+    flat = torch.full((1, 1, 32, 32), 0.5)
+    fused = flat.clone().requires_grad_()
+    weights = LossWeights(mse=1, gradient=1, excess_gradient=1, overshoot=1)
+    fusion_loss(flat, flat, fused, weights)[0].backward()
+    assert torch.isfinite(fused.grad).all()
