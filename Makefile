@@ -8,6 +8,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 DONE := $(VENV)/.done
+# Modules of benchmarks/ that run without an argument.
+BENCHMARKS := imaging
 
 # A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
 ifneq ($(AMENT_PREFIX_PATH),)
@@ -61,12 +63,8 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
 
 .PHONY: bench
-bench: setup ## every benchmark in benchmarks/, one after the other
-	@for file in benchmarks/*.py; do \
-	  name=$$(basename $$file .py); \
-	  [[ $$name == __init__ ]] && continue; \
-	  echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name || exit 1; \
-	done
+bench: setup ## the benchmarks that need no data
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: clean
 clean: ## remove .venv and everything that was built

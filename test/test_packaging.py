@@ -110,8 +110,9 @@ def console_scripts(wheel: zipfile.ZipFile) -> dict[str, str]:
     return dict(entries["console_scripts"])
 
 
-def imported_packages(files: list[Path]) -> dict[str, str]:
-    """Top-level name of every absolute import, wherever it stands -> a file that has it."""
+def imported_packages(checkout: Path) -> dict[str, str]:
+    """Top-level name of every absolute import in what users get -> a file that has it."""
+    files = [*(checkout / "fusion_ros").rglob("*.py"), *(checkout / "launch").glob("*.py")]
     found: dict[str, str] = {}
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -121,13 +122,8 @@ def imported_packages(files: list[Path]) -> dict[str, str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names = [node.module]
             for name in names:
-                found.setdefault(name.partition(".")[0], str(file.relative_to(REPOSITORY)))
+                found.setdefault(name.partition(".")[0], str(file.relative_to(checkout)))
     return found
-
-
-def installed_sources() -> list[Path]:
-    """The Python files that users get."""
-    return [*sorted((REPOSITORY / "fusion_ros").rglob("*.py")), *LAUNCH_FILES]
 
 
 def message_lines() -> Iterator[tuple[str, str]]:
@@ -241,10 +237,12 @@ def test_the_messages_packages_are_declared(manifest: ElementTree.Element) -> No
         assert f"find_package({package} REQUIRED)" in cmake
 
 
-def test_every_ros_package_that_is_imported_is_declared(manifest: ElementTree.Element) -> None:
+def test_every_ros_package_that_is_imported_is_declared(
+    checkout: Path, manifest: ElementTree.Element
+) -> None:
     declared = {node.text for node in manifest if node.tag in ("depend", "exec_depend")}
     used = {
-        name: file for name, file in imported_packages(installed_sources()).items()
+        name: file for name, file in imported_packages(checkout).items()
         if name in ROS_IMPORTS
     }  # fmt: skip
 
@@ -256,7 +254,7 @@ def test_every_ros_package_that_is_imported_is_declared(manifest: ElementTree.El
 
 def test_every_other_package_that_is_imported_is_declared(checkout: Path) -> None:
     setup = (checkout / "setup.py").read_text(encoding="utf-8")
-    for name, file in imported_packages(installed_sources()).items():
+    for name, file in imported_packages(checkout).items():
         if name in sys.stdlib_module_names or name in ROS_IMPORTS | OPTIONAL_IMPORTS:
             continue
         if name == "fusion_ros":
