@@ -77,6 +77,7 @@ setup(
         "openvino": ["openvino>=2024.0"],
         "replay": ["rosbags>=0.10"],
         "train": ["torchmetrics>=1.4"],
+        "perceptual": ["pyiqa>=0.1.10"],  # one score of the paper; needs its weights file too
         "dev": ["hypothesis>=6", "pytest>=7", "ruff>=0.6"],
     },
     entry_points={

@@ -45,6 +45,7 @@ ROS_IMPORTS = {
 PIP_IMPORTS = {
     "cv2": "opencv-python-headless",
     "numpy": "numpy",
+    "pyiqa": "pyiqa",
     "openvino": "openvino",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
