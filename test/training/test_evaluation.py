@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation and export as commands, on made-up pairs; ranks and baselines by hand."""
+
+from __future__ import annotations
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tiny_run import write_pairs
+
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import load_weights, save_weights
+from training import evaluate, export
+from training.baselines import BASELINES, laplacian_pyramid
+from training.ranks import mean_ranks, ranks, write_tables
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "untrained.safetensors"
+    save_weights(path, FusionNet(PRESETS["compact"]), training_data="none", metrics={}, version="0")
+    return path
+
+
+def test_ranks_go_by_each_measures_better_direction():
+    scores = {
+        "a": {"qw": 0.8, "Nabf": 0.1},
+        "b": {"qw": 0.8, "Nabf": 0.3},
+        "c": {"qw": 0.1, "Nabf": 0.2},
+    }
+    assert ranks(scores, "qw") == {"a": 1.5, "b": 1.5, "c": 3}
+    assert ranks(scores, "Nabf") == {"a": 1, "b": 3, "c": 2}
+    assert mean_ranks(scores) == {"a": 1.25, "b": 2.25, "c": 2.5}
+
+
+def test_a_score_that_is_not_a_number_ranks_last():
+    scores = {"a": {"VIF": float("nan")}, "b": {"VIF": 0.1}}
+    assert ranks(scores, "VIF") == {"a": 2, "b": 1}
+
+
+def test_the_table_is_sorted_by_rank_and_marks_the_best(tmp_path):
+    scores = {"worse": {"qw": 0.1, "EN": 7.0}, "better": {"qw": 0.9, "EN": 7.5}}
+    text = write_tables(scores, mean_ranks(scores), tmp_path, "two pictures")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert lines[1].startswith("| better | **0.9000** | **7.50** | 1.00 |")
+    rows = list(csv.reader((tmp_path / "table.csv").open()))
+    assert rows[1] == ["better", "0.900000", "7.500000", "1.0000"]
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_a_baseline_gives_back_a_picture_that_both_sources_share(name):
+    y, x = np.mgrid[0:70, 0:90]
+    shared = 0.5 + 0.4 * np.sin(x / 6.0) * np.cos(y / 8.0)
+    fused = BASELINES[name](shared, shared)
+    assert fused.shape == shared.shape
+    np.testing.assert_allclose(fused, shared, atol=2e-5)
+
+
+def test_the_pyramid_takes_the_stronger_detail_of_either_source():
+    y, x = np.mgrid[0:64, 0:128]
+    texture = 0.5 + 0.3 * ((x + y) % 2 - 0.5)
+    left, right = texture.copy(), texture.copy()
+    left[:, 64:] = 0.5
+    right[:, :64] = 0.5
+    fused = laplacian_pyramid(left, right)
+    inner = np.s_[8:-8, 8:-8]
+    assert np.abs(fused - texture)[inner].mean() < 0.02
+
+
+def test_evaluate_writes_tables_fused_pictures_and_a_contact_sheet(tmp_path, weights):
+    root = write_pairs(tmp_path / "pairs", count=2)
+    peer = tmp_path / "peers" / "copycat"
+    peer.mkdir(parents=True)
+    for path in (root / "vis").iterdir():
+        cv2.imwrite(str(peer / path.name), cv2.imread(str(path), 0))
+    out = tmp_path / "out"
+    command = ["--weights", str(weights), "--data", f"folders={root}", "--out", str(out)]
+    command += ["--peers", str(peer.parent), "--measures", "qw", "qe", "EN", "Nabf"]
+    assert evaluate.main(command) == 0
+    rows = {row["method"]: row for row in csv.DictReader((out / "table.csv").open())}
+    assert set(rows) == {"untrained", "copycat", *BASELINES}
+    # The same pixels by two ways: read from a peer's folder, and as a baseline.
+    assert rows["copycat"] == {**rows["visible"], "method": "copycat"}
+    assert cv2.imread(str(out / "untrained" / "0001.png"), cv2.IMREAD_UNCHANGED).shape == (72, 80)
+    assert cv2.imread(str(out / "contact_sheet.png")).shape[0] == 2 * 244
+    assert len(list(csv.DictReader((out / "per_picture.csv").open()))) == 2 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "is no folder")],
+)
+def test_evaluate_names_what_is_wrong(tmp_path, capsys, data, message):
+    assert evaluate.main(["--data", data, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_export_keeps_the_function_and_says_how_close_onnx_is(tmp_path, weights, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    command = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--version", "1"]
+    assert export.main(command) == 0
+    before, after = load_weights(weights), load_weights(tmp_path / "out" / "compact.safetensors")
+    assert after.metadata.version == "1"
+    for name, tensor in before.net.state_dict().items():
+        assert torch.equal(tensor, after.net.state_dict()[name])
+    assert "largest difference to PyTorch" in capsys.readouterr().out
+    # Another size than the one that was traced.
+    assert export.onnx_difference(after.net, tmp_path / "out" / "compact.onnx", 64, 224) < 1e-4
+
+
+def test_half_precision_halves_the_file(tmp_path, weights):
+    command = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--half", "--no-onnx"]
+    assert export.main(command) == 0
+    size = (tmp_path / "out" / "compact.safetensors").stat().st_size
+    assert size < 0.6 * weights.stat().st_size
+
+
+def test_the_papers_network_trains_folded_as_unfolded():
+    from dataclasses import replace
+
+    from training.folded import fold_for_training
+
+    torch.manual_seed(0)
+    config = replace(PRESETS["paper"], widths=(32, 64), head_channels=32)
+    plain = FusionNet(config).double()
+    folded = FusionNet(config).double()
+    folded.load_state_dict(plain.state_dict())
+    fold_for_training(folded)
+    assert list(folded.state_dict()) == list(plain.state_dict())
+    visible, thermal = torch.randn(1, 3, 16, 24).double(), torch.randn(1, 1, 16, 24).double()
+    gradients = []
+    for net in (plain, folded):
+        output = net(visible, thermal)
+        output.square().sum().backward()
+        gradients.append((output.detach(), [p.grad for p in net.parameters()]))
+    torch.testing.assert_close(gradients[0][0], gradients[1][0], atol=1e-12, rtol=0)
+    for expected, got in zip(gradients[0][1], gradients[1][1], strict=True):
+        torch.testing.assert_close(expected, got, atol=1e-10, rtol=1e-8)
