@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a camera alive, and is what it sends a picture? One watch for each stream.
+
+A camera is silent when no frame comes, frozen when the same one comes over and over (a stuck
+driver, a shutter that closes while the old picture is repeated), and blind when a frame has no
+content (a closed shutter seen from inside). Pure Python and numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+import numpy as np
+
+FLAT_SHARE = 0.1
+"""A frame is flat when its spread falls below this share of what the stream usually shows."""
+FLAT_GIVE_UP_S = 5.0
+"""Flat for this long is no shutter: it is what the camera sees now."""
+_SPREADS = 64
+_GRID = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameFormat:
+    """What a consumer has to follow when it changes."""
+
+    width: int
+    height: int
+    encoding: str
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.encoding}"
+
+
+class StreamWatch:
+    """What is known of one stream's health. All times are of one monotonic clock, in nanoseconds.
+
+    Args:
+        started_ns: silence is counted from here until the first frame comes.
+        detect_flat: whether frames without content are told (thermal cameras have shutters).
+    """
+
+    def __init__(self, started_ns: int, *, detect_flat: bool = True) -> None:
+        self._arrived_ns = started_ns
+        self._changed_ns = started_ns
+        self._detect_flat = detect_flat
+        self._format: FrameFormat | None = None
+        self._previous: np.ndarray | None = None
+        self._spreads: deque[float] = deque(maxlen=_SPREADS)
+        self._flat_since_ns: int | None = None
+        self.repeated = 0
+        """Frames so far whose pixels were those of the frame before."""
+        self.flat = 0
+        """Frames so far without content (a closed shutter)."""
+
+    def silent_for_ms(self, now_ns: int) -> float:
+        """How long no frame has come."""
+        return (now_ns - self._arrived_ns) / 1e6
+
+    def unchanged_for_ms(self, now_ns: int) -> float:
+        """How long no frame has come that shows anything new."""
+        return (now_ns - self._changed_ns) / 1e6
+
+    def format_change(self, new: FrameFormat) -> tuple[FrameFormat, FrameFormat] | None:
+        """Old and new format where a frame differs from the one before, else None."""
+        old, self._format = self._format, new
+        return (old, new) if old is not None and old != new else None
+
+    def look(self, pixels: np.ndarray, now_ns: int) -> bool:
+        """A frame came; whether it is a picture of anything.
+
+        A repeated frame is (a 9 Hz sensor behind a 30 Hz driver repeats each picture): only
+        `unchanged_for_ms` grows. A flat one is not.
+
+        Args:
+            pixels: HxW or HxWx3; kept until the next frame, not copied.
+            now_ns: when it came.
+        """
+        self._arrived_ns = now_ns
+        previous, self._previous = self._previous, pixels
+        if previous is not None and _same(previous, pixels):
+            self.repeated += 1
+            return self._flat_since_ns is None
+        if self._detect_flat and self._is_flat(pixels, now_ns):
+            self.flat += 1
+            return False
+        self._changed_ns = now_ns
+        return True
+
+    def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:
+        spread = _spread(pixels)
+        usual = float(np.median(self._spreads)) if len(self._spreads) >= 8 else 0.0
+        if spread > FLAT_SHARE * usual or (usual == 0.0 and spread > 0.0):
+            self._flat_since_ns = None
+            self._spreads.append(spread)
+            return False
+        if self._flat_since_ns is None:
+            self._flat_since_ns = now_ns
+        if (now_ns - self._flat_since_ns) / 1e9 > FLAT_GIVE_UP_S and spread > 0.0:
+            self._spreads.clear()
+            self._spreads.append(spread)
+            self._flat_since_ns = None
+            return False
+        return usual > 0.0
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether all pixels are equal; different pictures are told apart after a few rows."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    rows = slice(None, None, max(1, a.shape[0] // _GRID))
+    return np.array_equal(a[rows], b[rows]) and np.array_equal(a, b)
+
+
+def _spread(pixels: np.ndarray) -> float:
+    """Distance of the 5th from the 95th percentile on a coarse grid of pixels."""
+    step = max(1, min(pixels.shape[:2]) // (2 * _GRID))
+    sample = pixels[::step, ::step].astype(np.float32, copy=False)
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0
+    low, high = np.percentile(sample, (5, 95))
+    return float(high - low)
