@@ -8,6 +8,7 @@ NumPy. Every CPU engine that is installed is held to it.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,15 @@ from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
 SMALL_PAPER = dataclasses.replace(
     PRESETS["paper"], widths=(8, 16, 32), decoder_groups=4, head_channels=8
 )
-CPU_ENGINES = ["torch"]
+CPU_ENGINES = [
+    "torch",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+        ),
+    ),
+]
 
 
 def weights_of(config: FusionNetConfig, folder: Path) -> LoadedWeights:
@@ -47,6 +56,17 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
     with torch.no_grad():
         loaded.net.decoder.head[-1].weight.mul_(200.0)
     return loaded
+
+
+_made: dict[tuple[str, str], Engine] = {}
+
+
+def made_once(name: str, weights: LoadedWeights) -> Engine:
+    """One engine serves all tests that do not close it: OpenVINO takes seconds to convert."""
+    key = name, weights.metadata.sha256
+    if key not in _made:
+        _made[key] = create_engine(weights, name=name, device="cpu", precision="float32")
+    return _made[key]
 
 
 def pictures(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +121,7 @@ def test_an_engine_gives_the_networks_picture_at_any_size(
     engine_name: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
 ) -> None:
     for weights, channels in ((compact, 1), (paper, 3)):
-        engine = create_engine(weights, name=engine_name, device="cpu", precision="float32")
+        engine = made_once(engine_name, weights)
         visible, thermal = pictures(*size, channels)
         levels = reference(weights, visible, thermal)
         got = engine.infer(visible, thermal)
@@ -109,16 +129,13 @@ def test_an_engine_gives_the_networks_picture_at_any_size(
             assert_same_picture(got, levels)
         else:
             assert np.abs(got - levels).max() < 0.51
-        engine.close()
 
 
 @pytest.mark.parametrize("engine_name", CPU_ENGINES)
 class TestEngine:
     @pytest.fixture
     def engine(self, engine_name: str, compact: LoadedWeights) -> Engine:
-        engine = create_engine(compact, name=engine_name, device="cpu", precision="float32")
-        yield engine
-        engine.close()
+        return made_once(engine_name, compact)
 
     def test_sizes_may_change_from_call_to_call(
         self, engine: Engine, compact: LoadedWeights
@@ -181,7 +198,28 @@ class TestEngine:
         assert description.preset == "compact"
         assert description.weights_sha256 == compact.metadata.sha256
 
-    def test_a_closed_engine_says_so(self, engine: Engine) -> None:
+    def test_it_answers_into_memory_that_it_is_given(self, engine: Engine) -> None:
+        pair = pictures(64, 64, 1)
+        out = np.zeros((64, 64), np.uint8)
+        assert engine.infer(*pair, out=out) is out
+        assert np.array_equal(out, engine.infer(*pair))
+
+    @pytest.mark.parametrize(
+        "out",
+        [
+            np.zeros((64, 32), np.uint8),
+            np.zeros((64, 64), float),
+            np.zeros((64, 128), "u1")[:, ::2],
+        ],
+    )
+    def test_memory_that_cannot_hold_the_answer_is_refused(
+        self, engine: Engine, out: np.ndarray
+    ) -> None:
+        with pytest.raises(ValueError, match="out is"):
+            engine.infer(*pictures(64, 64, 1), out=out)
+
+    def test_a_closed_engine_says_so(self, engine_name: str, compact: LoadedWeights) -> None:
+        engine = create_engine(compact, name=engine_name, device="cpu")
         engine.close()
         with pytest.raises(EngineError, match="closed"):
             engine.infer(*pictures(32, 32, 1))

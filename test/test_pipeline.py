@@ -22,6 +22,7 @@ class MeanEngine:
 
     def __init__(self, channels: int = 1) -> None:
         self.visible_channels = self.output_channels = channels
+        self.notes: dict[str, str] = {}
         self.given: list[tuple[np.ndarray, np.ndarray]] = []
         self.closed = False
 

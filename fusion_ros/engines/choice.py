@@ -3,52 +3,62 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+
 from fusion_ros.engines.engine import Engine, EngineError, EngineProbe
 from fusion_ros.model.weights import LoadedWeights
 
-ENGINE_NAMES = ("auto", "torch")
+ENGINE_NAMES = ("auto", "torch", "openvino")
 DEVICE_NAMES = ("auto", "cpu", "cuda")
+
+#: Engines on one device are compared on pictures of this size: large enough that what decides is
+#: the arithmetic, small enough that all of it takes a second at start-up.
+TRIAL_HEIGHT, TRIAL_WIDTH = 256, 320
+TRIAL_RUNS = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """How fast an engine was in the short comparison at start-up."""
+
+    name: str
+    milliseconds: float
 
 
 def probe_engines() -> list[EngineProbe]:
     """What could run here, best first among those that can; each says why, or why not."""
+    from fusion_ros.engines.openvino_engine import probe_openvino
     from fusion_ros.engines.torch_engine import probe_torch
 
-    probes = probe_torch()
-    # A GPU beats a CPU at this network on every machine that we know of.
+    probes = [*probe_openvino(), *probe_torch()]
+    # A GPU beats a CPU at this network on every machine that we know of. Among equals the order
+    # above holds: OpenVINO beat PyTorch on every CPU that we measured.
     return sorted(probes, key=lambda probe: (not probe.available, probe.device == "cpu"))
 
 
 def choose(name: str = "auto", device: str = "auto") -> EngineProbe:
-    """The engine and device that a wish comes down to here.
+    """The engine and device that a wish comes down to here, by what is installed alone.
 
     Raises:
         EngineError: the wish names something unknown, or something that cannot run here.
     """
-    if name not in ENGINE_NAMES:
-        raise EngineError(f"engine is {name!r}; allowed: {', '.join(ENGINE_NAMES)}")
-    if device.partition(":")[0] not in DEVICE_NAMES:
-        raise EngineError(f"device is {device!r}; allowed: {', '.join(DEVICE_NAMES)} or cuda:N")
-    fitting = [
-        probe
-        for probe in probe_engines()
-        if name in ("auto", probe.name)
-        and (device in ("auto", probe.device) or probe.device.partition(":")[0] == device)
-    ]
-    if not fitting:
-        raise EngineError(f"engine {name!r} on device {device!r}: there is no such device here")
-    if not fitting[0].available:
-        raise EngineError(
-            f"engine {name!r} on device {device!r} cannot run here: {fitting[0].why}; "
-            f"{fitting[0].fix}"
-        )
-    return fitting[0]
+    return _candidates(name, device)[0]
 
 
 def create_engine(
     weights: LoadedWeights, *, name: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> Engine:
     """Make the engine that a wish comes down to here.
+
+    Where "auto" leaves several engines for the best device, each is made and timed briefly, and the
+    fastest stays; its description says so under "chosen".
 
     Args:
         weights: what it is to run.
@@ -59,7 +69,93 @@ def create_engine(
     Raises:
         EngineError: the wish cannot be met; nothing else is taken silently in its place.
     """
+    candidates = _candidates(name, device)
+    rivals = [probe for probe in candidates if probe.device == candidates[0].device]
+    if name != "auto" or len(rivals) == 1:
+        return _make(rivals[0], weights, precision)
+    return _fastest(rivals, lambda probe: _make(probe, weights, precision))
+
+
+def _candidates(name: str, device: str) -> list[EngineProbe]:
+    if name not in ENGINE_NAMES:
+        raise EngineError(f"engine is {name!r}; allowed: {', '.join(ENGINE_NAMES)}")
+    kind, _, index = device.partition(":")
+    if kind not in DEVICE_NAMES or (index and not (kind == "cuda" and index.isdecimal())):
+        raise EngineError(f"device is {device!r}; allowed: {', '.join(DEVICE_NAMES)} or cuda:N")
+    fitting = [
+        probe
+        for probe in probe_engines()
+        if name in ("auto", probe.name) and (device == "auto" or _serves(probe, device))
+    ]
+    available = [probe for probe in fitting if probe.available]
+    if available:
+        return available
+    # An engine says best itself why it is not there; for "auto" PyTorch speaks for the device.
+    for probe in sorted(fitting, key=lambda probe: probe.name != "torch"):
+        raise EngineError(
+            f"engine {name!r} on device {device!r} cannot run here: {probe.why}; {probe.fix}"
+        )
+    known = ", ".join(sorted({p.device for p in probe_engines() if name in ("auto", p.name)}))
+    raise EngineError(f"engine {name!r} has no device {device!r} here; it has: {known}")
+
+
+def _serves(probe: EngineProbe, device: str) -> bool:
+    # A probe that found no CUDA at all speaks for every CUDA device.
+    return device in (probe.device, probe.device.partition(":")[0]) or (
+        not probe.available and probe.device == device.partition(":")[0]
+    )
+
+
+def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
+    if probe.name == "openvino":
+        from fusion_ros.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(weights, precision=precision)
     from fusion_ros.engines.torch_engine import TorchEngine
 
-    chosen = choose(name, device)
-    return TorchEngine(weights, device=chosen.device, precision=precision)
+    return TorchEngine(weights, device=probe.device, precision=precision)
+
+
+def _fastest(probes: list[EngineProbe], make: Callable[[EngineProbe], Engine]) -> Engine:
+    best: Engine | None = None
+    trials: list[Trial] = []
+    failures: list[str] = []
+    for probe in probes:
+        try:
+            engine = make(probe)
+            trials.append(Trial(probe.name, _trial_ms(engine)))
+        except EngineError as error:
+            # One engine that fails costs that engine only, but is never passed over in silence.
+            failures.append(f"{probe.name} failed: {error}")
+            _log.warning("engine %s cannot be used, trying the next: %s", probe.name, error)
+            continue
+        if best is None or trials[-1].milliseconds < min(t.milliseconds for t in trials[:-1]):
+            if best is not None:
+                best.close()
+            best = engine
+        else:
+            engine.close()
+    if best is None:
+        raise EngineError(f"no engine works here: {'; '.join(failures)}")
+    best.notes["chosen"] = _reason(trials, failures)
+    return best
+
+
+def _trial_ms(engine: Engine) -> float:
+    """The fastest of a few runs: what else the machine does slows some of them."""
+    shape = (TRIAL_HEIGHT, TRIAL_WIDTH)
+    visible = np.full(shape if engine.visible_channels == 1 else (*shape, 3), 90, np.uint8)
+    thermal = np.full(shape, 160, np.uint8)
+    engine.infer(visible, thermal)
+    times = []
+    for _ in range(TRIAL_RUNS):
+        begun_ns = time.perf_counter_ns()
+        engine.infer(visible, thermal)
+        times.append((time.perf_counter_ns() - begun_ns) / 1e6)
+    return min(times)
+
+
+def _reason(trials: list[Trial], failures: list[str]) -> str:
+    ranked = sorted(trials, key=lambda trial: trial.milliseconds)
+    figures = ", ".join(f"{trial.name} {trial.milliseconds:.1f} ms" for trial in ranked)
+    return "; ".join([f"fastest at {TRIAL_WIDTH}x{TRIAL_HEIGHT}: {figures}", *failures])

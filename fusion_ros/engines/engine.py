@@ -51,24 +51,30 @@ class Engine(Protocol):
     Attributes:
         visible_channels: what `infer` takes: 1 (HxW luma) or 3 (HxWx3 RGB).
         output_channels: what `infer` gives: 1 (HxW luma) or 3 (HxWx3 RGB).
+        notes: lines for the description's detail, such as why this engine was chosen.
     """
 
     visible_channels: int
     output_channels: int
+    notes: dict[str, str]
 
     def warm_up(self, height: int, width: int) -> None:
         """Do now whatever the first picture of this size would otherwise wait for."""
         ...
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Fuse one pair of the same size; any size.
 
         Args:
             visible: uint8, HxW or HxWx3 as `visible_channels` says.
             thermal: uint8, HxW.
+            out: where to put the answer, for instance the array of the frame before: uint8 of the
+                answer's shape, rows side by side.
 
         Returns:
-            uint8, HxW or HxWx3 as `output_channels` says, in memory of its own.
+            uint8, HxW or HxWx3 as `output_channels` says: `out`, or memory of its own.
 
         Raises:
             ValueError: shapes or types are not those above.
@@ -101,3 +107,17 @@ def check_pair(visible: np.ndarray, thermal: np.ndarray, visible_channels: int) 
             f"visible is {visible.dtype} {visible.shape}; beside a thermal picture of "
             f"{thermal.shape} this engine takes uint8 {wanted}"
         )
+
+
+def answer(out: np.ndarray | None, height: int, width: int, output_channels: int) -> np.ndarray:
+    """The array that an answer goes to: `out` where it fits, a new one where none was given.
+
+    Raises:
+        ValueError: `out` cannot hold the answer.
+    """
+    shape = (height, width) if output_channels == 1 else (height, width, output_channels)
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise ValueError(f"out is {out.dtype} {out.shape}; allowed: contiguous uint8 {shape}")
+    return out

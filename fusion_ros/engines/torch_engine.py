@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-import copy
-import platform
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_ros.engines.engine import EngineDescription, EngineError, EngineProbe, check_pair
-from fusion_ros.model.padding import crop, pad_to_multiple
-from fusion_ros.model.rewrites import optimise_for_inference
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name, keep_freed_memory
+from fusion_ros.engines.cuda_graphs import CudaGraphs
+from fusion_ros.engines.engine import (
+    EngineDescription,
+    EngineError,
+    EngineProbe,
+    answer,
+    check_pair,
+)
+from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.weights import LoadedWeights
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,35 +38,44 @@ class TorchEngine:
     def __init__(
         self, weights: LoadedWeights, *, device: str = "cpu", precision: str = "auto"
     ) -> None:
+        self.notes: dict[str, str] = {}
         self._device = _checked_device(device)
         self._precision = _checked_precision(precision, self._device)
-        self._dtype = PRECISIONS[self._precision]
         self._metadata = weights.metadata
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
-        self._stride, self._padding = config.stride, config.padding
-        # A rewrite averages kernels: done in float32, before anything is rounded.
-        net = optimise_for_inference(copy.deepcopy(weights.net).float())
-        self._net = net.to(self._device, self._dtype, memory_format=torch.channels_last)
-        self._closed = False
+        net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
+        net = net.to(self._device, memory_format=torch.channels_last)
+        self._run: CudaGraphs | _EagerOnCpu | None
+        if self._device.type == "cuda":
+            self._run = CudaGraphs(net, self._device)
+        else:
+            keep_freed_memory()
+            self._run = _EagerOnCpu(net)
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run twice at this size: memory is taken, kernels are chosen, threads are started."""
+        """Run twice at this size: memory is taken, kernels are chosen, graphs are captured."""
         shape = (height, width) if self.visible_channels == 1 else (height, width, 3)
         for _ in range(2):
             self.infer(np.zeros(shape, np.uint8), np.zeros((height, width), np.uint8))
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Engine.infer`."""
         check_pair(visible, thermal, self.visible_channels)
-        if self._closed:
+        if self._run is None:
             raise EngineError("the torch engine was closed; make a new one")
         height, width = thermal.shape
+        picture = answer(out, height, width, self.output_channels)
         try:
             with torch.inference_mode():
-                fused = self._net(self._to_network(visible), self._to_network(thermal))
-                return self._to_picture(crop(fused, height, width))
+                self._run(
+                    visible.reshape(1, height, width, self.visible_channels),
+                    thermal.reshape(1, height, width, 1),
+                    picture.reshape(1, height, width, self.output_channels),
+                )
         except torch.OutOfMemoryError as error:
             raise EngineError(
                 f"{self._device} ran out of memory at {width}x{height} ({error}); use a smaller "
@@ -71,6 +83,7 @@ class TorchEngine:
             ) from error
         except RuntimeError as error:
             raise EngineError(f"PyTorch failed on {self._device}: {error}") from error
+        return picture
 
     def describe(self) -> EngineDescription:
         """See `Engine.describe`."""
@@ -84,35 +97,31 @@ class TorchEngine:
             precision=self._precision,
             preset=self._metadata.preset,
             weights_sha256=self._metadata.sha256,
-            detail={**detail, "torch": torch.__version__},
+            detail={**detail, "torch": torch.__version__, **self.notes},
         )
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._closed = True
-        self._net = None  # type: ignore[assignment]
+        self._run = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _to_network(self, picture: np.ndarray) -> Tensor:
-        """uint8 picture to (1, C, H', W') in [-1, 1], on the device, padded as the preset says."""
-        # PyTorch warns of read-only memory (a message's bytes); it is only read, so take a copy of
-        # the one-byte pixels rather than silence the warning for everybody.
-        writable = picture if picture.flags.writeable else picture.copy()
-        pixels = torch.from_numpy(np.ascontiguousarray(writable)).to(self._device)
-        # Scaled in float32: bfloat16 cannot hold 256 grey levels apart while it multiplies.
-        scaled = pixels.float().mul_(2.0 / 255.0).sub_(1.0).to(self._dtype)
-        # An HxWx3 picture seen as (1, 3, H, W) is channels-last already.
-        batch = scaled[None, None] if scaled.ndim == 2 else scaled.permute(2, 0, 1)[None]
-        batch = pad_to_multiple(batch, self._stride, self._padding)
-        return batch.contiguous(memory_format=torch.channels_last)
 
-    def _to_picture(self, fused: Tensor) -> np.ndarray:
-        """(1, C, H, W) in [-1, 1] to a uint8 picture; half a grey level rounds to even."""
-        scaled = fused[0].float().add(1.0).mul_(127.5).round_().clamp_(0.0, 255.0)
-        pixels = scaled.to(torch.uint8)
-        pixels = pixels[0] if self.output_channels == 1 else pixels.permute(1, 2, 0)
-        return pixels.contiguous().cpu().numpy()
+class _EagerOnCpu:
+    """Runs the network as PyTorch runs any."""
+
+    def __init__(self, net: ByteNetwork) -> None:
+        self._net = net
+
+    def __call__(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
+        fused = self._net(_as_tensor(visible), _as_tensor(thermal))
+        torch.from_numpy(out).copy_(fused)
+
+
+def _as_tensor(picture: np.ndarray) -> Tensor:
+    # PyTorch warns of read-only memory (a message's bytes); it is only read, so take a copy of
+    # the one-byte pixels rather than silence the warning for everybody.
+    return torch.from_numpy(picture if picture.flags.writeable else picture.copy())
 
 
 def probe_torch() -> list[EngineProbe]:
@@ -143,26 +152,6 @@ def probe_torch() -> list[EngineProbe]:
             )
         )
     return probes
-
-
-def cpu_has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; emulated, it is slower than float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return any(flag in flags for flag in ("amx_bf16", "avx512_bf16"))
-
-
-def cpu_name() -> str:
-    """The CPU's name as the kernel gives it, or its architecture."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.machine()
 
 
 def _checked_device(name: str) -> torch.device:

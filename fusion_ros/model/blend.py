@@ -27,6 +27,8 @@ class BlendNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
+        # The largest value of a picture; rewrites for inference count in another unit.
+        self.limit = 1.0
         widths = config.widths
         planes = config.visible_channels + 1
         self.stem = nn.Conv2d(planes, widths[0], kernel_size=4, stride=2, padding=1)
@@ -70,4 +72,4 @@ class BlendNet(nn.Module):
         weight = F.pixel_shuffle(self.weight_head(x), 2)
         correction = F.pixel_shuffle(self.correction_head(x), 2)
         fused = thermal + weight * (visible - thermal) + correction
-        return fused.clamp(-1.0, 1.0)
+        return fused.clamp(-self.limit, self.limit)

@@ -28,6 +28,27 @@ def optimise_for_inference(net: FusionNet) -> FusionNet:
     return result
 
 
+def fold_picture_scale(net: FusionNet) -> FusionNet:
+    """A copy of the network that takes and gives pictures in units of 128 grey levels.
+
+    A `uint8` level q is q / 127.5 - 1 to the network as trained. The copy takes (q - 127.5) / 128
+    in its place: the ratio 128 / 127.5 is folded into the first layers, and for a blend the inverse
+    into the correction. Unlike the trained scale, this one holds all 256 levels exactly in float16
+    and bfloat16 too. A network that ends in tanh still answers in its own range, [-1, 1].
+    """
+    result = copy.deepcopy(net).eval().requires_grad_(False)
+    ratio = 128.0 / 127.5
+    if net.config.layout == "blend":
+        result.blend.stem.weight.mul_(ratio)
+        result.blend.correction_head.weight.div_(ratio)
+        result.blend.correction_head.bias.div_(ratio)
+        result.blend.limit = 1.0 / ratio
+        return result
+    for encoder in (result.visible_encoder, result.thermal_encoder):
+        encoder.levels[0][0].weight.mul_(ratio)
+    return result
+
+
 def fold_average_pooling(level: nn.Sequential) -> nn.Sequential:
     """Turn [3x3 convolution, 2x2 average pooling] into one 4x4 convolution of stride 2.
 

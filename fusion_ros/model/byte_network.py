@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network with its picture conversions inside: `uint8` pixels in, `uint8` pixels out.
+
+Engines run or export this one module, so scaling, padding, cropping and rounding are the same on
+each of them, and a compiler can fuse them into the first and the last layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.padding import crop, pad_to_multiple
+from fusion_ros.model.rewrites import fold_picture_scale, optimise_for_inference
+
+
+class ByteNetwork(nn.Module):
+    """A trained network, rewritten exactly, between two pixel conversions.
+
+    Args:
+        net: the network as trained, float32 or float64; it is copied and left alone.
+        dtype: what the layers compute in; scaling in and rounding out are done in float32, or in
+            float64 for a float64 network.
+    """
+
+    def __init__(self, net: FusionNet, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.config = net.config
+        self._dtype = dtype
+        # Rewrites average and scale kernels: done before anything is rounded.
+        self.net = fold_picture_scale(optimise_for_inference(net)).to(dtype)
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """Fuse a batch of pictures of any size.
+
+        Args:
+            visible: `uint8` (N, H, W, visible_channels), RGB order or luma.
+            thermal: `uint8` (N, H, W, 1).
+
+        Returns:
+            `uint8` (N, H, W, output_channels). Half a grey level rounds up.
+        """
+        # 0.5 turns the conversion's cutting off into rounding.
+        return (self.levels(visible, thermal) + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+
+    def levels(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        """What `forward` rounds: grey levels (N, H, W, output_channels), within 0..255."""
+        height, width = thermal.shape[1:3]
+        fused = self.net(self._planes(visible), self._planes(thermal))
+        fused = crop(fused, height, width).permute(0, 2, 3, 1)
+        if self._dtype != torch.float64:
+            fused = fused.float()
+        return fused * (128.0 if self.config.layout == "blend" else 127.5) + 127.5
+
+    def _planes(self, pictures: Tensor) -> Tensor:
+        """`uint8` (N, H, W, C) to (N, C, H', W') in units of 128 levels around mid-grey, padded."""
+        wide = torch.float64 if self._dtype == torch.float64 else torch.float32
+        planes = (pictures.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
+        return pad_to_multiple(planes.to(self._dtype), self.config.stride, self.config.padding)

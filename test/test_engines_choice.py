@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing an engine: by what can run, then by a short trial, always with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fusion_ros.engines import choice
+from fusion_ros.engines.engine import EngineError, EngineProbe
+
+
+class TimedEngine:
+    """An engine whose runs take as many milliseconds as it says, by a clock of the test's own."""
+
+    visible_channels = output_channels = 1
+
+    def __init__(self, milliseconds: float, clock: list[int]) -> None:
+        self.notes: dict[str, str] = {}
+        self.milliseconds, self.clock = milliseconds, clock
+        self.closed = False
+
+    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        self.clock[0] += int(self.milliseconds * 1e6)
+        return thermal
+
+    def close(self) -> None:
+        self.closed = True
+
+
+Rig = Callable[..., dict[str, TimedEngine]]
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Replaces probes, engines and clock: name -> milliseconds, None for one that fails."""
+
+    def build(**speeds: float | None) -> dict[str, TimedEngine]:
+        clock = [0]
+        engines = {n: TimedEngine(ms, clock) for n, ms in speeds.items() if ms is not None}
+
+        def make(probe: EngineProbe, weights: object, precision: str) -> TimedEngine:
+            if probe.name not in engines:
+                raise EngineError(f"{probe.name} is broken")
+            return engines[probe.name]
+
+        probes = [EngineProbe(name, "cpu", True, "it is there") for name in speeds]
+        monkeypatch.setattr(choice, "probe_engines", lambda: probes)
+        monkeypatch.setattr(choice, "_make", make)
+        monkeypatch.setattr(choice.time, "perf_counter_ns", lambda: clock[0])
+        return engines
+
+    return build
+
+
+def test_auto_takes_the_fastest_and_says_why(rig: Rig) -> None:
+    engines = rig(openvino=20.0, torch=12.5)
+    chosen = choice.create_engine(None)
+    assert chosen is engines["torch"]
+    assert chosen.notes["chosen"] == "fastest at 320x256: torch 12.5 ms, openvino 20.0 ms"
+    assert engines["openvino"].closed
+    assert not engines["torch"].closed
+
+
+def test_the_order_of_the_probes_does_not_decide(rig: Rig) -> None:
+    engines = rig(openvino=5.0, torch=12.5)
+    assert choice.create_engine(None) is engines["openvino"]
+    assert engines["torch"].closed
+
+
+def test_a_named_engine_is_taken_without_a_trial(rig: Rig) -> None:
+    engines = rig(openvino=5.0, torch=12.5)
+    assert choice.create_engine(None, name="torch") is engines["torch"]
+    assert "chosen" not in engines["torch"].notes
+
+
+def test_an_engine_that_fails_is_passed_over_loudly(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    engines = rig(openvino=None, torch=12.5)
+    chosen = choice.create_engine(None)
+    assert chosen is engines["torch"]
+    assert "openvino failed: openvino is broken" in chosen.notes["chosen"]
+    assert "openvino is broken" in caplog.text
+
+
+def test_a_named_engine_that_fails_is_an_error(rig: Rig) -> None:
+    rig(openvino=None, torch=12.5)
+    with pytest.raises(EngineError, match="openvino is broken"):
+        choice.create_engine(None, name="openvino")
+
+
+def test_where_all_fail_each_says_why(rig: Rig) -> None:
+    rig(openvino=None, torch=None)
+    with pytest.raises(EngineError, match=r"openvino is broken.*torch is broken"):
+        choice.create_engine(None)
+
+
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        EngineProbe("torch", "cuda:0", True, "a GPU"),
+        EngineProbe("torch", "cuda:1", True, "a second GPU"),
+        EngineProbe("torch", "cpu", True, "a CPU"),
+        EngineProbe("openvino", "cpu", False, "not installed", "pip install openvino"),
+    ]
+    monkeypatch.setattr(choice, "probe_engines", lambda: found)
+
+
+@pytest.mark.usefixtures("probes")
+@pytest.mark.parametrize(
+    ("wish", "device"),
+    [
+        (("auto", "auto"), "cuda:0"),
+        (("auto", "cuda"), "cuda:0"),
+        (("torch", "cuda:1"), "cuda:1"),
+        (("auto", "cpu"), "cpu"),
+    ],
+)
+def test_a_wish_comes_down_to_a_device(wish: tuple[str, str], device: str) -> None:
+    assert choice.choose(*wish).device == device
+
+
+@pytest.mark.usefixtures("probes")
+def test_an_engine_that_is_not_installed_says_the_fix() -> None:
+    with pytest.raises(EngineError, match=r"'openvino'.*not installed; pip install openvino"):
+        choice.choose("openvino")
+
+
+@pytest.mark.usefixtures("probes")
+def test_a_device_that_an_engine_does_not_have_is_refused_with_those_it_has() -> None:
+    with pytest.raises(EngineError, match=r"'openvino' has no device 'cuda' here; it has: cpu"):
+        choice.choose("openvino", "cuda")
+    with pytest.raises(EngineError, match=r"'torch' has no device 'cuda:7'.*cuda:0, cuda:1"):
+        choice.choose("torch", "cuda:7")
