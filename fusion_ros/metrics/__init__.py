@@ -12,7 +12,7 @@ from fusion_ros.metrics.correlation import (
 )
 from fusion_ros.metrics.edge_transfer import nabf, qabf
 from fusion_ros.metrics.feature_information import fmi
-from fusion_ros.metrics.flicker import excess_flicker, flicker_index
+from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index
 from fusion_ros.metrics.information import entropy, mutual_information
 from fusion_ros.metrics.measures import MEASURES, Measure, score
 from fusion_ros.metrics.quality_index import edge_image, qe, qw, sobel_magnitude
@@ -22,6 +22,7 @@ __all__ = [
     "MEASURES",
     "Measure",
     "average_gradient",
+    "change_ratio",
     "correlation_coefficient",
     "edge_image",
     "entropy",

@@ -135,23 +135,35 @@ def test_psnr_is_that_of_the_mean_of_both_errors():
     assert metrics.psnr(a, a, a).item() == math.inf
 
 
-def test_flicker_index_of_a_constant_blend_of_equal_changes_is_one():
+def test_change_of_a_hand_worked_sequence():
     base = noise(1, 1, 8, 8, seed=0) * 0.5
     steps = torch.tensor([0.0, 0.1, 0.3], dtype=torch.float64)[:, None, None, None]
     a = base + steps
-    assert metrics.flicker_index(a, a, a).item() == pytest.approx(1)
-    assert metrics.flicker_index(a, a, 2 * a).item() == pytest.approx(2)
+    assert metrics.change_ratio(a, a, a).item() == pytest.approx(1)
+    assert metrics.change_ratio(a, a, 2 * a).item() == pytest.approx(2)
     assert metrics.excess_flicker(a, a, a).item() == pytest.approx(0, abs=1e-9)
     assert metrics.excess_flicker(a, a, 2 * a).item() == pytest.approx(255 * 0.15)
 
 
+def test_flicker_index_does_not_depend_on_contrast_but_on_unrest():
+    x = torch.arange(40, dtype=torch.float64)
+    moving = torch.stack([0.5 + 0.3 * torch.sin((x - t) / 4) for t in range(5)])
+    moving = moving[:, None, None].expand(5, 1, 8, 40)
+    pale = 0.5 + 0.2 * (moving - 0.5)
+    assert metrics.flicker_index(moving, moving, moving).item() == pytest.approx(1)
+    assert metrics.flicker_index(moving, moving, pale).item() == pytest.approx(1)
+    jumps = torch.tensor([0.0, 0.2, 0.0, 0.2, 0.0], dtype=torch.float64)[:, None, None, None]
+    assert metrics.flicker_index(moving, moving, pale + jumps).item() > 1.5
+
+
 def test_flicker_of_still_sources_is_zero_or_infinite():
-    still = torch.full((3, 1, 8, 8), 0.5)
-    assert metrics.flicker_index(still, still, still).item() == 0
+    still = noise(1, 1, 8, 8, seed=1).expand(3, 1, 8, 8)
     moving = still + torch.tensor([0.0, 0.1, 0.0])[:, None, None, None]
-    assert metrics.flicker_index(still, still, moving).item() == math.inf
-    with pytest.raises(ValueError, match="1 frames"):
-        metrics.flicker_index(still[:1], still[:1], still[:1])
+    for measure in (metrics.flicker_index, metrics.change_ratio):
+        assert measure(still, still, still).item() == 0
+        assert measure(still, still, moving).item() == math.inf
+        with pytest.raises(ValueError, match="1 frames"):
+            measure(still[:1], still[:1], still[:1])
 
 
 @pytest.mark.parametrize("name", sorted(metrics.MEASURES))

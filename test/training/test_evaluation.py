@@ -14,7 +14,7 @@ from tiny_run import write_pairs
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
-from training import evaluate, export
+from training import evaluate, export, steadiness
 from training.baselines import BASELINES, laplacian_pyramid
 from training.ranks import mean_ranks, ranks, write_tables
 
@@ -142,3 +142,17 @@ def test_the_papers_network_trains_folded_as_unfolded():
     torch.testing.assert_close(gradients[0][0], gradients[1][0], atol=1e-12, rtol=0)
     for expected, got in zip(gradients[0][1], gradients[1][1], strict=True):
         torch.testing.assert_close(expected, got, atol=1e-10, rtol=1e-8)
+
+
+def test_steadiness_gives_a_row_a_method_and_a_column_a_clip(tmp_path, weights):
+    root = tmp_path / "clips"
+    for clip in ("one", "two"):
+        write_pairs(root / clip, count=3)
+    out = tmp_path / "flicker.md"
+    command = ["--weights", str(weights), "--data", f"m3svd={root}", "--out", str(out)]
+    assert steadiness.main(command) == 0
+    lines = out.read_text().splitlines()
+    assert lines[2] == "| method | one | two |"
+    assert len(lines) == 4 + 1 + len(BASELINES)
+    average = next(line for line in lines if line.startswith("| average"))
+    assert all(cell.endswith("/ 0.00 ") for cell in average.split("|")[2:4])

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m training.steadiness``: flicker of each method on clips of consecutive frames.
+
+    python -m training.steadiness --weights FILE|PRESET ... --data m3svd=DIR --out FILE.md
+
+A pair's name up to its last slash is its clip. For each clip the table gives the flicker index
+(1 = as restless as the sources are on average), the plain ratio of change to the sources' change,
+and the change that no source explains, in grey levels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
+from fusion_ros.model.weights import WeightsError
+from training.baselines import BASELINES
+from training.evaluate import baseline_fuser, grey, network_fuser
+from training.pairs import DataSetError, PairFiles, find_pairs
+from training.reading import read_pair
+
+
+def clips(pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
+    """Pairs by clip, in frame order."""
+    result: dict[str, list[PairFiles]] = defaultdict(list)
+    for pair in sorted(pairs, key=lambda p: p.name):
+        result[pair.name.rpartition("/")[0]].append(pair)
+    return dict(result)
+
+
+def _stack(pictures: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)[:, None]
+
+
+def flicker_table(methods: dict, data: dict[str, list[PairFiles]]) -> str:
+    """Markdown: one row a method, one column a clip."""
+    rows: dict[str, list[str]] = {name: [] for name in methods}
+    for frames in data.values():
+        sources = [read_pair(pair)[0] for pair in frames]
+        visible = _stack([grey(v) for v, _ in sources])
+        thermal = _stack([t for _, t in sources])
+        for name, method in methods.items():
+            fused = _stack(
+                [
+                    grey(method(pair.name, *source))
+                    for pair, source in zip(frames, sources, strict=True)
+                ]
+            )
+            values = [
+                measure(visible, thermal, fused).item()
+                for measure in (flicker_index, change_ratio, excess_flicker)
+            ]
+            rows[name].append("{:.3f} / {:.2f} / {:.2f}".format(*values))
+    lines = ["Index / change ratio / excess in grey levels.", ""]
+    lines += ["| method | " + " | ".join(data) + " |", "|" + "---|" * (len(data) + 1)]
+    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.steadiness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--weights", nargs="*", default=[])
+    parser.add_argument("--data", required=True, help="KIND=FOLDER")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    try:
+        kind, equals, root = options.data.partition("=")
+        if not equals:
+            raise DataSetError(f"--data is {options.data!r}; allowed is KIND=FOLDER")
+        data = clips(find_pairs(kind, Path(root)).pairs)
+        if any(len(frames) < 2 for frames in data.values()):
+            raise DataSetError(f"{root}: a clip needs at least 2 frames")
+        methods = {Path(w).stem: network_fuser(w) for w in options.weights}
+        methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
+        table = flicker_table(methods, data)
+    except (DataSetError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(table)
+    print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
