@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros record`: a bag from folders of pictures, from videos, or from live topics."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+VISIBLE_TOPIC, THERMAL_TOPIC = "/visible/image_raw", "/thermal/image_raw"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `record` to the sub-commands of `fusion-ros`."""
+    parser = subparsers.add_parser(
+        "record",
+        help="make a bag from folders, videos or live topics",
+        description="Writes a ROS 2 bag of the two cameras: from a folder that holds vis/ and ir/, "
+        "from two videos, or (--live) from the topics of a running system, where no ros2 CLI is "
+        "installed. Needs no ROS but for --live.",
+    )
+    parser.add_argument("out", type=Path, help="folder of the new bag; it must not exist")
+    parser.add_argument(
+        "source", type=Path, nargs="?", help="folder with vis/ and ir/, or NAME_vis.mp4"
+    )
+    parser.add_argument(
+        "--thermal", type=Path, help="the thermal folder or video, where SOURCE is the visible one"
+    )
+    parser.add_argument("--live", action="store_true", help="record the topics of a running system")
+    parser.add_argument("--seconds", type=float, help="with --live: how long (default: to Ctrl-C)")
+    parser.add_argument("--visible-topic", default=VISIBLE_TOPIC, help=f"({VISIBLE_TOPIC})")
+    parser.add_argument("--thermal-topic", default=THERMAL_TOPIC, help=f"({THERMAL_TOPIC})")
+    parser.add_argument(
+        "--topic", action="append", default=[], help="with --live: a further topic; repeatable"
+    )
+    parser.add_argument("--rate", type=float, help="frames a second (default: the video's, or 30)")
+    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser.add_argument(
+        "--compression", choices=("none", "file", "message"), default="none", help="zstd (none)"
+    )
+    parser.add_argument(
+        "--jpeg", type=int, metavar="QUALITY", help="write CompressedImage, as JPEG of this quality"
+    )
+    parser.add_argument(
+        "--thermal-grey",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write the thermal stream as mono8 though the video stores it as colour (yes)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where a bag was written, 2 where not."""
+    from fusion_ros.replay.recording import RecordingError
+
+    try:
+        if args.live:
+            return _record_live(args)
+        if args.source is None:
+            raise RecordingError("name a SOURCE (a folder or a video), or give --live")
+        return _record_files(args)
+    except RecordingError as error:
+        print(f"record: {error}", file=sys.stderr)
+        return 2
+
+
+def _record_files(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from fusion_ros.accounting import Stream
+    from fusion_ros.imaging.colour import luma
+    from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+    from fusion_ros.replay.bag_writing import BagWriter
+    from fusion_ros.replay.opening import open_recording
+
+    recording = open_recording(args.source, partner=args.thermal, rate_hz=args.rate)
+    topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
+    written = dict.fromkeys(Stream, 0)
+    total = sum(topic.messages for topic in recording.identity.topics)
+    try:
+        with BagWriter(args.out, storage=args.storage, compression=args.compression) as bag:
+            for frame in tqdm(recording.frames(), total=total, unit="frame", disable=None):
+                stream = frame.stream
+                try:
+                    pixels = frame.read()
+                except EncodingError as error:
+                    print(f"record: left out: {error}", file=sys.stderr)
+                    continue
+                if stream is Stream.THERMAL and args.thermal_grey and pixels.pixels.ndim == 3:
+                    pixels = PixelFrame(luma(pixels.pixels, order=pixels.order), ChannelOrder.GREY)
+                write = bag.image if args.jpeg is None else bag.jpeg
+                options = {} if args.jpeg is None else {"quality_percent": args.jpeg}
+                write(
+                    topics[stream],
+                    pixels,
+                    stamp_ns=frame.stamp_ns,
+                    frame_id=f"{stream.value}_camera",
+                    **options,
+                )
+                written[stream] += 1
+    except KeyboardInterrupt:
+        print("record: stopped; what was written is a whole bag", file=sys.stderr)
+    finally:
+        recording.close()
+    counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())
+    print(f"record: {args.out}: {counts} frames ({args.storage})")
+    return 0
+
+
+def _record_live(args: argparse.Namespace) -> int:
+    try:
+        from fusion_ros.nodes.bag_recorder import record_live
+    except ImportError as error:
+        print(f"record: --live needs rclpy ({error})", file=sys.stderr)
+        return 2
+    counts = record_live(
+        args.out,
+        [args.visible_topic, args.thermal_topic, *args.topic],
+        seconds=args.seconds,
+        storage=args.storage,
+        compression=args.compression,
+    )
+    print(f"record: {args.out}: " + ", ".join(f"{n} {t}" for t, n in sorted(counts.items())))
+    return 0 if any(counts.values()) else 2

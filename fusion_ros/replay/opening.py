@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any path that a person may give, as a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fusion_ros.replay.bags import SUFFIXES, BagRecording
+from fusion_ros.replay.pictures import VIDEOS, PictureRecording, find_partner
+from fusion_ros.replay.recording import Recording, RecordingError
+
+
+def open_recording(
+    path: Path,
+    *,
+    partner: Path | None = None,
+    visible_topic: str | None = None,
+    thermal_topic: str | None = None,
+    rate_hz: float | None = None,
+) -> Recording:
+    """Open a bag, a folder of pairs, or two videos.
+
+    Args:
+        path: a bag (folder or file), a folder with `vis` and `ir` in it, or the visible half.
+        partner: the thermal folder or video, where `path` is the visible one.
+        visible_topic, thermal_topic: of a bag; chosen by name and type where not given.
+        rate_hz: of pictures and videos.
+
+    Raises:
+        RecordingError: says what is wrong with which file, and what would be right.
+    """
+    if partner is not None:
+        return PictureRecording(path, partner, rate_hz)
+    if not path.exists():
+        raise RecordingError(f"{path} does not exist")
+    is_bag = path.suffix in SUFFIXES if path.is_file() else _holds_a_bag(path)
+    if is_bag:
+        return BagRecording(path, visible_topic, thermal_topic)
+    halves = find_partner(path)
+    if halves is not None:
+        return PictureRecording(*halves, rate_hz)
+    if path.suffix.lower() in VIDEOS:
+        raise RecordingError(
+            f"{path} is one video; the thermal one was looked for under the same name with _ir, "
+            "_thermal, ... in place of _vis, _rgb, ...; name both with --thermal"
+        )
+    raise RecordingError(
+        f"{path} is no recording: allowed are a bag ({', '.join(SUFFIXES)} or a folder with "
+        "metadata.yaml), a folder that holds vis/ and ir/, and NAME_vis.mp4 beside NAME_ir.mp4"
+    )
+
+
+def _holds_a_bag(folder: Path) -> bool:
+    return (folder / "metadata.yaml").is_file() or any(
+        file.suffix in SUFFIXES for file in folder.iterdir()
+    )
