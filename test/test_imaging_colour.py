@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.imaging.colour import LumaReplacer, luma, replace_luma
+from fusion_ros.imaging.colour import ColourOptions, LumaReplacer, luma, replace_luma
 
 
 @pytest.fixture
@@ -92,3 +92,32 @@ def test_one_replacer_serves_frames_of_changing_sizes_and_keeps_its_answers(
 def test_sizes_that_differ_are_refused_with_both_named(picture: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"\(4, 4\).*\(40, 60, 3\)"):
         replace_luma(picture, np.zeros((4, 4), np.uint8))
+
+
+def test_chroma_noise_in_the_dark_fades_where_the_thermal_picture_lights_it_up() -> None:
+    rng = np.random.default_rng(0)
+    night = np.clip(rng.normal(12, 8, (64, 64, 3)), 0, 255).astype(np.uint8)
+    bright = np.full((64, 64), 150, np.uint8)
+
+    def chroma(picture: np.ndarray) -> float:
+        return float((picture.astype(float) - picture.mean(axis=2, keepdims=True)).std())
+
+    kept = LumaReplacer()(night, bright)
+    faded = LumaReplacer(dark_luma=40)(night, bright)
+    assert chroma(faded) < 0.5 * chroma(kept)
+    assert abs(float(luma(faded).mean()) - 150) < 1.5
+
+
+def test_lit_colours_and_darkened_ones_keep_all_their_chroma(picture: np.ndarray) -> None:
+    lit = cv2.max(picture, np.full_like(picture, 90))
+    new = cv2.add(luma(lit), 60)
+    np.testing.assert_array_equal(LumaReplacer(dark_luma=40)(lit, new), LumaReplacer()(lit, new))
+    darker = cv2.subtract(luma(picture), 30)
+    np.testing.assert_array_equal(
+        LumaReplacer(dark_luma=40)(picture, darker), LumaReplacer()(picture, darker)
+    )
+
+
+def test_colour_options_outside_their_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="dark_luma is 256"):
+        ColourOptions(dark_luma=256)

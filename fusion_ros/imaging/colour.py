@@ -10,6 +10,8 @@ its chroma to eight bits, and the same for RGB and BGR.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -29,6 +31,25 @@ def luma(
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY, dst=out)
 
 
+@dataclass(frozen=True)
+class ColourOptions:
+    """How the visible colour comes back.
+
+    Raises:
+        ValueError: an option outside its range.
+    """
+
+    natural_darkening: bool = True
+    """Where the fused luma is darker, scale colours instead of subtracting from each channel."""
+    dark_luma: int = 40
+    """Visible luma, 0 to 255, below which colour fades where the thermal picture makes it brighter:
+    what a camera shows there at night is mostly chroma noise. 0: keep all colour."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dark_luma <= 255:
+            raise ValueError(f"dark_luma is {self.dark_luma}; allowed is 0 (off) to 255")
+
+
 class LumaReplacer:
     """Gives a colour picture a new luma; keeps its working memory between frames of one size.
 
@@ -37,10 +58,17 @@ class LumaReplacer:
     Where Y' is below Y the colour is scaled by Y' / Y: hue and saturation stay, nothing is cut off
     at 0. Plain addition there (`natural=False`, what a trip through YCrCb gives) turns a darkened
     grey-blue wall deep blue, and leaves it brighter than asked where a channel was cut off.
+
+    With `dark_luma` above 0, colour fades where the visible picture is darker than that and the new
+    luma brighter than the old: there the colour is noise, and the thermal picture lights it up.
     """
 
-    def __init__(self, *, natural: bool = True) -> None:
+    def __init__(self, *, natural: bool = True, dark_luma: int = 0) -> None:
         self.natural = natural
+        self.dark_luma = dark_luma
+        # How much of the colour goes at a luma, in 255ths.
+        fades = 255 * (1 - np.arange(256) / max(dark_luma, 1))
+        self._fading = np.clip(fades, 0, 255).astype(np.uint8)
         self._grey: list[np.ndarray] = []
         self._colour = np.empty(0, np.uint8)
 
@@ -75,6 +103,8 @@ class LumaReplacer:
             old_luma = luma(pixels, order=order, out=self._grey[0])
         up, down = self._grey[1], self._grey[2]
         cv2.subtract(new_luma, old_luma, dst=up)
+        if self.dark_luma:
+            pixels = self._without_dark_colour(pixels, old_luma, up)
         if self.natural:
             # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which leaves the colour alone.
             cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
@@ -87,6 +117,20 @@ class LumaReplacer:
             lowered = cv2.subtract(pixels, self._colour, dst=out)
         cv2.cvtColor(up, cv2.COLOR_GRAY2RGB, dst=self._colour)
         return cv2.add(lowered, self._colour, dst=lowered)
+
+    def _without_dark_colour(
+        self, pixels: np.ndarray, old_luma: np.ndarray, up: np.ndarray
+    ) -> np.ndarray:
+        """`pixels` with less colour where they are dark and get brighter; the luma stays."""
+        fading = cv2.LUT(cv2.blur(old_luma, (5, 5)), self._fading)
+        # Full effect from 32 grey levels of brightening on, none without.
+        fading = cv2.multiply(fading, cv2.convertScaleAbs(up, alpha=8), scale=1 / 255.0)
+        if not cv2.hasNonZero(fading):
+            return pixels
+        gone = fading.astype(np.float32)
+        gone *= np.float32(1 / 255)
+        grey = cv2.cvtColor(old_luma, cv2.COLOR_GRAY2RGB)
+        return cv2.blendLinear(grey, np.ascontiguousarray(pixels), gone, 1 - gone)
 
 
 def replace_luma(

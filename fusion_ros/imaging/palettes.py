@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thermal pictures in false colour, for people; detectors get none of this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging.encodings import ChannelOrder
+
+# Grey level to RGB at a few points, linear between them; made to look like the palette that
+# thermographers call iron.
+_IRON_POINTS = {
+    0: (0, 0, 10),
+    32: (30, 0, 100),
+    80: (120, 0, 155),
+    128: (200, 35, 120),
+    176: (240, 110, 20),
+    216: (255, 190, 30),
+    255: (255, 255, 240),
+}
+
+
+def _iron() -> np.ndarray:
+    at, colours = list(_IRON_POINTS), np.array(list(_IRON_POINTS.values()))
+    channels = [np.interp(np.arange(256), at, colours[:, c]) for c in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def _of_opencv(code: int) -> np.ndarray:
+    ramp = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    return np.ascontiguousarray(cv2.applyColorMap(ramp, code)[:, 0, ::-1])
+
+
+_TABLES = {
+    "grey": lambda: np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1),
+    "inferno": lambda: _of_opencv(cv2.COLORMAP_INFERNO),
+    "iron": _iron,
+    "turbo": lambda: _of_opencv(cv2.COLORMAP_TURBO),
+}
+PALETTES: tuple[str, ...] = tuple(_TABLES)
+
+
+@dataclass(frozen=True)
+class OverlayOptions:
+    """The picture for people: thermal colours over the visible picture.
+
+    Raises:
+        ValueError: an option outside what is allowed.
+    """
+
+    palette: str = "inferno"
+    """False colours of the thermal picture."""
+    opacity: float = 0.6
+    """Of the hottest pixels, 0 to 1; colder ones are more transparent."""
+
+    def __post_init__(self) -> None:
+        if self.palette not in PALETTES:
+            raise ValueError(f"palette is {self.palette!r}; allowed are {', '.join(PALETTES)}")
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"opacity is {self.opacity}; allowed is 0 to 1")
+
+
+def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np.ndarray:
+    """The 256 colours of a palette, `uint8` 256x3 in `order`.
+
+    Raises:
+        ValueError: an unknown palette.
+    """
+    if name not in _TABLES:
+        raise ValueError(f"palette is {name!r}; allowed are {', '.join(PALETTES)}")
+    table = _TABLES[name]()
+    return table[:, ::-1].copy() if ChannelOrder(order) is ChannelOrder.BGR else table
+
+
+def colourised(
+    thermal: np.ndarray, palette: str, order: ChannelOrder | str = ChannelOrder.RGB
+) -> np.ndarray:
+    """A thermal picture (`uint8` HxW) in false colours, `uint8` HxWx3 in `order`."""
+    table = palette_table(palette, order).reshape(1, 256, 3)
+    return cv2.LUT(cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB), table)
+
+
+def overlay(
+    visible: np.ndarray,
+    thermal: np.ndarray,
+    options: OverlayOptions | None = None,
+    *,
+    order: ChannelOrder | str = ChannelOrder.RGB,
+) -> np.ndarray:
+    """Thermal false colours laid over the visible picture, the hotter the thicker.
+
+    `visible` is `uint8` HxW or HxWx3 in `order`, `thermal` `uint8` HxW on the same grid; the answer
+    is HxWx3 in `order`.
+
+    Raises:
+        ValueError: sizes that differ.
+    """
+    options = options or OverlayOptions()
+    if visible.shape[:2] != thermal.shape:
+        raise ValueError(
+            f"visible is {visible.shape}, thermal {thermal.shape}: sizes must be equal"
+        )
+    if visible.ndim == 2:
+        visible = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+    weight = thermal.astype(np.float32) * np.float32(options.opacity / 255)
+    return cv2.blendLinear(
+        colourised(thermal, options.palette, order),
+        np.ascontiguousarray(visible),
+        weight,
+        1 - weight,
+    )
