@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `fusion-ros doctor` looks at. A finding never raises: a broken part is a finding too."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros import __version__
+from fusion_ros.cli.node import NO_RCLPY_FIX
+from fusion_ros.dds_profile import PROFILE_NAME, PROFILE_VARIABLES, users_profile
+from fusion_ros.shipped_files import config_file
+
+#: Shared memory that the shipped DDS profile's segments of two cameras and the node take.
+NEEDED_SHM_BYTES = 256 << 20
+_MESSAGE_FIX = "make setup (without a distribution), or colcon build --packages-select fusion_ros"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        state: "ok", "note" (works, could be better) or "missing" (something does not work).
+        fix: what to do, where there is something to do.
+    """
+
+    group: str
+    name: str
+    state: str
+    what: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return dataclasses.asdict(self)
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order of the report."""
+    findings: list[Finding] = []
+    for group, look in (
+        ("Python", _python),
+        ("ROS", _ros),
+        ("DDS", lambda: _dds(os.environ)),
+        ("Engines", _engines),
+        ("Weights", _weights),
+    ):
+        findings += _guarded(group, look)
+    return findings
+
+
+def _guarded(group: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    try:
+        return list(look())
+    except Exception as error:  # whatever is broken here is what the user wants to know
+        what = f"{type(error).__name__}: {error}"
+        return [Finding(group, "examination", "missing", what, "reinstall the part that it names")]
+
+
+def _python() -> Iterator[Finding]:
+    group = "Python"
+    version = platform.python_version()
+    where = f"{version} at {sys.executable}, {platform.machine()} {platform.system()}"
+    known = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    fix = "" if known else "tested with 3.10 to 3.12"
+    yield Finding(group, "python", "ok" if known else "note", where, fix)
+    yield Finding(group, "fusion_ros", "ok", f"{__version__} at {Path(__file__).parents[1]}")
+    for module, names, fix in (
+        ("numpy", ("numpy",), "pip install numpy"),
+        ("cv2", ("opencv-python-headless", "opencv-python"), _OPENCV_FIX),
+        ("safetensors", ("safetensors",), "pip install safetensors"),
+        ("tqdm", ("tqdm",), "pip install tqdm"),
+        ("torch", ("torch",), "pip install torch (on a Jetson: NVIDIA's wheel, docs/jetson.md)"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            yield Finding(group, module, "missing", "not installed", fix)
+        else:
+            yield Finding(group, module, "ok", _version(*names) or "installed, version unknown")
+
+
+_OPENCV_FIX = "pip install 'opencv-python-headless>=4.8,<5', or rosdep on a ROS distribution"
+
+
+def _ros() -> Iterator[Finding]:
+    group = "ROS"
+    if importlib.util.find_spec("rclpy") is None:
+        yield Finding(group, "rclpy", "missing", "not installed; no node can run", NO_RCLPY_FIX)
+    else:
+        distribution = _distribution()
+        version = _version("rclpy", f"ros-{distribution}-rclpy")
+        yield Finding(group, "rclpy", "ok", f"{version or 'installed'} ({distribution})")
+        middlewares = _middlewares()
+        chosen = os.environ.get("RMW_IMPLEMENTATION", "")
+        if not middlewares:
+            fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
+            yield Finding(group, "middleware", "missing", "none found", fix)
+        elif chosen and chosen not in middlewares:
+            what = f"RMW_IMPLEMENTATION is {chosen}, installed: {', '.join(middlewares)}"
+            yield Finding(group, "middleware", "missing", what, "install it, or unset the variable")
+        else:
+            what = ", ".join(middlewares) + (f"; {chosen} is chosen" if chosen else "")
+            yield Finding(group, "middleware", "ok", what)
+    if _has_message():
+        yield Finding(group, "fusion_ros/msg/FusionStatus", "ok", "built")
+    else:
+        what = "not built; the node runs without its status topic"
+        yield Finding(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
+    for module, loss in (
+        ("cv_bridge", "Bayer and YUV images go through OpenCV"),
+        ("message_filters", "pairing is ours, its policies cannot be chosen"),
+    ):
+        if importlib.util.find_spec(module) is not None:
+            yield Finding(group, module, "ok", "installed")
+        else:
+            package = module.replace("_", "-")
+            fix = f"apt install ros-DISTRO-{package} where there is a distribution"
+            yield Finding(group, module, "note", f"not installed: {loss}", fix)
+
+
+def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
+    group = "DDS"
+    own = users_profile(environment)
+    try:
+        shipped = str(config_file(PROFILE_NAME))
+    except FileNotFoundError as error:
+        yield Finding(group, "shipped profile", "missing", str(error), "reinstall fusion_ros")
+        shipped = ""
+    if own is None:
+        what = "none set; launch files and fusion-ros set the shipped one, other processes do not"
+        fix = f"for your own cameras' processes: export {PROFILE_VARIABLES[0]}={shipped}"
+        yield Finding(group, "profile", "note", what, fix if shipped else "")
+    elif not Path(own[1]).is_file():
+        what = f"{own[0]}={own[1]}, but there is no such file"
+        yield Finding(group, "profile", "missing", what, f"unset {own[0]}, or name a file")
+    else:
+        whose = "the shipped one" if shipped and own[1] == shipped else "your own"
+        yield Finding(group, "profile", "ok", f"{own[0]}={own[1]} ({whose})")
+    if shipped:
+        yield Finding(group, "shipped profile", "ok", shipped)
+    yield _shared_memory(Path("/dev/shm"))
+
+
+def _shared_memory(folder: Path) -> Finding:
+    name, fix = "shared memory", "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
+    if not folder.is_dir():
+        return Finding("DDS", name, "note", f"{folder} is not there; DDS uses the network", "")
+    free = shutil.disk_usage(folder).free
+    what = f"{free >> 20} MB free in {folder}"
+    if free < NEEDED_SHM_BYTES:
+        what += f"; two cameras and the node want {NEEDED_SHM_BYTES >> 20} MB"
+        return Finding("DDS", name, "missing", what, fix)
+    return Finding("DDS", name, "ok", what)
+
+
+def _engines() -> Iterator[Finding]:
+    from fusion_ros.engines.choice import choose, probe_engines
+
+    group = "Engines"
+    for probe in probe_engines():
+        state = "ok" if probe.available else "note"
+        yield Finding(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
+    best = choose()
+    rivals = [p for p in probe_engines() if p.available and p.device == best.device]
+    why = "the only one for the best device"
+    if len(rivals) > 1:
+        names = ", ".join(probe.name for probe in rivals)
+        why = f"likely; {names} are timed on {best.device} at start and the fastest stays"
+    yield Finding(group, "auto", "ok", f"{best.name} on {best.device} ({why})")
+
+
+def _weights() -> Iterator[Finding]:
+    from fusion_ros.model.config import PRESETS
+    from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
+
+    for name in sorted(PRESETS):
+        try:
+            path = shipped_weights(name)
+        except WeightsError as error:
+            # The default must be there; another preset may be trained by whoever wants it.
+            state = "missing" if name == "compact" else "note"
+            yield Finding("Weights", name, state, "none shipped", str(error))
+            continue
+        try:
+            metadata = load_weights(path).metadata
+        except WeightsError as error:
+            yield Finding("Weights", name, "missing", str(error), "reinstall fusion_ros")
+            continue
+        what = f"version {metadata.version}, sha256 {metadata.sha256}, {path}"
+        yield Finding("Weights", name, "ok", what)
+
+
+def _version(*names: str) -> str:
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def _distribution() -> str:
+    if os.environ.get("ROS_DISTRO"):
+        return os.environ["ROS_DISTRO"]
+    names = (str(_name(d)) for d in importlib.metadata.distributions())
+    for name in names:
+        if name.startswith("ros-") and name.endswith("-rclpy"):
+            return name.removeprefix("ros-").removesuffix("-rclpy")
+    return "unknown distribution"
+
+
+def _name(distribution: Any) -> str:
+    return (distribution.metadata["Name"] or "").lower()
+
+
+def _middlewares() -> list[str]:
+    """RMW implementations by the ament index of every prefix that is in use."""
+    prefixes = [sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+    found: set[str] = set()
+    for prefix in filter(None, prefixes):
+        index = Path(prefix) / "share/ament_index/resource_index/rmw_typesupport"
+        found.update(path.name for path in index.glob("rmw_*"))
+    return sorted(found - {"rmw_implementation"})
+
+
+def _has_message() -> bool:
+    try:
+        return importlib.util.find_spec("fusion_ros.msg") is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros`: one command for people at a desk; each sub-command has a file of its own.
+
+A sub-command's file adds its parser when the command starts and imports what is heavy only when it
+runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fusion_ros import __version__
+from fusion_ros.cli import demo, doctor, fuse, node
+
+_DESCRIPTION = """\
+Pairs an RGB and a thermal camera and fuses them into one picture.
+
+  fusion-ros doctor                      is everything there, and what would run?
+  fusion-ros fuse --visible v.png --thermal t.png --out fused/
+  fusion-ros demo                        cameras, node and recorder, all synthetic
+  fusion-ros node --params fuse.yaml     the fuse node, without a ROS distribution
+"""
+_EPILOG = """\
+`fusion-ros COMMAND --help` tells more, with examples.
+Exit codes: 0 all went well, 1 some of it did not, 2 could not begin, 130 stopped by Ctrl-C.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    result = argparse.ArgumentParser(
+        prog="fusion-ros",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
+    subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in (fuse, demo, node, doctor):
+        command.add_parser(subparsers)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command and give its exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("fusion-ros: stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros node`: the fuse node, also where there is no `ros2 run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.dds_profile import profile_settings
+
+_EXAMPLES = """\
+examples:
+  fusion-ros node
+  fusion-ros node --params config/fuse.yaml
+  fusion-ros node -p preset=paper -p engine=torch
+  fusion-ros node -r visible/image_raw:=/rgb/image -r thermal/image_raw:=/ir/image
+  fusion-ros node -- --log-level debug        anything after -- goes to ROS as it is
+
+Ctrl-C stops it. On a machine with a ROS distribution this is the same node as
+`ros2 run fusion_ros fuse_node` and `ros2 launch fusion_ros fuse.launch.py`.
+"""
+NO_RCLPY_FIX = (
+    "source your ROS 2 distribution (source /opt/ros/DISTRO/setup.bash), or on x86_64 without one: "
+    "pip install 'fusion_ros[ros]'"
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `node` to the sub-commands of `fusion-ros`."""
+    parser = subparsers.add_parser(
+        "node",
+        help="start the fuse node, with or without a ROS distribution",
+        description="Starts the fuse node in this terminal, with the DDS profile that images need "
+        "unless you set one.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--params", type=Path, metavar="FILE", help="ROS 2 parameter file (YAML)")
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_assignment,
+        help="one parameter; may be repeated and goes before the file (see docs/parameters.md)",
+    )
+    parser.add_argument(
+        "-r",
+        dest="remappings",
+        action="append",
+        default=[],
+        metavar="FROM:=TO",
+        type=_remapping,
+        help="give a topic, or the node (__node, __ns), another name; may be repeated",
+    )
+    parser.add_argument("ros", nargs="*", metavar="-- ROS_ARG", help="passed on to ROS")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the node until it is stopped. 2 where it cannot begin, else the node's own exit code."""
+    if args.params is not None and not args.params.is_file():
+        print(f"fusion-ros node: parameter file {args.params} does not exist", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("rclpy") is None:
+        print(f"fusion-ros node: rclpy is not installed: {NO_RCLPY_FIX}", file=sys.stderr)
+        return 2
+    # Read by the middleware when the node makes its participant, so before anything of ROS.
+    os.environ.update(profile_settings(os.environ))
+    from fusion_ros.nodes.fuse_node import main
+
+    return main(ros_arguments(args))
+
+
+def ros_arguments(args: argparse.Namespace) -> list[str]:
+    """What `run` hands to ROS."""
+    result = ["--ros-args"]
+    if args.params is not None:
+        result += ["--params-file", str(args.params)]
+    # After the file: the last assignment of a parameter holds.
+    for assignment in args.parameters:
+        result += ["-p", assignment]
+    for remapping in args.remappings:
+        result += ["-r", remapping]
+    return result + list(args.ros)
+
+
+def _assignment(text: str) -> str:
+    name, sign, value = text.partition("=")
+    name = name.removesuffix(":")
+    if not sign or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed is NAME=VALUE, as preset=paper")
+    return f"{name}:={value}"
+
+
+def _remapping(text: str) -> str:
+    old, sign, new = text.partition(":=")
+    if not (old and sign and new):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; allowed is FROM:=TO, as visible/image_raw:=/rgb/image_raw"
+        )
+    return text

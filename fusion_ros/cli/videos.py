@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two videos into one: frame n meets frame n."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.cli.pictures import FilePair, InputError, whole_file
+
+#: Where a file does not say.
+_USUAL_RATE_HZ = 30.0
+
+FuseFrame = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def frame_count(pair: FilePair) -> int:
+    """How many frames both videos should have, as their files say; 0 where they do not."""
+    counts = []
+    for path in (pair.visible, pair.thermal):
+        video = cv2.VideoCapture(str(path))
+        counts.append(int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        video.release()
+    return max(min(counts), 0)
+
+
+def fuse_video(
+    pair: FilePair, out: Path, fuse_frame: FuseFrame, progress: Callable[[], object]
+) -> tuple[int, int]:
+    """Write the fused video.
+
+    Args:
+        pair: the two videos; the result has the visible one's rate.
+        out: mp4 file to write, all of it or nothing.
+        fuse_frame: (visible BGR, thermal, stamp in ns) to the picture to write.
+        progress: called after each frame.
+
+    Returns:
+        Frames written, and frames of the longer video that had no partner (0 or 1: the rest of it
+        is not read).
+
+    Raises:
+        InputError: a video cannot be read, or has no frame.
+    """
+    visible, thermal = _opened(pair.visible), _opened(pair.thermal)
+    rate_hz = visible.get(cv2.CAP_PROP_FPS)
+    rate_hz = rate_hz if 0 < rate_hz < 1000 else _USUAL_RATE_HZ
+    writer: cv2.VideoWriter | None = None
+    count = 0
+    try:
+        with whole_file(out) as unfinished:
+            while True:
+                (is_seen, seen), (is_felt, felt) = visible.read(), thermal.read()
+                if not (is_seen and is_felt):
+                    break
+                picture = fuse_frame(seen, felt, round(count * 1e9 / rate_hz))
+                if picture.ndim == 2:
+                    picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+                if writer is None:
+                    writer = _writer(unfinished, rate_hz, picture.shape)
+                writer.write(picture)
+                count += 1
+                progress()
+            if writer is None:
+                raise InputError(f"{pair.visible} and {pair.thermal}: no frame could be read")
+            writer.release()
+    finally:
+        for resource in (visible, thermal, writer):
+            if resource is not None:
+                resource.release()
+    return count, int(is_seen or is_felt)
+
+
+def _opened(path: Path) -> cv2.VideoCapture:
+    video = cv2.VideoCapture(str(path))
+    if not video.isOpened():
+        raise InputError(f"{path} is not a video that OpenCV can read")
+    return video
+
+
+def _writer(path: Path, rate_hz: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
+    size = (shape[1], shape[0])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate_hz, size)
+    if not writer.isOpened():
+        raise OSError(f"no mp4 of {size[0]}x{size[1]} can be written to {path.parent}")
+    return writer
