@@ -129,8 +129,33 @@ class FusionPipeline:
         with clock.stage("infer"):
             fused = self.engine.infer(wanted, grey)
         with clock.stage("recolour"):
+            # Where the thermal camera does not see, the visible picture stands alone.
+            fused = self.registration.blend_outside(fused, wanted)
             image = self._from_engine(fused, visible, wanted, order)
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
+
+    def thermal_alone(
+        self,
+        thermal: np.ndarray,
+        visible_shape: tuple[int, int] | None,
+        *,
+        stamp_ns: int | None = None,
+    ) -> np.ndarray:
+        """The thermal frame as grey levels, for when the visible camera is lost.
+
+        Args:
+            thermal: as for `fuse`.
+            visible_shape: height and width of the visible grid to bring it onto, if known.
+            stamp_ns: stamp of the thermal frame.
+
+        Returns:
+            uint8, HxW.
+
+        Raises:
+            ValueError: as `fuse`.
+        """
+        grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
+        return grey if visible_shape is None else self.registration(grey, visible_shape)
 
     def warm_up(self, height: int, width: int) -> None:
         """Prepare for visible frames of this size, so that the first one is not slow."""

@@ -90,19 +90,19 @@ class StreamWatch:
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:
         spread = _spread(pixels)
-        usual = float(np.median(self._spreads)) if len(self._spreads) >= 8 else 0.0
-        if spread > FLAT_SHARE * usual or (usual == 0.0 and spread > 0.0):
+        known = len(self._spreads) >= 8
+        if not known or spread > FLAT_SHARE * float(np.median(self._spreads)):
             self._flat_since_ns = None
-            self._spreads.append(spread)
+            if spread > 0.0:
+                self._spreads.append(spread)
             return False
         if self._flat_since_ns is None:
             self._flat_since_ns = now_ns
         if (now_ns - self._flat_since_ns) / 1e9 > FLAT_GIVE_UP_S and spread > 0.0:
-            self._spreads.clear()
-            self._spreads.append(spread)
+            self._spreads.clear()  # it is what the camera sees now; learn anew
             self._flat_since_ns = None
             return False
-        return usual > 0.0
+        return True
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fusion_ros.imaging.registration import RegistrationOptions
+from fusion_ros.imaging.tone_options import ToneOptions
 from fusion_ros.nodes.parameter_files import as_markdown, as_yaml
 from fusion_ros.nodes.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
 
@@ -40,7 +43,7 @@ def test_every_parameter_says_what_it_means_and_names_its_unit(spec: ParameterSp
     assert len(spec.meaning.split()) >= 4
     assert spec.meaning.endswith(".")
     if spec.kind is float:
-        units = ("_ms", "_s", "_percent", "_hz", "_celsius", "_pixels", "_m", "_ratio")
+        units = ("_ms", "_s", "_percent", "_hz", "_celsius", "_pixels", "_m", "_px", "_ratio")
         assert spec.name.endswith(units) or "[" in spec.meaning, "a number needs a unit"
 
 
@@ -83,6 +86,29 @@ def test_an_unusable_value_is_refused_with_name_value_and_what_is_allowed(name, 
     assert name in str(error.value)
     assert repr(value) in str(error.value)
     assert BY_NAME[name].allowed in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "options"), [("tone_", ToneOptions()), ("registration_", RegistrationOptions())]
+)
+def test_every_option_of_the_imaging_room_is_a_parameter_with_the_same_default(prefix, options):
+    defaults = {spec.name: spec.default for spec in SPECS if spec.name.startswith(prefix)}
+    expected = {prefix + name: value for name, value in dataclasses.asdict(options).items()}
+    if prefix == "tone_":
+        expected["tone_dead_pixels"] = ""  # told as text: an empty list has no type in ROS
+    assert defaults == expected
+
+
+def test_dead_pixels_are_read_from_their_text():
+    values = FuseParameters(tone_dead_pixels="3,4; 630, 2")
+    assert values.tone_options().dead_pixels == (3, 4, 630, 2)
+    with pytest.raises(ParameterError, match=r"tone_dead_pixels is '3;4'"):
+        FuseParameters(tone_dead_pixels="3;4").tone_options()
+
+
+def test_parameters_that_contradict_each_other_are_refused_together():
+    with pytest.raises(ParameterError, match=r"tone_\*.*low_percent is 80"):
+        FuseParameters.from_values({"tone_low_percent": 80.0, "tone_high_percent": 20.0})
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones():

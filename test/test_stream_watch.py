@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion_ros.nodes.stream_watch import FLAT_GIVE_UP_S, FrameFormat, StreamWatch
+from fusion_ros.stream_watch import FLAT_GIVE_UP_S, FrameFormat, StreamWatch
 
 S = 1_000_000_000
 PERIOD_NS = S // 30

@@ -1,57 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of a frame through the node: message, pixels, pair, fused image.
 
-Two threads meet here. The executor's calls `take`: it reads the message as a view, pairs it, and
-leaves the newest pair in the worker's one waiting place. The worker fuses and publishes. Every
-frame that `take` was given ends in exactly one count of the ledger.
+Two threads meet here. The executor's calls `take`: it reads the message, pairs it, and leaves the
+newest job in the worker's one waiting place. The worker fuses and publishes. Every frame that
+`take` was given ends in exactly one count of the ledger.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from sensor_msgs.msg import CompressedImage, Image
 
-from fusion_ros.accounting import Fate, FrameLedger, Stream
+from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
-from fusion_ros.nodes.codec import decode_image, encode_image
+from fusion_ros.nodes.books import Books
+from fusion_ros.nodes.codec import decode_image
+from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
 from fusion_ros.nodes.parameters import FuseParameters
-from fusion_ros.nodes.rejections import RejectionLog
-from fusion_ros.nodes.telemetry import Telemetry
+from fusion_ros.nodes.stamps import StampError, StampReader
 from fusion_ros.nodes.worker import NewestWorker
-from fusion_ros.pairing import FramePairer, Pair
-from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.offset import OffsetEstimator
+from fusion_ros.pairing import FramePairer
+from fusion_ros.stream_watch import FrameFormat, StreamWatch
+
+if TYPE_CHECKING:
+    from fusion_ros.nodes.filter_pairing import FilterPairer
+    from fusion_ros.pipeline import FusionPipeline
 
 NS_PER_MS = 1_000_000
+WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
+_OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 _NOT_8_BIT = (
     "encoding is %s; a visible frame is 8-bit grey or colour. Are the two cameras' topics swapped?"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class ArrivedFrame:
-    """A frame as it came in: pixels that look into the message's bytes, and when it got here."""
-
-    pixels: PixelFrame
-    header: Header
-    arrived_ns: int
-
-
-FramePair = Pair[ArrivedFrame, ArrivedFrame]
-
-
-@dataclasses.dataclass(frozen=True)
-class Books:
-    """What the node counts and measures, from `configure` to `cleanup`."""
-
-    ledger: FrameLedger
-    telemetry: Telemetry
-    rejections: RejectionLog
+_SHUTTER = (
+    "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
+    "(parameter detect_shutter)"
+)
 
 
 class FrameFlow:
@@ -61,8 +52,13 @@ class FrameFlow:
         pipeline: fuses; used by the worker's thread only while the flow runs.
         values: the node's parameters; `apply` takes changed ones.
         books: where frames are counted.
-        publish: takes each fused image, in the worker's thread.
+        publish: takes each output, in the worker's thread.
+        ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
+        tell: takes a line of text about something that changed and need not be wrong.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
+
+    Raises:
+        ModuleNotFoundError: a pairing policy of message_filters, which is not installed.
     """
 
     def __init__(
@@ -70,41 +66,51 @@ class FrameFlow:
         pipeline: FusionPipeline,
         values: FuseParameters,
         books: Books,
-        publish: Callable[[Image], None],
+        publish: Callable[[Output], None],
         *,
+        ros_clock_ns: Callable[[], int] = time.time_ns,
+        tell: Callable[[str], object] = lambda text: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._pipeline = pipeline
+        self._swap = threading.Lock()
+        self._next_pipeline: tuple[FusionPipeline, Callable[[], None]] | None = None
         self._values = values
         self._books = books
         self._publish = publish
+        self._tell = tell
         self._clock_ns = clock_ns
-        self._pairer: FramePairer[ArrivedFrame, ArrivedFrame] = FramePairer(
-            tolerance_ns=round(values.pairing_tolerance_ms * NS_PER_MS),
-            thermal_offset_ns=round(values.thermal_offset_ms * NS_PER_MS),
-            queue_size=values.pairing_queue_size,
-            ledger=books.ledger,
+        self._pairer = _make_pairer(values, books)
+        self._worker: NewestWorker[FramePair | LoneFrame] = NewestWorker(
+            self._work, self._supersede, name="fusion"
         )
-        self._worker: NewestWorker[FramePair] = NewestWorker(
-            self._fuse, self._supersede, name="fusion"
-        )
+        self._stamps = {
+            stream: StampReader(values.stamp_source, clock_ns=ros_clock_ns, warn=books.warn)
+            for stream in Stream
+        }
+        now_ns = clock_ns()
+        self.watches = {
+            stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
+        }
+        self._visible_shape: tuple[int, int] | None = None
+        self._visible_frame_id = ""
+        self._offsets = OffsetEstimator()
+        self._jumps_seen = 0
+        self._alone: Stream | None = None
+        self._fused_any = False
         self._stopping = False
-
-    @property
-    def clock_jumps(self) -> int:
-        """Jumps back in time of the stamps so far."""
-        return self._pairer.jumps
 
     def start(self) -> None:
         """Begin to fuse."""
         self._worker.start()
 
     def stop(self) -> None:
-        """Finish the pair in work; what waits for a partner ends unpaired, what waits for the
+        """Finish the job in work; what waits for a partner ends unpaired, what waits for the
         worker superseded."""
         self._stopping = True
         self._pairer.reset()
         self._worker.stop()
+        self._take_next_pipeline()
 
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
@@ -112,45 +118,168 @@ class FrameFlow:
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
 
-    def take(self, stream: Stream, topic: str, message: Image) -> None:
+    def replace_pipeline(
+        self, pipeline: FusionPipeline, *, done_with_old: Callable[[], None]
+    ) -> None:
+        """Fuse with another pipeline from the next job on; the job in work keeps its own.
+
+        `done_with_old` is called when no job uses the old one any more, in the worker's thread.
+        """
+        with self._swap:
+            self._next_pipeline = (pipeline, done_with_old)
+
+    @property
+    def clock_jumps(self) -> int:
+        """Jumps back in time of the stamps so far."""
+        return self._pairer.jumps
+
+    def offset_hint_ms(self) -> float | None:
+        """What `thermal_offset_ms` had better be, where the stamps tell; see `OffsetEstimator`."""
+        estimate_ns = self._offsets.estimate_ns()
+        return None if estimate_ns is None else estimate_ns / NS_PER_MS
+
+    def mode(self) -> str:
+        """What comes out now: `FusionStatus.MODE_*` but for "inactive" and "idle"."""
+        lost = {stream for stream in Stream if self.is_lost(stream)}
+        if lost == set(Stream) or (not self._fused_any and not lost):
+            return WAITING
+        if not lost:
+            return FUSING
+        if self._values.on_stream_loss != "pass_other":
+            return WAITING
+        return THERMAL_ONLY if Stream.VISIBLE in lost else VISIBLE_ONLY
+
+    def is_lost(self, stream: Stream) -> bool:
+        """Whether nothing new has come from a camera for `stream_timeout_ms`."""
+        now_ns, timeout_ms = self._clock_ns(), self._values.stream_timeout_ms
+        watch = self.watches[stream]
+        if watch.silent_for_ms(now_ns) > timeout_ms:
+            return True
+        if stream is Stream.VISIBLE or not self._values.detect_shutter:
+            return False
+        # In front of a scene that stands still to the bit (a simulator) nothing is frozen.
+        moving = self.watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
+        return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
+
+    def take(self, stream: Stream, topic: str, message: Image | CompressedImage) -> None:
         """A message came in on a topic."""
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
+        was_lost = self.is_lost(stream)
+        frame = self._read(stream, topic, message, arrived_ns)
+        if frame is None:
+            return
+        if was_lost and not self.is_lost(stream) and self._alone is not None:
+            self._tell(f"{topic} is back")
+        self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
+        other = _OTHER[stream]
+        if self._values.on_stream_loss == "pass_other" and self.is_lost(other):
+            self._take_alone(stream, topic, frame)
+        elif self._alone is stream and self.is_lost(stream):
+            # The lost camera's frozen picture must not meet a living one.
+            self._books.rejections.frame(stream, topic, "frozen", "the picture stands still")
+        else:
+            self._pair(stream, topic, frame)
+
+    def _read(
+        self, stream: Stream, topic: str, message: Image | CompressedImage, arrived_ns: int
+    ) -> ArrivedFrame | None:
+        """The message as a frame, or None where it was rejected."""
+        reject = self._books.rejections.frame
         try:
             pixels = decode_image(message)
+            stamp_ns, header = self._stamps[stream].read(topic, message.header)
         except EncodingError as error:
-            self._books.rejections.frame(stream, topic, error.reason.value, str(error))
-            return
+            return reject(stream, topic, error.reason.value, str(error))
+        except StampError as error:
+            return reject(stream, topic, error.reason, str(error))
+        encoding = getattr(message, "encoding", None) or message.format
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
-            self._books.rejections.frame(stream, topic, "not_8_bit", _NOT_8_BIT % message.encoding)
-            return
-        frame = ArrivedFrame(pixels, message.header, arrived_ns)
-        stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+            return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
+        self._notice_format(stream, topic, pixels, encoding)
+        has_content = self.watches[stream].look(pixels.pixels, arrived_ns)
+        if not has_content and self._values.detect_shutter:
+            return reject(stream, topic, "shutter", _SHUTTER)
         if stream is Stream.VISIBLE:
-            pairs = self._pairer.add_visible(stamp_ns, frame)
+            self._visible_shape = pixels.pixels.shape[:2]
+            self._visible_frame_id = header.frame_id
+        return ArrivedFrame(pixels, header, stamp_ns, arrived_ns)
+
+    def _notice_format(self, stream: Stream, topic: str, pixels: PixelFrame, encoding: str) -> None:
+        height, width = pixels.pixels.shape[:2]
+        change = self.watches[stream].format_change(FrameFormat(width, height, encoding))
+        if change is not None:
+            self._tell(f"{topic} changed from {change[0]} to {change[1]}")
+
+    def _pair(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
+        if stream is Stream.VISIBLE:
+            pairs = self._pairer.add_visible(frame.stamp_ns, frame)
         else:
-            pairs = self._pairer.add_thermal(stamp_ns, frame)
+            pairs = self._pairer.add_thermal(frame.stamp_ns, frame)
+        if self._pairer.jumps > self._jumps_seen:
+            self._jumps_seen = self._pairer.jumps
+            self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
         for pair in pairs:
+            if self._alone is not None:
+                self._tell("both cameras are there again; fusing")
+                self._alone = None
+            self._fused_any = True
             self._worker.submit(pair)
 
-    def _supersede(self, pair: FramePair) -> None:
-        self._books.ledger.settle_pair(Fate.SUPERSEDED)
+    def _take_alone(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
+        """The other camera is lost: this picture goes out by itself."""
+        if self._alone is not stream:
+            self._alone = stream
+            self._pairer.reset()
+            lost = _OTHER[stream].value
+            self._books.warn(
+                f"the {lost} camera is lost (no new frame for {self._values.stream_timeout_ms:g} "
+                f"ms): publishing {topic} alone until it is back (parameter on_stream_loss)"
+            )
+        self._books.ledger.receive(stream)
+        shape, frame_id = self._visible_shape, self._visible_frame_id
+        self._worker.submit(LoneFrame(stream, frame, shape, frame_id))
 
-    def _fuse(self, pair: FramePair) -> None:
-        """Runs in the worker; whatever goes wrong costs this pair and nothing else."""
+    # --- in the worker's thread -------------------------------------------------------------------
+
+    def _supersede(self, job: FramePair | LoneFrame) -> None:
+        if isinstance(job, LoneFrame):
+            self._books.ledger.settle(job.stream, Fate.SUPERSEDED)
+        else:
+            self._books.ledger.settle_pair(Fate.SUPERSEDED)
+
+    def _work(self, job: FramePair | LoneFrame) -> None:
+        """Whatever goes wrong costs this job and nothing else."""
+        self._take_next_pipeline()
         try:
-            self._fuse_and_publish(pair)
+            if isinstance(job, LoneFrame):
+                self._pass_on(job)
+            else:
+                self._fuse(job)
         except EngineError as error:
-            self._books.rejections.pair("engine_error", str(error))
-        except ValueError as error:
-            self._books.rejections.pair("unusable_pair", str(error))
+            self._reject(job, "engine_error", str(error))
+        except (ValueError, EncodingError) as error:
+            self._reject(job, "unusable_pair", str(error))
         except Exception as error:
             if self._stopping:  # the middleware is being shut down under a publish
-                self._books.ledger.settle_pair(Fate.SUPERSEDED)
-                return
-            self._books.rejections.pair("internal_error", f"{type(error).__name__}: {error}")
+                self._supersede(job)
+            else:
+                self._reject(job, "internal_error", f"{type(error).__name__}: {error}")
 
-    def _fuse_and_publish(self, pair: FramePair) -> None:
+    def _take_next_pipeline(self) -> None:
+        with self._swap:
+            waiting, self._next_pipeline = self._next_pipeline, None
+        if waiting is not None:
+            self._pipeline, done_with_old = waiting
+            done_with_old()
+
+    def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
+        if isinstance(job, LoneFrame):
+            self._books.rejections.lone(job.stream, reason, message)
+        else:
+            self._books.rejections.pair(reason, message)
+
+    def _fuse(self, pair: FramePair) -> None:
         visible, thermal = pair.visible, pair.thermal
         arrived_ns = max(visible.arrived_ns, thermal.arrived_ns)
         begun_ns = self._clock_ns()
@@ -160,20 +289,41 @@ class FrameFlow:
             order=visible.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
         )
-        fused_ns = self._clock_ns()
-        image = encode_image(fused.image, fused.order, self._values.output_encoding, visible.header)
-        encoded_ns = self._clock_ns()
-        # Counted before it is sent: whoever sees the image may ask for the counts at once.
-        self._publish(image)
+        timings_ms = self._publish(Output(fused.image, fused.order, visible.header))
         published_ns = self._clock_ns()
         self._books.ledger.settle_pair(Fate.FUSED)
         self._books.telemetry.fused(
+            stamp_ns=pair.visible_stamp_ns,
             skew_ms=pair.skew_ns / NS_PER_MS,
             latency_ms=(published_ns - arrived_ns) / NS_PER_MS,
             stages_ms={
                 "wait": (begun_ns - arrived_ns) / NS_PER_MS,
                 **fused.timings_ms,
-                "encode": (encoded_ns - fused_ns) / NS_PER_MS,
-                "publish": (published_ns - encoded_ns) / NS_PER_MS,
+                **timings_ms,
             },
         )
+
+    def _pass_on(self, job: LoneFrame) -> None:
+        frame = job.frame
+        output = Output(frame.pixels.pixels, frame.pixels.order, frame.header)
+        if job.stream is Stream.THERMAL:
+            output = job.as_grey(self._pipeline)
+        self._publish(output)
+        self._books.ledger.settle(job.stream, Fate.UNPAIRED)
+        self._books.telemetry.passed_alone(job.stream)
+
+
+def _make_pairer(
+    values: FuseParameters, books: Books
+) -> FramePairer[ArrivedFrame, ArrivedFrame] | FilterPairer[ArrivedFrame, ArrivedFrame]:
+    common = {
+        "tolerance_ns": round(values.pairing_tolerance_ms * NS_PER_MS),
+        "thermal_offset_ns": round(values.thermal_offset_ms * NS_PER_MS),
+        "queue_size": values.pairing_queue_size,
+        "ledger": books.ledger,
+    }
+    if values.pairing_policy == "nearest":
+        return FramePairer(**common)
+    from fusion_ros.nodes.filter_pairing import FilterPairer
+
+    return FilterPairer(policy=values.pairing_policy, **common)

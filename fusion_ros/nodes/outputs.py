@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import time
+
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from fusion_ros.nodes.codec import encode_compressed, encode_image
+from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
 from fusion_ros.nodes.subscription import named_quality
 
@@ -18,7 +22,7 @@ except ImportError:  # a plain pip install has no generated messages
 
 
 class FusedOutputs:
-    """The fused image, its camera_info, status and diagnostics.
+    """The fused image (raw and compressed), its camera_info, status and diagnostics.
 
     Image and camera_info are lifecycle publishers: silent unless the node is active. Status and
     diagnostics speak as long as the node is configured.
@@ -32,6 +36,9 @@ class FusedOutputs:
         self._node = node
         offered = named_quality(reliability)
         self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
+        self._compressed = node.create_lifecycle_publisher(
+            CompressedImage, "fused/image_raw/compressed", offered
+        )
         self._info = node.create_lifecycle_publisher(CameraInfo, "fused/camera_info", offered)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._status = None
@@ -49,19 +56,52 @@ class FusedOutputs:
         """Topic of the fused image, as remapped."""
         return str(self._image.topic_name)
 
-    def publish_image(self, image: Image, visible_info: CameraInfo | None) -> None:
-        """The fused image, and beside it the intrinsics of its pixel grid.
+    def listeners(self) -> int:
+        """How many subscribers the fused pictures have."""
+        return sum(p.get_subscription_count() for p in (self._image, self._compressed))
+
+    def publish_image(
+        self,
+        output: Output,
+        *,
+        encoding: str,
+        jpeg_quality_percent: int,
+        visible_info: CameraInfo | None,
+    ) -> dict[str, float]:
+        """The picture, and beside it the intrinsics of its pixel grid.
 
         Args:
-            image: stamp and frame id are the visible frame's.
+            output: what to publish.
+            encoding: "rgb8", "bgr8" or "mono8".
+            jpeg_quality_percent: of the compressed picture, made only while somebody listens.
             visible_info: the visible camera's newest; the fused image lies on its grid, so its
                 intrinsics hold. It goes out with the image's own header, since consumers match the
                 two by exact stamp.
+
+        Returns:
+            Milliseconds by stage: "encode" and "publish".
         """
+        begun_ns = time.perf_counter_ns()
+        image = encode_image(output.pixels, output.order, encoding, output.header)
+        encoded_ns = time.perf_counter_ns()
         self._image.publish(image)
-        self.last_header = image.header
-        if visible_info is not None:
+        if visible_info is not None and _same_size(visible_info, image):
             self._info.publish(_with_header(visible_info, image.header))
+        published_ns = time.perf_counter_ns()
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(
+                encode_compressed(
+                    output.pixels,
+                    output.order,
+                    output.header,
+                    quality_percent=jpeg_quality_percent,
+                )
+            )
+        self.last_header = output.header
+        return {
+            "encode": (encoded_ns - begun_ns) / 1e6,
+            "publish": (published_ns - encoded_ns) / 1e6,
+        }
 
     def publish_status(self, report: NodeReport) -> None:
         """`fused/status`, where its message was built."""
@@ -74,9 +114,19 @@ class FusedOutputs:
 
     def close(self) -> None:
         """Take the topics down."""
-        for publisher in (self._image, self._info, self._diagnostics, self._status):
+        for publisher in (
+            self._image,
+            self._compressed,
+            self._info,
+            self._diagnostics,
+            self._status,
+        ):
             if publisher is not None:
                 self._node.destroy_publisher(publisher)
+
+
+def _same_size(info: CameraInfo, image: Image) -> bool:
+    return (info.width, info.height) == (image.width, image.height)
 
 
 def _with_header(info: CameraInfo, header: Header) -> CameraInfo:

@@ -34,6 +34,11 @@ class RejectionLog:
         self._ledger.settle_pair(Fate.REJECTED, reason)
         self._tell("a pair", reason, message)
 
+    def lone(self, stream: Stream, reason: str, message: str) -> None:
+        """A frame that was to be published alone and could not be."""
+        self._ledger.settle(stream, Fate.REJECTED, reason)
+        self._tell(f"a {stream.value} frame", reason, message)
+
     def _tell(self, what: str, reason: str, message: str) -> None:
         with self._lock:
             first = (what, reason) not in self._told

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -18,7 +18,8 @@ from fusion_ros.accounting import Fate, LedgerSnapshot, Stream, StreamCounts
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.nodes.telemetry import TelemetrySnapshot
 
-MODE_WAITING, MODE_FUSING, MODE_INACTIVE = "waiting", "fusing", "inactive"
+MODE_INACTIVE, MODE_IDLE = "inactive", "idle"
+_DEGRADED = {"visible_only": "thermal", "thermal_only": "visible"}
 
 # Shares of the frames since the last report, above which somebody should look.
 _WARN_LOST_SHARE = 0.2
@@ -42,20 +43,31 @@ class NodeReport:
         publishers: how many publishers each input topic has.
         stream_timeout_ms: silence that counts as a lost stream.
         thermal_offset_ms: offset in use.
+        thermal_offset_hint_ms: offset that the stamps suggest, where they do.
         clock_jumps: jumps back in time so far.
+        lost: cameras from which nothing new comes.
+        thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
+            content, since `activate`.
+        engine_is_fallback: whether another engine than the one asked for runs.
     """
 
     header: Header
     mode: str
     engine: EngineDescription
+    engine_is_fallback: bool
     counts: LedgerSnapshot
     before: LedgerSnapshot
     telemetry: TelemetrySnapshot
-    topics: dict[Stream, str]
-    publishers: dict[Stream, int]
     stream_timeout_ms: float
     thermal_offset_ms: float
-    clock_jumps: int
+    # What only an active node knows:
+    topics: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
+    publishers: Mapping[Stream, int] = dataclasses.field(default_factory=dict)
+    thermal_offset_hint_ms: float | None = None
+    clock_jumps: int = 0
+    lost: frozenset[Stream] = frozenset()
+    thermal_repeated: int = 0
+    thermal_shutter: int = 0
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:
@@ -78,7 +90,8 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     message.fused_hz = telemetry.fused_hz
     message.skew_ms_p50, message.skew_ms_p95 = telemetry.skew_ms.p50, telemetry.skew_ms.p95
     message.thermal_offset_ms = report.thermal_offset_ms
-    message.thermal_offset_hint_ms = math.nan
+    hint_ms = report.thermal_offset_hint_ms
+    message.thermal_offset_hint_ms = math.nan if hint_ms is None else hint_ms
     message.latency_ms_p50 = telemetry.latency_ms.p50
     message.latency_ms_p95 = telemetry.latency_ms.p95
     message.stage_names = list(telemetry.stages_ms)
@@ -86,6 +99,11 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     message.stage_ms_p95 = [stage.p95 for stage in telemetry.stages_ms.values()]
     message.clock_jumps = report.clock_jumps
     message.alignment_score = math.nan
+    message.visible_passed_alone = telemetry.passed_alone[Stream.VISIBLE]
+    message.thermal_passed_alone = telemetry.passed_alone[Stream.THERMAL]
+    message.thermal_repeated = report.thermal_repeated
+    message.thermal_shutter = report.thermal_shutter
+    message.engine_is_fallback = report.engine_is_fallback
     return message
 
 
@@ -108,9 +126,11 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
     for stream in Stream:
         topic = report.topics.get(stream, stream.value)
         silent_ms = report.telemetry.silent_for_ms[stream]
-        if silent_ms > report.stream_timeout_ms:
+        if stream in report.lost:
             publishers = report.publishers.get(stream, 0)
-            silent.append(f"{topic} silent for {silent_ms / 1e3:.1f} s ({publishers} publishers)")
+            frozen = silent_ms <= report.stream_timeout_ms
+            how = "frozen or blind" if frozen else f"silent for {silent_ms / 1e3:.1f} s"
+            silent.append(f"{topic} {how} ({publishers} publishers)")
         new = _new(report, stream)
         if new.received >= _FEWEST_FRAMES and new.rejected > _WARN_REJECTED_SHARE * new.received:
             rejected.append(f"{topic}: {new.rejected} of {new.received} new frames rejected")
@@ -119,8 +139,12 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
             (f"{stream.value} rate [Hz]", f"{report.telemetry.stream_hz[stream]:.2f}"),
         ]
         values += _totals(stream, getattr(report.counts, stream.value))
-    if report.mode == MODE_INACTIVE:
-        return _status(name, DiagnosticStatus.OK, "inactive: frames are not taken", values)
+    values += [
+        ("thermal frames repeated", str(report.thermal_repeated)),
+        ("thermal frames of a closed shutter", str(report.thermal_shutter)),
+    ]
+    if report.mode in (MODE_INACTIVE, MODE_IDLE):
+        return _status(name, DiagnosticStatus.OK, f"{report.mode}: frames are not taken", values)
     if silent:
         return _status(name, DiagnosticStatus.ERROR, "; ".join(silent), values)
     if rejected:
@@ -137,6 +161,10 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         ("thermal_offset_ms in use", f"{report.thermal_offset_ms:.2f}"),
         ("clock jumps", str(report.clock_jumps)),
     ]
+    hint = ""
+    if report.thermal_offset_hint_ms is not None:
+        values.append(("thermal_offset_ms suggested", f"{report.thermal_offset_hint_ms:.1f}"))
+        hint = f" (the stamps suggest thermal_offset_ms {report.thermal_offset_hint_ms:.1f})"
     # The slower stream is the one whose every frame could find a partner.
     new = min((_new(report, stream) for stream in Stream), key=lambda counts: counts.received)
     lost = new.unpaired + new.late
@@ -145,7 +173,7 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
             name,
             DiagnosticStatus.WARN,
             f"{lost} of {new.received} new frames of the slower stream found no partner; look at "
-            "both cameras' stamps, thermal_offset_ms and pairing_tolerance_ms",
+            f"both cameras' stamps, thermal_offset_ms and pairing_tolerance_ms{hint}",
             values,
         )
     return _status(name, DiagnosticStatus.OK, "frames find their partners", values)
@@ -164,12 +192,23 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
         ("latency p95 [ms]", f"{telemetry.latency_ms.p95:.2f}"),
     ]
     values += [(f"{stage} p50 [ms]", f"{p.p50:.2f}") for stage, p in telemetry.stages_ms.items()]
+    values += [
+        (f"{stream.value} frames published alone", str(telemetry.passed_alone[stream]))
+        for stream in Stream
+    ]
     new = _new(report, Stream.VISIBLE)
     errors = _new_reason(report, "engine_error")
     if errors:
         return _status(
             name, DiagnosticStatus.ERROR, f"the engine failed on {errors} new pairs", values
         )
+    if report.mode in _DEGRADED:
+        lost = _DEGRADED[report.mode]
+        text = f"degraded: the {lost} camera is lost, the other one's picture is published alone"
+        return _status(name, DiagnosticStatus.WARN, text, values)
+    if report.engine_is_fallback:
+        text = f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"
+        return _status(name, DiagnosticStatus.WARN, text, values)
     paired = new.fused + new.superseded
     if paired >= _FEWEST_FRAMES and new.superseded > _WARN_LOST_SHARE * paired:
         return _status(

@@ -37,6 +37,8 @@ class TelemetrySnapshot:
     signed_skew_ms_p50: float
     latency_ms: Percentiles
     stages_ms: Mapping[str, Percentiles]
+    passed_alone: Mapping[Stream, int]
+    """Frames published without their partner, in total."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,9 @@ class Telemetry:
         self._arrivals: dict[Stream, deque[int]] = {s: deque(maxlen=MAX_SAMPLES) for s in Stream}
         self._newest_ns = dict.fromkeys(Stream, self._started_ns)
         self._fused: deque[_FusedSample] = deque(maxlen=MAX_SAMPLES)
+        self._passed_alone = dict.fromkeys(Stream, 0)
+        self.trace: Callable[[dict[str, float]], None] | None = None
+        """Takes a row for each fused frame, if set; must not block."""
 
     def arrived(self, stream: Stream, at_ns: int) -> None:
         """A frame of this stream reached the process at this time of the clock."""
@@ -72,11 +77,26 @@ class Telemetry:
             self._arrivals[stream].append(at_ns)
             self._newest_ns[stream] = at_ns
 
-    def fused(self, *, skew_ms: float, latency_ms: float, stages_ms: Mapping[str, float]) -> None:
+    def fused(
+        self,
+        *,
+        skew_ms: float,
+        latency_ms: float,
+        stages_ms: Mapping[str, float],
+        stamp_ns: int = 0,
+    ) -> None:
         """A fused image was published."""
         sample = _FusedSample(self._clock_ns(), skew_ms, latency_ms, stages_ms)
         with self._lock:
             self._fused.append(sample)
+        if self.trace is not None:
+            row = {"stamp_ns": stamp_ns, "skew_ms": skew_ms, "latency_ms": latency_ms}
+            self.trace({**row, **{f"{name}_ms": value for name, value in stages_ms.items()}})
+
+    def passed_alone(self, stream: Stream) -> None:
+        """A frame was published without its partner."""
+        with self._lock:
+            self._passed_alone[stream] += 1
 
     def snapshot(self) -> TelemetrySnapshot:
         """Sum up the window; a young node's window is as long as it has lived."""
@@ -88,6 +108,7 @@ class Telemetry:
             }
             silent_ms = {s: (now_ns - t) / 1e6 for s, t in self._newest_ns.items()}
             fused = [sample for sample in self._fused if sample.at_ns >= oldest_ns]
+            passed_alone = dict(self._passed_alone)
         window_s = (now_ns - oldest_ns) / 1e9
         names = list(dict.fromkeys(name for sample in fused for name in sample.stages_ms))
         return TelemetrySnapshot(
@@ -102,6 +123,7 @@ class Telemetry:
                 name: percentiles([s.stages_ms[name] for s in fused if name in s.stages_ms])
                 for name in names
             },
+            passed_alone=passed_alone,
         )
 
 

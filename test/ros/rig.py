@@ -99,7 +99,7 @@ class Rig:
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         self.node = ros.add(
             FuseNode(
-                make_pipeline=lambda values: FusionPipeline(self.engine),
+                pipeline_maker=lambda values, tell: FusionPipeline(self.engine),
                 context=ros.context,
                 parameter_overrides=overrides,
                 cli_args=cli_args,

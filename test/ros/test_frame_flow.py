@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import AveragingEngine, header
 
-from fusion_ros.accounting import FrameLedger, Stream
+from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.frame_flow import Books, FrameFlow
+from fusion_ros.nodes.frame_flow import FrameFlow
 from fusion_ros.nodes.parameters import FuseParameters
-from fusion_ros.nodes.rejections import RejectionLog
-from fusion_ros.nodes.telemetry import Telemetry
 from fusion_ros.pipeline import FusionPipeline
 
 pytestmark = pytest.mark.ros
@@ -32,15 +31,18 @@ class Bench:
         self.engine = AveragingEngine()
         self.published = []
         self.warnings = []
-        ledger = FrameLedger()
-        self.books = Books(ledger, Telemetry(), RejectionLog(ledger, self.warnings.append))
+        self.books = Books.open(self.warnings.append)
         self.flow = FrameFlow(
             FusionPipeline(self.engine),
             FuseParameters(),
             self.books,
-            publish or self.published.append,
+            publish or self._publish,
         )
         self.flow.start()
+
+    def _publish(self, output) -> dict:
+        self.published.append(output)
+        return {}
 
     def send(self, stream: Stream, stamp_ms: float, value: int = 100) -> None:
         grey = np.full((8, 8), value, np.uint8)
@@ -85,7 +87,7 @@ def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
 
 
 def test_a_publish_that_fails_costs_its_pair_alone():
-    def fail(image):
+    def fail(output):
         raise OSError("no route")
 
     bench = Bench(publish=fail)

@@ -312,10 +312,10 @@ def test_frames_that_wait_at_deactivation_are_accounted_for(ros):
 
 
 def test_a_pipeline_that_cannot_be_made_refuses_to_configure(ros):
-    def fail(values):
+    def fail(values, tell):
         raise EngineError("device is 'cuda', but there is none")
 
-    node = ros.add(FuseNode(make_pipeline=fail, context=ros.context))
+    node = ros.add(FuseNode(pipeline_maker=fail, context=ros.context))
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert node.count_publishers("fused/image_raw") == 0
 

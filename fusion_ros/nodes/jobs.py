@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits for the worker, and what comes out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+from std_msgs.msg import Header
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.pairing import Pair
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusionPipeline
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrivedFrame:
+    """A frame as it came in.
+
+    Attributes:
+        pixels: may look into the message's own bytes.
+        header: stamp and frame id to publish with.
+        stamp_ns: when it was taken, as pairing sees it.
+        arrived_ns: when it got here, by the monotonic clock.
+    """
+
+    pixels: PixelFrame
+    header: Header
+    stamp_ns: int
+    arrived_ns: int
+
+
+FramePair = Pair[ArrivedFrame, ArrivedFrame]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A picture to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id."""
+
+    pixels: np.ndarray
+    order: ChannelOrder
+    header: Header
+
+
+@dataclasses.dataclass(frozen=True)
+class LoneFrame:
+    """A frame whose partner camera is lost.
+
+    Attributes:
+        stream: which camera it is from.
+        frame: the frame.
+        visible_shape, visible_frame_id: the visible camera's grid, if it was ever seen: a thermal
+            picture on that grid keeps size and frame id of the stream as its consumers know them.
+    """
+
+    stream: Stream
+    frame: ArrivedFrame
+    visible_shape: tuple[int, int] | None
+    visible_frame_id: str
+
+    def as_grey(self, pipeline: FusionPipeline) -> Output:
+        """The thermal frame as a grey picture, on the visible grid where that is known."""
+        grey = pipeline.thermal_alone(
+            self.frame.pixels.pixels, self.visible_shape, stamp_ns=self.frame.stamp_ns
+        )
+        frame_id = self.frame.header.frame_id
+        if self.visible_shape is not None:
+            frame_id = self.visible_frame_id
+        header = Header(stamp=self.frame.header.stamp, frame_id=frame_id)
+        return Output(grey, ChannelOrder.GREY, header)

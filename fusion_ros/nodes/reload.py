@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`~/reload`: read weights and calibration again and swap them in between two frames.
+
+Loading takes seconds, so it happens in a thread; the executor goes on taking frames, the old
+pipeline goes on fusing them, and the service answers when the swap is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusionPipeline
+
+try:
+    from std_srvs.srv import Trigger
+except ImportError:  # the wheels come without it unless the extra `ros` was installed
+    Trigger = None
+
+
+class ReloadService:
+    """Offers `~/reload` (std_srvs/Trigger) on a node, as long as the node lives.
+
+    Args:
+        node: who offers it.
+        make: builds a pipeline from the parameters as they are; called in a thread.
+        replace: swaps it in and returns a line about it; called by the executor.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        *,
+        make: Callable[[], FusionPipeline],
+        replace: Callable[[FusionPipeline], str],
+    ) -> None:
+        self._node = node
+        self._make = make
+        self._replace = replace
+        self._thread: threading.Thread | None = None
+        if Trigger is None:
+            node.get_logger().warning("std_srvs is not installed, so ~/reload is not offered")
+            return
+        node.create_service(Trigger, "~/reload", self._serve)
+
+    def wait(self) -> None:
+        """Wait for a reload that is under way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    async def _serve(self, request: object, response: object) -> object:
+        if self._thread is not None and self._thread.is_alive():
+            response.success, response.message = False, "a reload is under way already"
+            return response
+        done: Future = Future(executor=self._node.executor)
+        self._thread = threading.Thread(target=self._load, args=(done,), daemon=True)
+        self._thread.start()
+        made = await done
+        if isinstance(made, Exception):
+            response.success, response.message = False, f"kept what was running: {made}"
+            self._node.get_logger().error(f"~/reload {response.message}")
+            return response
+        response.success, response.message = True, self._replace(made)
+        self._node.get_logger().info(f"~/reload: {response.message}")
+        return response
+
+    def _load(self, done: Future) -> None:
+        try:
+            done.set_result(self._make())
+        except Exception as error:
+            done.set_result(error)

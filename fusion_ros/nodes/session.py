@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node holds while it is configured, and what it holds while it is active."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_ros.accounting import Stream
+from fusion_ros.nodes.books import Books
+from fusion_ros.nodes.frame_flow import FrameFlow
+from fusion_ros.nodes.jobs import Output
+from fusion_ros.nodes.outputs import FusedOutputs
+from fusion_ros.nodes.parameters import FuseParameters
+from fusion_ros.nodes.subscription import FollowingSubscription
+from fusion_ros.nodes.trace import TraceWriter
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusionPipeline
+
+REPORT_PERIOD_S = 1.0
+DEMAND_PERIOD_S = 0.2
+TRACED = (
+    "stamp_ns",
+    "skew_ms",
+    "latency_ms",
+    "wait_ms",
+    "tone_ms",
+    "registration_ms",
+    "colour_ms",
+    "infer_ms",
+    "recolour_ms",
+    "encode_ms",
+    "publish_ms",
+)
+COMPRESSED = "/compressed"
+
+
+class Configured:
+    """From `configure` to `cleanup`: pipeline, books, publishers, the report's timer.
+
+    Raises:
+        OSError: the trace file cannot be written.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        pipeline: FusionPipeline,
+        values: FuseParameters,
+        report: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self.pipeline = pipeline
+        self.books = Books.open(node.get_logger().warning)
+        self.reported = self.books.ledger.snapshot()
+        self._trace: TraceWriter | None = None
+        if values.trace_file:
+            self._trace = TraceWriter(values.trace_file, TRACED, warn=node.get_logger().warning)
+            self.books.telemetry.trace = self._trace.write
+        self.outputs = FusedOutputs(node, reliability=values.output_reliability)
+        self._timer = node.create_timer(REPORT_PERIOD_S, report)
+
+    def close(self) -> None:
+        """Release all of it."""
+        self._node.destroy_timer(self._timer)
+        self.outputs.close()
+        self.pipeline.close()
+        if self._trace is not None:
+            self._trace.close()
+
+
+class Active:
+    """From `activate` to `deactivate`: the flow of frames and the subscriptions that feed it.
+
+    With the parameter `lazy` the subscriptions come and go with the listeners.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        configured: Configured,
+        values: FuseParameters,
+        after_each_frame: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._outputs = configured.outputs
+        self._values = values
+        self._after_each_frame = after_each_frame
+        self.visible_info: CameraInfo | None = None
+        self.flow = FrameFlow(
+            configured.pipeline,
+            values,
+            configured.books,
+            self._publish,
+            ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
+            tell=node.get_logger().info,
+        )
+        self.flow.start()
+        self._images: dict[Stream, FollowingSubscription] = {}
+        self._info: FollowingSubscription | None = None
+        self._demand_timer = None
+        if values.lazy:
+            self._demand_timer = node.create_timer(DEMAND_PERIOD_S, self._follow_demand)
+            self._follow_demand()
+        else:
+            self._subscribe()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody listens and so nothing is taken in."""
+        return not self._images
+
+    @property
+    def subscriptions(self) -> dict[Stream, FollowingSubscription]:
+        """The image subscriptions that stand now."""
+        return self._images
+
+    def apply(self, values: FuseParameters) -> None:
+        """Live parameters changed."""
+        self._values = values
+        self.flow.apply(values)
+
+    def follow_publishers(self) -> None:
+        """Follow what the cameras offer; to be called about once a second."""
+        for subscription in self._images.values():
+            subscription.follow()
+        if self._info is not None:
+            self._info.follow()
+
+    def close(self) -> None:
+        """Stop taking frames, finish the one in work."""
+        if self._demand_timer is not None:
+            self._node.destroy_timer(self._demand_timer)
+        self._unsubscribe()
+        self.flow.stop()
+
+    def _follow_demand(self) -> None:
+        wanted = self._outputs.listeners() > 0
+        if wanted and self.is_idle:
+            self._subscribe()
+        elif not wanted and not self.is_idle:
+            self._unsubscribe()
+            self._node.get_logger().info("idle: nobody listens to the fused image")
+
+    def _subscribe(self) -> None:
+        values = self._values
+        self._images = {
+            Stream.VISIBLE: self._subscribe_image(
+                Stream.VISIBLE, values.visible_transport, values.visible_reliability
+            ),
+            Stream.THERMAL: self._subscribe_image(
+                Stream.THERMAL, values.thermal_transport, values.thermal_reliability
+            ),
+        }
+        self._info = FollowingSubscription(
+            self._node, CameraInfo, camera_info_topic(self._node), self._keep_info
+        )
+        inputs = ", ".join(f"{s.topic_name} ({s.reliability})" for s in self._images.values())
+        self._node.get_logger().info(f"active: {inputs} -> {self._outputs.image_topic}")
+
+    def _unsubscribe(self) -> None:
+        for subscription in self._images.values():
+            subscription.close()
+        self._images = {}
+        if self._info is not None:
+            self._info.close()
+            self._info = None
+
+    def _subscribe_image(
+        self, stream: Stream, transport: str, reliability: str
+    ) -> FollowingSubscription:
+        topic = f"{stream.value}/image_raw"
+        resolved = self._node.resolve_topic_name(topic)
+        compressed = transport == "compressed" or (
+            transport == "auto" and resolved.endswith(COMPRESSED)
+        )
+        if compressed and not resolved.endswith(COMPRESSED):
+            topic = resolved = resolved + COMPRESSED
+        return FollowingSubscription(
+            self._node,
+            CompressedImage if compressed else Image,
+            topic,
+            lambda message: self.flow.take(stream, resolved, message),
+            reliability=reliability,
+        )
+
+    def _keep_info(self, message: CameraInfo) -> None:
+        self.visible_info = message
+
+    def _publish(self, output: Output) -> dict[str, float]:
+        """In the worker's thread."""
+        timings_ms = self._outputs.publish_image(
+            output,
+            encoding=self._values.output_encoding,
+            jpeg_quality_percent=self._values.jpeg_quality_percent,
+            visible_info=self.visible_info,
+        )
+        self._after_each_frame()
+        return timings_ms
+
+
+def camera_info_topic(node: LifecycleNode) -> str:
+    """`visible/camera_info` where that was remapped, else the one beside the image topic.
+
+    As image_transport has it: whoever remaps the image alone means the camera it belongs to.
+    """
+    remapped = node.resolve_topic_name("visible/camera_info")
+    if remapped != node.resolve_topic_name("visible/camera_info", only_expand=True):
+        return remapped
+    image = node.resolve_topic_name("visible/image_raw").removesuffix(COMPRESSED)
+    return image.rpartition("/")[0] + "/camera_info"
