@@ -54,8 +54,20 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
 
 def test_node_hands_its_arguments_to_ros() -> None:
     args = parser().parse_args(
-        "node --params f.yaml -p preset=paper -p rate:=1.5 -r visible/image_raw:=/rgb "
-        "-- --log-level debug".split()
+        [
+            "node",
+            "--params",
+            "f.yaml",
+            "-p",
+            "preset=paper",
+            "-p",
+            "rate:=1.5",
+            "-r",
+            "visible/image_raw:=/rgb",
+            "--",
+            "--log-level",
+            "debug",
+        ]
     )
     assert node.ros_arguments(args) == [
         *("--ros-args", "--params-file", "f.yaml"),
