@@ -73,6 +73,7 @@ setup(
             f"ros-rmw-fastrtps-cpp; {WHEELS_EXIST}",
             f"ros-sensor-msgs; {WHEELS_EXIST}",
             f"ros-diagnostic-msgs; {WHEELS_EXIST}",
+            f"ros-std-srvs; {WHEELS_EXIST}",
         ],
         "openvino": ["openvino>=2024.0"],
         "replay": ["rosbags>=0.10"],

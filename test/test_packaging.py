@@ -40,6 +40,7 @@ ROS_IMPORTS = {
     "rosgraph_msgs",
     "sensor_msgs",
     "std_msgs",
+    "std_srvs",
 }
 # Import name of what pip distributes -> its name there.
 PIP_IMPORTS = {
