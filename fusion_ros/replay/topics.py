@@ -116,3 +116,8 @@ def _listed(topics: Sequence[TopicFacts]) -> str:
     if images:
         return f"image topics here: {', '.join(sorted(images))}"
     return f"there are no image topics here, only {', '.join(t.name for t in topics) or 'nothing'}"
+
+
+def name_fits(topic: str, words: Sequence[str]) -> bool:
+    """Whether a topic's name holds one of the words by itself."""
+    return _score(topic, words) > 0

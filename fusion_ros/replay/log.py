@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a replay keeps of each frame: a few numbers, never pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from fusion_ros.accounting import Fate, Stream
+
+
+@dataclasses.dataclass
+class FrameEntry:
+    """One input frame. `fate` is None only while the replay runs."""
+
+    stream: Stream
+    index: int
+    arrived_ns: int
+    stamp_ns: int | None
+    fate: Fate | None = None
+    reason: str = ""
+    mean: float | None = None
+    motion: float | None = None
+    repeated: bool = False
+    jump: float = 0.0
+    pair: int | None = None
+
+
+@dataclasses.dataclass
+class PairEntry:
+    """One fused pair.
+
+    Attributes:
+        index: counts fused pairs from 0.
+        visible_index, thermal_index: which frames of their streams.
+        visible_stamp_ns: the fused picture's stamp.
+        skew_ms: thermal stamp + offset - visible stamp.
+        fused_sha256: over the fused picture's bytes.
+        means: of the visible, the thermal (as the network saw it) and the fused picture, 0..255.
+        changes: their mean change against the pair before, grey levels; None for the first.
+        excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first.
+        quality: measure by candidate and name; empty where not measured.
+        alignment: see `alignment.Alignment`; None where not measured.
+    """
+
+    index: int
+    visible_index: int
+    thermal_index: int
+    visible_stamp_ns: int
+    skew_ms: float
+    fused_sha256: str
+    means: tuple[float, float, float]
+    changes: tuple[float, float, float] | None
+    excess_flicker: float | None
+    quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    alignment: Mapping[str, float] | None = None
+
+    @property
+    def flicker(self) -> float | None:
+        """Change of the fused picture over the mean change of its sources; None for the first."""
+        if self.changes is None:
+            return None
+        of_sources = 0.5 * (self.changes[0] + self.changes[1])
+        return self.changes[2] / of_sources if of_sources > 0 else None
+
+
+class ReplayLog:
+    """Everything that was seen, in order."""
+
+    def __init__(self) -> None:
+        self.frames: list[FrameEntry] = []
+        self.pairs: list[PairEntry] = []
+        self.times_ms: dict[str, list[float]] = {}
+        self.offsets_ms: list[tuple[int, float]] = []
+        """Arrival time and estimated constant offset of the thermal stamps, now and then."""
+
+    def time(self, stage: str, milliseconds: float) -> None:
+        """Book the time that a stage took."""
+        self.times_ms.setdefault(stage, []).append(milliseconds)
+
+    def of(self, stream: Stream) -> list[FrameEntry]:
+        """The frames of one stream."""
+        return [entry for entry in self.frames if entry.stream is stream]

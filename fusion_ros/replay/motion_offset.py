@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far apart two cameras' stamps are, told by what they see: both see the same movements.
+
+Where stamps and arrival both tell the same wrong story (a recording that was re-stamped, cameras on
+one clock with different delays), only the pictures tell. Needs movement that comes and goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+STEP_MS = 5.0
+REACH_MS = 400.0
+_CLEAR = 0.55
+"""Correlation of the two movements at the best offset, at least."""
+_BETTER = 0.12
+"""How much better the best offset must be than none at all."""
+_SHORTEST_S = 4.0
+
+
+def motion_offset_ms(
+    visible_ns: Sequence[int],
+    visible_motion: Sequence[float],
+    thermal_ns: Sequence[int],
+    thermal_motion: Sequence[float],
+) -> float | None:
+    """What to add to thermal stamps so that movements coincide; None where it is not clear.
+
+    Stamps rise; motion is any measure of change against the frame before.
+    """
+    if min(len(visible_ns), len(thermal_ns)) < 60:
+        return None
+    begin = max(visible_ns[0], thermal_ns[0])
+    end = min(visible_ns[-1], thermal_ns[-1])
+    if (end - begin) / 1e9 < _SHORTEST_S:
+        return None
+    grid = np.arange(0, (end - begin) / 1e6, STEP_MS)
+    a, b = (
+        _ups_and_downs(np.interp(grid, (np.asarray(ns) - begin) / 1e6, np.asarray(motion)))
+        for ns, motion in ((visible_ns, visible_motion), (thermal_ns, thermal_motion))
+    )
+    if a is None or b is None:
+        return None
+    reach = round(REACH_MS / STEP_MS)
+    scores = []
+    for shift in range(-reach, reach + 1):
+        x, y = (a[shift:], b[: len(b) - shift]) if shift >= 0 else (a[:shift], b[-shift:])
+        scores.append(float(np.corrcoef(x, y)[0, 1]))
+    best = int(np.argmax(scores))
+    if scores[best] < _CLEAR or scores[best] < scores[reach] + _BETTER:
+        return None
+    if best in (0, 2 * reach):
+        return None
+    return (best - reach) * STEP_MS
+
+
+def _ups_and_downs(signal: np.ndarray) -> np.ndarray | None:
+    """Rank-like and without slow drift, so that one flash does not decide; None if all is still."""
+    signal = np.log1p(np.maximum(signal, 0) / max(float(np.median(signal)), 1e-9))
+    window = max(3, round(1500 / STEP_MS))
+    padded = np.pad(signal, (window // 2, window - 1 - window // 2), mode="edge")
+    slow = np.convolve(padded, np.ones(window) / window, mode="valid")
+    fast = signal - slow
+    return fast if float(fast.std()) > 1e-3 else None

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replay itself: recorded order, recorded stamps, the node's pairer and pipeline.
+
+Every pair that the pairer gives out is fused; nothing is superseded, because nothing is in a hurry.
+Two replays of one recording with one engine give the same pictures and figures, but for times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
+from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.colour import luma
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+from fusion_ros.offset import OffsetEstimator
+from fusion_ros.pairing import FramePairer, Pair
+from fusion_ros.pipeline import FusedFrame, FusionPipeline
+from fusion_ros.replay.alignment import measure_alignment
+from fusion_ros.replay.gallery import Moment, keep_moment
+from fusion_ros.replay.log import FrameEntry, PairEntry, ReplayLog
+from fusion_ros.replay.quality import QualityBench
+from fusion_ros.replay.recording import RecordedFrame, Recording
+from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.replay.watching import StreamWatcher
+
+_MS = 1e6
+_OFFSET_EVERY = 15  # thermal frames between two looks at the constant offset
+_MOST_JUMP_PICTURES = 6
+_PICTURES_KEPT = 120
+
+
+class FusedSink(Protocol):
+    """Takes each fused picture: a bag, a video, a detector."""
+
+    def take(
+        self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
+    ) -> None:
+        """Pictures are `uint8`, RGB or grey; `thermal` is as the network saw it."""
+
+    def close(self) -> None:
+        """Called once, also after Ctrl-C."""
+
+
+@dataclass
+class _Held:
+    """A frame on its way through the pairer."""
+
+    entry: FrameEntry
+    frame: PixelFrame
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """What a replay found; the report and the summary are made of it.
+
+    `complete` is False where it was stopped before the recording's end.
+    """
+
+    log: ReplayLog
+    counts: LedgerSnapshot
+    watchers: dict[Stream, StreamWatcher]
+    moments: list[Moment]
+    rejections: dict[str, str]
+    jumps: int
+    every: int
+    fused_sha256: str
+    complete: bool
+    wall_s: float
+
+
+class Replay:
+    """One run over one recording.
+
+    Args:
+        recording: is read to its end, and not closed.
+        pipeline: fuses; warmed up by the first pair.
+        settings: see `ReplaySettings`.
+        sinks: take the fused pictures as they come; closed by `run`.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        pipeline: FusionPipeline,
+        settings: ReplaySettings,
+        sinks: tuple[FusedSink, ...] = (),
+    ) -> None:
+        self._recording = recording
+        self._pipeline = pipeline
+        self._settings = settings
+        self._sinks = sinks
+        self._ledger = FrameLedger()
+        self._pairer: FramePairer[_Held, _Held] = FramePairer(
+            tolerance_ns=settings.tolerance_ns,
+            thermal_offset_ns=settings.thermal_offset_ns,
+            queue_size=settings.queue_size,
+            ledger=self._ledger,
+        )
+        self._watchers = {
+            stream: StreamWatcher(detect_flat=stream is Stream.THERMAL) for stream in Stream
+        }
+        self._log = ReplayLog()
+        self._offsets = OffsetEstimator()
+        self._moments: list[Moment] = []
+        self._rejections: dict[str, str] = {}
+        self._digest = hashlib.sha256()
+        self._before: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        identity = recording.identity
+        expected = min((identity.messages(stream) or 0) for stream in Stream)
+        self._every = settings.every(expected)
+        self._bench = QualityBench(
+            settings.measures, settings.baselines, in_background=settings.measure_in_background
+        )
+
+    def run(self, progress: Callable[[int], object] = lambda messages: None) -> ReplayResult:
+        """Replay to the end, or to Ctrl-C. `progress` is told how many messages are done."""
+        began = time.perf_counter()
+        complete = False
+        try:
+            done = 0
+            for frame in self._timed_frames():
+                self._take(frame)
+                done += 1
+                progress(done)
+                if done == self._settings.max_frames:
+                    break
+            self._fuse_all(self._pairer.flush())
+            complete = self._settings.max_frames is None or done < self._settings.max_frames
+            self._bench.finish()
+        except KeyboardInterrupt:
+            self._pairer.reset()
+        finally:
+            self._bench.close()
+            for sink in self._sinks:
+                sink.close()
+        for entry in self._log.frames:
+            # Whatever the pairer settled without a word, and what a Ctrl-C left half done.
+            entry.fate = entry.fate or Fate.UNPAIRED
+        return ReplayResult(
+            log=self._log,
+            counts=self._ledger.snapshot(),
+            watchers=self._watchers,
+            moments=self._moments,
+            rejections=self._rejections,
+            jumps=self._pairer.jumps,
+            every=self._every,
+            fused_sha256=self._digest.hexdigest(),
+            complete=complete,
+            wall_s=time.perf_counter() - began,
+        )
+
+    def _timed_frames(self) -> Iterator[RecordedFrame]:
+        frames = self._recording.frames()
+        while True:
+            start = time.perf_counter()
+            frame = next(frames, None)
+            if frame is None:
+                return
+            self._log.time("read", (time.perf_counter() - start) * 1e3)
+            yield frame
+
+    def _take(self, recorded: RecordedFrame) -> None:
+        """The node's `FrameFlow.take`, with what the recording says in place of a clock."""
+        stream = recorded.stream
+        arrival = self._settings.stamp_source == "arrival"
+        stamp_ns = recorded.arrived_ns if arrival else recorded.stamp_ns
+        entry = FrameEntry(stream, recorded.index, recorded.arrived_ns, stamp_ns)
+        self._log.frames.append(entry)
+        try:
+            with self._timed("decode"):
+                frame = recorded.read()
+        except EncodingError as error:
+            return self._reject(entry, error.reason.value, str(error))
+        if stamp_ns is None or stamp_ns <= 0:
+            return self._reject(
+                entry, "zero_stamp", "header.stamp is zero: replay with --stamp-source arrival"
+            )
+        look = self._watchers[stream].look(
+            recorded.index, frame, recorded.encoding, recorded.arrived_ns
+        )
+        entry.mean, entry.motion = look.mean, look.motion
+        entry.repeated, entry.jump = look.repeated, look.jump
+        if stream is Stream.VISIBLE and frame.pixels.dtype != np.uint8:
+            return self._reject(
+                entry,
+                "not_8_bit",
+                f"encoding is {recorded.encoding}; a visible frame is 8-bit grey or colour. Are "
+                "the two cameras' topics swapped?",
+            )
+        if not look.has_content and self._settings.detect_shutter:
+            return self._reject(entry, "shutter", "the picture has no content")
+        self._estimate_offset(entry, stamp_ns)
+        self._pair(_Held(entry, frame), stamp_ns)
+        return None
+
+    def _reject(self, entry: FrameEntry, reason: str, message: str) -> None:
+        self._ledger.receive(entry.stream)
+        self._ledger.settle(entry.stream, Fate.REJECTED, reason)
+        entry.fate, entry.reason = Fate.REJECTED, reason
+        self._rejections.setdefault(f"{entry.stream.value}:{reason}", message)
+
+    def _estimate_offset(self, entry: FrameEntry, stamp_ns: int) -> None:
+        self._offsets.observe(entry.stream, stamp_ns, entry.arrived_ns)
+        if entry.stream is Stream.THERMAL and entry.index % _OFFSET_EVERY == 0:
+            estimate_ns = self._offsets.estimate_ns()
+            if estimate_ns is not None:
+                self._log.offsets_ms.append((entry.arrived_ns, estimate_ns / _MS))
+
+    def _pair(self, held: _Held, stamp_ns: int) -> None:
+        stream = held.entry.stream
+        before = getattr(self._ledger.snapshot(), stream.value)
+        with self._timed("pair"):
+            add = self._pairer.add_visible if stream is Stream.VISIBLE else self._pairer.add_thermal
+            pairs = add(stamp_ns, held)
+        after = getattr(self._ledger.snapshot(), stream.value)
+        # The pairer settles these two at once, so the frame that just came is the one.
+        for fate in (Fate.DUPLICATE, Fate.LATE):
+            if getattr(after, fate.value) > getattr(before, fate.value):
+                held.entry.fate = fate
+        self._fuse_all(pairs)
+
+    def _fuse_all(self, pairs: list[Pair[_Held, _Held]]) -> None:
+        for at, pair in enumerate(pairs):
+            try:
+                self._fuse(pair)
+            except (EngineError, ValueError) as error:
+                reason = "engine_error" if isinstance(error, EngineError) else "unusable_pair"
+                self._ledger.settle_pair(Fate.REJECTED, reason)
+                self._rejections.setdefault(f"pair:{reason}", str(error))
+                for held in (pair.visible, pair.thermal):
+                    held.entry.fate, held.entry.reason = Fate.REJECTED, reason
+            except KeyboardInterrupt:
+                for _ in pairs[at:]:  # given out, not fused: the books must close all the same
+                    self._ledger.settle_pair(Fate.UNPAIRED)
+                raise
+
+    def _fuse(self, pair: Pair[_Held, _Held]) -> None:
+        visible = pair.visible.frame
+        start = time.perf_counter()
+        fused = self._pipeline.fuse(
+            visible.pixels,
+            pair.thermal.frame.pixels,
+            order=visible.order,
+            stamp_ns=pair.thermal_stamp_ns,
+        )
+        self._log.time("fuse", (time.perf_counter() - start) * 1e3)
+        for stage, milliseconds in fused.timings_ms.items():
+            self._log.time(f"fuse: {stage}", milliseconds)
+        with self._timed("measure"):
+            entry, greys = self._measure(pair, fused)
+        self._ledger.settle_pair(Fate.FUSED)
+        for held in (pair.visible, pair.thermal):
+            held.entry.fate, held.entry.pair = Fate.FUSED, entry.index
+        self._log.pairs.append(entry)
+        measured = entry.index % self._every == 0
+        jumped = bool(pair.thermal.entry.jump or pair.visible.entry.jump)
+        jumped = jumped and sum(m.why == "gain jump" for m in self._moments) < _MOST_JUMP_PICTURES
+        if not (measured or jumped or self._sinks):
+            return
+        pictures = (visible.as_rgb(), fused.thermal, PixelFrame(fused.image, fused.order).as_rgb())
+        if measured:
+            with self._timed("quality"):
+                self._bench.submit(entry.quality, *greys)
+                entry.alignment = asdict(measure_alignment(*greys[:2]))
+        if (measured and len(self._moments) < _PICTURES_KEPT) or jumped:
+            self._moments.append(
+                keep_moment(entry.index, *pictures, why="gain jump" if jumped else "")
+            )
+        for sink in self._sinks:
+            sink.take(entry, *pictures)
+
+    def _measure(
+        self, pair: Pair[_Held, _Held], fused: FusedFrame
+    ) -> tuple[PairEntry, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The cheap figures of every pair; greys are visible, thermal and fused luma."""
+        visible = pair.visible.frame
+        greys = (
+            _grey(visible.pixels, visible.order),
+            fused.thermal,
+            _grey(fused.image, fused.order),
+        )
+        changes = excess = None
+        before, self._before = self._before, greys
+        if before is not None and before[0].shape == greys[0].shape:
+            moved = [cv2.absdiff(now, then) for now, then in zip(greys, before, strict=True)]
+            changes = tuple(float(cv2.mean(change)[0]) for change in moved)
+            beyond = cv2.subtract(moved[2], cv2.max(moved[0], moved[1]))
+            excess = float(cv2.mean(beyond)[0])
+        sha256 = hashlib.sha256(np.ascontiguousarray(fused.image)).hexdigest()
+        self._digest.update(sha256.encode())
+        entry = PairEntry(
+            index=len(self._log.pairs),
+            visible_index=pair.visible.entry.index,
+            thermal_index=pair.thermal.entry.index,
+            visible_stamp_ns=pair.visible_stamp_ns,
+            skew_ms=pair.skew_ns / _MS,
+            fused_sha256=sha256,
+            means=tuple(float(cv2.mean(grey)[0]) for grey in greys),
+            changes=changes,
+            excess_flicker=excess,
+        )
+        return entry, greys
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._log.time(stage, (time.perf_counter() - start) * 1e3)
+
+
+def _grey(picture: np.ndarray, order: ChannelOrder) -> np.ndarray:
+    return luma(picture, order=order) if picture.ndim == 3 else picture

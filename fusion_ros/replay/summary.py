@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`summary.json`, `frames.csv`, `pairs.csv` and `times.csv` of a replay.
+
+All but the keys `times` and `machine` of the summary, and `times.csv`, are the same in two replays
+of one recording with one engine, byte by byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import resource
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fusion_ros
+from fusion_ros.accounting import Stream
+from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.metrics import MEASURES
+from fusion_ros.replay.findings import Evidence, Finding
+from fusion_ros.replay.log import ReplayLog
+
+FORMAT = 1
+NOT_REPEATABLE = ("times", "machine")
+_PACKAGES = ("numpy", "opencv-python-headless", "torch", "openvino", "rosbags", "onnxruntime")
+
+
+def summarise(
+    evidence: Evidence, findings: Sequence[Finding], engine: EngineDescription
+) -> dict[str, Any]:
+    """Everything of one replay but its frames, as plain JSON values (NaN becomes null)."""
+    result, log = evidence.result, evidence.result.log
+    skews = [pair.skew_ms for pair in log.pairs]
+    counts = result.counts.as_dict()
+    recorded = {stream.value: evidence.identity.messages(stream) for stream in Stream}
+    summary = {
+        "format": FORMAT,
+        "recording": asdict(evidence.identity),
+        "damage": [asdict(damage) for damage in evidence.damage],
+        "complete": result.complete,
+        "settings": asdict(evidence.settings),
+        "engine": {
+            key: getattr(engine, key)
+            for key in ("name", "device", "precision", "preset", "weights_sha256")
+        },
+        "version": fusion_ros.__version__,
+        "duration_s": _duration_s(log),
+        "counts": counts,
+        "recorded": recorded,
+        "fused": len(log.pairs),
+        "fused_share": len(log.pairs) / max(1, min(len(f) for f in evidence.frames.values())),
+        "jumps_back": result.jumps,
+        "sync": {
+            "skew_ms": distribution([abs(skew) for skew in skews]),
+            "signed_skew_ms": distribution(skews),
+            "drift_ms_per_min": _drift(log),
+            "offset_ms": evidence.offset_ms,
+            "offset_from": evidence.offset_from,
+            "streams": {
+                stream.value: {
+                    "rate_hz": rhythm.rate_hz,
+                    "jitter_ms": rhythm.jitter_ms,
+                    "missing": rhythm.missing,
+                    "longest_gap_s": rhythm.gaps[0].seconds if rhythm.gaps else 0.0,
+                    "stalls": len(rhythm.stalls),
+                    "backward": rhythm.backward,
+                }
+                for stream, rhythm in evidence.rhythms.items()
+            },
+        },
+        "formats": {stream.value: dict(seen.formats) for stream, seen in result.watchers.items()},
+        "quality": {
+            "every": result.every,
+            "frames": sum(bool(pair.quality) for pair in log.pairs),
+            "candidates": _quality(log),
+        },
+        "temporal": _temporal(evidence),
+        "alignment": _alignment(log),
+        "output": {"frames": len(log.pairs), "sha256": result.fused_sha256},
+        "findings": [asdict(finding) for finding in findings],
+        "times": _times(evidence),
+        "machine": _machine(engine),
+    }
+    return _plain(summary)
+
+
+def distribution(values: Sequence[float]) -> dict[str, float | None]:
+    """Count, mean, extremes and percentiles; None where there is nothing."""
+    finite = [value for value in values if math.isfinite(value)]
+    names = ("p5", "p50", "p95", "p99")
+    if not finite:
+        return {"n": 0, "mean": None, "min": None, **dict.fromkeys(names), "max": None}
+    ranks = np.percentile(finite, (5, 50, 95, 99))
+    return {
+        "n": len(finite),
+        "mean": float(np.mean(finite)),
+        "min": min(finite),
+        **{name: float(value) for name, value in zip(names, ranks, strict=True)},
+        "max": max(finite),
+    }
+
+
+def _duration_s(log: ReplayLog) -> float:
+    arrivals = [frame.arrived_ns for frame in log.frames]
+    return (max(arrivals) - min(arrivals)) / 1e9 if arrivals else 0.0
+
+
+def _drift(log: ReplayLog) -> float | None:
+    """Slope of the signed skew; free-running cameras drift, triggered ones do not."""
+    if len(log.pairs) < 30:
+        return None
+    minutes = np.array([p.visible_stamp_ns - log.pairs[0].visible_stamp_ns for p in log.pairs])
+    minutes = minutes / 6e10
+    if float(np.ptp(minutes)) <= 0:
+        return None
+    return float(np.polyfit(minutes, [p.skew_ms for p in log.pairs], 1)[0])
+
+
+def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
+    measured = [pair.quality for pair in log.pairs if pair.quality]
+    if not measured:
+        return {}
+    return {
+        candidate: {name: distribution([q[candidate][name] for q in measured]) for name in values}
+        for candidate, values in measured[0].items()
+    }
+
+
+def _temporal(evidence: Evidence) -> dict[str, Any]:
+    pairs = [pair for pair in evidence.result.log.pairs if pair.changes is not None]
+    sums = [math.fsum(pair.changes[i] for pair in pairs) for i in range(3)]
+    of_sources = 0.5 * (sums[0] + sums[1])
+    return {
+        "flicker_index": sums[2] / of_sources if of_sources > 0 else None,
+        "excess_flicker": distribution([p.excess_flicker or 0.0 for p in pairs]),
+        "gain_jumps": {
+            stream.value: [
+                {"frame": f.index, "at_s": evidence.seconds(f.arrived_ns), "change": f.jump}
+                for f in frames
+                if f.jump
+            ]
+            for stream, frames in evidence.frames.items()
+        },
+        "repeated": {
+            stream.value: sum(f.repeated for f in frames)
+            for stream, frames in evidence.frames.items()
+        },
+        "shutter_frames": sum(f.reason == "shutter" for f in evidence.frames[Stream.THERMAL]),
+    }
+
+
+def _alignment(log: ReplayLog) -> dict[str, Any]:
+    looked = [pair.alignment for pair in log.pairs if pair.alignment]
+    clear = [a for a in looked if a["clear"]]
+    return {
+        "score": distribution([a["score"] for a in looked]),
+        "best_score": distribution([a["best_score"] for a in looked]),
+        "clear": len(clear),
+        "shift_x_px": distribution([a["shift_x_px"] for a in clear]),
+        "shift_y_px": distribution([a["shift_y_px"] for a in clear]),
+    }
+
+
+def _times(evidence: Evidence) -> dict[str, Any]:
+    wall_s = evidence.result.wall_s
+    duration_s = _duration_s(evidence.result.log)
+    return {
+        "wall_s": wall_s,
+        "real_time_factor": duration_s / wall_s if wall_s > 0 else None,
+        "stages_ms": {
+            stage: distribution(values) for stage, values in evidence.result.log.times_ms.items()
+        },
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _machine(engine: EngineDescription) -> dict[str, Any]:
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "packages": packages,
+        "engine_detail": dict(engine.detail),
+    }
+
+
+def write_all(folder: Path, summary: Mapping[str, Any], evidence: Evidence) -> None:
+    """Write the four files into an existing folder."""
+    text = json.dumps(summary, indent=2, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    _write_csv(folder / "frames.csv", _frame_rows(evidence))
+    _write_csv(folder / "pairs.csv", _pair_rows(evidence))
+    times = evidence.result.log.times_ms
+    _write_csv(
+        folder / "times.csv",
+        ({"stage": s, "n": i, "ms": round(v, 4)} for s in times for i, v in enumerate(times[s])),
+    )
+
+
+def _frame_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
+    for f in evidence.result.log.frames:
+        yield {
+            "stream": f.stream.value,
+            "index": f.index,
+            "arrived_s": evidence.seconds(f.arrived_ns),
+            "arrived_ns": f.arrived_ns,
+            "stamp_ns": f.stamp_ns,
+            "fate": f.fate.value if f.fate else "",
+            "reason": f.reason,
+            "pair": f.pair,
+            "mean": f.mean,
+            "motion": f.motion,
+            "repeated": int(f.repeated),
+            "gain_jump": f.jump,
+        }
+
+
+def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
+    candidates = list(_quality(evidence.result.log))
+    measures = [m for m in MEASURES if m in evidence.settings.measures]
+    visible = evidence.frames[Stream.VISIBLE]
+    for p in evidence.result.log.pairs:
+        row: dict[str, Any] = {
+            "pair": p.index,
+            "arrived_s": evidence.seconds(visible[p.visible_index].arrived_ns),
+            "visible_index": p.visible_index,
+            "thermal_index": p.thermal_index,
+            "visible_stamp_ns": p.visible_stamp_ns,
+            "skew_ms": p.skew_ms,
+            "mean_visible": p.means[0],
+            "mean_thermal": p.means[1],
+            "mean_fused": p.means[2],
+            "flicker": p.flicker,
+            "excess_flicker": p.excess_flicker,
+            "alignment": p.alignment["score"] if p.alignment else None,
+            "fused_sha256": p.fused_sha256,
+        }
+        for candidate in candidates:
+            for name in measures:
+                row[f"{candidate}.{name}"] = p.quality.get(candidate, {}).get(name)
+        yield row
+
+
+def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer: csv.DictWriter[str] | None = None
+        for row in rows:
+            if writer is None:
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({key: _cell(value) for key, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN, no enums and no tuples."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value.value if hasattr(value, "value") else value

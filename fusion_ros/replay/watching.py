@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one stream looks like, frame by frame: brightness, motion, jumps of gain, odd bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.stream_watch import FrameFormat, StreamWatch
+
+SMALL = (80, 60)
+"""Width and height at which frames are compared: noise averages out, motion stays."""
+_SAME_SCENE = 0.9
+"""Correlation of two frames, at least, for a change of grey to be the camera's and no cut."""
+_COLOURFUL = 3.0
+"""Mean spread of a frame's channels, in grey levels, from which it is a colour picture."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GainJump:
+    """A change of the camera's own gain or offset from one frame to the next."""
+
+    index: int
+    change: float
+    """In the camera's own numbers, at the picture's mean."""
+
+
+@dataclasses.dataclass
+class Look:
+    """What one frame showed.
+
+    Attributes:
+        mean: of all pixels, in the camera's own numbers.
+        motion: mean change against the frame before, as a share of the picture's spread.
+        repeated: every pixel as in the frame before.
+        has_content: False for a closed shutter.
+        jump: size of a gain jump, 0 where there was none.
+    """
+
+    mean: float
+    motion: float
+    repeated: bool
+    has_content: bool
+    jump: float
+
+
+class StreamWatcher:
+    """Looks at one stream's frames in order. Holds one small frame.
+
+    Args:
+        detect_flat: whether frames without content are told, as `StreamWatch` does.
+    """
+
+    def __init__(self, *, detect_flat: bool) -> None:
+        self.watch = StreamWatch(0, detect_flat=detect_flat)
+        self.formats: Counter[str] = Counter()
+        self.format_changes: list[tuple[int, str, str]] = []
+        self.frames = 0
+        self.colourful = 0
+        self.odd_steps = 0
+        self.odd_byte_order = 0
+        self.kinds: Counter[str] = Counter()
+        self._before: np.ndarray | None = None
+        self._changes: deque[float] = deque(maxlen=60)
+
+    def look(self, index: int, frame: PixelFrame, encoding: str, arrived_ns: int) -> Look:
+        """See `Look`."""
+        pixels = frame.pixels
+        height, width = pixels.shape[:2]
+        kind = FrameFormat(width, height, encoding)
+        change = self.watch.format_change(kind)
+        if change is not None:
+            self.format_changes.append((index, str(change[0]), str(change[1])))
+            self._before = None
+        self.formats[str(kind)] += 1
+        self.kinds[str(pixels.dtype)] += 1
+        self.frames += 1
+        self._notice_bytes(pixels)
+        repeated_before = self.watch.repeated
+        has_content = self.watch.look(pixels, arrived_ns)
+        small = _small(frame)
+        mean = float(small.mean())
+        motion, jump = self._compare(small, mean, pixels.dtype == np.uint8)
+        self._before = small
+        repeated = self.watch.repeated > repeated_before
+        return Look(mean, motion, repeated, has_content, jump if has_content else 0.0)
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether most frames show colours (and not grey stored in three channels)."""
+        return self.frames > 0 and self.colourful > self.frames / 2
+
+    def _notice_bytes(self, pixels: np.ndarray) -> None:
+        if pixels.ndim == 3:
+            sample = pixels[::16, ::16].astype(np.int16)
+            spread = float((sample.max(axis=2) - sample.min(axis=2)).mean())
+            self.colourful += spread > _COLOURFUL
+        row = pixels.shape[1] * pixels.itemsize * (3 if pixels.ndim == 3 else 1)
+        # Drivers pad rows to 16 or 64 bytes, never to twice their length.
+        self.odd_steps += pixels.strides[0] >= 2 * row and pixels.shape[0] > 1
+        if pixels.dtype == np.uint16:
+            sample = pixels[::8, :256]
+            self.odd_byte_order += _roughness(sample) > 4 * _roughness(sample.byteswap())
+
+    def _compare(self, small: np.ndarray, mean: float, eight_bit: bool) -> tuple[float, float]:
+        before = self._before
+        spread = float(small.std())
+        if before is None or before.shape != small.shape or spread <= 0:
+            return 0.0, 0.0
+        motion = float(np.abs(small - before).mean()) / spread
+        x, y = before.reshape(-1) - before.mean(), small.reshape(-1) - mean
+        energy = float(np.sqrt((x @ x) * (y @ y)))
+        if energy <= 0 or float(x @ y) / energy < _SAME_SCENE:
+            return motion, 0.0
+        gain = float(x @ y) / float(x @ x)
+        change = mean - float(before.mean())
+        size = max(abs(change), abs(gain - 1) * float(before.std()))
+        usual = float(np.median(self._changes)) if len(self._changes) >= 8 else 0.0
+        least = 4.0 if eight_bit else 0.15 * spread
+        is_jump = size > max(least, 6 * usual)
+        if not is_jump:
+            self._changes.append(size)
+        return motion, (change if abs(change) >= size / 2 else size) if is_jump else 0.0
+
+
+def _small(frame: PixelFrame) -> np.ndarray:
+    """The frame as a small grey float picture."""
+    pixels = frame.pixels
+    if pixels.ndim == 3:
+        step = max(1, pixels.shape[0] // 240)
+        code = cv2.COLOR_RGB2GRAY if frame.order is ChannelOrder.RGB else cv2.COLOR_BGR2GRAY
+        pixels = cv2.cvtColor(np.ascontiguousarray(pixels[::step, ::step]), code)
+    small = cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _roughness(sample: np.ndarray) -> float:
+    values = sample.astype(np.float32)
+    return float(np.abs(np.diff(values, axis=1)).mean()) / max(float(values.std()), 1e-6)
