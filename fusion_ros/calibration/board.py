@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration with a board that both cameras see: heated, cut out, or printed and sunlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration, Size
+from fusion_ros.imaging.structure import equalised
+
+KINDS = ("checkerboard", "circles", "asymmetric_circles", "charuco")
+_FEWEST_VIEWS = 5
+
+
+@dataclass(frozen=True)
+class Board:
+    """What lies on the board. `columns` and `rows` count inner corners, circles, or (for charuco)
+    squares; `spacing_m` is the distance between neighbours, or the side of a square."""
+
+    kind: str
+    columns: int
+    rows: int
+    spacing_m: float
+    marker_m: float = 0.0
+    """Side of an ArUco marker on a charuco board; 0: three quarters of a square."""
+    dictionary: str = "DICT_4X4_50"
+    """OpenCV's name of the ArUco dictionary."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise GeometryError(f"board is {self.kind!r}; allowed are {', '.join(KINDS)}")
+        if min(self.columns, self.rows) < 3:
+            raise GeometryError(f"board is {self.columns} x {self.rows}; allowed is 3 x 3 and more")
+        if not self.spacing_m > 0:
+            raise GeometryError(f"spacing_m is {self.spacing_m}; allowed is more than 0 (metres)")
+        if self.kind == "charuco" and not hasattr(cv2.aruco, self.dictionary):
+            raise GeometryError(
+                f"dictionary is {self.dictionary!r}; OpenCV knows none of that name"
+            )
+
+    def points(self) -> np.ndarray:
+        """Where its points lie on it, in metres, `float32` Nx3."""
+        if self.kind == "charuco":
+            return self.charuco().getChessboardCorners().astype(np.float32)
+        column, row = np.meshgrid(np.arange(self.columns), np.arange(self.rows))
+        if self.kind == "asymmetric_circles":
+            column = 2 * column + row % 2
+        flat = np.stack((column.ravel(), row.ravel(), np.zeros(column.size)), axis=1)
+        return (flat * self.spacing_m).astype(np.float32)
+
+    def charuco(self) -> cv2.aruco.CharucoBoard:
+        """OpenCV's board of this layout."""
+        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
+        marker = self.marker_m or 0.75 * self.spacing_m
+        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.spacing_m, marker, dictionary)
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """The points of the board that one camera saw, by their number on the board."""
+
+    numbers: np.ndarray
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BoardResult:
+    """Two cameras, their place to each other, and how well it all fits (root mean square)."""
+
+    calibration: RigCalibration
+    visible_error_px: float
+    thermal_error_px: float
+    together_error_px: float
+    views: int
+    refused: tuple[str, ...]
+    """Names of the pairs in which not both cameras saw the board."""
+
+    def figures(self) -> dict[str, Any]:
+        """For the calibration file and for JSON."""
+        return {
+            "visible_reprojection_px": round(self.visible_error_px, 3),
+            "thermal_reprojection_px": round(self.thermal_error_px, 3),
+            "stereo_reprojection_px": round(self.together_error_px, 3),
+            "baseline_m": round(self.calibration.baseline_m, 4),
+            "views_used": self.views,
+            "pairs_without_board": list(self.refused),
+        }
+
+
+def find_board(picture: np.ndarray, board: Board) -> Sighting | None:
+    """The board in a picture (HxW of any type), tried as it is, evened out, and each turned round.
+
+    A heated board may be bright where the printed one is dark: both polarities are tried.
+    """
+    low, high = np.percentile(picture, [0.5, 99.5])
+    span = max(float(high - low), 1e-6)
+    plain = np.clip((picture.astype(np.float32) - low) * (255 / span), 0, 255).astype(np.uint8)
+    for attempt in (plain, equalised(picture).astype(np.uint8)):
+        for candidate in (attempt, cv2.bitwise_not(attempt)):
+            found = _find(candidate, board)
+            if found is not None:
+                return found
+    return None
+
+
+def _find(picture: np.ndarray, board: Board) -> Sighting | None:
+    size = (board.columns, board.rows)
+    if board.kind == "charuco":
+        detector = cv2.aruco.CharucoDetector(board.charuco())
+        pixels, numbers, _, _ = detector.detectBoard(picture)
+        if numbers is None or len(numbers) < 6:
+            return None
+        return Sighting(numbers.reshape(-1), pixels.reshape(-1, 2).astype(np.float32))
+    if board.kind == "checkerboard":
+        flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_ACCURACY
+        found, pixels = cv2.findChessboardCornersSB(picture, size, flags=flags)
+    else:
+        asymmetric = board.kind == "asymmetric_circles"
+        grid = cv2.CALIB_CB_ASYMMETRIC_GRID if asymmetric else cv2.CALIB_CB_SYMMETRIC_GRID
+        found, pixels = cv2.findCirclesGrid(picture, size, flags=grid | cv2.CALIB_CB_CLUSTERING)
+    if not found:
+        return None
+    return Sighting(np.arange(board.columns * board.rows), pixels.reshape(-1, 2).astype(np.float32))
+
+
+def calibrate_with_board(
+    pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], board: Board, distance_m: float = 10.0
+) -> BoardResult:
+    """Both cameras and their extrinsic from views of the board: (name, visible, thermal), grey.
+
+    Raises:
+        GeometryError: fewer than five views in which both saw the board, or changing sizes.
+    """
+    seen, refused = [], []
+    for name, visible, thermal in pairs:
+        sightings = find_board(visible, board), find_board(thermal, board)
+        common = None
+        if None not in sightings:
+            common = _common(*sightings, numbered=board.kind == "charuco")
+        if common is None:
+            refused.append(name)
+        else:
+            seen.append(common)
+    if len(seen) < _FEWEST_VIEWS:
+        raise GeometryError(
+            f"both cameras saw the {board.columns} x {board.rows} {board.kind} in {len(seen)} of "
+            f"{len(pairs)} pairs; {_FEWEST_VIEWS} or more are needed, better 15, at several "
+            "distances and angles. Not seen in: " + (", ".join(refused[:10]) or "none")
+        )
+    sizes = {(Size.of(v.shape), Size.of(t.shape)) for _, v, t in pairs}
+    if len(sizes) > 1:
+        raise GeometryError(f"the pairs have several sizes: {sorted(map(str, sizes))}")
+    ((visible_size, thermal_size),) = sizes
+    layout = board.points()
+    points = [layout[numbers] for numbers, _, _ in seen]
+    cameras, errors = [], []
+    for size, pixels in (
+        (visible_size, [s[1] for s in seen]),
+        (thermal_size, [s[2] for s in seen]),
+    ):
+        error, matrix, lens, _, _ = cv2.calibrateCamera(
+            points, pixels, (size.width, size.height), None, None
+        )
+        cameras.append((matrix, lens))
+        errors.append(float(error))
+    together, *_, rotation, translation, _, _ = cv2.stereoCalibrate(
+        points,
+        [s[1] for s in seen],
+        [s[2] for s in seen],
+        *cameras[0],
+        *cameras[1],
+        (visible_size.width, visible_size.height),
+        flags=cv2.CALIB_FIX_INTRINSIC,
+    )
+    models = [
+        CameraModel(size, matrix, "plumb_bob", tuple(lens.ravel()[:5]))
+        for size, (matrix, lens) in zip((visible_size, thermal_size), cameras, strict=True)
+    ]
+    rig = RigCalibration(*models, rotation, translation.ravel(), distance_m)
+    return BoardResult(rig, errors[0], errors[1], float(together), len(seen), tuple(refused))
+
+
+def _common(
+    visible: Sighting, thermal: Sighting, numbered: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Numbers and pixels of the points that both saw; None if too few."""
+    if not numbered:
+        # A board turned by half a turn looks like one whose black and white are exchanged, so the
+        # thermal points may be counted from the other end. Both cameras stand the same way up.
+        ways = [s.pixels[-1] - s.pixels[0] for s in (visible, thermal)]
+        if float(ways[0] @ ways[1]) < 0:
+            thermal = Sighting(thermal.numbers, thermal.pixels[::-1].copy())
+    numbers, in_visible, in_thermal = np.intersect1d(
+        visible.numbers, thermal.numbers, return_indices=True
+    )
+    if len(numbers) < 6:
+        return None
+    return numbers, visible.pixels[in_visible], thermal.pixels[in_thermal]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures in which a person sees whether a calibration holds."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging.geometry import Calibration, HomographyCalibration
+from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+from fusion_ros.imaging.structure import equalised
+
+
+def before_and_after(
+    visible: np.ndarray, thermal: np.ndarray, calibration: Calibration
+) -> np.ndarray:
+    """Thermal edges in orange over the grey visible picture, stretched (left) and registered.
+
+    `visible` and `thermal` are grey HxW; the answer is `uint8` Hx2Wx3 in BGR order.
+    """
+    grey = equalised(thermal).astype(np.uint8)
+    mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
+    register = ThermalRegistration(RegistrationOptions(mode=mode), calibration)
+    shape = visible.shape[:2]
+    height, width = shape
+    stretched = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+    registered = register(grey, shape)
+    weights = register.validity(grey.shape, shape)
+    inside = np.ones(shape, bool) if weights is None else weights > 0
+    return np.hstack(
+        (_with_edges(visible, stretched, np.ones(shape, bool)),
+         _with_edges(visible, registered, inside))
+    )  # fmt: skip
+
+
+def _with_edges(visible: np.ndarray, thermal: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    base = cv2.cvtColor(equalised(visible).astype(np.uint8) // 2 + 30, cv2.COLOR_GRAY2BGR)
+    smooth = cv2.GaussianBlur(thermal, (0, 0), 1.5)
+    edges = cv2.Canny(smooth, 25, 60) > 0
+    base[edges & inside] = (40, 150, 255)
+    border = inside ^ (cv2.erode(inside.astype(np.uint8), np.ones((3, 3)), borderValue=1) > 0)
+    base[border] = (80, 255, 80)
+    return base
