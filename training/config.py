@@ -41,7 +41,11 @@ class DataEntry:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Chances (0..1) and strengths of what is done to a crop; see ``training/augmentation.py``."""
+    """Chances (0..1) and strengths of what is done to a crop; see ``training/augmentation.py``.
+
+    ``zoom`` is the largest magnification of a crop (it meets cameras of lower resolution), drawn
+    evenly from 1 for the share ``zoom_chance`` of all crops.
+    """
 
     flip: float = 0.5
     flip_vertical: float = 0.2
@@ -52,6 +56,8 @@ class Augmentation:
     noise_chance: float = 0.0
     noise_deviation: float = 0.03
     shift_pixels: float = 0.0
+    zoom: float = 1.0
+    zoom_chance: float = 0.5
 
     def __post_init__(self) -> None:
         for name in (
@@ -61,9 +67,12 @@ class Augmentation:
             "polarity_chance",
             "blur_chance",
             "noise_chance",
+            "zoom_chance",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; allowed is 0..1")
+        if not 1 <= self.zoom <= 4:
+            raise ConfigError(f"augmentation.zoom is {self.zoom}; allowed is 1..4")
 
 
 @dataclass(frozen=True)

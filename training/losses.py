@@ -76,7 +76,7 @@ def excess_gradient_loss(
     thermal: Tensor,
     fused: Tensor,
     *,
-    gains: tuple[float, ...] = (1.25, 1.25, 1.0, 1.0),
+    gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0),
 ) -> Tensor:
     """How far the fused differences go beyond ``gain`` times both sources', octave by octave.
 

@@ -120,7 +120,7 @@ class CropSampler:
         self._chance = chance / chance.sum()
         moving = np.array([p.frames > 1 for p in pack.pairs]) * chance
         self._moving = moving / moving.sum() if moving.sum() else None
-        self._pack, self._crop, self._channels = pack, crop, channels
+        self._pack, self._crop, self._channels = pack, tuple(crop), channels
         self._augmentation, self._seed, self._batch = augmentation, seed, batch
         self._rank, self._world = rank, world
 
@@ -150,27 +150,30 @@ class CropSampler:
         rng = np.random.default_rng((self._seed, step, place))
         index = int(rng.choice(len(self._pack), p=self._moving if consecutive else self._chance))
         pair = self._pack.pairs[index]
-        height, width = self._crop
+        magnified = rng.random() < self._augmentation.zoom_chance
+        zoom = float(rng.uniform(1, self._augmentation.zoom)) if magnified else 1.0
+        height, width = (round(side / zoom) for side in self._crop)
         top = int(rng.integers(0, pair.height - height + 1))
         left = int(rng.integers(0, pair.width - width + 1))
+        box = np.s_[top : top + height, left : left + width]
         drawn = draw(rng, self._augmentation)
         crops = []
         for frame in range(2 if consecutive else 1):
             visible, thermal = self._pack.frame(index, frame)
-            visible = np.ascontiguousarray(visible[top : top + height, left : left + width])
+            planes = [self._to_crop(visible[box]), self._to_crop(thermal[box])]
             if self._channels == 1:
-                planes = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)[None]
+                planes[0] = cv2.cvtColor(planes[0], cv2.COLOR_RGB2GRAY)[None]
             else:
-                planes = visible.transpose(2, 0, 1)
-            crops.append(
-                (
-                    torch.from_numpy(np.ascontiguousarray(planes)),
-                    torch.from_numpy(thermal[top : top + height, left : left + width].copy()[None]),
-                    drawn,
-                    f"{pair.name}@{top},{left}",
-                )
-            )
+                planes[0] = np.ascontiguousarray(planes[0].transpose(2, 0, 1))
+            tensors = torch.from_numpy(planes[0]), torch.from_numpy(planes[1][None])
+            crops.append((*tensors, drawn, f"{pair.name}@{top},{left}"))
         return crops
+
+    def _to_crop(self, pixels: np.ndarray) -> np.ndarray:
+        """A copy at the crop's size, magnified where the box is smaller."""
+        if pixels.shape[:2] == self._crop:
+            return pixels.copy()
+        return cv2.resize(np.ascontiguousarray(pixels), self._crop[::-1])
 
 
 def prefetch(sampler: CropSampler, steps: range, flicker_every: int) -> Iterator[Batch]:

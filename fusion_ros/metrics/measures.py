@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -47,7 +48,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure("Nabf", edge_transfer.nabf, higher_is_better=False),
             Measure("SSIM", similarity.ssim, smallest=similarity.SSIM_WINDOW),
             Measure("MS-SSIM", similarity.ms_ssim, smallest=similarity.MS_SSIM_SMALLEST),
-            Measure("FMI", fmi),
+            Measure("FMI", partial(fmi, stride=3)),
             Measure("PSNR", similarity.psnr),
         )
     }

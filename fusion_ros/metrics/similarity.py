@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Likeness to both sources by the general measures of image quality, through torchmetrics.
 
-torchmetrics is imported when one of these runs: it comes with the `train` extra.
+torchmetrics is imported when one of these runs: it comes with the `train` extra. These work in
+float32 whatever comes in: in float64 its convolutions take ten times as long.
 """
 
 from __future__ import annotations
@@ -81,14 +82,19 @@ def vif(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     check_images(VIF_SMALLEST, visible=visible, thermal=thermal, fused=fused)
     values = [
         sum(
-            visual_information_fidelity(255 * fused[i : i + 1], 255 * source[i : i + 1])
+            visual_information_fidelity(
+                255 * fused[i : i + 1].float(), 255 * source[i : i + 1].float()
+            )
             for source in (visible, thermal)
         )
         for i in range(len(fused))
     ]
-    return torch.stack(values)
+    return torch.stack(values).to(fused.dtype)
 
 
 def _mean_of_both(measure, visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    both = [measure(fused, source).reshape(len(fused), -1).mean(1) for source in (visible, thermal)]
-    return 0.5 * (both[0] + both[1])
+    both = [
+        measure(fused.float(), source.float()).reshape(len(fused), -1).mean(1)
+        for source in (visible, thermal)
+    ]
+    return (0.5 * (both[0] + both[1])).to(fused.dtype)

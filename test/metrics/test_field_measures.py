@@ -100,7 +100,7 @@ def test_vif_is_that_of_sewar_for_each_source():
     a, b, f = scene()
     x, y, z = (np.round(255 * image) for image in in_numpy(a, b, f))
     expected = sewar.vifp(x, z, sigma_nsq=2) + sewar.vifp(y, z, sigma_nsq=2)
-    assert metrics.vif(a, b, f).item() == pytest.approx(expected, rel=1e-4)
+    assert metrics.vif(a, b, f).item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_ssim_is_that_of_scikit_image_for_both_sources():
@@ -117,7 +117,7 @@ def test_ssim_is_that_of_scikit_image_for_both_sources():
     expected = 0.5 * sum(
         skimage_metrics.structural_similarity(source, z, **settings) for source in (x, y)
     )
-    assert metrics.ssim(a, b, f).item() == pytest.approx(expected, abs=1e-6)
+    assert metrics.ssim(a, b, f).item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_ms_ssim_of_identical_pictures_is_one_and_falls_with_noise():
