@@ -10,9 +10,15 @@ import pytest
 import torch
 from torch import nn
 
+from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
-from fusion_ros.model.rewrites import fold_average_pooling, optimise_for_inference
+from fusion_ros.model.padding import pad_to_multiple
+from fusion_ros.model.rewrites import (
+    fold_average_pooling,
+    fold_picture_scale,
+    optimise_for_inference,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +45,66 @@ def test_the_rewritten_paper_network_computes_the_same_to_1e_12(paper: FusionNet
     assert (plain - rewritten).abs().max() < 1e-12
 
 
-def test_the_rewritten_paper_network_has_no_pooling_left(paper: FusionNet) -> None:
-    kinds = {type(layer) for layer in optimise_for_inference(paper).modules()}
-    assert nn.AvgPool2d not in kinds
+@pytest.mark.parametrize("size", [(4, 4), (4, 12), (8, 8), (20, 36)])
+def test_the_border_is_exact_down_to_the_smallest_picture(size: tuple[int, int]) -> None:
+    torch.manual_seed(8)
+    config = dataclasses.replace(
+        PRESETS["paper"], widths=(16, 32), decoder_groups=4, head_channels=8
+    )
+    net = FusionNet(config).double().eval()
+    for fuse in net.fusion:  # a bias that would show
+        torch.nn.init.normal_(fuse.bias)
+    pair = inputs(3, *size)
+    with torch.inference_mode():
+        difference = (net(*pair) - optimise_for_inference(net)(*pair)).abs().max()
+    assert difference < 1e-12
+
+
+def test_averaging_many_channels_first_is_exact_and_quarters_the_places() -> None:
+    torch.manual_seed(9)
+    level = nn.Sequential(nn.Conv2d(16, 8, 3, padding=1), nn.AvgPool2d(2)).double()
+    folded = fold_average_pooling(level)
+    x = torch.randn(2, 16, 10, 14, dtype=torch.float64)
+    assert folded[1].kernel_size == (3, 3)
+    assert folded[1].stride == (2, 2)
+    assert (level(x) - folded(x)).abs().max() < 1e-13
+
+
+def test_pictures_in_units_of_128_levels_give_the_same() -> None:
+    torch.manual_seed(6)
+    for name in ("paper", "compact"):
+        config = PRESETS[name]
+        if name == "paper":
+            config = dataclasses.replace(config, widths=(8, 16), decoder_groups=4, head_channels=8)
+        net = FusionNet(config).double().eval()
+        pair = inputs(config.visible_channels, 32, 64)
+        with torch.inference_mode():
+            plain = net(*pair)
+            scaled = fold_picture_scale(net)(*(x * (127.5 / 128) for x in pair))
+        unit = 128 / 127.5 if name == "compact" else 1.0
+        assert (plain - scaled * unit).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("name", ["paper", "compact"])
+@pytest.mark.parametrize("size", [(33, 40), (64, 32)])
+def test_bytes_in_give_the_trained_networks_levels_out(name: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(12)
+    config = PRESETS[name]
+    net = FusionNet(config).double().eval()
+    visible = torch.randint(0, 256, (1, *size, config.visible_channels), dtype=torch.uint8)
+    thermal = torch.randint(0, 256, (1, *size, 1), dtype=torch.uint8)
+    planes = [
+        pad_to_multiple(x.permute(0, 3, 1, 2) / 127.5 - 1.0, 32, config.padding)
+        for x in (visible.double(), thermal.double())
+    ]
+    byte_network = ByteNetwork(net, torch.float64).eval()
+    with torch.inference_mode():
+        wanted = (net(*planes)[..., : size[0], : size[1]] + 1.0) * 127.5
+        levels = byte_network.levels(visible, thermal)
+        pixels = byte_network(visible, thermal)
+    assert (levels - wanted.permute(0, 2, 3, 1)).abs().max() < 1e-12 * 255
+    assert pixels.dtype == torch.uint8
+    assert (pixels - levels).abs().max() <= 0.5 + 1e-9
 
 
 @pytest.mark.parametrize("activation", ["none", "relu"])

@@ -29,7 +29,7 @@ class ByteNetwork(nn.Module):
         self.config = net.config
         self._dtype = dtype
         # Rewrites average and scale kernels: done before anything is rounded.
-        self.net = fold_picture_scale(optimise_for_inference(net)).to(dtype)
+        self.net = optimise_for_inference(fold_picture_scale(net)).to(dtype)
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Fuse a batch of pictures of any size.
