@@ -25,7 +25,7 @@ class Draw:
     flip_vertical: bool
     gamma: tuple[float, float]
     low: tuple[float, float]
-    high: tuple[float, float]
+    gain: tuple[float, float]
     invert_thermal: bool
     blur: tuple[bool, bool]
     noise: tuple[float, float]
@@ -37,20 +37,17 @@ def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
     """Draw one sample's augmentation. The number of draws does not depend on the settings."""
     chance = rng.random(10)
     gamma = np.exp(rng.normal(0, 1, 2) * a.gamma_spread)
-    low, high = rng.uniform(0, 0.25, 2), rng.uniform(0, 0.35, 2)
+    # Contrast as cameras differ in it: from full range down to `smallest_gain`, evenly in octaves.
+    gain = a.smallest_gain ** (rng.random(2) * (chance[2:4] < a.range_chance))
+    low = rng.random(2) * (1 - gain)
     noise = rng.uniform(0, 1, 2) * a.noise_deviation
     shift = rng.uniform(-1, 1, 2) * a.shift_pixels
     return Draw(
         flip=bool(chance[0] < a.flip),
         flip_vertical=bool(chance[1] < a.flip_vertical),
         gamma=(float(gamma[0]), float(gamma[1])),
-        low=tuple(
-            float(v) if c < a.range_chance else 0.0 for v, c in zip(low, chance[2:4], strict=True)
-        ),
-        high=tuple(
-            1 - float(v) if c < a.range_chance else 1.0
-            for v, c in zip(high, chance[4:6], strict=True)
-        ),
+        low=(float(low[0]), float(low[1])),
+        gain=(float(gain[0]), float(gain[1])),
         invert_thermal=bool(chance[6] < a.polarity_chance),
         blur=(bool(chance[7] < a.blur_chance), bool(chance[8] < a.blur_chance)),
         noise=tuple(float(v) if chance[9] < a.noise_chance else 0.0 for v in noise),
@@ -85,8 +82,7 @@ def augment(visible: Tensor, thermal: Tensor, draws: list[Draw]) -> tuple[Tensor
         )
         x = x ** column([d.gamma[camera] for d in draws])
         low = column([d.low[camera] for d in draws])
-        high = column([d.high[camera] for d in draws])
-        x = low + (high - low) * x
+        x = low + column([d.gain[camera] for d in draws]) * x
         if camera == 1:
             inverted = column([float(d.invert_thermal) for d in draws])
             x = x + inverted * (1 - 2 * x)

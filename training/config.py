@@ -51,6 +51,7 @@ class Augmentation:
     flip_vertical: float = 0.2
     gamma_spread: float = 0.25
     range_chance: float = 0.5
+    smallest_gain: float = 0.15
     polarity_chance: float = 0.1
     blur_chance: float = 0.0
     noise_chance: float = 0.0
@@ -71,6 +72,8 @@ class Augmentation:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; allowed is 0..1")
+        if not 0 < self.smallest_gain <= 1:
+            raise ConfigError(f"augmentation.smallest_gain is {self.smallest_gain}; allowed: 0..1")
         if not 1 <= self.zoom <= 4:
             raise ConfigError(f"augmentation.zoom is {self.zoom}; allowed is 1..4")
 
