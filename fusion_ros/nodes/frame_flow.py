@@ -294,6 +294,7 @@ class FrameFlow:
         self._books.ledger.settle_pair(Fate.FUSED)
         self._books.telemetry.fused(
             stamp_ns=pair.visible_stamp_ns,
+            arrived_ns=arrived_ns,
             skew_ms=pair.skew_ns / NS_PER_MS,
             latency_ms=(published_ns - arrived_ns) / NS_PER_MS,
             stages_ms={

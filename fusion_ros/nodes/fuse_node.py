@@ -223,8 +223,12 @@ class FuseNode(LifecycleNode):
         )
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_pipeline) -> int:
     """Run the node until it is told to stop (SIGINT, SIGTERM, shutdown of the context).
+
+    Args:
+        args: in place of the command line's.
+        pipeline_maker: as for `FuseNode`.
 
     Returns:
         0 after a stop, 1 where the node could not start.
@@ -236,7 +240,7 @@ def main(args: list[str] | None = None) -> int:
     context = rclpy.get_default_context()
     node = None
     try:
-        node = FuseNode()
+        node = FuseNode(pipeline_maker=pipeline_maker)
         if node.parameters.current.autostart and not _autostart(node):
             return 0 if not context.ok() else 1
         executor = SingleThreadedExecutor()

@@ -207,6 +207,14 @@ class FuseParameters:
         group=_INPUT, choices=_TRANSPORTS,
     )
 
+    input_queue_size: int = _parameter(
+        30,
+        "Frames of each camera that DDS may keep while this process gets no processor time. Then "
+        "they are paired in one go and the newest pair is fused; what finds the queue full is "
+        "lost.",
+        group=_INPUT, low=1, high=1000,
+    )
+
     tone_mode: str = _tone(
         "mode", "histogram",
         "How 16-bit and float thermal frames become grey: fixed (tone_fixed_low is black, "

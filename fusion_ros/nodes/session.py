@@ -25,6 +25,7 @@ REPORT_PERIOD_S = 1.0
 DEMAND_PERIOD_S = 0.2
 TRACED = (
     "stamp_ns",
+    "arrived_ns",
     "skew_ms",
     "latency_ms",
     "wait_ms",
@@ -186,6 +187,7 @@ class Active:
             topic,
             lambda message: self.flow.take(stream, resolved, message),
             reliability=reliability,
+            depth=self._values.input_queue_size,
         )
 
     def _keep_info(self, message: CameraInfo) -> None:

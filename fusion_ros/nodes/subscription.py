@@ -46,6 +46,7 @@ class FollowingSubscription:
         node: who subscribes.
         message_type, topic, callback: as for `create_subscription`.
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
+        depth: messages that may wait for the executor.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class FollowingSubscription:
         callback: Callable[[Any], None],
         *,
         reliability: str = "auto",
+        depth: int = QUEUE_DEPTH,
     ) -> None:
         self._node = node
         self._message_type = message_type
         self._topic = topic
         self._callback = callback
         self._wanted = reliability
+        self._depth = depth
         self._reliability = self._choose()
         self._subscription = self._subscribe()
 
@@ -114,5 +117,8 @@ class FollowingSubscription:
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
-            self._message_type, self._topic, self._callback, quality(self._reliability)
+            self._message_type,
+            self._topic,
+            self._callback,
+            quality(self._reliability, depth=self._depth),
         )

@@ -84,13 +84,18 @@ class Telemetry:
         latency_ms: float,
         stages_ms: Mapping[str, float],
         stamp_ns: int = 0,
+        arrived_ns: int = 0,
     ) -> None:
-        """A fused image was published."""
+        """A fused image was published.
+
+        `stamp_ns` and `arrived_ns` (of the pair's later message) are for the trace.
+        """
         sample = _FusedSample(self._clock_ns(), skew_ms, latency_ms, stages_ms)
         with self._lock:
             self._fused.append(sample)
         if self.trace is not None:
-            row = {"stamp_ns": stamp_ns, "skew_ms": skew_ms, "latency_ms": latency_ms}
+            row = {"stamp_ns": stamp_ns, "arrived_ns": arrived_ns}
+            row |= {"skew_ms": skew_ms, "latency_ms": latency_ms}
             self.trace({**row, **{f"{name}_ms": value for name, value in stages_ms.items()}})
 
     def passed_alone(self, stream: Stream) -> None:

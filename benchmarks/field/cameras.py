@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Process: a visible and a thermal camera that cost next to nothing.
+
+    python -m benchmarks.field.cameras --out FILE [--rate 30] [--seconds 60] [--size 640x512]
+
+Publishes pictures that were drawn beforehand, both of one moment with one stamp, and writes a CSV:
+stamp and the monotonic times at which each publish began and ended. Begins when a node listens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.subscription import named_quality
+
+PICTURES = 8
+COLUMNS = ("stamp_ns", "visible_sent_ns", "thermal_sent_ns", "thermal_done_ns")
+START_TIMEOUT_S = 90.0
+
+
+def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
+    """Colour and 16-bit thermal messages of a scene that moves."""
+    rng = np.random.default_rng(1)
+    soft = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), width / 20)
+    warm = 29500 + soft / soft.std() * 300 + rng.normal(size=soft.shape) * 4
+    warm[height // 3 : height // 3 + 20, width // 2 : width // 2 + 12] = 31000
+    colour = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
+    header = Header(frame_id="camera")
+    return [
+        (
+            encode_image(np.roll(colour, 5 * n, axis=1), ChannelOrder.RGB, "rgb8", header),
+            encode_image(
+                np.roll(warm, 5 * n, axis=1).astype(np.uint16), ChannelOrder.GREY, "mono16", header
+            ),
+        )
+        for n in range(PICTURES)
+    ]
+
+
+def main() -> int:
+    """0 after `--seconds`; 1 where nobody listened."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--size", default="640x512")
+    parser.add_argument("--reliability", default="best_effort")
+    args = parser.parse_args()
+    width, height = (int(n) for n in args.size.split("x"))
+    rclpy.init()
+    node = Node("cameras")
+    quality = named_quality(args.reliability)
+    visible = node.create_publisher(Image, "visible/image_raw", quality)
+    thermal = node.create_publisher(Image, "thermal/image_raw", quality)
+    pictures = drawn(height, width)
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while not (visible.get_subscription_count() and thermal.get_subscription_count()):
+        if time.monotonic() > end_s:
+            return 1
+        time.sleep(0.05)
+    time.sleep(2.5)  # a node that follows our reliability has subscribed anew by then
+    with args.out.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        begun_ns = time.monotonic_ns()
+        for number in range(round(args.rate * args.seconds)):
+            due_ns = begun_ns + round(number * 1e9 / args.rate)
+            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            colour, warm = pictures[number % PICTURES]
+            stamp_ns = time.time_ns()
+            for message in (colour, warm):
+                message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+            times = [time.monotonic_ns()]
+            visible.publish(colour)
+            times.append(time.monotonic_ns())
+            thermal.publish(warm)
+            rows.writerow((stamp_ns, *times, time.monotonic_ns()))
+    time.sleep(1.0)  # let the last ones be taken before the topics go
+    node.destroy_node()
+    rclpy.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The listener of the field benchmarks, and what it starts: cameras and node, each a process."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.cli.processes import Processes, isolated_environment
+
+CAMERAS_TIMEOUT_S = 120.0
+NODE = "fusion_ros.nodes.fuse_node"
+
+
+class Listener:
+    """Subscribes to the fused image and the status; keeps when each image came, by its stamp."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from fusion_ros.msg import FusionStatus
+        from rclpy.executors import SingleThreadedExecutor
+        from sensor_msgs.msg import Image
+
+        from fusion_ros.nodes.subscription import named_quality
+
+        rclpy.init()
+        self._rclpy = rclpy
+        self.node = rclpy.create_node("bench_listener")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self.arrived_ns: dict[int, int] = {}
+        self.fused = 0
+        self.status: Any = None
+        self.on_status: Callable[[Any], object] = lambda status: None
+        self.node.create_subscription(
+            Image, "fused/image_raw", self._take, named_quality("reliable", depth=30)
+        )
+        self.node.create_subscription(FusionStatus, "fused/status", self._keep, 10)
+
+    def spin_while(self, condition: Callable[[], bool]) -> None:
+        """Handle events for as long as the condition holds."""
+        while condition() and self.node.context.ok():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._rclpy.try_shutdown()
+
+    def _take(self, message: Any) -> None:
+        now_ns = time.monotonic_ns()
+        stamp = message.header.stamp
+        self.fused += 1
+        self.arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = now_ns
+
+    def _keep(self, status: Any) -> None:
+        self.status = status
+        self.on_status(status)
+
+
+class Field:
+    """Cameras, node and listener; a context. Everything stays on this machine.
+
+    Args:
+        folder: for logs, the cameras' record and the node's trace.
+        parameters: of the node.
+        runs: how often the node does each inference (a slower engine).
+        environment: more of it, for node and cameras.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parameters: Mapping[str, object],
+        *,
+        runs: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._parameters = dict(parameters)
+        self._runs = runs
+        isolated = isolated_environment({**os.environ, **(environment or {})})
+        os.environ.update(isolated)  # our own participant comes after this
+        self._environment = {**isolated, "FUSION_ROS_BENCH_RUNS": str(runs)}
+        self.trace_file = folder / "trace.csv"
+        self.sent_file = folder / "sent.csv"
+
+    def __enter__(self) -> Field:
+        self._processes = Processes(self._environment, self._folder)
+        self.listener = Listener()
+        self.node = self._processes.start(
+            "fuse_node",
+            NODE if self._runs == 1 else "benchmarks.field.slow_node",
+            {"trace_file": str(self.trace_file), **self._parameters},
+        )
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.exit_codes = self._processes.stop()
+        self.listener.close()
+
+    def run_cameras(self, *, seconds: float, rate_hz: float, size: str, reliability: str) -> None:
+        """Let the cameras run to their end and the node settle what it has.
+
+        Raises:
+            RuntimeError: the cameras failed, or the node ended.
+        """
+        options = {"out": self.sent_file, "seconds": seconds, "rate": rate_hz, "size": size}
+        options["reliability"] = reliability
+        cameras = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.field.cameras"]
+            + [f"--{name}={value}" for name, value in options.items()],
+            env=self._environment,
+        )
+        try:
+            end_s = time.monotonic() + seconds + CAMERAS_TIMEOUT_S
+            self.listener.spin_while(
+                lambda: (
+                    cameras.poll() is None and self.node.poll() is None and time.monotonic() < end_s
+                )
+            )
+            if cameras.poll() != 0:
+                log = self._processes.log("fuse_node").read_text(encoding="utf-8")
+                raise RuntimeError(f"the cameras did not run; the node said: {log[-2000:]}")
+        finally:
+            cameras.kill()
+            cameras.wait()
+        seen = self.listener.status
+        self.listener.spin_while(
+            lambda: self.listener.status is seen or self.listener.status.visible_pending > 0
+        )
+
+    def sent(self) -> list[dict[str, int]]:
+        """The cameras' record, one row a pair."""
+        return [{k: int(v) for k, v in row.items()} for row in _rows(self.sent_file)]
+
+    def trace(self) -> list[dict[str, float]]:
+        """The node's trace, one row a fused image."""
+        files = [self.trace_file.with_name(f"{self.trace_file.name}.{n}") for n in (4, 3, 2, 1)]
+        rows = [row for f in [*files, self.trace_file] if f.exists() for row in _rows(f)]
+        return [
+            {k: int(v) if k.endswith("_ns") else float(v or 0) for k, v in row.items()}
+            for row in rows
+        ]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a pair takes from the camera's publish to the fused image at a subscriber.
+
+    python -m benchmarks.node_latency [--seconds 60] [--rate 30] [--size 640x512] [--json FILE]
+    python -m benchmarks.node_latency --overload      # an engine that takes three times as long
+
+Cameras, node and subscriber are three processes that talk over DDS with the shipped profile. What
+counts as the node's own is everything but the engine's inference: both transports, pairing, tone
+mapping, colour, conversion. Fails (exit code 1) where that has a median over `--bar-ms`, or where
+a frame got lost between camera and pairing; with `--overload`, where the 95th percentile of the
+whole latency exceeds two inferences plus one camera period.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmarks.field.listening import Field
+
+OVERLOAD_RUNS = 3
+
+
+def main() -> int:
+    """0 where all bars hold, 1 where one does not."""
+    args = _arguments()
+    runs = OVERLOAD_RUNS if args.overload else 1
+    width, height = args.size.split("x")
+    parameters = {
+        "engine": args.engine,
+        "warm_up_width": int(width),
+        "warm_up_height": int(height),
+    }
+    for name, _, value in (text.partition("=") for text in args.parameter):
+        parameters[name] = yaml.safe_load(value)
+    with tempfile.TemporaryDirectory() as folder:
+        with Field(Path(folder), parameters, runs=runs) as field:
+            field.run_cameras(
+                seconds=args.seconds,
+                rate_hz=args.rate,
+                size=args.size,
+                reliability=args.reliability,
+            )
+        result = evaluate(field, args.rate)
+    failures = judge(result, args)
+    result = {
+        "options": {k: v for k, v in vars(args).items() if k != "json"},
+        "machine": _machine(),
+        **result,
+        "failures": failures,
+    }
+    _print(result)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    return 1 if failures else 0
+
+
+def evaluate(field: Field, rate_hz: float) -> dict[str, Any]:
+    """Stages in milliseconds and counts of frames, of a field that has run."""
+    sent = {row["stamp_ns"]: row for row in field.sent()}
+    status, arrived_ns = field.listener.status, field.listener.arrived_ns
+    stages: dict[str, list[float]] = {}
+    for row in field.trace():
+        times = sent.get(int(row["stamp_ns"]))
+        came_ns = arrived_ns.get(int(row["stamp_ns"]))
+        if times is None or came_ns is None:
+            continue
+        sent_ns = times["thermal_sent_ns"]  # the pair's later frame
+        parts = {
+            "transport in": (row["arrived_ns"] - sent_ns) / 1e6,
+            "wait for the worker": row["wait_ms"],
+            "tone": row["tone_ms"],
+            "registration": row["registration_ms"],
+            "colour": row["colour_ms"],
+            "engine": row["infer_ms"],
+            "recolour": row["recolour_ms"],
+            "encode": row["encode_ms"],
+            "publish": row["publish_ms"],
+            "transport out": (came_ns - row["arrived_ns"]) / 1e6 - row["latency_ms"],
+            "end to end": (came_ns - sent_ns) / 1e6,
+            "end to end without engine": (came_ns - sent_ns) / 1e6 - row["infer_ms"],
+        }
+        for name, value in parts.items():
+            stages.setdefault(name, []).append(value)
+    counts = {}
+    for stream in ("visible", "thermal"):
+        fates = ("received", "fused", "superseded", "unpaired", "late", "duplicate", "rejected")
+        counts[stream] = {"sent": len(sent)}
+        counts[stream] |= {fate: int(getattr(status, f"{stream}_{fate}")) for fate in fates}
+        counts[stream]["lost before the node"] = len(sent) - counts[stream]["received"]
+    return {
+        "engine": f"{status.engine} on {status.device}, {status.precision}",
+        "weights_sha256": status.weights_sha256,
+        "stages_ms": {name: _percentiles(values) for name, values in stages.items()},
+        "counts": counts,
+        "fused images at the subscriber": field.listener.fused,
+        "period_ms": 1000.0 / rate_hz,
+    }
+
+
+def judge(result: dict[str, Any], args: argparse.Namespace) -> list[str]:
+    """What does not hold."""
+    failures = []
+    stages = result["stages_ms"]
+    if not stages:
+        return ["no pair was fused"]
+    for stream, counts in result["counts"].items():
+        if counts["lost before the node"]:
+            lost, sent = counts["lost before the node"], counts["sent"]
+            failures.append(f"{lost} of {sent} {stream} frames were lost before the node")
+    if args.overload:
+        bound_ms = 2 * stages["engine"]["p95"] + result["period_ms"]
+        if stages["end to end"]["p95"] > bound_ms:
+            failures.append(
+                f"latency p95 {stages['end to end']['p95']:.1f} ms, over the bound of two "
+                f"inferences and one period ({bound_ms:.1f} ms)"
+            )
+        if not result["counts"]["visible"]["superseded"]:
+            failures.append("nothing was superseded, so this was no overload")
+    elif stages["end to end without engine"]["p50"] > args.bar_ms:
+        own_ms = stages["end to end without engine"]["p50"]
+        failures.append(f"p50 without the engine is {own_ms:.2f} ms, the bar {args.bar_ms} ms")
+    return failures
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(values, (50, 95))
+    return {
+        "p50": round(float(p50), 3),
+        "p95": round(float(p95), 3),
+        "mean": round(statistics.fmean(values), 3),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import cv2
+    import rclpy
+    import torch
+
+    from fusion_ros.engines.cpu import cpu_name
+
+    return {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "load_average": [round(n, 1) for n in os.getloadavg()],
+        "python": platform.python_version(),
+        "versions": {
+            "torch": torch.__version__,
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+            "rmw": rclpy.utilities.get_rmw_implementation_identifier(),
+        },
+    }
+
+
+def _print(result: dict[str, Any]) -> None:
+    machine = result["machine"]
+    print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}")
+    print(f"{result['engine']}, weights {result['weights_sha256'][:12]}")
+    print(f"{'stage':<28}{'p50':>9}{'p95':>9}{'mean':>9}   [ms]")
+    for name, stage in result["stages_ms"].items():
+        print(f"{name:<28}{stage['p50']:>9.2f}{stage['p95']:>9.2f}{stage['mean']:>9.2f}")
+    for stream, counts in result["counts"].items():
+        print(f"{stream}: " + ", ".join(f"{number} {fate}" for fate, number in counts.items()))
+    print(f"fused images at the subscriber: {result['fused images at the subscriber']}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--size", default="640x512", help="WIDTHxHEIGHT of both cameras")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--reliability", default="best_effort", help="that the cameras offer")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the node (YAML)"
+    )
+    parser.add_argument("--overload", action="store_true", help="inference takes 3 times as long")
+    parser.add_argument("--bar-ms", type=float, default=4.0)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
