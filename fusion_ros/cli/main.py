@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from fusion_ros import __version__
-from fusion_ros.cli import demo, doctor, fuse, node
+from fusion_ros.cli import demo, doctor, fuse, node, record, replay
 
 _DESCRIPTION = """\
 Pairs an RGB and a thermal camera and fuses them into one picture.
@@ -20,6 +20,8 @@ Pairs an RGB and a thermal camera and fuses them into one picture.
   fusion-ros doctor                      is everything there, and what would run?
   fusion-ros fuse --visible v.png --thermal t.png --out fused/
   fusion-ros demo                        cameras, node and recorder, all synthetic
+  fusion-ros record bag clips/            a bag from pictures, videos or live topics
+  fusion-ros replay bag --out report     a recording in, a report and a verdict out
   fusion-ros node --params fuse.yaml     the fuse node, without a ROS distribution
 """
 _EPILOG = """\
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (fuse, demo, node, doctor):
+    for command in (fuse, demo, node, record, replay, doctor):
         command.add_parser(subparsers)
     return result
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros replay`: recordings in, a report and a verdict out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `replay` to the sub-commands of `fusion-ros`."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="replay recordings through pairer and pipeline; report, figures, verdict",
+        description="Replays bags (ROS 2 mcap and sqlite3, ROS 1), folders that hold vis/ and ir/, "
+        "or NAME_vis.mp4 beside NAME_ir.mp4, and writes report.html, summary.json, frames.csv and "
+        "pairs.csv. Exit code: 0 passed, 1 the gate failed, 2 could not run.",
+    )
+    parser.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
+    parser.add_argument("--out", type=Path, default=Path("replay"), help="folder (replay)")
+    parser.add_argument("--thermal", type=Path, help="thermal half of a single folder or video")
+    parser.add_argument("--rate", type=float, help="frames a second of folders and videos")
+    parser.add_argument("--visible-topic", help="default: chosen by type and name")
+    parser.add_argument("--thermal-topic", help="default: chosen by type and name")
+    _add_fusion(parser.add_argument_group("fusion, as the node's parameters"))
+    _add_measures(parser.add_argument_group("what is measured"))
+    _add_verdict(parser.add_argument_group("verdict"))
+    _add_outputs(parser.add_argument_group("further outputs"))
+    _add_detector(parser.add_argument_group("a detector on visible, thermal and fused"))
+    _add_scale(parser.add_argument_group("many recordings"))
+    _add_live(parser.add_argument_group("live"))
+    parser.set_defaults(run=run)
+
+
+def _add_fusion(group: Any) -> None:
+    group.add_argument(
+        "--params", type=Path, help="parameter file of the fuse node, as config/fuse.yaml"
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one parameter of the fuse node; repeatable, wins over --params",
+    )
+    group.add_argument("--preset", help="shipped weights (compact)")
+    group.add_argument("--weights", type=Path, help="a safetensors file in place of them")
+    group.add_argument("--engine", help="auto takes the first that is installed, without timing")
+    group.add_argument("--device", help="auto, cpu, cuda")
+    group.add_argument("--tolerance-ms", type=float, help="pairing_tolerance_ms")
+    group.add_argument("--thermal-offset-ms", type=float, help="thermal_offset_ms")
+    group.add_argument("--stamp-source", choices=("header", "arrival"), help="stamp_source")
+
+
+def _add_measures(group: Any) -> None:
+    group.add_argument(
+        "--every", type=int, default=0, metavar="N", help="measure every N-th frame (chosen)"
+    )
+    group.add_argument(
+        "--measures", default="quick", help="quick, all, none or names: qw,qe,SSIM (quick)"
+    )
+    group.add_argument(
+        "--baselines", default="default", help="default, none, or names with commas between"
+    )
+    group.add_argument("--max-messages", type=int, help="stop after so many messages")
+
+
+def _add_verdict(group: Any) -> None:
+    group.add_argument("--gate", type=Path, help="YAML of thresholds; see docs/replay.md")
+    group.add_argument(
+        "--compare", type=Path, metavar="OTHER", help="--out folder of an earlier run: compare"
+    )
+
+
+def _add_outputs(group: Any) -> None:
+    group.add_argument("--fused-bag", action="store_true", help="write the fused pictures as a bag")
+    group.add_argument("--fused-video", action="store_true", help="write them as an mp4")
+    group.add_argument("--no-report", action="store_true", help="figures only")
+
+
+def _add_detector(group: Any) -> None:
+    group.add_argument("--detector", type=Path, metavar="MODEL.onnx", help="see docs/detectors.md")
+    group.add_argument("--detector-layout", default="auto", help="auto, yolov5, yolov8, yolox ...")
+    group.add_argument("--classes", type=Path, help="class names, one a line, if not in the model")
+    group.add_argument("--labels", type=Path, help="COCO json or a folder of YOLO txt, for AP")
+    group.add_argument("--confidence", type=float, default=0.25, help="least confidence (0.25)")
+
+
+def _add_scale(group: Any) -> None:
+    group.add_argument("--jobs", type=int, default=1, help="recordings at a time (1)")
+    group.add_argument("--ray", metavar="ADDRESS", help="run on Ray: an address, auto or local")
+
+
+def _add_live(group: Any) -> None:
+    group.add_argument("--live", action="store_true", help="through DDS into the real node")
+    group.add_argument("--speed", type=float, default=1.0, help="rate factor of --live (1)")
+    group.add_argument(
+        "--find-rate", action="store_true", help="with --live: highest rate under 1 %% loss"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay. See the exit codes above."""
+    from fusion_ros.replay.recording import RecordingError
+
+    try:
+        if args.live:
+            from fusion_ros.cli.replay_live import run_live
+
+            return run_live(args)
+        from fusion_ros.cli.replay_run import run_offline
+
+        return run_offline(args)
+    except (RecordingError, ValueError, RuntimeError, OSError, ImportError) as error:
+        print(f"replay: could not run: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        print("replay: stopped", file=sys.stderr)
+        return COULD_NOT_RUN

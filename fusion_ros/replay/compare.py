@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two runs side by side: two weights, two engines, two commits. Regressions come first."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.metrics import MEASURES
+from fusion_ros.replay.gate import look_up
+
+MEASURE = "fused.qw"
+_MOST_FRAMES = 8
+# Path into the summary, and whether more is better.
+_FIGURES: tuple[tuple[str, bool], ...] = (
+    ("fused_share", True),
+    ("sync.skew_ms.p95", False),
+    ("temporal.flicker_index", False),
+    ("temporal.excess_flicker.mean", False),
+    ("temporal.excess_flicker.max", False),
+)
+_TIMES: tuple[tuple[str, bool], ...] = (
+    ("times.stages_ms.fuse.p50", False),
+    ("times.stages_ms.fuse.p95", False),
+)
+_NOTABLE = 0.005  # of the larger value: less is no change
+_NOTABLE_TIME = 0.10
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One figure in both runs; `mood` is "good", "bad" or "soft"."""
+
+    name: str
+    before: str
+    now: str
+    change: str
+    mood: str
+    worse_by: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameChange:
+    """A frame whose quality differs."""
+
+    pair: int
+    at_s: float
+    change: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Both runs.
+
+    Attributes:
+        other: the earlier run's folder name.
+        headline: one sentence.
+        same_recording: whether both replayed the same bytes.
+        identical_frames: of `common_pairs`, how many fused pictures are equal to the bit.
+        rows: figures, regressions first.
+        worst: frames that lost most, of the `common` ones that both runs measured.
+        measure: what frames are compared by.
+    """
+
+    other: str
+    headline: str
+    same_recording: bool
+    identical_frames: int
+    common_pairs: int
+    rows: list[Row]
+    worst: list[FrameChange]
+    common: int
+    measure: str = MEASURE
+
+
+def compare_runs(other: Path, this: Path) -> Comparison:
+    """Compare the folders of two replays.
+
+    Raises:
+        ValueError: a folder holds no summary of this format.
+    """
+    before, now = _load(other), _load(this)
+    rows = [_row(path, path, up, before, now, _NOTABLE) for path, up in _FIGURES]
+    measured = now["quality"]["candidates"].get("fused", {})
+    rows += [
+        _row(
+            f"fused {name}",
+            f"quality.candidates.fused.{name}.mean",
+            MEASURES[name].higher_is_better,
+            before,
+            now,
+            _NOTABLE,
+        )
+        for name in measured
+        if name in MEASURES
+    ]
+    rows += [_row(path[6:], path, up, before, now, _NOTABLE_TIME) for path, up in _TIMES]
+    rows = sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
+    changes, common, identical, pairs = _frame_changes(other, this)
+    same = before["recording"]["sha256"] == now["recording"]["sha256"]
+    worse = sum(row.mood == "bad" for row in rows)
+    better = sum(row.mood == "good" for row in rows)
+    headline = (
+        f"{worse} figures are worse, {better} better; {identical} of {pairs} fused pictures are "
+        "identical"
+    )
+    if not same:
+        headline += "; the recordings are not the same"
+    gone = {f["code"] for f in before["findings"]} - {f["code"] for f in now["findings"]}
+    new = {f["code"] for f in now["findings"]} - {f["code"] for f in before["findings"]}
+    if new:
+        headline += f"; new findings: {', '.join(sorted(new))}"
+    if gone:
+        headline += f"; findings gone: {', '.join(sorted(gone))}"
+    return Comparison(other.name, headline, same, identical, pairs, rows, changes, common)
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> None:
+    """Write `comparison.json`."""
+    text = json.dumps(dataclasses.asdict(comparison), indent=2)
+    (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json" if folder.is_dir() else folder
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary["format"] != 1:
+            raise ValueError(f"its format is {summary['format']}, allowed is 1")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no summary of a replay: {error}") from error
+    return summary
+
+
+def _row(
+    name: str,
+    path: str,
+    more_is_better: bool,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    notable: float,
+) -> Row | None:
+    a, b = look_up(before, path), look_up(now, path)
+    if a is None or b is None:
+        return None
+    scale = max(abs(a), abs(b), 1e-9)
+    worse_by = (a - b if more_is_better else b - a) / scale
+    mood = "bad" if worse_by > notable else "good" if worse_by < -notable else "soft"
+    return Row(name, f"{a:.4g}", f"{b:.4g}", f"{b - a:+.4g}", mood, worse_by)
+
+
+def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int, int]:
+    """Worst frames, frames measured in both, equal pictures, pairs in both; by stamp."""
+    before = {row["visible_stamp_ns"]: row for row in _rows(other)}
+    changes: list[tuple[float, FrameChange]] = []
+    identical = pairs = 0
+    for row in _rows(this):
+        then = before.get(row["visible_stamp_ns"])
+        if then is None:
+            continue
+        pairs += 1
+        identical += row["fused_sha256"] == then["fused_sha256"]
+        if row.get(MEASURE) and then.get(MEASURE):
+            change = float(row[MEASURE]) - float(then[MEASURE])
+            where = FrameChange(int(row["pair"]), float(row["arrived_s"]), f"{change:+.4f}")
+            changes.append((change, where))
+    changes.sort(key=lambda item: item[0])
+    worst = [where for change, where in changes if change < -0.001][:_MOST_FRAMES]
+    return worst, len(changes), identical, pairs
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    path = folder / "pairs.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recording to replay, as plain values: the same here, in another process, or on Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.replay.settings import ReplaySettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to replay and where to write.
+
+    Attributes:
+        recording, partner, visible_topic, thermal_topic, rate_hz: see `open_recording`.
+        out: folder, made where it is missing.
+        parameters: of the fuse node; those that are not named keep their default.
+        settings: see `ReplaySettings`.
+        fused_bag, fused_video: also write the fused pictures.
+        report: keep pictures and rows for the report.
+        detector: see `detection.DetectorSink`, or None.
+        show_progress: a bar on stderr where that is a terminal.
+    """
+
+    recording: str
+    out: str
+    partner: str | None = None
+    visible_topic: str | None = None
+    thermal_topic: str | None = None
+    rate_hz: float | None = None
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    settings: ReplaySettings = dataclasses.field(default_factory=ReplaySettings)
+    fused_bag: bool = False
+    fused_video: bool = False
+    report: bool = True
+    detector: dict[str, Any] | None = None
+    show_progress: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class JobResult:
+    """What came out: the summary and what the report is made of, or what went wrong."""
+
+    recording: str
+    out: str
+    summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    error: str = ""
+    material: Any = None
+
+
+def run_job(job: Job) -> JobResult:
+    """Replay one recording and write its files. Errors are told in the result, not raised."""
+    from fusion_ros.replay.recording import RecordingError
+
+    try:
+        return _run(job)
+    except (RecordingError, ValueError, RuntimeError, OSError, ImportError) as error:
+        return JobResult(job.recording, job.out, error=str(error))
+
+
+def _run(job: Job) -> JobResult:
+    from fusion_ros.replay.findings import Evidence, find_faults
+    from fusion_ros.replay.opening import open_recording
+    from fusion_ros.replay.report import Material
+    from fusion_ros.replay.session import Replay
+    from fusion_ros.replay.summary import summarise, write_all
+
+    recording = open_recording(
+        Path(job.recording),
+        partner=Path(job.partner) if job.partner else None,
+        visible_topic=job.visible_topic,
+        thermal_topic=job.thermal_topic,
+        rate_hz=job.rate_hz,
+    )
+    out = Path(job.out)
+    out.mkdir(parents=True, exist_ok=True)
+    pipeline = make_pipeline(job.parameters)
+    try:
+        sinks, detector = _sinks(job, out)
+        replay = Replay(recording, pipeline, job.settings, sinks)
+        chosen = (recording.identity.visible, recording.identity.thermal)
+        total = sum(t.messages for t in recording.identity.topics if t.name in chosen)
+        with _progress(job, total) as step:
+            result = replay.run(step)
+        evidence = Evidence.of(recording.identity, recording.damage, result, job.settings)
+        findings = find_faults(evidence)
+        summary = summarise(evidence, findings, pipeline.engine.describe())
+        if detector is not None:
+            summary["detection"] = detector.summary()
+            detector.write(out / "detections.csv")
+        write_all(out, summary, evidence)
+        material = Material.of(summary, evidence, detector) if job.report else None
+        return JobResult(job.recording, job.out, summary, material=material)
+    finally:
+        recording.close()
+        pipeline.close()
+
+
+def make_pipeline(parameters: dict[str, Any]) -> Any:
+    """The pipeline that the node's parameters describe, without fallback: a failure is told.
+
+    Engine "auto" means the first that is installed, not the fastest in a trial: two replays must
+    run the same one.
+    """
+    from fusion_ros.calibration.files import make_registration
+    from fusion_ros.engines.choice import choose, create_engine
+    from fusion_ros.imaging.tone import ThermalToneMapper
+    from fusion_ros.model.weights import load_weights, shipped_weights
+    from fusion_ros.nodes.parameters import FuseParameters
+    from fusion_ros.pipeline import FusionPipeline
+
+    values = FuseParameters.from_values(parameters)
+    weights = load_weights(values.weights or shipped_weights(values.preset))
+    chosen = choose(values.engine, values.device)
+    engine = create_engine(
+        weights, name=chosen.name, device=chosen.device, precision=values.precision
+    )
+    return FusionPipeline(
+        engine,
+        tone=ThermalToneMapper(values.tone_options()),
+        registration=make_registration(values.registration_options()),
+    )
+
+
+def _sinks(job: Job, out: Path) -> tuple[tuple[Any, ...], Any]:
+    from fusion_ros.replay.outputs import BagSink, VideoSink
+
+    sinks: list[Any] = []
+    if job.fused_bag:
+        sinks.append(BagSink(out / "fused_bag"))
+    if job.fused_video:
+        sinks.append(VideoSink(out / "fused.mp4"))
+    detector = None
+    if job.detector is not None:
+        from fusion_ros.replay.detection import DetectorSink
+
+        detector = DetectorSink(**job.detector)
+        sinks.append(detector)
+    return tuple(sinks), detector
+
+
+class _progress:
+    """A tqdm bar where somebody looks."""
+
+    def __init__(self, job: Job, total: int) -> None:
+        from tqdm import tqdm
+
+        show = job.show_progress and sys.stderr.isatty()
+        self._bar = tqdm(total=total, unit="msg", disable=not show, desc=Path(job.recording).name)
+
+    def __enter__(self) -> Callable[[int], object]:
+        return lambda done: self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()

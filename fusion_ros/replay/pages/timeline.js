@@ -1,0 +1,37 @@
+// Click, drag or step through the moments that were kept. Without script the page reads as well.
+(() => {
+  const data = JSON.parse(document.getElementById("moments").textContent);
+  const svg = document.getElementById("time");
+  if (!svg || !data.moments.length) return;
+  const cursor = document.getElementById("cursor");
+  const note = document.getElementById("note");
+  const panels = ["visible", "thermal", "fused"].map((n) => document.getElementById("p-" + n));
+  const x = (s) => data.left + ((s - data.begin) / (data.end - data.begin || 1)) * (data.right - data.left);
+  let now = -1;
+  const show = (i) => {
+    now = Math.max(0, Math.min(data.moments.length - 1, i));
+    const m = data.moments[now];
+    panels.forEach((p, k) => { p.src = "data:image/jpeg;base64," + m.panels[k]; });
+    cursor.setAttribute("x1", x(m.at)); cursor.setAttribute("x2", x(m.at));
+    note.textContent = m.text;
+  };
+  const nearest = (s) => data.moments.reduce(
+    (best, m, i) => (Math.abs(m.at - s) < Math.abs(data.moments[best].at - s) ? i : best), 0);
+  const seconds = (event) => {
+    const box = svg.getBoundingClientRect();
+    const at = ((event.clientX - box.left) / box.width) * 1000;
+    return data.begin + ((at - data.left) / (data.right - data.left)) * (data.end - data.begin);
+  };
+  svg.addEventListener("pointerdown", (e) => { show(nearest(seconds(e))); });
+  svg.addEventListener("pointermove", (e) => { if (e.buttons) show(nearest(seconds(e))); });
+  document.querySelectorAll("[data-step]").forEach((b) => b.addEventListener("click", () => show(now + Number(b.dataset.step))));
+  document.querySelectorAll("[data-at]").forEach((b) => b.addEventListener("click", () => {
+    show(nearest(Number(b.dataset.at)));
+    document.getElementById("timeline").scrollIntoView({ behavior: "smooth" });
+  }));
+  document.addEventListener("keydown", (e) => {
+    if (e.key === "ArrowRight") show(now + 1);
+    if (e.key === "ArrowLeft") show(now - 1);
+  });
+  show(0);
+})();

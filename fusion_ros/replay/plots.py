@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plots as SVG text: sharp on every screen, a few kilobytes each, coloured by the page's CSS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+Point = tuple[float, float]
+Series = tuple[str, Sequence[Point]]
+"""Name (a CSS class by its place) and points; None-free, in order of x."""
+
+WIDTH, HEIGHT = 640.0, 220.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 12.0, 26.0
+_MOST_POINTS = 1200
+
+
+def line_plot(
+    series: Sequence[Series],
+    *,
+    unit_x: str = "s",
+    unit_y: str = "",
+    marks: Sequence[float] = (),
+    dots: bool = False,
+    low: float | None = None,
+    high: float | None = None,
+) -> str:
+    """Lines over a common x axis; `marks` are vertical lines (faults). "" where nothing is."""
+    points = [p for _, line in series for p in line]
+    if not points:
+        return ""
+    xs = [p[0] for p in points]
+    ys = [p[1] for p in points]
+    frame = _Frame(min(xs), max(xs), *_padded(ys, low, high))
+    parts = [frame.axes(unit_x, unit_y)]
+    parts += [
+        f'<line class="mark" x1="{frame.x(m):.1f}" x2="{frame.x(m):.1f}" '
+        f'y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
+        for m in marks
+        if frame.x_low <= m <= frame.x_high
+    ]
+    for number, (name, line) in enumerate(series):
+        kept = _thinned(line)
+        if dots:
+            parts += [
+                f'<circle class="d s{number}" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="1.8"/>'
+                for x, y in kept
+            ]
+            continue
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in kept)
+        parts.append(
+            f'<polyline class="l s{number}" points="{path}"><title>{escape(name)}</title>'
+            "</polyline>"
+        )
+    return _svg(parts)
+
+
+def histogram(values: Sequence[float], *, unit_x: str, bins: int = 40) -> str:
+    """How often which value. "" where nothing is."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
+    frame = _Frame(low, high, 0.0, max(counts) * 1.05)
+    parts = [frame.axes(unit_x, "frames")]
+    step = (high - low) / bins
+    for at, count in enumerate(counts):
+        if count:
+            x, right = frame.x(low + at * step), frame.x(low + (at + 1) * step)
+            y = frame.y(count)
+            parts.append(
+                f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" width="{right - x - 1:.1f}" '
+                f'height="{frame.y(0) - y:.1f}"><title>{low + at * step:.2f} to '
+                f"{low + (at + 1) * step:.2f} {escape(unit_x)}: {count}</title></rect>"
+            )
+    return _svg(parts)
+
+
+class _Frame:
+    """Data to pixels, with ticks at round numbers."""
+
+    def __init__(self, x_low: float, x_high: float, y_low: float, y_high: float) -> None:
+        self.x_low, self.x_high = (x_low, x_high) if x_high > x_low else (x_low - 1, x_low + 1)
+        self.y_low, self.y_high = (y_low, y_high) if y_high > y_low else (y_low - 1, y_low + 1)
+
+    def x(self, value: float) -> float:
+        share = (value - self.x_low) / (self.x_high - self.x_low)
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        share = (value - self.y_low) / (self.y_high - self.y_low)
+        return HEIGHT - _BOTTOM - min(1.0, max(0.0, share)) * (HEIGHT - _TOP - _BOTTOM)
+
+    def axes(self, unit_x: str, unit_y: str) -> str:
+        parts = []
+        for tick in _ticks(self.y_low, self.y_high, 4):
+            y = self.y(tick)
+            parts.append(
+                f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<text class="t" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}'
+                "</text>"
+            )
+        ticks = _ticks(self.x_low, self.x_high, 6)
+        for tick in ticks:
+            x = min(self.x(tick), WIDTH - _RIGHT - 4)
+            unit = f" {escape(unit_x)}" if tick == ticks[-1] else ""
+            anchor = "end" if tick == ticks[-1] and x > WIDTH - 60 else "middle"
+            parts.append(
+                f'<text class="t" x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">'
+                f"{_short(tick)}{unit}</text>"
+            )
+        if unit_y:
+            parts.append(
+                f'<text class="t u" x="{_LEFT + 4}" y="{_TOP + 8}">{escape(unit_y)}</text>'
+            )
+        return "".join(parts)
+
+
+def _padded(ys: Sequence[float], low: float | None, high: float | None) -> tuple[float, float]:
+    least, most = min(ys), max(ys)
+    room = 0.08 * (most - least) or max(0.05 * abs(most), 0.5)
+    return (least - room if low is None else low), (most + room if high is None else high)
+
+
+def _ticks(low: float, high: float, about: int) -> list[float]:
+    rough = (high - low) / about
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough)
+    first = math.ceil(low / step)
+    return [round(n * step, 12) for n in range(first, math.floor(high / step) + 1)]
+
+
+def _short(value: float) -> str:
+    return f"{value:g}" if abs(value) < 1e5 else f"{value:.1e}"
+
+
+def _thinned(line: Sequence[Point]) -> list[Point]:
+    """At most `_MOST_POINTS`: of each stretch its lowest and its highest, so that peaks stay."""
+    if len(line) <= _MOST_POINTS:
+        return list(line)
+    size = math.ceil(2 * len(line) / _MOST_POINTS)
+    kept = []
+    for at in range(0, len(line), size):
+        part = line[at : at + size]
+        ends = {min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])}
+        kept += sorted(ends)
+    return kept
+
+
+def _svg(parts: Sequence[str]) -> str:
+    return f'<svg class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img">{"".join(parts)}</svg>'
