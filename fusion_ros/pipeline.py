@@ -18,7 +18,7 @@ import numpy as np
 
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
-from fusion_ros.imaging.colour import LumaReplacer, luma
+from fusion_ros.imaging.colour import ColourOptions, LumaReplacer, luma
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
 from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
@@ -55,6 +55,7 @@ class FusionPipeline:
         engine: runs the network.
         tone: maps thermal counts to grey levels; percentile mapping by default.
         registration: brings the thermal frame onto the visible grid; resizing by default.
+        colour: how the visible colour comes back onto a fused luma.
     """
 
     def __init__(
@@ -63,11 +64,15 @@ class FusionPipeline:
         *,
         tone: ThermalToneMapper | None = None,
         registration: ThermalRegistration | None = None,
+        colour: ColourOptions | None = None,
     ) -> None:
         self.engine = engine
         self.tone = tone or ThermalToneMapper(ToneOptions())
         self.registration = registration or ThermalRegistration(RegistrationOptions())
-        self._replace_luma = LumaReplacer()
+        colour = colour or ColourOptions()
+        self._replace_luma = LumaReplacer(
+            natural=colour.natural_darkening, dark_luma=colour.dark_luma
+        )
 
     @classmethod
     def from_preset(

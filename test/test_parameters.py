@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fusion_ros.imaging.colour import ColourOptions
+from fusion_ros.imaging.palettes import OverlayOptions
 from fusion_ros.imaging.registration import RegistrationOptions
 from fusion_ros.imaging.tone_options import ToneOptions
 from fusion_ros.nodes.parameter_files import as_markdown, as_yaml
@@ -89,7 +91,13 @@ def test_an_unusable_value_is_refused_with_name_value_and_what_is_allowed(name, 
 
 
 @pytest.mark.parametrize(
-    ("prefix", "options"), [("tone_", ToneOptions()), ("registration_", RegistrationOptions())]
+    ("prefix", "options"),
+    [
+        ("tone_", ToneOptions()),
+        ("registration_", RegistrationOptions()),
+        ("colour_", ColourOptions()),
+        ("overlay_", OverlayOptions()),
+    ],
 )
 def test_every_option_of_the_imaging_room_is_a_parameter_with_the_same_default(prefix, options):
     defaults = {spec.name: spec.default for spec in SPECS if spec.name.startswith(prefix)}

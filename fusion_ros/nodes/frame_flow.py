@@ -18,6 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
+from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
@@ -95,6 +97,7 @@ class FrameFlow:
         self._visible_shape: tuple[int, int] | None = None
         self._visible_frame_id = ""
         self._offsets = OffsetEstimator()
+        self._alignment = AlignmentMonitor(values.alignment_every_frames)
         self._jumps_seen = 0
         self._alone: Stream | None = None
         self._fused_any = False
@@ -132,6 +135,11 @@ class FrameFlow:
     def clock_jumps(self) -> int:
         """Jumps back in time of the stamps so far."""
         return self._pairer.jumps
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """Whether both pictures lie on each other, where it was looked at."""
+        return self._alignment.last
 
     def offset_hint_ms(self) -> float | None:
         """What `thermal_offset_ms` had better be, where the stamps tell; see `OffsetEstimator`."""
@@ -271,6 +279,7 @@ class FrameFlow:
             waiting, self._next_pipeline = self._next_pipeline, None
         if waiting is not None:
             self._pipeline, done_with_old = waiting
+            self._alignment.reset()
             done_with_old()
 
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
@@ -289,7 +298,8 @@ class FrameFlow:
             order=visible.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
         )
-        timings_ms = self._publish(Output(fused.image, fused.order, visible.header))
+        sources = (visible.pixels.pixels, fused.thermal)
+        timings_ms = self._publish(Output(fused.image, fused.order, visible.header, *sources))
         published_ns = self._clock_ns()
         self._books.ledger.settle_pair(Fate.FUSED)
         self._books.telemetry.fused(
@@ -303,6 +313,9 @@ class FrameFlow:
                 **timings_ms,
             },
         )
+
+        # After publishing: nobody waits for it.
+        self._alignment(luma(sources[0], order=visible.pixels.order), fused.thermal)
 
     def _pass_on(self, job: LoneFrame) -> None:
         frame = job.frame

@@ -216,6 +216,8 @@ class FuseNode(LifecycleNode):
             publishers={s: sub.publisher_count() for s, sub in active.subscriptions.items()},
             thermal_offset_hint_ms=flow.offset_hint_ms(),
             clock_jumps=flow.clock_jumps,
+            alignment=flow.alignment,
+            alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
             thermal_repeated=flow.watches[Stream.THERMAL].repeated,
             thermal_shutter=flow.watches[Stream.THERMAL].flat,

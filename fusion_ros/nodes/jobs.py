@@ -39,11 +39,16 @@ FramePair = Pair[ArrivedFrame, ArrivedFrame]
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A picture to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id."""
+    """A picture to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id.
+
+    `visible` and `thermal` are the sources of a fused picture, both on its grid, for the overlay.
+    """
 
     pixels: np.ndarray
     order: ChannelOrder
     header: Header
+    visible: np.ndarray | None = None
+    thermal: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.imaging.palettes import OverlayOptions, overlay
 from fusion_ros.nodes.codec import encode_compressed, encode_image
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
@@ -39,6 +41,7 @@ class FusedOutputs:
         self._compressed = node.create_lifecycle_publisher(
             CompressedImage, "fused/image_raw/compressed", offered
         )
+        self._overlay = node.create_lifecycle_publisher(Image, "fused/overlay", offered)
         self._info = node.create_lifecycle_publisher(CameraInfo, "fused/camera_info", offered)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._status = None
@@ -58,7 +61,8 @@ class FusedOutputs:
 
     def listeners(self) -> int:
         """How many subscribers the fused pictures have."""
-        return sum(p.get_subscription_count() for p in (self._image, self._compressed))
+        pictures = (self._image, self._compressed, self._overlay)
+        return sum(picture.get_subscription_count() for picture in pictures)
 
     def publish_image(
         self,
@@ -66,6 +70,7 @@ class FusedOutputs:
         *,
         encoding: str,
         jpeg_quality_percent: int,
+        overlay_options: OverlayOptions,
         visible_info: CameraInfo | None,
     ) -> dict[str, float]:
         """The picture, and beside it the intrinsics of its pixel grid.
@@ -74,6 +79,7 @@ class FusedOutputs:
             output: what to publish.
             encoding: "rgb8", "bgr8" or "mono8".
             jpeg_quality_percent: of the compressed picture, made only while somebody listens.
+            overlay_options: of the picture for people, made only while somebody listens.
             visible_info: the visible camera's newest; the fused image lies on its grid, so its
                 intrinsics hold. It goes out with the image's own header, since consumers match the
                 two by exact stamp.
@@ -97,11 +103,20 @@ class FusedOutputs:
                     quality_percent=jpeg_quality_percent,
                 )
             )
+        if self._overlay.get_subscription_count():
+            self._publish_overlay(output, overlay_options)
         self.last_header = output.header
         return {
             "encode": (encoded_ns - begun_ns) / 1e6,
             "publish": (published_ns - encoded_ns) / 1e6,
         }
+
+    def _publish_overlay(self, output: Output, options: OverlayOptions) -> None:
+        if output.visible is None or output.thermal is None:
+            return
+        order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
+        pixels = overlay(output.visible, output.thermal, options, order=order)
+        self._overlay.publish(encode_image(pixels, order, "rgb8", output.header))
 
     def publish_status(self, report: NodeReport) -> None:
         """`fused/status`, where its message was built."""
@@ -117,6 +132,7 @@ class FusedOutputs:
         for publisher in (
             self._image,
             self._compressed,
+            self._overlay,
             self._info,
             self._diagnostics,
             self._status,

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
-from fusion_ros.imaging import registration, tone_options
+from fusion_ros.imaging import colour, palettes, registration, tone_options
 from fusion_ros.model.config import PRESETS
 
 Value = bool | int | float | str
@@ -325,6 +325,17 @@ class FuseParameters:
         group=_REGISTRATION, low=0.0, high=1e3,
     )
 
+    colour_natural_darkening: bool = _parameter(
+        True,
+        "Where the fused luma is darker, scale colours instead of subtracting from each channel.",
+        group=_OUTPUT,
+    )
+    colour_dark_luma: int = _parameter(
+        40,
+        "Visible luma [grey levels] below which colour fades where the thermal picture makes it "
+        "brighter: at night it is mostly noise. 0: keep all colour.",
+        group=_OUTPUT, low=0, high=255,
+    )
     output_encoding: str = _parameter(
         "rgb8", "Encoding of the fused image.",
         group=_OUTPUT, choices=("rgb8", "bgr8", "mono8"), live=True,
@@ -337,6 +348,16 @@ class FuseParameters:
     jpeg_quality_percent: int = _parameter(
         90, "Quality of fused/image_raw/compressed, which is made only while someone listens.",
         group=_OUTPUT, low=1, high=100, live=True,
+    )
+    overlay_palette: str = _parameter(
+        "inferno",
+        "False colours of fused/overlay, a picture for people (thermal over visible), made only "
+        "while someone listens. No detector should be fed with it.",
+        group=_OUTPUT, choices=palettes.PALETTES, live=True,
+    )
+    overlay_opacity: float = _parameter(
+        0.6, "Opacity of the hottest pixels of fused/overlay [0 to 1].",
+        group=_OUTPUT, low=0.0, high=1.0, live=True,
     )
     lazy: bool = _parameter(
         False, "Subscribe to the cameras, and work, only while someone listens to a fused image.",
@@ -363,6 +384,17 @@ class FuseParameters:
     status_every_frame: bool = _parameter(
         False, "Publish fused/status with every fused image, besides once a second.",
         group=_WATCH, live=True,
+    )
+    alignment_every_frames: int = _parameter(
+        15,
+        "Compare the edges of both pictures in every n-th pair, to tell of cameras knocked out of "
+        "line (3 ms each, after publishing). 0: never.",
+        group=_WATCH, low=0, high=100000,
+    )
+    alignment_warn_px: float = _parameter(
+        8.0,
+        "Shift of the thermal picture [visible pixels] above which diagnostics warn of a knock.",
+        group=_WATCH, low=0.0, high=1000.0, live=True,
     )
     trace_file: str = _parameter(
         "", "CSV file that gets a line with all timings of each fused image; rotated at 32 MiB.",
@@ -415,6 +447,14 @@ class FuseParameters:
             return registration.RegistrationOptions(**self._with_prefix("registration_"))
         except ValueError as error:
             raise ParameterError(f"parameters registration_*: {error}") from error
+
+    def colour_options(self) -> colour.ColourOptions:
+        """The `colour_*` parameters as the pipeline takes them."""
+        return colour.ColourOptions(**self._with_prefix("colour_"))
+
+    def overlay_options(self) -> palettes.OverlayOptions:
+        """The `overlay_*` parameters as the overlay takes them."""
+        return palettes.OverlayOptions(**self._with_prefix("overlay_"))
 
     def _with_prefix(self, prefix: str) -> dict[str, Any]:
         values = dataclasses.asdict(self)

@@ -52,6 +52,7 @@ def make_pipeline(values: FuseParameters, tell: Callable[[str, bool], object]) -
         engine,
         tone=ThermalToneMapper(values.tone_options()),
         registration=make_registration(values.registration_options()),
+        colour=values.colour_options(),
     )
     pipeline.warm_up(values.warm_up_height, values.warm_up_width)
     return pipeline

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.accounting import Fate, LedgerSnapshot, Stream, StreamCounts
 from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.imaging.alignment import Alignment
 from fusion_ros.nodes.telemetry import TelemetrySnapshot
 
 MODE_INACTIVE, MODE_IDLE = "inactive", "idle"
@@ -24,6 +25,8 @@ _DEGRADED = {"visible_only": "thermal", "thermal_only": "visible"}
 # Shares of the frames since the last report, above which somebody should look.
 _WARN_LOST_SHARE = 0.2
 _WARN_REJECTED_SHARE = 0.01
+_CLEAR = 6.0
+"""A shift less clear than this (`Alignment.clearness`) is not spoken of."""
 _FEWEST_FRAMES = 10
 """Fewer frames than this since the last report say nothing about shares."""
 
@@ -45,6 +48,8 @@ class NodeReport:
         thermal_offset_ms: offset in use.
         thermal_offset_hint_ms: offset that the stamps suggest, where they do.
         clock_jumps: jumps back in time so far.
+        alignment: how the edges of both pictures lie on each other, where it was looked at.
+        alignment_warn_px: shift above which to warn.
         lost: cameras from which nothing new comes.
         thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
             content, since `activate`.
@@ -64,6 +69,8 @@ class NodeReport:
     topics: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
     publishers: Mapping[Stream, int] = dataclasses.field(default_factory=dict)
     thermal_offset_hint_ms: float | None = None
+    alignment: Alignment | None = None
+    alignment_warn_px: float = math.inf
     clock_jumps: int = 0
     lost: frozenset[Stream] = frozenset()
     thermal_repeated: int = 0
@@ -98,7 +105,7 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     message.stage_ms_p50 = [stage.p50 for stage in telemetry.stages_ms.values()]
     message.stage_ms_p95 = [stage.p95 for stage in telemetry.stages_ms.values()]
     message.clock_jumps = report.clock_jumps
-    message.alignment_score = math.nan
+    message.alignment_score = report.alignment.score if report.alignment else math.nan
     message.visible_passed_alone = telemetry.passed_alone[Stream.VISIBLE]
     message.thermal_passed_alone = telemetry.passed_alone[Stream.THERMAL]
     message.thermal_repeated = report.thermal_repeated
@@ -161,6 +168,12 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         ("thermal_offset_ms in use", f"{report.thermal_offset_ms:.2f}"),
         ("clock jumps", str(report.clock_jumps)),
     ]
+    if report.alignment is not None:
+        seen = report.alignment
+        values += [
+            ("alignment score", f"{seen.score:.2f}"),
+            ("thermal shift [pixels]", f"{seen.shift_x_px:+.1f}, {seen.shift_y_px:+.1f}"),
+        ]
     hint = ""
     if report.thermal_offset_hint_ms is not None:
         values.append(("thermal_offset_ms suggested", f"{report.thermal_offset_hint_ms:.1f}"))
@@ -176,7 +189,21 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
             f"both cameras' stamps, thermal_offset_ms and pairing_tolerance_ms{hint}",
             values,
         )
+    knock = _knocked(report)
+    if knock:
+        return _status(name, DiagnosticStatus.WARN, knock, values)
     return _status(name, DiagnosticStatus.OK, "frames find their partners", values)
+
+
+def _knocked(report: NodeReport) -> str:
+    """A line about cameras that no longer look the same way, or nothing."""
+    seen = report.alignment
+    if seen is None or seen.clearness < _CLEAR or seen.shift_px <= report.alignment_warn_px:
+        return ""
+    return (
+        f"the thermal picture lies {seen.shift_x_px:+.0f}, {seen.shift_y_px:+.0f} pixels off; were "
+        "the cameras knocked? Calibrate again with `fusion-ros calibrate`"
+    )
 
 
 def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:

@@ -199,6 +199,7 @@ class Active:
             output,
             encoding=self._values.output_encoding,
             jpeg_quality_percent=self._values.jpeg_quality_percent,
+            overlay_options=self._values.overlay_options(),
             visible_info=self.visible_info,
         )
         self._after_each_frame()

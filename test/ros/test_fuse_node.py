@@ -388,3 +388,51 @@ def test_a_remapped_image_topic_brings_its_own_camera_info(ros):
         lambda: rig.listener.count_subscribers("/front/rgb/camera_info") == 1,
         "the node subscribes to the camera_info beside the image",
     )
+
+
+# --- for people -----------------------------------------------------------------------------------
+
+
+def test_the_overlay_is_made_only_while_somebody_looks(ros):
+    rig = Rig(ros)
+    overlays: list[Image] = []
+    rig.send_pair(1000)
+    rig.wait_for_fused(1)
+    rig.listener.create_subscription(Image, "fused/overlay", overlays.append, 10)
+    ros.spin_until(
+        lambda: rig.node.count_subscribers("fused/overlay") == 1, "the node sees the new listener"
+    )
+    ros.spin_until(lambda: rig.listener.count_publishers("fused/overlay") == 1, "it is there")
+    stamps = iter(range(1100, 9000, 100))
+
+    def try_again() -> bool:
+        rig.send_pair(next(stamps))
+        ros.executor.spin_once(timeout_sec=0.05)
+        return bool(overlays)
+
+    ros.spin_until(try_again, "an overlay came")
+    # Inferno paints grey 200 in a warm colour: red well above blue, over a grey visible picture.
+    red, _, blue = (int(channel) for channel in pixels(overlays[0])[0, 0])
+    assert red > blue + 40
+    assert overlays[0].header.frame_id == "visible_optical"
+
+
+def test_cameras_knocked_out_of_line_are_told_by_the_diagnostics(ros):
+    rig = Rig(ros, {"alignment_every_frames": 1})
+    scene = np.zeros((240, 320), np.uint8)
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        y, x = rng.integers(0, 200), rng.integers(0, 280)
+        height, width = rng.integers(10, 40, 2)
+        scene[y : y + height, x : x + width] = rng.integers(40, 255)
+    knocked = np.roll(scene, 20, axis=1)
+    for count in range(1, 16):
+        rig.send_visible(1000 + 100 * count, scene)
+        rig.send_thermal(1000 + 100 * count, knocked)
+        rig.wait_for_fused(count)
+    ros.spin_until(
+        lambda: any("knocked" in d.status[1].message for d in rig.diagnostics), "they tell"
+    )
+    told = next(d.status[1] for d in rig.diagnostics if "knocked" in d.status[1].message)
+    assert told.level == DiagnosticStatus.WARN
+    assert "+20, +0" in told.message
