@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_ros import pipeline_making
 from fusion_ros.cli import pictures
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
@@ -38,7 +39,7 @@ class ThermalEngine:
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        FusionPipeline, "from_preset", lambda *_, **__: FusionPipeline(ThermalEngine())
+        pipeline_making, "make_pipeline", lambda values: FusionPipeline(ThermalEngine())
     )
 
 

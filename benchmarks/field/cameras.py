@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.subscription import named_quality
 
 PICTURES = 8
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument("--reliability", default="best_effort")
     args = parser.parse_args()
     width, height = (int(n) for n in args.size.split("x"))
+    tune_process()
     rclpy.init()
     node = Node("cameras")
     quality = named_quality(args.reliability)

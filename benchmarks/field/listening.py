@@ -27,8 +27,10 @@ class Listener:
         from rclpy.executors import SingleThreadedExecutor
         from sensor_msgs.msg import Image
 
+        from fusion_ros.nodes.process_tuning import tune_process
         from fusion_ros.nodes.subscription import named_quality
 
+        tune_process()
         rclpy.init()
         self._rclpy = rclpy
         self.node = rclpy.create_node("bench_listener")

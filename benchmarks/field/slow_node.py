@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.nodes.fuse_node import main
-from fusion_ros.nodes.parameters import FuseParameters
-from fusion_ros.nodes.pipeline_making import make_pipeline
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.pipeline_making import make_live_pipeline
 
 RUNS = "FUSION_ROS_BENCH_RUNS"
 
@@ -35,7 +35,7 @@ class RepeatedEngine:
 
 def make_slow(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
     """The pipeline of the parameters on a slower engine."""
-    pipeline = make_pipeline(values, tell)
+    pipeline = make_live_pipeline(values, tell)
     pipeline.engine = RepeatedEngine(pipeline.engine, int(os.environ[RUNS]))
     return pipeline
 

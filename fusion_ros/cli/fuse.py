@@ -21,6 +21,7 @@ _EXAMPLES = """\
 examples:
   fusion-ros fuse --visible rgb.png --thermal ir.tiff --out fused/
   fusion-ros fuse --visible tno/vis --thermal tno/ir --out fused/ --triptych
+  fusion-ros fuse --visible rgb/ --thermal counts16/ --out fused/ --set tone_mode=percentile
   fusion-ros fuse --visible day_vis.mp4 --thermal day_ir.mp4 --out fused/ --engine openvino
 
 Folders: files of one name (but for the ending) belong together; those without a partner are
@@ -44,15 +45,22 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--thermal", type=Path, required=True, metavar="PATH", help="its partner")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the results")
     network = parser.add_mutually_exclusive_group()
-    network.add_argument(
-        "--preset", default="compact", metavar="NAME", help="compact (default) or paper"
-    )
+    network.add_argument("--preset", metavar="NAME", help="compact (default) or paper")
     network.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of your own")
+    parser.add_argument("--engine", metavar="NAME", help="auto (default), torch, openvino, ...")
+    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N")
     parser.add_argument(
-        "--engine", default="auto", metavar="NAME", help="auto (default), torch, openvino, ..."
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameter file of the fuse node: its tone_*, registration_* and colour_* hold too",
     )
     parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one parameter of the fuse node; repeatable, wins over --params (docs/parameters.md)",
     )
     parser.add_argument(
         "--triptych", action="store_true", help="write visible, thermal and fused side by side"
@@ -73,11 +81,7 @@ def run(args: argparse.Namespace) -> int:
                 f"{args.visible} and {args.thermal} have no file name in common; pairs need equal "
                 "names but for the ending"
             )
-        from fusion_ros.pipeline import FusionPipeline
-
-        pipeline = FusionPipeline.from_preset(
-            args.preset, weights=args.weights, engine=args.engine, device=args.device
-        )
+        pipeline = _make_pipeline(args)
         args.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"fusion-ros fuse: {error}", file=sys.stderr)
@@ -93,6 +97,19 @@ def run(args: argparse.Namespace) -> int:
     _list_unpaired(found)
     job.report()
     return 1 if job.failures else 0
+
+
+def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
+    """The same pipeline as the node's, from the same parameters."""
+    from fusion_ros.parameter_files import read_parameters
+    from fusion_ros.parameters import FuseParameters
+    from fusion_ros.pipeline_making import make_pipeline
+
+    values = read_parameters(args.params, args.set)
+    for name in ("preset", "engine", "device", "weights"):
+        if getattr(args, name) is not None:
+            values[name] = str(getattr(args, name))
+    return make_pipeline(FuseParameters.from_values(values))
 
 
 def _check_out(out: Path, found: Found) -> None:

@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from fusion_ros.parameter_files import read_parameters
 from fusion_ros.replay.gate import Gate, Verdict
 from fusion_ros.replay.job import Job, JobResult
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings
@@ -57,22 +56,7 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: names what is wrong.
     """
-    values: dict[str, Any] = {}
-    if args.params:
-        loaded = yaml.safe_load(args.params.read_text(encoding="utf-8"))
-        sections = loaded.values() if isinstance(loaded, dict) else ()
-        found = [s["ros__parameters"] for s in sections if "ros__parameters" in (s or {})]
-        if len(found) != 1:
-            raise ValueError(
-                f"--params {args.params} holds {len(found)} sections with ros__parameters; "
-                "allowed is one, as in config/fuse.yaml"
-            )
-        values.update(found[0])
-    for item in args.set:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise ValueError(f"--set {item!r}: allowed is NAME=VALUE")
-        values[name] = yaml.safe_load(text)
+    values = read_parameters(args.params, args.set)
     for option, name in (
         ("preset", "preset"),
         ("engine", "engine"),
@@ -91,7 +75,7 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
     """What the replay itself needs of the parameters and options."""
     from fusion_ros.metrics import MEASURES
-    from fusion_ros.nodes.parameters import FuseParameters
+    from fusion_ros.parameters import FuseParameters
 
     parameters = FuseParameters.from_values(values)
     known = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}

@@ -24,11 +24,11 @@ from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
-from fusion_ros.nodes.parameters import FuseParameters
 from fusion_ros.nodes.stamps import StampError, StampReader
 from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.stream_watch import FrameFormat, StreamWatch
 
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ from fusion_ros.accounting import Stream
 from fusion_ros.nodes import report as reporting
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.parameter_server import ParameterServer
-from fusion_ros.nodes.parameters import FuseParameters, ParameterError
-from fusion_ros.nodes.pipeline_making import apply_live, make_pipeline
+from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.session import Active, Configured
+from fusion_ros.parameters import FuseParameters, ParameterError
+from fusion_ros.pipeline_making import apply_live, make_live_pipeline
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
@@ -45,7 +46,7 @@ class FuseNode(LifecycleNode):
     """
 
     def __init__(
-        self, *, pipeline_maker: PipelineMaker = make_pipeline, **node_options: Any
+        self, *, pipeline_maker: PipelineMaker = make_live_pipeline, **node_options: Any
     ) -> None:
         super().__init__("fuse_node", **node_options)
         self._pipeline_maker = pipeline_maker
@@ -225,7 +226,9 @@ class FuseNode(LifecycleNode):
         )
 
 
-def main(args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_pipeline) -> int:
+def main(
+    args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_live_pipeline
+) -> int:
     """Run the node until it is told to stop (SIGINT, SIGTERM, shutdown of the context).
 
     Args:
@@ -235,6 +238,7 @@ def main(args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_
     Returns:
         0 after a stop, 1 where the node could not start.
     """
+    tune_process()
     try:
         rclpy.init(args=args)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from fusion_ros.nodes.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
+from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
 
 _INT64 = 2**63 - 1
 

@@ -14,9 +14,9 @@ from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.outputs import FusedOutputs
-from fusion_ros.nodes.parameters import FuseParameters
 from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.nodes.trace import TraceWriter
+from fusion_ros.parameters import FuseParameters
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline

@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.shutter import Exposure, Shutter
@@ -172,6 +173,7 @@ def _camera_info(width: int, height: int) -> CameraInfo:
 
 def main(args: list[str] | None = None) -> int:
     """Run the camera; 0 after its end or a stop, 1 where a parameter is wrong."""
+    tune_process()
     try:
         rclpy.init(args=args)
     except KeyboardInterrupt:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline_making import make_pipeline
 from fusion_ros.replay.settings import ReplaySettings
 
 
@@ -79,7 +81,7 @@ def _run(job: Job) -> JobResult:
     )
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)
-    pipeline = make_pipeline(job.parameters)
+    pipeline = make_pipeline(FuseParameters.from_values(job.parameters))
     try:
         sinks, detector = _sinks(job, out)
         replay = Replay(recording, pipeline, job.settings, sinks)
@@ -99,32 +101,6 @@ def _run(job: Job) -> JobResult:
     finally:
         recording.close()
         pipeline.close()
-
-
-def make_pipeline(parameters: dict[str, Any]) -> Any:
-    """The pipeline that the node's parameters describe, without fallback: a failure is told.
-
-    Engine "auto" means the first that is installed, not the fastest in a trial: two replays must
-    run the same one.
-    """
-    from fusion_ros.calibration.files import make_registration
-    from fusion_ros.engines.choice import choose, create_engine
-    from fusion_ros.imaging.tone import ThermalToneMapper
-    from fusion_ros.model.weights import load_weights, shipped_weights
-    from fusion_ros.nodes.parameters import FuseParameters
-    from fusion_ros.pipeline import FusionPipeline
-
-    values = FuseParameters.from_values(parameters)
-    weights = load_weights(values.weights or shipped_weights(values.preset))
-    chosen = choose(values.engine, values.device)
-    engine = create_engine(
-        weights, name=chosen.name, device=chosen.device, precision=values.precision
-    )
-    return FusionPipeline(
-        engine,
-        tone=ThermalToneMapper(values.tone_options()),
-        registration=make_registration(values.registration_options()),
-    )
 
 
 def _sinks(job: Job, out: Path) -> tuple[tuple[Any, ...], Any]:

@@ -16,7 +16,7 @@ from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import encode_image
 from fusion_ros.nodes.frame_flow import FrameFlow
-from fusion_ros.nodes.parameters import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
 
 pytestmark = pytest.mark.ros

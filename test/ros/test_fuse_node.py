@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.nodes.parameters import ParameterError
+from fusion_ros.parameters import ParameterError
 
 pytestmark = pytest.mark.ros
 

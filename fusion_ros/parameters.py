@@ -2,7 +2,7 @@
 """The fuse node's parameters: one table, as the fields of one record.
 
 The record's fields feed the node's declarations and checks, `config/fuse.yaml` and
-`docs/parameters.md` (both written by `python -m fusion_ros.nodes.parameter_files`). Nothing here
+`docs/parameters.md` (both written by `python -m fusion_ros.parameter_files`). Nothing here
 needs ROS.
 """
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes `config/fuse.yaml` and `docs/parameters.md` from the parameter table.
+"""Parameter files: read as the node reads them, written from the parameter table.
 
-    python -m fusion_ros.nodes.parameter_files
+    python -m fusion_ros.parameter_files
 
-A test fails when the files in the tree are not what this writes.
+writes `config/fuse.yaml` and `docs/parameters.md`; a test fails when the files in the tree are not
+what this writes.
 """
 
 from __future__ import annotations
@@ -11,18 +12,62 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from fusion_ros.nodes.parameters import SPECS, ParameterSpec, Value
+import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from fusion_ros.parameters import SPECS, ParameterError, ParameterSpec, Value
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[str, Any]:
+    """What a parameter file and NAME=VALUE texts say; the texts win. Values are not yet checked.
+
+    Args:
+        file: as ROS 2 takes it: one section with `ros__parameters`.
+        assignments: values as YAML writes them, for instance "tone_mode=percentile".
+
+    Raises:
+        ParameterError: not such a file, or not such a text.
+        OSError: the file cannot be read.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ParameterError(f"parameter file {file} is no YAML: {error}") from error
+        sections = loaded.values() if isinstance(loaded, dict) else ()
+        found = [
+            section["ros__parameters"]
+            for section in sections
+            if isinstance(section, dict) and isinstance(section.get("ros__parameters"), dict)
+        ]
+        if len(found) != 1:
+            raise ParameterError(
+                f"parameter file {file} holds {len(found)} sections with ros__parameters; allowed "
+                "is one, as in config/fuse.yaml"
+            )
+        values.update(found[0])
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ParameterError(f"parameter {text!r}: allowed is NAME=VALUE")
+        try:
+            values[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ParameterError(f"parameter {text!r}: its value is no YAML: {error}") from error
+    return values
 
 
 def as_yaml() -> str:
     """A parameter file with every default, commented."""
     lines = [
         "# Parameters of the fuse node, each at its default. Written from the table in",
-        "# fusion_ros/nodes/parameters.py by `python -m fusion_ros.nodes.parameter_files`.",
+        "# fusion_ros/parameters.py by `python -m fusion_ros.parameter_files`.",
         "# [live]: may be changed while the node runs; the others take effect at `configure`.",
         "/**:",
         "  ros__parameters:",
@@ -41,8 +86,8 @@ def as_markdown() -> str:
     lines = [
         "# Parameters of the fuse node",
         "",
-        "Written from the table in `fusion_ros/nodes/parameters.py` by",
-        "`python -m fusion_ros.nodes.parameter_files`; do not edit.",
+        "Written from the table in `fusion_ros/parameters.py` by",
+        "`python -m fusion_ros.parameter_files`; do not edit.",
         "",
         "*Live* parameters may be changed while the node runs (`ros2 param set`). The others are",
         "read by `configure`; setting one on a configured node is refused with that reason.",

@@ -6,14 +6,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fusion_ros.nodes.parameters import FuseParameters
+from fusion_ros.parameters import FuseParameters
 
 if TYPE_CHECKING:
+    from fusion_ros.engines.engine import Engine
+    from fusion_ros.model.weights import LoadedWeights
     from fusion_ros.pipeline import FusionPipeline
 
 
-def make_pipeline(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
-    """Load, build and warm up whatever the parameters ask for.
+def make_pipeline(values: FuseParameters) -> FusionPipeline:
+    """The pipeline that the parameters describe, without fallback: a failure is told.
+
+    Engine "auto" means the first that is installed, not the fastest in a trial: two runs over the
+    same files must run the same one.
+
+    Raises:
+        ValueError: parameters, network config, weights, calibration; the message has the culprit.
+        RuntimeError: the engine (`EngineError`).
+    """
+    from fusion_ros.engines.choice import choose, create_engine
+
+    weights = _weights(values)
+    chosen = choose(values.engine, values.device)
+    return _around(
+        create_engine(weights, name=chosen.name, device=chosen.device, precision=values.precision),
+        values,
+    )
+
+
+def make_live_pipeline(
+    values: FuseParameters, tell: Callable[[str, bool], object]
+) -> FusionPipeline:
+    """The pipeline for a robot: with fallback, and warmed up.
 
     torch takes seconds to import; it is imported here, when the node is on the graph already.
 
@@ -25,14 +49,10 @@ def make_pipeline(values: FuseParameters, tell: Callable[[str, bool], object]) -
         ValueError: parameters, network config, weights, calibration; the message has the culprit.
         RuntimeError: the engine (`EngineError`).
     """
-    from fusion_ros.calibration.files import make_registration
     from fusion_ros.engines.choice import choose, create_engine, probe_engines
     from fusion_ros.engines.fallback import FallbackEngine
-    from fusion_ros.imaging.tone import ThermalToneMapper
-    from fusion_ros.model.weights import load_weights, shipped_weights
-    from fusion_ros.pipeline import FusionPipeline
 
-    weights = load_weights(values.weights or shipped_weights(values.preset))
+    weights = _weights(values)
     wanted = choose(values.engine, values.device)
     engines = [(values.engine, values.device, values.precision)]
     if values.fallback:
@@ -48,14 +68,28 @@ def make_pipeline(values: FuseParameters, tell: Callable[[str, bool], object]) -
         ],
         tell=tell,
     )
-    pipeline = FusionPipeline(
+    pipeline = _around(engine, values)
+    pipeline.warm_up(values.warm_up_height, values.warm_up_width)
+    return pipeline
+
+
+def _weights(values: FuseParameters) -> LoadedWeights:
+    from fusion_ros.model.weights import load_weights, shipped_weights
+
+    return load_weights(values.weights or shipped_weights(values.preset))
+
+
+def _around(engine: Engine, values: FuseParameters) -> FusionPipeline:
+    from fusion_ros.calibration.files import make_registration
+    from fusion_ros.imaging.tone import ThermalToneMapper
+    from fusion_ros.pipeline import FusionPipeline
+
+    return FusionPipeline(
         engine,
         tone=ThermalToneMapper(values.tone_options()),
         registration=make_registration(values.registration_options()),
         colour=values.colour_options(),
     )
-    pipeline.warm_up(values.warm_up_height, values.warm_up_width)
-    return pipeline
 
 
 def apply_live(pipeline: FusionPipeline, values: FuseParameters) -> None:
