@@ -79,6 +79,8 @@ def evaluate(field: Field, rate_hz: float) -> dict[str, Any]:
             continue
         sent_ns = times["thermal_sent_ns"]  # the pair's later frame
         parts = {
+            "publish of the visible image": (sent_ns - times["visible_sent_ns"]) / 1e6,
+            "publish of the thermal image": (times["thermal_done_ns"] - sent_ns) / 1e6,
             "transport in": (row["arrived_ns"] - sent_ns) / 1e6,
             "wait for the worker": row["wait_ms"],
             "tone": row["tone_ms"],

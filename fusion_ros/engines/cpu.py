@@ -30,6 +30,7 @@ def cpu_name() -> str:
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 1 << 30
+_LARGEST_OF_OLD_GLIBC = 1 << 25
 
 
 def keep_freed_memory() -> bool:
@@ -46,4 +47,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    return all([mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES), mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)])
+    taken = mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) or mallopt(
+        _M_MMAP_THRESHOLD, _LARGEST_OF_OLD_GLIBC
+    )
+    return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)) and bool(taken)
