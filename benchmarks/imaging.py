@@ -19,8 +19,11 @@ import cv2
 import numpy as np
 
 from fusion_ros.imaging import colour, encodings
-from fusion_ros.imaging.registration import ThermalRegistration
-from fusion_ros.imaging.tone import ThermalToneMapper
+from fusion_ros.imaging.alignment import AlignmentMonitor
+from fusion_ros.imaging.geometry import HomographyCalibration, Size
+from fusion_ros.imaging.palettes import overlay
+from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
 
 
 def thermal_scene(height: int, width: int) -> np.ndarray:
@@ -40,8 +43,21 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
     counts = thermal_scene(height, width)
     celsius = counts.astype(np.float32) / 100 - 273.15
     replace, plain = colour.LumaReplacer(), colour.LumaReplacer(natural=False)
-    tone, registration = ThermalToneMapper(), ThermalRegistration()
+    registration = ThermalRegistration()
     half = np.ascontiguousarray(other[::2, ::2])
+    night = colour.LumaReplacer(dark_luma=40)
+    dark = rgb // 6
+    warp = np.array([[1.8, 0.02, 30], [-0.02, 1.8, 20], [1e-5, 1e-5, 1]])
+    calibration = HomographyCalibration(warp, Size.of(half.shape), Size.of(rgb.shape))
+    homography = ThermalRegistration(RegistrationOptions(mode="homography"), calibration)
+    fused = other.copy()
+    homography.prepare(half.shape, rgb.shape)
+    clock = iter(range(0, 1 << 62, 33_333_333))
+    steady, watch = ThermalToneMapper(), AlignmentMonitor()
+
+    def tones(frame: np.ndarray, **options: object) -> Callable[[], object]:
+        mapper = ThermalToneMapper(ToneOptions(**options))
+        return lambda: mapper(frame, next(clock))
 
     def reads(pixels: np.ndarray, encoding: str, big: bool = False) -> Callable[[], object]:
         data, step = pixels.tobytes(), pixels.nbytes // height
@@ -56,9 +72,20 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
         "luma of RGB": lambda: colour.luma(rgb),
         "replace luma (natural)": lambda: replace(rgb, other, old_luma=grey),
         "replace luma (plain)": lambda: plain(rgb, other, old_luma=grey),
-        "tone map uint16": lambda: tone(counts),
-        "tone map float32": lambda: tone(celsius),
+        "replace luma (natural, dark colour fades)": lambda: night(dark, other),
+        "tone: fixed, uint16": tones(counts, mode="fixed", fixed_low=28000, fixed_high=32000),
+        "tone: percentile, uint16": tones(counts, mode="percentile"),
+        "tone: percentile, float32": tones(celsius, mode="percentile"),
+        "tone: histogram, uint16": tones(counts),
+        "tone: histogram, float32": tones(celsius),
+        "tone: histogram with detail, uint16": tones(counts, detail_gain=1.0),
+        "tone: clahe, uint16": tones(counts, mode="clahe"),
+        "tone: 8-bit, no jump": lambda: steady(grey, next(clock)),
         "register: resize from half size": lambda: registration(half, rgb.shape),
+        "register: homography from half size": lambda: homography(half, rgb.shape),
+        "blend at the seam, luma": lambda: homography.blend_outside(fused, grey),
+        "look at the alignment": lambda: watch.look(grey, other),
+        "overlay for people": lambda: overlay(rgb, other),
         "encode bgr8 from RGB": lambda: encodings.encode(rgb, "bgr8"),
     }
 

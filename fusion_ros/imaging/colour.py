@@ -61,6 +61,7 @@ class LumaReplacer:
 
     With `dark_luma` above 0, colour fades where the visible picture is darker than that and the new
     luma brighter than the old: there the colour is noise, and the thermal picture lights it up.
+    (Only with `natural`.)
     """
 
     def __init__(self, *, natural: bool = True, dark_luma: int = 0) -> None:
@@ -103,12 +104,12 @@ class LumaReplacer:
             old_luma = luma(pixels, order=order, out=self._grey[0])
         up, down = self._grey[1], self._grey[2]
         cv2.subtract(new_luma, old_luma, dst=up)
-        if self.dark_luma:
-            pixels = self._without_dark_colour(pixels, old_luma, up)
         if self.natural:
             # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which leaves the colour alone.
             cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
             cv2.max(down, cv2.compare(old_luma, new_luma, cv2.CMP_LE), dst=down)
+            if self.dark_luma:
+                self._fade_dark_colour(old_luma, new_luma, up, down)
             cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
             lowered = cv2.multiply(pixels, self._colour, dst=out, scale=1.0 / 255.0)
         else:
@@ -118,19 +119,18 @@ class LumaReplacer:
         cv2.cvtColor(up, cv2.COLOR_GRAY2RGB, dst=self._colour)
         return cv2.add(lowered, self._colour, dst=lowered)
 
-    def _without_dark_colour(
-        self, pixels: np.ndarray, old_luma: np.ndarray, up: np.ndarray
-    ) -> np.ndarray:
-        """`pixels` with less colour where they are dark and get brighter; the luma stays."""
+    def _fade_dark_colour(
+        self, old_luma: np.ndarray, new_luma: np.ndarray, up: np.ndarray, down: np.ndarray
+    ) -> None:
+        """Lower `down` where dark pixels get brighter; raise `up` by the luma that goes with it."""
         fading = cv2.LUT(cv2.blur(old_luma, (5, 5)), self._fading)
         # Full effect from 32 grey levels of brightening on, none without.
-        fading = cv2.multiply(fading, cv2.convertScaleAbs(up, alpha=8), scale=1 / 255.0)
+        cv2.multiply(fading, cv2.convertScaleAbs(up, alpha=8), dst=fading, scale=1.0 / 255.0)
         if not cv2.hasNonZero(fading):
-            return pixels
-        gone = fading.astype(np.float32)
-        gone *= np.float32(1 / 255)
-        grey = cv2.cvtColor(old_luma, cv2.COLOR_GRAY2RGB)
-        return cv2.blendLinear(grey, np.ascontiguousarray(pixels), gone, 1 - gone)
+            return
+        cv2.min(down, cv2.bitwise_not(fading, dst=fading), dst=down)
+        left = cv2.multiply(old_luma, down, dst=fading, scale=1.0 / 255.0)
+        cv2.subtract(new_luma, left, dst=up)
 
 
 def replace_luma(
