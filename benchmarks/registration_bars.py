@@ -117,9 +117,8 @@ def run_bars(data: Path, warps: int, methods: bool) -> dict:
     rng = np.random.default_rng(2026)
     runs: list[dict] = []
     compared: dict[str, list[float]] = {}
-    print(
-        "| rig | warp | raw px | recovered px | says | expected px | s |\n|---|---|---:|---:|---|---:|---:|"
-    )
+    print("| rig | warp | raw px | recovered px | says | expected px | s |")
+    print("|---|---|---:|---:|---|---:|---:|")
     for name, pairs in rigs(data).items():
         height, width = pairs[0][0].shape
         own = np.eye(3)

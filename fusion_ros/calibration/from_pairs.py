@@ -73,8 +73,10 @@ class PairEstimate:
 class VerdictLimits:
     """What a result must reach; measured on real pairs, see docs/calibration.md."""
 
-    most_corner_error_px: float = 3.0
+    most_corner_error_px: float = 2.5
     most_corner_error_failed_px: float = 10.0
+    most_residual_px: float = 0.65
+    most_residual_failed_px: float = 3.0
     fewest_agreeing: float = 0.90
     fewest_agreeing_failed: float = 0.5
     fewest_blocks: float = 8.0
@@ -219,9 +221,14 @@ def _judged(
             f"the corners are uncertain by {error:.1f} px",
         ),
         (
+            residual > limits.most_residual_px,
+            residual > limits.most_residual_failed_px,
+            f"the picture's parts are off by {residual:.1f} px (objects at several distances?)",
+        ),
+        (
             agreeing < limits.fewest_agreeing,
             agreeing < limits.fewest_agreeing_failed,
-            f"only {agreeing:.0%} of the picture agree (objects at several distances?)",
+            f"only {agreeing:.0%} of the picture agree",
         ),
         (
             blocks < limits.fewest_blocks,

@@ -19,9 +19,9 @@ from fusion_ros.imaging.structure import structure
 
 _CELLS_ACROSS = 12  # a block is 3 x 3 cells, so blocks overlap
 _SMALLEST_CORRECTION_PX = 0.02
-_STIFFNESS = (1e-4, 1e-4, 1e-4, 1e-4, 5e-3, 5e-3, 1.5e-2, 1.5e-2)
+_STIFFNESS = (1e-4, 1e-4, 1e-4, 1e-4, 1e-3, 1e-3, 3e-3, 3e-3)
 """How strongly shift, scale and turn, stretch and shear, and perspective are held towards none,
-each round, as a share of all weight."""
+as a share of all weight: lenses and mounts bend pictures by a hundredth or so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,8 @@ class Fit:
     corner_error_px: float
     """Expected error at the picture's corners, from the spread of the blocks: their root mean
     square of one standard deviation."""
+    parameters: np.ndarray
+    """What the correction is made of, see `_basis`."""
 
 
 def block_shifts(
@@ -110,8 +112,8 @@ def _peaks(
 ) -> BlockShifts:
     rows, columns, side, _ = surfaces.shape
     centres, shifts, weights, heights = [], [], [], []
-    for row in range(1, rows - 1):
-        for column in range(1, columns - 1):
+    for row in range(rows):
+        for column in range(columns):
             surface = surfaces[row, column]
             y, x = np.unravel_index(int(surface.argmax()), surface.shape)
             if not (0 < y < side - 1 and 0 < x < side - 1):
@@ -143,10 +145,17 @@ def _vertex(three: np.ndarray) -> float:
     return 0.0 if bend >= -1e-12 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
 
 
-def fit(found: BlockShifts, size: tuple[int, int], freedom: int, scale_px: float) -> Fit | None:
+def fit(
+    found: BlockShifts,
+    size: tuple[int, int],
+    freedom: int,
+    scale_px: float,
+    before: np.ndarray | None = None,
+) -> Fit | None:
     """The correction that most blocks agree on, with 4 (similarity), 6 (affine) or 8 degrees.
 
-    Corrections stay small: the higher degrees are held towards 0 unless the blocks insist. None if
+    The higher degrees are held towards none unless the blocks insist; `before` holds what earlier
+    rounds found of each, so that many rounds do not add up to what one would not allow. None if
     there are too few clear blocks.
     """
     if float(found.weights.sum()) < 3:
@@ -157,13 +166,15 @@ def fit(found: BlockShifts, size: tuple[int, int], freedom: int, scale_px: float
     basis_x, basis_y = _basis(at, freedom)
     wanted = -found.shifts / half
     weights, sure = found.weights.copy(), None
+    before = np.zeros(freedom) if before is None else before
     reach = 4.0 * scale_px / half
     stiffness = np.array(_STIFFNESS[:freedom])
     for _ in range(15):
         normal = (basis_x.T * weights) @ basis_x + (basis_y.T * weights) @ basis_y
         right = (basis_x.T * weights) @ wanted[:, 0] + (basis_y.T * weights) @ wanted[:, 1]
-        sure = normal + np.diag(stiffness) * weights.sum()
-        parameters = np.linalg.solve(sure, right)
+        hold = stiffness * weights.sum()
+        sure = normal + np.diag(hold)
+        parameters = np.linalg.solve(sure, right - hold * before)
         off = np.hypot(wanted[:, 0] - basis_x @ parameters, wanted[:, 1] - basis_y @ parameters)
         weights = found.weights / (1 + (off / reach) ** 2) ** 2
         reach = max(reach * 0.8, scale_px / half)
@@ -186,6 +197,7 @@ def fit(found: BlockShifts, size: tuple[int, int], freedom: int, scale_px: float
         float(found.weights[off_px < 2.0].sum() / found.weights.sum()),
         float(found.weights.sum()),
         float(np.sqrt(spread.mean()) * half),
+        parameters,
     )
 
 
@@ -221,12 +233,13 @@ def refine(
     """
     height, width = visible[0].shape
     seen = [structure(v) for v in visible]
-    last = None
+    last, before = None, np.zeros(freedom)
     for round_ in range(rounds):
         found = block_shifts(seen, thermal, matrix, reach)
-        last = fit(found, (width, height), freedom, 1.0 if round_ else 1.5)
+        last = fit(found, (width, height), freedom, 1.0 if round_ else 1.5, before)
         if last is None:
             return matrix, None
+        before = before + last.parameters
         matrix = last.correction @ matrix
         matrix = matrix / matrix[2, 2]
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
