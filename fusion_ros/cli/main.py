@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from fusion_ros import __version__
-from fusion_ros.cli import demo, doctor, fuse, node, record, replay
+from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, replay
 
 _DESCRIPTION = """\
 Pairs an RGB and a thermal camera and fuses them into one picture.
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (fuse, demo, node, record, replay, doctor):
+    for command in (fuse, demo, node, record, replay, calibrate, build_engine, doctor):
         command.add_parser(subparsers)
     return result
 

@@ -13,7 +13,7 @@ import numpy as np
 from fusion_ros.engines.engine import Engine, EngineError, EngineProbe
 from fusion_ros.model.weights import LoadedWeights
 
-ENGINE_NAMES = ("auto", "torch", "openvino")
+ENGINE_NAMES = ("auto", "torch", "openvino", "tensorrt")
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 
 #: Engines on one device are compared on pictures of this size: large enough that what decides is
@@ -35,9 +35,10 @@ class Trial:
 def probe_engines() -> list[EngineProbe]:
     """What could run here, best first among those that can; each says why, or why not."""
     from fusion_ros.engines.openvino_engine import probe_openvino
+    from fusion_ros.engines.tensorrt_build import probe_tensorrt
     from fusion_ros.engines.torch_engine import probe_torch
 
-    probes = [*probe_openvino(), *probe_torch()]
+    probes = [*probe_openvino(), *probe_torch(), *probe_tensorrt()]
     # A GPU beats a CPU at this network on every machine that we know of. Among equals the order
     # above holds: OpenVINO beat PyTorch on every CPU that we measured.
     return sorted(probes, key=lambda probe: (not probe.available, probe.device == "cpu"))
@@ -53,18 +54,25 @@ def choose(name: str = "auto", device: str = "auto") -> EngineProbe:
 
 
 def create_engine(
-    weights: LoadedWeights, *, name: str = "auto", device: str = "auto", precision: str = "auto"
+    weights: LoadedWeights,
+    *,
+    name: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    size: tuple[int, int] = (TRIAL_HEIGHT, TRIAL_WIDTH),
 ) -> Engine:
     """Make the engine that a wish comes down to here.
 
     Where "auto" leaves several engines for the best device, each is made and timed briefly, and the
-    fastest stays; its description says so under "chosen".
+    fastest stays; its description says so under "chosen". TensorRT is among them where an engine
+    for `size` has been built; it is never built here.
 
     Args:
         weights: what it is to run.
         name: "auto" or one of `ENGINE_NAMES`.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto", "float32", "bfloat16" or "float16".
+        precision: "auto", "float32", "bfloat16", "float16" or, with TensorRT, "int8".
+        size: (height, width) at which "auto" compares; the default keeps starting short.
 
     Raises:
         EngineError: the wish cannot be met; nothing else is taken silently in its place.
@@ -73,7 +81,7 @@ def create_engine(
     rivals = [probe for probe in candidates if probe.device == candidates[0].device]
     if name != "auto" or len(rivals) == 1:
         return _make(rivals[0], weights, precision)
-    return _fastest(rivals, lambda probe: _make(probe, weights, precision))
+    return _fastest(rivals, lambda probe: _make(probe, weights, precision), size)
 
 
 def _candidates(name: str, device: str) -> list[EngineProbe]:
@@ -111,19 +119,25 @@ def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
         from fusion_ros.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(weights, precision=precision)
+    if probe.name == "tensorrt":
+        from fusion_ros.engines.tensorrt_engine import TensorRtEngine
+
+        return TensorRtEngine(weights, device=probe.device, precision=precision)
     from fusion_ros.engines.torch_engine import TorchEngine
 
     return TorchEngine(weights, device=probe.device, precision=precision)
 
 
-def _fastest(probes: list[EngineProbe], make: Callable[[EngineProbe], Engine]) -> Engine:
+def _fastest(
+    probes: list[EngineProbe], make: Callable[[EngineProbe], Engine], size: tuple[int, int]
+) -> Engine:
     best: Engine | None = None
     trials: list[Trial] = []
     failures: list[str] = []
     for probe in probes:
         try:
             engine = make(probe)
-            trials.append(Trial(probe.name, _trial_ms(engine)))
+            trials.append(Trial(probe.name, _trial_ms(engine, size)))
         except EngineError as error:
             # One engine that fails costs that engine only, but is never passed over in silence.
             failures.append(f"{probe.name} failed: {error}")
@@ -137,13 +151,12 @@ def _fastest(probes: list[EngineProbe], make: Callable[[EngineProbe], Engine]) -
             engine.close()
     if best is None:
         raise EngineError(f"no engine works here: {'; '.join(failures)}")
-    best.notes["chosen"] = _reason(trials, failures)
+    best.notes["chosen"] = _reason(trials, failures, size)
     return best
 
 
-def _trial_ms(engine: Engine) -> float:
+def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
     """The fastest of a few runs: what else the machine does slows some of them."""
-    shape = (TRIAL_HEIGHT, TRIAL_WIDTH)
     visible = np.full(shape if engine.visible_channels == 1 else (*shape, 3), 90, np.uint8)
     thermal = np.full(shape, 160, np.uint8)
     engine.infer(visible, thermal)
@@ -155,7 +168,7 @@ def _trial_ms(engine: Engine) -> float:
     return min(times)
 
 
-def _reason(trials: list[Trial], failures: list[str]) -> str:
+def _reason(trials: list[Trial], failures: list[str], size: tuple[int, int]) -> str:
     ranked = sorted(trials, key=lambda trial: trial.milliseconds)
     figures = ", ".join(f"{trial.name} {trial.milliseconds:.1f} ms" for trial in ranked)
-    return "; ".join([f"fastest at {TRIAL_WIDTH}x{TRIAL_HEIGHT}: {figures}", *failures])
+    return "; ".join([f"fastest at {size[1]}x{size[0]}: {figures}", *failures])

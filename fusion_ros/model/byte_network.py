@@ -47,13 +47,13 @@ class ByteNetwork(nn.Module):
     def levels(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """What `forward` rounds: grey levels (N, H, W, output_channels), within 0..255."""
         height, width = thermal.shape[1:3]
-        fused = self.net(self._planes(visible), self._planes(thermal))
+        fused = self.net(self.planes(visible), self.planes(thermal))
         fused = crop(fused, height, width).permute(0, 2, 3, 1)
         if self._dtype != torch.float64:
             fused = fused.float()
         return fused * (128.0 if self.config.layout == "blend" else 127.5) + 127.5
 
-    def _planes(self, pictures: Tensor) -> Tensor:
+    def planes(self, pictures: Tensor) -> Tensor:
         """`uint8` (N, H, W, C) to (N, C, H', W') in units of 128 levels around mid-grey, padded."""
         wide = torch.float64 if self._dtype == torch.float64 else torch.float32
         planes = (pictures.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Built engines on disk: found again only where everything they depend on is the same.
+
+Beside each engine lies a JSON file with its key in full, the hash of the engine's bytes and how
+long the build took. An engine without it, with another key or hash, or of another user is never
+loaded: engines are code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineKey:
+    """All that decides whether a built engine fits.
+
+    Attributes:
+        weights_sha256: hash of the network's tensors.
+        config: shape of the network, as plain values.
+        height, width: size of the pictures.
+        precision: "float32", "float16" or "int8".
+        versions: of the software that built it, by name.
+        device: name, compute capability and number of multiprocessors of the GPU.
+    """
+
+    weights_sha256: str
+    config: dict[str, Any]
+    height: int
+    width: int
+    precision: str
+    versions: dict[str, str]
+    device: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def name(self) -> str:
+        """File name without ending: readable in front, unmistakable behind."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        return f"{self.width}x{self.height}-{self.precision}-{digest}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedEngine:
+    """What a look into the cache found: an engine's file, or why there is none."""
+
+    path: Path | None
+    why: str = ""
+
+
+def default_folder() -> Path:
+    """$FUSION_ROS_CACHE, or `fusion_ros` in the user's cache folder."""
+    if folder := os.environ.get("FUSION_ROS_CACHE"):
+        return Path(folder)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "fusion_ros" / "engines"
+
+
+class EngineCache:
+    """Engines in one folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    def find(self, key: EngineKey) -> CachedEngine:
+        """The engine for this key, if there is one that may be trusted."""
+        path = self.folder / f"{key.name}.engine"
+        if not path.is_file():
+            return CachedEngine(None, f"none was built for this key ({path})")
+        for file in (self.folder, path):
+            if reason := _not_ours(file):
+                return CachedEngine(None, f"{file} {reason}")
+        try:
+            card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            recorded_key, recorded_hash = card["key"], card["sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return CachedEngine(None, f"the card beside {path} cannot be read ({error})")
+        if recorded_key != key.as_dict():
+            return CachedEngine(None, f"the card beside {path} is of another engine")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != recorded_hash:
+            return CachedEngine(None, f"{path} is damaged: its bytes are not those that were built")
+        return CachedEngine(path)
+
+    def store(self, key: EngineKey, engine: bytes, *, about: dict[str, Any]) -> Path:
+        """Keep an engine; it is found only when both files are whole.
+
+        Args:
+            engine: the serialized engine.
+            about: plain values for the card, such as {"build_s": 41.0}.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / f"{key.name}.engine"
+        card = {**about, "key": key.as_dict(), "sha256": hashlib.sha256(engine).hexdigest()}
+        # The card last: with an old card a new engine does not match.
+        _write(path, engine)
+        _write(path.with_suffix(".json"), json.dumps(card, indent=1, sort_keys=True).encode())
+        return path
+
+    def expected_build_s(self, precision: str) -> float | None:
+        """How long the slowest build in this precision took on this machine, if any is known."""
+        known = []
+        for card in self.folder.glob(f"*-{precision}-*.json"):
+            try:
+                known.append(float(json.loads(card.read_text(encoding="utf-8"))["build_s"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return max(known, default=None)
+
+
+def _not_ours(path: Path) -> str:
+    status = path.stat()
+    if status.st_uid != os.getuid():
+        return f"belongs to user {status.st_uid}, not to us ({os.getuid()})"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "may be written by others; chmod go-w"
+    return ""
+
+
+def _write(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

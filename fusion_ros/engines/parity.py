@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a built engine gives the network's picture: compared on one pair before it serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """How far one picture is from another, in grey levels and dB."""
+
+    max_error: float
+    mean_error: float
+    psnr_db: float
+
+    def __str__(self) -> str:
+        return (
+            f"max {self.max_error:.0f}, mean {self.mean_error:.2f} grey levels, "
+            f"PSNR {self.psnr_db:.1f} dB"
+        )
+
+
+#: What an engine may be off by in each precision: (max, mean) in grey levels. A tenth of a level in
+#: the mean is rounding; int8 keeps 256 steps in every layer, so single pixels may go astray.
+ALLOWED = {"float32": (1, 0.1), "float16": (4, 0.3), "int8": (64, 3.0)}
+
+
+def golden_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same pair on every machine: ramps, edges, a hot spot and noise over all grey levels.
+
+    Integers only, so that no library's floats can differ.
+    """
+    y, x = np.mgrid[0:height, 0:width]
+    noise = (x * 1103 + y * 3571 + x * y * 17) % 61
+    thermal = np.where((x // 40 + y // 30) % 3 == 0, 190, 50) + noise - 30
+    hot = (x - width // 3) ** 2 + (y - height // 2) ** 2 < (min(height, width) // 6) ** 2
+    thermal = np.where(hot, 250, thermal)
+    planes = [(x * (channel + 2) * 128 // width + y + noise) % 256 for channel in range(3)]
+    visible = np.stack(planes[:visible_channels], axis=-1).astype(np.uint8)
+    return (
+        visible[..., 0].copy() if visible_channels == 1 else visible,
+        np.clip(thermal, 0, 255).astype(np.uint8),
+    )
+
+
+def compare(got: np.ndarray, wanted: np.ndarray) -> Parity:
+    """Two `uint8` pictures of one shape."""
+    difference = np.abs(got.astype(np.float64) - wanted)
+    mean_square = float((difference**2).mean())
+    psnr_db = math.inf if mean_square == 0 else 10 * math.log10(255**2 / mean_square)
+    return Parity(float(difference.max()), float(difference.mean()), psnr_db)
+
+
+def is_good_enough(parity: Parity, precision: str) -> bool:
+    """Whether an engine of this precision may serve."""
+    most, mean = ALLOWED[precision]
+    return parity.max_error <= most and parity.mean_error <= mean

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Built engines on disk: found only where all is the same, whole and ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusion_ros.engines import engine_cache
+from fusion_ros.engines.engine_cache import EngineCache, EngineKey, default_folder
+from fusion_ros.engines.parity import compare, golden_pair, is_good_enough
+
+KEY = EngineKey(
+    weights_sha256="ab" * 32,
+    config={"layout": "blend", "widths": [16, 32]},
+    height=480,
+    width=640,
+    precision="float16",
+    versions={"tensorrt": "10.3.0", "torch2trt": "0.5.0"},
+    device={"name": "Orin", "compute_capability": "8.7", "multiprocessors": "16"},
+)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "cache")
+
+
+def test_what_was_stored_is_found(cache: EngineCache) -> None:
+    assert cache.find(KEY).path is None
+    path = cache.store(KEY, b"engine", about={"build_s": 12.0})
+    assert cache.find(KEY).path == path
+    assert path.read_bytes() == b"engine"
+    assert path.name.startswith("640x480-float16-")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights_sha256": "cd" * 32},
+        {"config": {"layout": "blend", "widths": [16, 48]}},
+        {"height": 512},
+        {"width": 320},
+        {"precision": "int8"},
+        {"versions": {**KEY.versions, "tensorrt": "10.3.1"}},
+        {"versions": {**KEY.versions, "torch2trt": "0.5.1"}},
+        {"device": {**KEY.device, "name": "Xavier"}},
+        {"device": {**KEY.device, "compute_capability": "7.2"}},
+        {"device": {**KEY.device, "multiprocessors": "8"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_any_other_key_finds_nothing(cache: EngineCache, change: dict) -> None:
+    cache.store(KEY, b"engine", about={})
+    assert cache.find(dataclasses.replace(KEY, **change)).path is None
+
+
+def test_a_damaged_engine_is_not_found(cache: EngineCache) -> None:
+    cache.store(KEY, b"engine", about={}).write_bytes(b"Engine")
+    found = cache.find(KEY)
+    assert found.path is None
+    assert "damaged" in found.why
+
+
+def test_an_engine_with_anothers_card_is_not_found(cache: EngineCache) -> None:
+    path = cache.store(KEY, b"engine", about={})
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["key"]["device"]["name"] = "Xavier"
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert "another engine" in cache.find(KEY).why
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_an_engine_without_a_readable_card_is_not_found(cache: EngineCache, text: str) -> None:
+    path = cache.store(KEY, b"engine", about={})
+    path.with_suffix(".json").write_text(text)
+    assert "cannot be read" in cache.find(KEY).why
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_others_may_write_is_not_trusted(cache: EngineCache, what: str) -> None:
+    path = cache.store(KEY, b"engine", about={})
+    (cache.folder if what == "folder" else path).chmod(0o777)
+    assert "written by others" in cache.find(KEY).why
+
+
+def test_what_belongs_to_another_user_is_not_trusted(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.store(KEY, b"engine", about={})
+    ours = os.getuid()
+    monkeypatch.setattr(engine_cache.os, "getuid", lambda: ours + 1)
+    assert "belongs to user" in cache.find(KEY).why
+
+
+def test_a_broken_write_leaves_the_old_engine(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cache.store(KEY, b"old", about={})
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_cache.os, "replace", full)
+        with pytest.raises(OSError, match="disk full"):
+            cache.store(KEY, b"new", about={})
+    assert path.read_bytes() == b"old"
+    assert cache.find(KEY).path == path
+    assert len(list(cache.folder.iterdir())) == 2
+
+
+def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSION_ROS_CACHE", "/a")
+    assert default_folder() == Path("/a")
+    monkeypatch.delenv("FUSION_ROS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/b")
+    assert default_folder() == Path("/b/fusion_ros/engines")
+
+
+def test_parity_by_hand() -> None:
+    wanted = np.zeros((2, 2), np.uint8)
+    got = np.array([[0, 0], [0, 4]], np.uint8)
+    parity = compare(got, wanted)
+    # Mean square 4: 10 log10(65025 / 4) = 42.11 dB.
+    assert (parity.max_error, parity.mean_error) == (4, 1)
+    assert parity.psnr_db == pytest.approx(42.11, abs=0.01)
+    assert compare(wanted, wanted).psnr_db == float("inf")
+    assert not is_good_enough(parity, "float16")
+    assert is_good_enough(parity, "int8")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_golden_pair_never_changes_and_fills_the_levels(channels: int) -> None:
+    visible, thermal = golden_pair(48, 64, channels)
+    assert visible.shape == ((48, 64) if channels == 1 else (48, 64, 3))
+    assert thermal.shape == (48, 64)
+    for picture in (visible, thermal):
+        assert picture.dtype == np.uint8
+        assert np.ptp(picture) > 200
+    assert np.array_equal(golden_pair(48, 64, channels)[0], visible)
+    assert int(thermal.astype(np.int64).sum()) == 334_604
