@@ -94,6 +94,7 @@ class FrameFlow:
         self.watches = {
             stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
         }
+        self._flowing_since_ns = dict.fromkeys(Stream, now_ns)
         self._visible_shape: tuple[int, int] | None = None
         self._visible_frame_id = ""
         self._offsets = OffsetEstimator()
@@ -153,9 +154,10 @@ class FrameFlow:
             return WAITING
         if not lost:
             return FUSING
-        if self._values.on_stream_loss != "pass_other":
+        (lone,) = set(Stream) - lost
+        if self._values.on_stream_loss != "pass_other" or self._alone is not lone:
             return WAITING
-        return THERMAL_ONLY if Stream.VISIBLE in lost else VISIBLE_ONLY
+        return THERMAL_ONLY if lone is Stream.THERMAL else VISIBLE_ONLY
 
     def is_lost(self, stream: Stream) -> bool:
         """Whether nothing new has come from a camera for `stream_timeout_ms`."""
@@ -174,20 +176,31 @@ class FrameFlow:
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
         was_lost = self.is_lost(stream)
+        if was_lost:
+            self._flowing_since_ns[stream] = arrived_ns
         frame = self._read(stream, topic, message, arrived_ns)
         if frame is None:
             return
         if was_lost and not self.is_lost(stream) and self._alone is not None:
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
-        other = _OTHER[stream]
-        if self._values.on_stream_loss == "pass_other" and self.is_lost(other):
+        if self._goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
-        elif self._alone is stream and self.is_lost(stream):
-            # The lost camera's frozen picture must not meet a living one.
+        elif self.is_lost(stream):  # it is frozen: its picture must not meet a living one
             self._books.rejections.frame(stream, topic, "frozen", "the picture stands still")
         else:
             self._pair(stream, topic, frame)
+
+    def _goes_alone(self, stream: Stream, now_ns: int) -> bool:
+        """Whether this stream's frames are published without the other camera's.
+
+        Not before the stream itself has flowed for `stream_timeout_ms`: when both cameras start,
+        or come back, the first frame of one does not yet miss the other.
+        """
+        if self._values.on_stream_loss != "pass_other" or not self.is_lost(_OTHER[stream]):
+            return False
+        flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
+        return self._alone is stream or flowing_ms > self._values.stream_timeout_ms
 
     def _read(
         self, stream: Stream, topic: str, message: Image | CompressedImage, arrived_ns: int

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class Rig:
     ) -> None:
         self.ros = ros
         self.engine = AveragingEngine()
+        self.next_stamp_ms = 100_000.0
         offered = QoSProfile(depth=50, reliability=reliability)
         self.cameras = ros.node("cameras")
         self.visible = self.cameras.create_publisher(Image, "visible/image_raw", offered)
@@ -151,6 +153,22 @@ class Rig:
     def send_pair(self, stamp_ms: float, skew_ms: float = 0.0) -> None:
         self.send_visible(stamp_ms)
         self.send_thermal(stamp_ms + skew_ms)
+
+    def send_until(
+        self, send: Callable[[float], object], condition: Callable[[], bool], what: str
+    ) -> None:
+        """Go on calling `send` with later and later stamps [ms] until the condition holds."""
+
+        def step() -> bool:
+            self.next_stamp_ms += 30.0
+            send(self.next_stamp_ms)
+            return condition()
+
+        self.ros.spin_until(step, what)
+
+    def status_mode(self) -> str:
+        """`mode` of the newest status; empty before the first."""
+        return self.statuses[-1].mode if self.statuses else ""
 
     def counts(self) -> dict[str, Any]:
         """The node's ledger, as plain numbers."""
