@@ -25,6 +25,7 @@ from fusion_ros.nodes.parameter_server import ParameterServer
 from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.session import Active, Configured
+from fusion_ros.nodes.stopping import ignore_further_signals
 from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline_making import apply_live, make_live_pipeline
 
@@ -265,6 +266,7 @@ def main(
         if context.ok():
             raise
     finally:
+        ignore_further_signals()
         if node is not None:
             node.release()
             node.destroy_node()

@@ -33,6 +33,7 @@ from fusion_ros.nodes.recording import (
     side_by_side,
     thermal_for_the_eye,
 )
+from fusion_ros.nodes.stopping import ignore_further_signals
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -248,6 +249,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         fused = node is not None and node.received["fused"] > 0
     finally:
+        ignore_further_signals()
         if executor is not None:
             executor.shutdown()
         if node is not None:

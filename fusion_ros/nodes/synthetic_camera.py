@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
 from fusion_ros.nodes.process_tuning import tune_process
+from fusion_ros.nodes.stopping import ignore_further_signals
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.shutter import Exposure, Shutter
@@ -194,6 +195,7 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
+        ignore_further_signals()
         if executor is not None:
             executor.shutdown()
         if node is not None:
