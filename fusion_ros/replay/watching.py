@@ -116,12 +116,12 @@ class StreamWatcher:
         energy = float(np.sqrt((x @ x) * (y @ y)))
         if energy <= 0 or float(x @ y) / energy < _SAME_SCENE:
             return motion, 0.0
-        gain = float(x @ y) / float(x @ x)
         change = mean - float(before.mean())
-        size = max(abs(change), abs(gain - 1) * float(before.std()))
+        # Not the slope of a fitted line: whatever moves makes that one smaller.
+        size = max(abs(change), abs(spread - float(before.std())))
         usual = float(np.median(self._changes)) if len(self._changes) >= 8 else 0.0
         least = 4.0 if eight_bit else 0.15 * spread
-        is_jump = size > max(least, 6 * usual)
+        is_jump = size > max(least, 5 * usual)
         if not is_jump:
             self._changes.append(size)
         return motion, (change if abs(change) >= size / 2 else size) if is_jump else 0.0

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of every kind are read, and their topics chosen, as a person would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from planted_faults import THERMAL, VISIBLE, replayed, shots, write_bag
+
+from fusion_ros.accounting import Stream
+from fusion_ros.replay.mcap_scan import scan_mcap
+from fusion_ros.replay.opening import open_recording
+from fusion_ros.replay.recording import RecordingError, TopicFacts
+from fusion_ros.replay.topics import choose_topics
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+
+
+def topics(*names: str, kind: str = IMAGE) -> list[TopicFacts]:
+    return [TopicFacts(name, kind, 10) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("storage", "compression", "jpeg"),
+    [
+        ("mcap", "none", False),
+        ("sqlite3", "none", False),
+        ("sqlite3", "message", False),
+        ("sqlite3", "file", False),
+        ("mcap", "none", True),
+    ],
+)
+def test_every_storage_and_compression_gives_all_frames(
+    tmp_path: Path, storage: str, compression: str, jpeg: bool
+) -> None:
+    bag = write_bag(tmp_path / "bag", count=12, storage=storage, compression=compression, jpeg=jpeg)
+    result, _, evidence = replayed(bag)
+    assert len(result.log.pairs) == 12
+    assert evidence.identity.visible == VISIBLE
+    assert evidence.identity.thermal == THERMAL
+    assert [evidence.identity.messages(stream) for stream in Stream] == [12, 12]
+
+
+def test_pixels_come_out_of_a_bag_as_they_went_in(tmp_path: Path) -> None:
+    recording = open_recording(write_bag(tmp_path / "bag", count=3))
+    read = [(f.stream, f.read().pixels.copy()) for f in recording.frames()]
+    recording.close()
+    for (stream, pixels), shot in zip(read, shots(3), strict=True):
+        assert (stream is Stream.VISIBLE) == (shot.topic == VISIBLE)
+        np.testing.assert_array_equal(pixels, shot.frame.pixels)
+
+
+def test_the_scanner_reads_from_front_to_back_what_the_index_gives(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", count=5)
+    told: list[str] = []
+    scanned = list(scan_mcap(bag / "bag.mcap", told.append))
+    assert told == []
+    assert [m[0] for m in scanned] == [VISIBLE, THERMAL] * 5
+    assert all(m[1] == IMAGE for m in scanned)
+
+
+def test_a_ros1_bag_is_read(tmp_path: Path) -> None:
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    types = get_typestore(Stores.ROS1_NOETIC)
+    path = tmp_path / "old.bag"
+    with Writer(path) as bag:
+        connections = {
+            topic: bag.add_connection(topic, IMAGE, typestore=types) for topic in (VISIBLE, THERMAL)
+        }
+        for shot in shots(8):
+            height, width = shot.frame.pixels.shape[:2]
+            message = types.types[IMAGE](
+                header=types.types["std_msgs/msg/Header"](
+                    seq=0,
+                    stamp=types.types["builtin_interfaces/msg/Time"](
+                        sec=shot.stamp_ns // 10**9, nanosec=shot.stamp_ns % 10**9
+                    ),
+                    frame_id="camera",
+                ),
+                height=height,
+                width=width,
+                encoding="rgb8" if shot.topic == VISIBLE else "mono8",
+                is_bigendian=0,
+                step=shot.frame.pixels.strides[0],
+                data=shot.frame.pixels.reshape(-1),
+            )
+            raw = types.serialize_ros1(message, IMAGE)
+            bag.write(connections[shot.topic], shot.log_ns, raw)
+    result, findings, evidence = replayed(path)
+    assert evidence.identity.kind == "ros1"
+    assert len(result.log.pairs) == 8
+    cut = tmp_path / "cut.bag"
+    cut.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.5)])
+    result, findings, _ = replayed(cut)
+    assert "damaged_file" in findings
+    assert len(result.log.pairs) >= 3
+
+
+def test_a_folder_of_pictures_is_paired_in_the_order_of_names(tmp_path: Path) -> None:
+    for folder in ("vis", "ir"):
+        (tmp_path / "clip" / folder).mkdir(parents=True)
+    for n, shot in enumerate(shots(6)):
+        folder = "vis" if shot.topic == VISIBLE else "ir"
+        cv2.imwrite(str(tmp_path / "clip" / folder / f"{n // 2:04d}.png"), shot.frame.pixels)
+    result, findings, evidence = replayed(tmp_path / "clip")
+    assert findings == {}
+    assert len(result.log.pairs) == 6
+    assert evidence.identity.kind == "pictures"
+
+
+def test_topics_are_chosen_by_name_and_the_reason_is_told() -> None:
+    found = topics("/flir/image_raw", "/camera/color/image_raw", "/camera/depth/image_rect")
+    visible, thermal, why = choose_topics(found)
+    assert (visible, thermal) == ("/camera/color/image_raw", "/flir/image_raw")
+    assert "'flir'" in why
+    assert "'color'" in why
+
+
+def test_a_raw_topic_is_taken_before_its_compressed_twin() -> None:
+    found = [
+        *topics("/rgb/image_raw", "/thermal/image_raw"),
+        *topics("/rgb/image_raw/compressed", "/thermal/image_raw/compressed", kind=COMPRESSED),
+    ]
+    assert choose_topics(found)[:2] == ("/rgb/image_raw", "/thermal/image_raw")
+
+
+def test_first_is_no_infrared() -> None:
+    with pytest.raises(RecordingError, match="no topic's name says that it is thermal"):
+        choose_topics(topics("/first/picture", "/second/picture"))
+
+
+def test_a_given_topic_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(RecordingError, match=r"--thermal-topic is '/x'.*'?/ir/image_raw"):
+        choose_topics(topics("/ir/image_raw", "/rgb/image_raw"), thermal="/x")
+
+
+def test_a_path_that_is_no_recording_says_what_would_be(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="allowed are a bag"):
+        open_recording(tmp_path)
