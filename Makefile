@@ -9,7 +9,7 @@ SHELL := /bin/bash
 VENV := .venv
 DONE := $(VENV)/.done
 # Modules of benchmarks/ that run without an argument.
-BENCHMARKS := imaging
+BENCHMARKS := imaging whole_path limits rivals engines
 
 # A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
 ifneq ($(AMENT_PREFIX_PATH),)

@@ -70,6 +70,7 @@ class FusionPipeline:
         self.tone = tone or ThermalToneMapper(ToneOptions())
         self.registration = registration or ThermalRegistration(RegistrationOptions())
         colour = colour or ColourOptions()
+        self._luma = np.empty((0, 0), np.uint8)
         self._replace_luma = LumaReplacer(
             natural=colour.natural_darkening, dark_luma=colour.dark_luma
         )
@@ -177,7 +178,11 @@ class FusionPipeline:
     def _for_engine(self, visible: np.ndarray, order: ChannelOrder) -> np.ndarray:
         """The visible frame as the engine takes it: luma, or RGB."""
         if self.engine.visible_channels == 1:
-            return luma(visible, order=order) if visible.ndim == 3 else visible
+            if visible.ndim == 2:
+                return visible
+            if self._luma.shape != visible.shape[:2]:
+                self._luma = np.empty(visible.shape[:2], np.uint8)
+            return luma(visible, order=order, out=self._luma)
         if visible.ndim == 2:
             return cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
         return cv2.cvtColor(visible, cv2.COLOR_BGR2RGB) if order is ChannelOrder.BGR else visible

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other ways to fuse, side by side with ours: classical ones, and shapes of published networks.
+
+    python -m benchmarks.rivals [--size 640x480] [--json FILE]
+
+The networks are rebuilt from their papers with random weights, in plain eager float32 PyTorch, as
+public code runs them: they are here for what they cost, not for their pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.engines import weights_for
+from benchmarks.timing import HEADER, as_row, machine, measure, report
+from fusion_ros.engines.choice import create_engine
+from fusion_ros.engines.parity import compare, golden_pair
+from fusion_ros.imaging.colour import LumaReplacer, luma
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.pipeline import FusionPipeline
+
+
+def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5) -> np.ndarray:
+    """Five levels, the stronger coefficient of the two, the mean of the two at the bottom."""
+
+    def decompose(picture: np.ndarray) -> list[np.ndarray]:
+        gaussian = [picture.astype(np.float32)]
+        for _ in range(levels):
+            gaussian.append(cv2.pyrDown(gaussian[-1]))
+        bands = [
+            fine - cv2.pyrUp(coarse, dstsize=fine.shape[1::-1])
+            for fine, coarse in itertools.pairwise(gaussian)
+        ]
+        return [*bands, gaussian[-1]]
+
+    seen, felt = decompose(visible), decompose(thermal)
+    picture = (seen[-1] + felt[-1]) / 2
+    for a, b in zip(reversed(seen[:-1]), reversed(felt[:-1]), strict=True):
+        stronger = np.where(cv2.absdiff(a, np.zeros_like(a)) >= np.abs(b), a, b)
+        picture = cv2.pyrUp(picture, dstsize=a.shape[1::-1]) + stronger
+    return cv2.convertScaleAbs(np.maximum(picture, 0))
+
+
+def guided_filter(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    """Two scales with weights smoothed by a guided filter (Li, Kang and Hu, TIP 2013)."""
+
+    def smooth(guide: np.ndarray, weights: np.ndarray, radius: int, eps: float) -> np.ndarray:
+        def box(x: np.ndarray) -> np.ndarray:
+            return cv2.boxFilter(x, -1, (2 * radius + 1, 2 * radius + 1))
+
+        mean, target = box(guide), box(weights)
+        slope = (box(guide * weights) - mean * target) / (box(guide * guide) - mean * mean + eps)
+        return box(slope) * guide + box(target - slope * mean)
+
+    sources = [picture.astype(np.float32) / 255 for picture in (visible, thermal)]
+    salience = [
+        cv2.GaussianBlur(np.abs(cv2.Laplacian(source, cv2.CV_32F)), (11, 11), 5)
+        for source in sources
+    ]
+    seen_wins = (salience[0] >= salience[1]).astype(np.float32)
+    bases = [cv2.blur(source, (31, 31)) for source in sources]
+    result = np.zeros_like(sources[0])
+    for radius, eps, parts in (
+        (45, 0.3, bases),
+        (7, 1e-6, [s - b for s, b in zip(sources, bases, strict=True)]),
+    ):
+        weights = [
+            np.clip(smooth(source, wins, radius, eps), 0, 1)
+            for source, wins in zip(sources, (seen_wins, 1 - seen_wins), strict=True)
+        ]
+        total = weights[0] + weights[1] + 1e-6
+        result += (weights[0] * parts[0] + weights[1] * parts[1]) / total
+    return np.clip(result * 255, 0, 255).astype(np.uint8)
+
+
+class IfcnnLike(nn.Module):
+    """After Zhang et al., "IFCNN", Information Fusion 2020: 7x7, 3x3, maximum, 3x3, 1x1 at 64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 64, 7, padding=3)
+        self.second = nn.Conv2d(64, 64, 3, padding=1)
+        self.third = nn.Conv2d(64, 64, 3, padding=1)
+        self.last = nn.Conv2d(64, 3, 1)
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        features = [
+            F.relu(self.second(F.relu(self.first(x))))
+            for x in (visible, thermal.expand(-1, 3, -1, -1))
+        ]
+        return self.last(F.relu(self.third(torch.maximum(*features))))
+
+
+class GradientBlock(nn.Module):
+    """SeAFusion's gradient residual dense block: dense 3x3 pair beside a Sobel branch."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(width_in, width_in, 3, padding=1)
+        self.two = nn.Conv2d(2 * width_in, width_in, 3, padding=1)
+        self.joined = nn.Conv2d(3 * width_in, width_out, 1)
+        self.sobel_x = nn.Conv2d(width_in, width_in, 3, padding=1, groups=width_in, bias=False)
+        self.sobel_y = nn.Conv2d(width_in, width_in, 3, padding=1, groups=width_in, bias=False)
+        self.edges = nn.Conv2d(width_in, width_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dense = torch.cat((x, F.leaky_relu(self.one(x), 0.1)), dim=1)
+        dense = torch.cat((dense, F.leaky_relu(self.two(dense), 0.1)), dim=1)
+        edges = self.edges(self.sobel_x(x).abs() + self.sobel_y(x).abs())
+        return F.leaky_relu(self.joined(dense) + edges, 0.1)
+
+
+class SeaFusionLike(nn.Module):
+    """After Tang et al., "SeAFusion", Information Fusion 2022: two streams of 16, 32, 48."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def stream() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv2d(1, 16, 3, padding=1),
+                nn.LeakyReLU(0.1),
+                GradientBlock(16, 32),
+                GradientBlock(32, 48),
+            )
+
+        self.seen, self.felt = stream(), stream()
+        layers: list[nn.Module] = []
+        for before, after in ((96, 64), (64, 32), (32, 16)):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.1)]
+        self.decoder = nn.Sequential(*layers, nn.Conv2d(16, 1, 3, padding=1), nn.Tanh())
+
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        return self.decoder(torch.cat((self.seen(visible), self.felt(thermal)), dim=1))
+
+
+def counted(net: nn.Module, *inputs: Tensor) -> tuple[float, float]:
+    """Millions of weights, and GFLOP (a multiply-add is two) for these inputs."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        net(*inputs)
+    return sum(p.numel() for p in net.parameters()) / 1e6, counter.get_total_flops() / 1e9
+
+
+def in_colour(
+    fuse: Callable[[np.ndarray, np.ndarray], np.ndarray], visible: np.ndarray, thermal: np.ndarray
+) -> Callable[[], np.ndarray]:
+    """A grey fusion on the luma of a colour frame, colour put back: what our pipeline does."""
+    replace = LumaReplacer()
+
+    def run() -> np.ndarray:
+        grey = luma(visible)
+        return replace(visible, fuse(grey, thermal), old_luma=grey)
+
+    return run
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=25.0)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    width, height = (int(n) for n in args.size.split("x"))
+    visible, thermal = golden_pair(height, width, 3)
+    nets = {
+        "paper, plain eager": (FusionNet(PRESETS["paper"]).eval(), 3),
+        "IFCNN-like, eager": (IfcnnLike().eval(), 3),
+        "SeAFusion-like, eager": (SeaFusionLike().eval(), 1),
+        "compact, plain eager": (FusionNet(PRESETS["compact"]).eval(), 1),
+    }
+    calls: dict[str, Callable[[], object]] = {}
+    costs: dict[str, tuple[float, float]] = {}
+    for name, (net, channels) in nets.items():
+        planes = torch.rand(1, channels, height, width), torch.rand(1, 1, height, width)
+        costs[name] = counted(net, *planes)
+        calls[name] = lambda net=net, planes=planes: net(*planes)
+    # First, as a program of its own would run it: our engines tell the C library to keep memory,
+    # which makes PyTorch faster for the rest of this process.
+    with torch.inference_mode():
+        plain = measure({"": calls["paper, plain eager"]}, runs=5, warm_up=1, seconds=10)[""]
+    ours = {
+        "compact, ours, whole path": FusionPipeline(create_engine(weights_for("compact"))),
+        "paper, ours, whole path": FusionPipeline(create_engine(weights_for("paper"))),
+    }
+    for name, pipeline in ours.items():
+        pipeline.warm_up(height, width)
+        calls[name] = lambda pipeline=pipeline: pipeline.fuse(visible, thermal)
+    calls["Laplacian pyramid, colour"] = in_colour(laplacian_pyramid, visible, thermal)
+    calls["guided filter, colour"] = in_colour(guided_filter, visible, thermal)
+    print(machine())
+    print(f"{args.size:28s}    {HEADER}   weights M    GFLOP")
+    with torch.inference_mode():
+        samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
+    rows = []
+    for name, sample in sorted(samples.items(), key=lambda item: item[1].median_ms):
+        millions, gflop = costs.get(name, (None, None))
+        cost = "" if millions is None else f"{millions:11.2f} {gflop:8.2f}"
+        print(f"  {name:28s}  {sample} {cost}")
+        rows.append(as_row(sample, name=name, size=args.size, weights_m=millions, gflop=gflop))
+    rewritten, kept = samples["paper, ours, whole path"], samples["paper, plain eager"]
+    for when, eager in (("on its own", plain), ("with memory kept, taking turns", kept)):
+        print(
+            f"  paper: {eager.median_ms / rewritten.median_ms:.1f} times faster than plain eager "
+            f"{when} by median, {eager.best_ms / rewritten.best_ms:.1f} by best (bar 6); eager: "
+            f"{eager.median_ms:.0f} ms median, {eager.best_ms:.0f} best"
+        )
+    rows.append(as_row(plain, name="paper, plain eager, on its own", size=args.size))
+    print(f"  paper: {paper_parity(height, width)} from plain float32 (bar: max 2)")
+    report(args.json, "rivals", rows)
+
+
+def paper_parity(height: int, width: int) -> str:
+    """Our `paper` against the network as trained, in float32."""
+    weights = weights_for("paper")
+    visible, thermal = golden_pair(height, width, 3)
+    planes = [
+        torch.from_numpy(picture.reshape(height, width, -1)).permute(2, 0, 1)[None] / 127.5 - 1
+        for picture in (visible, thermal)
+    ]
+    with torch.inference_mode():
+        fused = weights.net(*planes)[0].permute(1, 2, 0)
+        wanted = ((fused + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    return str(compare(create_engine(weights).infer(visible, thermal), wanted))
+
+
+if __name__ == "__main__":
+    main()

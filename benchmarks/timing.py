@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Timing calls against each other, and saying on what machine.
+
+Calls that are compared take turns within one process, so that whatever else the machine does meets
+all of them alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.engines.cpu import cpu_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Milliseconds a call: the best, the median, and where 90 of 100 lie below."""
+
+    best_ms: float
+    median_ms: float
+    p90_ms: float
+    runs: int
+
+    def __str__(self) -> str:
+        return f"{self.median_ms:9.2f} {self.best_ms:9.2f} {self.p90_ms:9.2f}"
+
+
+HEADER = f"{'median':>9} {'best':>9} {'p90':>9}"
+
+
+def measure(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    runs: int = 30,
+    warm_up: int = 2,
+    seconds: float = 20.0,
+) -> dict[str, Sample]:
+    """Time each call, taking turns.
+
+    Args:
+        runs: how often each is timed, if `seconds` allow; at least 3 times.
+        seconds: for all of it.
+    """
+    for call in calls.values():
+        for _ in range(warm_up):
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    until = time.monotonic() + seconds
+    for turn in range(runs):
+        if turn >= 3 and time.monotonic() > until:
+            break
+        for name, call in calls.items():
+            begun_ns = time.perf_counter_ns()
+            call()
+            times[name].append((time.perf_counter_ns() - begun_ns) / 1e6)
+    return {name: summary(values) for name, values in times.items()}
+
+
+def summary(times_ms: list[float]) -> Sample:
+    """Of one call's times."""
+    ordered = sorted(times_ms)
+    p90 = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
+    return Sample(ordered[0], statistics.median(ordered), p90, len(ordered))
+
+
+def machine() -> dict[str, Any]:
+    """Where figures came from."""
+    versions = {}
+    for name in ("torch", "openvino", "numpy", "opencv-python-headless", "tensorrt"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "load_average_1min": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def report(path: Path | None, title: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows with the machine they come from as JSON, where a path was given."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"benchmark": title, "machine": machine(), "rows": rows}
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def as_row(sample: Sample, **labels: Any) -> dict[str, Any]:
+    """A sample for `report`."""
+    figures = {k: round(v, 3) for k, v in dataclasses.asdict(sample).items()}
+    return {**labels, **figures}
