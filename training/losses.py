@@ -30,6 +30,8 @@ class LossWeights:
         gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
         excess_gradient: fused gradient beyond the sources', at 1, 2, 4 and 8 pixels.
         overshoot: fused value outside the range that the sources have within a few pixels.
+        scd: one minus half the sum of the correlations of differences (SCD): each source should be
+            found again in what the other does not explain.
         flicker: change between two consecutive frames beyond what the sources' average changes.
     """
 
@@ -39,6 +41,7 @@ class LossWeights:
     gradient: float = 0.0
     excess_gradient: float = 0.0
     overshoot: float = 0.0
+    scd: float = 0.0
     flicker: float = 0.0
 
     @classmethod
@@ -106,6 +109,17 @@ def overshoot_loss(visible: Tensor, thermal: Tensor, fused: Tensor, *, reach: in
     return (F.relu(fused - high) + F.relu(-low - fused)).mean()
 
 
+def correlation_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """1 - SCD / 2, in [0, 2], with a root that stays finite on flat pictures."""
+
+    def correlation(x: Tensor, y: Tensor) -> Tensor:
+        x, y = (z.flatten(1) - z.flatten(1).mean(1, keepdim=True) for z in (x, y))
+        return (x * y).mean(1) / torch.sqrt(x.square().mean(1) * y.square().mean(1) + 1e-8)
+
+    both = correlation(fused - thermal, visible) + correlation(fused - visible, thermal)
+    return 1 - 0.5 * both.mean()
+
+
 def flicker_loss(
     before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
 ) -> Tensor:
@@ -149,6 +163,8 @@ def fusion_loss(
         terms["excess_gradient"] = excess_gradient_loss(visible, thermal, fused)
     if weights.overshoot:
         terms["overshoot"] = overshoot_loss(visible, thermal, fused)
+    if weights.scd:
+        terms["scd"] = correlation_loss(visible, thermal, fused)
     total = fused.new_zeros(())
     for name, value in terms.items():
         total = total + getattr(weights, name) * value

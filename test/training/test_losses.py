@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fusion_ros.metrics import qw
+from fusion_ros.metrics import qw, sum_of_correlations_of_differences
 from training.losses import (
     LossWeights,
+    correlation_loss,
     excess_gradient_loss,
     flicker_loss,
     fusion_loss,
@@ -70,9 +71,15 @@ def test_flicker_is_charged_for_beyond_the_sources_mean_change():
     assert flicker_loss((a, a, a), (a, a, a + 0.05)).item() == pytest.approx(0.05, abs=1e-6)
 
 
+def test_the_correlation_term_is_the_measure_turned_round():
+    a, b, f = (noise(1, 1, 32, 32, seed=s) for s in range(3))
+    measured = sum_of_correlations_of_differences(a, b, f).item()
+    assert correlation_loss(a, b, f).item() == pytest.approx(1 - measured / 2, abs=1e-4)
+
+
 def test_gradients_are_finite_on_flat_and_identical_pictures():
     flat = torch.full((1, 1, 32, 32), 0.5)
     fused = flat.clone().requires_grad_()
-    weights = LossWeights(mse=1, gradient=1, excess_gradient=1, overshoot=1)
+    weights = LossWeights(mse=1, gradient=1, excess_gradient=1, overshoot=1, scd=1)
     fusion_loss(flat, flat, fused, weights)[0].backward()
     assert torch.isfinite(fused.grad).all()
