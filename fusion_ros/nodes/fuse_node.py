@@ -56,7 +56,12 @@ class FuseNode(LifecycleNode):
         self.parameters = ParameterServer(
             self, is_configured=lambda: self._configured is not None, apply=self._apply
         )
-        self._reload = ReloadService(self, make=self._new_pipeline, replace=self._replace_pipeline)
+        self._reload = ReloadService(
+            self,
+            make=self._new_pipeline,
+            replace=self._replace_pipeline,
+            is_configured=lambda: self._configured is not None,
+        )
 
     # --- transitions ------------------------------------------------------------------------------
 
@@ -155,18 +160,18 @@ class FuseNode(LifecycleNode):
         """In the worker's thread."""
         (self.get_logger().info if good else self.get_logger().error)(text)
 
-    def _replace_pipeline(self, pipeline: FusionPipeline) -> str:
-        """Let another pipeline fuse from the next pair on. Returns a line about it."""
+    def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
+        """Let another pipeline fuse from the next pair on. Returns whether, and a line about it."""
         if self._configured is None:
             pipeline.close()
-            return "the node was cleaned up meanwhile; nothing was reloaded"
+            return False, "the node was cleaned up meanwhile; nothing was reloaded"
         old, self._configured.pipeline = self._configured.pipeline, pipeline
         apply_live(pipeline, self.parameters.current)
         if self._active is not None:
             self._active.flow.replace_pipeline(pipeline, done_with_old=old.close)
         else:
             old.close()
-        return f"running weights {pipeline.engine.describe().weights_sha256[:12]}"
+        return True, f"running weights {pipeline.engine.describe().weights_sha256[:12]}"
 
     # --- reports ----------------------------------------------------------------------------------
 

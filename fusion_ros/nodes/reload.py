@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
@@ -29,7 +30,9 @@ class ReloadService:
     Args:
         node: who offers it.
         make: builds a pipeline from the parameters as they are; called in a thread.
-        replace: swaps it in and returns a line about it; called by the executor.
+        replace: swaps it in, or gives it back where the node no longer wants it; tells which and
+            returns a line about it; called by the executor.
+        is_configured: whether there is a pipeline to replace.
     """
 
     def __init__(
@@ -37,16 +40,20 @@ class ReloadService:
         node: LifecycleNode,
         *,
         make: Callable[[], FusionPipeline],
-        replace: Callable[[FusionPipeline], str],
+        replace: Callable[[FusionPipeline], tuple[bool, str]],
+        is_configured: Callable[[], bool],
     ) -> None:
         self._node = node
         self._make = make
         self._replace = replace
+        self._is_configured = is_configured
         self._thread: threading.Thread | None = None
         if Trigger is None:
             node.get_logger().warning("std_srvs is not installed, so ~/reload is not offered")
             return
-        node.create_service(Trigger, "~/reload", self._serve)
+        # In the node's own group it would keep every frame waiting until it is answered.
+        group = ReentrantCallbackGroup()
+        node.create_service(Trigger, "~/reload", self._serve, callback_group=group)
 
     def wait(self) -> None:
         """Wait for a reload that is under way."""
@@ -54,6 +61,9 @@ class ReloadService:
             self._thread.join()
 
     async def _serve(self, request: object, response: object) -> object:
+        if not self._is_configured():
+            response.success, response.message = False, "nothing runs; configure the node instead"
+            return response
         if self._thread is not None and self._thread.is_alive():
             response.success, response.message = False, "a reload is under way already"
             return response
@@ -65,7 +75,7 @@ class ReloadService:
             response.success, response.message = False, f"kept what was running: {made}"
             self._node.get_logger().error(f"~/reload {response.message}")
             return response
-        response.success, response.message = True, self._replace(made)
+        response.success, response.message = self._replace(made)
         self._node.get_logger().info(f"~/reload: {response.message}")
         return response
 
@@ -74,3 +84,6 @@ class ReloadService:
             done.set_result(self._make())
         except Exception as error:
             done.set_result(error)
+        executor = self._node.executor
+        if executor is not None:
+            executor.wake()  # no need to wait for the next frame

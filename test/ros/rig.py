@@ -162,6 +162,8 @@ class Rig:
         def step() -> bool:
             self.next_stamp_ms += 30.0
             send(self.next_stamp_ms)
+            for _ in range(10):  # more events than a pair causes, so that none pile up
+                self.ros.executor.spin_once(timeout_sec=0.002)
             return condition()
 
         self.ros.spin_until(step, what)
