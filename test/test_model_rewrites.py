@@ -60,6 +60,32 @@ def test_the_border_is_exact_down_to_the_smallest_picture(size: tuple[int, int])
     assert difference < 1e-12
 
 
+@pytest.mark.parametrize("widths", [(64, 16), (20, 16, 16)])
+@pytest.mark.parametrize("downsampling", ["conv_pool", "strided_conv"])
+def test_passing_pixels_on_in_place_of_more_channels_is_exact(
+    widths: tuple[int, ...], downsampling: str
+) -> None:
+    # 64 channels are more than 16 pixels of three planes (48); 20 only more than those of one.
+    torch.manual_seed(10)
+    config = dataclasses.replace(
+        PRESETS["paper"],
+        widths=widths,
+        decoder_groups=4,
+        head_channels=8,
+        downsampling=downsampling,
+    )
+    net = FusionNet(config).double().eval()
+    for fuse in net.fusion:
+        torch.nn.init.normal_(fuse.bias)
+    pair = inputs(3, 16, 24)
+    rewritten = optimise_for_inference(net)
+    assert rewritten.thermal_encoder.levels[0][0].out_channels == 16
+    assert rewritten.visible_encoder.levels[0][0].out_channels == min(48, widths[0])
+    with torch.inference_mode():
+        difference = (net(*pair) - rewritten(*pair)).abs().max()
+    assert difference < 1e-12
+
+
 def test_averaging_many_channels_first_is_exact_and_quarters_the_places() -> None:
     torch.manual_seed(9)
     level = nn.Sequential(nn.Conv2d(16, 8, 3, padding=1), nn.AvgPool2d(2)).double()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusion_ros.model.network import FusionNet
+from fusion_ros.model.network import Encoder, FusionNet
 
 
 def is_linear_decoder(net: FusionNet) -> bool:
@@ -32,6 +32,9 @@ class LinearFusionNet(nn.Module):
       features in memory first.
     * The deepest fusion is multiplied into the last convolution of each encoder, as nothing else
       reads those features.
+    * An encoder's first level maps the 4x4 pixels under its kernel to many channels: from one
+      thermal plane, 64 channels of which 16 say all. The pixels themselves go on instead, and the
+      map is multiplied into the layers that read it.
     * The last transposed convolution, the last 3x3 convolution and the finest fusion become one
       3x3 convolution at half resolution that gives the four pixels of each 2x2 cell.
 
@@ -42,6 +45,9 @@ class LinearFusionNet(nn.Module):
     def __init__(self, net: FusionNet) -> None:
         super().__init__()
         self.config = net.config
+        finest = net.fusion[0]
+        _pass_pixels_on(net.visible_encoder, finest, first=True)
+        _pass_pixels_on(net.thermal_encoder, finest, first=False)
         self.visible_encoder = net.visible_encoder
         self.thermal_encoder = net.thermal_encoder
         deepest = net.fusion[-1]
@@ -50,7 +56,9 @@ class LinearFusionNet(nn.Module):
         _multiply_in(self.thermal_encoder.levels[-1][-1], deepest.weight[:, half:], None)
         self.fusion = nn.ModuleList(_SplitFusion(fuse) for fuse in net.fusion[1:-1])
         self.decoder_levels = net.decoder.levels
-        self.head = _SubPixelHead(net.fusion[0], net.decoder.head)
+        self.head = _SubPixelHead(
+            finest, net.decoder.head, self.visible_encoder.levels[0][-1].out_channels
+        )
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """See `FusionNet.forward`."""
@@ -86,16 +94,16 @@ class _SubPixelHead(nn.Module):
     the layers as they were, run on strips along the border.
     """
 
-    def __init__(self, fuse: nn.Conv2d, head: nn.Sequential) -> None:
+    def __init__(self, fuse: nn.Conv2d, head: nn.Sequential, seen_channels: int) -> None:
         super().__init__()
         self.fuse, self.head = fuse, head
         up, last = head[0][0], head[1]
         joined = _sub_pixel_kernel(up, last)  # (4 * out, skip + below, 3, 3)
-        skip, half = fuse.out_channels, fuse.in_channels // 2
+        skip = fuse.out_channels
         through = torch.einsum("ockl,cf->ofkl", joined[:, :skip], fuse.weight[:, :, 0, 0])
         bias = torch.einsum("ockl,c->o", joined[:, :skip], fuse.bias)
-        self.seen = _convolution(through[:, :half], bias)
-        self.felt = _convolution(through[:, half:], None)
+        self.seen = _convolution(through[:, :seen_channels], bias)
+        self.felt = _convolution(through[:, seen_channels:], None)
         self.below = _convolution(joined[:, skip:], None)
 
     def forward(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
@@ -132,6 +140,35 @@ def _sub_pixel_kernel(up: nn.ConvTranspose2d, last: nn.Conv2d) -> Tensor:
     ]
     kernel = torch.stack(cells, dim=2)  # (in, out, 4, 3, 3)
     return kernel.flatten(1, 2).transpose(0, 1).to(up.weight.dtype)
+
+
+def _pass_pixels_on(encoder: Encoder, finest: nn.Conv2d, *, first: bool) -> None:
+    """Let an encoder's first level give its 4x4 pixels as channels, where those are fewer.
+
+    What follows reads the same features through them: the second level, and the finest fusion,
+    whose `first` or second half is this encoder's.
+    """
+    level = encoder.levels[0][-1]
+    planes, width = level.in_channels, level.out_channels
+    if level.kernel_size != (4, 4) or level.bias is not None or 16 * planes >= width:
+        return
+    mix = level.weight.flatten(1)  # (width, 16 * planes)
+    pixels = nn.Conv2d(planes, 16 * planes, 4, stride=2, padding=1, bias=False, dtype=mix.dtype)
+    kernel = torch.eye(16 * planes, dtype=mix.dtype).reshape(16 * planes, planes, 4, 4)
+    pixels.weight = nn.Parameter(kernel, requires_grad=False)
+    encoder.levels[0] = nn.Sequential(pixels.to(mix.device))
+    _read_through(encoder.levels[1][-1], mix, 0)
+    _read_through(finest, mix, 0 if first else finest.in_channels - width)
+
+
+def _read_through(convolution: nn.Conv2d, mix: Tensor, start: int) -> None:
+    """Let a convolution take x where its inputs from `start` on were `mix` times x."""
+    weight = convolution.weight
+    end = start + mix.shape[0]
+    read = torch.einsum("ockl,cp->opkl", weight[:, start:end], mix)
+    kernel = torch.cat((weight[:, :start], read, weight[:, end:]), dim=1).contiguous()
+    convolution.weight = nn.Parameter(kernel, requires_grad=False)
+    convolution.in_channels = kernel.shape[1]
 
 
 def _multiply_in(convolution: nn.Conv2d, mix: Tensor, bias: Tensor | None) -> None:
