@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole runs: the same twice, counts that equal the bag's, gates, comparisons, many at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from planted_faults import QUIET, MeanEngine, replayed, write_bag
+
+from fusion_ros.accounting import Fate, Stream
+from fusion_ros.cli.main import main
+from fusion_ros.metrics import excess_flicker, flicker_index, qw
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.replay.gate import Gate, look_up
+from fusion_ros.replay.index_page import write_index
+from fusion_ros.replay.job import JobResult
+from fusion_ros.replay.opening import open_recording
+from fusion_ros.replay.report import Material, write_report
+from fusion_ros.replay.session import Replay
+from fusion_ros.replay.summary import NOT_REPEATABLE, summarise, write_all
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bags")
+    return write_bag(folder / "walk", count=24)
+
+
+def run(*arguments: object) -> int:
+    return main(["replay", *(str(argument) for argument in arguments)])
+
+
+def read(folder: Path, name: str = "summary.json") -> Any:
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def quick(bag: Path, out: Path, *more: object) -> int:
+    return run(bag, "--out", out, "--engine", "torch", "--measures", "qw", "--every", 12, *more)
+
+
+class Collector:
+    """Keeps the pictures of every pair."""
+
+    def __init__(self) -> None:
+        self.pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.closed = 0
+
+    def take(self, entry, visible, thermal, fused) -> None:
+        self.pictures.append((visible.copy(), thermal.copy(), fused.copy()))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture(scope="module")
+def two_runs(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folders = tuple(tmp_path_factory.mktemp(name) for name in ("first", "second"))
+    for folder in folders:
+        assert quick(bag, folder) == 0
+    return folders
+
+
+def test_two_runs_with_the_real_network_give_the_same_bytes(two_runs) -> None:
+    first, second = two_runs
+    for name in ("frames.csv", "pairs.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    summaries = [read(folder) for folder in two_runs]
+    for summary in summaries:
+        for key in NOT_REPEATABLE:
+            del summary[key]
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["output"]["frames"] == 24
+
+
+def test_the_counts_add_up_and_equal_the_recordings(two_runs) -> None:
+    summary = read(two_runs[0])
+    for stream in Stream:
+        counts = summary["counts"][stream.value]
+        assert summary["recorded"][stream.value] == counts["received"] == 24
+        assert sum(counts[fate.value] for fate in Fate) == 24
+    with (two_runs[0] / "frames.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 48
+    assert {row["fate"] for row in rows} == {"fused"}
+
+
+def test_the_report_opens_without_any_network(two_runs) -> None:
+    page = (two_runs[0] / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert "<img" in page
+    assert "24 pairs were fused; nothing is wrong." in page
+
+
+def test_a_bags_name_cannot_bring_script_into_the_report(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "<script>alert(1)<", count=6)
+    result, _, evidence = replayed(path)
+    summary = summarise(evidence, [], MeanEngine().describe())
+    from fusion_ros.replay.gate import Verdict
+
+    report = write_report(tmp_path, Material.of(summary, evidence), Verdict.without_gate())
+    assert "<script>alert" not in report.read_text(encoding="utf-8")
+
+
+def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> None:
+    recording = open_recording(bag)
+    collector = Collector()
+    pipeline = FusionPipeline(MeanEngine())
+    result = Replay(recording, pipeline, QUIET, (collector,)).run()
+    recording.close()
+    assert collector.closed == 1
+    from fusion_ros.imaging.colour import luma
+
+    stacks = [
+        torch.from_numpy(
+            np.stack([luma(p[i]) if p[i].ndim == 3 else p[i] for p in collector.pictures])
+        )[:, None].float()
+        / 255
+        for i in range(3)
+    ]
+    pairs = [p for p in result.log.pairs if p.changes]
+    sums = [sum(p.changes[i] for p in pairs) for i in range(3)]
+    expected = float(flicker_index(*stacks))
+    assert sums[2] / (0.5 * (sums[0] + sums[1])) == pytest.approx(expected, rel=1e-3)
+    mean_excess = sum(p.excess_flicker for p in pairs) / len(pairs)
+    assert mean_excess == pytest.approx(float(excess_flicker(*stacks)), abs=1e-3)
+    first = result.log.pairs[0]
+    values = qw(*(stack[:1] for stack in stacks))
+    assert first.quality["fused"]["qw"] == pytest.approx(float(values[0]), rel=1e-5)
+
+
+def test_measuring_in_a_process_of_its_own_gives_the_same_values(bag: Path) -> None:
+    from dataclasses import replace
+
+    here, _, _ = replayed(bag, replace(QUIET, quality_every=8))
+    aside, _, _ = replayed(bag, replace(QUIET, quality_every=8, measure_in_background=True))
+    assert [p.quality for p in here.log.pairs] == [p.quality for p in aside.log.pairs]
+
+
+def test_ctrl_c_leaves_a_partial_run_whose_books_close(bag: Path, tmp_path: Path) -> None:
+    recording = open_recording(bag)
+
+    def stop(done: int) -> None:
+        if done == 21:
+            raise KeyboardInterrupt
+
+    result = Replay(recording, FusionPipeline(MeanEngine()), QUIET).run(stop)
+    recording.close()
+    assert not result.complete
+    assert result.counts.visible.pending == result.counts.thermal.pending == 0
+    assert result.counts.visible.received + result.counts.thermal.received == 21
+
+
+GATE = {
+    "limits": {"fused_share": {"min": 0.95}, "sync.skew_ms.p95": {"max": 5}},
+    "forbid": ["time_jumped_back"],
+    "forbid_severity": "error",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        ({}, 0, "pass: sync.skew_ms.p95 is 0, wanted at most 5"),
+        ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24, wanted at least 1000"),
+        ({"limits": {"fused.of.nobody": {"min": 1}}}, 1, "FAIL: fused.of.nobody was not measured"),
+        ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is there"),
+        ({"forbids": []}, 2, "allowed are the keys limits"),
+        ({"limits": {"fused": 3}}, 2, "limits.fused is 3; allowed is"),
+    ],
+)
+def test_the_gate_decides_the_exit_code_and_says_why(
+    bag: Path, tmp_path: Path, capsys, change: dict[str, Any], code: int, word: str
+) -> None:
+    gate = tmp_path / "gate.yaml"
+    gate.write_text(yaml.safe_dump({**GATE, **change}), encoding="utf-8")
+    assert quick(bag, tmp_path / "out", "--no-report", "--gate", gate) == code
+    said = capsys.readouterr()
+    assert word in said.out + said.err
+
+
+def test_names_with_dots_are_found_in_a_summary() -> None:
+    assert look_up({"a": {"b.c": {"d": 2}}}, "a.b.c.d") == 2
+    assert look_up({"a": {"b": "text"}}, "a.b") is None
+
+
+def test_an_expected_finding_passes_a_gate_that_forbids_errors(tmp_path: Path) -> None:
+    summary = {"findings": [{"code": "damaged_file", "severity": "error"}]}
+    assert Gate({}, forbid_severity="error").judge(summary).word == "failed"
+    gate = Gate({}, forbid_severity="error", expect=("damaged_file",))
+    assert gate.judge(summary).word == "passed"
+
+
+def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
+    bag: Path, two_runs, tmp_path: Path
+) -> None:
+    assert quick(bag, tmp_path / "same", "--no-report", "--compare", two_runs[0]) == 0
+    same = read(tmp_path / "same", "comparison.json")
+    assert same["identical_frames"] == same["common_pairs"] == 24
+    # Another run whose quality is worse by hand.
+    worse = read(two_runs[0])
+    worse["quality"]["candidates"]["fused"]["qw"]["mean"] += 0.2
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "summary.json").write_text(json.dumps(worse), encoding="utf-8")
+    assert quick(bag, tmp_path / "now", "--compare", other) == 0
+    comparison = read(tmp_path / "now", "comparison.json")
+    assert comparison["rows"][0]["name"] == "fused qw"
+    assert comparison["rows"][0]["mood"] == "bad"
+    assert "Against other" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) -> None:
+    from fusion_ros.replay.gate import Verdict
+
+    results = [
+        (
+            JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,
+             "fused_share": 1.0, "sync": {"skew_ms": {"p95": 0.0}}, "findings": []}),
+            Verdict("passed"),
+        ),
+        (JobResult("a.mcap", str(tmp_path / "a"), error="gone"), Verdict.could_not_run("gone")),
+    ]  # fmt: skip
+    page = write_index(tmp_path, results).read_text(encoding="utf-8")
+    assert page.index("a.mcap") < page.index('href="b/report.html"')
+
+
+@pytest.mark.slow
+def test_jobs_side_by_side_give_what_one_after_the_other_gives(bag: Path, tmp_path: Path) -> None:
+    twin = write_bag(tmp_path / "twin", count=12)
+    for jobs in (1, 2):
+        out = tmp_path / f"jobs{jobs}"
+        assert quick(bag, out, twin, "--jobs", jobs, "--no-report") == 0
+        assert (out / "index.html").is_file()
+    for name in ("walk", "twin"):
+        a, b = (tmp_path / f"jobs{jobs}" / name / "pairs.csv" for jobs in (1, 2))
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_fused_pictures_go_into_a_bag_with_the_visible_stamps(bag: Path, tmp_path: Path) -> None:
+    assert quick(bag, tmp_path, "--no-report", "--fused-bag", "--fused-video") == 0
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([tmp_path / "fused_bag"]) as reader:
+        messages = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()]
+    with (tmp_path / "pairs.csv").open(encoding="utf-8") as file:
+        stamps = [int(row["visible_stamp_ns"]) for row in csv.DictReader(file)]
+    found = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+    assert found == stamps
+    assert messages[0].encoding == "rgb8"
+    assert (tmp_path / "fused.mp4").stat().st_size > 1000
+
+
+def test_what_cannot_run_says_so_with_exit_code_2(tmp_path: Path, capsys) -> None:
+    assert run(tmp_path / "none", "--out", tmp_path / "out") == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert run(tmp_path, "--set", "pairing_tolerance_ms=-1", "--out", tmp_path / "out") == 2
+    assert "pairing_tolerance_ms is -1" in capsys.readouterr().err
+
+
+def test_record_makes_a_bag_of_pictures_that_replays_whole(tmp_path: Path, capsys) -> None:
+    import cv2
+
+    for folder in ("rgb", "thermal"):
+        (tmp_path / "clip" / folder).mkdir(parents=True)
+        for n in range(4):
+            picture = np.full((48, 64, 3 if folder == "rgb" else 1), 40 * n, np.uint8)
+            cv2.imwrite(str(tmp_path / "clip" / folder / f"{n}.png"), picture)
+    assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 0
+    result, _, evidence = replayed(tmp_path / "bag")
+    assert [evidence.identity.messages(stream) for stream in Stream] == [4, 4]
+    assert len(result.log.pairs) == 4
+    assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 2
+    assert "never written over" in capsys.readouterr().err
+
+
+def test_a_real_clip_replays_whole_and_twice_the_same(shared_data: Path, tmp_path: Path) -> None:
+    clip = shared_data / "m3svd_seq" / "0114_1551"
+    assert main(["record", str(tmp_path / "bag"), str(clip)]) == 0
+    outs = [tmp_path / "a", tmp_path / "b"]
+    for out in outs:
+        more = ("--max-messages", 12, "--every", 6, "--measures", "qw")
+        assert run(tmp_path / "bag", "--out", out, "--no-report", *more) == 0
+    assert read(outs[0])["output"] == read(outs[1])["output"]
+    assert read(outs[0])["output"]["frames"] == 6
+
+
+def test_write_all_leaves_the_four_files(bag: Path, tmp_path: Path) -> None:
+    _, findings, evidence = replayed(bag)
+    summary = summarise(evidence, list(findings.values()), MeanEngine().describe())
+    write_all(tmp_path, summary, evidence)
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"summary.json", "frames.csv", "pairs.csv", "times.csv"}
