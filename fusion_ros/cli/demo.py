@@ -14,10 +14,11 @@ from types import FrameType
 from typing import Any
 
 from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.shipped_files import config_file
 
 MAX_SECONDS = 60.0
 FIRST_FUSED_TIMEOUT_S = 45.0
-RESULTS = ("side_by_side.png", "fused.mp4", "summary.json")
+RESULTS = ("side_by_side.png", "registration.png", "fused.mp4", "summary.json")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,6 +47,12 @@ def add_parser(subparsers: Any) -> None:
         "--thermal-size", type=_size, default=None, help="of the thermal camera, if different"
     )
     parser.add_argument("--seed", type=int, default=7, help="of the street (default: 7)")
+    parser.add_argument(
+        "--aligned",
+        action="store_true",
+        help="let both cameras look through one lens; else the thermal one stands askew beside the "
+        "visible one and is registered by the shipped calibration, where the aspects are equal",
+    )
     parser.add_argument("--preset", default="compact", help="network preset (default: compact)")
     parser.add_argument("--weights", type=Path, default=None, help="weights file, if not shipped")
     parser.set_defaults(run=run)
@@ -72,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
+    if not failure and _is_askew(args):
+        _show_registration(args)
     return _conclude(out, failure)
 
 
@@ -97,6 +106,7 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
             "weights": str(args.weights.resolve()) if args.weights else "",
             "warm_up_width": width,
             "warm_up_height": height,
+            **_registration(args),
         },
     )
     sizes = {"visible": args.size, "thermal": args.thermal_size or args.size}
@@ -111,6 +121,7 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
                 "height": rows,
                 "seed": args.seed,
                 "epoch_s": float(int(time.time())),
+                "aligned": not _is_askew(args),
             },
             arguments=("-r", f"__node:={modality}_camera"),
         )
@@ -127,6 +138,49 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
             f"the fuse node said:\n{_tail(processes.log('fuse_node'))}"
         )
     return ""
+
+
+def _is_askew(args: argparse.Namespace) -> bool:
+    """Whether the thermal camera stands beside the visible one (the calibration is for 4:3)."""
+    sizes = (args.size, args.thermal_size or args.size)
+    return not args.aligned and all(3 * width == 4 * height for width, height in sizes)
+
+
+def _registration(args: argparse.Namespace) -> dict[str, object]:
+    if not _is_askew(args):
+        return {}
+    calibration = config_file("demo_calibration.yaml")
+    return {
+        "registration_mode": "homography",
+        "registration_calibration_file": str(calibration),
+    }
+
+
+def _show_registration(args: argparse.Namespace) -> None:
+    """Fuse the recorded pair once more, with and without calibration, by the node's pipeline."""
+    import cv2
+
+    from fusion_ros.nodes.recording import side_by_side
+    from fusion_ros.parameters import FuseParameters
+    from fusion_ros.pipeline_making import make_pipeline
+
+    visible = cv2.imread(str(args.out / "visible.png"), cv2.IMREAD_UNCHANGED)
+    thermal = cv2.imread(str(args.out / "thermal.png"), cv2.IMREAD_UNCHANGED)
+    if visible is None or thermal is None:
+        return
+    network = {
+        "preset": args.preset,
+        "weights": str(args.weights.resolve()) if args.weights else "",
+    }
+    panels = {}
+    for label, registration in (
+        ("fused without calibration", {}),
+        ("fused with calibration", _registration(args)),
+    ):
+        pipeline = make_pipeline(FuseParameters.from_values({**network, **registration}))
+        panels[label] = pipeline.fuse(visible, thermal, order="bgr").image[..., ::-1]
+        pipeline.close()
+    cv2.imwrite(str(args.out / "registration.png"), side_by_side(panels))
 
 
 def _died(processes: Processes, name: str, code: int) -> str:

@@ -73,7 +73,7 @@ class Recorder(Node):
         self._formats: dict[str, str] = {}
         self._first_fused: float | None = None
         self._status: Any = None
-        self._best: tuple[float, dict[str, np.ndarray]] | None = None
+        self._best: tuple[float, dict[str, np.ndarray], np.ndarray] | None = None
         self._next_picture = 0.0
         self._video: VideoWriter | None = None
         if values["video"]:
@@ -121,7 +121,12 @@ class Recorder(Node):
         if self._best is not None:
             import cv2
 
-            cv2.imwrite(str(self.out / "side_by_side.png"), side_by_side(self._best[1]))
+            _, panels, thermal = self._best
+            cv2.imwrite(str(self.out / "side_by_side.png"), side_by_side(panels))
+            # The pair as it came, for whoever wants to fuse it otherwise.
+            cv2.imwrite(str(self.out / "visible.png"), _as_opencv_writes(panels["visible"]))
+            if thermal.dtype in (np.uint8, np.uint16):
+                cv2.imwrite(str(self.out / "thermal.png"), thermal)
         summary = json.dumps(self.summary(), indent=2, allow_nan=False)
         (self.out / "summary.json").write_text(summary + "\n", encoding="utf-8")
 
@@ -203,7 +208,7 @@ class Recorder(Node):
         # The picture to show is the one in which the most warm things are to be seen.
         warmth = float(np.asarray(thermal[::8, ::8], np.float32).std())
         if self._best is None or warmth > self._best[0]:
-            self._best = (warmth, panels)
+            self._best = (warmth, panels, thermal)
 
     def _keep_status(self, status: Any) -> None:
         self._status = status
@@ -221,6 +226,10 @@ class Recorder(Node):
 
     def _say(self, text: str) -> None:
         print(f"recorder: {text}", flush=True)
+
+
+def _as_opencv_writes(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 2 else pixels[..., ::-1]
 
 
 def _rate(arrivals: list[float]) -> float | None:

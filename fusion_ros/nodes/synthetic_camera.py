@@ -27,6 +27,7 @@ from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.stopping import ignore_further_signals
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.synthetic import Scene
+from fusion_ros.synthetic.rig import as_the_thermal_camera_sees
 from fusion_ros.synthetic.shutter import Exposure, Shutter
 
 ENCODINGS = {
@@ -47,6 +48,8 @@ _PARAMETERS: tuple[tuple[str, object, str], ...] = (
     ("frame_id", "", "Frame id of the header. Empty: <modality>_camera."),
     ("max_frames", 0, "End after so many published pictures. 0: no end."),
     ("duration_s", 0.0, "End after so many seconds. 0: no end."),
+    ("aligned", True, "false: a thermal camera stands beside the visible one, askew and with a "
+     "longer lens; config/demo_calibration.yaml registers it."),
     ("epoch_s", 0.0, "Time of the clock, in seconds, at which the scene begins."),
     ("reliability", "best_effort", "Offered quality of service: best_effort or reliable."),
 )  # fmt: skip
@@ -75,6 +78,7 @@ class SyntheticCamera(Node):
         )
         self.max_frames: int = values["max_frames"]
         self.duration_s: float = values["duration_s"]
+        self._askew = self.modality == "thermal" and not values["aligned"]
         self.published = 0
         self.missed = 0
         self._epoch_ns = round(values["epoch_s"] * 1e9)
@@ -138,7 +142,10 @@ class SyntheticCamera(Node):
         if self.modality == "visible":
             pixels = self._scene.visible(seconds)
         else:
-            pixels = _in_encoding(self._scene.thermal(seconds), self.encoding)
+            counts = self._scene.thermal(seconds)
+            if self._askew:
+                counts = as_the_thermal_camera_sees(counts)
+            pixels = _in_encoding(counts, self.encoding)
         stamp = Time(nanoseconds=max(0, exposure.stamp_ns)).to_msg()
         header = Header(stamp=stamp, frame_id=self._frame_id)
         return encode_image(pixels, ChannelOrder.RGB, self.encoding, header)
