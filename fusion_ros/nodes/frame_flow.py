@@ -102,6 +102,7 @@ class FrameFlow:
         self._jumps_seen = 0
         self._alone: Stream | None = None
         self._fused_any = False
+        self._pipeline_outdated = False
         self._stopping = False
 
     def start(self) -> None:
@@ -240,6 +241,7 @@ class FrameFlow:
         if self._pairer.jumps > self._jumps_seen:
             self._jumps_seen = self._pairer.jumps
             self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
+            self._pipeline_outdated = True
         for pair in pairs:
             if self._alone is not None:
                 self._tell("both cameras are there again; fusing")
@@ -272,6 +274,9 @@ class FrameFlow:
     def _work(self, job: FramePair | LoneFrame) -> None:
         """Whatever goes wrong costs this job and nothing else."""
         self._take_next_pipeline()
+        if self._pipeline_outdated:  # what it learned belongs to another time line
+            self._pipeline_outdated = False
+            self._pipeline.reset()
         try:
             if isinstance(job, LoneFrame):
                 self._pass_on(job)
