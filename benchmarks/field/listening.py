@@ -14,7 +14,8 @@ from typing import Any
 
 from fusion_ros.cli.processes import Processes, isolated_environment
 
-CAMERAS_TIMEOUT_S = 120.0
+CAMERAS_TIMEOUT_S = 300.0
+SETTLING_S = 5.0
 NODE = "fusion_ros.nodes.fuse_node"
 
 
@@ -134,8 +135,13 @@ class Field:
             cameras.kill()
             cameras.wait()
         seen = self.listener.status
+        # A frame without a partner may wait for ever.
+        end_s = time.monotonic() + SETTLING_S
         self.listener.spin_while(
-            lambda: self.listener.status is seen or self.listener.status.visible_pending > 0
+            lambda: (
+                (self.listener.status is seen or self.listener.status.visible_pending > 0)
+                and time.monotonic() < end_s
+            )
         )
 
     def sent(self) -> list[dict[str, int]]:

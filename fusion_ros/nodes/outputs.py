@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -137,8 +137,13 @@ class FusedOutputs:
             self._diagnostics,
             self._status,
         ):
-            if publisher is not None:
-                self._node.destroy_publisher(publisher)
+            if publisher is None:
+                continue
+            if isinstance(publisher, LifecyclePublisher):
+                # `destroy_publisher` alone would leave it among the node's managed entities.
+                self._node.destroy_lifecycle_publisher(publisher)
+                continue
+            self._node.destroy_publisher(publisher)
 
 
 def _same_size(info: CameraInfo, image: Image) -> bool:
