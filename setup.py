@@ -49,7 +49,7 @@ setup(
     # the package would look empty.
     package_dir={"": "."},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["**/*.safetensors", "**/*.md", "**/*.json", "**/py.typed"]},
+    package_data={NAME: ["**/*.safetensors", "**/*.md", "**/*.json", "**/py.typed", "**/pages/*"]},
     data_files=[
         # Where ros2 run and ros2 launch look.
         ("share/ament_index/resource_index/packages", files("resource/*")),
@@ -76,7 +76,9 @@ setup(
             f"ros-std-srvs; {WHEELS_EXIST}",
         ],
         "openvino": ["openvino>=2024.0"],
-        "replay": ["rosbags>=0.10"],
+        "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10"],
+        "detectors": ["onnxruntime>=1.17"],
+        "ray": ["ray>=2.9"],
         "train": ["torchmetrics>=1.4"],
         "perceptual": ["pyiqa>=0.1.10"],  # one score of the paper; needs its weights file too
         "dev": ["hypothesis>=6", "pytest>=7", "ruff>=0.6"],
@@ -87,6 +89,7 @@ setup(
             "fuse_node = fusion_ros.nodes.fuse_node:main",
             "synthetic_camera = fusion_ros.nodes.synthetic_camera:main",
             "recorder = fusion_ros.nodes.recorder:main",
+            "replay = fusion_ros.cli.replay:main",
         ],
     },
     zip_safe=False,

@@ -45,9 +45,12 @@ ROS_IMPORTS = {
 # Import name of what pip distributes -> its name there.
 PIP_IMPORTS = {
     "cv2": "opencv-python-headless",
+    "jinja2": "jinja2",
+    "markupsafe": "markupsafe",
     "numpy": "numpy",
     "pyiqa": "pyiqa",
     "openvino": "openvino",
+    "ray": "ray",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "torch": "torch",
@@ -56,7 +59,10 @@ PIP_IMPORTS = {
     "yaml": "pyyaml",
 }
 # Never declared: they are looked for, and their absence is said.
-OPTIONAL_IMPORTS = {"tensorrt", "torch2trt", "onnx", "onnxruntime"}
+# The last three come with rosbags, and compression with Python 3.14.
+OPTIONAL_IMPORTS = {
+    "tensorrt", "torch2trt", "onnx", "onnxruntime", "backports", "compression", "lz4",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ def add_parser(subparsers: Any) -> None:
     _add_outputs(parser.add_argument_group("further outputs"))
     _add_detector(parser.add_argument_group("a detector on visible, thermal and fused"))
     _add_scale(parser.add_argument_group("many recordings"))
-    _add_live(parser.add_argument_group("live"))
     parser.set_defaults(run=run)
 
 
@@ -95,23 +95,11 @@ def _add_scale(group: Any) -> None:
     group.add_argument("--ray", metavar="ADDRESS", help="run on Ray: an address, auto or local")
 
 
-def _add_live(group: Any) -> None:
-    group.add_argument("--live", action="store_true", help="through DDS into the real node")
-    group.add_argument("--speed", type=float, default=1.0, help="rate factor of --live (1)")
-    group.add_argument(
-        "--find-rate", action="store_true", help="with --live: highest rate under 1 %% loss"
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Replay. See the exit codes above."""
     from fusion_ros.replay.recording import RecordingError
 
     try:
-        if args.live:
-            from fusion_ros.cli.replay_live import run_live
-
-            return run_live(args)
         from fusion_ros.cli.replay_run import run_offline
 
         return run_offline(args)
@@ -121,3 +109,11 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("replay: stopped", file=sys.stderr)
         return COULD_NOT_RUN
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`ros2 run fusion_ros replay`: as `fusion-ros replay`."""
+    from fusion_ros.cli import main as command_line
+
+    rest = sys.argv[1:] if arguments is None else list(arguments)
+    return command_line.main(["replay", *rest])

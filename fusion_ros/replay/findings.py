@@ -453,7 +453,7 @@ def _flicker(e: Evidence) -> Iterator[Finding]:
     restless = [
         p
         for p in e.result.log.pairs
-        if p.excess_flicker is not None and p.excess_flicker > 2.0 and (p.flicker or 0) > 1.5
+        if p.excess_flicker is not None and p.excess_flicker > 2.0 and (p.change_ratio or 0) > 1.5
     ]
     if restless:
         worst = max(restless, key=lambda p: p.excess_flicker or 0)

@@ -38,6 +38,7 @@ class PairEntry:
         fused_sha256: over the fused picture's bytes.
         means: of the visible, the thermal (as the network saw it) and the fused picture, 0..255.
         changes: their mean change against the pair before, grey levels; None for the first.
+        slopes: mean |difference of neighbours| of each picture, grey levels.
         excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first.
         quality: measure by candidate and name; empty where not measured.
         alignment: see `alignment.Alignment`; None where not measured.
@@ -50,13 +51,14 @@ class PairEntry:
     skew_ms: float
     fused_sha256: str
     means: tuple[float, float, float]
+    slopes: tuple[float, float, float]
     changes: tuple[float, float, float] | None
     excess_flicker: float | None
     quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     alignment: Mapping[str, float] | None = None
 
     @property
-    def flicker(self) -> float | None:
+    def change_ratio(self) -> float | None:
         """Change of the fused picture over the mean change of its sources; None for the first."""
         if self.changes is None:
             return None

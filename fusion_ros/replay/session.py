@@ -36,6 +36,7 @@ _MS = 1e6
 _OFFSET_EVERY = 15  # thermal frames between two looks at the constant offset
 _MOST_JUMP_PICTURES = 6
 _PICTURES_KEPT = 120
+_FEW_PICTURES = 4
 
 
 class FusedSink(Protocol):
@@ -117,8 +118,12 @@ class Replay:
         identity = recording.identity
         expected = min((identity.messages(stream) or 0) for stream in Stream)
         self._every = settings.every(expected)
+        # Another interpreter takes seconds to start; for a few pictures that does not pay.
+        many = expected // self._every > _FEW_PICTURES
         self._bench = QualityBench(
-            settings.measures, settings.baselines, in_background=settings.measure_in_background
+            settings.measures,
+            settings.baselines,
+            in_background=settings.measure_in_background and many,
         )
 
     def run(self, progress: Callable[[int], object] = lambda messages: None) -> ReplayResult:
@@ -305,6 +310,7 @@ class Replay:
             skew_ms=pair.skew_ns / _MS,
             fused_sha256=sha256,
             means=tuple(float(cv2.mean(grey)[0]) for grey in greys),
+            slopes=tuple(_slope(grey) for grey in greys),
             changes=changes,
             excess_flicker=excess,
         )
@@ -319,3 +325,10 @@ class Replay:
 
 def _grey(picture: np.ndarray, order: ChannelOrder) -> np.ndarray:
     return luma(picture, order=order) if picture.ndim == 3 else picture
+
+
+def _slope(grey: np.ndarray) -> float:
+    """Mean absolute difference to the neighbours, of both directions, in grey levels."""
+    across = cv2.mean(cv2.absdiff(grey[:, 1:], grey[:, :-1]))[0]
+    down = cv2.mean(cv2.absdiff(grey[1:], grey[:-1]))[0]
+    return 0.5 * float(across + down)

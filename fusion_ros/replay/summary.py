@@ -136,10 +136,13 @@ def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _temporal(evidence: Evidence) -> dict[str, Any]:
     pairs = [pair for pair in evidence.result.log.pairs if pair.changes is not None]
-    sums = [math.fsum(pair.changes[i] for pair in pairs) for i in range(3)]
-    of_sources = 0.5 * (sums[0] + sums[1])
+    everything = evidence.result.log.pairs
+    changes = [_mean([pair.changes[i] for pair in pairs]) for i in range(3)]
+    slopes = [_mean([pair.slopes[i] for pair in everything]) for i in range(3)]
+    restless = [c / s if s > 0 else 0.0 for c, s in zip(changes, slopes, strict=True)]
     return {
-        "flicker_index": sums[2] / of_sources if of_sources > 0 else None,
+        "flicker_index": _ratio(restless[2], 0.5 * (restless[0] + restless[1])),
+        "change_ratio": _ratio(changes[2], 0.5 * (changes[0] + changes[1])),
         "excess_flicker": distribution([p.excess_flicker or 0.0 for p in pairs]),
         "gain_jumps": {
             stream.value: [
@@ -155,6 +158,14 @@ def _temporal(evidence: Evidence) -> dict[str, Any]:
         },
         "shutter_frames": sum(f.reason == "shutter" for f in evidence.frames[Stream.THERMAL]),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
 
 
 def _alignment(log: ReplayLog) -> dict[str, Any]:
@@ -244,7 +255,7 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
             "mean_visible": p.means[0],
             "mean_thermal": p.means[1],
             "mean_fused": p.means[2],
-            "flicker": p.flicker,
+            "change_ratio": p.change_ratio,
             "excess_flicker": p.excess_flicker,
             "alignment": p.alignment["score"] if p.alignment else None,
             "fused_sha256": p.fused_sha256,
