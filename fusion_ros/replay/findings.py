@@ -116,12 +116,13 @@ def _constant_offset(
 
 
 def _damaged_file(e: Evidence) -> Iterator[Finding]:
-    for damage in e.damage:
+    for file in dict.fromkeys(damage.file for damage in e.damage):
+        said = [damage.what for damage in e.damage if damage.file == file]
         yield Finding(
             "damaged_file",
             Severity.ERROR,
-            f"{damage.file} is damaged or cut",
-            f"{damage.what}. What could be read was replayed.",
+            f"{file} is damaged or cut",
+            f"{'; '.join(said)}. What could be read was replayed.",
             "The recorder was stopped hard or the copy is incomplete: copy again, or record anew.",
         )
 
@@ -188,13 +189,17 @@ def _looped(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "time_jumped_back",
             Severity.ERROR,
-            f"Time jumps back {e.result.jumps} times",
+            f"Time jumps back ({_times(e.result.jumps)})",
             "The stamps begin again at an earlier time, as when a looped bag is recorded. Pairing "
             "starts anew at each jump.",
             "Record from the cameras, or play the source bag without --loop.",
             e.places(sorted(back, key=lambda f: f.arrived_ns)),
             e.result.jumps,
         )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _went_back(a: FrameEntry, b: FrameEntry) -> bool:
@@ -294,7 +299,7 @@ def _gain_jumps(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "gain_jump" if stream is Stream.THERMAL else "exposure_jump",
                 Severity.WARNING if stream is Stream.THERMAL else Severity.INFO,
-                f"The {stream.value} camera changes its gain {len(jumps)} times",
+                f"The {stream.value} camera changes its gain ({_times(len(jumps))})",
                 f"From one frame to the next the same scene changes by up to "
                 f"{abs(largest.jump):.1f} (the camera's own numbers), at "
                 f"{e.seconds(largest.arrived_ns):.2f} s (frame {largest.index}).",
@@ -367,7 +372,7 @@ def _format_changes(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "format_changed",
                 Severity.WARNING,
-                f"The {stream.value} stream changes its format {len(seen.format_changes)} times",
+                f"The {stream.value} stream changes its format ({_times(len(seen.format_changes))})",
                 f"At frame {index}: from {before} to {after}.",
                 "Two publishers on one topic, or a driver that was restarted with other settings.",
                 e.places([f for f in e.frames[stream] if f.index in changed]),
@@ -402,7 +407,7 @@ def _stalls(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "stall",
             Severity.WARNING,
-            f"The recording stands still {len(stalls)} times",
+            f"The recording stands still ({_times(len(stalls))})",
             f"The longest time without a frame of one camera is {stalls[0].seconds:.2f} s, at "
             f"{e.seconds(stalls[0].at_ns):.1f} s.",
             "See the missing frames; if both cameras stall together, it was the recorder.",

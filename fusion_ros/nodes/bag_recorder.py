@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records live topics into a bag, where no ros2 CLI is installed: `fusion-ros record --live`.
+
+Messages are written as they come off the wire, never deserialised, with the time of arrival.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_ros.replay.bag_writing import BagWriter
+
+_TYPES = {
+    "sensor_msgs/msg/Image": Image,
+    "sensor_msgs/msg/CompressedImage": CompressedImage,
+    "sensor_msgs/msg/CameraInfo": CameraInfo,
+}
+_LOOK_EVERY_S = 0.5
+
+
+class BagRecorder(Node):
+    """Subscribes to topics as soon as somebody publishes them, and writes what comes."""
+
+    def __init__(self, bag: BagWriter, topics: Sequence[str]) -> None:
+        super().__init__("bag_recorder")
+        self.counts: Counter[str] = Counter(dict.fromkeys(topics, 0))
+        self._bag = bag
+        self._wanted = set(topics)
+        self._look()
+        self.create_timer(_LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        for topic, types in self.get_topic_names_and_types():
+            kind = next((name for name in types if name in _TYPES), None)
+            if topic in self._wanted and kind is not None:
+                self._wanted.discard(topic)
+                self._subscribe(topic, kind)
+
+    def _subscribe(self, topic: str, kind: str) -> None:
+        def take(raw: bytes) -> None:
+            self._bag.serialised(topic, kind, bytes(raw), self.get_clock().now().nanoseconds)
+            self.counts[topic] += 1
+
+        options: dict[str, Any] = {"raw": True}
+        self.create_subscription(_TYPES[kind], topic, take, qos_profile_sensor_data, **options)
+
+
+def record_live(
+    out: Path,
+    topics: Sequence[str],
+    *,
+    seconds: float | None,
+    storage: str,
+    compression: str,
+) -> dict[str, int]:
+    """Record to Ctrl-C or for so many seconds. Returns messages by topic.
+
+    Raises:
+        RecordingError: the bag's folder exists.
+    """
+    with BagWriter(out, storage=storage, compression=compression) as bag:
+        rclpy.init()
+        executor, node = SingleThreadedExecutor(), None
+        try:
+            node = BagRecorder(bag, topics)
+            executor.add_node(node)
+            until = None if seconds is None else time.monotonic() + seconds
+            while rclpy.ok() and (until is None or time.monotonic() < until):
+                executor.spin_once(timeout_sec=0.1)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        finally:
+            executor.shutdown()
+            counts = dict(node.counts) if node is not None else {}
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
+    return counts
