@@ -66,6 +66,14 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 bench: setup ## the benchmarks that need no data
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name || exit 1; done
 
+.PHONY: soak
+soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fails on growth
+	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## hostile messages and parameters, FUZZ_EXAMPLES (20000) of each
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) $(VENV)/bin/python -m pytest test/ros/test_hostile_input.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build install log demo fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -232,6 +232,12 @@ class FuseNode(LifecycleNode):
         )
 
 
+class _Executor(SingleThreadedExecutor):
+    """Quiet where a stop comes while it is made: rclpy's `__del__` reads this, and complains."""
+
+    _sigint_gc = None
+
+
 def main(
     args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_live_pipeline
 ) -> int:
@@ -244,8 +250,8 @@ def main(
     Returns:
         0 after a stop, 1 where the node could not start.
     """
-    tune_process()
     try:
+        tune_process()
         rclpy.init(args=args)
     except KeyboardInterrupt:
         return 0
@@ -255,7 +261,7 @@ def main(
         node = FuseNode(pipeline_maker=pipeline_maker)
         if node.parameters.current.autostart and not _autostart(node):
             return 0 if not context.ok() else 1
-        executor = SingleThreadedExecutor()
+        executor = _Executor()
         executor.add_node(node)
         try:
             executor.spin()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras that change while they are watched, and cameras without a clock, over real DDS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rig import Rig, header
+from sensor_msgs.msg import Image
+
+from fusion_ros.accounting import Stream
+
+pytestmark = pytest.mark.ros
+
+
+def test_a_change_of_resolution_and_encoding_is_followed_on_its_first_frame_and_told(ros, capfd):
+    rig = Rig(ros)
+    rig.send_pair(1000)
+    rig.wait_for_fused(1)
+    rig.send_visible(1100, np.full((96, 128), 100, np.uint8))
+    rig.send_thermal(1100, np.full((20, 30), 200, np.uint8))
+    image = rig.wait_for_fused(2)[1]
+    assert image.header == header(1100, "visible_optical")
+    assert (image.width, image.height) == (128, 96)
+    assert set(image.data) == {150}
+    told = capfd.readouterr().err
+    assert "/visible/image_raw changed from 64x48 rgb8 to 128x96 mono8" in told
+    assert "/thermal/image_raw changed from 64x48 mono8 to 30x20 mono8" in told
+
+
+def test_a_camera_that_comes_back_with_another_reliability_is_followed(ros):
+    rig = Rig(ros, reliability=ReliabilityPolicy.RELIABLE)
+    ros.spin_until(
+        lambda: rig.node.input_reliabilities().get(Stream.VISIBLE) == "reliable", "it follows"
+    )
+    rig.cameras.destroy_publisher(rig.visible)
+    offered = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+    rig.visible = rig.cameras.create_publisher(Image, "visible/image_raw", offered)
+    ros.spin_until(
+        lambda: rig.node.input_reliabilities()[Stream.VISIBLE] == "best_effort", "it follows again"
+    )
+    fused = len(rig.fused)
+    rig.send_until(rig.send_pair, lambda: len(rig.fused) > fused, "it fuses again")
+
+
+def test_zero_stamps_are_rejected_and_the_way_out_is_told(ros, capfd):
+    rig = Rig(ros)
+    rig.send_pair(0)
+    counts = rig.wait_for_settled(visible=1, thermal=1)
+    for stream in ("visible", "thermal"):
+        assert counts[stream]["rejected_by_reason"] == {"zero_stamp": 1}
+    assert "stamp_source to 'arrival'" in capfd.readouterr().err
+
+
+def test_by_arrival_frames_without_stamps_are_fused_and_stamped_with_the_node_s_clock(ros):
+    rig = Rig(ros, {"stamp_source": "arrival", "pairing_tolerance_ms": 10_000.0})
+    before_ns = rig.node.get_clock().now().nanoseconds
+    rig.send_until(lambda _: rig.send_pair(0), lambda: bool(rig.fused), "frames were fused")
+    stamp = rig.fused[0].header.stamp
+    stamp_ns = stamp.sec * 10**9 + stamp.nanosec
+    assert before_ns <= stamp_ns <= rig.node.get_clock().now().nanoseconds
+    assert rig.fused[0].header.frame_id == "visible_optical"
+    assert rig.counts()["visible"]["rejected"] == 0

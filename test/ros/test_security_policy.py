@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SROS 2 policy allows what the node does, to the letter."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from rig import Rig
+
+pytestmark = pytest.mark.ros
+
+POLICY = Path(__file__).resolve().parents[2] / "config" / "security" / "policy.xml"
+# Not on this rig: compressed cameras, simulated time, the type description that Humble lacks.
+ONLY_SOMETIMES = {
+    "/visible/image_raw/compressed",
+    "/thermal/image_raw/compressed",
+    "/clock",
+    "/fuse_node/get_type_description",
+}
+
+
+def allowed(kind: str, action: str) -> set[str]:
+    root = ElementTree.parse(POLICY).getroot()
+    names = [
+        entry.text or ""
+        for group in root.iter(f"{kind}s")
+        if group.get(action) == "ALLOW"
+        for entry in group.iter(kind)
+    ]
+    assert len(names) == len(set(names))
+    full = {name.replace("~/", "/fuse_node/") for name in names}
+    return {name if name.startswith("/") else f"/{name}" for name in full}
+
+
+def test_the_policy_lists_what_the_node_publishes_takes_and_answers(ros):
+    pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
+    rig = Rig(ros)
+    listener = rig.listener
+    for kind, action, ask in (
+        ("topic", "publish", listener.get_publisher_names_and_types_by_node),
+        ("topic", "subscribe", listener.get_subscriber_names_and_types_by_node),
+        ("service", "reply", listener.get_service_names_and_types_by_node),
+    ):
+        used = {name for name, _ in ask("fuse_node", "/")}
+        listed = allowed(kind, action)
+        assert used <= listed, f"not allowed: {used - listed}"
+        assert listed - used <= ONLY_SOMETIMES, f"not used: {listed - used - ONLY_SOMETIMES}"

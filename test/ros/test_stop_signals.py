@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real node process, told to stop at any moment: code 0, no traceback, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fusion_ros.cli.processes import isolated_environment
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import save_weights
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+TIMEOUT_S = 60.0  # for failures only
+PROGRAM = """
+import sys
+{before}
+from fusion_ros.nodes import fuse_node
+{patch}
+print("MARK imported", flush=True)
+sys.exit(fuse_node.main())
+"""
+# Where to be interrupted: a line of output that the node writes, and what makes it write that.
+MOMENTS = {
+    "imported": ("", ""),
+    "rclpy started": (
+        "",
+        "init = fuse_node.FuseNode.__init__\n"
+        "def marked(*a, **k):\n    print('MARK rclpy started', flush=True)\n    init(*a, **k)\n"
+        "fuse_node.FuseNode.__init__ = marked",
+    ),
+    "configuring": (
+        "",
+        "make = fuse_node.make_live_pipeline\n"
+        "def marked(*a):\n    print('MARK configuring', flush=True)\n    return make(*a)\n"
+        "fuse_node.FuseNode.__init__.__kwdefaults__['pipeline_maker'] = marked\n"
+        "fuse_node.main.__kwdefaults__['pipeline_maker'] = marked",
+    ),
+    "releasing": (
+        "",
+        "release = fuse_node.FuseNode.release\n"
+        "def marked(self):\n    print('MARK releasing', flush=True)\n    release(self)\n"
+        "fuse_node.FuseNode.release = marked",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    net = FusionNet(PRESETS["compact"])
+    save_weights(path, net, training_data="none", metrics={}, version="0")
+    return path
+
+
+class NodeProcess:
+    """A fuse node whose output can be waited for."""
+
+    def __init__(self, weights: Path, moment: str = "imported") -> None:
+        before, patch = MOMENTS[moment]
+        options = {"weights": f"'{weights}'", "engine": "torch", "warm_up_width": 64}
+        options["warm_up_height"] = 64
+        command = [sys.executable, "-c", PROGRAM.format(before=before, patch=patch), "--ros-args"]
+        for name, value in options.items():
+            command += ["-p", f"{name}:={value}"]
+        self.process = subprocess.Popen(
+            command,
+            env=isolated_environment(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line)
+                self._changed.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        end_s = time.monotonic() + TIMEOUT_S
+        with self._changed:
+            while not any(text in line for line in self.lines):
+                assert time.monotonic() < end_s, f"{text!r} did not come: {''.join(self.lines)}"
+                self._changed.wait(1.0)
+
+    def end(self, signal_number: int) -> tuple[int, str]:
+        """Send the signal; exit code and all output."""
+        self.process.send_signal(signal_number)
+        code = self.process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        return code, "".join(self.lines)
+
+    def left_behind(self) -> list[str]:
+        """Processes of its session that still run."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                found.append(stat.parent.name)
+        return found
+
+
+@pytest.fixture
+def started(weights: Path) -> Iterator:
+    nodes: list[NodeProcess] = []
+
+    def start(moment: str = "imported") -> NodeProcess:
+        nodes.append(NodeProcess(weights, moment))
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        if node.process.poll() is None:
+            node.process.kill()
+            node.process.wait()
+
+
+def assert_clean(node: NodeProcess, code: int, output: str) -> None:
+    assert code == 0, output
+    assert "Traceback" not in output
+    assert "terminate called" not in output
+    assert not node.left_behind()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["rclpy started", "configuring"])
+def test_a_stop_while_starting_ends_it_cleanly(started, moment, signal_number):
+    node = started(moment)
+    node.wait_for(f"MARK {moment}")
+    assert_clean(node, *node.end(signal_number))
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_running_ends_it_cleanly(started, signal_number):
+    node = started()
+    node.wait_for("active: ")
+    assert_clean(node, *node.end(signal_number))
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_while_shutting_down_changes_nothing(started, second):
+    node = started("releasing")
+    node.wait_for("active: ")
+    node.process.send_signal(signal.SIGINT)
+    node.wait_for("MARK releasing")
+    assert_clean(node, *node.end(second))
