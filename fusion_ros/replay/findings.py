@@ -262,7 +262,7 @@ def _missing_frames(e: Evidence) -> Iterator[Finding]:
                 Severity.ERROR if share > 0.05 or longest.seconds > 1 else Severity.WARNING,
                 f"About {rhythm.missing} {stream.value} frames are missing",
                 f"At {rhythm.rate_hz:.1f} Hz, {share:.1%} of the frames never came: "
-                f"{len(rhythm.gaps)} gaps, the longest {longest.seconds:.2f} s at "
+                f"{_times(len(rhythm.gaps))}, the longest {longest.seconds:.2f} s at "
                 f"{e.seconds(longest.at_ns):.1f} s.",
                 "Look at the cable, the driver, and at DDS (large images need the shared-memory "
                 "profile), and whether the recorder's disk kept up.",
@@ -372,7 +372,8 @@ def _format_changes(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "format_changed",
                 Severity.WARNING,
-                f"The {stream.value} stream changes its format ({_times(len(seen.format_changes))})",
+                f"The {stream.value} stream changes its format "
+                f"({_times(len(seen.format_changes))})",
                 f"At frame {index}: from {before} to {after}.",
                 "Two publishers on one topic, or a driver that was restarted with other settings.",
                 e.places([f for f in e.frames[stream] if f.index in changed]),

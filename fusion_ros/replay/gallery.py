@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 PANELS = ("visible", "thermal", "fused")
-LARGE_WIDTH, SMALL_WIDTH = 480, 200
+LARGE_WIDTH, SMALL_WIDTH = 480, 288
 _QUALITY = 80
 
 

@@ -26,7 +26,6 @@ MOST_ON_TIMELINE = 40
 _BADGES = {
     "passed": ("passed", "passed"),
     "failed": ("failed", "failed"),
-    "no gate": ("no gate", "none"),
 }
 _FACE = "qw"  # the measure that stands for quality on the timeline and in the gallery
 
@@ -105,7 +104,7 @@ class _Values:
 
     def all(self) -> dict[str, Any]:
         recording = self.s["recording"]
-        label, mood = _BADGES.get(self.verdict.word, (self.verdict.word, "failed"))
+        label, mood = _BADGES.get(self.verdict.word) or self._mood()
         gallery = self._gallery()
         return {
             "name": recording["name"],
@@ -135,6 +134,13 @@ class _Values:
             "version": self.s["version"],
             "moments_json": self._moments_json(),
         }
+
+    def _mood(self) -> tuple[str, str]:
+        """The badge where there was no gate."""
+        there = {finding["severity"] for finding in self.s["findings"]}
+        if "error" in there:
+            return "errors found", "failed"
+        return ("warnings", "warning") if "warning" in there else ("no faults", "passed")
 
     def _headline(self) -> str:
         worst = {s: [f for f in self.s["findings"] if f["severity"] == s] for s in

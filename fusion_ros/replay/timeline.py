@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Sequence
 
 LEFT, RIGHT = 8.0, 992.0
-_ROWS = {"visible": 14.0, "thermal": 38.0}
-_ROW_HEIGHT = 16.0
-_LINE_TOP, _LINE_BOTTOM = 66.0, 112.0
+_ROWS = {"visible": 14.0, "thermal": 44.0}
+_ROW_HEIGHT = 14.0
+_LINE_TOP, _LINE_BOTTOM = 72.0, 112.0
 _COLUMNS = 492
 _ORDER = ("rejected", "late", "duplicate", "unpaired", "superseded", "fused", "pending")
 """What a column of several frames shows: the worst of them."""
@@ -67,7 +67,7 @@ def timeline_svg(
         parts.append(f'<text x="{RIGHT}" y="{_LINE_BOTTOM}" text-anchor="end">{low:.3f}</text>')
     parts += [
         f'<line style="stroke:var(--bad);stroke-width:1.5;opacity:.75" x1="{x(at):.1f}" '
-        f'x2="{x(at):.1f}" y1="56" y2="114"/>'
+        f'x2="{x(at):.1f}" y1="62" y2="114"/>'
         for at in marks
     ]
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
