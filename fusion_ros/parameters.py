@@ -141,8 +141,8 @@ class FuseParameters:
     precision: str = _parameter(
         "auto",
         "Number format of the network: float16 on a GPU, bfloat16 on CPUs made for it, else "
-        "float32, unless one is named.",
-        group=_NETWORK, choices=("auto", "float32", "bfloat16", "float16"),
+        "float32, unless one is named. int8 is for TensorRT alone.",
+        group=_NETWORK, choices=("auto", "float32", "bfloat16", "float16", "int8"),
     )
     fallback: bool = _parameter(
         True,

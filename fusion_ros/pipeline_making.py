@@ -63,7 +63,13 @@ def make_live_pipeline(
         ]
     engine = FallbackEngine(
         [
-            lambda e=e: create_engine(weights, name=e[0], device=e[1], precision=e[2])
+            lambda e=e: create_engine(
+                weights,
+                name=e[0],
+                device=e[1],
+                precision=e[2],
+                size=(values.warm_up_height, values.warm_up_width),
+            )
             for e in engines
         ],
         tell=tell,
