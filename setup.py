@@ -79,9 +79,25 @@ setup(
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10"],
         "detectors": ["onnxruntime>=1.17"],
         "ray": ["ray>=2.9"],
-        "train": ["torchmetrics>=1.4"],
+        "train": [
+            "lightning-fabric>=2.2",
+            "onnx>=1.16",
+            "onnxruntime>=1.17",
+            "onnxscript",
+            "tensorboard",
+            "torchmetrics>=1.4",
+        ],
         "perceptual": ["pyiqa>=0.1.10"],  # one score of the paper; needs its weights file too
-        "dev": ["hypothesis>=6", "pytest>=7", "ruff>=0.6"],
+        "dev": [
+            "hypothesis>=6",
+            "pytest>=7",
+            "ruff>=0.6",
+            # Independent implementations that the metrics are held to:
+            "kornia",
+            "scikit-image",
+            "scipy",
+            "sewar",
+        ],
     },
     entry_points={
         "console_scripts": [

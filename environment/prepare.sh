@@ -15,7 +15,7 @@ readonly VENV="$PWD/.venv"
 readonly VENV_PYTHON="$VENV/bin/python"
 readonly BUILD="$PWD/build/message"
 readonly LOG="$PWD/build/log"
-EXTRAS="${EXTRAS:-ros,dev,train,openvino}"
+EXTRAS="${EXTRAS:-ros,dev,train,openvino,replay,detectors}"
 CONSTRAINTS="${CONSTRAINTS:-environment/constraints.txt}"
 
 # A distribution's set-up script would mix its packages into the wheels'; the last one is how the wheels mark a child process.
