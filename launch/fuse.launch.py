@@ -27,7 +27,7 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 # Written out, because the tables that hold them import torch; a test compares.
 PRESETS = ["compact", "paper"]
-ENGINES = ["auto", "torch", "openvino"]
+ENGINES = ["auto", "torch", "openvino", "tensorrt"]
 DEVICES = ["auto", "cpu", "cuda"]
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 

@@ -88,7 +88,7 @@ def test_it_writes_a_picture_a_video_and_a_summary_that_adds_up(
     assert picture.shape[1] == 3 * 160
     assert cv2.VideoCapture(str(out / "fused.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 10
     told = capfd.readouterr().out
-    for name in demo.RESULTS:
+    for name in set(demo.RESULTS) - {"registration.png"}:  # 96x80 is no 4:3: both cameras aligned
         assert str((out / name).resolve()) in told
 
 
