@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fusion_ros.imaging.colour import luma
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.structure import structure
 
 _WORK_WIDTH = 160
@@ -61,12 +63,24 @@ class AlignmentMonitor:
         self._cross: np.ndarray | None = None
         self.last: Alignment | None = None
 
-    def __call__(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment | None:
-        """Count a pair (`uint8` HxW each, registered) and look if it is due; the last answer."""
+    def __call__(
+        self,
+        visible: np.ndarray,
+        thermal: np.ndarray,
+        *,
+        order: ChannelOrder | str = ChannelOrder.RGB,
+    ) -> Alignment | None:
+        """Count a pair, registered, and look if it is due; the last answer.
+
+        Args:
+            visible: `uint8` HxW, or HxWx3 with its channels in `order`.
+            thermal: `uint8` HxW.
+            order: "rgb" or "bgr"; grey needs none.
+        """
         due = self.every > 0 and self._frames % self.every == 0
         self._frames += 1
         if due:
-            self.last = self.look(visible_luma, thermal)
+            self.last = self.look(luma(visible, order=order), thermal)
         return self.last
 
     def look(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment:

@@ -17,7 +17,7 @@ from typing import Any
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason, decode_frame
-from fusion_ros.replay.mcap_scan import ScannedMessage, scan_mcap
+from fusion_ros.replay.mcap_scan import scan_mcap
 from fusion_ros.replay.recording import (
     Damage,
     Identity,
@@ -27,6 +27,7 @@ from fusion_ros.replay.recording import (
     hash_files,
 )
 from fusion_ros.replay.ros1_scan import scan_ros1
+from fusion_ros.replay.scanning import ScannedMessage
 from fusion_ros.replay.sqlite_scan import scan_sqlite
 from fusion_ros.replay.topics import choose_topics
 
@@ -203,7 +204,8 @@ def _as_frame(
         )
         return RecordedFrame(stream, index, log_ns, None, "", partial(_raise, problem))
     read = partial(_read_compressed if compressed else _read_raw, message)
-    return RecordedFrame(stream, index, log_ns, stamp_ns, encoding, read)
+    cdr = None if ros1 else data
+    return RecordedFrame(stream, index, log_ns, stamp_ns, encoding, read, cdr)
 
 
 def _deserialize(data: bytes, kind: str, ros1: bool) -> Any:

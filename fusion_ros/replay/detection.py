@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.replay.detector import Detection, OnnxDetector, iou
+from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.labels import IOUS, Label, Labels, average_precision
 from fusion_ros.replay.log import PairEntry
-from fusion_ros.replay.summary import distribution
 
 PICTURES = ("visible", "thermal", "fused")
 _SAME_BOX = 0.5

@@ -10,16 +10,13 @@ from pathlib import Path
 
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import JobResult
-from fusion_ros.replay.report import PAGES
+from fusion_ros.replay.page_making import write_html
 
 _ORDER = ("could not run", "failed", "no gate", "passed")
 
 
 def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> Path:
     """Write both files into a folder; the page links to the reports beside it."""
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
     rows = []
     for result, verdict in sorted(results, key=lambda item: _ORDER.index(item[1].word)):
         summary = result.summary
@@ -45,15 +42,6 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(rows, indent=2)
     (folder / "index.json").write_text(text + "\n", encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     counts = {word: sum(row["verdict"] == word for row in rows) for word in _ORDER}
-    page = environment.get_template("index.html.j2").render(
-        rows=rows,
-        counts={word: n for word, n in counts.items() if n},
-        css=Markup((PAGES / "style.css").read_text(encoding="utf-8")),
-    )
-    path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+    told = {word: n for word, n in counts.items() if n}
+    return write_html(folder / "index.html", "index.html.j2", {"rows": rows, "counts": told})

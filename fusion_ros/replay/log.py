@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from fusion_ros.accounting import Fate, Stream
+from fusion_ros.imaging.alignment import Alignment
+
+_CLEAR = 6.0
+"""Clearness from which the node's diagnostics believe a shift, too."""
 
 
 @dataclasses.dataclass
@@ -41,7 +44,7 @@ class PairEntry:
         slopes: mean |difference of neighbours| of each picture, grey levels.
         excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first.
         quality: measure by candidate and name; empty where not measured.
-        alignment: see `alignment.Alignment`; None where not measured.
+        alignment: what the looks so far say, as the node looks; None where not measured.
     """
 
     index: int
@@ -55,7 +58,13 @@ class PairEntry:
     changes: tuple[float, float, float] | None
     excess_flicker: float | None
     quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
-    alignment: Mapping[str, float] | None = None
+    alignment: Alignment | None = None
+
+    @property
+    def clear_alignment(self) -> Alignment | None:
+        """`alignment`, where its shift means something."""
+        seen = self.alignment
+        return seen if seen is not None and seen.clearness >= _CLEAR else None
 
     @property
     def change_ratio(self) -> float | None:

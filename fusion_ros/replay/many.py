@@ -7,6 +7,7 @@ The same job runs in either, so the results are the same but for times.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -44,6 +45,8 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> list[JobResult]:
         import ray
     except ImportError as error:
         raise RuntimeError("--ray needs the package ray: pip install 'fusion_ros[ray]'") from error
+    # A Ray that we start for ourselves reports to nobody.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
     except ConnectionError as error:

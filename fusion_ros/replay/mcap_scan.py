@@ -13,35 +13,24 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from fusion_ros.replay.scanning import ScannedMessage, scan
+
 MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 0x03, 0x04, 0x05, 0x06
 _PIECE = 1 << 16
-
-ScannedMessage = tuple[str, str, int, bytes]
-"""Topic, message type, log time in nanoseconds, serialised message."""
 
 
 def scan_mcap(
     path: Path, damaged: Callable[[str], object], *, after_ns: int = -1
 ) -> Iterator[ScannedMessage]:
-    """Every whole message, in the order in which it was written.
-
-    Args:
-        path: the file.
-        damaged: told in words what could not be read.
-        after_ns: only messages recorded later than this.
-    """
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            damaged("it does not begin as an mcap file does")
-            return
-        yield from _Scan(damaged, after_ns).records(file, path.stat().st_size)
+    """See `scan`."""
+    records = _Scan(damaged).records
+    return scan(path, MAGIC, "an mcap file", records, damaged, after_ns=after_ns)
 
 
 class _Scan:
-    def __init__(self, damaged: Callable[[str], object], after_ns: int) -> None:
+    def __init__(self, damaged: Callable[[str], object]) -> None:
         self._damaged = damaged
-        self._after_ns = after_ns
         self._types: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}
 
@@ -81,9 +70,8 @@ class _Scan:
 
     def _message(self, record: bytes) -> Iterator[ScannedMessage]:
         channel, _, log_ns, _ = struct.unpack_from("<HIQQ", record)
-        if log_ns > self._after_ns:
-            topic, kind = self._channels[channel]
-            yield topic, kind, log_ns, record[22:]
+        topic, kind = self._channels[channel]
+        yield topic, kind, log_ns, record[22:]
 
     def _chunk(self, record: bytes, *, whole: bool) -> Iterator[ScannedMessage]:
         try:

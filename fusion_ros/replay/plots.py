@@ -12,7 +12,7 @@ Series = tuple[str, Sequence[Point]]
 """Name (a CSS class by its place) and points; None-free, in order of x."""
 
 WIDTH, HEIGHT = 640.0, 220.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 12.0, 26.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 28.0, 26.0
 _MOST_POINTS = 1200
 
 
@@ -25,8 +25,12 @@ def line_plot(
     dots: bool = False,
     low: float | None = None,
     high: float | None = None,
+    first_colour: int = 0,
 ) -> str:
-    """Lines over a common x axis; `marks` are vertical lines (faults). "" where nothing is."""
+    """Lines over a common x axis; `marks` are vertical lines (faults). "" where nothing is.
+
+    Series have the page's colours from `first_colour` on.
+    """
     points = [p for _, line in series for p in line]
     if not points:
         return ""
@@ -40,7 +44,7 @@ def line_plot(
         for m in marks
         if frame.x_low <= m <= frame.x_high
     ]
-    for number, (name, line) in enumerate(series):
+    for number, (name, line) in enumerate(series, first_colour):
         kept = _thinned(line)
         if dots:
             parts += [
@@ -115,9 +119,7 @@ class _Frame:
                 f"{_short(tick)}{unit}</text>"
             )
         if unit_y:
-            parts.append(
-                f'<text class="t u" x="{_LEFT + 4}" y="{_TOP + 8}">{escape(unit_y)}</text>'
-            )
+            parts.append(f'<text class="t u" x="2" y="13">{escape(unit_y)}</text>')
         return "".join(parts)
 
 

@@ -45,6 +45,7 @@ class RecordedFrame:
         stamp_ns: its header's stamp; None where the message is damaged.
         encoding: the message's own word for its pixels ("rgb8", "jpeg", ...).
         read: gives the pixels; raises `EncodingError` where the message is damaged.
+        cdr: the message as ROS 2 sends it, where the recording holds it so.
     """
 
     stream: Stream
@@ -53,6 +54,7 @@ class RecordedFrame:
     stamp_ns: int | None
     encoding: str
     read: Callable[[], PixelFrame]
+    cdr: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +82,24 @@ class Identity:
     thermal: str
     choice: str
 
+    def topic(self, stream: Stream) -> TopicFacts | None:
+        """The chosen topic of a stream."""
+        wanted = self.visible if stream is Stream.VISIBLE else self.thermal
+        return next((t for t in self.topics if t.name == wanted), None)
+
     def messages(self, stream: Stream) -> int | None:
         """How many messages of a stream the recording itself says it holds."""
-        wanted = self.visible if stream is Stream.VISIBLE else self.thermal
-        return next((t.messages for t in self.topics if t.name == wanted), None)
+        topic = self.topic(stream)
+        return None if topic is None else topic.messages
+
+    def is_compressed(self, stream: Stream) -> bool:
+        """Whether a stream's messages are `sensor_msgs/CompressedImage` as ROS 2 sends them."""
+        topic = self.topic(stream)
+        return (
+            self.kind != "ros1"
+            and topic is not None
+            and topic.message_type.endswith("CompressedImage")
+        )
 
 
 class Recording(Protocol):

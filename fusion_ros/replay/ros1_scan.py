@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from fusion_ros.replay.mcap_scan import ScannedMessage
+from fusion_ros.replay.scanning import ScannedMessage, scan
 
 MAGIC = b"#ROSBAG V2.0\n"
 _MESSAGE, _CHUNK, _CONNECTION = 0x02, 0x05, 0x07
@@ -22,20 +22,12 @@ _MESSAGE, _CHUNK, _CONNECTION = 0x02, 0x05, 0x07
 def scan_ros1(
     path: Path, damaged: Callable[[str], object], *, after_ns: int = -1
 ) -> Iterator[ScannedMessage]:
-    """Every whole message, in the order in which it was written; types in ROS 2 spelling.
+    """See `scan`; types in ROS 2 spelling."""
 
-    Args:
-        path: the file.
-        damaged: told in words what could not be read.
-        after_ns: only messages recorded later than this.
-    """
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            damaged("it does not begin as a ROS 1 bag does")
-            return
-        for message in _records(file, path.stat().st_size, damaged, {}):
-            if message[2] > after_ns:
-                yield message
+    def records(file: BinaryIO, end: int) -> Iterator[ScannedMessage]:
+        return _records(file, end, damaged, {})
+
+    return scan(path, MAGIC, "a ROS 1 bag", records, damaged, after_ns=after_ns)
 
 
 def _records(

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -19,12 +19,12 @@ import numpy as np
 
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
 from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer, Pair
 from fusion_ros.pipeline import FusedFrame, FusionPipeline
-from fusion_ros.replay.alignment import measure_alignment
 from fusion_ros.replay.gallery import Moment, keep_moment
 from fusion_ros.replay.log import FrameEntry, PairEntry, ReplayLog
 from fusion_ros.replay.quality import QualityBench
@@ -111,6 +111,7 @@ class Replay:
         }
         self._log = ReplayLog()
         self._offsets = OffsetEstimator()
+        self._alignment = AlignmentMonitor()
         self._moments: list[Moment] = []
         self._rejections: dict[str, str] = {}
         self._digest = hashlib.sha256()
@@ -275,7 +276,7 @@ class Replay:
         if measured:
             with self._timed("quality"):
                 self._bench.submit(entry.quality, *greys)
-                entry.alignment = asdict(measure_alignment(*greys[:2]))
+                entry.alignment = self._alignment.look(*greys[:2])
         if (measured and len(self._moments) < _PICTURES_KEPT) or jumped:
             self._moments.append(
                 keep_moment(entry.index, *pictures, why="gain jump" if jumped else "")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fusion_ros.replay.mcap_scan import ScannedMessage
+from fusion_ros.replay.scanning import ScannedMessage
 
 _GIVE_UP = 200
 """Rows in a row that cannot be read: beyond them nothing is expected."""

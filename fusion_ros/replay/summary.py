@@ -25,6 +25,7 @@ import fusion_ros
 from fusion_ros.accounting import Stream
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.metrics import MEASURES
+from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.findings import Evidence, Finding
 from fusion_ros.replay.log import ReplayLog
 
@@ -92,22 +93,6 @@ def summarise(
     return _plain(summary)
 
 
-def distribution(values: Sequence[float]) -> dict[str, float | None]:
-    """Count, mean, extremes and percentiles; None where there is nothing."""
-    finite = [value for value in values if math.isfinite(value)]
-    names = ("p5", "p50", "p95", "p99")
-    if not finite:
-        return {"n": 0, "mean": None, "min": None, **dict.fromkeys(names), "max": None}
-    ranks = np.percentile(finite, (5, 50, 95, 99))
-    return {
-        "n": len(finite),
-        "mean": float(np.mean(finite)),
-        "min": min(finite),
-        **{name: float(value) for name, value in zip(names, ranks, strict=True)},
-        "max": max(finite),
-    }
-
-
 def _duration_s(log: ReplayLog) -> float:
     arrivals = [frame.arrived_ns for frame in log.frames]
     return (max(arrivals) - min(arrivals)) / 1e9 if arrivals else 0.0
@@ -170,13 +155,12 @@ def _ratio(part: float, whole: float) -> float | None:
 
 def _alignment(log: ReplayLog) -> dict[str, Any]:
     looked = [pair.alignment for pair in log.pairs if pair.alignment]
-    clear = [a for a in looked if a["clear"]]
+    clear = [a for pair in log.pairs if (a := pair.clear_alignment)]
     return {
-        "score": distribution([a["score"] for a in looked]),
-        "best_score": distribution([a["best_score"] for a in looked]),
+        "score": distribution([a.score for a in looked]),
         "clear": len(clear),
-        "shift_x_px": distribution([a["shift_x_px"] for a in clear]),
-        "shift_y_px": distribution([a["shift_y_px"] for a in clear]),
+        "shift_x_px": distribution([a.shift_x_px for a in clear]),
+        "shift_y_px": distribution([a.shift_y_px for a in clear]),
     }
 
 
@@ -257,7 +241,7 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
             "mean_fused": p.means[2],
             "change_ratio": p.change_ratio,
             "excess_flicker": p.excess_flicker,
-            "alignment": p.alignment["score"] if p.alignment else None,
+            "alignment": p.alignment.score if p.alignment else None,
             "fused_sha256": p.fused_sha256,
         }
         for candidate in candidates:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_faults import BEGIN_NS, PERIOD_NS, THERMAL, VISIBLE, Shot, replayed, write_bag
+from planted_faults import BEGIN_NS, PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, replayed, write_bag
 
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.synthetic import Scene
 
 
 def thermal_only(change):
@@ -171,3 +172,26 @@ def test_doubled_messages_are_counted_as_duplicates(tmp_path: Path) -> None:
     assert "duplicate_frames" in findings
     fates = [f.fate.value for f in evidence.frames[Stream.THERMAL]]
     assert fates.count("duplicate") == result.counts.thermal.duplicate == 30
+
+
+def test_a_thermal_picture_that_lies_off_is_told_with_its_shift(tmp_path: Path) -> None:
+    street = Scene(320, 240, seed=7)
+
+    def beside(n: int, shot: Shot) -> Shot:
+        if shot.topic == VISIBLE:
+            return with_pixels(shot, street.visible(n / 30))
+        # 16 bit, so that the node's tone mapping shows it as it shows any camera's.
+        return with_pixels(shot, np.roll(street.thermal(n / 30), 10, axis=1))
+
+    bag = write_bag(tmp_path / "bag", beside, count=40)
+    settings = dataclasses.replace(QUIET, quality_every=4)
+    _, findings, _ = replayed(bag, settings)
+    assert findings["misaligned"].title == "The thermal picture lies off by +10 px, +0 px"
+    straight = write_bag(
+        tmp_path / "straight",
+        lambda n, shot: with_pixels(
+            shot, (street.visible if shot.topic == VISIBLE else street.thermal)(n / 30)
+        ),
+        count=40,
+    )
+    assert "misaligned" not in replayed(straight, settings)[1]

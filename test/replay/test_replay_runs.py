@@ -19,8 +19,8 @@ from fusion_ros.cli.main import main
 from fusion_ros.metrics import excess_flicker, flicker_index, qw
 from fusion_ros.metrics.flicker import change_ratio
 from fusion_ros.pipeline import FusionPipeline
-from fusion_ros.replay.findings import Evidence
-from fusion_ros.replay.gate import Gate, look_up
+from fusion_ros.replay.findings import Evidence, Finding, Severity
+from fusion_ros.replay.gate import Gate, Verdict, look_up
 from fusion_ros.replay.index_page import write_index
 from fusion_ros.replay.job import JobResult
 from fusion_ros.replay.opening import open_recording
@@ -98,15 +98,44 @@ def test_the_report_opens_without_any_network(two_runs) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     assert "<img" in page
-    assert "24 pairs were fused; " in page
+
+
+WARNING = Finding("gain_jump", Severity.WARNING, "", "", "")
+ERROR = Finding("swapped_topics", Severity.ERROR, "", "", "")
+INFO = Finding("shutter", Severity.INFO, "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("findings", "badge", "headline"),
+    [
+        ([], "no faults", "24 pairs were fused; nothing is wrong."),
+        ([INFO], "no faults", "24 pairs were fused; nothing is wrong."),
+        ([WARNING], "warnings", "24 pairs were fused; 1 warning found."),
+        ([ERROR, WARNING, WARNING], "errors found",
+         "24 pairs were fused; 1 error and 2 warnings found."),
+    ],
+)  # fmt: skip
+def test_the_headline_counts_pairs_and_findings(
+    bag: Path, tmp_path: Path, findings: list[Finding], badge: str, headline: str
+) -> None:
+    _, found, evidence = replayed(bag)
+    assert found == {}  # the mean of both pictures, of a healthy bag
+    summary = summarise(evidence, findings, MeanEngine().describe())
+    page = write_report(tmp_path, Material.of(summary, evidence), Verdict.without_gate())
+    text = page.read_text(encoding="utf-8")
+    assert f"<p>{headline}</p>" in text
+    assert f">{badge}</span>" in text
+
+
+def test_the_real_network_on_a_healthy_bag_is_blamed_for_nothing_but_flicker(two_runs) -> None:
+    # Each frame has noise of its own; whether a network amplifies it is its weights' doing.
+    assert {f["code"] for f in read(two_runs[0])["findings"]} <= {"flicker"}
 
 
 def test_a_bags_name_cannot_bring_script_into_the_report(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
     summary = summarise(evidence, [], MeanEngine().describe())
-    from fusion_ros.replay.gate import Verdict
-
     report = write_report(tmp_path, Material.of(summary, evidence), Verdict.without_gate())
     assert "<script>alert" not in report.read_text(encoding="utf-8")
 
@@ -220,8 +249,6 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
 
 
 def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) -> None:
-    from fusion_ros.replay.gate import Verdict
-
     results = [
         (
             JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,

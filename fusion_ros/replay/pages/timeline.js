@@ -22,6 +22,17 @@
     const at = ((event.clientX - box.left) / box.width) * 1000;
     return data.begin + ((at - data.left) / (data.right - data.left)) * (data.end - data.begin);
   };
+  // The drawing is stretched to the page's width; its words are not.
+  const unstretch = () => {
+    const box = svg.getBoundingClientRect();
+    const k = (box.height / 132) / (box.width / 1000);
+    svg.querySelectorAll("text").forEach((t) => {
+      const at = t.getAttribute("x");
+      t.setAttribute("transform", `translate(${at} 0) scale(${k} 1) translate(${-at} 0)`);
+    });
+  };
+  window.addEventListener("resize", unstretch);
+  unstretch();
   svg.addEventListener("pointerdown", (e) => { show(nearest(seconds(e))); });
   svg.addEventListener("pointermove", (e) => { if (e.buttons) show(nearest(seconds(e))); });
   document.querySelectorAll("[data-step]").forEach((b) => b.addEventListener("click", () => show(now + Number(b.dataset.step))));

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a finding is, and what all findings rest on."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from statistics import median
+
+from fusion_ros.accounting import Stream
+from fusion_ros.replay.log import FrameEntry
+from fusion_ros.replay.recording import Damage, Identity
+from fusion_ros.replay.session import ReplayResult
+from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.replay.timing import Rhythm, rhythm_of
+
+MOST_PLACES = 24
+
+
+class Severity(str, Enum):
+    """How bad: an error spoils results, a warning may, info is worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        code: its name for machines; gates and comparisons refer to it.
+        title, detail, fix: for people.
+        at_s: where, in seconds from the recording's first frame; the first few.
+        count: how often.
+    """
+
+    code: str
+    severity: Severity
+    title: str
+    detail: str
+    fix: str
+    at_s: tuple[float, ...] = ()
+    count: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What the findings rest on."""
+
+    identity: Identity
+    damage: list[Damage]
+    result: ReplayResult
+    settings: ReplaySettings
+    frames: dict[Stream, list[FrameEntry]]
+    rhythms: dict[Stream, Rhythm]
+    offset_ms: float | None
+    offset_from: str
+    begin_ns: int
+
+    @classmethod
+    def of(
+        cls,
+        identity: Identity,
+        damage: list[Damage],
+        result: ReplayResult,
+        settings: ReplaySettings,
+    ) -> Evidence:
+        """Collect it."""
+        frames = {stream: result.log.of(stream) for stream in Stream}
+        offset_ms, source = _constant_offset(result, frames)
+        begin_ns = min((f.arrived_ns for f in result.log.frames), default=0)
+        rhythms = {stream: rhythm_of(entries) for stream, entries in frames.items()}
+        return cls(identity, damage, result, settings, frames, rhythms, offset_ms, source, begin_ns)
+
+    def seconds(self, arrived_ns: int) -> float:
+        """Seconds since the recording's first frame."""
+        return round((arrived_ns - self.begin_ns) / 1e9, 3)
+
+    def places(self, entries: list[FrameEntry]) -> tuple[float, ...]:
+        """Where some frames are."""
+        return tuple(self.seconds(entry.arrived_ns) for entry in entries[:MOST_PLACES])
+
+
+def _constant_offset(
+    result: ReplayResult, frames: dict[Stream, list[FrameEntry]]
+) -> tuple[float | None, str]:
+    """What to add to thermal stamps, and what says so."""
+    if result.log.offsets_ms:
+        return median(value for _, value in result.log.offsets_ms), "stamps and arrival"
+    delays = {}
+    for stream, entries in frames.items():
+        stamped = [f for f in entries if f.stamp_ns]
+        if len(stamped) < 5:
+            return None, ""
+        delays[stream] = median(f.arrived_ns - f.stamp_ns for f in stamped)
+    return (delays[Stream.THERMAL] - delays[Stream.VISIBLE]) / 1e6, "arrival"
+
+
+def times(count: int) -> str:
+    """A count in words."""
+    return "once" if count == 1 else f"{count} times"

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stamps and rates: frames that are missing, double, late, alone, or of another time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from fusion_ros.accounting import Fate, Stream
+from fusion_ros.replay.findings.evidence import MOST_PLACES, Evidence, Finding, Severity, times
+from fusion_ros.replay.log import FrameEntry
+from fusion_ros.replay.motion_offset import motion_offset_ms
+
+
+def looped(e: Evidence) -> Iterator[Finding]:
+    """Stamps begin again, as in a looped bag."""
+    if e.result.jumps:
+        back = []
+        for entries in e.frames.values():
+            stamped = [f for f in entries if f.stamp_ns]
+            back += [b for a, b in itertools.pairwise(stamped) if _went_back(a, b)]
+        yield Finding(
+            "time_jumped_back",
+            Severity.ERROR,
+            f"Time jumps back ({times(e.result.jumps)})",
+            "The stamps begin again at an earlier time, as when a looped bag is recorded. Pairing "
+            "starts anew at each jump.",
+            "Record from the cameras, or play the source bag without --loop.",
+            e.places(sorted(back, key=lambda f: f.arrived_ns)),
+            e.result.jumps,
+        )
+
+
+def _went_back(a: FrameEntry, b: FrameEntry) -> bool:
+    return (b.stamp_ns or 0) < (a.stamp_ns or 0) - 500_000_000
+
+
+def offset(e: Evidence) -> Iterator[Finding]:
+    """Stamps that are off by a constant: told by stamps and arrival, else by the pictures."""
+    rates = [r.rate_hz for r in e.rhythms.values() if r.rate_hz > 0]
+    if not rates:
+        return
+    period_ms = 1e3 / max(rates)
+    wanted = e.offset_ms
+    in_use = e.settings.thermal_offset_ns / 1e6
+    limit = max(5.0, 0.3 * period_ms) if e.offset_from == "stamps and arrival" else 25.0
+    if wanted is not None and abs(wanted - in_use) > limit:
+        late = in_use - wanted
+        yield Finding(
+            "constant_offset",
+            Severity.ERROR,
+            f"Thermal stamps are {abs(late):.0f} ms {'late' if late > 0 else 'early'}",
+            f"By {e.offset_from}, thermal and visible frames of one moment carry stamps that "
+            f"differ by a constant {abs(late):.1f} ms. Frames of different moments are paired, or "
+            "none at all.",
+            f"Set thermal_offset_ms to {wanted:.1f} (replay: --thermal-offset-ms {wanted:.1f}), "
+            "or mend the driver's clock.",
+        )
+        return
+    yield from _offset_in_pictures(e, in_use, period_ms)
+
+
+def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
+    series = {
+        stream: [(f.stamp_ns, f.motion) for f in entries if f.stamp_ns and f.motion is not None]
+        for stream, entries in e.frames.items()
+    }
+    if e.result.jumps or any(len(s) < 60 for s in series.values()):
+        return
+    seen = motion_offset_ms(
+        [s for s, _ in series[Stream.VISIBLE]],
+        [m for _, m in series[Stream.VISIBLE]],
+        [s for s, _ in series[Stream.THERMAL]],
+        [m for _, m in series[Stream.THERMAL]],
+    )
+    if seen is not None and abs(seen - in_use) > max(20.0, 0.8 * period_ms):
+        late = in_use - seen
+        yield Finding(
+            "offset_in_pictures",
+            Severity.WARNING,
+            f"Movements reach the thermal stream {abs(late):.0f} ms "
+            f"{'late' if late > 0 else 'early'}",
+            "What moves in the visible pictures moves in the thermal ones at stamps that differ "
+            "by this much, though the stamps themselves look right.",
+            f"Try --thermal-offset-ms {seen:.0f} and compare the two reports.",
+        )
+
+
+def missing_frames(e: Evidence) -> Iterator[Finding]:
+    """Frames that the rate says should be there."""
+    for stream, rhythm in e.rhythms.items():
+        share = rhythm.missing / max(1, rhythm.missing + len(e.frames[stream]))
+        if rhythm.missing >= 3 or share > 0.02:
+            longest = rhythm.gaps[0]
+            yield Finding(
+                f"missing_{stream.value}_frames",
+                Severity.ERROR if share > 0.05 or longest.seconds > 1 else Severity.WARNING,
+                f"About {rhythm.missing} {stream.value} frames are missing",
+                f"At {rhythm.rate_hz:.1f} Hz, {share:.1%} of the frames never came: "
+                f"{times(len(rhythm.gaps))}, the longest {longest.seconds:.2f} s at "
+                f"{e.seconds(longest.at_ns):.1f} s.",
+                "Look at the cable, the driver, and at DDS (large images need the shared-memory "
+                "profile), and whether the recorder's disk kept up.",
+                tuple(sorted(e.seconds(gap.at_ns) for gap in rhythm.gaps[:MOST_PLACES])),
+                rhythm.missing,
+            )
+
+
+def unpaired(e: Evidence) -> Iterator[Finding]:
+    """More frames without partner than the rates explain."""
+    for stream, entries in e.frames.items():
+        alone = [f for f in entries if f.fate is Fate.UNPAIRED]
+        other = Stream.THERMAL if stream is Stream.VISIBLE else Stream.VISIBLE
+        rate, others = e.rhythms[stream].rate_hz, e.rhythms[other].rate_hz
+        # The faster camera's extra frames have nobody to meet.
+        expected = max(0.0, 1 - others / rate) if rate > 0 else 0.0
+        if len(alone) > 2 and len(alone) > (expected + 0.05) * len(entries):
+            yield Finding(
+                f"unpaired_{stream.value}_frames",
+                Severity.WARNING,
+                f"{len(alone)} of {len(entries)} {stream.value} frames found no partner",
+                f"No {other.value} frame lay within {e.settings.tolerance_ns / 1e6:g} ms of them.",
+                "Look at the findings about missing frames and constant offset first; else raise "
+                "pairing_tolerance_ms, knowing what a moving scene makes of it.",
+                e.places(alone),
+                len(alone),
+            )
+
+
+def stalls(e: Evidence) -> Iterator[Finding]:
+    """Stretches in which nothing was recorded."""
+    both = [set(r.stalls) for r in e.rhythms.values()]
+    stalls = sorted(set().union(*both), key=lambda gap: -gap.seconds)
+    if stalls and stalls[0].seconds > 0.5:
+        yield Finding(
+            "stall",
+            Severity.WARNING,
+            f"The recording stands still ({times(len(stalls))})",
+            f"The longest time without a frame of one camera is {stalls[0].seconds:.2f} s, at "
+            f"{e.seconds(stalls[0].at_ns):.1f} s.",
+            "See the missing frames; if both cameras stall together, it was the recorder.",
+            tuple(sorted(e.seconds(gap.at_ns) for gap in stalls[:MOST_PLACES])),
+            len(stalls),
+        )
+
+
+def doubles(e: Evidence) -> Iterator[Finding]:
+    """Frames that came twice, or too late."""
+    for fate, title in (
+        (Fate.DUPLICATE, "{} {} frames carry a stamp that was there before"),
+        (Fate.LATE, "{} {} frames came too late to be paired"),
+    ):
+        for stream, entries in e.frames.items():
+            bad = [f for f in entries if f.fate is fate]
+            if bad:
+                yield Finding(
+                    f"{fate.value}_frames",
+                    Severity.WARNING if len(bad) > 0.01 * len(entries) else Severity.INFO,
+                    title.format(len(bad), stream.value),
+                    "They were counted and left out.",
+                    "Two publishers on one topic, a driver that sends twice, or frames that "
+                    "overtake each other on the way.",
+                    e.places(bad),
+                    len(bad),
+                )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures and when they were: the timeline to click through, and the gallery."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from fusion_ros.accounting import Fate
+from fusion_ros.replay.gallery import PANELS, Moment
+from fusion_ros.replay.report.cells import markup
+from fusion_ros.replay.report.material import FACE, Material
+from fusion_ros.replay.timeline import LEFT, RIGHT, timeline_svg
+
+MOST_ON_TIMELINE = 40
+
+
+def timeline(m: Material) -> dict[str, Any]:
+    """Every frame by its fate, quality below, findings across."""
+    line = [
+        (at, value)
+        for at, pair in zip(m.at_s, m.pairs, strict=True)
+        if (value := m.face_of(pair)) is not None
+    ]
+    fates = [f.value for f in Fate if any(t.fate == f.value for t in m.ticks)]
+    svg = timeline_svg(m.ticks, line, m.marks, m.summary["duration_s"])
+    return {"svg": markup(svg), "measure": FACE, "fates": fates}
+
+
+def moments_json(m: Material) -> Any:
+    """The pictures that a click on the timeline shows; read by `timeline.js`."""
+    moments = [
+        {
+            "at": m.at_s[moment.pair],
+            "text": _text(m, moment),
+            "panels": [_base64(moment.smaller().panels[name]) for name in PANELS],
+        }
+        for moment in _spread(m.moments, MOST_ON_TIMELINE)
+    ]
+    data = {
+        "moments": moments,
+        "begin": 0.0,
+        "end": m.summary["duration_s"],
+        "left": LEFT,
+        "right": RIGHT,
+    }
+    return markup(json.dumps(data).replace("</", "<\\/"))
+
+
+def gallery(m: Material) -> list[dict[str, Any]]:
+    """Best, typical and worst, and the first gain jumps."""
+    values = [(m.face_of(m.pairs[moment.pair]), moment) for moment in m.moments]
+    scored = [(value, moment) for value, moment in values if value is not None]
+    scored.sort(key=lambda item: item[0])
+    picked: list[tuple[str, Moment]] = []
+    if scored:
+        picked.append(("best", scored[-1][1]))
+    if len(scored) > 2:
+        picked.append(("typical", scored[len(scored) // 2][1]))
+    if len(scored) > 1:
+        picked.append(("worst", scored[0][1]))
+    picked += [(moment.why, moment) for moment in m.moments if moment.why][:2]
+    if not picked and m.moments:
+        picked = [("first", m.moments[0])]
+    return [
+        {
+            "why": why,
+            "text": _text(m, moment),
+            "panels": [{"name": name, "data": _base64(moment.panels[name])} for name in PANELS],
+        }
+        for why, moment in picked
+    ]
+
+
+def _spread(moments: list[Moment], most: int) -> list[Moment]:
+    """So many moments, evenly, and all that have a reason of their own."""
+    plain = [moment for moment in moments if not moment.why]
+    step = max(1.0, len(plain) / most)
+    picked = [plain[int(i * step)] for i in range(min(most, len(plain)))]
+    picked += [moment for moment in moments if moment.why]
+    return sorted(picked, key=lambda moment: moment.pair)
+
+
+def _text(m: Material, moment: Moment) -> str:
+    pair = m.pairs[moment.pair]
+    value = m.face_of(pair)
+    text = f"{m.at_s[moment.pair]:.2f} s · pair {pair.index} · skew {pair.skew_ms:+.1f} ms"
+    text += f" · {FACE} {value:.3f}" if value is not None else ""
+    return f"{text} · {moment.why}" if moment.why else text
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
