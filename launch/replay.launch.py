@@ -2,9 +2,10 @@
 """Replays a recording and writes its report; the same as `fusion-ros replay`.
 
     ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=report gate:=gate.yaml
+    ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=live extra:="--live --rate 2"
 
 Ends when the replay has; the exit code stands in the log (0 passed, 1 the gate failed, 2 could not
-run). A process and no node: the replay needs no ROS graph.
+run). A process and no node: the replay needs no ROS graph, and with --live it makes its own.
 """
 
 from __future__ import annotations

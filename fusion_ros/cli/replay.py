@@ -24,7 +24,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
     parser.add_argument("--out", type=Path, default=Path("replay"), help="folder (replay)")
     parser.add_argument("--thermal", type=Path, help="thermal half of a single folder or video")
-    parser.add_argument("--rate", type=float, help="frames a second of folders and videos")
+    parser.add_argument(
+        "--picture-rate",
+        type=float,
+        metavar="HZ",
+        help="frames a second of folders and videos (the video's own, or 30)",
+    )
     parser.add_argument("--visible-topic", help="default: chosen by type and name")
     parser.add_argument("--thermal-topic", help="default: chosen by type and name")
     _add_fusion(parser.add_argument_group("fusion, as the node's parameters"))
@@ -33,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
     _add_outputs(parser.add_argument_group("further outputs"))
     _add_detector(parser.add_argument_group("a detector on visible, thermal and fused"))
     _add_scale(parser.add_argument_group("many recordings"))
+    _add_live(parser.add_argument_group("live: through DDS into the fuse node, in time"))
     parser.set_defaults(run=run)
 
 
@@ -95,11 +101,37 @@ def _add_scale(group: Any) -> None:
     group.add_argument("--ray", metavar="ADDRESS", help="run on Ray: an address, auto or local")
 
 
+def _add_live(group: Any) -> None:
+    group.add_argument(
+        "--live",
+        action="store_true",
+        help="play one recording to a fuse node of its own and measure ages, lost frames and the "
+        "highest rate that is kept up; writes live.html, live.json and live_frames.csv",
+    )
+    group.add_argument(
+        "--rate", type=float, metavar="X", help="with --live: times the recorded rate (1.0)"
+    )
+    group.add_argument(
+        "--search-s",
+        type=float,
+        metavar="SECONDS",
+        help="with --live: how long each rate is tried (6); 0 does not look for the highest",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Replay. See the exit codes above."""
     from fusion_ros.replay.recording import RecordingError
 
     try:
+        if args.live:
+            from fusion_ros.cli.replay_live import run_live
+
+            return run_live(args)
+        for option in ("rate", "search_s"):
+            if getattr(args, option) is not None:
+                name = option.replace("_", "-")
+                raise ValueError(f"--{name} goes with --live; see --picture-rate for folders")
         from fusion_ros.cli.replay_run import run_offline
 
         return run_offline(args)

@@ -29,7 +29,7 @@ def run_offline(args: argparse.Namespace) -> int:
             out=str(args.out / name if several else args.out),
             visible_topic=args.visible_topic,
             thermal_topic=args.thermal_topic,
-            rate_hz=args.rate,
+            rate_hz=args.picture_rate,
             parameters=values,
             settings=settings,
             fused_bag=args.fused_bag,

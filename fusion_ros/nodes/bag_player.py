@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a recording to a fuse node and measures what comes back; `fusion-ros replay --live`.
+
+Publishes on `visible/image_raw` and `thermal/image_raw` (`.../compressed` where the recording is),
+listens to the fused picture and to `fused/status`, and ends by itself. Writes `live.json` and
+`live_frames.csv` to the folder `out`. Exit code 0 where all was played, else 1.
+
+Messages go out as they were recorded, byte by byte, but for their stamps; see
+`fusion_ros/replay/live/time_line.py` for these. Both ends of an age are of one clock: the stamp is
+ours, and the time of publishing is written by the fuse node's middleware beside the picture.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import encode_image
+from fusion_ros.nodes.process_tuning import tune_process
+from fusion_ros.nodes.stopping import ignore_further_signals
+from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures
+from fusion_ros.replay.live.performance import Performance, write
+from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
+from fusion_ros.replay.opening import open_recording
+from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
+
+_LEAD_S = 0.2
+_SETTLE_S = 8.0
+NS_PER_S = 1_000_000_000
+
+
+class BagPlayer(Node):
+    """See the module.
+
+    Args:
+        recording: what to play; its topics decide whether messages are compressed.
+        values: the fuse node's parameters.
+    """
+
+    def __init__(self, recording: Recording, values: FuseParameters) -> None:
+        try:
+            from fusion_ros.msg import FusionStatus
+        except ImportError as error:
+            raise RecordingError(
+                "fusion_ros/msg/FusionStatus was not built, so what the fuse node counts cannot be "
+                "read; build it with colcon, or with `make setup`"
+            ) from error
+        super().__init__("bag_player")
+        self._values = values
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self._status: Any = None
+        self._pass: OnePass | None = None
+        camera = named_quality("best_effort")
+        self._cameras = {}
+        for stream in Stream:
+            compressed = recording.identity.is_compressed(stream)
+            kind, end = (CompressedImage, "/compressed") if compressed else (Image, "")
+            topic = f"{stream.value}/image_raw{end}"
+            self._cameras[stream] = self.create_publisher(kind, topic, camera)
+        # Serialised: a picture need not be unpacked to be counted.
+        self.create_subscription(
+            Image, "fused/image_raw", self._take_fused, QoSProfile(depth=100), raw=True
+        )
+        self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
+
+    def wait_for_node(self) -> dict[str, str]:
+        """See `Player`."""
+        while not all(p.get_subscription_count() for p in self._cameras.values()):
+            self._spin(0.1)
+        while self._status is None:
+            self._spin(0.1)
+        names = ("engine", "device", "precision", "preset", "weights_sha256")
+        return {name: str(getattr(self._status, name)) for name in names}
+
+    def play(
+        self,
+        frames: Iterable[PlayedFrame],
+        time_line: Callable[[int], TimeLine],
+        visible_hz: float,
+        progress: Callable[[float], object] = lambda seconds: None,
+    ) -> tuple[OnePass, PassFigures]:
+        """See `Player`."""
+        before = self._settled(None)
+        begin_ns = time.time_ns() + round(_LEAD_S * NS_PER_S)
+        line = time_line(begin_ns)
+        self._pass = books = OnePass(line, self._values)
+        for frame in frames:
+            stamp_ns = line.stamp_ns(frame)
+            message = with_stamp(frame.cdr, stamp_ns)
+            self._spin_until(line.due_ns(frame))
+            self._cameras[frame.stream].publish(message)
+            books.sent(frame, stamp_ns, time.time_ns())
+            progress((time.time_ns() - begin_ns) / NS_PER_S)
+        wanted = {s.value: before[s.value]["received"] + n for s, n in books.total_sent.items()}
+        after = self._settled(wanted)
+        self._pass = None
+        return books, books.figures(before, after, visible_hz)
+
+    def close(self) -> None:
+        """Release everything."""
+        self._executor.shutdown()
+        self.destroy_node()
+
+    def _spin(self, seconds: float) -> None:
+        if not self.context.ok():
+            raise ExternalShutdownException
+        self._executor.spin_once(timeout_sec=max(0.0, seconds))
+
+    def _spin_until(self, due_ns: int) -> None:
+        # At least once: a player that is late must still see what comes back.
+        wait_s = 0.0
+        while True:
+            self._spin(wait_s)
+            wait_s = (due_ns - time.time_ns()) / NS_PER_S
+            if wait_s <= 0:
+                return
+
+    def _settled(self, wanted: dict[str, int] | None) -> Counts:
+        """The node's counts when all that was sent has ended, or nothing changes any more."""
+        asked_ns, until = time.time_ns(), time.monotonic() + _SETTLE_S
+        before: Counts | None = None
+        while True:
+            status = self._status
+            while self._status is status and time.monotonic() < until:
+                self._spin(0.1)
+            counts = _counts(self._status)
+            done = all(
+                not of_stream["pending"] and of_stream["received"] >= (wanted or {}).get(name, 0)
+                for name, of_stream in counts.items()
+            )
+            new = _nanoseconds(self._status.header.stamp) > asked_ns
+            if (new and (done or counts == before)) or time.monotonic() >= until:
+                return counts
+            before = counts
+
+    def _take_fused(self, cdr: bytes, info: dict[str, int]) -> None:
+        if self._pass is not None:
+            published_ns = info["source_timestamp"] or time.time_ns()
+            self._pass.returned(stamp_of(cdr), published_ns)
+
+    def _keep_status(self, status: Any) -> None:
+        self._status = status
+
+
+def _serialised(frame: RecordedFrame) -> bytes:
+    """A message of pixels that were not recorded as a ROS 2 message."""
+    pixels = frame.read()
+    names = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
+    grey = pixels.order is ChannelOrder.GREY
+    encoding = names[str(pixels.pixels.dtype)] if grey else f"{pixels.order.value}8"
+    header = Header(stamp=Time(), frame_id=f"{frame.stream.value}_camera")
+    return serialize_message(encode_image(pixels.pixels, pixels.order, encoding, header))
+
+
+def _counts(status: Any) -> Counts:
+    return {
+        stream.value: {name: int(getattr(status, f"{stream.value}_{name}")) for name in NODE_COUNTS}
+        for stream in Stream
+    }
+
+
+def _nanoseconds(stamp: Time) -> int:
+    return stamp.sec * NS_PER_S + stamp.nanosec
+
+
+def main(args: list[str] | None = None) -> int:
+    """Play; see the module for the exit codes."""
+    tune_process()
+    try:
+        rclpy.init(args=args)
+    except KeyboardInterrupt:
+        return 1
+    options, values = _parameters()
+    recording = player = performance = None
+    try:
+        recording = open_recording(
+            Path(options["recording"]),
+            partner=Path(options["thermal"]) if options["thermal"] else None,
+            visible_topic=options["visible_topic"] or None,
+            thermal_topic=options["thermal_topic"] or None,
+            rate_hz=options["picture_rate_hz"] or None,
+        )
+        player = BagPlayer(recording, values)
+        performance = Performance(
+            player,
+            recording,
+            values,
+            _serialised,
+            rate=options["rate"],
+            search_s=options["search_s"],
+            most_frames=options["most_frames"],
+        )
+        performance.run()
+    except (RecordingError, OSError) as error:
+        print(f"live: cannot play: {error}", flush=True)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        ignore_further_signals()
+        if performance is not None:
+            write(Path(options["out"]), performance)
+        if player is not None:
+            player.close()
+        if recording is not None:
+            recording.close()
+        rclpy.try_shutdown()
+    return 0 if performance is not None and performance.result["complete"] else 1
+
+
+def _parameters() -> tuple[dict[str, Any], FuseParameters]:
+    """Our own options, and the fuse node's parameters as JSON text in `fuse`."""
+    node = Node("bag_player_options")
+    defaults = {
+        "recording": "", "thermal": "", "visible_topic": "", "thermal_topic": "", "out": ".",
+        "picture_rate_hz": 0.0, "rate": 1.0, "search_s": 6.0, "most_frames": 0, "fuse": "{}",
+    }  # fmt: skip
+    options = {name: node.declare_parameter(name, value).value for name, value in defaults.items()}
+    node.destroy_node()
+    return options, FuseParameters.from_values(json.loads(options["fuse"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

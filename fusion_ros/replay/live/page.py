@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`live.html`: what a live replay measured, in the report's clothes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.accounting import Fate
+from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.live.rate_search import MOST_LOSS
+from fusion_ros.replay.page_making import write_html
+from fusion_ros.replay.plots import histogram, line_plot
+from fusion_ros.replay.report.cells import number, plot
+
+_PERCENTILES = ("p50", "p95", "p99", "max")
+
+
+def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
+    """Write `live.html` beside `live.json` and `live_frames.csv`.
+
+    Args:
+        folder: where those two are.
+        live: what `live.json` holds; the recording was played to its end.
+        verdict: of the gate, if there was one.
+
+    Raises:
+        ImportError: jinja2 is missing (extra `replay`).
+    """
+    recording, engine = live["recording"], live["engine"]
+    values = {
+        "name": recording["name"],
+        "subtitle": f"live · {live['seconds']:.1f} s at {live['rate']:g} times the recorded rate · "
+        f"{engine['preset']} on {engine['engine']} ({engine['device']})",
+        **_verdict(live, verdict),
+        "headline": _headline(live),
+        "tiles": _tiles(live),
+        "findings": live["findings"],
+        "streams": _streams(live),
+        "fates": [*(fate.value for fate in Fate), "pending"],
+        **_ages(folder, live),
+        **_rates(live),
+        "identity": _identity(live),
+        "version": live["version"],
+    }
+    return write_html(folder / "live.html", "live.html.j2", values)
+
+
+def _verdict(live: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    word, mood = verdict.word, verdict.word
+    if verdict.word == "could not run":
+        word, mood = "not finished", "failed"
+    elif verdict.word == "no gate":
+        bad = any(f["severity"] == "error" for f in live["findings"])
+        word, mood = ("frames lost", "failed") if bad else ("kept up", "passed")
+    return {"badge": word, "badge_class": mood, "verdict_reasons": verdict.reasons}
+
+
+def _headline(live: Mapping[str, Any]) -> str:
+    text = (
+        f"{live['fused']} of {live['pairs_possible']} possible pairs were fused at "
+        f"{live['asked_hz']:.1f} Hz."
+    )
+    if "highest" in live:
+        text += f" The highest rate kept up: {_highest(live)}."
+    return text
+
+
+def _highest(live: Mapping[str, Any]) -> str:
+    highest = live["highest"]
+    if not highest["rate"]:
+        return "none that was tried"
+    limit = " or more (then the player was too slow)" if highest["limited_by"] == "player" else ""
+    return f"{highest['hz']:.1f} Hz{limit}"
+
+
+def _tiles(live: Mapping[str, Any]) -> list[dict[str, str]]:
+    age, highest = live["age_ms"], live.get("highest")
+    tiles = [
+        (f"{live['loss']:.2%}", "of the possible pairs lost",
+         "good" if live["loss"] < MOST_LOSS else "bad"),
+        *((number(age[p], 1, " ms"), f"age, {p}", "") for p in ("p50", "p95", "p99")),
+    ]  # fmt: skip
+    if highest:
+        plus = "+" if highest["limited_by"] == "player" else ""
+        tiles.append((f"{highest['hz']:.1f}{plus}", "Hz, highest rate kept up", ""))
+    wire = sum(live["lost_on_the_wire"].values())
+    tiles.append((str(wire), "frames lost on the wire", "bad" if wire else ""))
+    return [{"value": value, "label": label, "mood": mood} for value, label, mood in tiles]
+
+
+def _streams(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    ends = [*(fate.value for fate in Fate), "pending"]
+    return [
+        {
+            "name": stream,
+            "text": f"{live['lost_on_the_wire'][stream]} lost on the wire",
+            "counts": counts,
+            "sent": live["sent"][stream],
+            "received": counts["received"],
+            "sum": sum(counts[end] for end in ends),
+            "parts": [{"fate": end, "count": counts[end]} for end in ends if counts[end]],
+            "reasons": "",
+        }
+        for stream, counts in live["counts"].items()
+    ]
+
+
+def _ages(folder: Path, live: Mapping[str, Any]) -> dict[str, Any]:
+    with (folder / "live_frames.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(float(r["at_s"]), float(r["age_ms"])) for r in csv.DictReader(file)]
+    names = {
+        "age_ms": "age: stamp to publish",
+        "way_ms": "our publishing to the node's",
+        "player_lag_ms": "how late the player was",
+    }
+    return {
+        "age_note": "From the stamp of the visible frame to the moment in which the fuse node "
+        "published the fused picture, by one clock. Stamps are laid on the wall clock by one line "
+        "for both cameras; the quickest frame of the recording has age 0 when it is sent.",
+        "ages": [
+            [
+                name,
+                *(number(live[key][p], 2) for p in _PERCENTILES),
+                live[key]["n"],
+            ]
+            for key, name in names.items()
+        ],
+        "age_plots": [
+            plot("Age over time", "by when the frame was due", line_plot([("age", rows)],
+                 unit_y="ms", low=0.0)),
+            plot("Age, how often", "", histogram([age for _, age in rows], unit_x="ms")),
+        ],
+    }  # fmt: skip
+
+
+def _rates(live: Mapping[str, Any]) -> dict[str, Any]:
+    if not live["tried"]:
+        return {"tried": []}
+    passes = sorted([live, *live["tried"]], key=lambda p: p["asked_hz"])
+    rows = [
+        {
+            "mood": "good" if p["loss"] < MOST_LOSS else "bad",
+            "cells": [
+                f"{p['asked_hz']:.1f}",
+                f"{p['rate']:.2f}",
+                p["pairs_possible"],
+                p["fused"],
+                f"{p['loss']:.2%}",
+                p["counts"]["visible"]["superseded"],
+                sum(p["lost_on_the_wire"].values()),
+                number(p["age_ms"]["p50"], 1, " ms"),
+                number(p["age_ms"]["p95"], 1, " ms"),
+            ],
+        }
+        for p in passes
+    ]
+    # A rate that was played twice is drawn once, as it counts.
+    best = {p["asked_hz"]: p for p in sorted(passes, key=lambda p: -p["loss"])}
+    drawn = [best[hz] for hz in sorted(best)]
+    loss = [(p["asked_hz"], 100 * p["loss"]) for p in drawn]
+    ages = [(p["asked_hz"], p["age_ms"]["p95"]) for p in drawn if p["age_ms"]["n"]]
+    return {
+        "tried": rows,
+        "search_note": f"Doubled until {MOST_LOSS:.0%} of the possible pairs or more were lost, "
+        f"then bisected; each for {live['search_s']:g} s, with the recording's beginning again and "
+        "again. A rate that lost frames was played twice and the better one counts.",
+        "rate_plots": [
+            plot("Lost pairs", "percent, by rate", line_plot([("lost", loss)], unit_x="Hz",
+                 unit_y="%", low=0.0)),
+            plot("Age, p95", "by rate", line_plot([("age", ages)], unit_x="Hz", unit_y="ms",
+                 low=0.0)),
+        ],
+    }  # fmt: skip
+
+
+def _identity(live: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    recording, engine, values = live["recording"], live["engine"], live["parameters"]
+    return [
+        ("recording", recording["path"], True),
+        ("sha256", recording["sha256"], True),
+        ("visible", recording["visible"], True),
+        ("thermal", recording["thermal"], True),
+        ("pairing", f"tolerance {values['pairing_tolerance_ms']:g} ms, thermal offset "
+         f"{values['thermal_offset_ms']:g} ms, queue {values['pairing_queue_size']}", False),
+        ("engine", f"{engine['engine']} on {engine['device']}, {engine['precision']}", False),
+        ("weights", f"{engine['preset']} {engine['weights_sha256']}", True),
+        ("not sent", f"{live['damaged_frames_not_sent']} damaged frames", False),
+    ]  # fmt: skip

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The highest rate that is kept up: doubling until frames are lost, then bisection."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+MOST_LOSS = 0.01
+"""A rate is kept up where less than this share of the pairs is lost."""
+PRECISION = 1.05
+KEPT_UP = 0.97
+"""Below this share of the asked rate the player itself was too slow to tell."""
+_LOWEST = 1 / 16
+
+
+class Trial(Protocol):
+    """What one rate showed: rates in multiples of the recording's own, loss as a share of 1."""
+
+    @property
+    def rate(self) -> float: ...
+    @property
+    def achieved_rate(self) -> float: ...
+    @property
+    def loss(self) -> float: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Highest:
+    """`rate` is 0 where even the lowest rate lost frames; `limited_by` is "node" or "player"."""
+
+    rate: float
+    limited_by: str
+
+
+def highest_rate(play: Callable[[float], Trial], first: Trial) -> Highest:
+    """Search, beginning with a rate that was played already.
+
+    A rate at which frames are lost is played once more and the better one counts: a hiccup of the
+    machine is not the node's limit.
+    """
+
+    def again(rate: float) -> Trial:
+        trial = play(rate)
+        return trial if _passes(trial) else min(trial, play(rate), key=lambda t: t.loss)
+
+    trial = good = bad = first
+    if _passes(first):
+        while _passes(trial):
+            good = trial
+            if _is_behind(good):
+                return Highest(good.achieved_rate, "player")
+            trial = again(2 * good.rate)
+        bad = trial
+    else:
+        while not _passes(trial):
+            bad = trial
+            if bad.rate <= _LOWEST * first.rate:
+                return Highest(0.0, "node")
+            trial = again(bad.rate / 2)
+        good = trial
+    low, high = _reached(good), _reached(bad)
+    while high / low > PRECISION:
+        trial = again(math.sqrt(low * high))
+        if not _passes(trial):
+            high = min(high, _reached(trial))
+        elif _is_behind(trial):
+            return Highest(max(low, trial.achieved_rate), "player")
+        else:
+            low = trial.rate
+    return Highest(low, "node")
+
+
+def _passes(trial: Trial) -> bool:
+    return trial.loss < MOST_LOSS
+
+
+def _is_behind(trial: Trial) -> bool:
+    return trial.achieved_rate < KEPT_UP * trial.rate
+
+
+def _reached(trial: Trial) -> float:
+    return trial.achieved_rate if _is_behind(trial) else trial.rate

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded frames as messages to send, read a little before they are due."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.replay.live.time_line import PlayedFrame
+from fusion_ros.replay.recording import RecordedFrame
+
+_AHEAD = 16
+
+
+class Messages:
+    """Turns recorded frames into messages to send; counts those that are damaged.
+
+    Args:
+        serialise: makes a message of a frame that was not recorded as one of ROS 2.
+    """
+
+    def __init__(self, serialise: Callable[[RecordedFrame], bytes]) -> None:
+        self.damaged = 0
+        self._serialise = serialise
+
+    def of(self, frames: Iterable[RecordedFrame]) -> Iterator[PlayedFrame]:
+        """One by one, damaged ones left out."""
+        for frame in frames:
+            if frame.stamp_ns is None:
+                self.damaged += 1
+                continue
+            try:
+                cdr = frame.cdr if frame.cdr is not None else self._serialise(frame)
+            except EncodingError:
+                self.damaged += 1
+                continue
+            yield PlayedFrame(frame.stream, frame.arrived_ns, frame.stamp_ns, bytes(cdr))
+
+
+class ReadAhead:
+    """An iterator that is read in a thread of its own, a few items ahead."""
+
+    def __init__(self, items: Iterator[PlayedFrame]) -> None:
+        self._items = items
+        self._waiting: queue.Queue[PlayedFrame | BaseException | None] = queue.Queue(_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="read ahead")
+
+    def __enter__(self) -> Iterator[PlayedFrame]:
+        self._thread.start()
+        return self._given()
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():  # it may wait for room
+            try:
+                self._waiting.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            for item in self._items:
+                self._waiting.put(item)
+                if self._stop.is_set():
+                    return
+        except Exception as error:  # raised again where the frames are used
+            self._waiting.put(error)
+        self._waiting.put(None)
+
+    def _given(self) -> Iterator[PlayedFrame]:
+        while (item := self._waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live replay's own reckoning, without a fuse node: stamps, losses, the search for a rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from fusion_ros.accounting import Fate, Stream
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.live.one_pass import OnePass, findings_of
+from fusion_ros.replay.live.rate_search import MOST_LOSS, highest_rate
+from fusion_ros.replay.live.reading import ReadAhead
+from fusion_ros.replay.live.time_line import (
+    PlayedFrame,
+    TimeLine,
+    least_delay_ns,
+    over_and_over,
+    rate_hz,
+    stamp_of,
+    with_stamp,
+)
+
+MS = 1_000_000
+LAST_YEAR_NS = 1_700_000_000 * 1000 * MS
+BEGIN_NS = 1_800_000_000 * 1000 * MS
+PERIOD_MS = 50
+
+
+def frames(
+    count: int = 10,
+    *,
+    thermal_late_ms: int = 0,
+    clock_off_ms: int = 0,
+    delay_ms: Callable[[int], int] = lambda n: 5,
+) -> list[PlayedFrame]:
+    """Two cameras at 20 Hz whose frames arrive `delay_ms` after they were taken."""
+    result = []
+    for n in range(count):
+        taken_ns = LAST_YEAR_NS + n * PERIOD_MS * MS
+        arrived_ns = taken_ns + delay_ms(n) * MS
+        for stream in Stream:
+            late_ns = thermal_late_ms * MS if stream is Stream.THERMAL else 0
+            stamp_ns = taken_ns + clock_off_ms * MS + late_ns
+            result.append(PlayedFrame(stream, arrived_ns, stamp_ns, b""))
+    return result
+
+
+def line_for(played: list[PlayedFrame], rate: float, offset_ms: int = 0) -> TimeLine:
+    delay_ns = least_delay_ns(played, offset_ms * MS)
+    return TimeLine(rate, BEGIN_NS, played[0].arrived_ns, delay_ns, offset_ms * MS)
+
+
+@pytest.mark.parametrize("clock_off_ms", [0, -3_600_000, 40])
+@pytest.mark.parametrize("rate", [0.5, 1.0, 4.0])
+def test_the_quickest_frame_is_stamped_when_it_is_due_whatever_the_recorded_clock(
+    rate: float, clock_off_ms: int
+) -> None:
+    played = frames(clock_off_ms=clock_off_ms, delay_ms=lambda n: 30 if n == 4 else 5)
+    line = line_for(played, rate)
+    ages = [line.due_ns(f) - line.stamp_ns(f) for f in played]
+    # The frame that was 25 ms later than the others still is, in the time of the rate.
+    assert ages == [round(25 * MS / rate) if n // 2 == 4 else 0 for n in range(20)]
+    assert line.due_ns(played[0]) == BEGIN_NS
+    assert line.due_ns(played[-1]) == BEGIN_NS + round(9 * PERIOD_MS * MS / rate)
+
+
+def test_a_constant_offset_stays_as_the_node_corrects_it_at_every_rate() -> None:
+    played = frames(thermal_late_ms=80)
+    for rate in (1.0, 3.0):
+        line = line_for(played, rate, offset_ms=-80)
+        visible, thermal = (line.stamp_ns(f) for f in played[4:6])
+        assert thermal - 80 * MS == pytest.approx(visible, abs=1)
+
+
+def test_a_frame_without_stamp_stays_without() -> None:
+    bare = dataclasses.replace(frames()[0], stamp_ns=0)
+    assert line_for([bare], 1.0).stamp_ns(bare) == 0
+
+
+def test_a_clip_goes_on_in_time_when_it_begins_anew() -> None:
+    clip = frames(10)
+    played = list(over_and_over(clip, 2.0))
+    stamps = [f.stamp_ns for f in played if f.stream is Stream.VISIBLE]
+    assert {b - a for a, b in itertools.pairwise(stamps)} == {PERIOD_MS * MS}
+    assert len(stamps) == 41  # 2 s at 20 Hz, both ends
+    assert rate_hz(played, Stream.THERMAL) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_stamp_is_put_into_a_serialised_message_and_nothing_else_is_changed(order: int) -> None:
+    cdr = bytes([0, order, 0, 0]) + bytes(range(8)) + b"the rest"
+    stamped = with_stamp(cdr, BEGIN_NS + 7)
+    assert stamp_of(stamped) == BEGIN_NS + 7
+    assert (stamped[:4], stamped[12:]) == (cdr[:4], cdr[12:])
+
+
+def test_a_stamp_reads_as_ros_reads_it() -> None:
+    from rosbags.typesys import Stores, get_typestore
+
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    kind = "std_msgs/msg/Header"
+    time = types.types["builtin_interfaces/msg/Time"](sec=1, nanosec=2)
+    cdr = bytes(types.serialize_cdr(types.types[kind](stamp=time, frame_id="eye"), kind))
+    read = types.deserialize_cdr(with_stamp(cdr, 5_000_000_009), kind)
+    assert (read.stamp.sec, read.stamp.nanosec, read.frame_id) == (5, 9, "eye")
+
+
+def counts(**fates: int) -> dict[str, dict[str, int]]:
+    of_stream = {**dict.fromkeys(("received", *(f.value for f in Fate), "pending"), 0), **fates}
+    return {stream.value: dict(of_stream) for stream in Stream}
+
+
+def played_pass(played: list[PlayedFrame], *, fused: int, lag_ms: float = 0.0) -> OnePass:
+    line = line_for(played, 1.0)
+    books = OnePass(line, FuseParameters())
+    left = fused
+    for frame in played:
+        stamp_ns, due_ns = line.stamp_ns(frame), line.due_ns(frame)
+        books.sent(frame, stamp_ns, due_ns + round(lag_ms * MS))
+        if frame.stream is Stream.THERMAL and left:
+            books.returned(stamp_ns, stamp_ns + 12 * MS)
+            left -= 1
+    return books
+
+
+def test_ages_run_from_the_stamp_and_losses_are_of_the_pairs_that_could_be() -> None:
+    books = played_pass(frames(100), fused=97, lag_ms=2.0)
+    after = counts(received=99, fused=97, superseded=2)
+    figures = books.figures(counts(), after, 20.0)
+    assert (figures.pairs_possible, figures.fused, figures.fused_returned) == (100, 97, 97)
+    assert figures.loss == pytest.approx(0.03)
+    assert figures.lost_on_the_wire == {"visible": 1, "thermal": 1}
+    assert figures.age_ms["p50"] == pytest.approx(12)
+    assert figures.way_ms["p50"] == pytest.approx(10)
+    assert figures.player_lag_ms["max"] == pytest.approx(2)
+    assert figures.adds_up
+    found = findings_of(figures)
+    assert [f["code"] for f in found] == ["lost_on_the_wire", "frames_lost"]
+    assert found[0]["title"] == "2 frames never reached the fuse node"
+
+
+def test_frames_that_never_had_a_partner_are_no_loss() -> None:
+    played = [f for n, f in enumerate(frames(60)) if f.stream is Stream.VISIBLE or n % 4 == 1]
+    figures = played_pass(played, fused=30).figures(counts(), counts(received=30, fused=30), 20.0)
+    assert figures.pairs_possible == 30
+    assert figures.loss == 0.0
+
+
+def test_counts_that_do_not_add_up_are_told() -> None:
+    books = played_pass(frames(20), fused=20)
+    figures = books.figures(counts(), counts(received=20, fused=19), 20.0)
+    assert not figures.adds_up
+    assert "counts_do_not_add_up" in {f["code"] for f in findings_of(figures)}
+
+
+@dataclasses.dataclass
+class Tried:
+    rate: float
+    achieved_rate: float
+    loss: float
+
+
+def a_node(limit: float, tried: list[float], *, player_limit: float = 1e9):
+    """A node that keeps up to a limit, fed by a player that has one too."""
+
+    def play(rate: float) -> Tried:
+        tried.append(rate)
+        reached = min(rate, player_limit)
+        return Tried(rate, reached, 0.0 if reached <= limit else 1 - limit / reached)
+
+    return play
+
+
+@pytest.mark.parametrize("limit", [0.3, 1.0, 2.9, 7.7, 40.0])
+def test_the_search_finds_a_nodes_limit_to_five_percent(limit: float) -> None:
+    tried: list[float] = []
+    play = a_node(limit, tried)
+    found = highest_rate(play, play(1.0))
+    assert found.limited_by == "node"
+    assert limit / 1.05 <= found.rate <= limit * (1 + MOST_LOSS) / (1 - MOST_LOSS)
+    assert len(tried) < 30
+
+
+def test_the_search_says_when_the_player_was_the_limit() -> None:
+    play = a_node(50.0, [], player_limit=6.0)
+    found = highest_rate(play, play(1.0))
+    assert (found.rate, found.limited_by) == (6.0, "player")
+
+
+def test_one_hiccup_is_not_the_nodes_limit() -> None:
+    tried: list[float] = []
+    steady = a_node(10.0, tried)
+
+    def play(rate: float) -> Tried:
+        trial = steady(rate)
+        return dataclasses.replace(trial, loss=0.5) if tried.count(rate) == 1 < rate else trial
+
+    assert highest_rate(play, play(1.0)).rate >= 10.0 / 1.05
+
+
+def test_a_node_that_keeps_up_with_nothing_is_told() -> None:
+    play = a_node(0.001, [])
+    assert highest_rate(play, play(1.0)).rate == 0.0
+
+
+def test_reading_ahead_gives_everything_in_order_and_raises_what_the_reader_raised() -> None:
+    played = frames(50)
+    with ReadAhead(iter(played)) as read:
+        assert list(read) == played
+
+    def broken():
+        yield played[0]
+        raise OSError("the disk is gone")
+
+    with ReadAhead(broken()) as read:
+        assert next(read) == played[0]
+        with pytest.raises(OSError, match="disk is gone"):
+            next(read)
+
+
+def test_reading_ahead_ends_though_nobody_takes_what_was_read() -> None:
+    with ReadAhead(iter(frames(500))) as read:
+        next(read)
