@@ -115,6 +115,17 @@ def test_a_broken_write_leaves_the_old_engine(
     assert len(list(cache.folder.iterdir())) == 2
 
 
+def test_only_so_many_are_kept_the_newest(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path, most=2)
+    keys = [dataclasses.replace(KEY, width=width) for width in (320, 640, 1280)]
+    for age, key in enumerate(keys):
+        path = cache.store(key, b"engine", about={})
+        os.utime(path, ns=(age, age))
+    cache.store(keys[2], b"engine", about={})
+    assert [cache.find(key).path is not None for key in keys] == [False, True, True]
+    assert len(list(tmp_path.iterdir())) == 4  # two engines, two cards
+
+
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUSION_ROS_CACHE", "/a")
     assert default_folder() == Path("/a")

@@ -7,11 +7,12 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
+from fusion_ros.engines.engine import Engine, EngineError, EngineProbe, even_pair
 
-from fusion_ros.engines.engine import Engine, EngineError, EngineProbe
-from fusion_ros.model.weights import LoadedWeights
+if TYPE_CHECKING:
+    from fusion_ros.model.weights import LoadedWeights
 
 ENGINE_NAMES = ("auto", "torch", "openvino", "tensorrt")
 DEVICE_NAMES = ("auto", "cpu", "cuda")
@@ -157,13 +158,12 @@ def _fastest(
 
 def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
     """The fastest of a few runs: what else the machine does slows some of them."""
-    visible = np.full(shape if engine.visible_channels == 1 else (*shape, 3), 90, np.uint8)
-    thermal = np.full(shape, 160, np.uint8)
-    engine.infer(visible, thermal)
+    pair = even_pair(*shape, engine.visible_channels)
+    engine.infer(*pair)
     times = []
     for _ in range(TRIAL_RUNS):
         begun_ns = time.perf_counter_ns()
-        engine.infer(visible, thermal)
+        engine.infer(*pair)
         times.append((time.perf_counter_ns() - begun_ns) / 1e6)
     return min(times)
 

@@ -20,7 +20,8 @@ class EngineDescription:
     Attributes:
         name: engine, for instance "torch".
         device: where, for instance "cpu" or "cuda:0".
-        precision: number format of the network's arithmetic: "float32", "bfloat16", "float16".
+        precision: number format of the network's arithmetic: "float32", "bfloat16", "float16",
+            "int8".
         preset: preset of the weights, or "custom".
         weights_sha256: hash of the weights' tensors.
         detail: anything else worth a line (threads, device name), by name.
@@ -107,6 +108,12 @@ def check_pair(visible: np.ndarray, thermal: np.ndarray, visible_channels: int) 
             f"visible is {visible.dtype} {visible.shape}; beside a thermal picture of "
             f"{thermal.shape} this engine takes uint8 {wanted}"
         )
+
+
+def even_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of nothing, as an engine takes them: for runs of which only the time counts."""
+    shape = (height, width) if visible_channels == 1 else (height, width, visible_channels)
+    return np.full(shape, 90, np.uint8), np.full((height, width), 160, np.uint8)
 
 
 def answer(out: np.ndarray | None, height: int, width: int, output_channels: int) -> np.ndarray:

@@ -8,6 +8,7 @@ loaded: engines are code.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -66,10 +67,16 @@ def default_folder() -> Path:
 
 
 class EngineCache:
-    """Engines in one folder."""
+    """Engines in one folder.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    Args:
+        folder: where they lie; `default_folder` if not given.
+        most: how many to keep; the one that was built longest ago goes first. 0: all.
+    """
+
+    def __init__(self, folder: Path | None = None, *, most: int = 0) -> None:
         self.folder = folder or default_folder()
+        self._most = most
 
     def find(self, key: EngineKey) -> CachedEngine:
         """The engine for this key, if there is one that may be trusted."""
@@ -103,7 +110,19 @@ class EngineCache:
         # The card last: with an old card a new engine does not match.
         _write(path, engine)
         _write(path.with_suffix(".json"), json.dumps(card, indent=1, sort_keys=True).encode())
+        if self._most:
+            self._drop_oldest()
         return path
+
+    def _drop_oldest(self) -> None:
+        # Another process may drop the same ones: what is gone already has no age.
+        ages = {}
+        for path in self.folder.glob("*.engine"):
+            with contextlib.suppress(FileNotFoundError):
+                ages[path] = path.stat().st_mtime_ns
+        for path in sorted(ages, key=ages.__getitem__, reverse=True)[self._most :]:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)
 
     def expected_build_s(self, precision: str) -> float | None:
         """How long the slowest build in this precision took on this machine, if any is known."""

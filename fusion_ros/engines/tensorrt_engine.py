@@ -21,7 +21,7 @@ from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.engine import EngineDescription, EngineError, answer, check_pair
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
-from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.byte_network import ByteNetwork, graph_version
 from fusion_ros.model.weights import LoadedWeights
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,11 @@ class TensorRtEngine:
             height=height,
             width=width,
             precision=self._precision,
-            versions={**tensorrt_build.library_versions(), "torch": torch.__version__},
+            versions={
+                **tensorrt_build.library_versions(),
+                "torch": torch.__version__,
+                "graph": graph_version(),
+            },
             device=tensorrt_build.device_facts(self._device),
         )
 

@@ -15,6 +15,7 @@ from fusion_ros.engines.engine import (
     EngineProbe,
     answer,
     check_pair,
+    even_pair,
 )
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.weights import LoadedWeights
@@ -56,9 +57,8 @@ class TorchEngine:
 
     def warm_up(self, height: int, width: int) -> None:
         """Run twice at this size: memory is taken, kernels are chosen, graphs are captured."""
-        shape = (height, width) if self.visible_channels == 1 else (height, width, 3)
         for _ in range(2):
-            self.infer(np.zeros(shape, np.uint8), np.zeros((height, width), np.uint8))
+            self.infer(*even_pair(height, width, self.visible_channels))
 
     def infer(
         self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None

@@ -7,6 +7,10 @@ each of them, and a compiler can fuse them into the first and the last layer.
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -58,3 +62,12 @@ class ByteNetwork(nn.Module):
         wide = torch.float64 if self._dtype == torch.float64 else torch.float32
         planes = (pictures.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
         return pad_to_multiple(planes.to(self._dtype), self.config.stride, self.config.padding)
+
+
+@cache
+def graph_version() -> str:
+    """A hash of the code that turns weights into a graph; with other code a built engine is old."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
