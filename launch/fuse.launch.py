@@ -4,6 +4,7 @@
     ros2 launch fusion_ros fuse.launch.py visible_topic:=/cam/color/image_raw \
         thermal_topic:=/lepton/image_raw
     ros2 launch fusion_ros fuse.launch.py --show-args
+    ros2 launch fusion_ros fuse.launch.py build_only:=true params_file:=robot.yaml
 
 An argument that is left empty changes nothing: the parameter file decides, then the node's own
 default. The node is a lifecycle node that configures and activates itself (parameter `autostart`),
@@ -12,11 +13,21 @@ so nothing here has to drive it.
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -104,6 +115,18 @@ ARGUMENTS = [
         choices=LOG_LEVELS,
         description="Least severe messages that the nodes log.",
     ),
+    DeclareLaunchArgument(
+        "build_only",
+        default_value="false",
+        choices=["true", "false"],
+        description="Build the TensorRT engine that the node would run with these arguments and "
+        "params_file (at warm_up_width x warm_up_height), and end: no node starts.",
+    ),
+    DeclareLaunchArgument(
+        "build_options",
+        default_value="",
+        description="With build_only: further options, as `fusion-ros build-engine` takes them.",
+    ),
 ]
 
 
@@ -128,11 +151,43 @@ def camera_remappings(stream: str, image_topic: str) -> list[tuple[str, str]]:
     )
 
 
-def nodes(context: LaunchContext) -> list[Node]:
-    """The nodes that the arguments ask for."""
+def build_command(given: dict[str, str]) -> list[str]:
+    """The command line that builds the engine of the node that the arguments describe."""
+    line = [sys.executable, "-m", "fusion_ros.cli.main", "build-engine"]
+    if given["params_file"]:
+        line += ["--params", given["params_file"]]
+    for name in PARAMETER_ARGUMENTS:
+        if given[name]:
+            line += ["--set", f"{name}={json.dumps(given[name])}"]  # a text, whatever YAML reads
+    return line + shlex.split(given["build_options"])
+
+
+def end_of_build(event: ProcessExited, context: LaunchContext) -> Shutdown:
+    """Ends the launch; its exit code tells a script whether the engine is there."""
+    if event.returncode:
+        raise RuntimeError(f"no engine: build-engine ended with exit code {event.returncode}")
+    return Shutdown(reason="the engine is built")
+
+
+def started(context: LaunchContext) -> list[ExecuteProcess]:
+    """What the arguments ask for: the nodes, or the build of their engine."""
     given = {
         argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS
     }
+    file = given["params_file"]
+    if file and not Path(file).is_file():
+        # launch_ros warns and starts the node with its defaults; no shell expands ~ behind := .
+        raise RuntimeError(f"params_file is {file!r}, which is no file; allowed: a path, or empty")
+    if given["build_only"] == "true":
+        line = build_command(given)
+        return [
+            ExecuteProcess(cmd=line, name="build_engine", output="screen", on_exit=end_of_build)
+        ]
+    return nodes(given)
+
+
+def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
+    """The nodes that the arguments ask for."""
     visible = camera_remappings("visible", given["visible_topic"])
     thermal = camera_remappings("thermal", given["thermal_topic"])
     fused_namespace = given["fused_namespace"].rstrip("/")
@@ -162,7 +217,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         "output": "screen",
         "ros_arguments": ["--log-level", given["log_level"]],
     }
-    started = [
+    asked = [
         Node(
             executable="fuse_node",
             name="fuse_node",
@@ -172,7 +227,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         )
     ]
     if given["synthetic_cameras"] == "true":
-        started += [
+        asked += [
             Node(
                 executable="synthetic_camera",
                 name=f"synthetic_{stream}_camera",
@@ -182,7 +237,7 @@ def nodes(context: LaunchContext) -> list[Node]:
             )
             for stream, remappings in (("visible", visible), ("thermal", thermal))
         ]
-    return started
+    return asked
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -190,4 +245,4 @@ def generate_launch_description() -> LaunchDescription:
     profile = [
         SetEnvironmentVariable(name, value) for name, value in profile_settings(os.environ).items()
     ]
-    return LaunchDescription([*profile, *ARGUMENTS, OpaqueFunction(function=nodes)])
+    return LaunchDescription([*profile, *ARGUMENTS, OpaqueFunction(function=started)])

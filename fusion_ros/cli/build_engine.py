@@ -16,6 +16,8 @@ examples:
   fusion-ros build-engine --size 640x480
   fusion-ros build-engine --size 640x512 --size 1280x1024 --precision float32
   fusion-ros build-engine --size 640x480 --precision int8 --visible day/vis --thermal day/ir
+  fusion-ros build-engine --size 640x480 --precision int8 --bag drive.mcap
+  fusion-ros build-engine --params robot.yaml
 
 Run it on the machine that will use the engine. Each engine is checked against PyTorch before it is
 used; docs/jetson.md tells the rest. Exit codes: 0 all built, 1 some failed, 2 could not begin.
@@ -42,85 +44,131 @@ def add_parser(subparsers: Any) -> None:
         help="of the visible camera; may be repeated (default: 640x480)",
     )
     network = parser.add_mutually_exclusive_group()
-    network.add_argument("--preset", default="compact", metavar="NAME", help="default: compact")
+    network.add_argument("--preset", metavar="NAME", help="default: compact")
     network.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of your own")
     parser.add_argument(
-        "--precision", default="float16", choices=("float16", "float32", "int8"), help="see above"
+        "--precision",
+        choices=("float16", "float32", "int8"),
+        help="default: float16; int8 is calibrated with recorded pairs, see below",
     )
-    parser.add_argument("--device", default="cuda:0", metavar="NAME", help="default: cuda:0")
+    parser.add_argument("--device", metavar="NAME", help="default: cuda")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="default: the user's cache")
-    parser.add_argument("--visible", type=Path, metavar="DIR", help="pictures to calibrate int8")
-    parser.add_argument("--thermal", type=Path, metavar="DIR", help="their partners")
+    node = parser.add_argument_group("what the fuse node will ask for; the options above win")
+    node.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node")
+    node.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one parameter; wins"
+    )
+    source = parser.add_argument_group("pairs to calibrate int8 with")
+    source.add_argument("--visible", type=Path, metavar="PATH", help="folder, video or picture")
+    source.add_argument("--thermal", type=Path, metavar="PATH", help="its partner")
+    source.add_argument("--bag", type=Path, metavar="PATH", help="a bag instead of the two")
+    source.add_argument("--visible-topic", metavar="NAME", help="in the bag; found by its name")
+    source.add_argument("--thermal-topic", metavar="NAME", help="in the bag; found by its name")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build; see the module's exit codes."""
-    if args.precision == "int8" and not (args.visible and args.thermal):
-        print("fusion-ros build-engine: int8 needs --visible and --thermal", file=sys.stderr)
+    from fusion_ros.parameter_files import read_parameters
+    from fusion_ros.parameters import FuseParameters
+
+    try:
+        values = FuseParameters.from_values(read_parameters(args.params, args.set))
+    except (ValueError, OSError) as error:
+        print(f"fusion-ros build-engine: {error}", file=sys.stderr)
         return 2
-    from fusion_ros.engines.engine import EngineError
+    precision = args.precision or values.precision
+    folders = bool(args.visible and args.thermal)
+    if precision == "int8" and folders == bool(args.bag):
+        needs = "int8 needs either --visible and --thermal, or --bag"
+        print(f"fusion-ros build-engine: {needs}", file=sys.stderr)
+        return 2
+    from fusion_ros.engines.choice import choose
     from fusion_ros.engines.engine_cache import EngineCache
     from fusion_ros.engines.tensorrt_engine import TensorRtEngine
     from fusion_ros.model.weights import load_weights, shipped_weights
 
     try:
-        weights = load_weights(args.weights or shipped_weights(args.preset))
+        # A preset on the command line wins over weights in the file.
+        named = args.weights or ("" if args.preset else values.weights)
+        weights = load_weights(named or shipped_weights(args.preset or values.preset))
         engine = TensorRtEngine(
             weights,
-            device=args.device,
-            precision=args.precision,
+            device=args.device or choose("tensorrt", values.device).device,
+            precision=precision,
             cache=EngineCache(args.cache),
         )
     except (ValueError, RuntimeError) as error:
         print(f"fusion-ros build-engine: {error}", file=sys.stderr)
         return 2
     failed = 0
-    for width, height in args.sizes or [(640, 480)]:
+    for width, height in args.sizes or [(values.warm_up_width, values.warm_up_height)]:
         try:
             samples = None
-            if args.precision == "int8":
+            if precision == "int8":
                 samples = calibration_pairs(
-                    args.visible, args.thermal, (height, width), engine.visible_channels
+                    args.bag or args.visible,
+                    None if args.bag else args.thermal,
+                    (height, width),
+                    engine.visible_channels,
+                    visible_topic=args.visible_topic,
+                    thermal_topic=args.thermal_topic,
                 )
             with _heartbeat():
                 engine.build(height, width, calibration=samples, tell=_say)
-        except (EngineError, ValueError, OSError) as error:
+        except (ValueError, RuntimeError, OSError) as error:
             failed += 1
             print(f"{width}x{height} failed: {error}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def calibration_pairs(
-    visible: Path, thermal: Path, size: tuple[int, int], visible_channels: int
+    source: Path,
+    partner: Path | None,
+    size: tuple[int, int],
+    visible_channels: int,
+    **topics: str | None,
 ) -> list[tuple[Any, Any]]:
     """Pictures as the engine gets them: (height, width) `uint8`, luma or RGB, and thermal.
 
-    At most `MOST_CALIBRATION_PAIRS`, spread over the folder.
+    At most `MOST_CALIBRATION_PAIRS`, spread over the recording.
+
+    Args:
+        source: a bag, or the visible folder, video or picture.
+        partner: the thermal one; None for a bag.
+        size: (height, width).
+        visible_channels: of the engine.
+        topics: `visible_topic` and `thermal_topic` of a bag, where its names do not tell.
 
     Raises:
-        InputError: no pairs of pictures.
+        InputError: no pairs, or pictures that cannot be read.
+        RecordingError: what `source` names cannot be read as a recording.
     """
     import cv2
 
-    from fusion_ros.cli.pictures import InputError, find_pairs, read_thermal, read_visible
+    from fusion_ros.cli.pictures import InputError
+    from fusion_ros.cli.recorded_pairs import recorded_pairs
+    from fusion_ros.imaging.colour import luma
     from fusion_ros.imaging.tone import ThermalToneMapper
 
-    pairs = [pair for pair in find_pairs(visible, thermal).pairs if not pair.is_video]
-    if not pairs:
-        raise InputError(f"{visible} and {thermal} hold no pairs of pictures")
-    chosen = pairs[:: -(-len(pairs) // MOST_CALIBRATION_PAIRS)]
     result = []
-    for pair in chosen:
-        seen = cv2.resize(read_visible(pair.visible), size[::-1], interpolation=cv2.INTER_AREA)
-        felt = ThermalToneMapper()(read_thermal(pair.thermal))
-        felt = cv2.resize(felt, size[::-1], interpolation=cv2.INTER_AREA)
-        if visible_channels == 1 and seen.ndim == 3:
-            seen = cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY)
-        elif visible_channels == 3:
-            kind = cv2.COLOR_GRAY2RGB if seen.ndim == 2 else cv2.COLOR_BGR2RGB
-            seen = cv2.cvtColor(seen, kind)
-        result.append((seen, felt))
+    for _, visible, thermal in recorded_pairs(
+        source, partner=partner, most=MOST_CALIBRATION_PAIRS, **topics
+    ):
+        seen = visible.as_rgb()
+        if visible_channels == 1:
+            seen = luma(seen)
+        elif seen.ndim == 2:
+            seen = cv2.cvtColor(seen, cv2.COLOR_GRAY2RGB)
+        felt = ThermalToneMapper()(luma(thermal.pixels, order=thermal.order))
+        result.append(
+            tuple(
+                cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+                for picture in (seen, felt)
+            )
+        )
+    if not result:
+        raise InputError(f"{source} holds no pairs of pictures")
     return result
 
 

@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some grey pairs out of any recording: folders, videos, or a bag."""
+"""Some pairs out of any recording: folders, videos, or a bag."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.cli.pictures import PICTURES, find_pairs, read_thermal, read_visible
 from fusion_ros.imaging.colour import luma
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
 from fusion_ros.pairing import FramePairer, Pair
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.recording import RecordedFrame
 
 
 def read_pairs(
+    path: Path, *, partner: Path | None = None, **options: Any
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """`recorded_pairs` in grey: name, visible `uint8`, thermal as it is."""
+    return [
+        (name, *(np.array(luma(frame.pixels, order=frame.order)) for frame in frames))
+        for name, *frames in recorded_pairs(path, partner=partner, **options)
+    ]
+
+
+def recorded_pairs(
     path: Path,
     *,
     partner: Path | None = None,
@@ -26,8 +37,8 @@ def read_pairs(
     tolerance_ms: float = 20.0,
     most: int = 32,
     progress: Callable[[str], None] = lambda text: None,
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Up to `most` pairs, evenly over the recording: name, visible grey `uint8`, thermal as it is.
+) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
+    """Up to `most` pairs, evenly over the recording: name, visible frame, thermal frame.
 
     Damaged frames are left out. The pictures of two folders are paired by their names.
 
@@ -36,49 +47,39 @@ def read_pairs(
         RecordingError: what `path` names cannot be read as a recording.
     """
     if partner is not None and _are_pictures(path, partner):
-        return _from_pictures(path, partner, most)
+        yield from _from_pictures(path, partner, most)
+        return
     recording = open_recording(
         path, partner=partner, visible_topic=visible_topic, thermal_topic=thermal_topic
     )
     try:
         expected = recording.identity.messages(Stream.VISIBLE)
         every = max(1, -(-(expected or most) // most))
-        pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
-            tolerance_ns=round(tolerance_ms * 1e6), ledger=FrameLedger()
-        )
-        found: list[tuple[str, np.ndarray, np.ndarray]] = []
-        decided = 0
-        for frame in recording.frames():
-            if frame.stamp_ns is None:
+        pairs = _paired(recording.frames(), tolerance_ns=round(tolerance_ms * 1e6))
+        for number, pair in enumerate(pairs):
+            if number % every:
                 continue
-            visible = frame.stream is Stream.VISIBLE
-            add = pairer.add_visible if visible else pairer.add_thermal
-            for pair in add(frame.stamp_ns, frame):
-                decided += 1
-                if (decided - 1) % every == 0:
-                    progress(f"pair {decided}")
-                    _keep(pair, found)
-        for pair in pairer.flush():
-            decided += 1
-            if (decided - 1) % every == 0:
-                _keep(pair, found)
+            progress(f"pair {number + 1}")
+            try:
+                yield f"frame {pair.visible.index}", pair.visible.read(), pair.thermal.read()
+            except EncodingError:
+                continue
     finally:
         recording.close()
-    return found
 
 
-def _keep(
-    pair: Pair[RecordedFrame, RecordedFrame], found: list[tuple[str, np.ndarray, np.ndarray]]
-) -> None:
-    try:
-        visible, thermal = pair.visible.read(), pair.thermal.read()
-    except EncodingError:
-        return
-    found.append((f"frame {pair.visible.index}", _grey_of(visible), _grey_of(thermal)))
-
-
-def _grey_of(frame: PixelFrame) -> np.ndarray:
-    return np.array(luma(frame.pixels, order=frame.order))
+def _paired(
+    frames: Iterable[RecordedFrame], tolerance_ns: int
+) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
+    pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
+        tolerance_ns=tolerance_ns, ledger=FrameLedger()
+    )
+    for frame in frames:
+        if frame.stamp_ns is not None:
+            visible = frame.stream is Stream.VISIBLE
+            add = pairer.add_visible if visible else pairer.add_thermal
+            yield from add(frame.stamp_ns, frame)
+    yield from pairer.flush()
 
 
 def _are_pictures(visible: Path, thermal: Path) -> bool:
@@ -89,14 +90,11 @@ def _are_pictures(visible: Path, thermal: Path) -> bool:
 
 def _from_pictures(
     visible: Path, thermal: Path, most: int
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
     found = [pair for pair in find_pairs(visible, thermal).pairs if not pair.is_video]
     every = max(1, -(-len(found) // most))
-    return [
-        (
-            pair.visible.stem,
-            luma(read_visible(pair.visible), order="bgr"),
-            read_thermal(pair.thermal),
-        )
-        for pair in found[::every]
-    ]
+    for pair in found[::every]:
+        seen = read_visible(pair.visible)
+        order = ChannelOrder.BGR if seen.ndim == 3 else ChannelOrder.GREY
+        felt = PixelFrame(read_thermal(pair.thermal), ChannelOrder.GREY)
+        yield pair.visible.stem, PixelFrame(seen, order), felt

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -238,6 +239,75 @@ def test_a_value_that_is_no_choice_is_refused(launch: Callable[..., Launched]) -
     assert launched.process.wait(timeout=60) != 0
     assert "preset" in launched.text()
     assert "compact" in launched.text()
+
+
+@pytest.mark.parametrize("build_only", ["true", "false"])
+def test_a_parameter_file_that_is_not_there_starts_nothing(
+    build_only: str, launch: Callable[..., Launched]
+) -> None:
+    launched = launch("fuse.launch.py", params_file="~/mine.yaml", build_only=build_only)
+
+    assert launched.process.wait(timeout=60) == 1
+    assert "params_file is '~/mine.yaml', which is no file" in launched.text()
+    assert "process started" not in launched.text()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here"
+)
+@pytest.mark.parametrize("file", ["fuse.launch.py", "detect.launch.py"])
+def test_a_build_that_cannot_begin_ends_the_launch_with_its_reason_and_a_code(
+    file: str, launch: Callable[..., Launched], weights: Path
+) -> None:
+    launched = launch(file, build_only="true", weights=str(weights))
+
+    assert launched.process.wait(timeout=120) == 1, launched.text()
+
+    assert "TensorRT is not installed" in launched.text()
+    assert "no engine: build-engine ended with exit code 2" in launched.text()
+    assert "fuse_node" not in launched.text()
+    assert "no detector" not in launched.text()
+
+
+def test_a_build_that_ends_well_ends_the_launch_well(launch: Callable[..., Launched]) -> None:
+    # A build command that ends with 0 where there is no TensorRT.
+    launched = launch("fuse.launch.py", build_only="true", build_options="--help")
+
+    assert launched.process.wait(timeout=120) == 0, launched.text()
+
+    assert "usage: fusion-ros build-engine" in launched.text()
+    assert "fuse_node" not in launched.text()
+
+
+def test_the_engine_is_built_for_what_the_node_would_be_given(tmp_path: Path) -> None:
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument, ExecuteProcess
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    file = tmp_path / "robot.yaml"
+    file.touch()
+    context = LaunchContext()
+    context.launch_configurations.update(
+        build_only="true",
+        params_file=str(file),
+        weights="/data/my weights.safetensors",
+        build_options="--precision int8 --bag 'day one.mcap'",
+    )
+    source = PythonLaunchDescriptionSource(str(LAUNCH / "fuse.launch.py"))
+    entities = source.get_launch_description(context).entities
+    for one in entities:
+        if isinstance(one, DeclareLaunchArgument):
+            one.execute(context)
+
+    (build,) = entities[-1].execute(context)
+
+    assert type(build) is ExecuteProcess
+    words = ["".join(part.perform(context) for part in word) for word in build.cmd]
+    assert words[1:] == [
+        *("-m", "fusion_ros.cli.main", "build-engine", "--params", str(file)),
+        *("--set", 'weights="/data/my weights.safetensors"'),
+        *("--precision", "int8", "--bag", "day one.mcap"),
+    ]
 
 
 def test_a_profile_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
