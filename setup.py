@@ -102,9 +102,9 @@ setup(
     entry_points={
         "console_scripts": [
             "fusion-ros = fusion_ros.cli.main:main",
-            "fuse_node = fusion_ros.nodes.fuse_node:main",
-            "synthetic_camera = fusion_ros.nodes.synthetic_camera:main",
-            "recorder = fusion_ros.nodes.recorder:main",
+            "fuse_node = fusion_ros.nodes.programs:fuse_node",
+            "synthetic_camera = fusion_ros.nodes.programs:synthetic_camera",
+            "recorder = fusion_ros.nodes.programs:recorder",
             "replay = fusion_ros.cli.replay:main",
         ],
     },

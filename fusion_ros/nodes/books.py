@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
-from fusion_ros.accounting import FrameLedger
+from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.nodes.rejections import RejectionLog
 from fusion_ros.nodes.telemetry import Telemetry
+from fusion_ros.stream_watch import StreamWatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,17 +20,22 @@ class Books:
     Attributes:
         ledger: where every frame ended.
         telemetry: the last seconds.
+        watches: whether each camera is alive, and how many of its frames showed nothing new.
         rejections: frames that could not be used.
         warn: takes a line of text for the log.
     """
 
     ledger: FrameLedger
     telemetry: Telemetry
+    watches: Mapping[Stream, StreamWatch]
     rejections: RejectionLog
     warn: Callable[[str], object]
 
     @classmethod
     def open(cls, warn: Callable[[str], object]) -> Books:
         """New books, all at zero."""
-        ledger = FrameLedger()
-        return cls(ledger, Telemetry(), RejectionLog(ledger, warn), warn)
+        ledger, now_ns = FrameLedger(), time.monotonic_ns()
+        watches = {
+            stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
+        }
+        return cls(ledger, Telemetry(), watches, RejectionLog(ledger, warn), warn)

@@ -13,13 +13,12 @@ from typing import Any, Generic, TypeVar
 from std_msgs.msg import Header
 
 from fusion_ros.accounting import Fate, FrameLedger, Stream
-from fusion_ros.pairing import Pair
+from fusion_ros.pairing import JUMP_BACK_NS, Pair
 
 V = TypeVar("V")
 T = TypeVar("T")
 
 POLICIES = ("approximate", "exact")
-JUMP_BACK_NS = 500_000_000
 _S = 1_000_000_000
 
 

@@ -19,7 +19,6 @@ from sensor_msgs.msg import CompressedImage, Image
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
-from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
@@ -29,7 +28,7 @@ from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.stream_watch import FrameFormat, StreamWatch
+from fusion_ros.stream_watch import FrameFormat
 
 if TYPE_CHECKING:
     from fusion_ros.nodes.filter_pairing import FilterPairer
@@ -76,7 +75,8 @@ class FrameFlow:
     ) -> None:
         self._pipeline = pipeline
         self._swap = threading.Lock()
-        self._next_pipeline: tuple[FusionPipeline, Callable[[], None]] | None = None
+        self._next_pipeline: FusionPipeline | None = None
+        self._replaced: list[Callable[[], None]] = []
         self._values = values
         self._books = books
         self._publish = publish
@@ -91,13 +91,15 @@ class FrameFlow:
             for stream in Stream
         }
         now_ns = clock_ns()
-        self.watches = {
-            stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
-        }
+        self._watches = books.watches
+        for watch in self._watches.values():
+            watch.restart(now_ns)
         self._flowing_since_ns = dict.fromkeys(Stream, now_ns)
         self._visible_shape: tuple[int, int] | None = None
         self._visible_frame_id = ""
         self._offsets = OffsetEstimator()
+        self.offset_hint_ms: float | None = None
+        """What `thermal_offset_ms` had better be, as of the last `estimate_offset`."""
         self._alignment = AlignmentMonitor(values.alignment_every_frames)
         self._jumps_seen = 0
         self._alone: Stream | None = None
@@ -131,22 +133,18 @@ class FrameFlow:
         `done_with_old` is called when no job uses the old one any more, in the worker's thread.
         """
         with self._swap:
-            self._next_pipeline = (pipeline, done_with_old)
-
-    @property
-    def clock_jumps(self) -> int:
-        """Jumps back in time of the stamps so far."""
-        return self._pairer.jumps
+            self._next_pipeline = pipeline
+            self._replaced.append(done_with_old)
 
     @property
     def alignment(self) -> Alignment | None:
         """Whether both pictures lie on each other, where it was looked at."""
         return self._alignment.last
 
-    def offset_hint_ms(self) -> float | None:
-        """What `thermal_offset_ms` had better be, where the stamps tell; see `OffsetEstimator`."""
+    def estimate_offset(self) -> None:
+        """Renew `offset_hint_ms`; now and then, in the thread that calls `take`."""
         estimate_ns = self._offsets.estimate_ns()
-        return None if estimate_ns is None else estimate_ns / NS_PER_MS
+        self.offset_hint_ms = None if estimate_ns is None else estimate_ns / NS_PER_MS
 
     def mode(self) -> str:
         """What comes out now: `FusionStatus.MODE_*` but for "inactive" and "idle"."""
@@ -163,13 +161,13 @@ class FrameFlow:
     def is_lost(self, stream: Stream) -> bool:
         """Whether nothing new has come from a camera for `stream_timeout_ms`."""
         now_ns, timeout_ms = self._clock_ns(), self._values.stream_timeout_ms
-        watch = self.watches[stream]
+        watch = self._watches[stream]
         if watch.silent_for_ms(now_ns) > timeout_ms:
             return True
         if stream is Stream.VISIBLE or not self._values.detect_shutter:
             return False
         # In front of a scene that stands still to the bit (a simulator) nothing is frozen.
-        moving = self.watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
+        moving = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
         return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
 
     def take(self, stream: Stream, topic: str, message: Image | CompressedImage) -> None:
@@ -219,7 +217,7 @@ class FrameFlow:
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
             return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
         self._notice_format(stream, topic, pixels, encoding)
-        has_content = self.watches[stream].look(pixels.pixels, arrived_ns)
+        has_content = self._watches[stream].look(pixels.pixels, arrived_ns)
         if not has_content and self._values.detect_shutter:
             return reject(stream, topic, "shutter", _SHUTTER)
         if stream is Stream.VISIBLE:
@@ -229,7 +227,7 @@ class FrameFlow:
 
     def _notice_format(self, stream: Stream, topic: str, pixels: PixelFrame, encoding: str) -> None:
         height, width = pixels.pixels.shape[:2]
-        change = self.watches[stream].format_change(FrameFormat(width, height, encoding))
+        change = self._watches[stream].format_change(FrameFormat(width, height, encoding))
         if change is not None:
             self._tell(f"{topic} changed from {change[0]} to {change[1]}")
 
@@ -240,6 +238,7 @@ class FrameFlow:
             pairs = self._pairer.add_thermal(frame.stamp_ns, frame)
         if self._pairer.jumps > self._jumps_seen:
             self._jumps_seen = self._pairer.jumps
+            self._books.telemetry.clock_jumped()
             self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
             self._pipeline_outdated = True
         for pair in pairs:
@@ -294,10 +293,12 @@ class FrameFlow:
 
     def _take_next_pipeline(self) -> None:
         with self._swap:
-            waiting, self._next_pipeline = self._next_pipeline, None
-        if waiting is not None:
-            self._pipeline, done_with_old = waiting
+            following, self._next_pipeline = self._next_pipeline, None
+            replaced, self._replaced = self._replaced, []
+        if following is not None:
+            self._pipeline = following
             self._alignment.reset()
+        for done_with_old in replaced:  # more than one where no job came between two reloads
             done_with_old()
 
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
@@ -333,7 +334,7 @@ class FrameFlow:
         )
 
         # After publishing: nobody waits for it.
-        self._alignment(luma(sources[0], order=visible.pixels.order), fused.thermal)
+        self._alignment(*sources, order=visible.pixels.order)
 
     def _pass_on(self, job: LoneFrame) -> None:
         frame = job.frame

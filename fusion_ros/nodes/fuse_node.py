@@ -8,8 +8,10 @@ undoes that; `activate` starts to fuse and subscribes, `deactivate` undoes that.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.session import Active, Configured
 from fusion_ros.nodes.stopping import ignore_further_signals
-from fusion_ros.parameters import FuseParameters, ParameterError
+from fusion_ros.parameter_spec import ParameterError
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import apply_live, make_live_pipeline
 
 if TYPE_CHECKING:
@@ -71,10 +74,13 @@ class FuseNode(LifecycleNode):
         values = self.parameters.current
         try:
             pipeline = self._new_pipeline()
-            self._configured = Configured(self, pipeline, values, self._report)
-        except (ValueError, RuntimeError, OSError) as error:  # each message names its culprit
-            self.get_logger().error(f"cannot configure: {error}")
-            return TransitionCallbackReturn.FAILURE
+            try:
+                self._configured = Configured(self, pipeline, values, self._report)
+            except Exception:
+                pipeline.close()
+                raise
+        except Exception as error:
+            return self._refuse("configure", error)
         engine = pipeline.engine.describe()
         self.get_logger().info(
             f"configured in {time.monotonic() - begun_s:.1f} s: {engine.preset} (weights "
@@ -90,10 +96,9 @@ class FuseNode(LifecycleNode):
             self._active = Active(
                 self, self._configured, self.parameters.current, self._report_each_frame
             )
-        except ModuleNotFoundError as error:  # a pairing policy that is not installed
-            self.get_logger().error(f"cannot activate: {error}")
+        except Exception as error:
             super().on_deactivate(state)
-            return TransitionCallbackReturn.FAILURE
+            return self._refuse("activate", error)
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -114,6 +119,14 @@ class FuseNode(LifecycleNode):
         """From any state: what `deactivate` and `cleanup` do."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
+
+    def _refuse(self, transition: str, error: Exception) -> TransitionCallbackReturn:
+        """Tell why a transition fails: of an exception that leaves it rclpy says nothing."""
+        # Of these kinds each message names its culprit; any other is a fault of ours.
+        expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
+        told = str(error) if expected else "".join(traceback.format_exception(error))
+        self.get_logger().error(f"cannot {transition}: {told}")
+        return TransitionCallbackReturn.FAILURE
 
     def release(self) -> None:
         """Give back all that the node holds, in whatever state it is."""
@@ -180,9 +193,18 @@ class FuseNode(LifecycleNode):
         configured = self._configured
         if configured is None:
             return
-        if self._active is not None:
-            self._active.follow_publishers()
+        active = self._active
+        if active is not None:
+            active.follow_publishers()
+            active.flow.estimate_offset()
         report = self._make_report(configured)
+        if active is not None:
+            inputs = active.subscriptions
+            report = dataclasses.replace(
+                report,
+                topics={s: sub.topic_name for s, sub in inputs.items()},
+                publishers={s: sub.publisher_count() for s, sub in inputs.items()},
+            )
         configured.outputs.publish_diagnostics(report)
         configured.outputs.publish_status(report)
         configured.reported = report.counts
@@ -199,7 +221,8 @@ class FuseNode(LifecycleNode):
             configured.outputs.publish_status(self._make_report(configured))
 
     def _make_report(self, configured: Configured) -> reporting.NodeReport:
-        active = self._active
+        """By either thread, so it asks for nothing that belongs to the executor's."""
+        active, thermal = self._active, configured.books.watches[Stream.THERMAL]
         header = Header(
             stamp=self.get_clock().now().to_msg(),
             frame_id=configured.outputs.last_header.frame_id,
@@ -213,21 +236,18 @@ class FuseNode(LifecycleNode):
             "telemetry": configured.books.telemetry.snapshot(),
             "stream_timeout_ms": self.parameters.current.stream_timeout_ms,
             "thermal_offset_ms": self.parameters.current.thermal_offset_ms,
+            "thermal_repeated": thermal.repeated,
+            "thermal_shutter": thermal.flat,
         }
         if active is None:
             return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
         flow = active.flow
         return reporting.NodeReport(
             mode=reporting.MODE_IDLE if active.is_idle else flow.mode(),
-            topics={s: sub.topic_name for s, sub in active.subscriptions.items()},
-            publishers={s: sub.publisher_count() for s, sub in active.subscriptions.items()},
-            thermal_offset_hint_ms=flow.offset_hint_ms(),
-            clock_jumps=flow.clock_jumps,
+            thermal_offset_hint_ms=flow.offset_hint_ms,
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
-            thermal_repeated=flow.watches[Stream.THERMAL].repeated,
-            thermal_shutter=flow.watches[Stream.THERMAL].flat,
             **common,
         )
 
@@ -256,17 +276,15 @@ def main(
     except KeyboardInterrupt:
         return 0
     context = rclpy.get_default_context()
-    node = None
+    executor = node = None
     try:
+        # Before the node, which takes seconds: rclpy complains where a stop meets this.
+        executor = _Executor()
         node = FuseNode(pipeline_maker=pipeline_maker)
+        executor.add_node(node)
         if node.parameters.current.autostart and not _autostart(node):
             return 0 if not context.ok() else 1
-        executor = _Executor()
-        executor.add_node(node)
-        try:
-            executor.spin()
-        finally:
-            executor.shutdown()
+        executor.spin()
     except ParameterError as error:
         rclpy.logging.get_logger("fuse_node").fatal(f"cannot start: {error}")
         return 1
@@ -278,6 +296,8 @@ def main(
             raise
     finally:
         ignore_further_signals()
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             node.release()
             node.destroy_node()

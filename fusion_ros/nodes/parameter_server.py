@@ -16,7 +16,8 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec
+from fusion_ros.parameters import SPECS, FuseParameters
 
 _INT64 = 2**63 - 1
 

@@ -114,10 +114,12 @@ class Recorder(Node):
     def close(self) -> None:
         """Finish the video. To be called once, whatever happened."""
         if self._video is not None:
+            self._say("finishing the video")
             self._video.close()
 
     def write(self) -> None:
         """Write the picture and the summary."""
+        self._say("writing the pictures and the summary")
         if self._best is not None:
             import cv2
 

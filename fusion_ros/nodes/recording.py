@@ -12,6 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fusion_ros.accounting import Fate, Stream
+
 STRIP = 34
 VIDEO_PANEL_WIDTH = 448
 _BACKGROUND, _INK = (28, 24, 22), (235, 232, 228)
@@ -124,8 +126,8 @@ def percentiles_ms(samples: list[float]) -> dict[str, float | None]:
 
 def counts_from_status(status: Any) -> dict[str, Any]:
     """Frames in, fused and dropped by reason, from a `FusionStatus`."""
-    fates = ("superseded", "unpaired", "late", "duplicate", "rejected")
-    streams = ("visible", "thermal")
+    fates = [fate.value for fate in Fate if fate is not Fate.FUSED]
+    streams = [stream.value for stream in Stream]
 
     def of(field: str) -> dict[str, int]:
         return {stream: int(getattr(status, f"{stream}_{field}")) for stream in streams}

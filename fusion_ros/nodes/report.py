@@ -47,12 +47,11 @@ class NodeReport:
         stream_timeout_ms: silence that counts as a lost stream.
         thermal_offset_ms: offset in use.
         thermal_offset_hint_ms: offset that the stamps suggest, where they do.
-        clock_jumps: jumps back in time so far.
         alignment: how the edges of both pictures lie on each other, where it was looked at.
         alignment_warn_px: shift above which to warn.
         lost: cameras from which nothing new comes.
         thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
-            content, since `activate`.
+            content, since `configure`.
         engine_is_fallback: whether another engine than the one asked for runs.
     """
 
@@ -65,16 +64,15 @@ class NodeReport:
     telemetry: TelemetrySnapshot
     stream_timeout_ms: float
     thermal_offset_ms: float
+    thermal_repeated: int
+    thermal_shutter: int
     # What only an active node knows:
     topics: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
     publishers: Mapping[Stream, int] = dataclasses.field(default_factory=dict)
     thermal_offset_hint_ms: float | None = None
     alignment: Alignment | None = None
     alignment_warn_px: float = math.inf
-    clock_jumps: int = 0
     lost: frozenset[Stream] = frozenset()
-    thermal_repeated: int = 0
-    thermal_shutter: int = 0
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:
@@ -104,7 +102,7 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     message.stage_names = list(telemetry.stages_ms)
     message.stage_ms_p50 = [stage.p50 for stage in telemetry.stages_ms.values()]
     message.stage_ms_p95 = [stage.p95 for stage in telemetry.stages_ms.values()]
-    message.clock_jumps = report.clock_jumps
+    message.clock_jumps = telemetry.clock_jumps
     message.alignment_score = report.alignment.score if report.alignment else math.nan
     message.visible_passed_alone = telemetry.passed_alone[Stream.VISIBLE]
     message.thermal_passed_alone = telemetry.passed_alone[Stream.THERMAL]
@@ -166,7 +164,7 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         ("|skew| p95 [ms]", f"{skew.p95:.2f}"),
         ("signed skew p50 [ms]", f"{report.telemetry.signed_skew_ms_p50:.2f}"),
         ("thermal_offset_ms in use", f"{report.thermal_offset_ms:.2f}"),
-        ("clock jumps", str(report.clock_jumps)),
+        ("clock jumps", str(report.telemetry.clock_jumps)),
     ]
     if report.alignment is not None:
         seen = report.alignment

@@ -89,7 +89,7 @@ class Active:
     ) -> None:
         self._node = node
         self._outputs = configured.outputs
-        self._values = values
+        self._take_values(values)
         self._after_each_frame = after_each_frame
         self.visible_info: CameraInfo | None = None
         self.flow = FrameFlow(
@@ -122,8 +122,12 @@ class Active:
 
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed."""
-        self._values = values
+        self._take_values(values)
         self.flow.apply(values)
+
+    def _take_values(self, values: FuseParameters) -> None:
+        self._values = values
+        self._overlay_options = values.overlay_options()
 
     def follow_publishers(self) -> None:
         """Follow what the cameras offer; to be called about once a second."""
@@ -199,7 +203,7 @@ class Active:
             output,
             encoding=self._values.output_encoding,
             jpeg_quality_percent=self._values.jpeg_quality_percent,
-            overlay_options=self._values.overlay_options(),
+            overlay_options=self._overlay_options,
             visible_info=self.visible_info,
         )
         self._after_each_frame()

@@ -39,6 +39,8 @@ class TelemetrySnapshot:
     stages_ms: Mapping[str, Percentiles]
     passed_alone: Mapping[Stream, int]
     """Frames published without their partner, in total."""
+    clock_jumps: int
+    """How often the stamps jumped back, in total."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Telemetry:
         self._newest_ns = dict.fromkeys(Stream, self._started_ns)
         self._fused: deque[_FusedSample] = deque(maxlen=MAX_SAMPLES)
         self._passed_alone = dict.fromkeys(Stream, 0)
+        self._clock_jumps = 0
         self.trace: Callable[[dict[str, float]], None] | None = None
         """Takes a row for each fused frame, if set; must not block."""
 
@@ -103,6 +106,11 @@ class Telemetry:
         with self._lock:
             self._passed_alone[stream] += 1
 
+    def clock_jumped(self) -> None:
+        """The stamps of the cameras jumped back."""
+        with self._lock:
+            self._clock_jumps += 1
+
     def snapshot(self) -> TelemetrySnapshot:
         """Sum up the window; a young node's window is as long as it has lived."""
         now_ns = self._clock_ns()
@@ -113,7 +121,7 @@ class Telemetry:
             }
             silent_ms = {s: (now_ns - t) / 1e6 for s, t in self._newest_ns.items()}
             fused = [sample for sample in self._fused if sample.at_ns >= oldest_ns]
-            passed_alone = dict(self._passed_alone)
+            passed_alone, clock_jumps = dict(self._passed_alone), self._clock_jumps
         window_s = (now_ns - oldest_ns) / 1e9
         names = list(dict.fromkeys(name for sample in fused for name in sample.stages_ms))
         return TelemetrySnapshot(
@@ -129,6 +137,7 @@ class Telemetry:
                 for name in names
             },
             passed_alone=passed_alone,
+            clock_jumps=clock_jumps,
         )
 
 

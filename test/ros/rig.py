@@ -194,10 +194,16 @@ class Rig:
         return self.counts()
 
 
+def pixels(message: Image) -> np.ndarray:
+    """HxWxC of an 8-bit message without padding."""
+    flat = np.frombuffer(message.data, np.uint8)
+    return flat.reshape(message.height, message.width, -1)
+
+
 def header(stamp_ms: float, frame_id: str) -> Header:
     stamp_ns = round(stamp_ms * MS)
     stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
     return Header(stamp=stamp, frame_id=frame_id)
 
 
-__all__ = ["AveragingEngine", "EngineError", "Rig", "header"]
+__all__ = ["AveragingEngine", "EngineError", "Rig", "header", "pixels"]

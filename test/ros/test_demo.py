@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import cv2
 import pytest
+from left_behind import processes_with, started
 
 from fusion_ros.cli import demo
 from fusion_ros.cli.processes import as_yaml, isolated_environment
@@ -26,7 +23,6 @@ from fusion_ros.model.weights import save_weights
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
-MARK = "FUSION_ROS_TEST_MARK"
 PROGRAM = """
 import argparse, sys
 from fusion_ros.cli import demo
@@ -55,16 +51,6 @@ def parse(*arguments: str) -> argparse.Namespace:
 def small(out: Path, weights: Path) -> list[str]:
     sizes = ["--size", "160x128", "--thermal-size", "96x80"]
     return ["--out", str(out), "--weights", str(weights), "--rate", "10", *sizes]
-
-
-def processes_with(mark: str) -> list[str]:
-    """Command lines of all processes that inherited a mark in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
-            if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return [line for line in found if line]
 
 
 def test_it_writes_a_picture_a_video_and_a_summary_that_adds_up(
@@ -109,17 +95,8 @@ def test_a_node_that_cannot_start_fails_the_demo_with_its_own_words(
 def test_stopped_half_way_it_leaves_no_process_behind(
     tmp_path: Path, weights: Path, sent: signal.Signals
 ) -> None:
-    mark = uuid.uuid4().hex
-    root = str(Path(demo.__file__).resolve().parents[2])
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, MARK: mark, "PYTHONPATH": root},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
-        lines = iter(running.stdout.readline, "")
+    with started(command) as (running, lines, mark):
         assert any("first fused image is here" in line for line in lines)
         assert len(processes_with(mark)) == 5
         running.send_signal(sent)
@@ -131,17 +108,8 @@ def test_stopped_half_way_it_leaves_no_process_behind(
 
 
 def test_killed_outright_its_children_end_too(tmp_path: Path, weights: Path) -> None:
-    mark = uuid.uuid4().hex
-    root = str(Path(demo.__file__).resolve().parents[2])
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, MARK: mark, "PYTHONPATH": root},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
-        lines = iter(running.stdout.readline, "")
+    with started(command) as (running, lines, mark):
         assert any("first fused image is here" in line for line in lines)
         running.kill()
         until = time.monotonic() + 30

@@ -3,28 +3,22 @@
 
 from __future__ import annotations
 
-import math
 import threading
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
-from rig import Rig, header
+from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
+from fusion_ros.accounting import Stream
 from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import encode_image
 from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.parameters import ParameterError
 
 pytestmark = pytest.mark.ros
-
-
-def pixels(message: Image) -> np.ndarray:
-    flat = np.frombuffer(message.data, np.uint8)
-    return flat.reshape(message.height, message.width, -1)
 
 
 # --- the fused image ------------------------------------------------------------------------------
@@ -166,9 +160,6 @@ def test_swapped_topics_are_told_by_the_16_bit_visible_frame(ros):
     rig.send_visible(1000, np.zeros((48, 64), np.uint8))
     rig.send_thermal(1000)
     rig.wait_for_fused(1)
-    from fusion_ros.imaging.encodings import ChannelOrder
-    from fusion_ros.nodes.codec import encode_image
-
     counts16 = np.zeros((48, 64), np.uint16)
     rig.visible.publish(encode_image(counts16, ChannelOrder.GREY, "mono16", header(1100, "x")))
     rig.ros.spin_until(lambda: rig.counts()["visible"]["rejected"] == 1, "it was rejected")
@@ -222,70 +213,6 @@ def test_a_slow_engine_fuses_the_newest_pair_and_counts_the_superseded(ros):
     assert (counts["thermal"]["fused"], counts["thermal"]["superseded"]) == (2, 3)
 
 
-# --- reports --------------------------------------------------------------------------------------
-
-
-def test_the_status_adds_up_and_names_what_runs(ros):
-    pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
-    rig = Rig(ros)
-    for count, stamp_ms in enumerate(range(1000, 2000, 100), start=1):
-        rig.send_pair(stamp_ms)
-        rig.wait_for_fused(count)
-    rig.ros.spin_until(
-        lambda: bool(rig.statuses) and rig.statuses[-1].visible_fused == 10, "a status came"
-    )
-    status = rig.statuses[-1]
-    for stream in ("visible", "thermal"):
-        ends = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
-        total = sum(getattr(status, f"{stream}_{end}") for end in ends)
-        assert getattr(status, f"{stream}_received") == total == 10
-    assert (status.mode, status.engine, status.device) == ("fusing", "averaging", "cpu")
-    assert status.header.frame_id == "visible_optical"
-    assert status.skew_ms_p50 == status.skew_ms_p95 == 0.0
-    assert 0 < status.latency_ms_p50 <= status.latency_ms_p95
-    assert status.stage_names[0] == "wait"
-    assert {"tone", "registration", "infer", "encode", "publish"} <= set(status.stage_names)
-    assert len(status.stage_names) == len(status.stage_ms_p50) == len(status.stage_ms_p95)
-
-
-def test_a_status_comes_with_every_image_when_asked(ros):
-    pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
-    rig = Rig(ros, {"status_every_frame": True})
-    rig.ros.spin_until(
-        lambda: rig.listener.count_publishers("fused/status") == 1, "the status topic is there"
-    )
-    for stamp_ms in range(1000, 1500, 100):
-        rig.send_pair(stamp_ms)
-        rig.wait_for_fused((stamp_ms - 1000) // 100 + 1)
-    rig.ros.spin_until(lambda: len(rig.statuses) >= 5, "five statuses came")
-
-
-def test_diagnostics_name_the_silent_topic(ros):
-    rig = Rig(ros, {"stream_timeout_ms": 1.0})
-    rig.ros.spin_until(lambda: bool(rig.diagnostics), "diagnostics came")
-    streams = rig.diagnostics[-1].status[0]
-    assert streams.level == DiagnosticStatus.ERROR
-    assert "/visible/image_raw silent" in streams.message
-    assert "/thermal/image_raw silent" in streams.message
-
-
-def test_diagnostics_warn_when_frames_find_no_partner(ros):
-    rig = Rig(ros, {"pairing_tolerance_ms": 5.0})
-    for stamp_ms in range(1000, 4000, 100):
-        rig.send_pair(stamp_ms, skew_ms=50)
-        rig.ros.spin_until(
-            lambda n=(stamp_ms - 1000) // 100 + 1: rig.counts()["thermal"]["received"] >= n, "sent"
-        )
-    rig.ros.spin_until(
-        lambda: any(
-            d.status[1].level == DiagnosticStatus.WARN
-            and "thermal_offset_ms" in d.status[1].message
-            for d in rig.diagnostics
-        ),
-        "the pairing line warns and names the parameter",
-    )
-
-
 # --- life -----------------------------------------------------------------------------------------
 
 
@@ -320,119 +247,44 @@ def test_a_pipeline_that_cannot_be_made_refuses_to_configure(ros):
     assert node.count_publishers("fused/image_raw") == 0
 
 
-# --- parameters -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("error", "told"),
     [
-        ("preset", "huge", "allowed: 'paper' | 'compact'"),
-        ("pairing_tolerance_ms", -1.0, "0.0 to 10000.0"),
-        ("pairing_tolerance_ms", 20, "float"),
-        ("pairing_queue_size", 0, "1 to 256"),
-        ("autostart", "yes", "bool"),
+        (EngineError("device is 'cuda', but there is none"), "device is 'cuda'"),
+        (ModuleNotFoundError("No module named 'torch'"), "No module named 'torch'"),
+        (TypeError("a fault of ours"), "Traceback"),
     ],
 )
-def test_a_bad_parameter_at_start_is_named_with_its_range(ros, name, value, told):
-    with pytest.raises(ParameterError) as error:
-        FuseNode(context=ros.context, parameter_overrides=[Parameter(name, value=value)])
-    assert name in str(error.value)
-    assert told in str(error.value)
+def test_whatever_keeps_it_from_configuring_is_told(ros, capfd, error, told):
+    def fail(values, tell):
+        raise error
+
+    node = ros.add(FuseNode(pipeline_maker=fail, context=ros.context))
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    written = capfd.readouterr().err
+    assert "cannot configure: " in written
+    assert str(error) in written
+    assert told in written
 
 
-def test_live_parameters_take_effect_on_the_next_pair(ros):
+def test_a_node_that_cannot_write_its_trace_refuses_to_configure_and_gives_the_engine_back(
+    ros, tmp_path
+):
+    rig = Rig(ros, {"trace_file": str(tmp_path / "missing" / "trace.csv")}, activate=False)
+    assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert rig.engine.closed
+
+
+def test_totals_go_on_when_it_is_deactivated_and_activated_again(ros):
     rig = Rig(ros)
-    (result,) = rig.node.set_parameters([Parameter("output_encoding", value="mono8")])
-    assert result.successful
-    rig.send_pair(1000)
-    (image,) = rig.wait_for_fused(1)
-    assert image.encoding == "mono8"
-
-
-def test_other_parameters_are_refused_until_cleanup_says_why(ros):
-    rig = Rig(ros)
-    (result,) = rig.node.set_parameters([Parameter("pairing_queue_size", value=16)])
-    assert not result.successful
-    assert "clean up" in result.reason
-    rig.node.trigger_deactivate()
-    rig.node.trigger_cleanup()
-    (result,) = rig.node.set_parameters([Parameter("pairing_queue_size", value=16)])
-    assert result.successful
-
-
-def test_of_changes_made_together_all_or_none_hold(ros):
-    rig = Rig(ros)
-    result = rig.node.set_parameters_atomically(
-        [Parameter("output_encoding", value="mono8"), Parameter("stream_timeout_ms", value=-5.0)]
-    )
-    assert not result.successful
-    assert rig.node.get_parameter("output_encoding").value == "rgb8"
-    assert rig.node.parameters.current.output_encoding == "rgb8"
-
-
-def test_nan_is_no_number(ros):
-    rig = Rig(ros)
-    (result,) = rig.node.set_parameters([Parameter("thermal_offset_ms", value=math.nan)])
-    assert not result.successful
-
-
-def test_a_remapped_image_topic_brings_its_own_camera_info(ros):
-    rig = Rig(
-        ros,
-        cli_args=["--ros-args", "-r", "visible/image_raw:=/front/rgb/image_raw"],
-        activate=False,
-    )
-    rig.node.trigger_configure()
-    rig.node.trigger_activate()
-    ros.spin_until(
-        lambda: rig.listener.count_subscribers("/front/rgb/camera_info") == 1,
-        "the node subscribes to the camera_info beside the image",
-    )
-
-
-# --- for people -----------------------------------------------------------------------------------
-
-
-def test_the_overlay_is_made_only_while_somebody_looks(ros):
-    rig = Rig(ros)
-    overlays: list[Image] = []
-    rig.send_pair(1000)
-    rig.wait_for_fused(1)
-    rig.listener.create_subscription(Image, "fused/overlay", overlays.append, 10)
-    ros.spin_until(
-        lambda: rig.node.count_subscribers("fused/overlay") == 1, "the node sees the new listener"
-    )
-    ros.spin_until(lambda: rig.listener.count_publishers("fused/overlay") == 1, "it is there")
-    stamps = iter(range(1100, 9000, 100))
-
-    def try_again() -> bool:
-        rig.send_pair(next(stamps))
-        ros.executor.spin_once(timeout_sec=0.05)
-        return bool(overlays)
-
-    ros.spin_until(try_again, "an overlay came")
-    # Inferno paints grey 200 in a warm colour: red well above blue, over a grey visible picture.
-    red, _, blue = (int(channel) for channel in pixels(overlays[0])[0, 0])
-    assert red > blue + 40
-    assert overlays[0].header.frame_id == "visible_optical"
-
-
-def test_cameras_knocked_out_of_line_are_told_by_the_diagnostics(ros):
-    rig = Rig(ros, {"alignment_every_frames": 1})
-    scene = np.zeros((240, 320), np.uint8)
-    rng = np.random.default_rng(5)
-    for _ in range(40):
-        y, x = rng.integers(0, 200), rng.integers(0, 280)
-        height, width = rng.integers(10, 40, 2)
-        scene[y : y + height, x : x + width] = rng.integers(40, 255)
-    knocked = np.roll(scene, 20, axis=1)
-    for count in range(1, 16):
-        rig.send_visible(1000 + 100 * count, scene)
-        rig.send_thermal(1000 + 100 * count, knocked)
+    for count, stamp_ms in enumerate((10_000, 10_300, 10_600, 10_000), start=1):
+        rig.send_pair(stamp_ms)  # the same pictures over and over, and a jump of the stamps
         rig.wait_for_fused(count)
-    ros.spin_until(
-        lambda: any("knocked" in d.status[1].message for d in rig.diagnostics), "they tell"
-    )
-    told = next(d.status[1] for d in rig.diagnostics if "knocked" in d.status[1].message)
-    assert told.level == DiagnosticStatus.WARN
-    assert "+20, +0" in told.message
+    rig.node.trigger_deactivate()
+    rig.node.trigger_activate()
+    rig.wait_for_discovery()
+    rig.send_pair(11_000)
+    rig.wait_for_fused(5)
+    assert rig.counts()["visible"]["fused"] == 5
+    assert rig.node.books.telemetry.snapshot().clock_jumps == 1
+    assert rig.node.books.watches[Stream.THERMAL].repeated == 3

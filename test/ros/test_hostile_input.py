@@ -24,7 +24,8 @@ from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
-from fusion_ros.parameters import SPECS, FuseParameters, ParameterError
+from fusion_ros.parameter_spec import ParameterError
+from fusion_ros.parameters import SPECS, FuseParameters
 from fusion_ros.pipeline import FusionPipeline
 
 from rig import AveragingEngine  # isort: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def resident_mb() -> float:
     return int(facts.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def assert_nothing_is_left_behind(rig: Rig, cycle: Callable[[], None]) -> None:
+    for _ in range(10):
+        cycle()
+    before, before_mb = holdings(rig), resident_mb()
+    for _ in range(CYCLES):
+        cycle()
+    assert holdings(rig) == before
+    assert resident_mb() - before_mb < 20
+
+
 def test_activating_and_deactivating_leaves_nothing_behind(ros):
     rig = Rig(ros)
     node = rig.node
@@ -47,13 +58,7 @@ def test_activating_and_deactivating_leaves_nothing_behind(ros):
         rig.send_pair(1000)
         ros.executor.spin_once(timeout_sec=0.0)
 
-    for _ in range(10):
-        cycle()
-    before, before_mb = holdings(rig), resident_mb()
-    for _ in range(CYCLES):
-        cycle()
-    assert holdings(rig) == before
-    assert resident_mb() - before_mb < 20
+    assert_nothing_is_left_behind(rig, cycle)
     fused = len(rig.fused)
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > fused, "it still fuses")
 
@@ -69,12 +74,6 @@ def test_configuring_and_cleaning_up_leaves_nothing_behind(ros):
         assert node.trigger_cleanup() == SUCCESS
         ros.executor.spin_once(timeout_sec=0.0)
 
-    for _ in range(10):
-        cycle()
-    before, before_mb = holdings(rig), resident_mb()
-    for _ in range(CYCLES):
-        cycle()
-    assert holdings(rig) == before
-    assert resident_mb() - before_mb < 20
+    assert_nothing_is_left_behind(rig, cycle)
     rig.activate()
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > 0, "it fuses")

@@ -42,6 +42,20 @@ class Reloading:
         self.made.append(self.make())
         return FusionPipeline(self.made[-1])
 
+    def hold(self) -> threading.Event:
+        """Ask for a reload that goes on loading until the event is set."""
+        loading, go_on = threading.Event(), threading.Event()
+
+        def slow() -> AveragingEngine:
+            loading.set()
+            go_on.wait(20)
+            return ThermalEngine()
+
+        self.make = slow
+        self.held = self.ask()
+        self.ros.spin_until(loading.is_set, "the new weights are being loaded")
+        return go_on
+
     def ask(self):
         return self.client.call_async(Trigger.Request())
 
@@ -71,20 +85,11 @@ def test_the_next_pair_is_fused_by_the_new_weights_and_the_old_ones_are_given_ba
 
 def test_frames_that_come_while_weights_load_are_fused_by_the_old_ones(ros):
     reloading = Reloading(ros)
-    loading, go_on = threading.Event(), threading.Event()
-
-    def slow() -> AveragingEngine:
-        loading.set()
-        go_on.wait(20)
-        return ThermalEngine()
-
-    reloading.make = slow
-    asked = reloading.ask()
-    ros.spin_until(loading.is_set, "the new weights are being loaded")
+    go_on = reloading.hold()
     assert [reloading.fused_level(stamp) for stamp in (1000, 1100, 1200)] == [150, 150, 150]
-    assert not asked.done()
+    assert not reloading.held.done()
     go_on.set()
-    assert reloading.answer(asked).success
+    assert reloading.answer(reloading.held).success
     assert reloading.fused_level(1300) == 200
 
 
@@ -106,43 +111,34 @@ def test_bad_weights_keep_the_old_ones_running_and_say_why(ros):
 
 def test_a_second_reload_is_refused_while_one_is_under_way(ros):
     reloading = Reloading(ros)
-    loading, go_on = threading.Event(), threading.Event()
-
-    def slow() -> AveragingEngine:
-        loading.set()
-        go_on.wait(20)
-        return ThermalEngine()
-
-    reloading.make = slow
-    first = reloading.ask()
-    ros.spin_until(loading.is_set, "the first one is under way")
+    go_on = reloading.hold()
     second = reloading.answer()
     assert not second.success
     assert "under way" in second.message
     go_on.set()
-    assert reloading.answer(first).success
+    assert reloading.answer(reloading.held).success
     assert len(reloading.made) == 1
 
 
 def test_a_reload_that_ends_after_cleanup_gives_its_pipeline_back(ros):
     reloading = Reloading(ros)
-    loading, go_on = threading.Event(), threading.Event()
-
-    def slow() -> AveragingEngine:
-        loading.set()
-        go_on.wait(20)
-        return ThermalEngine()
-
-    reloading.make = slow
-    asked = reloading.ask()
-    ros.spin_until(loading.is_set, "it is under way")
+    go_on = reloading.hold()
     reloading.rig.node.trigger_deactivate()
     threading.Timer(0.0, go_on.set).start()
     reloading.rig.node.trigger_cleanup()  # waits for it
-    answer = reloading.answer(asked)
+    answer = reloading.answer(reloading.held)
     assert not answer.success
     assert "cleaned up" in answer.message
     assert reloading.made[0].closed
+
+
+def test_two_reloads_without_a_pair_between_give_both_old_pipelines_back(ros):
+    reloading = Reloading(ros)
+    assert reloading.answer().success
+    assert reloading.answer().success
+    assert reloading.fused_level(1000) == 200
+    assert reloading.rig.engine.closed
+    assert [engine.closed for engine in reloading.made] == [True, False]
 
 
 def test_reloading_a_node_that_is_not_configured_is_refused(ros):

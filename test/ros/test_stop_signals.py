@@ -24,33 +24,43 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 TIMEOUT_S = 60.0  # for failures only
 PROGRAM = """
 import sys
-{before}
 from fusion_ros.nodes import fuse_node
 {patch}
 print("MARK imported", flush=True)
 sys.exit(fuse_node.main())
 """
-# Where to be interrupted: a line of output that the node writes, and what makes it write that.
+IMPORTING = """
+import signal, sys
+from fusion_ros.nodes.programs import fuse_node
+
+class NeverDone:
+    def find_spec(self, name, path, target=None):
+        if name == "fusion_ros.nodes.fuse_node":
+            print("MARK importing", flush=True)
+            while True:
+                signal.pause()
+
+sys.meta_path.insert(0, NeverDone())
+sys.exit(fuse_node())
+"""
+# Where to be interrupted: what makes the node write a line of output there.
 MOMENTS = {
-    "imported": ("", ""),
+    "imported": "",
     "rclpy started": (
-        "",
         "init = fuse_node.FuseNode.__init__\n"
         "def marked(*a, **k):\n    print('MARK rclpy started', flush=True)\n    init(*a, **k)\n"
-        "fuse_node.FuseNode.__init__ = marked",
+        "fuse_node.FuseNode.__init__ = marked"
     ),
     "configuring": (
-        "",
         "make = fuse_node.make_live_pipeline\n"
         "def marked(*a):\n    print('MARK configuring', flush=True)\n    return make(*a)\n"
         "fuse_node.FuseNode.__init__.__kwdefaults__['pipeline_maker'] = marked\n"
-        "fuse_node.main.__kwdefaults__['pipeline_maker'] = marked",
+        "fuse_node.main.__kwdefaults__['pipeline_maker'] = marked"
     ),
     "releasing": (
-        "",
         "release = fuse_node.FuseNode.release\n"
         "def marked(self):\n    print('MARK releasing', flush=True)\n    release(self)\n"
-        "fuse_node.FuseNode.release = marked",
+        "fuse_node.FuseNode.release = marked"
     ),
 }
 
@@ -67,10 +77,10 @@ class NodeProcess:
     """A fuse node whose output can be waited for."""
 
     def __init__(self, weights: Path, moment: str = "imported") -> None:
-        before, patch = MOMENTS[moment]
+        program = PROGRAM.format(patch=MOMENTS[moment]) if moment in MOMENTS else IMPORTING
         options = {"weights": f"'{weights}'", "engine": "torch", "warm_up_width": 64}
         options["warm_up_height"] = 64
-        command = [sys.executable, "-c", PROGRAM.format(before=before, patch=patch), "--ros-args"]
+        command = [sys.executable, "-c", program, "--ros-args"]
         for name, value in options.items():
             command += ["-p", f"{name}:={value}"]
         self.process = subprocess.Popen(
@@ -143,7 +153,7 @@ def assert_clean(node: NodeProcess, code: int, output: str) -> None:
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["rclpy started", "configuring"])
+@pytest.mark.parametrize("moment", ["importing", "rclpy started", "configuring"])
 def test_a_stop_while_starting_ends_it_cleanly(started, moment, signal_number):
     node = started(moment)
     node.wait_for(f"MARK {moment}")

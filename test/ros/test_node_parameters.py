@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fuse node's parameters: checked at start, changed while it runs, remapped."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from rclpy.parameter import Parameter
+from rig import Rig
+
+from fusion_ros.nodes.fuse_node import FuseNode
+from fusion_ros.parameter_spec import ParameterError
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("preset", "huge", "allowed: 'paper' | 'compact'"),
+        ("pairing_tolerance_ms", -1.0, "0.0 to 10000.0"),
+        ("pairing_tolerance_ms", 20, "float"),
+        ("pairing_queue_size", 0, "1 to 256"),
+        ("autostart", "yes", "bool"),
+    ],
+)
+def test_a_bad_parameter_at_start_is_named_with_its_range(ros, name, value, told):
+    with pytest.raises(ParameterError) as error:
+        FuseNode(context=ros.context, parameter_overrides=[Parameter(name, value=value)])
+    assert name in str(error.value)
+    assert told in str(error.value)
+
+
+def test_live_parameters_take_effect_on_the_next_pair(ros):
+    rig = Rig(ros)
+    (result,) = rig.node.set_parameters([Parameter("output_encoding", value="mono8")])
+    assert result.successful
+    rig.send_pair(1000)
+    (image,) = rig.wait_for_fused(1)
+    assert image.encoding == "mono8"
+
+
+def test_other_parameters_are_refused_until_cleanup_says_why(ros):
+    rig = Rig(ros)
+    (result,) = rig.node.set_parameters([Parameter("pairing_queue_size", value=16)])
+    assert not result.successful
+    assert "clean up" in result.reason
+    rig.node.trigger_deactivate()
+    rig.node.trigger_cleanup()
+    (result,) = rig.node.set_parameters([Parameter("pairing_queue_size", value=16)])
+    assert result.successful
+
+
+def test_of_changes_made_together_all_or_none_hold(ros):
+    rig = Rig(ros)
+    result = rig.node.set_parameters_atomically(
+        [Parameter("output_encoding", value="mono8"), Parameter("stream_timeout_ms", value=-5.0)]
+    )
+    assert not result.successful
+    assert rig.node.get_parameter("output_encoding").value == "rgb8"
+    assert rig.node.parameters.current.output_encoding == "rgb8"
+
+
+def test_nan_is_no_number(ros):
+    rig = Rig(ros)
+    (result,) = rig.node.set_parameters([Parameter("thermal_offset_ms", value=math.nan)])
+    assert not result.successful
+
+
+def test_a_remapped_image_topic_brings_its_own_camera_info(ros):
+    rig = Rig(
+        ros,
+        cli_args=["--ros-args", "-r", "visible/image_raw:=/front/rgb/image_raw"],
+        activate=False,
+    )
+    rig.node.trigger_configure()
+    rig.node.trigger_activate()
+    ros.spin_until(
+        lambda: rig.listener.count_subscribers("/front/rgb/camera_info") == 1,
+        "the node subscribes to the camera_info beside the image",
+    )
