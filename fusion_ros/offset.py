@@ -19,6 +19,7 @@ from itertools import pairwise
 from statistics import median
 
 from fusion_ros.accounting import Stream
+from fusion_ros.pairing import JUMP_BACK_NS
 
 WINDOW = 90
 """Frames of each stream that an estimate rests on: three seconds at 30 Hz."""
@@ -44,7 +45,7 @@ class OffsetEstimator:
         """A frame with this stamp arrived at this time of a monotonic clock."""
         frames = self._frames[stream]
         if frames and stamp_ns <= frames[-1][0]:
-            if frames[-1][0] - stamp_ns < 500_000_000:
+            if frames[-1][0] - stamp_ns < JUMP_BACK_NS:
                 return  # out of order or repeated: it would tell nothing new
             self.reset()  # time jumped back: what was seen belongs to another time line
             frames = self._frames[stream]

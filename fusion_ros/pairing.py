@@ -34,7 +34,9 @@ from fusion_ros.accounting import Fate, FrameLedger, Stream
 V = TypeVar("V")
 T = TypeVar("T")
 
-_MS = 1_000_000
+JUMP_BACK_NS = 500_000_000
+"""A stamp this far or farther behind the newest of its stream means that time itself jumped back (a
+looped bag, a restarted simulation); anything less is a frame out of order."""
 _NEVER = 1 << 80  # later than any stamp: "no further frame will come"
 
 
@@ -146,9 +148,7 @@ class FramePairer(Generic[V, T]):
             difference of the two streams' transport delays: 8 at 30 Hz bridges 266 ms.
         thermal_offset_ns: added to every thermal stamp before comparing; for a known constant
             delay between the two cameras' stamps.
-        jump_back_ns: a stamp this far or farther behind the newest of its stream means that time
-            itself jumped back (a looped bag, a restarted simulation); anything less is a frame out
-            of order.
+        jump_back_ns: see `JUMP_BACK_NS`.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
@@ -161,7 +161,7 @@ class FramePairer(Generic[V, T]):
         ledger: FrameLedger,
         queue_size: int = 8,
         thermal_offset_ns: int = 0,
-        jump_back_ns: int = 500 * _MS,
+        jump_back_ns: int = JUMP_BACK_NS,
     ) -> None:
         if queue_size < 1:
             raise ValueError(f"queue_size is {queue_size}, allowed is 1 or more")
@@ -174,6 +174,7 @@ class FramePairer(Generic[V, T]):
         self._thermal = _Side(Stream.THERMAL, queue_size)
         self.tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
+        """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
 
     @property
     def tolerance_ns(self) -> int:
@@ -185,15 +186,6 @@ class FramePairer(Generic[V, T]):
         if value < 0:
             raise ValueError(f"tolerance_ns is {value}, allowed is 0 or more")
         self._tolerance_ns = value
-
-    @property
-    def thermal_offset_ns(self) -> int:
-        """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
-        return self._thermal_offset_ns
-
-    @thermal_offset_ns.setter
-    def thermal_offset_ns(self, value: int) -> None:
-        self._thermal_offset_ns = value
 
     @property
     def jumps(self) -> int:
@@ -268,7 +260,7 @@ class FramePairer(Generic[V, T]):
             thermal=thermal.frames[0],
             visible_stamp_ns=visible.stamps[0],
             thermal_stamp_ns=thermal.stamps[0],
-            skew_ns=thermal.stamps[0] + self._thermal_offset_ns - visible.stamps[0],
+            skew_ns=thermal.stamps[0] + self.thermal_offset_ns - visible.stamps[0],
         )
         visible.take(1)
         thermal.take(1)
@@ -288,7 +280,7 @@ class FramePairer(Generic[V, T]):
         """
         visible, thermal = self._visible, self._thermal
         at = {visible: 0, thermal: 0}
-        shift = {visible: 0, thermal: self._thermal_offset_ns}
+        shift = {visible: 0, thermal: self.thermal_offset_ns}
 
         def stamp(side: _Side, ahead: int = 0) -> int | None:
             place = at[side] + ahead

@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from fusion_ros.parameters import SPECS, ParameterError, ParameterSpec, Value
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value
+from fusion_ros.parameters import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -9,100 +9,20 @@ needs ROS.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
 from fusion_ros.imaging import colour, palettes, registration, tone_options
 from fusion_ros.model.config import PRESETS
-
-Value = bool | int | float | str
-
-
-class ParameterError(ValueError):
-    """A parameter that cannot be used; the message names it, its value and what is allowed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ParameterSpec:
-    """What is known of one parameter.
-
-    Attributes:
-        name: its name; a number's unit is part of it.
-        kind: bool, int, float or str.
-        default: its value where nobody sets one.
-        meaning: what it does, for people.
-        low, high: range of a number, both ends allowed; None where there is no limit.
-        choices: allowed values of a string; empty where any will do.
-        live: whether a change works while the node runs; others want `cleanup` first.
-        group: heading in the files written from the table.
-    """
-
-    name: str
-    kind: type
-    default: Value
-    meaning: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool
-    group: str
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values in words."""
-        if self.choices:
-            return " | ".join(repr(choice) for choice in self.choices)
-        if self.low is None and self.high is None:
-            return {bool: "true | false", str: "any text"}.get(self.kind, "any number")
-        return f"{self.low} to {self.high}"
-
-    def check(self, value: Any) -> Value:
-        """The value in the parameter's own type.
-
-        Raises:
-            ParameterError: wrong type, not finite, out of range, or not one of the choices.
-        """
-        fits = isinstance(value, self.kind) and not (
-            isinstance(value, bool) and self.kind is not bool
-        )
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value, fits = float(value), True
-        if not fits:
-            raise ParameterError(
-                f"parameter {self.name} is {value!r} ({type(value).__name__}); "
-                f"it takes {self.kind.__name__}: {self.allowed}"
-            )
-        in_range = True
-        if self.kind in (int, float):
-            low = -math.inf if self.low is None else self.low
-            high = math.inf if self.high is None else self.high
-            in_range = math.isfinite(value) and low <= value <= high
-        if not in_range or (self.choices and value not in self.choices):
-            raise ParameterError(f"parameter {self.name} is {value!r}; allowed: {self.allowed}")
-        return value
-
-
-def _parameter(
-    default: Value,
-    meaning: str,
-    *,
-    group: str,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    live: bool = False,
-) -> Any:
-    facts = {"meaning": meaning, "group": group, "low": low, "high": high}
-    return dataclasses.field(default=default, metadata={**facts, "choices": choices, "live": live})
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value, parameter, specs_of
 
 
 def _tone(name: str, default: Value, meaning: str) -> Any:
     """A field of `ToneOptions` as the parameter `tone_NAME`, with the range that it has there."""
     low, high = tone_options.RANGES.get(name, (None, None))
     choices = tone_options.CHOICES.get(name, ())
-    return _parameter(default, meaning, group=_TONE, low=low, high=high, choices=choices, live=True)
+    return parameter(default, meaning, group=_TONE, low=low, high=high, choices=choices, live=True)
 
 
 _NETWORK, _PAIRING, _TONE = "Network and engine", "Pairing", "Thermal tone mapping"
@@ -117,97 +37,97 @@ class FuseParameters:
     """All parameters of the fuse node; a field is one, described by its `ParameterSpec`."""
 
     # fmt: off
-    autostart: bool = _parameter(
+    autostart: bool = parameter(
         True, "Configure and activate at start. false: wait for a lifecycle manager to do it.",
         group=_NETWORK,
     )
-    preset: str = _parameter(
+    preset: str = parameter(
         "compact",
         "Network to run with its shipped weights: compact (ours, fast) or paper (as published).",
         group=_NETWORK, choices=tuple(PRESETS),
     )
-    weights: str = _parameter(
+    weights: str = parameter(
         "", "Path of a safetensors file to run in place of the preset's shipped weights.",
         group=_NETWORK,
     )
-    engine: str = _parameter(
+    engine: str = parameter(
         "auto", "What runs the network; auto takes the best that can run here.",
         group=_NETWORK, choices=ENGINE_NAMES,
     )
-    device: str = _parameter(
+    device: str = parameter(
         "auto", "Where it runs; auto takes a GPU where one answers.",
         group=_NETWORK, choices=DEVICE_NAMES,
     )
-    precision: str = _parameter(
+    precision: str = parameter(
         "auto",
         "Number format of the network: float16 on a GPU, bfloat16 on CPUs made for it, else "
         "float32, unless one is named. int8 is for TensorRT alone.",
         group=_NETWORK, choices=("auto", "float32", "bfloat16", "float16", "int8"),
     )
-    fallback: bool = _parameter(
+    fallback: bool = parameter(
         True,
         "When the engine fails while running, go on with the next one that can run here, say so, "
         "and try the first one again later. false: pairs are rejected until it works again.",
         group=_NETWORK,
     )
-    warm_up_width: int = _parameter(
+    warm_up_width: int = parameter(
         640, "Width [pixels] of the visible frames to prepare for while configuring.",
         group=_NETWORK, low=1, high=16384,
     )
-    warm_up_height: int = _parameter(
+    warm_up_height: int = parameter(
         480, "Height [pixels] of the visible frames to prepare for while configuring.",
         group=_NETWORK, low=1, high=16384,
     )
 
-    pairing_policy: str = _parameter(
+    pairing_policy: str = parameter(
         "nearest",
         "Who meets whom: nearest (ours: the smallest skew), or approximate or exact as "
         "message_filters does it, where that is installed.",
         group=_PAIRING, choices=("nearest", "approximate", "exact"),
     )
-    pairing_tolerance_ms: float = _parameter(
+    pairing_tolerance_ms: float = parameter(
         20.0,
         "Largest skew of a pair, both ends included: |thermal stamp + thermal_offset_ms - visible "
         "stamp|.",
         group=_PAIRING, low=0.0, high=10000.0, live=True,
     )
-    thermal_offset_ms: float = _parameter(
+    thermal_offset_ms: float = parameter(
         0.0,
         "Constant added to thermal stamps before pairing, for a camera whose stamps are early (+) "
         "or late (-). The status hints at a value where there is one.",
         group=_PAIRING, low=-1e9, high=1e9, live=True,
     )
-    pairing_queue_size: int = _parameter(
+    pairing_queue_size: int = parameter(
         8, "Frames of each stream that may wait for a partner.", group=_PAIRING, low=1, high=256,
     )
-    stamp_source: str = _parameter(
+    stamp_source: str = parameter(
         "header",
         "When a frame was taken: its header says, or it counts by its arrival (for drivers that "
         "stamp zero; the fused image is then stamped with the arrival, too).",
         group=_PAIRING, choices=("header", "arrival"),
     )
 
-    visible_reliability: str = _parameter(
+    visible_reliability: str = parameter(
         "auto",
         "Reliability asked of the visible camera; auto asks for what its publisher offers, and "
         "best effort until there is one.",
         group=_INPUT, choices=_RELIABILITIES,
     )
-    thermal_reliability: str = _parameter(
+    thermal_reliability: str = parameter(
         "auto", "The same for the thermal camera.", group=_INPUT, choices=_RELIABILITIES,
     )
-    visible_transport: str = _parameter(
+    visible_transport: str = parameter(
         "auto",
         "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage (JPEG, PNG) on the topic "
         "with /compressed behind its name; auto: by the topic's name.",
         group=_INPUT, choices=_TRANSPORTS,
     )
-    thermal_transport: str = _parameter(
+    thermal_transport: str = parameter(
         "auto", "The same for the thermal camera; 16-bit PNG is read.",
         group=_INPUT, choices=_TRANSPORTS,
     )
 
-    input_queue_size: int = _parameter(
+    input_queue_size: int = parameter(
         30,
         "Frames of each camera that DDS may keep while this process gets no processor time. Then "
         "they are paired in one go and the newest pair is fused; what finds the queue full is "
@@ -299,104 +219,104 @@ class FuseParameters:
         "telemetry_rows_bottom", 0,
         "Rows at the bottom that hold telemetry (2 for a Boson 640 that sends 514 rows); removed.",
     )
-    tone_dead_pixels: str = _parameter(
+    tone_dead_pixels: str = parameter(
         "", "Dead pixels of the thermal camera as 'column,row; column,row'; mended from around.",
         group=_TONE, live=True,
     )
 
-    registration_mode: str = _parameter(
+    registration_mode: str = parameter(
         "resize",
         "How the thermal frame comes onto the visible grid: none (sizes must be equal), resize, "
         "homography or calibrated (both from registration_calibration_file).",
         group=_REGISTRATION, choices=registration.MODES,
     )
-    registration_calibration_file: str = _parameter(
+    registration_calibration_file: str = parameter(
         "", "YAML file for homography and calibrated; see docs/calibration.md.",
         group=_REGISTRATION,
     )
-    registration_distance_m: float = _parameter(
+    registration_distance_m: float = parameter(
         0.0, "Distance of the plane on which calibrated is exact. 0: the file's own.",
         group=_REGISTRATION, low=0.0, high=1e6,
     )
-    registration_feather_px: float = _parameter(
-        16.0,
+    registration_feather_px: float = parameter(
+        48.0,
         "Width of the seam [visible pixels] over which the thermal picture fades out where it ends "
         "inside the visible one.",
         group=_REGISTRATION, low=0.0, high=1e3,
     )
 
-    colour_natural_darkening: bool = _parameter(
+    colour_natural_darkening: bool = parameter(
         True,
         "Where the fused luma is darker, scale colours instead of subtracting from each channel.",
         group=_OUTPUT,
     )
-    colour_dark_luma: int = _parameter(
+    colour_dark_luma: int = parameter(
         40,
         "Visible luma [grey levels] below which colour fades where the thermal picture makes it "
         "brighter: at night it is mostly noise. 0: keep all colour.",
         group=_OUTPUT, low=0, high=255,
     )
-    output_encoding: str = _parameter(
+    output_encoding: str = parameter(
         "rgb8", "Encoding of the fused image.",
         group=_OUTPUT, choices=("rgb8", "bgr8", "mono8"), live=True,
     )
-    output_reliability: str = _parameter(
+    output_reliability: str = parameter(
         "reliable",
         "Reliability offered for the fused image; reliable also serves best-effort subscribers.",
         group=_OUTPUT, choices=("reliable", "best_effort"),
     )
-    jpeg_quality_percent: int = _parameter(
+    jpeg_quality_percent: int = parameter(
         90, "Quality of fused/image_raw/compressed, which is made only while someone listens.",
         group=_OUTPUT, low=1, high=100, live=True,
     )
-    overlay_palette: str = _parameter(
+    overlay_palette: str = parameter(
         "inferno",
         "False colours of fused/overlay, a picture for people (thermal over visible), made only "
         "while someone listens. No detector should be fed with it.",
         group=_OUTPUT, choices=palettes.PALETTES, live=True,
     )
-    overlay_opacity: float = _parameter(
+    overlay_opacity: float = parameter(
         0.6, "Opacity of the hottest pixels of fused/overlay [0 to 1].",
         group=_OUTPUT, low=0.0, high=1.0, live=True,
     )
-    lazy: bool = _parameter(
+    lazy: bool = parameter(
         False, "Subscribe to the cameras, and work, only while someone listens to a fused image.",
         group=_OUTPUT,
     )
 
-    on_stream_loss: str = _parameter(
+    on_stream_loss: str = parameter(
         "pass_other",
         "While one camera is lost: pass_other publishes the other one's picture alone (visible as "
         "it is, thermal as grey), hold publishes nothing, stop deactivates the node.",
         group=_LOSS, choices=("pass_other", "hold", "stop"), live=True,
     )
-    stream_timeout_ms: float = _parameter(
+    stream_timeout_ms: float = parameter(
         1000.0, "A camera without a frame for this long is lost.",
         group=_LOSS, low=1.0, high=600000.0, live=True,
     )
-    detect_shutter: bool = _parameter(
+    detect_shutter: bool = parameter(
         True,
         "Reject thermal frames without content (a closed shutter), and count a thermal camera that "
         "repeats one frame, while the visible one moves, as lost after stream_timeout_ms.",
         group=_LOSS, live=True,
     )
 
-    status_every_frame: bool = _parameter(
+    status_every_frame: bool = parameter(
         False, "Publish fused/status with every fused image, besides once a second.",
         group=_WATCH, live=True,
     )
-    alignment_every_frames: int = _parameter(
+    alignment_every_frames: int = parameter(
         15,
         "Compare the edges of both pictures in every n-th pair, to tell of cameras knocked out of "
         "line (3 ms each, after publishing). 0: never.",
         group=_WATCH, low=0, high=100000,
     )
-    alignment_warn_px: float = _parameter(
+    alignment_warn_px: float = parameter(
         8.0,
         "Shift of the thermal picture [visible pixels] above which diagnostics warn of a knock.",
         group=_WATCH, low=0.0, high=1000.0, live=True,
     )
-    trace_file: str = _parameter(
+    trace_file: str = parameter(
         "", "CSV file that gets a line with all timings of each fused image; rotated at 32 MiB.",
         group=_WATCH,
     )
@@ -465,17 +385,4 @@ class FuseParameters:
         }
 
 
-def _specs() -> tuple[ParameterSpec, ...]:
-    kinds = {"bool": bool, "int": int, "float": float, "str": str}
-    return tuple(
-        ParameterSpec(
-            name=field.name,
-            kind=kinds[str(field.type)],
-            default=field.default,
-            **field.metadata,
-        )
-        for field in dataclasses.fields(FuseParameters)
-    )
-
-
-SPECS: tuple[ParameterSpec, ...] = _specs()
+SPECS: tuple[ParameterSpec, ...] = specs_of(FuseParameters)

@@ -53,7 +53,7 @@ class FusionPipeline:
 
     Args:
         engine: runs the network.
-        tone: maps thermal counts to grey levels; percentile mapping by default.
+        tone: maps thermal counts to grey levels; by default as `ToneOptions` has it.
         registration: brings the thermal frame onto the visible grid; resizing by default.
         colour: how the visible colour comes back onto a fused luma.
     """

@@ -43,17 +43,21 @@ class StreamWatch:
     """
 
     def __init__(self, started_ns: int, *, detect_flat: bool = True) -> None:
-        self._arrived_ns = started_ns
-        self._changed_ns = started_ns
         self._detect_flat = detect_flat
-        self._format: FrameFormat | None = None
-        self._previous: np.ndarray | None = None
-        self._spreads: deque[float] = deque(maxlen=_SPREADS)
-        self._flat_since_ns: int | None = None
         self.repeated = 0
         """Frames so far whose pixels were those of the frame before."""
         self.flat = 0
         """Frames so far without content (a closed shutter)."""
+        self.restart(started_ns)
+
+    def restart(self, now_ns: int) -> None:
+        """Look at the stream anew, as after a pause; only the counts of frames go on."""
+        self._arrived_ns = now_ns
+        self._changed_ns = now_ns
+        self._format: FrameFormat | None = None
+        self._previous: np.ndarray | None = None
+        self._spreads: deque[float] = deque(maxlen=_SPREADS)
+        self._flat_since_ns: int | None = None
 
     def silent_for_ms(self, now_ns: int) -> float:
         """How long no frame has come."""

@@ -22,6 +22,7 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
 )
+from launch.conditions import UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
@@ -82,6 +83,8 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             # First, because it puts the Fast DDS profile into the environment.
             IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FUSE))),
-            OpaqueFunction(function=detector),
+            OpaqueFunction(
+                function=detector, condition=UnlessCondition(LaunchConfiguration("build_only"))
+            ),
         ]
     )

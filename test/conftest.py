@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What engines keep on disk stays out of the user's own cache, for our processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FUSION_ROS_CACHE", str(tmp_path_factory.mktemp("engine_cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fusion_ros import __version__
+from fusion_ros.calibration.files import save_calibration
 from fusion_ros.cli import examination, node
 from fusion_ros.cli.examination import Finding
 from fusion_ros.cli.main import main, parser
+from fusion_ros.imaging.geometry import CameraModel, HomographyCalibration, RigCalibration, Size
 
 COMMANDS = sorted(parser()._subparsers._group_actions[0].choices)
 
@@ -147,10 +150,42 @@ def test_the_doctors_exit_code_is_its_verdict(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finding = Finding("ROS", "rclpy", state, "what it is", "what to do")
-    monkeypatch.setattr(examination, "examine", lambda: [finding])
+    monkeypatch.setattr(examination, "examine", lambda calibration: [finding])
     assert main(["doctor"]) == code
     assert "what to do" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == code
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is (code == 0)
     assert report["findings"] == [finding.as_dict()]
+
+
+def examined(file: Path) -> dict[str, Finding]:
+    findings = examination.examine(file)
+    return {f.name: f for f in findings if f.group == "Calibration"}
+
+
+def test_the_doctor_tells_what_parallax_to_expect_of_two_cameras(tmp_path: Path) -> None:
+    cameras = [
+        CameraModel(Size(640, 480), np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]))
+        for _ in range(2)
+    ]
+    rig = RigCalibration(*cameras, np.eye(3), np.array([-0.05, 0, 0]), distance_m=10.0)
+    save_calibration(tmp_path / "rig.yaml", rig)
+    told = examined(tmp_path / "rig.yaml")
+    assert "50 mm apart, the pictures meet at 10 m" in told["file"].what
+    # 600 px * 0.05 m is 30 px m: 30 / 2.5 - 30 / 10 = 9, 30 / 5 - 3 = 3, 30 / 20 - 3 = -1.5, 0 - 3.
+    assert told["expected parallax"].what == (
+        "9.0 px at 2.5 m, 3.0 px at 5 m, 1.5 px at 20 m, 3.0 px at infinity"
+    )
+
+
+def test_the_doctor_knows_no_parallax_of_a_homography_and_a_broken_file_by_its_fault(
+    tmp_path: Path,
+) -> None:
+    size = Size(640, 480)
+    save_calibration(tmp_path / "h.yaml", HomographyCalibration(np.eye(3), size, size))
+    assert examined(tmp_path / "h.yaml")["expected parallax"].state == "note"
+    (tmp_path / "bad.yaml").write_text("fusion_ros_calibration: 9")
+    finding = examined(tmp_path / "bad.yaml")["file"]
+    assert finding.state == "missing"
+    assert "fusion_ros_calibration is 9" in finding.what

@@ -174,9 +174,15 @@ def test_every_command_is_a_stub_for_ros2_run_too(wheel: zipfile.ZipFile) -> Non
 
 def test_cmake_installs_every_stub() -> None:
     cmake = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
-    named = set(re.findall(r"executables/(\S+)", cmake))
+    named = set(re.findall(r"executables/([\w-]+)", cmake))
 
     assert named == {path.name for path in (REPOSITORY / "executables").iterdir()}
+
+
+def test_colcon_installs_the_command_line_as_a_command_too() -> None:
+    cmake = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+
+    assert "install(PROGRAMS executables/fusion-ros DESTINATION bin)" in cmake
 
 
 def test_every_commands_module_has_its_function(wheel: zipfile.ZipFile) -> None:

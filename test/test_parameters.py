@@ -15,7 +15,8 @@ from fusion_ros.imaging.palettes import OverlayOptions
 from fusion_ros.imaging.registration import RegistrationOptions
 from fusion_ros.imaging.tone_options import ToneOptions
 from fusion_ros.parameter_files import as_markdown, as_yaml
-from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec
+from fusion_ros.parameters import SPECS, FuseParameters
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BY_NAME = {spec.name: spec for spec in SPECS}

@@ -41,7 +41,8 @@ def load_calibration(path: str | Path) -> Calibration:
     if version != VERSION:
         raise CalibrationFileError(
             f"{path}: {_VERSION_KEY} is {version!r}; allowed is {VERSION}. For a camchain or "
-            "a camera_info file, run `fusion-ros calibrate --import` first"
+            "camera_info files, run `fusion-ros calibrate --import-kalibr` (or "
+            "--import-camera-info) first"
         )
     content.pop("quality", None)
     content.pop("note", None)

@@ -34,8 +34,6 @@ class BlockShifts:
     """Nx2, how far the warped thermal picture lies off there."""
     weights: np.ndarray
     """N, how clear each block is, 0..1."""
-    heights: np.ndarray
-    """N, normalised correlation at each block's best shift."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,6 @@ def block_shifts(
     thermal: Sequence[np.ndarray],
     matrix: np.ndarray,
     reach: int,
-    expected: BlockShifts | None = None,
 ) -> BlockShifts:
     """Best shift of each block, up to `reach` pixels either way, summed over the pairs.
 
@@ -111,7 +108,7 @@ def _peaks(
     surfaces: np.ndarray, energy: np.ndarray, size: tuple[int, int], reach: int
 ) -> BlockShifts:
     rows, columns, side, _ = surfaces.shape
-    centres, shifts, weights, heights = [], [], [], []
+    centres, shifts, weights = [], [], []
     for row in range(rows):
         for column in range(columns):
             surface = surfaces[row, column]
@@ -131,11 +128,7 @@ def _peaks(
             )
             presence = float(energy[row, column]) / max(float(np.median(energy)), 1e-9)
             weights.append(np.clip((clear - 1) / 4, 0, 1) * min(presence, 1.0))
-            heights.append(float(surface[y, x]))
-    return BlockShifts(
-        np.reshape(centres, (-1, 2)), np.reshape(shifts, (-1, 2)),
-        np.array(weights), np.array(heights),
-    )  # fmt: skip
+    return BlockShifts(np.reshape(centres, (-1, 2)), np.reshape(shifts, (-1, 2)), np.array(weights))
 
 
 def _vertex(three: np.ndarray) -> float:

@@ -108,9 +108,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments name; see the exit codes above."""
-    from fusion_ros.calibration.files import CalibrationFileError
-    from fusion_ros.cli.pictures import InputError
-    from fusion_ros.imaging.geometry import GeometryError
     from fusion_ros.replay.recording import RecordingError
 
     try:
@@ -123,10 +120,7 @@ def run(args: argparse.Namespace) -> int:
         if args.board:
             return _from_board(args)
         return _imported(args)
-    except (CalibrationFileError, GeometryError, InputError, RecordingError, ValueError) as error:
-        print(f"fusion-ros calibrate: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (ValueError, RecordingError, OSError) as error:
         print(f"fusion-ros calibrate: {error}", file=sys.stderr)
         return 2
 
@@ -242,22 +236,14 @@ def _show(path: Path) -> int:
 
 def _describe(calibration: Calibration) -> None:
     """What a calibration means, and what parallax to expect of it."""
-    from fusion_ros.imaging.geometry import HomographyCalibration, parallax_px
+    from fusion_ros.calibration.description import expected_parallax_px, summary
 
-    if isinstance(calibration, HomographyCalibration):
-        print(f"homography, thermal {calibration.thermal_size} to visible "
-              f"{calibration.visible_size}")  # fmt: skip
-        if calibration.exact_distance_m:
-            print(f"exact at {calibration.exact_distance_m:g} m")
-        return
-    focal_px = float(calibration.visible.matrix[0, 0])
-    print(f"two cameras, visible {calibration.visible.size}, thermal {calibration.thermal.size}, "
-          f"{calibration.baseline_m * 1000:.0f} mm apart")  # fmt: skip
-    print(f"the pictures meet at {calibration.distance_m:g} m; expected parallax elsewhere:")
-    for factor in (0.25, 0.5, 2.0, float("inf")):
-        distance_m = calibration.distance_m * factor
-        off = parallax_px(calibration.baseline_m, focal_px, calibration.distance_m, distance_m)
-        print(f"  {distance_m:7.2f} m  {abs(off):6.1f} px")
+    print(summary(calibration))
+    parallax_px = expected_parallax_px(calibration)
+    if parallax_px:
+        print("expected parallax elsewhere:")
+    for distance_m, off_px in parallax_px.items():
+        print(f"  {distance_m:7.2f} m  {off_px:6.1f} px")
 
 
 def _write_checks(

@@ -74,12 +74,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Processes(environment, out / "logs") as processes:
             failure = _record(processes, args)
+            print("demo: stopping the cameras and the fuse node", flush=True)
     except KeyboardInterrupt:
         print("demo: stopped, nothing is left running", flush=True)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     if not failure and _is_askew(args):
+        print("demo: fusing one pair with and without calibration", flush=True)
         _show_registration(args)
     return _conclude(out, failure)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 _EXAMPLES = """\
 examples:
   fusion-ros doctor
+  fusion-ros doctor --calibration rig.yaml    and what parallax to expect of these two cameras
   fusion-ros doctor --json > report.json      for a bug report or a script
 
-Exit code 0: pictures can be fused and the node can run; 1: something that needs is missing.
+Exit code 0: pictures can be fused and the node can run; 1: something that they need is missing.
 """
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 
@@ -26,6 +28,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="check this calibration file as well"
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=run)
 
@@ -34,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings. 1 where one of them is missing, else 0."""
     from fusion_ros.cli.examination import examine
 
-    findings = examine()
+    findings = examine(args.calibration)
     missing = [finding for finding in findings if finding.state == "missing"]
     if args.json:
         report = {"healthy": not missing, "findings": [finding.as_dict() for finding in findings]}

@@ -43,18 +43,18 @@ class Finding:
         return dataclasses.asdict(self)
 
 
-def examine() -> list[Finding]:
-    """All findings, in the order of the report."""
-    findings: list[Finding] = []
-    for group, look in (
+def examine(calibration: Path | None = None) -> list[Finding]:
+    """All findings, in the order of the report; `calibration` is a file to look at as well."""
+    looks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("Python", _python),
         ("ROS", _ros),
         ("DDS", lambda: _dds(os.environ)),
         ("Engines", _engines),
         ("Weights", _weights),
-    ):
-        findings += _guarded(group, look)
-    return findings
+    ]
+    if calibration is not None:
+        looks.append(("Calibration", lambda: _calibration(calibration)))
+    return [finding for group, look in looks for finding in _guarded(group, look)]
 
 
 def _guarded(group: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -164,11 +164,12 @@ def _engines() -> Iterator[Finding]:
     from fusion_ros.engines.choice import choose, probe_engines
 
     group = "Engines"
-    for probe in probe_engines():
+    probes = probe_engines()
+    for probe in probes:
         state = "ok" if probe.available else "note"
         yield Finding(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
     best = choose()
-    rivals = [p for p in probe_engines() if p.available and p.device == best.device]
+    rivals = [p for p in probes if p.available and p.device == best.device]
     why = "the only one for the best device"
     if len(rivals) > 1:
         names = ", ".join(probe.name for probe in rivals)
@@ -195,6 +196,29 @@ def _weights() -> Iterator[Finding]:
             continue
         what = f"version {metadata.version}, sha256 {metadata.sha256}, {path}"
         yield Finding("Weights", name, "ok", what)
+
+
+def _calibration(file: Path) -> Iterator[Finding]:
+    from fusion_ros.calibration.description import expected_parallax_px, summary
+    from fusion_ros.calibration.files import CalibrationFileError, load_calibration
+
+    group = "Calibration"
+    try:
+        calibration = load_calibration(file)
+    except CalibrationFileError as error:
+        fix = "fusion-ros calibrate writes such a file; docs/calibration.md describes it"
+        yield Finding(group, "file", "missing", str(error), fix)
+        return
+    yield Finding(group, "file", "ok", f"{file}: {summary(calibration)}")
+    parallax_px = expected_parallax_px(calibration)
+    if parallax_px:
+        off = ", ".join(f"{px:.1f} px at {metres:g} m" for metres, px in parallax_px.items())
+        what = off.replace("inf m", "infinity")
+        yield Finding(group, "expected parallax", "ok", what)
+    else:
+        what = "not known: a homography holds no distance between the cameras"
+        fix = "calibrate with --board, or import both cameras, where distances change"
+        yield Finding(group, "expected parallax", "note", what, fix)
 
 
 def _version(*names: str) -> str:

@@ -44,7 +44,7 @@ class RegistrationOptions:
     """YAML file for `homography` and `calibrated`, see docs/calibration.md."""
     distance_m: float = 0.0
     """Distance of the plane for `calibrated`. 0: the calibration file's own."""
-    feather_px: float = 16.0
+    feather_px: float = 48.0
     """Width of the seam, in visible pixels, over which the thermal picture fades out where it ends
     inside the visible one."""
 

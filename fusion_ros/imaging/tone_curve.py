@@ -51,13 +51,13 @@ def distribution(thermal: np.ndarray, minimum: float, maximum: float) -> Distrib
     """
     stride = max(1, round((thermal.size / 20000) ** 0.5))
     sample = thermal[stride // 2 :: stride, stride // 2 :: stride].reshape(-1)
-    low, high = minimum, maximum
+    low, high, noise = minimum, maximum, _noise(thermal)
     for _ in range(3):
         shares, origin, width = _counted(sample, low, high)
         cumulative = np.concatenate(([0.0], np.cumsum(shares)))
         # np.interp needs rising abscissae; empty bins add next to nothing.
         cumulative += np.arange(cumulative.size) * 1e-12
-        found = Distribution(origin, width, low, high, _noise(thermal), cumulative)
+        found = Distribution(origin, width, low, high, noise, cumulative)
         bulk = [float(value) for value in found.quantiles([0.001, 0.999])]
         reach = max(bulk[1] - bulk[0], width)
         low, high = max(low, bulk[0] - reach), min(high, bulk[1] + 2 * reach)

@@ -12,7 +12,7 @@ MODES = ("fixed", "percentile", "histogram", "clahe")
 POLARITIES = ("white_hot", "black_hot")
 EIGHT_BIT = ("pass", "stabilise", "map")
 
-_RANGES: dict[str, tuple[float, float]] = {
+RANGES: dict[str, tuple[float, float]] = {
     "low_percent": (0.0, 100.0),
     "high_percent": (0.0, 100.0),
     "headroom": (0.0, 100.0),
@@ -31,13 +31,15 @@ _RANGES: dict[str, tuple[float, float]] = {
     "telemetry_rows_top": (0, 64),
     "telemetry_rows_bottom": (0, 64),
 }
-_CHOICES = {
+"""Smallest and largest allowed value of each number in `ToneOptions`."""
+CHOICES = {
     "mode": MODES,
     "unit": tuple(thermal_units.UNITS),
     "polarity": POLARITIES,
     "input_polarity": POLARITIES,
     "eight_bit": EIGHT_BIT,
 }
+"""Allowed words of each choice in `ToneOptions`."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,12 @@ class ToneOptions:
     """Dead pixels as column, row, column, row, ...; replaced by the median around them."""
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; allowed are {', '.join(choices)}"
                 )
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise ValueError(f"{name} is {value}; allowed is {low} to {high}")
@@ -139,8 +141,4 @@ class ToneOptions:
         return unit.from_celsius(self.fixed_low), unit.from_celsius(self.fixed_high)
 
 
-RANGES = dict(_RANGES)
-"""Smallest and largest allowed value of each number in `ToneOptions`."""
-CHOICES = dict(_CHOICES)
-"""Allowed words of each choice in `ToneOptions`."""
 assert set(RANGES) | set(CHOICES) | {"dead_pixels"} == {f.name for f in fields(ToneOptions)}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A calibration in words: what it holds, and what parallax to expect of it."""
+
+from __future__ import annotations
+
+import math
+
+from fusion_ros.imaging.geometry import Calibration, HomographyCalibration, parallax_px
+
+#: Told at these multiples of the distance at which the pictures meet.
+_DISTANCES = (0.25, 0.5, 2.0, math.inf)
+
+
+def summary(calibration: Calibration) -> str:
+    """What a calibration holds, in a line."""
+    if isinstance(calibration, HomographyCalibration):
+        text = f"homography, thermal {calibration.thermal_size} to visible "
+        text += f"{calibration.visible_size}"
+        exact_m = calibration.exact_distance_m
+        return f"{text}, exact at {exact_m:g} m" if exact_m else text
+    return (
+        f"two cameras, visible {calibration.visible.size}, thermal {calibration.thermal.size}, "
+        f"{calibration.baseline_m * 1000:.0f} mm apart, the pictures meet at "
+        f"{calibration.distance_m:g} m"
+    )
+
+
+def expected_parallax_px(calibration: Calibration) -> dict[float, float]:
+    """Distance in metres to visible pixels by which the pictures are off there.
+
+    Empty for a homography: it knows no distance between the cameras.
+    """
+    if isinstance(calibration, HomographyCalibration):
+        return {}
+    focal_px = float(calibration.visible.matrix[0, 0])
+    exact_m = calibration.distance_m
+    return {
+        exact_m * factor: abs(
+            parallax_px(calibration.baseline_m, focal_px, exact_m, exact_m * factor)
+        )
+        for factor in _DISTANCES
+    }
