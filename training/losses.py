@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusion_ros.metrics.quality_index import (
-    edge_image,
-    qw,
-)
+from fusion_ros.metrics.quality_index import edge_image, qw
+
+CALM = 0.7
+"""The flicker index that costs nothing. The average of two sources reaches .5 to .85."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class LossWeights:
     Attributes:
         qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
         gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
-        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 and 8 pixels.
+        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 .. 32 pixels.
         overshoot: fused value outside the range that the sources have within a few pixels.
         scd: one minus half the sum of the correlations of differences (SCD): each source should be
             found again in what the other does not explain.
         flicker: change between two consecutive frames beyond what the sources' average changes.
+        restlessness: the flicker index of two consecutive frames beyond `CALM`.
     """
 
     qw: float = 1.0
@@ -43,6 +44,7 @@ class LossWeights:
     overshoot: float = 0.0
     scd: float = 0.0
     flicker: float = 0.0
+    restlessness: float = 0.0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, float]) -> LossWeights:
@@ -79,7 +81,7 @@ def excess_gradient_loss(
     thermal: Tensor,
     fused: Tensor,
     *,
-    gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0),
+    gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0, 1.0, 1.0),
 ) -> Tensor:
     """How far the fused differences go beyond ``gain`` times both sources', octave by octave.
 
@@ -91,6 +93,8 @@ def excess_gradient_loss(
     total = fused.new_zeros(())
     for octave, gain in enumerate(gains):
         if octave:
+            if min(images.shape[-2:]) < 4:
+                break  # one pixel has no slope
             images = F.avg_pool2d(images, 2)
         for v, t, f in zip(*(forward_differences(x) for x in images.chunk(3, dim=1)), strict=True):
             high = gain * torch.maximum(v, t).clamp_min(0)
@@ -126,6 +130,23 @@ def flicker_loss(
     """Change of the fused picture beyond the mean of its sources' changes; (a, b, f) each."""
     change_a, change_b, change_f = ((y - x).abs() for x, y in zip(before, after, strict=True))
     return F.relu(change_f - 0.5 * (change_a + change_b)).mean()
+
+
+def restlessness_loss(
+    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """How far each sample's flicker index lies above `CALM`; (a, b, f) of N, 1, H, W each.
+
+    `fusion_ros.metrics.flicker_index` for a batch, without its branches on values, which a
+    compiled step cannot take; a sequence without change or slope counts as a nearly calm one.
+    """
+
+    def restlessness(x: Tensor, y: Tensor) -> Tensor:
+        slopes = [(z.diff(dim=axis).abs().mean(dim=(1, 2, 3))) for z in (x, y) for axis in (2, 3)]
+        return (y - x).abs().mean(dim=(1, 2, 3)) / (sum(slopes) / 4 + 1e-6)
+
+    a, b, f = (restlessness(x, y) for x, y in zip(before, after, strict=True))
+    return F.relu(f / (0.5 * (a + b) + 1e-6) - CALM).mean()
 
 
 def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) -> Tensor:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
 
@@ -166,7 +166,9 @@ class CropSampler:
             else:
                 planes[0] = np.ascontiguousarray(planes[0].transpose(2, 0, 1))
             tensors = torch.from_numpy(planes[0]), torch.from_numpy(planes[1][None])
-            crops.append((*tensors, drawn, f"{pair.name}@{top},{left}"))
+            # Noise is the one thing that a camera draws anew for each frame.
+            own = replace(drawn, noise_seed=drawn.noise_seed + 2 * frame)
+            crops.append((*tensors, own, f"{pair.name}@{top},{left}"))
         return crops
 
     def _to_crop(self, pixels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from training.augmentation import augment
-from training.losses import LossWeights, flicker_loss, fusion_loss
+from training.losses import LossWeights, flicker_loss, fusion_loss, restlessness_loss
 from training.sampling import Batch
 
 LUMA = (0.299, 0.587, 0.114)
@@ -40,15 +40,17 @@ class TrainingStep(nn.Module):
         fused = (self.net(visible * 2 - 1, thermal * 2 - 1).float() + 1) / 2
         a, f = luma(visible), luma(fused)
         loss, terms = fusion_loss(a, thermal, f, self._weights, stride=self._stride)
-        if consecutive and self._weights.flicker:
+        if consecutive:
             half = len(f) // 2
             before, after = (
-                (x[:half] for x in (a, thermal, f)),
-                (x[half:] for x in (a, thermal, f)),
+                tuple(x[:half] for x in (a, thermal, f)),
+                tuple(x[half:] for x in (a, thermal, f)),
             )
-            flicker = flicker_loss(tuple(before), tuple(after))
-            loss = loss + self._weights.flicker * flicker
-            terms["flicker"] = flicker.detach()
+            for name, term in (("flicker", flicker_loss), ("restlessness", restlessness_loss)):
+                if weight := getattr(self._weights, name):
+                    value = term(before, after)
+                    loss = loss + weight * value
+                    terms[name] = value.detach()
         return loss, terms
 
 
@@ -56,8 +58,7 @@ def pictures(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     """The batch on its device, in [0, 1], augmented there."""
     visible = batch.visible.to(device, non_blocking=True).float() / 255
     thermal = batch.thermal.to(device, non_blocking=True).float() / 255
-    visible, thermal = augment(visible, thermal, batch.draws)
-    return visible.contiguous(), thermal.contiguous()
+    return augment(visible, thermal, batch.draws)
 
 
 __all__ = ["LUMA", "TrainingStep", "luma", "pictures"]

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import load_weights, save_weights
+from fusion_ros.model.weights import WeightsError, load_weights, save_weights
 from training.config import ConfigError, RunConfig, load_config
 from training.folded import fold_for_training
 from training.pairs import DATA_SETS, DataSetError
@@ -32,6 +32,7 @@ from training.run_folder import CHECKPOINT, WEIGHTS, append_metrics, open_run_fo
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
 from training.step import TrainingStep, pictures
 from training.validation import Validator
+from training.widening import WideningError, start_from
 
 INTERRUPTED = 130
 
@@ -97,11 +98,13 @@ class Trainer:
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(self._packs[0]) // config.batch)
         net = FusionNet(shape)
         if config.initial_weights:
-            net.load_state_dict(load_weights(config.initial_weights).net.state_dict())
+            start_from(net, load_weights(config.initial_weights).net)
         if config.folded:
             fold_for_training(net)
         self.running_mean = copy.deepcopy(net).requires_grad_(False)
         step = TrainingStep(net, config.loss, config.window_stride)
+        self._memory = torch.channels_last if config.channels_last else torch.contiguous_format
+        step.to(memory_format=self._memory)
         optimizer = torch.optim.AdamW(
             net.parameters(),
             lr=config.learning_rate,
@@ -180,7 +183,9 @@ class Trainer:
         rate = learning_rate(self.config, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        visible, thermal = pictures(batch, self.fabric.device)
+        visible, thermal = (
+            x.contiguous(memory_format=self._memory) for x in pictures(batch, self.fabric.device)
+        )
         loss, terms = self._compute(visible, thermal, batch.consecutive)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
@@ -269,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return Trainer(load_config(options.config, options.overrides)).run()
-    except (ConfigError, DataSetError, TrainingError) as error:
+    except (ConfigError, DataSetError, TrainingError, WeightsError, WideningError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fusion_ros.metrics import qw, sum_of_correlations_of_differences
+from fusion_ros.metrics import flicker_index, qw, sum_of_correlations_of_differences
 from training.losses import (
+    CALM,
     LossWeights,
     correlation_loss,
     excess_gradient_loss,
@@ -15,6 +16,7 @@ from training.losses import (
     fusion_loss,
     gradient_loss,
     overshoot_loss,
+    restlessness_loss,
 )
 
 
@@ -58,6 +60,13 @@ def test_a_wide_soft_halo_is_seen_at_coarse_octaves():
     assert all_octaves > 8 * fine
 
 
+def test_a_glow_over_a_plain_sky_is_charged_for_at_coarse_octaves():
+    flat = torch.full((1, 1, 128, 128), 0.5)
+    glow = flat - 0.2 * torch.linspace(0, 1, 128)[:, None]
+    up_to_8_pixels = excess_gradient_loss(flat, flat, glow, gains=(1.0,) * 4)
+    assert excess_gradient_loss(flat, flat, glow) > 3 * up_to_8_pixels
+
+
 def test_the_gradient_term_is_zero_for_the_only_source_with_structure():
     a, flat = noise(1, 1, 16, 16, seed=0), torch.full((1, 1, 16, 16), 0.5)
     assert gradient_loss(a, flat, a).item() == 0
@@ -69,6 +78,21 @@ def test_flicker_is_charged_for_beyond_the_sources_mean_change():
     later = a + 0.1
     assert flicker_loss((a, a, a), (later, later, later)).item() == pytest.approx(0, abs=1e-7)
     assert flicker_loss((a, a, a), (a, a, a + 0.05)).item() == pytest.approx(0.05, abs=1e-6)
+
+
+def test_restlessness_is_the_flicker_index_of_each_sample_beyond_calm():
+    a, b = noise(2, 1, 16, 16, seed=0), noise(2, 1, 16, 16, seed=1)
+    later_a, later_b = 0.9 * a, 0.9 * b
+    still = (a, b, a), (later_a, later_b, a)
+    assert restlessness_loss(*still).item() == 0
+    restless = (a, b, a), (later_a, later_b, 0.5 * a)
+    indices = [
+        flicker_index(*(torch.stack([x[i], y[i]]) for x, y in zip(*restless, strict=True)))
+        for i in range(2)
+    ]
+    assert min(indices) > CALM
+    expected = sum(index.item() - CALM for index in indices) / 2
+    assert restlessness_loss(*restless).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_correlation_term_is_the_measure_turned_round():

@@ -122,6 +122,12 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
     assert loss_on_a_fixed_batch(None) > losses[1] + 0.05, "nothing was learnt"
 
 
+def test_the_order_of_channels_in_memory_changes_nothing_that_is_learnt(uninterrupted, tmp_path):
+    assert main([str(write_config(tmp_path)), "channels_last=true"]) == 0
+    losses = [loss_on_a_fixed_batch(final_weights(f)) for f in (tmp_path / "run", uninterrupted)]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+
+
 def loss_on_a_fixed_batch(state: dict[str, torch.Tensor] | None) -> float:
     torch.manual_seed(0)
     net = FusionNet(PRESETS["compact"])

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Consecutive frames of a batch: the same place and treatment, but each frame's own noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from training.config import Augmentation
+from training.packing import Pack, PackWriter
+from training.sampling import CropSampler
+from training.step import pictures
+
+
+@pytest.fixture
+def pack(tmp_path) -> Pack:
+    """One standing scene: its second frame is its first."""
+    picture = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
+    frame = np.repeat(picture[..., None], 3, axis=2), picture
+    with PackWriter(tmp_path) as writer:
+        writer.add("clip/0", "m3svd_video", [frame, frame])
+    return Pack(tmp_path)
+
+
+def consecutive(pack: Pack, augmentation: Augmentation):
+    sampler = CropSampler(pack, {"m3svd_video": 1.0}, (32, 32), 1, augmentation, seed=0, batch=4)
+    return sampler.batch(5, consecutive=True)
+
+
+def test_frames_that_follow_lie_in_the_second_half_and_are_treated_alike(pack) -> None:
+    batch = consecutive(pack, Augmentation(noise_chance=0.0, range_chance=1.0))
+    assert batch.consecutive
+    for picture in pictures(batch, torch.device("cpu")):
+        assert torch.equal(picture[:2], picture[2:])
+        assert not torch.equal(picture[0], picture[1])
+
+
+def test_noise_is_drawn_anew_for_each_frame_and_camera(pack) -> None:
+    noisy = Augmentation(noise_chance=1.0, gamma_spread=0.0, range_chance=0.0)
+    noises = [
+        with_noise - without
+        for with_noise, without in zip(
+            pictures(consecutive(pack, noisy), torch.device("cpu")),
+            pictures(consecutive(pack, replace(noisy, noise_deviation=0.0)), torch.device("cpu")),
+            strict=True,
+        )
+    ]
+    planes = [noises[camera][frame].flatten() for camera in (0, 1) for frame in (0, 2)]
+    correlations = torch.corrcoef(torch.stack(planes)).fill_diagonal_(0).abs()
+    assert correlations.max() < 0.15
