@@ -59,12 +59,24 @@ class StandInTRTModule(torch.nn.Module):
         return StandInEngine.table[self.engine.token](*inputs)
 
 
+class Constant(torch.nn.Module):
+    """Answers the same to anything."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.answer
+
+
 class Rig:
     """What the stand-ins do, and what they were asked."""
 
     def __init__(self) -> None:
         self.calls: list[dict] = []
-        self.fails = self.wrong = False
+        self.converted: list[str] = []
+        self.fails = self.wrong = self.freezes = False
 
     def torch2trt(self, module, inputs, **options) -> StandInTRTModule:
         self.calls.append({"inputs": inputs, **options})
@@ -73,6 +85,9 @@ class Rig:
         module = copy.deepcopy(module)
         if self.wrong:
             module.blend.correction_head.bias.data += 0.3
+        if self.freezes:
+            decided = module.blend.weight_head(torch.zeros(1, 16, 32, 32))
+            module.blend.weight_head = Constant(decided)
         token = f"engine {len(StandInEngine.table)}".encode()
         StandInEngine.table[token] = module
         return StandInTRTModule(StandInEngine(token))
@@ -84,13 +99,10 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     trt = types.ModuleType("tensorrt")
     trt.__version__ = "10.3.0"
     trt.BuilderFlag = types.SimpleNamespace(FP16=1, INT8=2, GPU_FALLBACK=3)
-    trt.Permutation = list
+    trt.IInt8Calibrator = object
     to_trt, inner = types.ModuleType("torch2trt"), types.ModuleType("torch2trt.torch2trt")
-    to_trt.__version__ = "0.5.0"
     to_trt.torch2trt, to_trt.TRTModule = rig.torch2trt, StandInTRTModule
-    inner.CONVERTERS = {}
-    inner.add_missing_trt_tensors = lambda network, tensors: tensors
-    inner.tensorrt_converter = lambda name: inner.CONVERTERS.setdefault(name, lambda f: f)
+    inner.tensorrt_converter = lambda name: lambda convert: rig.converted.append(name)
     for name, module in (("tensorrt", trt), ("torch2trt", to_trt)):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(sys.modules, "torch2trt.torch2trt", inner)
@@ -99,6 +111,8 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
         "probe_tensorrt",
         lambda: [EngineProbe("tensorrt", "cuda:0", True, "a stand-in")],
     )
+    versions = {"tensorrt": "10.3.0", "torch2trt": "0.5.0"}
+    monkeypatch.setattr(tensorrt_build, "library_versions", lambda: versions)
     facts = {"name": "stand-in GPU", "compute_capability": "8.7", "multiprocessors": "16"}
     monkeypatch.setattr(tensorrt_build, "device_facts", lambda device: facts)
     monkeypatch.setattr(TensorRtEngine, "_run_on_device", TensorRtEngine._eagerly)
@@ -152,6 +166,18 @@ def test_torch2trt_is_called_as_its_interface_has_it(engine: TensorRtEngine, rig
     assert call["fp16_mode"] is True
     assert call["int8_mode"] is False
     assert call["input_names"] == ["visible", "thermal"]
+    # What torch2trt would turn into constants, or refuse, is taught to it first.
+    assert "torch.nn.functional.pixel_shuffle" in rig.converted
+    assert "torch.nn.functional.conv_transpose2d" in rig.converted
+
+
+def test_a_layer_that_became_a_constant_of_the_example_shows(
+    engine: TensorRtEngine, rig: Rig
+) -> None:
+    """As torch2trt does with a function that it does not know."""
+    rig.freezes = True
+    with pytest.raises(EngineError, match="does not give the network's picture"):
+        build(engine)
 
 
 def test_a_second_process_finds_the_engine_without_building(
@@ -203,21 +229,6 @@ def test_int8_wants_pictures_and_hands_them_on(
     samples = call["int8_calib_dataset"]
     assert len(samples) == 3
     assert samples[0][0].shape == (1, 1, 64, 64)
-
-
-def test_where_the_flags_are_gone_the_network_goes_through_onnx(
-    engine: TensorRtEngine, rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    monkeypatch.setattr(sys.modules["tensorrt"], "BuilderFlag", types.SimpleNamespace(TF32=1))
-
-    def through_onnx(core: torch.nn.Module, example: tuple, precision: str) -> bytes:
-        asked.append(precision)
-        return rig.torch2trt(core, list(example)).engine.serialize()
-
-    monkeypatch.setattr(tensorrt_build, "_through_onnx", through_onnx)
-    build(engine)
-    assert asked == ["float16"]
 
 
 def test_progress_tells_how_long_the_last_build_took(engine: TensorRtEngine) -> None:

@@ -1,28 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorRT engines: what is installed, building one, loading one.
+"""TensorRT engines: what is installed, and building one.
 
 TensorRT 8.6 to 10 build through torch2trt. TensorRT 11 dropped the builder flags that torch2trt
-sets, so there the network goes through ONNX and TensorRT's own API. Which way is open is asked of
-the installed library, not read from its version.
+sets and the calibrator that it derives from, so that it cannot even be imported; there the network
+goes through ONNX and TensorRT's own API. Which way is open is asked of the installed library, not
+read from its version.
 
 Written against the real interfaces; not yet run on hardware (see docs/jetson.md).
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 import importlib.util
 import io
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fusion_ros.engines.engine import EngineError, EngineProbe
+from fusion_ros.engines.tensorrt_layers import register_layers
+from fusion_ros.engines.tensorrt_module import INPUTS, OUTPUTS
 
 PRECISIONS = ("float16", "float32", "int8")
-_INPUTS, _OUTPUTS = ["visible", "thermal"], ["fused"]
 _WORKSPACE_BYTES = 1 << 30
 
 
@@ -32,31 +35,40 @@ def probe_tensorrt() -> list[EngineProbe]:
     if importlib.util.find_spec("tensorrt") is None:
         fix = "install NVIDIA TensorRT (part of JetPack; docs/jetson.md)"
         return [EngineProbe(name, device, False, "TensorRT is not installed", fix)]
-    if importlib.util.find_spec("torch2trt") is None:
-        fix = "install torch2trt from its repository with --no-build-isolation (docs/jetson.md)"
-        return [EngineProbe(name, device, False, "torch2trt is not installed", fix)]
     if not torch.cuda.is_available():
         why, fix = "no CUDA device answers", "check `nvidia-smi` and PyTorch's CUDA build"
         return [EngineProbe(name, device, False, why, fix)]
     try:
+        wanted = builds_through_torch2trt()
+        if wanted and importlib.util.find_spec("torch2trt") is None:
+            fix = "install torch2trt from its repository with --no-build-isolation (docs/jetson.md)"
+            return [EngineProbe(name, device, False, "torch2trt is not installed", fix)]
         versions = library_versions()
     except Exception as error:  # a broken installation fails in ways of its own
         return [EngineProbe(name, device, False, f"it does not load: {error}", "reinstall it")]
-    why = (
-        f"TensorRT {versions['tensorrt']}, built {'via torch2trt' if _has_flags() else 'via ONNX'}"
-    )
+    why = f"TensorRT {versions['tensorrt']}, built via {'torch2trt' if wanted else 'ONNX'}"
     return [EngineProbe(name, device, True, why)]
+
+
+def builds_through_torch2trt() -> bool:
+    """Whether TensorRT still has what torch2trt sets and derives from."""
+    import tensorrt
+
+    flags = tensorrt.BuilderFlag
+    return hasattr(tensorrt, "IInt8Calibrator") and all(
+        hasattr(flags, flag) for flag in ("FP16", "INT8", "GPU_FALLBACK")
+    )
 
 
 def library_versions() -> dict[str, str]:
     """Versions that a built engine depends on."""
     import tensorrt
-    import torch2trt
 
-    return {
-        "tensorrt": str(tensorrt.__version__),
-        "torch2trt": str(getattr(torch2trt, "__version__", "unknown")),
-    }
+    versions = {"tensorrt": str(tensorrt.__version__)}
+    if builds_through_torch2trt():
+        importlib.import_module("torch2trt")  # installed is not enough: it must load
+        versions["torch2trt"] = importlib.metadata.version("torch2trt")
+    return versions
 
 
 def device_facts(device: torch.device) -> dict[str, str]:
@@ -91,7 +103,7 @@ def build(
     if precision == "int8" and not calibration:
         raise EngineError("precision is 'int8': that needs pictures to calibrate with")
     try:
-        if _has_flags():
+        if builds_through_torch2trt():
             return _through_torch2trt(core, example, precision, calibration)
         return _through_onnx(core, example, precision)
     except EngineError:
@@ -100,54 +112,17 @@ def build(
         raise EngineError(f"TensorRT could not build the engine: {error}") from error
 
 
-def load(path: Path) -> nn.Module:
-    """A built engine as a module.
-
-    Raises:
-        EngineError: TensorRT does not take the file.
-    """
-    from torch2trt import TRTModule
-
-    try:
-        module = TRTModule(str(path), _INPUTS, _OUTPUTS)
-    except Exception as error:
-        raise EngineError(f"TensorRT does not load {path}: {error}") from error
-    if module.engine is None:  # deserializing fails by returning nothing
-        raise EngineError(f"TensorRT does not load {path}; its log above says why")
-    return ContiguousInputs(module)
-
-
-class ContiguousInputs(nn.Module):
-    """torch2trt hands over bare addresses: inputs must be contiguous, and live until the end."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        visible, thermal = visible.contiguous(), thermal.contiguous()
-        return self.module(visible, thermal)
-
-
-def _has_flags() -> bool:
-    """Whether TensorRT still knows the precision flags that torch2trt sets."""
-    import tensorrt
-
-    flags = tensorrt.BuilderFlag
-    return all(hasattr(flags, flag) for flag in ("FP16", "INT8", "GPU_FALLBACK"))
-
-
 def _through_torch2trt(
     core: nn.Module, example: tuple[Tensor, Tensor], precision: str, calibration: Any
 ) -> bytes:
     from torch2trt import torch2trt
 
-    _register_pixel_shuffle()
+    register_layers()
     module = torch2trt(
         core,
         list(example),
-        input_names=_INPUTS,
-        output_names=_OUTPUTS,
+        input_names=INPUTS,
+        output_names=OUTPUTS,
         fp16_mode=precision in ("float16", "int8"),
         int8_mode=precision == "int8",
         int8_calib_dataset=calibration,
@@ -170,7 +145,7 @@ def _through_onnx(core: nn.Module, example: tuple[Tensor, Tensor], precision: st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing, and that there is a newer exporter
         torch.onnx.export(
-            core, tuple(example), file, input_names=_INPUTS, output_names=_OUTPUTS, dynamo=False
+            core, tuple(example), file, input_names=INPUTS, output_names=OUTPUTS, dynamo=False
         )
     logger = tensorrt.Logger(tensorrt.Logger.WARNING)
     builder = tensorrt.Builder(logger)
@@ -185,26 +160,3 @@ def _through_onnx(core: nn.Module, example: tuple[Tensor, Tensor], precision: st
     if engine is None:
         raise EngineError("TensorRT could not build the engine; its log above says why")
     return bytes(engine)
-
-
-def _register_pixel_shuffle() -> None:
-    """Teach torch2trt the one layer of ours that it does not know."""
-    import tensorrt
-    from torch2trt.torch2trt import CONVERTERS, add_missing_trt_tensors, tensorrt_converter
-
-    name = "torch.nn.functional.pixel_shuffle"
-    if any(entry == name for entry in map(str, CONVERTERS)):
-        return
-
-    @tensorrt_converter(name)
-    def convert(context: Any) -> None:
-        source, factor = context.method_args[0], int(context.method_args[1])
-        (tensor,) = add_missing_trt_tensors(context.network, [source])
-        batch, channels, height, width = source.shape
-        planes = channels // factor**2
-        split = context.network.add_shuffle(tensor)
-        split.reshape_dims = (batch, planes, factor, factor, height, width)
-        split.second_transpose = tensorrt.Permutation([0, 1, 4, 2, 5, 3])
-        joined = context.network.add_shuffle(split.get_output(0))
-        joined.reshape_dims = (batch, planes, height * factor, width * factor)
-        context.method_return._trt = joined.get_output(0)

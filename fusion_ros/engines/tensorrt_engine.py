@@ -6,10 +6,11 @@ Written against the real interfaces; not yet run on hardware (see docs/jetson.md
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,16 @@ from torch import nn
 
 from fusion_ros.engines import tensorrt_build
 from fusion_ros.engines.cuda_graphs import CudaGraphs
-from fusion_ros.engines.engine import EngineDescription, EngineError, answer, check_pair
+from fusion_ros.engines.engine import (
+    EngineDescription,
+    EngineError,
+    answer,
+    check_pair,
+    even_pair,
+)
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
+from fusion_ros.engines.tensorrt_module import load_engine
 from fusion_ros.model.byte_network import ByteNetwork, graph_version
 from fusion_ros.model.weights import LoadedWeights
 
@@ -88,9 +96,11 @@ class TensorRtEngine:
         estimate = f"the last one took {known_s:.0f} s" if known_s else "usually 1 to 10 minutes"
         tell(f"building {width}x{height} in {self._precision}: {estimate}")
         begun_s = time.monotonic()
-        with torch.inference_mode():
-            example = self._planes(*golden_pair(height, width, self.visible_channels))
-            samples = [list(self._planes(*pair)) for pair in calibration or []]
+        with torch.inference_mode(), self._as_current_device():
+            # Not the golden pair: whatever a converter takes from the example for a constant must
+            # show when the built engine is compared on that.
+            example = self._planes(*even_pair(height, width, self.visible_channels))
+            samples = _CalibrationPlanes(calibration or [], self._planes)
             core = copy.deepcopy(self._plain.net)
             engine = tensorrt_build.build(core, example, self._precision, samples)
         build_s = time.monotonic() - begun_s
@@ -158,6 +168,8 @@ class TensorRtEngine:
         """See `Engine.close`."""
         self._plain = None  # type: ignore[assignment]
         self._runners.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _runner(self, height: int, width: int) -> Runner:
         if self._plain is None:
@@ -180,7 +192,10 @@ class TensorRtEngine:
             raise EngineError(f"no TensorRT engine for {width}x{height}: {found.why}; {build_it}")
         # A copy that shares nothing but the conversions: its layers are replaced.
         network = copy.copy(self._plain)
-        network._modules = {"net": tensorrt_build.load(found.path)}
+        with self._as_current_device():
+            through_torch2trt = tensorrt_build.builds_through_torch2trt()
+            layers = load_engine(found.path, through_torch2trt=through_torch2trt)
+        network._modules = {"net": layers}
         runner = self._run_on_device(network)
         pair = golden_pair(height, width, self.visible_channels)
         shape = answer(None, height, width, self.output_channels)
@@ -195,6 +210,11 @@ class TensorRtEngine:
                 f"it is not used; delete it and {build_it}, or use another precision"
             )
         return runner, parity
+
+    def _as_current_device(self) -> contextlib.AbstractContextManager[object]:
+        """TensorRT builds and loads on the current device."""
+        on_cuda = self._device.type == "cuda"
+        return torch.cuda.device(self._device) if on_cuda else contextlib.nullcontext()
 
     def _run_on_device(self, network: ByteNetwork) -> Runner:
         return CudaGraphs(network, self._device)
@@ -215,6 +235,22 @@ class TensorRtEngine:
             ).contiguous()
             for picture in (visible, thermal)
         )
+
+
+class _CalibrationPlanes(Sequence[list[Any]]):
+    """Pairs as what the layers get, one at a time on the device: hundreds would not fit."""
+
+    def __init__(self, pairs: Sequence[Any], planes: Callable[..., tuple[Any, Any]]) -> None:
+        self._pairs, self._planes = pairs, planes
+        self._lent: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: Any) -> list[Any]:
+        # TensorRT is given addresses, and reads them after this has returned.
+        self._lent = list(self._planes(*self._pairs[index]))
+        return self._lent
 
 
 def _call(runner: Runner, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:

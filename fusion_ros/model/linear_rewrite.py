@@ -110,15 +110,20 @@ class _SubPixelHead(nn.Module):
         picture = F.pixel_shuffle(self.seen(seen) + self.felt(felt) + self.below(below), 2)
         features = (seen, felt, below)
         top = self._as_before(*(x[:, :, :2] for x in features))[:, :, :2]
-        bottom = self._as_before(*(x[:, :, -2:] for x in features))[:, :, -2:]
+        bottom = self._as_before(*(_last_two(x, 2) for x in features))
         left = self._as_before(*(x[:, :, :, :2] for x in features))[:, :, 2:-2, :2]
-        right = self._as_before(*(x[:, :, :, -2:] for x in features))[:, :, 2:-2, -2:]
-        middle = torch.cat((left, picture[:, :, 2:-2, 2:-2], right), dim=3)
-        return torch.cat((top, middle, bottom), dim=2)
+        right = self._as_before(*(_last_two(x, 3) for x in features))[:, :, 2:-2]
+        middle = torch.cat((left, picture[:, :, 2:-2, 2:-2], _last_two(right, 3)), dim=3)
+        return torch.cat((top, middle, _last_two(bottom, 2)), dim=2)
 
     def _as_before(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
         skip = self.fuse(torch.cat((seen, felt), dim=1))
         return self.head(torch.cat((skip, below), dim=1))
+
+
+def _last_two(x: Tensor, dim: int) -> Tensor:
+    # Not x[..., -2:]: torch2trt takes it for two more than all.
+    return x.narrow(dim, x.shape[dim] - 2, 2)
 
 
 def _sub_pixel_kernel(up: nn.ConvTranspose2d, last: nn.Conv2d) -> Tensor:
