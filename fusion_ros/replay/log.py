@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.imaging.alignment import Alignment
@@ -31,7 +34,7 @@ class FrameEntry:
 
 @dataclasses.dataclass
 class PairEntry:
-    """One fused pair.
+    """One fused pair. From `fused_sha256` on, what `PairMeter` fills in.
 
     Attributes:
         index: counts fused pairs from 0.
@@ -52,11 +55,11 @@ class PairEntry:
     thermal_index: int
     visible_stamp_ns: int
     skew_ms: float
-    fused_sha256: str
-    means: tuple[float, float, float]
-    slopes: tuple[float, float, float]
-    changes: tuple[float, float, float] | None
-    excess_flicker: float | None
+    fused_sha256: str = ""
+    means: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    slopes: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    changes: tuple[float, float, float] | None = None
+    excess_flicker: float | None = None
     quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     alignment: Alignment | None = None
 
@@ -88,6 +91,13 @@ class ReplayLog:
     def time(self, stage: str, milliseconds: float) -> None:
         """Book the time that a stage took."""
         self.times_ms.setdefault(stage, []).append(milliseconds)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Book the time that the body took."""
+        start = time.perf_counter()
+        yield
+        self.time(stage, (time.perf_counter() - start) * 1e3)
 
     def of(self, stream: Stream) -> list[FrameEntry]:
         """The frames of one stream."""

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -58,32 +57,28 @@ def _tensor(picture: np.ndarray) -> torch.Tensor:
 
 
 class QualityBench:
-    """Measures beside the fusing, in a process of its own; a few pictures wait at most.
+    """Measures beside the fusing, in a thread; a few pictures wait at most.
 
     Args:
         measures, baselines: see `measure_quality`.
-        in_background: False measures at once, in this process: same values, no second process.
+        in_background: False measures at once: same values, no second thread. For engines that
+            compute with torch themselves, whose number of threads is the whole process's.
     """
 
     def __init__(
         self, measures: Sequence[str], baselines: Sequence[str], *, in_background: bool
     ) -> None:
         self._options: dict[str, Any] = {"measures": measures, "baselines": baselines}
-        self._in_background = in_background
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(1, "quality") if in_background else None
         self._waiting: deque[tuple[Quality, Future[Quality]]] = deque()
 
     def submit(
         self, result: Quality, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """Measure; `result` is filled now or later, at the latest when `finish` returns."""
-        if not self._in_background:
+        if self._pool is None:
             result.update(measure_quality(visible, thermal, fused, **self._options))
             return
-        if self._pool is None:
-            # A fresh interpreter: a fork would copy the engine's threads half-way.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context)
         future = self._pool.submit(measure_quality, visible, thermal, fused, **self._options)
         self._waiting.append((result, future))
         while len(self._waiting) > _MOST_WAITING:
@@ -93,14 +88,12 @@ class QualityBench:
         """Wait for what is being measured."""
         while self._waiting:
             self._settle()
-        self.close()
 
     def close(self) -> None:
-        """Give up what still waits, and end the process."""
+        """Give up what still waits. The picture that is being measured is, to nobody."""
         self._waiting.clear()
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _settle(self) -> None:
         result, future = self._waiting.popleft()

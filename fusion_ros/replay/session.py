@@ -7,26 +7,22 @@ Two replays of one recording with one engine give the same pictures and figures,
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
 from fusion_ros.engines.engine import EngineError
-from fusion_ros.imaging.alignment import AlignmentMonitor
-from fusion_ros.imaging.colour import luma
-from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer, Pair
-from fusion_ros.pipeline import FusedFrame, FusionPipeline
-from fusion_ros.replay.gallery import Moment, keep_moment
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import FrameEntry, PairEntry, ReplayLog
+from fusion_ros.replay.measuring import PairMeter, pictures_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.recording import RecordedFrame, Recording
 from fusion_ros.replay.settings import ReplaySettings
@@ -34,9 +30,6 @@ from fusion_ros.replay.watching import StreamWatcher
 
 _MS = 1e6
 _OFFSET_EVERY = 15  # thermal frames between two looks at the constant offset
-_MOST_JUMP_PICTURES = 6
-_PICTURES_KEPT = 120
-_FEW_PICTURES = 4
 
 
 class FusedSink(Protocol):
@@ -63,7 +56,8 @@ class _Held:
 class ReplayResult:
     """What a replay found; the report and the summary are made of it.
 
-    `complete` is False where it was stopped before the recording's end.
+    `complete` is False where it did not come to the recording's end, `stopped` is True where that
+    was by Ctrl-C.
     """
 
     log: ReplayLog
@@ -75,6 +69,7 @@ class ReplayResult:
     every: int
     fused_sha256: str
     complete: bool
+    stopped: bool
     wall_s: float
 
 
@@ -111,26 +106,22 @@ class Replay:
         }
         self._log = ReplayLog()
         self._offsets = OffsetEstimator()
-        self._alignment = AlignmentMonitor()
-        self._moments: list[Moment] = []
         self._rejections: dict[str, str] = {}
-        self._digest = hashlib.sha256()
-        self._before: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         identity = recording.identity
         expected = min((identity.messages(stream) or 0) for stream in Stream)
         self._every = settings.every(expected)
-        # Another interpreter takes seconds to start; for a few pictures that does not pay.
-        many = expected // self._every > _FEW_PICTURES
         self._bench = QualityBench(
             settings.measures,
             settings.baselines,
-            in_background=settings.measure_in_background and many,
+            in_background=settings.measure_in_background
+            and pipeline.engine.describe().name != "torch",
         )
+        self._meter = PairMeter(self._every, self._bench, self._log)
 
     def run(self, progress: Callable[[int], object] = lambda messages: None) -> ReplayResult:
         """Replay to the end, or to Ctrl-C. `progress` is told how many messages are done."""
         began = time.perf_counter()
-        complete = False
+        complete = stopped = False
         try:
             done = 0
             for frame in self._timed_frames():
@@ -143,6 +134,7 @@ class Replay:
             complete = self._settings.max_frames is None or done < self._settings.max_frames
             self._bench.finish()
         except KeyboardInterrupt:
+            stopped = True
             self._pairer.reset()
         finally:
             self._bench.close()
@@ -155,12 +147,13 @@ class Replay:
             log=self._log,
             counts=self._ledger.snapshot(),
             watchers=self._watchers,
-            moments=self._moments,
+            moments=self._meter.moments,
             rejections=self._rejections,
             jumps=self._pairer.jumps,
             every=self._every,
-            fused_sha256=self._digest.hexdigest(),
+            fused_sha256=self._meter.fused_sha256,
             complete=complete,
+            stopped=stopped,
             wall_s=time.perf_counter() - began,
         )
 
@@ -182,7 +175,7 @@ class Replay:
         entry = FrameEntry(stream, recorded.index, recorded.arrived_ns, stamp_ns)
         self._log.frames.append(entry)
         try:
-            with self._timed("decode"):
+            with self._log.timed("decode"):
                 frame = recorded.read()
         except EncodingError as error:
             return self._reject(entry, error.reason.value, str(error))
@@ -224,7 +217,7 @@ class Replay:
     def _pair(self, held: _Held, stamp_ns: int) -> None:
         stream = held.entry.stream
         before = getattr(self._ledger.snapshot(), stream.value)
-        with self._timed("pair"):
+        with self._log.timed("pair"):
             add = self._pairer.add_visible if stream is Stream.VISIBLE else self._pairer.add_thermal
             pairs = add(stamp_ns, held)
         after = getattr(self._ledger.snapshot(), stream.value)
@@ -245,91 +238,37 @@ class Replay:
                 for held in (pair.visible, pair.thermal):
                     held.entry.fate, held.entry.reason = Fate.REJECTED, reason
             except KeyboardInterrupt:
-                for _ in pairs[at:]:  # given out, not fused: the books must close all the same
-                    self._ledger.settle_pair(Fate.UNPAIRED)
+                # Given out, not fused: the books must close all the same.
+                for left in pairs[at:]:
+                    if left.visible.entry.fate is None:
+                        self._ledger.settle_pair(Fate.UNPAIRED)
                 raise
 
     def _fuse(self, pair: Pair[_Held, _Held]) -> None:
         visible = pair.visible.frame
-        start = time.perf_counter()
-        fused = self._pipeline.fuse(
-            visible.pixels,
-            pair.thermal.frame.pixels,
-            order=visible.order,
-            stamp_ns=pair.thermal_stamp_ns,
-        )
-        self._log.time("fuse", (time.perf_counter() - start) * 1e3)
+        with self._log.timed("fuse"):
+            fused = self._pipeline.fuse(
+                visible.pixels,
+                pair.thermal.frame.pixels,
+                order=visible.order,
+                stamp_ns=pair.thermal_stamp_ns,
+            )
         for stage, milliseconds in fused.timings_ms.items():
             self._log.time(f"fuse: {stage}", milliseconds)
-        with self._timed("measure"):
-            entry, greys = self._measure(pair, fused)
-        self._ledger.settle_pair(Fate.FUSED)
-        for held in (pair.visible, pair.thermal):
-            held.entry.fate, held.entry.pair = Fate.FUSED, entry.index
-        self._log.pairs.append(entry)
-        measured = entry.index % self._every == 0
-        jumped = bool(pair.thermal.entry.jump or pair.visible.entry.jump)
-        jumped = jumped and sum(m.why == "gain jump" for m in self._moments) < _MOST_JUMP_PICTURES
-        if not (measured or jumped or self._sinks):
-            return
-        pictures = (visible.as_rgb(), fused.thermal, PixelFrame(fused.image, fused.order).as_rgb())
-        if measured:
-            with self._timed("quality"):
-                self._bench.submit(entry.quality, *greys)
-                entry.alignment = self._alignment.look(*greys[:2])
-        if (measured and len(self._moments) < _PICTURES_KEPT) or jumped:
-            self._moments.append(
-                keep_moment(entry.index, *pictures, why="gain jump" if jumped else "")
-            )
-        for sink in self._sinks:
-            sink.take(entry, *pictures)
-
-    def _measure(
-        self, pair: Pair[_Held, _Held], fused: FusedFrame
-    ) -> tuple[PairEntry, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The cheap figures of every pair; greys are visible, thermal and fused luma."""
-        visible = pair.visible.frame
-        greys = (
-            _grey(visible.pixels, visible.order),
-            fused.thermal,
-            _grey(fused.image, fused.order),
-        )
-        changes = excess = None
-        before, self._before = self._before, greys
-        if before is not None and before[0].shape == greys[0].shape:
-            moved = [cv2.absdiff(now, then) for now, then in zip(greys, before, strict=True)]
-            changes = tuple(float(cv2.mean(change)[0]) for change in moved)
-            beyond = cv2.subtract(moved[2], cv2.max(moved[0], moved[1]))
-            excess = float(cv2.mean(beyond)[0])
-        sha256 = hashlib.sha256(np.ascontiguousarray(fused.image)).hexdigest()
-        self._digest.update(sha256.encode())
         entry = PairEntry(
             index=len(self._log.pairs),
             visible_index=pair.visible.entry.index,
             thermal_index=pair.thermal.entry.index,
             visible_stamp_ns=pair.visible_stamp_ns,
             skew_ms=pair.skew_ns / _MS,
-            fused_sha256=sha256,
-            means=tuple(float(cv2.mean(grey)[0]) for grey in greys),
-            slopes=tuple(_slope(grey) for grey in greys),
-            changes=changes,
-            excess_flicker=excess,
         )
-        return entry, greys
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._log.time(stage, (time.perf_counter() - start) * 1e3)
-
-
-def _grey(picture: np.ndarray, order: ChannelOrder) -> np.ndarray:
-    return luma(picture, order=order) if picture.ndim == 3 else picture
-
-
-def _slope(grey: np.ndarray) -> float:
-    """Mean absolute difference to the neighbours, of both directions, in grey levels."""
-    across = cv2.mean(cv2.absdiff(grey[:, 1:], grey[:, :-1]))[0]
-    down = cv2.mean(cv2.absdiff(grey[1:], grey[:-1]))[0]
-    return 0.5 * float(across + down)
+        jumped = bool(pair.thermal.entry.jump or pair.visible.entry.jump)
+        pictures = self._meter.measure(entry, visible, fused, jumped=jumped)
+        self._ledger.settle_pair(Fate.FUSED)
+        for held in (pair.visible, pair.thermal):
+            held.entry.fate, held.entry.pair = Fate.FUSED, entry.index
+        self._log.pairs.append(entry)
+        if self._sinks:
+            pictures = pictures or pictures_of(visible, fused)
+        for sink in self._sinks:
+            sink.take(entry, *pictures)

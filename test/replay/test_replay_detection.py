@@ -63,7 +63,7 @@ def with_lamp(column: int, row: int, width: int = 128, height: int = 64) -> np.n
 
 
 def pair(index: int) -> PairEntry:
-    return PairEntry(index, index, index, index, 0.0, "", (0, 0, 0), (0, 0, 0), None, None)
+    return PairEntry(index, index, index, index, 0.0)
 
 
 def test_a_box_comes_back_in_pixels_of_the_picture_through_the_letterbox(bright_cells) -> None:
