@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,11 @@ _FIGURES: tuple[tuple[str, bool], ...] = (
     ("temporal.excess_flicker.mean", False),
     ("temporal.excess_flicker.max", False),
 )
-_TIMES: tuple[tuple[str, bool], ...] = (
-    ("times.stages_ms.fuse.p50", False),
-    ("times.stages_ms.fuse.p95", False),
-)
-_NOTABLE = 0.005  # of the larger value: less is no change
-_NOTABLE_TIME = 0.10
+_TIMES = ("times.stages_ms.fuse.p50", "times.stages_ms.fuse.p95")
+_NOTABLE = 0.005
+"""Of the larger value: less is no change."""
+_NOTABLE_TIME, _NOTABLE_MS = 0.25, 2.0
+"""Two runs of the same on a machine that also does other things differ by this much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Comparison:
         headline: one sentence.
         same_recording: whether both replayed the same bytes.
         identical_frames: of `common_pairs`, how many fused pictures are equal to the bit.
-        rows: figures, regressions first.
+        rows: figures, regressions first; among these, and among the others, times come last.
         worst: frames that lost most, of the `common` ones that both runs measured.
         measure: what frames are compared by.
     """
@@ -83,23 +82,20 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     Raises:
         ValueError: a folder holds no summary of this format.
     """
-    before, now = _load(other), _load(this)
-    rows = [_row(path, path, up, before, now, _NOTABLE) for path, up in _FIGURES]
+    before, now = load_summary(other), load_summary(this)
     measured = now["quality"]["candidates"].get("fused", {})
-    rows += [
-        _row(
+    figures = [(path, path, up) for path, up in _FIGURES]
+    figures += [
+        (
             f"fused {name}",
             f"quality.candidates.fused.{name}.mean",
             MEASURES[name].higher_is_better,
-            before,
-            now,
-            _NOTABLE,
         )
         for name in measured
         if name in MEASURES
     ]
-    rows += [_row(path[6:], path, up, before, now, _NOTABLE_TIME) for path, up in _TIMES]
-    rows = sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
+    rows = _ordered([_row(*figure, before, now, _NOTABLE) for figure in figures])
+    times = _ordered([_time_row(path, before, now) for path in _TIMES])
     changes, common, identical, pairs = _frame_changes(other, this)
     same = before["recording"]["sha256"] == now["recording"]["sha256"]
     worse = sum(row.mood == "bad" for row in rows)
@@ -108,6 +104,9 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         f"{worse} figures are worse, {better} better; {identical} of {pairs} fused pictures are "
         "identical"
     )
+    slower = [row for row in times if row.mood == "bad"]
+    if slower:
+        headline += f"; fusing is slower ({slower[0].before} ms before, {slower[0].now} ms now)"
     if not same:
         headline += "; the recordings are not the same"
     gone = {f["code"] for f in before["findings"]} - {f["code"] for f in now["findings"]}
@@ -116,6 +115,8 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         headline += f"; new findings: {', '.join(sorted(new))}"
     if gone:
         headline += f"; findings gone: {', '.join(sorted(gone))}"
+    # A time is never told before a figure that is as bad: figures repeat, times do not.
+    rows = sorted([*rows, *times], key=lambda row: row.mood != "bad")
     return Comparison(other.name, headline, same, identical, pairs, rows, changes, common)
 
 
@@ -125,7 +126,12 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _load(folder: Path) -> dict[str, Any]:
+def load_summary(folder: Path) -> dict[str, Any]:
+    """The summary in a replay's folder.
+
+    Raises:
+        ValueError: there is none of this format.
+    """
     path = folder / "summary.json" if folder.is_dir() else folder
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
@@ -151,6 +157,18 @@ def _row(
     worse_by = (a - b if more_is_better else b - a) / scale
     mood = "bad" if worse_by > notable else "good" if worse_by < -notable else "soft"
     return Row(name, f"{a:.4g}", f"{b:.4g}", f"{b - a:+.4g}", mood, worse_by)
+
+
+def _time_row(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Row | None:
+    name = path.removeprefix("times.stages_ms.") + " ms"
+    row = _row(name, path, False, before, now, _NOTABLE_TIME)
+    if row is not None and abs(float(row.change)) < _NOTABLE_MS:
+        return dataclasses.replace(row, mood="soft")
+    return row
+
+
+def _ordered(rows: Iterable[Row | None]) -> list[Row]:
+    return sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
 
 
 def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs: the same twice, counts that equal the bag's, gates, comparisons, many at once."""
+"""Whole runs: the same twice, counts that equal the bag's, gates, comparisons."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from fusion_ros.cli.main import main
 from fusion_ros.metrics import excess_flicker, flicker_index, qw
 from fusion_ros.metrics.flicker import change_ratio
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.findings import Evidence, Finding, Severity
 from fusion_ros.replay.gate import Gate, Verdict, look_up
-from fusion_ros.replay.index_page import write_index
-from fusion_ros.replay.job import JobResult
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.report import Material, write_report
 from fusion_ros.replay.session import Replay
@@ -235,43 +234,50 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
     assert quick(bag, tmp_path / "same", "--no-report", "--compare", two_runs[0]) == 0
     same = read(tmp_path / "same", "comparison.json")
     assert same["identical_frames"] == same["common_pairs"] == 24
-    # Another run whose quality is worse by hand.
-    worse = read(two_runs[0])
-    worse["quality"]["candidates"]["fused"]["qw"]["mean"] += 0.2
+    # Another run whose quality was better and whose fusing was quicker, by hand.
+    better = read(two_runs[0])
+    better["quality"]["candidates"]["fused"]["qw"]["mean"] += 0.2
+    better["times"]["stages_ms"]["fuse"]["p50"] = 1e-3
     other = tmp_path / "other"
     other.mkdir()
-    (other / "summary.json").write_text(json.dumps(worse), encoding="utf-8")
+    (other / "summary.json").write_text(json.dumps(better), encoding="utf-8")
     assert quick(bag, tmp_path / "now", "--compare", other) == 0
     comparison = read(tmp_path / "now", "comparison.json")
-    assert comparison["rows"][0]["name"] == "fused qw"
-    assert comparison["rows"][0]["mood"] == "bad"
+    rows = {row["name"]: row for row in comparison["rows"]}
+    assert next(iter(rows)) == "fused qw"
+    assert rows["fused qw"]["mood"] == "bad"
+    # A thousand times slower is the larger change, but times do not repeat as figures do.
+    assert rows["fuse.p50 ms"]["worse_by"] > rows["fused qw"]["worse_by"]
+    assert comparison["headline"].startswith("1 figures are worse")
+    assert "fusing is slower" in comparison["headline"]
     assert "Against other" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
 
 
-def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) -> None:
-    results = [
-        (
-            JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,
-             "fused_share": 1.0, "sync": {"skew_ms": {"p95": 0.0}}, "findings": []}),
-            Verdict("passed"),
-        ),
-        (JobResult("a.mcap", str(tmp_path / "a"), error="gone"), Verdict.could_not_run("gone")),
-    ]  # fmt: skip
-    page = write_index(tmp_path, results).read_text(encoding="utf-8")
-    assert page.index("a.mcap") < page.index('href="b/report.html"')
+@pytest.mark.parametrize(
+    ("before", "now", "mood"),
+    [(8.0, 9.9, "soft"), (0.5, 2.0, "soft"), (8.0, 14.0, "bad"), (14.0, 8.0, "good")],
+)
+def test_a_time_counts_from_a_quarter_and_two_milliseconds_on(
+    two_runs, tmp_path: Path, before: float, now: float, mood: str
+) -> None:
+    folders = []
+    for name, p50_ms in (("before", before), ("now", now)):
+        summary = read(two_runs[0])
+        summary["times"]["stages_ms"]["fuse"]["p50"] = p50_ms
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+        folders.append(folder)
+    rows = {row.name: row for row in compare_runs(*folders).rows}
+    assert rows["fuse.p50 ms"].mood == mood
 
 
-@pytest.mark.slow
-def test_jobs_side_by_side_give_what_one_after_the_other_gives(bag: Path, tmp_path: Path) -> None:
-    twin = write_bag(tmp_path / "twin", count=12)
-    for jobs in (1, 2):
-        out = tmp_path / f"jobs{jobs}"
-        options = ("--out", out, "--engine", "torch", "--measures", "none", "--no-report")
-        assert run(bag, twin, *options, "--jobs", jobs) == 0
-        assert (out / "index.html").is_file()
-    for name in ("walk", "twin"):
-        a, b = (tmp_path / f"jobs{jobs}" / name / "pairs.csv" for jobs in (1, 2))
-        assert a.read_bytes() == b.read_bytes()
+def test_what_to_compare_with_is_looked_for_before_hours_are_spent(
+    bag: Path, tmp_path: Path, capsys
+) -> None:
+    assert quick(bag, tmp_path / "out", "--compare", tmp_path) == 2
+    assert "is no summary of a replay" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_fused_pictures_go_into_a_bag_with_the_visible_stamps(bag: Path, tmp_path: Path) -> None:
