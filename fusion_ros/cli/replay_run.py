@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings
 
 def run_offline(args: argparse.Namespace) -> int:
     """Replay every recording; 0 passed, 1 the gate failed, 2 one of them could not run."""
+    if args.jobs < 1:
+        raise ValueError(f"--jobs is {args.jobs}, allowed is 1 or more")
     values = parameter_values(args)
     gate = Gate.load(args.gate) if args.gate else None
     settings = settings_of(args, values)
     several = len(args.recordings) > 1
+    if several and args.thermal:
+        raise ValueError("--thermal is the partner of one recording, several were given")
     names = _folder_names(args.recordings)
     jobs = [
         Job(
@@ -40,14 +45,20 @@ def run_offline(args: argparse.Namespace) -> int:
         )
         for path, name in zip(args.recordings, names, strict=True)
     ]
-    results = _run_jobs(jobs, args)
-    verdicts = [_conclude(result, gate, args) for result in results]
+    others = _other_runs(args, jobs)
+    concluded: dict[str, tuple[JobResult, Verdict]] = {}
+    with _progress(args, len(jobs)) as bar:
+        for result in _results(jobs, args):
+            with bar.external_write_mode():
+                verdict = _conclude(result, gate, others.get(result.out), args)
+            concluded[result.out] = (result, verdict)
+            bar.update()
+    outcomes = [concluded[job.out] for job in jobs]
     if several:
         from fusion_ros.replay.index_page import write_index
 
-        write_index(args.out, [(r, v) for r, v in zip(results, verdicts, strict=True)])
-        print(f"replay: {args.out / 'index.html'}")
-    return max(verdict.exit_code for verdict in verdicts)
+        print(f"replay: {write_index(args.out, outcomes)}")
+    return max(verdict.exit_code for _, verdict in outcomes)
 
 
 def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -114,35 +125,63 @@ def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
     }
 
 
-def _run_jobs(jobs: list[Job], args: argparse.Namespace) -> list[JobResult]:
+def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
+    from fusion_ros.replay import many
+
     if args.ray:
-        from fusion_ros.replay.many import run_on_ray
-
-        return run_on_ray(jobs, args.ray)
+        return many.run_on_ray(jobs, args.ray)
     if args.jobs > 1 and len(jobs) > 1:
-        from fusion_ros.replay.many import run_side_by_side
-
-        return run_side_by_side(jobs, args.jobs)
-    from fusion_ros.replay.job import run_job
-
-    return [run_job(job) for job in jobs]
+        return many.run_side_by_side(jobs, args.jobs)
+    return many.run_one_by_one(jobs)
 
 
-def _conclude(result: JobResult, gate: Gate | None, args: argparse.Namespace) -> Verdict:
+def _progress(args: argparse.Namespace, recordings: int) -> Any:
+    """A bar over recordings, where they do not show one each."""
+    from tqdm import tqdm
+
+    show = recordings > 1 and (args.ray or args.jobs > 1) and sys.stderr.isatty()
+    return tqdm(total=recordings, unit="recording", disable=not show)
+
+
+def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
+    """What each job is compared with; looked at before hours are spent.
+
+    Raises:
+        ValueError: there is no earlier run where it should be.
+    """
+    if not args.compare:
+        return {}
+    from fusion_ros.replay.compare import load_summary
+
+    if len(jobs) == 1:
+        others = {jobs[0].out: args.compare}
+    else:
+        others = {job.out: args.compare / Path(job.out).name for job in jobs}
+    for other in others.values():
+        load_summary(other)
+    return others
+
+
+def _conclude(
+    result: JobResult, gate: Gate | None, other: Path | None, args: argparse.Namespace
+) -> Verdict:
     """Print what came out; compare; write the report."""
     label = Path(result.recording).name
     if result.error:
         print(f"replay: {label}: could not run: {result.error}", file=sys.stderr)
         return Verdict.could_not_run(result.error)
     summary = result.summary
-    verdict = gate.judge(summary) if gate else Verdict.without_gate()
+    if result.stopped:
+        verdict = Verdict.could_not_run("stopped before the recording's end")
+    else:
+        verdict = gate.judge(summary) if gate else Verdict.without_gate()
     comparison = None
-    if args.compare:
+    if other:
         from fusion_ros.replay.compare import compare_runs, write_comparison
 
-        comparison = compare_runs(args.compare, Path(result.out))
+        comparison = compare_runs(other, Path(result.out))
         write_comparison(Path(result.out), comparison)
-        print(f"replay: {label}: compared with {args.compare}: {comparison.headline}")
+        print(f"replay: {label}: compared with {other}: {comparison.headline}")
     if not args.no_report:
         from fusion_ros.replay.report import write_report
 

@@ -46,26 +46,35 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class JobResult:
-    """What came out: the summary and what the report is made of, or what went wrong."""
+    """What came out: the summary and what the report is made of, or what went wrong.
+
+    `stopped`: by Ctrl-C; what was replayed until then is there.
+    """
 
     recording: str
     out: str
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: str = ""
     material: Any = None
+    stopped: bool = False
 
 
-def run_job(job: Job) -> JobResult:
-    """Replay one recording and write its files. Errors are told in the result, not raised."""
+def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
+    """Replay one recording and write its files. Errors are told in the result, not raised.
+
+    Args:
+        job: see there.
+        is_stopped: asked with every message; True is as Ctrl-C.
+    """
     from fusion_ros.replay.recording import RecordingError
 
     try:
-        return _run(job)
+        return _run(job, is_stopped)
     except (RecordingError, ValueError, RuntimeError, OSError, ImportError) as error:
         return JobResult(job.recording, job.out, error=str(error))
 
 
-def _run(job: Job) -> JobResult:
+def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
     from fusion_ros.replay.findings import Evidence, find_faults
     from fusion_ros.replay.opening import open_recording
     from fusion_ros.replay.report import Material
@@ -87,7 +96,7 @@ def _run(job: Job) -> JobResult:
         replay = Replay(recording, pipeline, job.settings, sinks)
         chosen = (recording.identity.visible, recording.identity.thermal)
         total = sum(t.messages for t in recording.identity.topics if t.name in chosen)
-        with _progress(job, total) as step:
+        with _Progress(job, total, is_stopped) as step:
             result = replay.run(step)
         evidence = Evidence.of(recording.identity, recording.damage, result, job.settings)
         findings = find_faults(evidence)
@@ -97,7 +106,7 @@ def _run(job: Job) -> JobResult:
             detector.write(out / "detections.csv")
         write_all(out, summary, evidence)
         material = Material.of(summary, evidence, detector) if job.report else None
-        return JobResult(job.recording, job.out, summary, material=material)
+        return JobResult(job.recording, job.out, summary, material=material, stopped=result.stopped)
     finally:
         recording.close()
         pipeline.close()
@@ -120,17 +129,23 @@ def _sinks(job: Job, out: Path) -> tuple[tuple[Any, ...], Any]:
     return tuple(sinks), detector
 
 
-class _progress:
-    """A tqdm bar where somebody looks."""
+class _Progress:
+    """A tqdm bar where somebody looks, and the place where a replay is stopped from outside."""
 
-    def __init__(self, job: Job, total: int) -> None:
+    def __init__(self, job: Job, total: int, is_stopped: Callable[[], bool]) -> None:
         from tqdm import tqdm
 
         show = job.show_progress and sys.stderr.isatty()
         self._bar = tqdm(total=total, unit="msg", disable=not show, desc=Path(job.recording).name)
+        self._is_stopped = is_stopped
 
     def __enter__(self) -> Callable[[int], object]:
-        return lambda done: self._bar.update(done - self._bar.n)
+        return self._step
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
+
+    def _step(self, done: int) -> None:
+        if self._is_stopped():
+            raise KeyboardInterrupt
+        self._bar.update(done - self._bar.n)

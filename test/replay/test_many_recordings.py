@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many recordings in one call: the same figures however they are spread, and one index page."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from planted_faults import write_bag
+
+from fusion_ros.cli.main import main
+from fusion_ros.replay import many
+from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.index_page import write_index
+from fusion_ros.replay.job import Job, JobResult
+
+OPTIONS = ("--engine", "torch", "--measures", "none")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("bags")
+    return [write_bag(folder / name, count=12) for name in ("walk", "twin")]
+
+
+@pytest.fixture(scope="module")
+def one_by_one(bags: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one_by_one")
+    assert run(*bags, "--out", out, *OPTIONS, "--no-report") == 0
+    return out
+
+
+def run(*arguments: object) -> int:
+    return main(["replay", *(str(argument) for argument in arguments)])
+
+
+def same_figures(a: Path, b: Path) -> None:
+    assert (a / "index.html").is_file()
+    assert (b / "index.html").is_file()
+    for name in ("walk", "twin"):
+        for table in ("pairs.csv", "frames.csv"):
+            assert (a / name / table).read_bytes() == (b / name / table).read_bytes()
+
+
+@pytest.mark.slow
+def test_side_by_side_gives_what_one_by_one_gives(
+    bags: list[Path], one_by_one: Path, tmp_path: Path
+) -> None:
+    assert run(*bags, "--out", tmp_path, *OPTIONS, "--jobs", 2) == 0
+    same_figures(one_by_one, tmp_path)
+    assert [row["name"] for row in json.loads((tmp_path / "index.json").read_text())] == [
+        "walk",
+        "twin",
+    ]
+
+
+@pytest.mark.slow
+def test_a_ray_on_this_machine_gives_what_one_by_one_gives(
+    bags: list[Path], one_by_one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="ray is not installed (extra 'ray')")
+    # Paths are the driver's own: relative ones must mean the same to a worker elsewhere.
+    monkeypatch.chdir(tmp_path)
+    paths = [os.path.relpath(bag) for bag in bags]
+    assert run(*paths, "--out", "out", *OPTIONS, "--ray", "local") == 0
+    same_figures(one_by_one, tmp_path / "out")
+
+
+def test_ray_that_is_not_there_is_told_with_the_way_to_get_it(
+    bags: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run(*bags, "--out", tmp_path, "--ray", "local") == 2
+    assert "pip install 'fusion_ros[ray]'" in capsys.readouterr().err
+
+
+def test_after_a_ctrl_c_the_next_recording_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        many, "run_job", lambda job: JobResult(job.recording, job.out, stopped=True)
+    )
+    first, second = many.run_one_by_one([Job("a", "out/a"), Job("b", "out/b")])
+    assert first.stopped
+    assert second.error == "stopped before it was begun"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_reports_of_what_was_begun_and_an_index(tmp_path: Path) -> None:
+    jobs = 2
+    paths = [str(write_bag(tmp_path / f"bag{n}", count=400)) for n in range(3)]
+    command = [sys.executable, "-m", "fusion_ros.cli.main", "replay", *paths]
+    # Every pair is measured, so that no machine is done before it is stopped.
+    slow = ("--every", "1", "--fused-video", "--jobs", str(jobs))
+    out = tmp_path / "out"
+    running = subprocess.Popen(
+        [*command, "--out", str(out), "--engine", "torch", *slow],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    videos = [out / f"bag{n}" / "fused.mp4" for n in range(jobs)]
+    while not all(video.is_file() for video in videos):  # so many have begun to fuse
+        assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    said = running.communicate(timeout=120)[0]
+    assert running.returncode == 2, said
+    assert "Traceback" not in said
+    for video in videos:
+        summary = json.loads((video.parent / "summary.json").read_text(encoding="utf-8"))
+        assert not summary["complete"]
+        assert "partial" in {finding["code"] for finding in summary["findings"]}
+        assert (video.parent / "report.html").is_file()
+    rows = json.loads((out / "index.json").read_text(encoding="utf-8"))
+    assert [row["error"] for row in rows if row["error"]] == ["stopped before it was begun"] * (
+        3 - jobs
+    )
+
+
+def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) -> None:
+    results = [
+        (
+            JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,
+             "fused_share": 1.0, "sync": {"skew_ms": {"p95": 0.0}}, "findings": []}),
+            Verdict("passed"),
+        ),
+        (JobResult("a.mcap", str(tmp_path / "a"), error="gone"), Verdict.could_not_run("gone")),
+    ]  # fmt: skip
+    page = write_index(tmp_path, results).read_text(encoding="utf-8")
+    assert page.index("a.mcap") < page.index('href="b/report.html"')
