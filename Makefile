@@ -39,7 +39,7 @@ $(DONE)/wheels: $(DONE)/venv setup.py environment/constraints.txt environment/me
 	@environment/prepare.sh wheels
 	@touch $@
 
-$(DONE)/message: environment/constraints.txt environment/message-build.txt CMakeLists.txt package.xml $(wildcard msg/*) | $(DONE)/wheels
+$(DONE)/message: environment/constraints.txt environment/message-build.txt CMakeLists.txt package.xml $(wildcard msg/* environment/tf2_msgs/* environment/tf2_msgs/msg/*) | $(DONE)/wheels
 	@echo '[3/4] Message'
 	@environment/prepare.sh message
 	@touch $@

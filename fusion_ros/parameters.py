@@ -234,8 +234,17 @@ class FuseParameters:
         "", "YAML file for homography and calibrated; see docs/calibration.md.",
         group=_REGISTRATION,
     )
+    registration_source: str = parameter(
+        "file",
+        "Where calibrated has its cameras from: file (all of it), camera_info (intrinsics from "
+        "both cameras' topics, the way between them from the file) or tf (that from /tf and "
+        "/tf_static, and no file). Until all is there, the thermal camera counts as lost.",
+        group=_REGISTRATION, choices=registration.SOURCES,
+    )
     registration_distance_m: float = parameter(
-        0.0, "Distance of the plane on which calibrated is exact. 0: the file's own.",
+        0.0,
+        "Distance of the plane on which calibrated is exact. 0: the file's own (tf has none, and "
+        "needs a value here).",
         group=_REGISTRATION, low=0.0, high=1e6,
     )
     registration_feather_px: float = parameter(

@@ -125,18 +125,19 @@ class FusionPipeline:
         """
         _check_visible(visible)
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
+        registration = self.registration  # another one may be put in its place meanwhile
         clock = _StageClock()
         with clock.stage("tone"):
             grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
         with clock.stage("registration"):
-            grey = self.registration(grey, visible.shape[:2])
+            grey = registration(grey, visible.shape[:2])
         with clock.stage("colour"):
             wanted = self._for_engine(visible, order)
         with clock.stage("infer"):
             fused = self.engine.infer(wanted, grey)
         with clock.stage("recolour"):
             # Where the thermal camera does not see, the visible picture stands alone.
-            fused = self.registration.blend_outside(fused, wanted)
+            fused = registration.blend_outside(fused, wanted)
             image = self._from_engine(fused, visible, wanted, order)
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
 

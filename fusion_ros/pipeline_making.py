@@ -26,9 +26,15 @@ def make_pipeline(values: FuseParameters) -> FusionPipeline:
     """
     from fusion_ros.engines.choice import choose, create_engine
 
+    if values.registration_options().is_live:
+        raise ValueError(
+            f"parameter registration_source is {values.registration_source!r}, which only a "
+            "running node can follow; allowed here: 'file' (`fusion-ros calibrate "
+            "--import-camera-info` makes one of two camera_infos)"
+        )
     weights = _weights(values)
     chosen = choose(values.engine, values.device)
-    return _around(
+    return pipeline_around(
         create_engine(weights, name=chosen.name, device=chosen.device, precision=values.precision),
         values,
     )
@@ -74,7 +80,7 @@ def make_live_pipeline(
         ],
         tell=tell,
     )
-    pipeline = _around(engine, values)
+    pipeline = pipeline_around(engine, values)
     pipeline.warm_up(values.warm_up_height, values.warm_up_width)
     return pipeline
 
@@ -85,7 +91,8 @@ def _weights(values: FuseParameters) -> LoadedWeights:
     return load_weights(values.weights or shipped_weights(values.preset))
 
 
-def _around(engine: Engine, values: FuseParameters) -> FusionPipeline:
+def pipeline_around(engine: Engine, values: FuseParameters) -> FusionPipeline:
+    """The pipeline that the parameters describe, around an engine that is there."""
     from fusion_ros.calibration.files import make_registration
     from fusion_ros.imaging.tone import ThermalToneMapper
     from fusion_ros.pipeline import FusionPipeline

@@ -96,14 +96,46 @@ def save_calibration(
 def make_registration(options: RegistrationOptions) -> ThermalRegistration:
     """The registration that the options ask for, with their calibration file read.
 
+    With live options it is not ready: `fusion_ros.calibration.live_rig` makes their calibration, of
+    what comes while running and the `declared_parts`.
+
     Raises:
         CalibrationFileError: the file cannot be used.
         ValueError: a mode that needs a file without one, or with one of the other kind.
     """
     needs_file = options.mode in ("homography", "calibrated") and options.calibration_file
+    if options.is_live:
+        declared_parts(options)  # what cannot be used is told now, not when the cameras are there
+        return ThermalRegistration(options)
     return ThermalRegistration(
         options, load_calibration(options.calibration_file) if needs_file else None
     )
+
+
+def declared_parts(
+    options: RegistrationOptions,
+) -> tuple[float, tuple[np.ndarray, np.ndarray] | None]:
+    """Of a live calibration, what is known beforehand: the distance of the plane in metres, and
+    rotation and translation from visible to thermal, or None where they come from tf.
+
+    Raises:
+        CalibrationFileError: the file cannot be used.
+        ValueError: source "camera_info" without a file that holds a rig.
+    """
+    if options.source == "tf":
+        return options.distance_m, None
+    if not options.calibration_file:
+        raise ValueError(
+            "source is 'camera_info' and calibration_file is empty; name a file that says how the "
+            "cameras stand to each other, or take source 'tf'"
+        )
+    rig = load_calibration(options.calibration_file)
+    if not isinstance(rig, RigCalibration):
+        raise ValueError(
+            f"{options.calibration_file} holds a homography; source 'camera_info' needs a rig, for "
+            "the way between the cameras"
+        )
+    return options.distance_m or rig.distance_m, (rig.rotation, rig.translation_m)
 
 
 def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from fusion_ros.imaging.sampling_map import (
 from fusion_ros.imaging.seam import SeamBlender, feathered
 
 MODES = ("none", "resize", "homography", "calibrated")
+SOURCES = ("file", "camera_info", "tf")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class RegistrationOptions:
     cameras, exact on a plane at a distance."""
     calibration_file: str = ""
     """YAML file for `homography` and `calibrated`, see docs/calibration.md."""
+    source: str = "file"
+    """Where a `calibrated` rig comes from: the `file`; `camera_info`: both intrinsics from topics,
+    the way between the cameras from the file; or `tf`: that from tf, too, and no file. Whoever
+    runs the registration puts a live one together (`fusion_ros.calibration.live_rig`)."""
     distance_m: float = 0.0
     """Distance of the plane for `calibrated`. 0: the calibration file's own."""
     feather_px: float = 48.0
@@ -49,21 +54,47 @@ class RegistrationOptions:
     inside the visible one."""
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode is {self.mode!r}; allowed are {', '.join(MODES)}")
+        for name, allowed in (("mode", MODES), ("source", SOURCES)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
         for name, most in (("distance_m", 1e6), ("feather_px", 1e3)):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= most):
                 raise ValueError(f"{name} is {value}; allowed is 0 to {most:g}")
+        if self.is_live and self.mode != "calibrated":
+            raise ValueError(
+                f"source is {self.source!r} and mode is {self.mode!r}; only mode 'calibrated' "
+                "takes anything but a file"
+            )
+        if self.source == "tf" and self.calibration_file:
+            raise ValueError(
+                f"source is 'tf' and calibration_file is {self.calibration_file!r}; tf takes no "
+                "file, source 'camera_info' takes the way between the cameras from one"
+            )
+        if self.source == "tf" and self.distance_m == 0:
+            raise ValueError(
+                "source is 'tf' and distance_m is 0; say at which distance [m] the two pictures "
+                "are to meet"
+            )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the calibration, or a part of it, comes while running."""
+        return self.source != "file"
 
 
 class ThermalRegistration:
-    """Brings `uint8` thermal frames onto the visible grid; keeps what depends on the two sizes."""
+    """Brings `uint8` thermal frames onto the visible grid; keeps what depends on the two sizes.
+
+    With options that are live and no calibration yet, it refuses every frame (`is_ready`).
+    """
 
     def __init__(
         self, options: RegistrationOptions | None = None, calibration: Calibration | None = None
     ) -> None:
-        """`calibration` is what the options' file holds (`fusion_ros.calibration` reads it).
+        """`calibration` is what the options' file holds (`fusion_ros.calibration` reads it), or
+        what came while running; None where that has not come yet.
 
         Raises:
             ValueError: a mode that needs a calibration without one of its kind.
@@ -72,7 +103,8 @@ class ThermalRegistration:
         self.calibration = calibration
         kinds = {"homography": HomographyCalibration, "calibrated": RigCalibration}
         kind = kinds.get(self.options.mode)
-        if kind is not None and not isinstance(calibration, kind):
+        awaited = self.options.is_live and calibration is None
+        if kind is not None and not awaited and not isinstance(calibration, kind):
             found = "none was given" if calibration is None else "this one is of the other kind"
             raise ValueError(
                 f"mode is {self.options.mode!r}, which needs a {self.options.mode} calibration, "
@@ -83,6 +115,11 @@ class ThermalRegistration:
         self._weights: np.ndarray | None = None
         self._blender: SeamBlender | None = None
         self._apply: Callable[[np.ndarray], np.ndarray] = _as_it_is
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether frames can be registered: false as long as a live calibration is awaited."""
+        return self.calibration is not None or not self.options.is_live
 
     def __call__(self, thermal: np.ndarray, visible_shape: tuple[int, ...]) -> np.ndarray:
         """`thermal` (`uint8` HxW) with the height and width of `visible_shape`.
@@ -105,6 +142,11 @@ class ThermalRegistration:
         sizes = Size.of(thermal_shape), Size.of(visible_shape)
         if sizes == self._sizes:
             return
+        if not self.is_ready:
+            raise GeometryError(
+                f"source is {self.options.source!r}, and not all that makes the calibration is "
+                "there yet"
+            )
         thermal, visible = sizes
         if self.options.mode == "none" and thermal != visible:
             raise GeometryError(

@@ -31,6 +31,7 @@ from fusion_ros.parameters import FuseParameters
 from fusion_ros.stream_watch import FrameFormat
 
 if TYPE_CHECKING:
+    from fusion_ros.imaging.registration import ThermalRegistration
     from fusion_ros.nodes.filter_pairing import FilterPairer
     from fusion_ros.pipeline import FusionPipeline
 
@@ -43,6 +44,11 @@ _NOT_8_BIT = (
 _SHUTTER = (
     "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
     "(parameter detect_shutter)"
+)
+
+_NOT_CALIBRATED = (
+    "where it lies on the visible picture is not known yet; /diagnostics says what is waited for "
+    "(parameter registration_source)"
 )
 
 
@@ -101,6 +107,7 @@ class FrameFlow:
         self.offset_hint_ms: float | None = None
         """What `thermal_offset_ms` had better be, as of the last `estimate_offset`."""
         self._alignment = AlignmentMonitor(values.alignment_every_frames)
+        self._registration = pipeline.registration
         self._jumps_seen = 0
         self._alone: Stream | None = None
         self._fused_any = False
@@ -136,6 +143,18 @@ class FrameFlow:
             self._next_pipeline = pipeline
             self._replaced.append(done_with_old)
 
+    def register(self, registration: ThermalRegistration) -> None:
+        """Bring thermal frames onto the visible grid in another way from the next pair on."""
+        with self._swap:
+            for pipeline in (self._pipeline, self._next_pipeline):
+                if pipeline is not None:
+                    pipeline.registration = registration
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it is known where thermal pictures lie; false while a calibration is awaited."""
+        return self._pipeline.registration.is_ready
+
     @property
     def alignment(self) -> Alignment | None:
         """Whether both pictures lie on each other, where it was looked at."""
@@ -159,10 +178,13 @@ class FrameFlow:
         return THERMAL_ONLY if lone is Stream.THERMAL else VISIBLE_ONLY
 
     def is_lost(self, stream: Stream) -> bool:
-        """Whether nothing new has come from a camera for `stream_timeout_ms`."""
+        """Whether nothing new has come from a camera for `stream_timeout_ms`, or nothing that could
+        be used: a thermal picture whose place on the visible one is not known yet."""
         now_ns, timeout_ms = self._clock_ns(), self._values.stream_timeout_ms
         watch = self._watches[stream]
         if watch.silent_for_ms(now_ns) > timeout_ms:
+            return True
+        if stream is Stream.THERMAL and not self.is_registered:
             return True
         if stream is Stream.VISIBLE or not self._values.detect_shutter:
             return False
@@ -183,7 +205,9 @@ class FrameFlow:
         if was_lost and not self.is_lost(stream) and self._alone is not None:
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
-        if self._goes_alone(stream, arrived_ns):
+        if stream is Stream.THERMAL and not self.is_registered:
+            self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
+        elif self._goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
         elif self.is_lost(stream):  # it is frozen: its picture must not meet a living one
             self._books.rejections.frame(stream, topic, "frozen", "the picture stands still")
@@ -253,10 +277,13 @@ class FrameFlow:
         if self._alone is not stream:
             self._alone = stream
             self._pairer.reset()
-            lost = _OTHER[stream].value
+            lost = _OTHER[stream]
+            why = f"lost (no new frame for {self._values.stream_timeout_ms:g} ms)"
+            if lost is Stream.THERMAL and not self.is_registered:
+                why = "not calibrated yet"
             self._books.warn(
-                f"the {lost} camera is lost (no new frame for {self._values.stream_timeout_ms:g} "
-                f"ms): publishing {topic} alone until it is back (parameter on_stream_loss)"
+                f"the {lost.value} camera is {why}: publishing {topic} alone until it is back "
+                "(parameter on_stream_loss)"
             )
         self._books.ledger.receive(stream)
         shape, frame_id = self._visible_shape, self._visible_frame_id
@@ -297,6 +324,8 @@ class FrameFlow:
             replaced, self._replaced = self._replaced, []
         if following is not None:
             self._pipeline = following
+        if self._pipeline.registration is not self._registration:
+            self._registration = self._pipeline.registration
             self._alignment.reset()
         for done_with_old in replaced:  # more than one where no job came between two reloads
             done_with_old()

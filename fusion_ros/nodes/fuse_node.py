@@ -181,6 +181,9 @@ class FuseNode(LifecycleNode):
         old, self._configured.pipeline = self._configured.pipeline, pipeline
         apply_live(pipeline, self.parameters.current)
         if self._active is not None:
+            if self._active.calibration is not None:
+                self._active.calibration.reload()
+                pipeline.registration = self._active.calibration.registration()
             self._active.flow.replace_pipeline(pipeline, done_with_old=old.close)
         else:
             old.close()
@@ -248,6 +251,7 @@ class FuseNode(LifecycleNode):
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
+            calibration_missing=active.calibration_missing(),
             **common,
         )
 

@@ -49,7 +49,8 @@ class NodeReport:
         thermal_offset_hint_ms: offset that the stamps suggest, where they do.
         alignment: how the edges of both pictures lie on each other, where it was looked at.
         alignment_warn_px: shift above which to warn.
-        lost: cameras from which nothing new comes.
+        lost: cameras from which nothing new comes, or nothing that can be used.
+        calibration_missing: what a live calibration waits for, in words.
         thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
             content, since `configure`.
         engine_is_fallback: whether another engine than the one asked for runs.
@@ -73,6 +74,7 @@ class NodeReport:
     alignment: Alignment | None = None
     alignment_warn_px: float = math.inf
     lost: frozenset[Stream] = frozenset()
+    calibration_missing: str = ""
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:
@@ -135,6 +137,8 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
             publishers = report.publishers.get(stream, 0)
             frozen = silent_ms <= report.stream_timeout_ms
             how = "frozen or blind" if frozen else f"silent for {silent_ms / 1e3:.1f} s"
+            if frozen and stream is Stream.THERMAL and report.calibration_missing:
+                how = f"is not calibrated: waiting for {report.calibration_missing}"
             silent.append(f"{topic} {how} ({publishers} publishers)")
         new = _new(report, stream)
         if new.received >= _FEWEST_FRAMES and new.rejected > _WARN_REJECTED_SHARE * new.received:
@@ -229,7 +233,10 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
         )
     if report.mode in _DEGRADED:
         lost = _DEGRADED[report.mode]
-        text = f"degraded: the {lost} camera is lost, the other one's picture is published alone"
+        why = "lost"
+        if lost == "thermal" and report.calibration_missing:
+            why = "not calibrated yet"
+        text = f"degraded: the {lost} camera is {why}, the other one's picture is published alone"
         return _status(name, DiagnosticStatus.WARN, text, values)
     if report.engine_is_fallback:
         text = f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"

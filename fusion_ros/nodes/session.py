@@ -13,6 +13,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
 from fusion_ros.nodes.jobs import Output
+from fusion_ros.nodes.live_calibration import LiveCalibration
 from fusion_ros.nodes.outputs import FusedOutputs
 from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.nodes.trace import TraceWriter
@@ -100,6 +101,12 @@ class Active:
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             tell=node.get_logger().info,
         )
+        self.calibration: LiveCalibration | None = None
+        options = values.registration_options()
+        if options.is_live:
+            self.calibration = LiveCalibration(
+                node, options, camera_info_topic(node, Stream.THERMAL), self.flow.register
+            )
         self.flow.start()
         self._images: dict[Stream, FollowingSubscription] = {}
         self._info: FollowingSubscription | None = None
@@ -135,12 +142,20 @@ class Active:
             subscription.follow()
         if self._info is not None:
             self._info.follow()
+        if self.calibration is not None:
+            self.calibration.follow()
+
+    def calibration_missing(self) -> str:
+        """What a live calibration still waits for, in words; empty where nothing is missing."""
+        return "" if self.calibration is None else self.calibration.missing()
 
     def close(self) -> None:
         """Stop taking frames, finish the one in work."""
         if self._demand_timer is not None:
             self._node.destroy_timer(self._demand_timer)
         self._unsubscribe()
+        if self.calibration is not None:
+            self.calibration.close()
         self.flow.stop()
 
     def _follow_demand(self) -> None:
@@ -162,7 +177,10 @@ class Active:
             ),
         }
         self._info = FollowingSubscription(
-            self._node, CameraInfo, camera_info_topic(self._node), self._keep_info
+            self._node,
+            CameraInfo,
+            camera_info_topic(self._node, Stream.VISIBLE),
+            self._keep_info,
         )
         inputs = ", ".join(f"{s.topic_name} ({s.reliability})" for s in self._images.values())
         self._node.get_logger().info(f"active: {inputs} -> {self._outputs.image_topic}")
@@ -196,6 +214,8 @@ class Active:
 
     def _keep_info(self, message: CameraInfo) -> None:
         self.visible_info = message
+        if self.calibration is not None:
+            self.calibration.take_visible(message)
 
     def _publish(self, output: Output) -> dict[str, float]:
         """In the worker's thread."""
@@ -210,13 +230,14 @@ class Active:
         return timings_ms
 
 
-def camera_info_topic(node: LifecycleNode) -> str:
-    """`visible/camera_info` where that was remapped, else the one beside the image topic.
+def camera_info_topic(node: LifecycleNode, stream: Stream) -> str:
+    """`<stream>/camera_info` where that was remapped, else the one beside the image topic.
 
     As image_transport has it: whoever remaps the image alone means the camera it belongs to.
     """
-    remapped = node.resolve_topic_name("visible/camera_info")
-    if remapped != node.resolve_topic_name("visible/camera_info", only_expand=True):
+    topic = f"{stream.value}/camera_info"
+    remapped = node.resolve_topic_name(topic)
+    if remapped != node.resolve_topic_name(topic, only_expand=True):
         return remapped
-    image = node.resolve_topic_name("visible/image_raw").removesuffix(COMPRESSED)
+    image = node.resolve_topic_name(f"{stream.value}/image_raw").removesuffix(COMPRESSED)
     return image.rpartition("/")[0] + "/camera_info"

@@ -19,7 +19,7 @@ from fusion_ros.engines.engine import EngineDescription, EngineError
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
 from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.pipeline_making import pipeline_around
 
 MS = 1_000_000
 
@@ -83,6 +83,9 @@ class Rig:
         self.visible = self.cameras.create_publisher(Image, "visible/image_raw", offered)
         self.thermal = self.cameras.create_publisher(Image, "thermal/image_raw", offered)
         self.info = self.cameras.create_publisher(CameraInfo, "visible/camera_info", offered)
+        self.thermal_info = self.cameras.create_publisher(
+            CameraInfo, "thermal/camera_info", offered
+        )
         self.fused: list[Image] = []
         self.infos: list[CameraInfo] = []
         self.statuses: list[Any] = []
@@ -101,7 +104,7 @@ class Rig:
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         self.node = ros.add(
             FuseNode(
-                pipeline_maker=lambda values, tell: FusionPipeline(self.engine),
+                pipeline_maker=lambda values, tell: pipeline_around(self.engine, values),
                 context=ros.context,
                 parameter_overrides=overrides,
                 cli_args=cli_args,
