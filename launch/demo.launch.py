@@ -2,6 +2,8 @@
 """Synthetic cameras, the fuse node and a recorder; ends when the recorder has what it wants.
 
 ros2 launch fusion_ros demo.launch.py out:=demo seconds:=10
+
+Takes the arguments of fuse.launch.py as well. Exit code 1 where nothing was fused, or a node died.
 """
 
 from __future__ import annotations
@@ -9,19 +11,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from fusion_ros.launch_ending import end_with_exit_code
+
 FUSE = Path(__file__).resolve().parent / "fuse.launch.py"
+FUSED = LaunchConfiguration("fused_namespace")
 
 
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` runs."""
     return LaunchDescription(
         [
+            # Whichever ends first: the recorder where all is well, else the node that failed.
+            RegisterEventHandler(OnProcessExit(on_exit=end_with_exit_code)),
             DeclareLaunchArgument(
                 "out",
                 default_value="demo",
@@ -49,7 +57,12 @@ def generate_launch_description() -> LaunchDescription:
                         "seconds": ParameterValue(LaunchConfiguration("seconds"), value_type=float),
                     }
                 ],
-                on_exit=Shutdown(reason="the recorder is done"),
+                remappings=[
+                    ("visible/image_raw", LaunchConfiguration("visible_topic")),
+                    ("thermal/image_raw", LaunchConfiguration("thermal_topic")),
+                    ("fused/image_raw", [FUSED, "/image_raw"]),
+                    ("fused/status", [FUSED, "/status"]),
+                ],
             ),
         ]
     )

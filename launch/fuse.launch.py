@@ -25,13 +25,12 @@ from launch.actions import (
     ExecuteProcess,
     OpaqueFunction,
     SetEnvironmentVariable,
-    Shutdown,
 )
-from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from fusion_ros.dds_profile import profile_settings
+from fusion_ros.launch_ending import end_with_exit_code
 
 # Beside this folder in the source tree, and in share/fusion_ros.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -59,7 +58,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "fused_namespace",
         default_value="fused",
-        description="Where image_raw, camera_info and status of the fused picture are published.",
+        description="Where image_raw, camera_info, status and overlay of the fused picture are "
+        "published.",
     ),
     DeclareLaunchArgument(
         "namespace",
@@ -162,13 +162,6 @@ def build_command(given: dict[str, str]) -> list[str]:
     return line + shlex.split(given["build_options"])
 
 
-def end_of_build(event: ProcessExited, context: LaunchContext) -> Shutdown:
-    """Ends the launch; its exit code tells a script whether the engine is there."""
-    if event.returncode:
-        raise RuntimeError(f"no engine: build-engine ended with exit code {event.returncode}")
-    return Shutdown(reason="the engine is built")
-
-
 def started(context: LaunchContext) -> list[ExecuteProcess]:
     """What the arguments ask for: the nodes, or the build of their engine."""
     given = {
@@ -179,9 +172,13 @@ def started(context: LaunchContext) -> list[ExecuteProcess]:
         # launch_ros warns and starts the node with its defaults; no shell expands ~ behind := .
         raise RuntimeError(f"params_file is {file!r}, which is no file; allowed: a path, or empty")
     if given["build_only"] == "true":
-        line = build_command(given)
         return [
-            ExecuteProcess(cmd=line, name="build_engine", output="screen", on_exit=end_of_build)
+            ExecuteProcess(
+                cmd=build_command(given),
+                name="build_engine",
+                output="screen",
+                on_exit=end_with_exit_code,
+            )
         ]
     return nodes(given)
 
@@ -194,7 +191,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
     fused = only_changes(
         [
             (f"fused/{name}", f"{fused_namespace}/{name}")
-            for name in ("image_raw", "camera_info", "status")
+            for name in ("image_raw", "camera_info", "status", "overlay")
         ]
     )
 

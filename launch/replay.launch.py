@@ -4,8 +4,9 @@
     ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=report gate:=gate.yaml
     ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=live extra:="--live --rate 2"
 
-Ends when the replay has; the exit code stands in the log (0 passed, 1 the gate failed, 2 could not
-run). A process and no node: the replay needs no ROS graph, and with --live it makes its own.
+Ends when the replay has, with 0 where it passed and 1 where it did not; the log says which it was
+(exit code 1 the gate failed, 2 could not run). A process and no node: the replay needs no ROS
+graph, and with --live it makes its own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import shlex
 import sys
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+
+from fusion_ros.launch_ending import end_with_exit_code
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -45,8 +48,11 @@ def command(values: dict[str, str]) -> list[str]:
 def process(context: LaunchContext) -> list[ExecuteProcess]:
     """The process that the arguments ask for."""
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
-    done = Shutdown(reason="the replay is done")
-    return [ExecuteProcess(cmd=command(values), output="screen", on_exit=done)]
+    return [
+        ExecuteProcess(
+            cmd=command(values), name="replay", output="screen", on_exit=end_with_exit_code
+        )
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:

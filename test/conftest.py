@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# How fast a machine is, or how busy, is no property that a test should find.
+settings.register_profile("fusion_ros", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fusion_ros")
 
 
 @pytest.fixture(scope="session", autouse=True)

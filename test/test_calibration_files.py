@@ -137,7 +137,7 @@ ENTRY = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["homography", "rig", "note"]), entry=ENTRY)
 def test_hostile_files_end_in_a_calibration_file_error(
     tmp_path: Path, kind: str, entry: object

@@ -42,7 +42,6 @@ def as_message_bytes(pixels: np.ndarray, padding: int, big_endian: bool) -> tupl
     return b"".join(rows), len(rows[0])
 
 
-@settings(deadline=None)
 @given(
     encoding=st.sampled_from(RAW_ENCODINGS),
     height=st.integers(1, 9),
@@ -76,7 +75,6 @@ def test_native_pixels_are_a_read_only_view_on_the_message(encoding: str) -> Non
     assert frame.order.value == {"rgb8": "rgb", "bgr8": "bgr"}.get(encoding, "grey")
 
 
-@settings(deadline=None)
 @given(
     encoding=st.sampled_from(encodings.OUTPUT_ENCODINGS),
     height=st.integers(1, 7),
@@ -173,7 +171,7 @@ def test_the_padding_of_the_last_row_may_be_missing() -> None:
 SIZES = st.one_of(st.integers(0, 12), st.integers(-(2**40), 2**40), st.sampled_from([2**31, 2**32]))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     data=st.binary(max_size=200),
     encoding=st.one_of(st.sampled_from(RAW_ENCODINGS + EXOTIC_ENCODINGS), st.text(max_size=8)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_ros.imaging import thermal_units
@@ -67,7 +67,6 @@ def test_a_fixed_range_in_counts_is_cut_off_at_both_ends() -> None:
 
 
 @pytest.mark.parametrize("mode", ["fixed", "percentile", "histogram"])
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), as_float=st.booleans())
 def test_hotter_is_never_darker(mode: str, seed: int, as_float: bool) -> None:
     rng = np.random.default_rng(seed)

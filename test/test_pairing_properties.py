@@ -55,7 +55,7 @@ tangles = st.lists(
     queue_size=st.integers(1, 9),
     offset_ms=st.sampled_from([0, -45, 17]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_comes_every_frame_ends_once_and_every_pair_is_sound(
     events: list[Event], tolerance_ms: int, queue_size: int, offset_ms: int
 ) -> None:
@@ -115,7 +115,7 @@ def test_whatever_comes_every_frame_ends_once_and_every_pair_is_sound(
 
 
 @given(events=schedules(), tolerance_ms=st.sampled_from([5, 20, 50]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_same_frames_in_the_same_order_give_the_same_pairs(
     events: list[Event], tolerance_ms: int
 ) -> None:

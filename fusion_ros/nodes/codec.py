@@ -97,14 +97,17 @@ def has_cv_bridge() -> bool:
 
 
 def _decode_with_cv_bridge(message: Image) -> PixelFrame:
-    from cv_bridge import CvBridge, CvBridgeError
-
     try:
+        from cv_bridge import CvBridge
+
         pixels = CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
-    except (CvBridgeError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except Exception as error:
+        # Anything, and not CvBridgeError alone: beside another NumPy or OpenCV than it was built
+        # against it fails in ways of its own, the import and big endian among them.
         raise EncodingError(
             RejectReason.UNKNOWN_ENCODING,
-            f"encoding is {message.encoding!r}, and cv_bridge cannot make rgb8 of it ({error}); "
+            f"encoding is {message.encoding!r}, and cv_bridge cannot make rgb8 of it "
+            f"({type(error).__name__}: {error}); "
             f"set the driver to one of {', '.join(RAW_ENCODINGS)}",
         ) from error
     return PixelFrame(pixels, ChannelOrder.RGB)

@@ -16,6 +16,7 @@ from fusion_ros.nodes.codec import encode_compressed, encode_image
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
 from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -38,11 +39,14 @@ class FusedOutputs:
         self._node = node
         offered = named_quality(reliability)
         self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
+        # As image_transport has it: whoever remaps the image takes these two along.
         self._compressed = node.create_lifecycle_publisher(
-            CompressedImage, "fused/image_raw/compressed", offered
+            CompressedImage, self._image.topic_name + COMPRESSED, offered
+        )
+        self._info = node.create_lifecycle_publisher(
+            CameraInfo, camera_info_topic(node, "fused"), offered
         )
         self._overlay = node.create_lifecycle_publisher(Image, "fused/overlay", offered)
-        self._info = node.create_lifecycle_publisher(CameraInfo, "fused/camera_info", offered)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._status = None
         if FusionStatus is not None:

@@ -49,10 +49,10 @@ class ParameterServer:
             try:
                 declared = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-                given = getattr(error, "value", None) or error
+                hint = " (write 20.0 for 20)" if spec.kind is float else ""
                 raise ParameterError(
-                    f"parameter {spec.name} cannot be {given}; it takes {spec.kind.__name__}: "
-                    f"{spec.allowed}" + (" (write 20.0 for 20)" if spec.kind is float else "")
+                    f"parameter {spec.name} was given what it cannot take; it takes "
+                    f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy says: {error}"
                 ) from error
             values[spec.name] = declared.value
         self.current = FuseParameters.from_values(values)

@@ -119,7 +119,6 @@ class Recorder(Node):
 
     def write(self) -> None:
         """Write the picture and the summary."""
-        self._say("writing the pictures and the summary")
         if self._best is not None:
             import cv2
 
@@ -131,6 +130,7 @@ class Recorder(Node):
                 cv2.imwrite(str(self.out / "thermal.png"), thermal)
         summary = json.dumps(self.summary(), indent=2, allow_nan=False)
         (self.out / "summary.json").write_text(summary + "\n", encoding="utf-8")
+        self._say(f"{self.received['fused']} fused; wrote {self.out.resolve()}")
 
     def summary(self) -> dict[str, Any]:
         """Everything counted and measured, as plain JSON values."""

@@ -16,6 +16,7 @@ from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.live_calibration import LiveCalibration
 from fusion_ros.nodes.outputs import FusedOutputs
 from fusion_ros.nodes.subscription import FollowingSubscription
+from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.trace import TraceWriter
 from fusion_ros.parameters import FuseParameters
 
@@ -38,7 +39,6 @@ TRACED = (
     "encode_ms",
     "publish_ms",
 )
-COMPRESSED = "/compressed"
 
 
 class Configured:
@@ -105,7 +105,7 @@ class Active:
         options = values.registration_options()
         if options.is_live:
             self.calibration = LiveCalibration(
-                node, options, camera_info_topic(node, Stream.THERMAL), self.flow.register
+                node, options, camera_info_topic(node, Stream.THERMAL.value), self.flow.register
             )
         self.flow.start()
         self._images: dict[Stream, FollowingSubscription] = {}
@@ -179,7 +179,7 @@ class Active:
         self._info = FollowingSubscription(
             self._node,
             CameraInfo,
-            camera_info_topic(self._node, Stream.VISIBLE),
+            camera_info_topic(self._node, Stream.VISIBLE.value),
             self._keep_info,
         )
         inputs = ", ".join(f"{s.topic_name} ({s.reliability})" for s in self._images.values())
@@ -228,16 +228,3 @@ class Active:
         )
         self._after_each_frame()
         return timings_ms
-
-
-def camera_info_topic(node: LifecycleNode, stream: Stream) -> str:
-    """`<stream>/camera_info` where that was remapped, else the one beside the image topic.
-
-    As image_transport has it: whoever remaps the image alone means the camera it belongs to.
-    """
-    topic = f"{stream.value}/camera_info"
-    remapped = node.resolve_topic_name(topic)
-    if remapped != node.resolve_topic_name(topic, only_expand=True):
-        return remapped
-    image = node.resolve_topic_name(f"{stream.value}/image_raw").removesuffix(COMPRESSED)
-    return image.rpartition("/")[0] + "/camera_info"

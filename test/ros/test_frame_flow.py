@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig import AveragingEngine, header
 
@@ -63,7 +63,6 @@ class Bench:
         max_size=80,
     )
 )
-@settings(deadline=None)
 def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
     bench = Bench()
     sent = {"visible": 0, "thermal": 0}

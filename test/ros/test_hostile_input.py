@@ -35,7 +35,6 @@ pytestmark = pytest.mark.ros
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 BOUNDED = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )

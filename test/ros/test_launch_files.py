@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -193,6 +194,8 @@ def test_the_node_starts_under_its_names_and_stops_on_ctrl_c(
             and observer.count_subscribers("/cam/color/camera_info")
             and observer.count_subscribers("/front/lepton/image_raw")
             and observer.count_publishers("/front/both/image_raw")
+            and observer.count_publishers("/front/both/image_raw/compressed")
+            and observer.count_publishers("/front/both/overlay")
             and observer.count_publishers("/front/both/status")
         )
 
@@ -225,12 +228,32 @@ def test_the_demo_ends_by_itself_with_its_files(
     launch: Callable[..., Launched], weights: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "demo"
-    launched = launch("demo.launch.py", out=str(out), seconds="3.0", weights=str(weights))
+    names = {"visible_topic": "/mast/rgb", "thermal_topic": "lepton/raw", "fused_namespace": "both"}
+    launched = launch("demo.launch.py", out=str(out), seconds="3.0", weights=str(weights), **names)
 
     assert launched.process.wait(timeout=120) == 0, launched.text()
 
-    assert (out / "summary.json").is_file(), launched.text()
+    assert json.loads((out / "summary.json").read_text())["frames_fused"]["visible"] > 0
+    assert (out / "side_by_side.png").is_file(), launched.text()
     assert launched.environments() == {}
+
+
+def test_a_demo_whose_node_dies_fails_at_once(launch: Callable[..., Launched]) -> None:
+    launched = launch("demo.launch.py", weights="/nowhere.safetensors")
+
+    assert launched.process.wait(timeout=120) == 1, launched.text()
+
+    assert "fuse_node-1 ended with exit code 1" in launched.text()
+    assert launched.environments() == {}
+
+
+def test_a_replay_that_could_not_run_fails_the_launch(launch: Callable[..., Launched]) -> None:
+    launched = launch("replay.launch.py", bag="/nowhere.mcap")
+
+    assert launched.process.wait(timeout=120) == 1, launched.text()
+
+    assert "/nowhere.mcap does not exist" in launched.text()
+    assert "replay-1 ended with exit code 2" in launched.text()
 
 
 def test_a_value_that_is_no_choice_is_refused(launch: Callable[..., Launched]) -> None:
@@ -264,7 +287,7 @@ def test_a_build_that_cannot_begin_ends_the_launch_with_its_reason_and_a_code(
     assert launched.process.wait(timeout=120) == 1, launched.text()
 
     assert "TensorRT is not installed" in launched.text()
-    assert "no engine: build-engine ended with exit code 2" in launched.text()
+    assert "build_engine-1 ended with exit code 2" in launched.text()
     assert "fuse_node" not in launched.text()
     assert "no detector" not in launched.text()
 

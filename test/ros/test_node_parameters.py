@@ -80,3 +80,19 @@ def test_a_remapped_image_topic_brings_its_own_camera_info(ros):
         lambda: rig.listener.count_subscribers("/front/rgb/camera_info") == 1,
         "the node subscribes to the camera_info beside the image",
     )
+
+
+def test_a_remapped_fused_image_takes_its_camera_info_and_its_jpeg_along(ros):
+    rig = Rig(
+        ros,
+        cli_args=["--ros-args", "-r", "fused/image_raw:=/mast/picture"],
+        activate=False,
+    )
+    rig.node.trigger_configure()
+    ros.spin_until(
+        lambda: (
+            rig.listener.count_publishers("/mast/picture/compressed") == 1
+            and rig.listener.count_publishers("/mast/camera_info") == 1
+        ),
+        "they lie beside the remapped image",
+    )
