@@ -42,6 +42,7 @@ ROS_IMPORTS = {
     "sensor_msgs",
     "std_msgs",
     "std_srvs",
+    "tf2_msgs",
 }
 # Import name of what pip distributes -> its name there.
 PIP_IMPORTS = {
