@@ -93,6 +93,8 @@ class RunConfig:
         ema: decay of the running mean of weights that is evaluated and exported; 0 is off.
         folded: run convolution + pooling of `paper` as the one strided convolution that it is,
             exactly and at half the cost (``training/folded.py``).
+        thin_encoders: train `paper` with its encoders' channels divided by this, at a fraction of
+            the cost; the weights file has them all (``training/thin.py``). For a first stage.
         channels_last: keep pictures and weights with the channels side by side in memory: a wide
             network such as `paper` then takes half the time on a CPU, `compact` gains nothing.
         flicker_every: each n-th step takes consecutive frames and the flicker term; 0 is never.
@@ -117,6 +119,7 @@ class RunConfig:
     clip_gradient: float = 1.0
     ema: float = 0.998
     folded: bool = False
+    thin_encoders: int = 1
     channels_last: bool = False
     window_stride: int = 4
     flicker_every: int = 0
@@ -142,9 +145,26 @@ class RunConfig:
         stride = PRESETS[self.preset].stride
         if len(self.crop) != 2 or any(side <= 0 or side % stride for side in self.crop):
             raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")
-        for name in ("steps", "batch", "devices", "nodes", "validate_every", "window_stride"):
+        for name in (
+            "steps",
+            "batch",
+            "devices",
+            "nodes",
+            "validate_every",
+            "window_stride",
+            "thin_encoders",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= 1")
+        network = PRESETS[self.preset]
+        if self.thin_encoders > 1 and (
+            network.layout != "encoder_decoder"
+            or any(width % self.thin_encoders for width in network.widths)
+        ):
+            raise ConfigError(
+                f"thin_encoders is {self.thin_encoders}; allowed is 1, or for preset 'paper' a "
+                f"divisor of its narrowest level, {min(PRESETS['paper'].widths)}"
+            )
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; allowed is > 0")
         if not 0 <= self.ema < 1:

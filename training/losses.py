@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fusion_ros.metrics.quality_index import edge_image, qw
 
+LUMA = (0.299, 0.587, 0.114)
 CALM = 0.7
 """The flicker index that costs nothing. The average of two sources reaches .5 to .85."""
 
@@ -28,10 +29,13 @@ class LossWeights:
     Attributes:
         qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
         gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
-        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 .. 32 pixels.
+        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 and 8 pixels.
+        glow: the same at 16 and 32 pixels.
         overshoot: fused value outside the range that the sources have within a few pixels.
         scd: one minus half the sum of the correlations of differences (SCD): each source should be
             found again in what the other does not explain.
+        colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
+            a network that gives RGB; the other terms see luma alone.
         flicker: change between two consecutive frames beyond what the sources' average changes.
         restlessness: the flicker index of two consecutive frames beyond `CALM`.
     """
@@ -41,8 +45,10 @@ class LossWeights:
     mse: float = 0.0
     gradient: float = 0.0
     excess_gradient: float = 0.0
+    glow: float = 0.0
     overshoot: float = 0.0
     scd: float = 0.0
+    colour: float = 0.0
     flicker: float = 0.0
     restlessness: float = 0.0
 
@@ -56,6 +62,14 @@ class LossWeights:
             if not isinstance(value, (int, float)) or not value >= 0:
                 raise ValueError(f"loss.{name} is {value!r}; allowed is a number >= 0")
         return cls(**values)
+
+
+def luma(x: Tensor) -> Tensor:
+    """BT.601 luma of N, 3, H, W; one channel passes through."""
+    if x.shape[1] == 1:
+        return x
+    r, g, b = x.unbind(1)
+    return (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b)[:, None]
 
 
 def forward_differences(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,26 +95,35 @@ def excess_gradient_loss(
     thermal: Tensor,
     fused: Tensor,
     *,
-    gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0, 1.0, 1.0),
+    gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0),
+    first_octave: int = 0,
 ) -> Tensor:
     """How far the fused differences go beyond ``gain`` times both sources', octave by octave.
 
     A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
     coarse octaves, so those allow no gain, while fine detail may be lifted a little. Sign matters:
-    a slope of the right size the wrong way is excess, too.
+    a slope of the right size the wrong way is excess, too. Octave n compares means over 2^n
+    pixels; those that are wider than half the picture are left out.
     """
     images = torch.cat([visible, thermal, fused], dim=1)
+    if first_octave:
+        images = F.avg_pool2d(images, 2**first_octave)
     total = fused.new_zeros(())
     for octave, gain in enumerate(gains):
         if octave:
-            if min(images.shape[-2:]) < 4:
-                break  # one pixel has no slope
             images = F.avg_pool2d(images, 2)
+        if min(images.shape[-2:]) < 2:
+            break
         for v, t, f in zip(*(forward_differences(x) for x in images.chunk(3, dim=1)), strict=True):
             high = gain * torch.maximum(v, t).clamp_min(0)
             low = gain * torch.minimum(v, t).clamp_max(0)
             total = total + (F.relu(f - high) + F.relu(low - f)).mean()
     return total
+
+
+def glow_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """`excess_gradient_loss` at 16 and 32 pixels: a plain sky should not shine along the roofs."""
+    return excess_gradient_loss(visible, thermal, fused, gains=(1.0, 1.0), first_octave=4)
 
 
 def overshoot_loss(visible: Tensor, thermal: Tensor, fused: Tensor, *, reach: int = 2) -> Tensor:
@@ -122,6 +145,11 @@ def correlation_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
     both = correlation(fused - thermal, visible) + correlation(fused - visible, thermal)
     return 1 - 0.5 * both.mean()
+
+
+def colour_loss(visible: Tensor, fused: Tensor) -> Tensor:
+    """Mean distance of the two pictures' colour differences; both N, 3, H, W in [0, 1]."""
+    return (fused - luma(fused) - (visible - luma(visible))).abs().mean()
 
 
 def flicker_loss(
@@ -182,6 +210,8 @@ def fusion_loss(
         terms["gradient"] = gradient_loss(visible, thermal, fused)
     if weights.excess_gradient:
         terms["excess_gradient"] = excess_gradient_loss(visible, thermal, fused)
+    if weights.glow:
+        terms["glow"] = glow_loss(visible, thermal, fused)
     if weights.overshoot:
         terms["overshoot"] = overshoot_loss(visible, thermal, fused)
     if weights.scd:

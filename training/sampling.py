@@ -157,6 +157,10 @@ class CropSampler:
         left = int(rng.integers(0, pair.width - width + 1))
         box = np.s_[top : top + height, left : left + width]
         drawn = draw(rng, self._augmentation)
+        if consecutive:
+            # A clip has its cameras' own noise, new in each frame. More of it would teach to blur,
+            # and the same noise in both frames that noise stands still.
+            drawn = replace(drawn, noise=(0.0, 0.0))
         crops = []
         for frame in range(2 if consecutive else 1):
             visible, thermal = self._pack.frame(index, frame)
@@ -166,9 +170,7 @@ class CropSampler:
             else:
                 planes[0] = np.ascontiguousarray(planes[0].transpose(2, 0, 1))
             tensors = torch.from_numpy(planes[0]), torch.from_numpy(planes[1][None])
-            # Noise is the one thing that a camera draws anew for each frame.
-            own = replace(drawn, noise_seed=drawn.noise_seed + 2 * frame)
-            crops.append((*tensors, own, f"{pair.name}@{top},{left}"))
+            crops.append((*tensors, drawn, f"{pair.name}@{top},{left}"))
         return crops
 
     def _to_crop(self, pixels: np.ndarray) -> np.ndarray:

@@ -7,18 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from training.augmentation import augment
-from training.losses import LossWeights, flicker_loss, fusion_loss, restlessness_loss
+from training.losses import (
+    LossWeights,
+    colour_loss,
+    flicker_loss,
+    fusion_loss,
+    luma,
+    restlessness_loss,
+)
 from training.sampling import Batch
-
-LUMA = (0.299, 0.587, 0.114)
-
-
-def luma(x: Tensor) -> Tensor:
-    """BT.601 luma of N, 3, H, W; one channel passes through."""
-    if x.shape[1] == 1:
-        return x
-    r, g, b = x.unbind(1)
-    return (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b)[:, None]
 
 
 class TrainingStep(nn.Module):
@@ -40,6 +37,10 @@ class TrainingStep(nn.Module):
         fused = (self.net(visible * 2 - 1, thermal * 2 - 1).float() + 1) / 2
         a, f = luma(visible), luma(fused)
         loss, terms = fusion_loss(a, thermal, f, self._weights, stride=self._stride)
+        if self._weights.colour and fused.shape[1] == 3:
+            colour = colour_loss(visible, fused)
+            loss = loss + self._weights.colour * colour
+            terms["colour"] = colour.detach()
         if consecutive:
             half = len(f) // 2
             before, after = (
@@ -59,6 +60,3 @@ def pictures(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     visible = batch.visible.to(device, non_blocking=True).float() / 255
     thermal = batch.thermal.to(device, non_blocking=True).float() / 255
     return augment(visible, thermal, batch.draws)
-
-
-__all__ = ["LUMA", "TrainingStep", "luma", "pictures"]

@@ -31,6 +31,7 @@ from training.pairs import DATA_SETS, DataSetError
 from training.run_folder import CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
 from training.step import TrainingStep, pictures
+from training.thin import thin_encoders
 from training.validation import Validator
 from training.widening import WideningError, start_from
 
@@ -99,6 +100,7 @@ class Trainer:
         net = FusionNet(shape)
         if config.initial_weights:
             start_from(net, load_weights(config.initial_weights).net)
+        thin_encoders(net, config.thin_encoders, keep=bool(config.initial_weights))
         if config.folded:
             fold_for_training(net)
         self.running_mean = copy.deepcopy(net).requires_grad_(False)
@@ -217,8 +219,10 @@ class Trainer:
 
     def _exported(self) -> FusionNet:
         """The published form of the averaged weights, on this device."""
-        net = FusionNet(PRESETS[self.config.preset]).to(self.fabric.device)
-        net.load_state_dict(self.running_mean.state_dict())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            net = FusionNet(PRESETS[self.config.preset])
+        start_from(net.to(self.fabric.device), self.running_mean)
         return net.eval()
 
     def _ask_to_stop(self, *_: object) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from fusion_ros.metrics import qe, qw
 from fusion_ros.model.padding import crop, pad_to_multiple
 from training.config import RunConfig
+from training.losses import luma
 from training.packing import Pack
-from training.step import luma
 
 
 @torch.inference_mode()

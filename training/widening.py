@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fusion_ros.model.network import FusionNet
@@ -13,15 +14,15 @@ class WideningError(ValueError):
 
 
 def start_from(net: FusionNet, trained: FusionNet) -> None:
-    """Load trained weights into a network of the same layers and the same or larger widths.
+    """Load trained weights into a network of the same layers and the same or more channels.
 
     The trained channels come first and do not read the new ones, so the network begins as the
     trained one. The new channels keep their random weights; they learn as soon as the trained
-    ones begin to read them.
+    ones begin to read them. In layout `encoder_decoder` the encoders alone may be wider: the
+    decoder's groups would mix other channels.
 
     Raises:
-        WideningError: other layers, a narrower layer, or grouped or joined features, whose
-            channels have no order that widening could keep.
+        WideningError: other layers, or a layer that cannot be widened to this network's.
     """
     target, source = net.state_dict(), trained.state_dict()
     if target.keys() != source.keys():
@@ -29,22 +30,26 @@ def start_from(net: FusionNet, trained: FusionNet) -> None:
             f"initial_weights have layout {trained.config.layout!r}, {trained.config.widths}; "
             f"this network has {net.config.layout!r}, {net.config.widths}"
         )
-    widened = {name: _widen(name, target[name], source[name]) for name in target}
-    changed = any(target[name].shape != source[name].shape for name in target)
-    if changed and net.config.layout != "blend":
-        raise WideningError(
-            f"initial_weights have widths {trained.config.widths}, this network {net.config.widths}"
-            "; only layout 'blend' can be widened"
-        )
-    net.load_state_dict(widened)
+    net.load_state_dict({name: _widened(name, target[name], source[name]) for name in target})
 
 
-def _widen(name: str, wide: Tensor, narrow: Tensor) -> Tensor:
-    if any(w < n for w, n in zip(wide.shape, narrow.shape, strict=True)):
+def _widened(name: str, wide: Tensor, narrow: Tensor) -> Tensor:
+    grown = wide.shape != narrow.shape
+    if any(w < n for w, n in zip(wide.shape, narrow.shape, strict=True)) or (
+        grown and name.startswith("decoder.")
+    ):
         raise WideningError(
-            f"initial_weights have {name} of shape {tuple(narrow.shape)}, larger than this "
-            f"network's {tuple(wide.shape)}"
+            f"initial_weights have {name} of shape {tuple(narrow.shape)}, this network "
+            f"{tuple(wide.shape)}, which cannot be widened to"
         )
+    if grown and name.startswith("fusion.") and narrow.dim() > 1:
+        # Its inputs are the two cameras' channels one after the other.
+        pairs = zip(wide.chunk(2, dim=1), narrow.chunk(2, dim=1), strict=True)
+        return torch.cat([_in_the_corner(w, n) for w, n in pairs], dim=1)
+    return _in_the_corner(wide, narrow)
+
+
+def _in_the_corner(wide: Tensor, narrow: Tensor) -> Tensor:
     result = wide.clone()
     if wide.dim() > 1:
         result[: narrow.shape[0], narrow.shape[1] :] = 0

@@ -10,14 +10,18 @@ from fusion_ros.metrics import flicker_index, qw, sum_of_correlations_of_differe
 from training.losses import (
     CALM,
     LossWeights,
+    colour_loss,
     correlation_loss,
     excess_gradient_loss,
     flicker_loss,
     fusion_loss,
+    glow_loss,
     gradient_loss,
+    luma,
     overshoot_loss,
     restlessness_loss,
 )
+from training.step import TrainingStep
 
 
 def noise(*shape: int, seed: int) -> torch.Tensor:
@@ -60,17 +64,42 @@ def test_a_wide_soft_halo_is_seen_at_coarse_octaves():
     assert all_octaves > 8 * fine
 
 
-def test_a_glow_over_a_plain_sky_is_charged_for_at_coarse_octaves():
+def test_a_glow_over_a_plain_sky_is_charged_for_in_its_own_term():
     flat = torch.full((1, 1, 128, 128), 0.5)
     glow = flat - 0.2 * torch.linspace(0, 1, 128)[:, None]
-    up_to_8_pixels = excess_gradient_loss(flat, flat, glow, gains=(1.0,) * 4)
-    assert excess_gradient_loss(flat, flat, glow) > 3 * up_to_8_pixels
+    slope = 0.2 / 127
+    assert glow_loss(flat, flat, glow).item() == pytest.approx((16 + 32) * slope, rel=1e-3)
+    assert glow_loss(flat, glow, glow).item() == 0
 
 
 def test_the_gradient_term_is_zero_for_the_only_source_with_structure():
     a, flat = noise(1, 1, 16, 16, seed=0), torch.full((1, 1, 16, 16), 0.5)
     assert gradient_loss(a, flat, a).item() == 0
     assert gradient_loss(a, flat, flat).item() > 0.1
+
+
+def test_colour_is_compared_apart_from_brightness():
+    visible = noise(1, 3, 8, 8, seed=0)
+    assert colour_loss(visible, 0.5 * visible + 0.5 * luma(visible)) > 0.05
+    brighter = visible + 0.3 * noise(1, 1, 8, 8, seed=1)
+    assert colour_loss(visible, brighter).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_network_that_gives_colour_is_charged_for_another_tint():
+    visible, thermal = noise(1, 3, 32, 32, seed=0), noise(1, 1, 32, 32, seed=1)
+    weights = LossWeights(qw=0.0, qe=0.0, colour=2.0)
+    loss, terms = TrainingStep(Tinted(), weights, 4)(visible, thermal)
+    tint = torch.tensor([0.2, 0.0, 0.0])
+    expected = (tint - 0.299 * 0.2).abs().mean().item()
+    assert terms["colour"].item() == pytest.approx(expected, abs=1e-6)
+    assert loss.item() == pytest.approx(2 * expected, abs=1e-6)
+
+
+class Tinted(torch.nn.Module):
+    """The visible picture, redder by 0.2 (0.4 in the network's range of 2)."""
+
+    def forward(self, visible: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+        return visible + torch.tensor([0.4, 0.0, 0.0])[:, None, None]
 
 
 def test_flicker_is_charged_for_beyond_the_sources_mean_change():
@@ -104,6 +133,6 @@ def test_the_correlation_term_is_the_measure_turned_round():
 def test_gradients_are_finite_on_flat_and_identical_pictures():
     flat = torch.full((1, 1, 32, 32), 0.5)
     fused = flat.clone().requires_grad_()
-    weights = LossWeights(mse=1, gradient=1, excess_gradient=1, overshoot=1, scd=1)
+    weights = LossWeights(mse=1, gradient=1, excess_gradient=1, glow=1, overshoot=1, scd=1)
     fusion_loss(flat, flat, fused, weights)[0].backward()
     assert torch.isfinite(fused.grad).all()

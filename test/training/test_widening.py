@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,8 @@ from tiny_run import write_config
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import save_weights
+from training.config import ConfigError, config_from_dict
+from training.thin import thin_encoders
 from training.train import main
 from training.widening import WideningError, start_from
 
@@ -44,7 +47,10 @@ def test_the_new_channels_learn() -> None:
     ("trained", "message"),
     [
         (replace(NARROW, widths=(4, 6)), r"\(4, 6\); this network .*\(6, 8, 8\)"),
-        (replace(NARROW, widths=(8, 8, 8)), r"blend.stem.weight of shape \(8, 2, 4, 4\), larger"),
+        (
+            replace(NARROW, widths=(8, 8, 8)),
+            r"stem.weight of shape \(8, 2, 4, 4\), .*cannot be widened",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(trained, message) -> None:
@@ -52,15 +58,33 @@ def test_weights_that_do_not_fit_are_refused(trained, message) -> None:
         start_from(FusionNet(WIDE), FusionNet(trained))
 
 
-def test_the_papers_layout_is_taken_only_as_it_is() -> None:
-    small = replace(PRESETS["paper"], widths=(4, 8), decoder_groups=4, head_channels=4)
-    larger = FusionNet(replace(small, widths=(8, 8)))
-    with pytest.raises(WideningError, match="only layout 'blend' can be widened"):
-        start_from(larger, FusionNet(small))
-    again, trained = FusionNet(small), FusionNet(small)
-    start_from(again, trained)
-    for name, tensor in trained.state_dict().items():
-        assert torch.equal(again.state_dict()[name], tensor)
+SMALL_PAPER = replace(PRESETS["paper"], widths=(8, 16), decoder_groups=4, head_channels=4)
+
+
+def test_thin_encoders_become_the_papers_own_without_a_change_of_the_picture() -> None:
+    thin, whole = thin_encoders(FusionNet(SMALL_PAPER), 4), FusionNet(SMALL_PAPER)
+    assert thin.visible_encoder.levels[1][0].weight.shape == (4, 2, 3, 3)
+    start_from(whole, thin)
+    visible, thermal = torch.rand(1, 3, 16, 24) * 2 - 1, torch.rand(1, 1, 16, 24) * 2 - 1
+    torch.testing.assert_close(whole(visible, thermal), thin(visible, thermal))
+    again = thin_encoders(copy.deepcopy(whole), 4, keep=True)
+    torch.testing.assert_close(again(visible, thermal), thin(visible, thermal))
+    whole(visible, thermal).sum().backward()
+    gradient = whole.fusion[1].weight.grad
+    assert gradient[:, 4:16].abs().min() > 0, "the new visible channels are read by nobody"
+
+
+def test_the_papers_decoder_is_taken_only_as_it_is() -> None:
+    larger = FusionNet(replace(SMALL_PAPER, widths=(16, 16)))
+    with pytest.raises(WideningError, match=r"decoder\..*cannot be widened"):
+        start_from(larger, FusionNet(SMALL_PAPER))
+
+
+def test_thin_encoders_are_for_the_paper_alone() -> None:
+    entry = {"train": [{"kind": "folders", "root": "somewhere"}]}
+    for values in ({"thin_encoders": 4}, {"preset": "paper", "thin_encoders": 3}):
+        with pytest.raises(ConfigError, match=r"thin_encoders is [34]; allowed is 1, or"):
+            config_from_dict({**entry, **values})
 
 
 def test_a_run_starts_from_the_weights_that_its_config_names(tmp_path, capsys) -> None:
