@@ -71,9 +71,13 @@ soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fai
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## hostile messages and parameters, FUZZ_EXAMPLES (20000) of each
+fuzz: setup ## hostile messages and parameters: FUZZ_EXAMPLES (20000) of each, then FUZZ_SECONDS (300) by coverage
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) $(VENV)/bin/python -m pytest test/ros/test_hostile_input.py $(ARGS)
+	@$(VENV)/bin/python -c 'import atheris' 2>/dev/null || { echo 'not guided by coverage: atheris is not installed ($(VENV)/bin/pip install atheris)'; exit 0; }; \
+	for target in messages parameters files; do \
+	  $(VENV)/bin/python test/ros/fuzz_with_coverage.py $$target -max_total_time=$(or $(FUZZ_SECONDS),300) || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build install log demo fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build install log demo fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -37,10 +37,7 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
     """
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ParameterError(f"parameter file {file} is no YAML: {error}") from error
+        loaded = _from_yaml(file.read_bytes(), f"parameter file {file} is no YAML")
         sections = loaded.values() if isinstance(loaded, dict) else ()
         found = [
             section["ros__parameters"]
@@ -57,11 +54,16 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
         name, equals, value = text.partition("=")
         if not equals:
             raise ParameterError(f"parameter {text!r}: allowed is NAME=VALUE")
-        try:
-            values[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ParameterError(f"parameter {text!r}: its value is no YAML: {error}") from error
+        values[name.strip()] = _from_yaml(value, f"parameter {text!r}: its value is no YAML")
     return values
+
+
+def _from_yaml(text: bytes | str, complaint: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:
+        # Not only YAMLError: ValueError for the month 13, IndexError for an empty !!int, and more.
+        raise ParameterError(f"{complaint}: {error}") from error
 
 
 def as_yaml() -> str:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anything that can be put into a message or a parameter: no crash, no memory, every case counted.
 
-A bounded search here; `make fuzz` runs the same for as long as it is told (FUZZ_EXAMPLES).
+A bounded search here; `make fuzz` runs the same for as long as it is told (FUZZ_EXAMPLES), and
+then guided by coverage (`fuzz_with_coverage.py`).
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import math
 import os
+import tempfile
 import tracemalloc
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,6 +28,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
+from fusion_ros.parameter_files import read_parameters
 from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import SPECS, FuseParameters
 from fusion_ros.pipeline import FusionPipeline
@@ -169,3 +174,21 @@ def test_whatever_a_parameter_file_says_is_taken_or_refused_by_name(given_values
     assert set(given_values) <= known
     for name, value in given_values.items():
         assert getattr(taken, name) == value
+
+
+yaml_words = st.sampled_from(
+    ["/**:", "ros__parameters:", "\n", "  ", "- ", ": ", "&a ", "*a", "<<: ", "{", "}", "[", "]"]
+    + ["!!python/name:os.system ", "!!binary ", "!!timestamp ", "2001-13-41", "1e999", "0o9", "'"]
+    + [spec.name for spec in SPECS[:8]]
+)
+yaml_texts = st.lists(st.one_of(yaml_words, st.text(max_size=6)), max_size=30).map("".join)
+
+
+@BOUNDED
+@given(st.one_of(st.binary(max_size=400), yaml_texts.map(lambda text: text.encode("utf-8"))))
+def test_whatever_a_parameter_file_is_made_of_is_read_or_refused_as_such(content):
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+        file.write(content)
+        file.flush()
+        with contextlib.suppress(ParameterError):
+            FuseParameters.from_values(read_parameters(Path(file.name)))
