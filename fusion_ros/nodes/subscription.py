@@ -47,6 +47,7 @@ class FollowingSubscription:
         message_type, topic, callback: as for `create_subscription`.
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.
+        then: called after each message that the executor brought (not after `take_waiting`).
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class FollowingSubscription:
         *,
         reliability: str = "auto",
         depth: int = QUEUE_DEPTH,
+        then: Callable[[], None] | None = None,
     ) -> None:
         self._node = node
         self._message_type = message_type
         self._topic = topic
         self._callback = callback
+        self._then = then
         self._wanted = reliability
         self._depth = depth
         self._reliability = self._choose()
@@ -92,6 +95,17 @@ class FollowingSubscription:
             f"{self.topic_name}: subscribed anew as {self.reliability}, as its publishers offer"
         )
 
+    def take_waiting(self) -> None:
+        """Handle the oldest message that waits, if any, without a round of the executor.
+
+        In the executor's thread. A round costs what the whole wait set costs, some 0.2 ms.
+        """
+        subscription = self._subscription
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        if taken is not None:
+            self._callback(taken[0])
+
     def close(self) -> None:
         """Stop receiving."""
         self._node.destroy_subscription(self._subscription)
@@ -115,10 +129,15 @@ class FollowingSubscription:
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
         return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
 
+    def _brought(self, message: Any) -> None:
+        self._callback(message)
+        if self._then is not None:
+            self._then()
+
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
             self._message_type,
             self._topic,
-            self._callback,
+            self._brought,
             quality(self._reliability, depth=self._depth),
         )

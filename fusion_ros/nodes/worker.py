@@ -8,10 +8,15 @@ never older than one job in work plus one that waited, whatever the load.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
+
+HEAD_START_S = 0.001
+"""For so long whoever hands a job to an idle worker sleeps. A waking thread does not get Python's
+lock while the one that woke it still computes, and the executor goes on to its next round."""
 
 
 class NewestWorker(Generic[Job]):
@@ -36,6 +41,7 @@ class NewestWorker(Generic[Job]):
         self._superseded = superseded
         self._changed = threading.Condition()
         self._waiting: Job | None = None
+        self._idle = False
         self._stopping = False
         self._failure: BaseException | None = None
         # A daemon, so that a device that never answers cannot keep a process from ending.
@@ -46,15 +52,21 @@ class NewestWorker(Generic[Job]):
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; it takes the place of one that waits. After `stop` it is superseded."""
+        """Hand over a job; it takes the place of one that waits. After `stop` it is superseded.
+
+        An idle worker gets the interpreter for `HEAD_START_S`.
+        """
         with self._changed:
             refused = self._stopping or self._failure is not None
             old = job if refused else self._waiting
+            idle = self._idle and not refused
             if not refused:
                 self._waiting = job
                 self._changed.notify()
         if old is not None:
             self._superseded(old)
+        elif idle:
+            time.sleep(HEAD_START_S)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Finish the job in work, give up the one that waits, end the thread.
@@ -80,7 +92,9 @@ class NewestWorker(Generic[Job]):
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._idle = True
                 self._changed.wait_for(lambda: self._waiting is not None or self._stopping)
+                self._idle = False
                 job, self._waiting = self._waiting, None
             if job is None:
                 return
