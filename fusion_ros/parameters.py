@@ -247,11 +247,12 @@ class FuseParameters:
         "needs a value here).",
         group=_REGISTRATION, low=0.0, high=1e6,
     )
-    registration_feather_px: float = parameter(
-        48.0,
-        "Width of the seam [visible pixels] over which the thermal picture fades out where it ends "
-        "inside the visible one.",
-        group=_REGISTRATION, low=0.0, high=1e3,
+    registration_feather_percent: float = parameter(
+        5.0,
+        "Width of the seam [percent of the visible picture's] over which thermal detail fades out "
+        "where the thermal picture ends inside the visible one; brightness fades over four times "
+        "that. 0: a hard edge.",
+        group=_REGISTRATION, low=0.0, high=50.0,
     )
 
     colour_natural_darkening: bool = parameter(

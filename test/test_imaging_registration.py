@@ -59,7 +59,7 @@ def test_stretching_leaves_every_pixel_valid() -> None:
 
 def test_a_shift_by_whole_pixels_moves_the_picture_and_nothing_else(picture: np.ndarray) -> None:
     size = Size(160, 120)
-    register = homography([[1, 0, 7], [0, 1, -5], [0, 0, 1]], size, size, feather_px=0)
+    register = homography([[1, 0, 7], [0, 1, -5], [0, 0, 1]], size, size, feather_percent=0)
     moved = register(picture, (120, 160, 3))
     np.testing.assert_array_equal(moved[:115, 7:], picture[5:, :153])
     validity = register.validity((120, 160), (120, 160))
@@ -160,13 +160,39 @@ def test_weights_rise_over_the_feather_and_the_picture_border_is_no_seam() -> No
 
 def test_outside_the_overlap_the_visible_picture_stands_alone() -> None:
     rng = np.random.default_rng(0)
-    weights = feathered(np.pad(np.ones((20, 30), bool), ((4, 3), (0, 6))), 5.0)
-    fused, visible = rng.integers(0, 256, (2, 27, 36, 3), dtype=np.uint8)
-    expected = weights[..., None] * fused + (1 - weights[..., None]) * visible
-    blended = SeamBlender(weights)(fused.copy(), visible)
-    assert np.abs(blended - expected).max() <= 1.01
-    np.testing.assert_array_equal(blended[:4], visible[:4])
-    np.testing.assert_array_equal(blended[10:18, :20], fused[10:18, :20])
+    valid = np.pad(np.ones((160, 200), bool), ((16, 12), (0, 24)))
+    fused, visible = rng.integers(0, 256, (2, *valid.shape, 3), dtype=np.uint8)
+    blended = SeamBlender(valid, 8.0)(fused, visible)
+    np.testing.assert_array_equal(blended[~valid], visible[~valid])
+    np.testing.assert_array_equal(blended[60:130, :160], fused[60:130, :160])
+
+
+def test_at_the_seam_detail_fades_over_a_short_way_and_brightness_over_four_times_that() -> None:
+    valid = np.zeros((240, 400), bool)
+    valid[:, 100:] = True
+    visible = np.full(valid.shape, 40, np.uint8)
+    lighter = np.full(valid.shape, 140, np.uint8)
+    rows = SeamBlender(valid, 20.0)(lighter, visible)[120].astype(int)
+    assert rows[119] < 60  # at the end of the short way brightness has hardly begun
+    assert rows[140] == pytest.approx(90, abs=8)
+    assert rows[180:].min() >= 138
+    assert np.abs(np.diff(rows)).max() <= 3
+
+    striped = lighter.copy()
+    striped[:, 1::2] += 60  # one pixel wide: detail
+    contrast = SeamBlender(valid, 20.0)(striped, visible)[120].astype(int)
+    contrast = np.abs(np.diff(contrast))
+    assert contrast[109:111].mean() == pytest.approx(30, abs=4)
+    assert contrast[122:130].min() >= 55
+
+
+def test_a_feather_of_nothing_is_a_hard_edge() -> None:
+    valid = np.zeros((64, 80), bool)
+    valid[:, 40:] = True
+    fused, visible = np.full(valid.shape, 200, np.uint8), np.full(valid.shape, 10, np.uint8)
+    blended = SeamBlender(valid, 0.0)(fused, visible)
+    assert (blended[:, :40] == 10).all()
+    assert (blended[:, 40:] == 200).all()
 
 
 def test_blending_is_a_matter_of_the_overlap_alone(picture: np.ndarray) -> None:
@@ -189,7 +215,7 @@ def test_the_grid_for_torch_runs_from_edge_to_edge() -> None:
     [
         ({"mode": "warp"}, r"'warp'.*none, resize"),
         ({"distance_m": -1}, "distance_m is -1"),
-        ({"feather_px": float("nan")}, "feather_px is nan"),
+        ({"feather_percent": float("nan")}, "feather_percent is nan"),
     ],
 )
 def test_options_outside_what_is_allowed_are_refused(options: dict, says: str) -> None:

@@ -27,7 +27,7 @@ def test_registering_by_it_brings_the_picture_back_where_the_thermal_camera_sees
     grey = Scene(*size, noise=0).visible(3.0)[..., 1]
     calibration = load_calibration(config_file("demo_calibration.yaml"))
     registration = ThermalRegistration(
-        RegistrationOptions(mode="homography", feather_px=0), calibration
+        RegistrationOptions(mode="homography", feather_percent=0), calibration
     )
     back = registration(as_the_thermal_camera_sees(grey), grey.shape)
     seen = registration.validity(grey.shape, grey.shape) > 0.99

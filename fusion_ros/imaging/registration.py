@@ -49,16 +49,17 @@ class RegistrationOptions:
     runs the registration puts a live one together (`fusion_ros.calibration.live_rig`)."""
     distance_m: float = 0.0
     """Distance of the plane for `calibrated`. 0: the calibration file's own."""
-    feather_px: float = 48.0
-    """Width of the seam, in visible pixels, over which the thermal picture fades out where it ends
-    inside the visible one."""
+    feather_percent: float = 5.0
+    """Width of the seam, in percent of the visible picture's, over which thermal detail fades out
+    where the thermal picture ends inside the visible one; brightness fades over four times that.
+    0: a hard edge."""
 
     def __post_init__(self) -> None:
         for name, allowed in (("mode", MODES), ("source", SOURCES)):
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
-        for name, most in (("distance_m", 1e6), ("feather_px", 1e3)):
+        for name, most in (("distance_m", 1e6), ("feather_percent", 50)):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= most):
                 raise ValueError(f"{name} is {value}; allowed is 0 to {most:g}")
@@ -158,8 +159,12 @@ class ThermalRegistration:
         if self._sampling is None:
             self._apply = _as_it_is if thermal == visible else _stretch_to(thermal, visible)
         else:
-            self._weights = feathered(self._sampling.valid, self.options.feather_px)
-            self._blender = None if self._weights is None else SeamBlender(self._weights)
+            valid, feather_px = (
+                self._sampling.valid,
+                self.options.feather_percent * visible.width / 100,
+            )
+            self._weights = feathered(valid, feather_px)
+            self._blender = None if self._weights is None else SeamBlender(valid, feather_px)
             self._apply = MapSampler(self._sampling)
         self._sizes = sizes
 
@@ -181,7 +186,7 @@ class ThermalRegistration:
         return self._weights
 
     def blend_outside(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """`fused`, with `visible` where the last thermal frame did not reach; changes it in place.
+        """`fused`, with `visible` where the last thermal frame did not reach.
 
         Both are `uint8` of one shape: lumas (cheaper, before the colour comes back) or colours.
         """

@@ -1,10 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the thermal picture ends, the visible one goes on alone, without a hard edge."""
+"""Where the thermal picture ends, the visible one goes on alone, without an edge that shows.
+
+Detail fades over a short way. Brightness fades over a long one: a thermal picture is often lighter
+or darker as a whole than the visible one, and over a short way that shows as a box around all that
+the thermal camera sees. (Burt and Adelson's multiresolution spline, 1983, in two bands.)
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+
+_LONG = 4.0
+"""Brightness fades over so many times the way of detail."""
+_CELL_PX = 8
+"""What brightness is, is looked at in cells of so many pixels."""
+_BRIGHTNESS_SHARE = 0.11
+"""Of the width: what is smaller counts as detail, a person in the street for instance."""
 
 
 def feathered(valid: np.ndarray, feather_px: float) -> np.ndarray | None:
@@ -22,59 +34,32 @@ def feathered(valid: np.ndarray, feather_px: float) -> np.ndarray | None:
 
 
 class SeamBlender:
-    """Puts the visible picture where the thermal one is not valid; touches nothing else."""
+    """Puts the visible picture where the thermal one is not valid (bool HxW, not all of it)."""
 
-    def __init__(self, weights: np.ndarray) -> None:
-        self._strips = [
-            (strip, np.ascontiguousarray(weights[strip]), 1.0 - weights[strip])
-            for strip in _strips_around(_whole_rectangle(weights), weights.shape)
-        ]
+    def __init__(self, valid: np.ndarray, feather_px: float) -> None:
+        height, width = valid.shape
+        self._size = (width, height)
+        self._detail = feathered(valid, feather_px)
+        self._visible = 1.0 - self._detail
+        brightness = feathered(valid, _LONG * feather_px)
+        brightness = (
+            brightness * brightness * (3 - 2 * brightness)
+        )  # without a crease at either end
+        self._cells = (max(1, width // _CELL_PX), max(1, height // _CELL_PX))
+        self._excess = self._detail - brightness
+        reach = max(1, round(_BRIGHTNESS_SHARE * self._cells[0]))
+        self._blur = (reach, reach)
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """`fused` in place and back: a mixture with `visible`, both `uint8` HxW or HxWx3."""
-        for strip, of_fused, of_visible in self._strips:
-            fused[strip] = cv2.blendLinear(
-                np.ascontiguousarray(fused[strip]),
-                np.ascontiguousarray(visible[strip]),
-                of_fused,
-                of_visible,
-            )
-        return fused
+        """A mixture of both, `uint8` HxW or HxWx3."""
+        mixed = cv2.blendLinear(fused, visible, self._detail, self._visible)
+        # In that, brightness has faded as quickly as detail: what is too much of it goes.
+        lighter = _small(fused, self._cells).astype(np.float32) - _small(visible, self._cells)
+        lighter = cv2.blur(lighter, self._blur)
+        lighter = cv2.resize(lighter, self._size, interpolation=cv2.INTER_LINEAR)
+        lighter *= self._excess if fused.ndim == 2 else self._excess[:, :, None]
+        return cv2.subtract(mixed, lighter, dst=mixed, dtype=cv2.CV_8U)
 
 
-def _whole_rectangle(weights: np.ndarray) -> tuple[int, int, int, int]:
-    """A large rectangle (top, bottom, left, right) in which every weight is 1."""
-    top, left = 0, 0
-    bottom, right = weights.shape
-    whole = weights >= 1.0
-    while top < bottom and left < right:
-        sides = {
-            "top": whole[top, left:right].mean(),
-            "bottom": whole[bottom - 1, left:right].mean(),
-            "left": whole[top:bottom, left].mean(),
-            "right": whole[top:bottom, right - 1].mean(),
-        }
-        worst = min(sides, key=sides.__getitem__)
-        if sides[worst] == 1.0:
-            break
-        top += worst == "top"
-        bottom -= worst == "bottom"
-        left += worst == "left"
-        right -= worst == "right"
-    return top, bottom, left, right
-
-
-def _strips_around(
-    rectangle: tuple[int, int, int, int], shape: tuple[int, ...]
-) -> list[tuple[slice, slice]]:
-    top, bottom, left, right = rectangle
-    height, width = shape
-    if top >= bottom or left >= right:
-        return [(slice(0, height), slice(0, width))]
-    strips = [
-        (slice(0, top), slice(0, width)),
-        (slice(bottom, height), slice(0, width)),
-        (slice(top, bottom), slice(0, left)),
-        (slice(top, bottom), slice(right, width)),
-    ]
-    return [s for s in strips if s[0].stop > s[0].start and s[1].stop > s[1].start]
+def _small(picture: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)

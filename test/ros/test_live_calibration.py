@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ros
 FOCAL_PX = 64.0
 LIVE = {"registration_mode": "calibrated", "registration_source": "tf",
         "registration_distance_m": 10.0, "output_encoding": "mono8",
-        "registration_feather_px": 0.0, "stream_timeout_ms": 300.0}  # fmt: skip
+        "registration_feather_percent": 0.0, "stream_timeout_ms": 300.0}  # fmt: skip
 
 
 def info(frame_id: str, focal_px: float = FOCAL_PX) -> CameraInfo:
