@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_ros.accounting import Stream
@@ -64,7 +66,7 @@ class Configured:
             self._trace = TraceWriter(values.trace_file, TRACED, warn=node.get_logger().warning)
             self.books.telemetry.trace = self._trace.write
         self.outputs = FusedOutputs(node, reliability=values.output_reliability)
-        self._timer = node.create_timer(REPORT_PERIOD_S, report)
+        self._timer = _real_timer(node, REPORT_PERIOD_S, report)
 
     def close(self) -> None:
         """Release all of it."""
@@ -112,7 +114,7 @@ class Active:
         self._info: FollowingSubscription | None = None
         self._demand_timer = None
         if values.lazy:
-            self._demand_timer = node.create_timer(DEMAND_PERIOD_S, self._follow_demand)
+            self._demand_timer = _real_timer(node, DEMAND_PERIOD_S, self._follow_demand)
             self._follow_demand()
         else:
             self._subscribe()
@@ -235,3 +237,8 @@ class Active:
         )
         self._after_each_frame()
         return timings_ms
+
+
+def _real_timer(node: LifecycleNode, period_s: float, callback: Callable[[], None]) -> Timer:
+    """A timer that goes on while a simulation is paused or its clock is set back."""
+    return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -43,10 +43,16 @@ class StampReader:
         """The time in nanoseconds, and a header that carries it.
 
         Raises:
-            StampError: the stamp is zero or no time at all.
+            StampError: the stamp is zero or no time at all, or the node's own clock is.
         """
         if self._source == "arrival":
             now_ns = self._clock_ns()
+            if now_ns == 0:
+                raise StampError(
+                    "no_clock",
+                    "stamp_source is 'arrival' and use_sim_time is set, but nothing has come on "
+                    "/clock yet: start the simulation, or play the recording with --clock",
+                )
             stamp = Time(sec=now_ns // NS_PER_S, nanosec=now_ns % NS_PER_S)
             return now_ns, Header(stamp=stamp, frame_id=header.frame_id)
         stamp = header.stamp
@@ -69,7 +75,10 @@ class StampReader:
     def _notice_absurd(self, topic: str, stamp_ns: int) -> None:
         if self._told:
             return
-        apart_s = (stamp_ns - self._clock_ns()) / NS_PER_S
+        now_ns = self._clock_ns()
+        if now_ns == 0:  # simulated time, and nothing on /clock yet
+            return
+        apart_s = (stamp_ns - now_ns) / NS_PER_S
         if abs(apart_s) > ABSURD_S:
             self._told = True
             direction = "ahead of" if apart_s > 0 else "behind"

@@ -7,8 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import Rig, header
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from fusion_ros.accounting import Stream
@@ -84,3 +86,54 @@ def test_by_arrival_frames_without_stamps_are_fused_and_stamped_with_the_node_s_
     assert before_ns <= stamp_ns <= rig.node.get_clock().now().nanoseconds
     assert rig.fused[0].header.frame_id == "visible_optical"
     assert rig.counts()["visible"]["rejected"] == 0
+
+
+def test_stamps_far_from_the_node_s_clock_are_paired_all_the_same_and_told_once(ros, capfd):
+    rig = Rig(ros)
+    for stamp_ms in (1000, 1100):
+        rig.send_pair(stamp_ms)
+    rig.wait_for_fused(2)
+    told = capfd.readouterr().err
+    assert told.count("/visible/image_raw: stamps are ") == 1
+    assert "behind this node's clock" in told
+
+
+class Simulation:
+    """Sets the time of nodes with `use_sim_time`."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._clock = rig.cameras.create_publisher(Clock, "/clock", 10)
+
+    def set(self, seconds: int) -> None:
+        def arrived() -> bool:
+            self._clock.publish(Clock(clock=Time(sec=seconds)))
+            return self._rig.node.get_clock().now().nanoseconds == seconds * 10**9
+
+        self._rig.ros.spin_until(arrived, f"the node's clock shows {seconds} s")
+
+
+def test_simulated_time_is_followed_back_and_forth(ros):
+    rig = Rig(ros, {"use_sim_time": True, "stamp_source": "arrival"})
+    simulation = Simulation(rig)
+    for fused, seconds in enumerate((500, 900, 400), start=1):
+        simulation.set(seconds)
+        rig.send_pair(0)
+        assert rig.wait_for_fused(fused)[-1].header.stamp == Time(sec=seconds)
+
+
+def test_before_the_first_time_of_a_simulation_frames_are_rejected_and_the_reason_told(ros, capfd):
+    rig = Rig(ros, {"use_sim_time": True, "stamp_source": "arrival"})
+    rig.send_pair(0)
+    counts = rig.wait_for_settled(visible=1, thermal=1)
+    assert counts["visible"]["rejected_by_reason"] == {"no_clock": 1}
+    assert "nothing has come on /clock yet" in capfd.readouterr().err
+
+
+def test_a_node_reports_while_a_simulation_is_paused(ros):
+    pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
+    rig = Rig(ros, {"use_sim_time": True})
+    Simulation(rig).set(500)
+    seen = len(rig.statuses)
+    ros.spin_until(lambda: len(rig.statuses) > seen + 1, "two more statuses came")
+    assert rig.statuses[-1].header.stamp == Time(sec=500)
