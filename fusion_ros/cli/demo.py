@@ -16,6 +16,15 @@ from typing import Any
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.shipped_files import config_file
 
+_EXAMPLES = """\
+examples:
+  fusion-ros demo
+  fusion-ros demo --seconds 5 --out short/
+  fusion-ros demo --size 1280x960 --thermal-size 320x240 --rate 15
+  fusion-ros demo --weights mine.safetensors
+
+Exit codes: 0 something was fused, 1 nothing was, 130 stopped by Ctrl-C.
+"""
 MAX_SECONDS = 60.0
 FIRST_FUSED_TIMEOUT_S = 45.0
 RESULTS = ("side_by_side.png", "registration.png", "fused.mp4", "summary.json")
@@ -28,8 +37,9 @@ def add_parser(subparsers: Any) -> None:
         help="synthetic cameras, the fuse node and a recorder over DDS; pictures and a summary",
         description="Starts two synthetic cameras, the fuse node and a recorder, each its own "
         "process, lets them talk over DDS on this machine only, and writes side_by_side.png, "
-        "fused.mp4 and summary.json. Ends by itself within two minutes. Exit code 1 if nothing "
-        "was fused.",
+        "fused.mp4 and summary.json. Ends by itself within two minutes.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="folder to write to (default: demo)"

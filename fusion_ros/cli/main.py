@@ -20,13 +20,16 @@ Pairs an RGB and a thermal camera and fuses them into one picture.
   fusion-ros doctor                      is everything there, and what would run?
   fusion-ros fuse --visible v.png --thermal t.png --out fused/
   fusion-ros demo                        cameras, node and recorder, all synthetic
-  fusion-ros record bag clips/            a bag from pictures, videos or live topics
+  fusion-ros record bag clips/           a bag from pictures, videos or live topics
   fusion-ros replay bag --out report     a recording in, a report and a verdict out
+  fusion-ros calibrate --from-pairs --bag bag --out rig.yaml
   fusion-ros node --params fuse.yaml     the fuse node, without a ROS distribution
+  fusion-ros build-engine --size 640x480 a TensorRT engine ahead of time
 """
 _EPILOG = """\
 `fusion-ros COMMAND --help` tells more, with examples.
-Exit codes: 0 all went well, 1 some of it did not, 2 could not begin, 130 stopped by Ctrl-C.
+Exit codes: 0 all went well, 1 some of it did not, 2 could not begin, 130 stopped by Ctrl-C;
+what a command means by them, and by others, stands in its own --help.
 """
 
 

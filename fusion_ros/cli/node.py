@@ -16,7 +16,7 @@ _EXAMPLES = """\
 examples:
   fusion-ros node
   fusion-ros node --params config/fuse.yaml
-  fusion-ros node -p preset=paper -p engine=torch
+  fusion-ros node -p engine=torch -p output_encoding=mono8
   fusion-ros node -r visible/image_raw:=/rgb/image -r thermal/image_raw:=/ir/image
   fusion-ros node -- --log-level debug        anything after -- goes to ROS as it is
 
@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         type=_assignment,
-        help="one parameter; may be repeated and goes before the file (see docs/parameters.md)",
+        help="one parameter; repeatable, wins over --params (docs/parameters.md)",
     )
     parser.add_argument(
         "-r",
@@ -94,7 +94,7 @@ def _assignment(text: str) -> str:
     name, sign, value = text.partition("=")
     name = name.removesuffix(":")
     if not sign or not name:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed is NAME=VALUE, as preset=paper")
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed is NAME=VALUE, as engine=torch")
     return f"{name}:={value}"
 
 

@@ -8,6 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_EXAMPLES = """\
+examples:
+  fusion-ros record bag clips/drive               a folder that holds vis/ and ir/
+  fusion-ros record bag day_vis.mp4 --thermal day_ir.mp4
+  fusion-ros record bag --live --seconds 60 --visible-topic /cam/color/image_raw \\
+      --thermal-topic /lepton/image_raw --topic /tf
+
+Exit codes: 0 the bag is written (Ctrl-C ends it early, and whole), 2 it is not.
+"""
 VISIBLE_TOPIC, THERMAL_TOPIC = "/visible/image_raw", "/thermal/image_raw"
 
 
@@ -19,6 +28,8 @@ def add_parser(subparsers: Any) -> None:
         description="Writes a ROS 2 bag of the two cameras: from a folder that holds vis/ and ir/, "
         "from two videos, or (--live) from the topics of a running system, where no ros2 CLI is "
         "installed. Needs no ROS but for --live.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("out", type=Path, help="folder of the new bag; it must not exist")
     parser.add_argument(

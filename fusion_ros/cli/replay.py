@@ -9,6 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_EXAMPLES = """\
+examples:
+  fusion-ros replay drive.mcap --out report
+  fusion-ros replay drive.mcap --out report --gate gate.yaml       a verdict for a script or CI
+  fusion-ros replay clips/drive --set tone_mode=histogram --out other --compare report
+  fusion-ros replay day/*.mcap --out reports --jobs 4
+  fusion-ros replay drive.mcap --out live --live                   through DDS, in time
+
+Exit codes: 0 passed, 1 the gate failed, 2 could not run or was stopped by Ctrl-C.
+"""
 PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
 
 
@@ -19,7 +29,9 @@ def add_parser(subparsers: Any) -> None:
         help="replay recordings through pairer and pipeline; report, figures, verdict",
         description="Replays bags (ROS 2 mcap and sqlite3, ROS 1), folders that hold vis/ and ir/, "
         "or NAME_vis.mp4 beside NAME_ir.mp4, and writes report.html, summary.json, frames.csv and "
-        "pairs.csv. Exit code: 0 passed, 1 the gate failed, 2 could not run.",
+        "pairs.csv.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
     parser.add_argument("--out", type=Path, default=Path("replay"), help="folder (replay)")
