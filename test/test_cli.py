@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,18 @@ from fusion_ros.cli.main import main, parser
 from fusion_ros.imaging.geometry import CameraModel, HomographyCalibration, RigCalibration, Size
 
 COMMANDS = sorted(parser()._subparsers._group_actions[0].choices)
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/*.md"))]
+
+
+def shown_commands() -> list[str]:
+    """Each `fusion-ros` command line in a block of a page."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```.*?^```", text, flags=re.DOTALL | re.MULTILINE):
+            found += re.findall(r"^(?:\$ )?fusion-ros (.*)$", block, flags=re.MULTILINE)
+    return found
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -31,6 +45,11 @@ def test_help_loads_nothing_heavy() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_every_command_line_that_a_page_shows_is_one(line: str) -> None:
+    parser().parse_args(shlex.split(line, comments=True))  # else it exits
 
 
 @pytest.mark.parametrize("command", COMMANDS)
