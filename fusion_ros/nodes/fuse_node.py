@@ -279,19 +279,25 @@ def main(
         rclpy.init(args=args)
     except KeyboardInterrupt:
         return 0
+    except RuntimeError as error:  # ROS arguments that are none, a keystore that is not there
+        return _cannot_start(error)
     context = rclpy.get_default_context()
     executor = node = None
     try:
         # Before the node, which takes seconds: rclpy complains where a stop meets this.
         executor = _Executor()
-        node = FuseNode(pipeline_maker=pipeline_maker)
+        try:
+            node = FuseNode(pipeline_maker=pipeline_maker)
+        except RuntimeError as error:  # the middleware refuses, for instance to be secure
+            if context.ok():
+                return _cannot_start(error)
+            raise
         executor.add_node(node)
         if node.parameters.current.autostart and not _autostart(node):
             return 0 if not context.ok() else 1
         executor.spin()
     except ParameterError as error:
-        rclpy.logging.get_logger("fuse_node").fatal(f"cannot start: {error}")
-        return 1
+        return _cannot_start(error)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
@@ -307,6 +313,11 @@ def main(
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _cannot_start(error: Exception) -> int:
+    rclpy.logging.get_logger("fuse_node").fatal(f"cannot start: {error}")
+    return 1
 
 
 def _autostart(node: FuseNode) -> bool:

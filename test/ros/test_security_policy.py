@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from rig import Rig
+
+from fusion_ros.cli.processes import isolated_environment
 
 pytestmark = pytest.mark.ros
 
@@ -51,3 +56,22 @@ def test_the_policy_lists_what_the_node_publishes_takes_and_answers(ros):
         listed = allowed(kind, action)
         assert used <= listed, f"not allowed: {used - listed}"
         assert listed - used <= ONLY_SOMETIMES, f"not used: {listed - used - ONLY_SOMETIMES}"
+
+
+def test_where_security_is_enforced_and_there_is_no_keystore_the_node_refuses_to_start(tmp_path):
+    enforced = {
+        "ROS_SECURITY_KEYSTORE": str(tmp_path),
+        "ROS_SECURITY_ENABLE": "true",
+        "ROS_SECURITY_STRATEGY": "Enforce",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "fusion_ros.nodes.fuse_node"],
+        env=isolated_environment({**os.environ, **enforced}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "cannot start" in ended.stderr
+    assert "SECURITY ERROR" in ended.stderr
+    assert "Traceback" not in ended.stderr
