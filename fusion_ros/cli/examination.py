@@ -16,7 +16,7 @@ from typing import Any
 
 from fusion_ros import __version__
 from fusion_ros.cli.node import NO_RCLPY_FIX
-from fusion_ros.dds_profile import PROFILE_NAME, PROFILE_VARIABLES, users_profile
+from fusion_ros.dds_profile import PROFILE_NAME, profile_settings, users_profile
 from fusion_ros.shipped_files import config_file
 
 #: Shared memory that the shipped DDS profile's segments of two cameras and the node take.
@@ -135,8 +135,11 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
         shipped = ""
     if own is None:
         what = "none set; launch files and fusion-ros set the shipped one, other processes do not"
-        fix = f"for your own cameras' processes: export {PROFILE_VARIABLES[0]}={shipped}"
-        yield Finding(group, "profile", "note", what, fix if shipped else "")
+        fix = ""
+        if shipped:
+            ((variable, file),) = profile_settings(environment).items()
+            fix = f"for your own cameras' processes: export {variable}={file}"
+        yield Finding(group, "profile", "note", what, fix)
     elif not Path(own[1]).is_file():
         what = f"{own[0]}={own[1]}, but there is no such file"
         yield Finding(group, "profile", "missing", what, f"unset {own[0]}, or name a file")

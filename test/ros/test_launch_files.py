@@ -152,7 +152,7 @@ def wait_until_active(ros: Any, node: Any, name: str, launched: Launched) -> Non
             state = ask(ros, client, GetState.Request()).current_state.label
         return state == "active"
 
-    ros.spin_until(active, f"{name} is active", timeout_s=60.0)
+    ros.spin_until(active, f"{name} is active", timeout_s=120.0)
 
 
 def ask(ros: Any, client: Any, request: Any) -> Any:
@@ -212,12 +212,14 @@ def test_the_node_starts_under_its_names_and_stops_on_ctrl_c(
 def test_synthetic_cameras_are_fused(
     ros: Any, launch: Callable[..., Launched], weights: Path
 ) -> None:
-    launched = launch("fuse.launch.py", synthetic_cameras="true", weights=str(weights))
+    launched = launch(
+        "fuse.launch.py", synthetic_cameras="true", engine="torch", weights=str(weights)
+    )
     observer = ros.node("observer")
     fused: list[Image] = []
     observer.create_subscription(Image, "fused/image_raw", fused.append, 5)
 
-    ros.spin_until(lambda: len(fused) >= 3, "three fused images came", timeout_s=60.0)
+    ros.spin_until(lambda: len(fused) >= 3, "three fused images came", timeout_s=120.0)
 
     assert set(launched.environments()) == {"fuse_node", "synthetic_camera"}
     assert launched.interrupt() == 0, launched.text()
