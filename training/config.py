@@ -201,16 +201,12 @@ def _one_of(key: str, value: object, allowed: Any) -> None:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and lay ``key=value`` overrides over it (dots reach inside: ``loss.qe=2``).
 
+    A file with ``base: OTHER.yaml`` holds only what differs from that one, as a later stage does.
+
     Raises:
         ConfigError: unreadable file, unknown key, or a value of the wrong kind or range.
     """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"config {path} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"config {path} is a {type(values).__name__}; allowed is a mapping")
+    values = _read_values(Path(path))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -223,6 +219,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
                 raise ConfigError(f"override {override!r}: {parent} holds no keys")
         inner[last] = yaml.safe_load(text)
     return config_from_dict(values)
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    """A file's values, laid over those of the file beside it that its key ``base`` names."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"config {path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"config {path} is a {type(values).__name__}; allowed is a mapping")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    below = _read_values(path.parent / str(base))
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(below.get(key), dict)
+        below[key] = {**below[key], **value} if both else value
+    return below
 
 
 def config_from_dict(values: Mapping[str, Any]) -> RunConfig:

@@ -50,6 +50,18 @@ def test_overrides_reach_inside(tmp_path):
         load_config(path, ["steps"])
 
 
+def test_a_stage_names_its_base_and_holds_what_differs(tmp_path):
+    base = "train: [{kind: folders, root: x}]\nsteps: 5\nloss: {qw: 1.0, mse: 0.5}\n"
+    (tmp_path / "base.yaml").write_text(base)
+    path = tmp_path / "stage.yaml"
+    path.write_text("base: base.yaml\nsteps: 9\nloss: {qw: 3.0}\n")
+    config = load_config(path, ["loss.qe=2"])
+    assert (config.steps, config.loss.qw, config.loss.qe, config.loss.mse) == (9, 3.0, 2, 0.5)
+    path.write_text("base: absent.yaml\n")
+    with pytest.raises(ConfigError, match=r"absent.yaml cannot be read"):
+        load_config(path)
+
+
 def test_an_unreadable_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"absent.yaml cannot be read"):
         load_config(tmp_path / "absent.yaml")
