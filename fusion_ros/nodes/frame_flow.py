@@ -202,7 +202,7 @@ class FrameFlow:
         frame = self._read(stream, topic, message, arrived_ns)
         if frame is None:
             return
-        if was_lost and not self.is_lost(stream) and self._alone is not None:
+        if was_lost and not self.is_lost(stream) and self._alone is _OTHER[stream]:
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
         if stream is Stream.THERMAL and not self.is_registered:

@@ -28,6 +28,8 @@ class Bench:
     """A flow with an engine that can be held, and what came out of it."""
 
     def __init__(self, publish=None) -> None:
+        self.now_ms = 0.0
+        self.told = []
         self.engine = AveragingEngine()
         self.published = []
         self.warnings = []
@@ -37,6 +39,8 @@ class Bench:
             FuseParameters(),
             self.books,
             publish or self._publish,
+            tell=self.told.append,
+            clock_ns=lambda: round(self.now_ms * 1e6),
         )
         self.flow.start()
 
@@ -96,6 +100,18 @@ def test_a_publish_that_fails_costs_its_pair_alone():
     counts = bench.stop()
     assert counts["visible"]["rejected_by_reason"] == {"internal_error": 1}
     assert any("OSError: no route" in warning for warning in bench.warnings)
+
+
+def test_that_a_camera_is_back_is_told_of_the_one_that_was_lost():
+    bench = Bench()
+    for now_ms in (0, 700, 1400, 2100, 4000):  # the visible one, which pauses as well
+        bench.now_ms = now_ms
+        bench.send(Stream.VISIBLE, 1000 + now_ms, value=now_ms // 50)
+    assert any("the thermal camera is lost" in warning for warning in bench.warnings)
+    assert bench.told == []
+    bench.send(Stream.THERMAL, 5000)
+    assert bench.told == ["/thermal/image_raw is back"]
+    bench.stop()
 
 
 def test_each_kind_of_rejection_is_told_once_and_counted_always():
