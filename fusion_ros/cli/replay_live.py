@@ -24,7 +24,11 @@ from fusion_ros.replay.gate import Gate, Verdict
 from fusion_ros.replay.opening import open_recording
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
-_NOT_LIVE = ("compare", "detector", "fused_bag", "fused_video", "ray")
+_NOT_LIVE = {
+    "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "ray": None,
+    "jobs": 1, "no_report": False, "every": 0, "measures": "quick", "baselines": "default",
+}  # fmt: skip
+"""Options that mean nothing here, and what they are where nobody gave them."""
 _LOG_LINES = 15
 
 
@@ -81,7 +85,7 @@ def _checked(args: argparse.Namespace) -> tuple[float, float]:
         raise ValueError(f"--live needs rclpy: {NO_RCLPY_FIX}")
     if len(args.recordings) != 1:
         raise ValueError(f"--live plays one recording, {len(args.recordings)} were given")
-    if others := [name for name in _NOT_LIVE if getattr(args, name)]:
+    if others := [name for name, bare in _NOT_LIVE.items() if getattr(args, name) != bare]:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise ValueError(f"{named}: not with --live; replay without it")
     rate = 1.0 if args.rate is None else args.rate

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class BagPlayer(Node):
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
         self._status: Any = None
+        self._at_rest: Counts | None = None
         self._pass: OnePass | None = None
         camera = named_quality("best_effort")
         self._cameras = {}
@@ -95,10 +96,10 @@ class BagPlayer(Node):
         frames: Iterable[PlayedFrame],
         time_line: Callable[[int], TimeLine],
         visible_hz: float,
-        progress: Callable[[float], object] = lambda seconds: None,
+        progress: Callable[[int], object] = lambda frames: None,
     ) -> tuple[OnePass, PassFigures]:
         """See `Player`."""
-        before = self._settled(None)
+        before = self._at_rest or self._settled({})
         begin_ns = time.time_ns() + round(_LEAD_S * NS_PER_S)
         line = time_line(begin_ns)
         self._pass = books = OnePass(line, self._values)
@@ -108,7 +109,7 @@ class BagPlayer(Node):
             self._spin_until(line.due_ns(frame))
             self._cameras[frame.stream].publish(message)
             books.sent(frame, stamp_ns, time.time_ns())
-            progress((time.time_ns() - begin_ns) / NS_PER_S)
+            progress(sum(books.total_sent.values()))
         wanted = {s.value: before[s.value]["received"] + n for s, n in books.total_sent.items()}
         after = self._settled(wanted)
         self._pass = None
@@ -133,21 +134,24 @@ class BagPlayer(Node):
             if wait_s <= 0:
                 return
 
-    def _settled(self, wanted: dict[str, int] | None) -> Counts:
+    def _settled(self, wanted: Mapping[str, int]) -> Counts:
         """The node's counts when all that was sent has ended, or nothing changes any more."""
         asked_ns, until = time.time_ns(), time.monotonic() + _SETTLE_S
-        before: Counts | None = None
+        self._at_rest = before = None
         while True:
             status = self._status
             while self._status is status and time.monotonic() < until:
                 self._spin(0.1)
             counts = _counts(self._status)
             done = all(
-                not of_stream["pending"] and of_stream["received"] >= (wanted or {}).get(name, 0)
+                not of_stream["pending"] and of_stream["received"] >= wanted.get(name, 0)
                 for name, of_stream in counts.items()
             )
             new = _nanoseconds(self._status.header.stamp) > asked_ns
-            if (new and (done or counts == before)) or time.monotonic() >= until:
+            if new and done:
+                self._at_rest = counts  # and they stay so until frames are sent again
+                return counts
+            if (new and counts == before) or time.monotonic() >= until:
                 return counts
             before = counts
 

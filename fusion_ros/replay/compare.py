@@ -15,17 +15,20 @@ from fusion_ros.replay.gate import look_up
 
 MEASURE = "fused.qw"
 _MOST_FRAMES = 8
-# Path into the summary, and whether more is better.
-_FIGURES: tuple[tuple[str, bool], ...] = (
-    ("fused_share", True),
-    ("sync.skew_ms.p95", False),
-    ("temporal.flicker_index", False),
-    ("temporal.excess_flicker.mean", False),
-    ("temporal.excess_flicker.max", False),
+# Name, path into the summary, and whether more is better.
+_FIGURES: tuple[tuple[str, str, bool], ...] = (
+    ("share of pairs fused", "fused_share", True),
+    ("skew p95, ms", "sync.skew_ms.p95", False),
+    ("flicker index", "temporal.flicker_index", False),
+    ("excess flicker, mean", "temporal.excess_flicker.mean", False),
+    ("excess flicker, worst", "temporal.excess_flicker.max", False),
 )
-_TIMES = ("times.stages_ms.fuse.p50", "times.stages_ms.fuse.p95")
-_NOTABLE = 0.005
-"""Of the larger value: less is no change."""
+_TIMES = {
+    "fusing p50, ms": "times.stages_ms.fuse.p50",
+    "fusing p95, ms": "times.stages_ms.fuse.p95",
+}
+_NOTABLE, _NOTABLE_STEP = 0.005, 0.001
+"""Of the larger value, and in the figure's own unit: less is no change."""
 _NOTABLE_TIME, _NOTABLE_MS = 0.25, 2.0
 """Two runs of the same on a machine that also does other things differ by this much."""
 
@@ -84,25 +87,29 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     """
     before, now = load_summary(other), load_summary(this)
     measured = now["quality"]["candidates"].get("fused", {})
-    figures = [(path, path, up) for path, up in _FIGURES]
-    figures += [
-        (
-            f"fused {name}",
-            f"quality.candidates.fused.{name}.mean",
-            MEASURES[name].higher_is_better,
-        )
-        for name in measured
-        if name in MEASURES
+    figures = [
+        *_FIGURES,
+        *(
+            (
+                f"fused {name}",
+                f"quality.candidates.fused.{name}.mean",
+                MEASURES[name].higher_is_better,
+            )
+            for name in measured
+            if name in MEASURES
+        ),
     ]
-    rows = _ordered([_row(*figure, before, now, _NOTABLE) for figure in figures])
-    times = _ordered([_time_row(path, before, now) for path in _TIMES])
+    limits = (_NOTABLE, _NOTABLE_STEP)
+    rows = _ordered(_row(before, now, *figure, *limits) for figure in figures)
+    limits = (_NOTABLE_TIME, _NOTABLE_MS)
+    times = _ordered(_row(before, now, *time, False, *limits) for time in _TIMES.items())
     changes, common, identical, pairs = _frame_changes(other, this)
     same = before["recording"]["sha256"] == now["recording"]["sha256"]
     worse = sum(row.mood == "bad" for row in rows)
     better = sum(row.mood == "good" for row in rows)
     headline = (
-        f"{worse} figures are worse, {better} better; {identical} of {pairs} fused pictures are "
-        "identical"
+        f"{worse} {'figure is' if worse == 1 else 'figures are'} worse, {better} better; "
+        f"{identical} of {pairs} fused pictures are identical"
     )
     slower = [row for row in times if row.mood == "bad"]
     if slower:
@@ -143,28 +150,23 @@ def load_summary(folder: Path) -> dict[str, Any]:
 
 
 def _row(
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
     name: str,
     path: str,
     more_is_better: bool,
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
     notable: float,
+    notable_step: float,
 ) -> Row | None:
+    """One figure of both summaries; `notable` is a share of the larger value."""
     a, b = look_up(before, path), look_up(now, path)
     if a is None or b is None:
         return None
-    scale = max(abs(a), abs(b), 1e-9)
-    worse_by = (a - b if more_is_better else b - a) / scale
-    mood = "bad" if worse_by > notable else "good" if worse_by < -notable else "soft"
+    worse_by = (a - b if more_is_better else b - a) / max(abs(a), abs(b), 1e-9)
+    mood = "soft"
+    if abs(worse_by) > notable and abs(b - a) > notable_step:
+        mood = "bad" if worse_by > 0 else "good"
     return Row(name, f"{a:.4g}", f"{b:.4g}", f"{b - a:+.4g}", mood, worse_by)
-
-
-def _time_row(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Row | None:
-    name = path.removeprefix("times.stages_ms.") + " ms"
-    row = _row(name, path, False, before, now, _NOTABLE_TIME)
-    if row is not None and abs(float(row.change)) < _NOTABLE_MS:
-        return dataclasses.replace(row, mood="soft")
-    return row
 
 
 def _ordered(rows: Iterable[Row | None]) -> list[Row]:

@@ -80,15 +80,19 @@ class DetectorSink:
             "pictures": {name: self._of(name) for name in PICTURES},
         }
 
-    def over_time(self, at_s: list[float]) -> dict[str, list[tuple[float, float]]]:
-        """Detections a frame over time, by picture; `at_s` by pair."""
-        return {
-            name: [
-                (at_s[pair], float(len(boxes)))
-                for pair, boxes in zip(self._pairs, found, strict=True)
+    def over_time(self, at_s: list[float]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        """ "count" and mean "confidence" of a frame's boxes over time, by picture.
+
+        `at_s` is by pair. Frames without a box have no confidence.
+        """
+        counts, confidence = {}, {}
+        for name, found in self._found.items():
+            seen = [(at_s[pair], boxes) for pair, boxes in zip(self._pairs, found, strict=True)]
+            counts[name] = [(at, float(len(boxes))) for at, boxes in seen]
+            confidence[name] = [
+                (at, sum(d.score for d in boxes) / len(boxes)) for at, boxes in seen if boxes
             ]
-            for name, found in self._found.items()
-        }
+        return {"count": counts, "confidence": confidence}
 
     def write(self, path: Path) -> None:
         """Every box as a row of a CSV file."""

@@ -5,28 +5,31 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import JobResult
 from fusion_ros.replay.page_making import write_html
-
-_ORDER = ("could not run", "failed", "no gate", "passed")
+from fusion_ros.replay.report.badge import MOODS, badge
 
 
 def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> Path:
     """Write both files into a folder; the page links to the reports beside it."""
     rows = []
-    for result, verdict in sorted(results, key=lambda item: _ORDER.index(item[1].word)):
+    for result, verdict in results:
         summary = result.summary
-        codes = [f"{f['severity']}: {f['code']}" for f in summary.get("findings", [])]
+        findings = summary.get("findings", [])
+        word, mood = badge(verdict, findings)
+        codes = dict.fromkeys(f"{f['severity']}: {f['code']}" for f in findings)
         quality = summary.get("quality", {}).get("candidates", {}).get("fused", {})
         rows.append(
             {
                 "name": Path(result.recording).name,
                 "report": os.path.relpath(Path(result.out) / "report.html", folder),
-                "verdict": verdict.word,
+                "verdict": word,
+                "mood": mood,
                 "error": result.error,
                 "failed": [r for r in verdict.reasons if r.startswith("FAIL")],
                 "fused": summary.get("fused"),
@@ -36,12 +39,12 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
                 "qw": quality.get("qw", {}).get("mean"),
                 "qe": quality.get("qe", {}).get("mean"),
                 "flicker": summary.get("temporal", {}).get("flicker_index"),
-                "findings": codes,
+                "findings": list(codes),
             }
         )
+    rows.sort(key=lambda row: (not row["error"], MOODS.index(row["mood"])))
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(rows, indent=2)
     (folder / "index.json").write_text(text + "\n", encoding="utf-8")
-    counts = {word: sum(row["verdict"] == word for row in rows) for word in _ORDER}
-    told = {word: n for word, n in counts.items() if n}
-    return write_html(folder / "index.html", "index.html.j2", {"rows": rows, "counts": told})
+    counts = Counter(row["verdict"] for row in rows)
+    return write_html(folder / "index.html", "index.html.j2", {"rows": rows, "counts": counts})

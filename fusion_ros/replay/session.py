@@ -270,5 +270,6 @@ class Replay:
         self._log.pairs.append(entry)
         if self._sinks:
             pictures = pictures or pictures_of(visible, fused)
-        for sink in self._sinks:
-            sink.take(entry, *pictures)
+            with self._log.timed("outputs"):
+                for sink in self._sinks:
+                    sink.take(entry, *pictures)

@@ -107,8 +107,8 @@ INFO = Finding("shutter", Severity.INFO, "", "", "")
 @pytest.mark.parametrize(
     ("findings", "badge", "headline"),
     [
-        ([], "no faults", "24 pairs were fused; nothing is wrong."),
-        ([INFO], "no faults", "24 pairs were fused; nothing is wrong."),
+        ([], "no faults", "24 pairs were fused; no faults were found."),
+        ([INFO], "no faults", "24 pairs were fused; no faults were found."),
         ([WARNING], "warnings", "24 pairs were fused; 1 warning found."),
         ([ERROR, WARNING, WARNING], "errors found",
          "24 pairs were fused; 1 error and 2 warnings found."),
@@ -247,8 +247,8 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
     assert next(iter(rows)) == "fused qw"
     assert rows["fused qw"]["mood"] == "bad"
     # A thousand times slower is the larger change, but times do not repeat as figures do.
-    assert rows["fuse.p50 ms"]["worse_by"] > rows["fused qw"]["worse_by"]
-    assert comparison["headline"].startswith("1 figures are worse")
+    assert rows["fusing p50, ms"]["worse_by"] > rows["fused qw"]["worse_by"]
+    assert comparison["headline"].startswith("1 figure is worse")
     assert "fusing is slower" in comparison["headline"]
     assert "Against other" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
 
@@ -269,7 +269,7 @@ def test_a_time_counts_from_a_quarter_and_two_milliseconds_on(
         (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
         folders.append(folder)
     rows = {row.name: row for row in compare_runs(*folders).rows}
-    assert rows["fuse.p50 ms"].mood == mood
+    assert rows["fusing p50, ms"].mood == mood
 
 
 def test_what_to_compare_with_is_looked_for_before_hours_are_spent(

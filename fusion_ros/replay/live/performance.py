@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -42,7 +43,7 @@ class Player(Protocol):
         frames: Iterable[PlayedFrame],
         time_line: Callable[[int], TimeLine],
         visible_hz: float,
-        progress: Callable[[float], object] = lambda seconds: None,
+        progress: Callable[[int], object] = lambda frames: None,
     ) -> tuple[OnePass, PassFigures]:
         """Send frames when they are due, wait until the node has settled, and sum up.
 
@@ -50,7 +51,7 @@ class Player(Protocol):
             frames: in recorded order.
             time_line: makes one from the wall-clock time of the first frame.
             visible_hz: rate of the visible stream as recorded.
-            progress: told the seconds since the beginning, with each frame.
+            progress: told with each frame how many were sent.
         """
 
 
@@ -115,7 +116,7 @@ class Performance:
         _say(f"playing {self._recording.identity.name} at {self._rate:g} times its rate")
         with ReadAhead(frames) as rest:  # the clip is what was read before
             books, figures = self._play(
-                itertools.chain(self._clip, rest), self._rate, progress=_Progress()
+                itertools.chain(self._clip, rest), self._rate, progress=_Progress(self._planned())
             )
         self.pictures = books.pictures
         self.result |= figures.as_dict()
@@ -146,7 +147,7 @@ class Performance:
         self,
         frames: Iterable[PlayedFrame],
         rate: float,
-        progress: Callable[[float], object] = lambda seconds: None,
+        progress: Callable[[int], object] = lambda frames: None,
     ) -> tuple[OnePass, PassFigures]:
         first_ns = self._clip[0].arrived_ns
 
@@ -154,6 +155,10 @@ class Performance:
             return TimeLine(rate, begin_ns, first_ns, self._delay_ns, self._offset_ns)
 
         return self._player.play(frames, line, self._visible_hz, progress)
+
+    def _planned(self) -> int:
+        recorded = sum(self._recording.identity.messages(stream) or 0 for stream in Stream)
+        return min(recorded, self._most_frames or recorded)
 
     def _try(self, rate: float) -> PassFigures:
         _, figures = self._play(over_and_over(self._clip, self._search_s * rate), rate)
@@ -174,14 +179,18 @@ def write(out: Path, performance: Performance) -> None:
 
 
 class _Progress:
-    """A line every five seconds."""
+    """A line every five seconds, with the time that is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: int) -> None:
+        self._frames = max(1, frames)
+        self._began = time.monotonic()
         self._next_s = 5.0
 
-    def __call__(self, seconds: float) -> None:
+    def __call__(self, sent: int) -> None:
+        seconds = time.monotonic() - self._began
         if seconds >= self._next_s:
-            _say(f"{self._next_s:.0f} s played")
+            left_s = seconds * (self._frames / sent - 1)
+            _say(f"{sent / self._frames:.0%} played, {left_s:.0f} s left")
             self._next_s += 5.0
 
 

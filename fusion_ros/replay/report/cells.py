@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
-def plot(title: str, text: str, svg: str, legend: list[str] | None = None) -> dict[str, Any]:
+def plot(
+    title: str, text: str, svg: str, legend: Sequence[str] = (), first_colour: int = 0
+) -> dict[str, Any]:
     """A plot with its heading, as the template takes it; says so where there is nothing."""
     shown = markup(svg) if svg else markup('<p class="soft">nothing to show</p>')
-    return {"title": title, "text": text, "svg": shown, "legend": legend or []}
+    names = list(enumerate(legend, first_colour))
+    return {"title": title, "text": text, "svg": shown, "legend": names}
 
 
 def number(value: float | None, digits: int, unit: str = "") -> str:

@@ -29,7 +29,7 @@ class Material:
     moments: list[Moment]
     offsets: list[tuple[float, float]]
     intervals: dict[str, list[tuple[float, float]]]
-    detections: dict[str, list[tuple[float, float]]]
+    detections: dict[str, dict[str, list[tuple[float, float]]]]
 
     @classmethod
     def of(cls, summary: dict[str, Any], evidence: Evidence, detector: Any = None) -> Material:

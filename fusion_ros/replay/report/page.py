@@ -12,6 +12,7 @@ from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.page_making import PAGES, write_html
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report import moments, origin, pairing_section, picture_section
+from fusion_ros.replay.report.badge import badge
 from fusion_ros.replay.report.cells import markup, number
 from fusion_ros.replay.report.material import FACE, Material
 
@@ -32,7 +33,7 @@ def write_report(
 
 def _head(m: Material, verdict: Verdict) -> dict[str, Any]:
     recording, engine = m.summary["recording"], m.summary["engine"]
-    word, mood = (verdict.word,) * 2 if verdict.word in ("passed", "failed") else _mood(m)
+    word, mood = badge(verdict, m.summary["findings"])
     return {
         "name": recording["name"],
         "subtitle": f"{recording['kind']} · {m.summary['duration_s']:.1f} s · "
@@ -66,14 +67,6 @@ def _sections(m: Material) -> dict[str, Any]:
     }
 
 
-def _mood(m: Material) -> tuple[str, str]:
-    """The badge where there was no gate."""
-    there = {finding["severity"] for finding in m.summary["findings"]}
-    if "error" in there:
-        return "errors found", "failed"
-    return ("warnings", "warning") if "warning" in there else ("no faults", "passed")
-
-
 def _headline(m: Material) -> str:
     worst = {s: [f for f in m.summary["findings"] if f["severity"] == s] for s in
              ("error", "warning")}  # fmt: skip
@@ -82,7 +75,7 @@ def _headline(m: Material) -> str:
         if found:
             parts.append(f"{len(found)} {severity}{'s' if len(found) > 1 else ''}")
     fused = f"{m.summary['fused']} pairs were fused"
-    text = f"{fused}; {' and '.join(parts)} found." if parts else f"{fused}; nothing is wrong."
+    text = f"{fused}; {' and '.join(parts)} found." if parts else f"{fused}; no faults were found."
     return text if m.summary["complete"] else f"{text} The replay was stopped early."
 
 

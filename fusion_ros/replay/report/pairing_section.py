@@ -63,7 +63,7 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
         ),
         plot(
             "Distance between stamps",
-            "visible blue, thermal grey; peaks are missing frames",
+            "peaks are missing frames",
             line_plot(
                 gaps,
                 unit_y="ms",
@@ -72,6 +72,8 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
                 high=ceiling[1],
                 first_colour=1,
             ),
+            ("visible", "thermal"),
+            first_colour=1,
         ),
         plot(
             "Estimated constant offset",

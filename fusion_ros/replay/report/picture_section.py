@@ -10,7 +10,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.plots import line_plot
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.report.cells import markup, number, plot
+from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.material import Material
 
 
@@ -38,13 +38,13 @@ def quality(m: Material) -> dict[str, Any]:
                 if p.quality and p.quality[candidate][name] == p.quality[candidate][name]
             ]
             lines.append((candidate, points))
-        svg = markup(line_plot(lines, unit_y=name))
-        plots.append({"title": f"{name} over time", "legend": list(candidates), "svg": svg})
+        svg = line_plot(lines, unit_y=name)
+        plots.append(plot(f"{name} over time", "", svg, list(candidates)))
     which = "Every pair" if facts["every"] == 1 else f"One pair in {facts['every']}"
     note = (
         f"{which} was measured ({facts['frames']} frames), on luma at full size; means below, the "
-        "best of each row in bold. visible and thermal alone score high where a measure rewards "
-        "copying one source."
+        "best of each row in bold. The visible or the thermal picture alone scores high where a "
+        "measure rewards copying one source."
     )
     return {"candidates": list(candidates), "table": table, "plots": plots, "note": note}
 
@@ -108,7 +108,7 @@ def detection(m: Material) -> dict[str, Any] | None:
     ]
     # In the colours that these pictures have in the other plots.
     names = ("fused", "visible", "thermal")
-    lines = [(name, m.detections[name]) for name in names]
+    titles = {"count": "Detections a frame", "confidence": "Mean confidence of a frame's boxes"}
     return {
         "note": f"{found['model']} ({found['layout']}), confidence at least "
         f"{found['confidence']:g}, on {found['frames']} frames. {found['labels_note']}",
@@ -123,10 +123,12 @@ def detection(m: Material) -> dict[str, Any] | None:
         ],
         "rows": rows,
         "plots": [
-            {
-                "title": "Detections a frame",
-                "legend": list(names),
-                "svg": markup(line_plot(lines, low=0.0)),
-            }
+            plot(
+                title,
+                "",
+                line_plot([(name, m.detections[kind][name]) for name in names], low=0.0),
+                names,
+            )
+            for kind, title in titles.items()
         ],
     }
