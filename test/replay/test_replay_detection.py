@@ -94,6 +94,10 @@ def test_what_only_the_thermal_and_fused_pictures_show_is_counted_there(
     assert pictures["visible"]["agreement_with_fused"] == pytest.approx(0.5)
     assert pictures["visible"]["ap50"] == pytest.approx(0.5)
     assert pictures["fused"]["ap"] == pytest.approx(1.0)
+    over_time = sink.over_time([0.5, 1.5])
+    assert over_time["count"]["visible"] == [(0.5, 0.0), (1.5, 1.0)]
+    # A frame without a box has no confidence, and not one of 0.
+    assert over_time["confidence"]["visible"] == [(1.5, pytest.approx(1.0, abs=0.01))]
     sink.write(tmp_path / "boxes.csv")
     assert len((tmp_path / "boxes.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5
 
