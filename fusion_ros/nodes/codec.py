@@ -7,7 +7,6 @@ do not read is left to cv_bridge where it is installed.
 
 from __future__ import annotations
 
-import array
 import importlib.util
 from functools import cache
 
@@ -66,7 +65,7 @@ def encode_image(pixels: np.ndarray, order: ChannelOrder, encoding: str, header:
     message.encoding = encoding
     message.is_bigendian = 0
     message.step = step
-    message.data = _bytes(data)
+    _fill(message, data)
     return message
 
 
@@ -78,16 +77,14 @@ def encode_compressed(
     original = "mono8" if pixels.ndim == 2 else "rgb8"
     stored = "mono8" if pixels.ndim == 2 else "bgr8"
     message.format = f"{original}; jpeg compressed {stored}"
-    message.data = _bytes(encode_jpeg(pixels, order, quality_percent=quality_percent))
+    _fill(message, encode_jpeg(pixels, order, quality_percent=quality_percent))
     return message
 
 
-def _bytes(data: np.ndarray) -> array.array[int]:
-    # Exactly array.array('B'): any other type is checked byte by byte (0.1 ms against 150 ms).
-    # `frombytes` from a buffer is the one copy that the message's own memory needs.
-    filled = array.array("B")
-    filled.frombytes(memoryview(data))
-    return filled
+def _fill(message: Image | CompressedImage, data: np.ndarray) -> None:
+    # Into the array that the new message has already: assigning one copies it once more (Kilted),
+    # and assigning any other type is checked byte by byte (0.1 ms against 150 ms).
+    message.data.frombytes(memoryview(data))
 
 
 @cache
