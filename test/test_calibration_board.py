@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from fusion_ros.calibration.board import Board, calibrate_with_board, find_board
+from fusion_ros.calibration.files import load_calibration
+from fusion_ros.cli import calibrate
 from fusion_ros.imaging.geometry import GeometryError
 
 VISIBLE = np.array([[560.0, 0, 322], [0, 560, 238], [0, 0, 1]])
@@ -53,14 +58,17 @@ def photographed(
     return cv2.warpPerspective(shrunk, view, size, borderValue=170)
 
 
-def views(board: Board, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, visible, thermal counts with hot and cold exchanged)."""
+def views(
+    board: Board, count: int, spread_m: tuple[float, float] = (0.06, 0.06)
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, visible, thermal counts with hot and cold exchanged); the board is held up to
+    `spread_m` from the middle."""
     rng = np.random.default_rng(1)
     pairs = []
     for n in range(count):
         turn = cv2.Rodrigues(rng.uniform(-0.45, 0.45, 3) * [1, 1, 0.3])[0]
         middle = np.append(board.points()[:, :2].mean(axis=0), 0)
-        at = np.array([*rng.uniform(-0.06, 0.06, 2), rng.uniform(0.55, 0.8)]) - turn @ middle
+        at = np.array([*rng.uniform(-1, 1, 2) * spread_m, rng.uniform(0.55, 0.8)]) - turn @ middle
         seen = photographed(board, VISIBLE, (640, 480), turn, at)
         felt = photographed(
             board, THERMAL, (320, 256), ROTATION @ turn, ROTATION @ at + TRANSLATION
@@ -100,6 +108,41 @@ def test_views_without_the_board_are_named_and_left_out() -> None:
     result = calibrate_with_board(pairs, CHECKERBOARD)
     assert "empty" in result.refused
     assert result.figures()["views_used"] == result.views
+
+
+def test_few_views_and_a_board_in_one_corner_are_doubtful_with_their_reasons() -> None:
+    few = calibrate_with_board(views(CHECKERBOARD, 7), CHECKERBOARD)
+    assert few.figures()["verdict"] == "doubtful"
+    assert f"only {few.views} views" in few.reasons[0]
+    # The same board in a corner of pictures twice as large each way.
+    frame = ((0, 480), (0, 640)), ((0, 256), (0, 320))
+    corner = [
+        (name, *(np.pad(p, f, mode="edge") for p, f in zip(pair, frame, strict=True)))
+        for name, *pair in views(CHECKERBOARD, 12)
+    ]
+    reasons = " ".join(calibrate_with_board(corner, CHECKERBOARD).reasons)
+    assert "% of the visible picture" in reasons
+    assert "% of the thermal picture" in reasons
+
+
+def test_the_command_writes_the_rig_and_says_what_it_is_worth(tmp_path: Path, capsys) -> None:
+    for name, visible, thermal in views(CHECKERBOARD, 12, spread_m=(0.12, 0.08)):
+        for folder, picture in (("vis", visible), ("ir", thermal)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), picture)
+    out = tmp_path / "rig.yaml"
+    parser = argparse.ArgumentParser()
+    calibrate.add_parser(parser.add_subparsers())
+    args = parser.parse_args(
+        ["calibrate", "--board", "checkerboard", "--columns", "8", "--rows", "6", "--spacing-mm",
+         "40", "--visible", str(tmp_path / "vis"), "--thermal", str(tmp_path / "ir"), "--out",
+         str(out)]
+    )  # fmt: skip
+    assert args.run(args) == 0
+    said = capsys.readouterr().out
+    assert "verdict: good" in said
+    assert "thermal reprojection px" in said
+    assert load_calibration(out).baseline_m == pytest.approx(np.linalg.norm(TRANSLATION), abs=0.006)
 
 
 def test_too_few_views_are_refused_with_their_number() -> None:

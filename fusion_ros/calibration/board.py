@@ -15,6 +15,9 @@ from fusion_ros.imaging.structure import equalised
 
 KINDS = ("checkerboard", "circles", "asymmetric_circles", "charuco")
 _FEWEST_VIEWS = 5
+_MOST_ERROR_PX = 1.0
+_ENOUGH_VIEWS = 10
+_ENOUGH_COVERED = 0.4
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,45 @@ class BoardResult:
     visible_error_px: float
     thermal_error_px: float
     together_error_px: float
+    visible_covered: float
+    """Share of the picture, across times down, in which the board was ever seen."""
+    thermal_covered: float
     views: int
     refused: tuple[str, ...]
     """Names of the pairs in which not both cameras saw the board."""
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against it; empty where it is good."""
+        found = []
+        for what, error_px in (
+            ("visible", self.visible_error_px),
+            ("thermal", self.thermal_error_px),
+            ("stereo", self.together_error_px),
+        ):
+            if error_px >= _MOST_ERROR_PX:
+                found.append(f"the {what} reprojection error is {error_px:.1f} px")
+        if self.views < _ENOUGH_VIEWS:
+            found.append(f"only {self.views} views; {_ENOUGH_VIEWS} or more bear each other out")
+        for what, covered in (("visible", self.visible_covered), ("thermal", self.thermal_covered)):
+            if covered < _ENOUGH_COVERED:
+                found.append(
+                    f"the board was seen in {covered:.0%} of the {what} picture; elsewhere its "
+                    "lens is a guess"
+                )
+        return tuple(found)
+
     def figures(self) -> dict[str, Any]:
         """For the calibration file and for JSON."""
         return {
+            "verdict": "doubtful" if self.reasons else "good",
+            "reasons": list(self.reasons),
             "visible_reprojection_px": round(self.visible_error_px, 3),
             "thermal_reprojection_px": round(self.thermal_error_px, 3),
             "stereo_reprojection_px": round(self.together_error_px, 3),
             "baseline_m": round(self.calibration.baseline_m, 4),
+            "visible_covered": round(self.visible_covered, 2),
+            "thermal_covered": round(self.thermal_covered, 2),
             "views_used": self.views,
             "pairs_without_board": list(self.refused),
         }
@@ -182,7 +213,21 @@ def calibrate_with_board(
         for size, (matrix, lens) in zip((visible_size, thermal_size), cameras, strict=True)
     ]
     rig = RigCalibration(*models, rotation, translation.ravel(), distance_m)
-    return BoardResult(rig, errors[0], errors[1], float(together), len(seen), tuple(refused))
+    return BoardResult(
+        rig,
+        *errors,
+        float(together),
+        _covered([s[1] for s in seen], visible_size),
+        _covered([s[2] for s in seen], thermal_size),
+        len(seen),
+        tuple(refused),
+    )
+
+
+def _covered(pixels: Sequence[np.ndarray], size: Size) -> float:
+    """Share of the picture in the box around all points."""
+    every = np.concatenate([p.reshape(-1, 2) for p in pixels])
+    return float(np.prod(np.ptp(every, axis=0)) / (size.width * size.height))
 
 
 def _common(

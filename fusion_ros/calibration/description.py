@@ -14,8 +14,9 @@ _DISTANCES = (0.25, 0.5, 2.0, math.inf)
 def summary(calibration: Calibration) -> str:
     """What a calibration holds, in a line."""
     if isinstance(calibration, HomographyCalibration):
+        across, down = calibration.scale
         text = f"homography, thermal {calibration.thermal_size} to visible "
-        text += f"{calibration.visible_size}"
+        text += f"{calibration.visible_size}, a thermal pixel is {across:.2f} x {down:.2f} large"
         exact_m = calibration.exact_distance_m
         return f"{text}, exact at {exact_m:g} m" if exact_m else text
     return (

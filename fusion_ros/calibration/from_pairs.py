@@ -16,7 +16,7 @@ from fusion_ros.calibration.refine import Fit, refine
 from fusion_ros.imaging.geometry import GeometryError, HomographyCalibration, Size
 from fusion_ros.imaging.structure import equalised, structure
 
-_STEPS = ((160, 4, 4, 3), (320, 5, 6, 2), (320, 4, 8, 3))
+_STEPS = ((160, 4, 4, 3), (320, 5, 6, 2), (320, 4, 8, 2), (640, 4, 8, 2))
 """Width looked at, largest shift, degrees of freedom, rounds."""
 _MOST_PAIRS = 8
 _COARSE_PAIRS = 4
@@ -59,6 +59,7 @@ class PairEstimate:
         return {
             "verdict": self.verdict.value,
             "reasons": list(self.reasons),
+            "scale_across_and_down": [round(s, 4) for s in self.calibration.scale],
             "expected_corner_error_px_at_640": round(self.expected_corner_error_px, 2),
             "residual_px_at_640": round(self.residual_px, 2),
             "agreeing_blocks": round(self.agreeing, 3),
@@ -119,6 +120,7 @@ def estimate(
     fit: Fit | None = None
     width = REFERENCE_WIDTH
     for width, reach, freedom, rounds in _STEPS:
+        width = min(width, max(320, visible_size.width))  # no more pixels than there are
         progress(f"refining at {width} pixels")
         visible, thermal, to_work = _prepared(chosen, width, visible_size)
         stretch = thermal_size.scaling_to(Size.of(visible[0].shape))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a first guess to a homography: small shifts of many blocks, and what they agree on.
 
-At each of three sizes the thermal pictures are warped by what is known so far; each block of the
+At each of several sizes the thermal pictures are warped by what is known so far; each block of the
 visible grid then says by which small shift its structure fits best, added up over all pairs. A
 homography is fitted to these shifts so that blocks that disagree with most others (parallax, things
 that only one camera sees) lose their say.
@@ -45,7 +45,7 @@ class Fit:
     residual_px: float
     """Weighted median distance of the blocks from the fit."""
     agreeing: float
-    """Share of the blocks' weight that lies within two pixels of the fit."""
+    """Share of the blocks' weight that lies near the fit: two pixels at 320 wide."""
     weight: float
     """Sum of the weights: how many clear blocks there were."""
     corner_error_px: float
@@ -187,7 +187,7 @@ def fit(
     return Fit(
         correction / correction[2, 2],
         residual,
-        float(found.weights[off_px < 2.0].sum() / found.weights.sum()),
+        float(found.weights[off_px < 2.0 * size[0] / 320].sum() / found.weights.sum()),
         float(found.weights.sum()),
         float(np.sqrt(spread.mean()) * half),
         parameters,

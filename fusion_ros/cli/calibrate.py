@@ -167,7 +167,7 @@ def _from_pairs(args: argparse.Namespace) -> int:
     figures = result.figures()
     _write_checks(args, pairs, result.calibration, figures)
     _say(figures)
-    print(f"\nverdict: {result.verdict.value}" + "".join(f"\n  {r}" for r in result.reasons))
+    _say_verdict(figures)
     if result.verdict is Verdict.FAILED:
         print("no calibration was written; record more varied scenes, or name a --scale-range")
     else:
@@ -194,10 +194,9 @@ def _from_board(args: argparse.Namespace) -> int:
     _write_checks(args, pairs, result.calibration, figures)
     save_calibration(args.out, result.calibration, quality=figures)
     _say(figures)
-    good = max(result.visible_error_px, result.thermal_error_px, result.together_error_px) < 1.0
-    print(f"\nverdict: {'good' if good else 'doubtful: reprojection errors of a pixel and more'}")
+    _say_verdict(figures)
     print(f"written: {args.out}")
-    return _EXIT["good" if good else "doubtful"]
+    return _EXIT[figures["verdict"]]
 
 
 def _imported(args: argparse.Namespace) -> int:
@@ -266,6 +265,10 @@ def _say(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
             print(f"{name.replace('_', ' '):34s} {value}")
+
+
+def _say_verdict(figures: dict[str, Any]) -> None:
+    print(f"\nverdict: {figures['verdict']}" + "".join(f"\n  {r}" for r in figures["reasons"]))
 
 
 def _progress(text: str) -> None:

@@ -177,6 +177,17 @@ class HomographyCalibration:
         object.__setattr__(self, "matrix", matrix)
         _distance(self.exact_distance_m, "exact_distance_m")
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Visible pixels along a thermal one, across and down, over the middle of the picture."""
+        width, height = self.thermal_size.width - 1.0, self.thermal_size.height - 1.0
+        ends = [[0, height / 2], [width, height / 2], [width / 2, 0], [width / 2, height]]
+        left, right, top, bottom = cv2.perspectiveTransform(np.array([ends]), self.matrix)[0]
+        return (
+            float(np.linalg.norm(right - left) / max(width, 1.0)),
+            float(np.linalg.norm(bottom - top) / max(height, 1.0)),
+        )
+
     def at_sizes(self, thermal: Size, visible: Size) -> HomographyCalibration:
         """The same for rescaled pictures."""
         before = self.thermal_size.same_view_at(thermal, "thermal")
