@@ -73,13 +73,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
         "replace luma (natural)": lambda: replace(rgb, other, old_luma=grey),
         "replace luma (plain)": lambda: plain(rgb, other, old_luma=grey),
         "replace luma (natural, dark colour fades)": lambda: night(dark, other),
-        "tone: fixed, uint16": tones(counts, mode="fixed", fixed_low=28000, fixed_high=32000),
-        "tone: percentile, uint16": tones(counts, mode="percentile"),
-        "tone: percentile, float32": tones(celsius, mode="percentile"),
-        "tone: histogram, uint16": tones(counts),
-        "tone: histogram, float32": tones(celsius),
-        "tone: histogram with detail, uint16": tones(counts, detail_gain=1.0),
-        "tone: clahe, uint16": tones(counts, mode="clahe"),
+        **_tones({"uint16": counts, "float32": celsius, "uint8": other}, tones),
         "tone: 8-bit, no jump": lambda: steady(grey, next(clock)),
         "register: resize from half size": lambda: registration(half, rgb.shape),
         "register: homography from half size": lambda: homography(half, rgb.shape),
@@ -88,6 +82,27 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
         "overlay for people": lambda: overlay(rgb, other),
         "encode bgr8 from RGB": lambda: encodings.encode(rgb, "bgr8"),
     }
+
+
+def _tones(
+    frames: dict[str, np.ndarray], tones: Callable[..., Callable[[], object]]
+) -> dict[str, Callable[[], object]]:
+    """Every mode on every kind of frame, with and without detail added back."""
+    found = {}
+    for kind, frame in frames.items():
+        low, high = (float(v) for v in np.percentile(frame, [1, 99]))
+        modes = {
+            "fixed": {"fixed_low": low, "fixed_high": high},
+            "percentile": {},
+            "histogram": {},
+            "clahe": {},
+        }
+        for mode, options in modes.items():
+            for gain, detail in ((0.0, ""), (1.0, " with detail")):
+                found[f"tone: {mode}{detail}, {kind}"] = tones(
+                    frame, mode=mode, detail_gain=gain, eight_bit="map", **options
+                )
+    return found
 
 
 def measure(step: Callable[[], object], repeats: int) -> tuple[float, float]:
