@@ -91,7 +91,7 @@ class _Watch:
         self, field: Field, samples: list[dict[str, float]], unbalanced: list[str]
     ) -> None:
         self._field, self._samples, self._unbalanced = field, samples, unbalanced
-        self._begun_s = time.monotonic()
+        self._begun_s: float | None = None
         self._next_s = 0.0
 
     def look(self, status: Any) -> None:
@@ -100,8 +100,12 @@ class _Watch:
             received = getattr(status, f"{stream}_received")
             if total != received:
                 self._unbalanced.append(f"{stream}: {received} received, {total} accounted for")
+        if not status.visible_received:
+            return
+        if self._begun_s is None:  # with the first frame, not with the start of the processes
+            self._begun_s = time.monotonic()
         now_s = time.monotonic() - self._begun_s
-        if now_s < self._next_s or not status.visible_received:
+        if now_s < self._next_s:
             return
         self._next_s = now_s + SAMPLE_S
         process = Path("/proc") / str(self._field.node.pid)
