@@ -191,6 +191,7 @@ def _conclude(
         f"visible and {summary['recorded']['thermal']} thermal frames, "
         f"{summary['times']['real_time_factor'] or 0:.2f} x real time"
     )
+    print(f"replay:   topics: {summary['recording']['choice']}")
     for finding in summary["findings"]:
         print(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
     for reason in verdict.reasons:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,8 @@ _FIGURES: tuple[tuple[str, str, bool], ...] = (
     ("excess flicker, mean", "temporal.excess_flicker.mean", False),
     ("excess flicker, worst", "temporal.excess_flicker.max", False),
 )
-_TIMES = {
-    "fusing p50, ms": "times.stages_ms.fuse.p50",
-    "fusing p95, ms": "times.stages_ms.fuse.p95",
-}
+_TIME = ("fusing p50, ms", "times.stages_ms.fuse.p50", False)
+"""The median: higher percentiles of two equal runs differ by more than an engine would."""
 _NOTABLE, _NOTABLE_STEP = 0.005, 0.001
 """Of the larger value, and in the figure's own unit: less is no change."""
 _NOTABLE_TIME, _NOTABLE_MS = 0.25, 2.0
@@ -47,11 +45,17 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class FrameChange:
-    """A frame whose quality differs."""
+    """`MEASURE` of one frame in both runs."""
 
     pair: int
     at_s: float
-    change: str
+    before: float
+    now: float
+
+    @property
+    def change(self) -> float:
+        """More is better."""
+        return self.now - self.before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +67,9 @@ class Comparison:
         headline: one sentence.
         same_recording: whether both replayed the same bytes.
         identical_frames: of `common_pairs`, how many fused pictures are equal to the bit.
-        rows: figures, regressions first; among these, and among the others, times come last.
-        worst: frames that lost most, of the `common` ones that both runs measured.
+        rows: figures, regressions first; among these, and among the others, the time comes last.
+        frames: those that both runs measured, by time.
+        worst: of these, the ones that lost most.
         measure: what frames are compared by.
     """
 
@@ -74,8 +79,8 @@ class Comparison:
     identical_frames: int
     common_pairs: int
     rows: list[Row]
+    frames: list[FrameChange]
     worst: list[FrameChange]
-    common: int
     measure: str = MEASURE
 
 
@@ -99,11 +104,11 @@ def compare_runs(other: Path, this: Path) -> Comparison:
             if name in MEASURES
         ),
     ]
-    limits = (_NOTABLE, _NOTABLE_STEP)
-    rows = _ordered(_row(before, now, *figure, *limits) for figure in figures)
-    limits = (_NOTABLE_TIME, _NOTABLE_MS)
-    times = _ordered(_row(before, now, *time, False, *limits) for time in _TIMES.items())
-    changes, common, identical, pairs = _frame_changes(other, this)
+    rows = [_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures]
+    rows = sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
+    time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)
+    frames, identical, pairs = _frame_changes(other, this)
+    lost = sorted((f for f in frames if f.change < -0.001), key=lambda f: f.change)
     same = before["recording"]["sha256"] == now["recording"]["sha256"]
     worse = sum(row.mood == "bad" for row in rows)
     better = sum(row.mood == "good" for row in rows)
@@ -111,9 +116,8 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         f"{worse} {'figure is' if worse == 1 else 'figures are'} worse, {better} better; "
         f"{identical} of {pairs} fused pictures are identical"
     )
-    slower = [row for row in times if row.mood == "bad"]
-    if slower:
-        headline += f"; fusing is slower ({slower[0].before} ms before, {slower[0].now} ms now)"
+    if time is not None and time.mood == "bad":
+        headline += f"; fusing is slower ({time.before} ms before, {time.now} ms now)"
     if not same:
         headline += "; the recordings are not the same"
     gone = {f["code"] for f in before["findings"]} - {f["code"] for f in now["findings"]}
@@ -123,8 +127,9 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     if gone:
         headline += f"; findings gone: {', '.join(sorted(gone))}"
     # A time is never told before a figure that is as bad: figures repeat, times do not.
-    rows = sorted([*rows, *times], key=lambda row: row.mood != "bad")
-    return Comparison(other.name, headline, same, identical, pairs, rows, changes, common)
+    rows = sorted([*rows, *([time] if time else [])], key=lambda row: row.mood != "bad")
+    worst = lost[:_MOST_FRAMES]
+    return Comparison(other.name, headline, same, identical, pairs, rows, frames, worst)
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> None:
@@ -169,14 +174,10 @@ def _row(
     return Row(name, f"{a:.4g}", f"{b:.4g}", f"{b - a:+.4g}", mood, worse_by)
 
 
-def _ordered(rows: Iterable[Row | None]) -> list[Row]:
-    return sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
-
-
-def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int, int]:
-    """Worst frames, frames measured in both, equal pictures, pairs in both; by stamp."""
+def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int]:
+    """Frames measured in both, equal pictures, pairs in both; by stamp."""
     before = {row["visible_stamp_ns"]: row for row in _rows(other)}
-    changes: list[tuple[float, FrameChange]] = []
+    frames = []
     identical = pairs = 0
     for row in _rows(this):
         then = before.get(row["visible_stamp_ns"])
@@ -185,12 +186,9 @@ def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int
         pairs += 1
         identical += row["fused_sha256"] == then["fused_sha256"]
         if row.get(MEASURE) and then.get(MEASURE):
-            change = float(row[MEASURE]) - float(then[MEASURE])
-            where = FrameChange(int(row["pair"]), float(row["arrived_s"]), f"{change:+.4f}")
-            changes.append((change, where))
-    changes.sort(key=lambda item: item[0])
-    worst = [where for change, where in changes if change < -0.001][:_MOST_FRAMES]
-    return worst, len(changes), identical, pairs
+            values = float(then[MEASURE]), float(row[MEASURE])
+            frames.append(FrameChange(int(row["pair"]), float(row["arrived_s"]), *values))
+    return frames, identical, pairs
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:

@@ -90,12 +90,13 @@ _COLOURS = {
 
 
 def _runs(columns: dict[int, str], span: int) -> list[tuple[int, int, str]]:
-    """Neighbouring columns of one fate as one: first, last, fate."""
+    """Neighbouring columns of one fate as one: first, last, fate. A missing frame parts them."""
+    between = max(2, span // 4)
     runs: list[list[int | str]] = []
     for column in sorted(columns):
         fate = columns[column]
         last = min(_COLUMNS - 1, column + span - 1)
-        if runs and runs[-1][2] == fate and column <= int(runs[-1][1]) + 2:
+        if runs and runs[-1][2] == fate and column <= int(runs[-1][1]) + between:
             runs[-1][1] = last
         else:
             runs.append([column, last, fate])

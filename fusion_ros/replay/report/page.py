@@ -10,10 +10,11 @@ from fusion_ros.accounting import Fate, Stream
 from fusion_ros.replay.compare import Comparison
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.page_making import PAGES, write_html
+from fusion_ros.replay.plots import line_plot
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report import moments, origin, pairing_section, picture_section
 from fusion_ros.replay.report.badge import badge
-from fusion_ros.replay.report.cells import markup, number
+from fusion_ros.replay.report.cells import markup, number, plot
 from fusion_ros.replay.report.material import FACE, Material
 
 
@@ -28,6 +29,7 @@ def write_report(
     script = markup((PAGES / "timeline.js").read_text(encoding="utf-8"))
     values = {**_head(material, verdict), **_sections(material), "js": script}
     values["comparison"] = comparison
+    values["comparison_plots"] = _comparison_plots(comparison) if comparison else []
     return write_html(folder / "report.html", "report.html.j2", values)
 
 
@@ -77,6 +79,20 @@ def _headline(m: Material) -> str:
     fused = f"{m.summary['fused']} pairs were fused"
     text = f"{fused}; {' and '.join(parts)} found." if parts else f"{fused}; no faults were found."
     return text if m.summary["complete"] else f"{text} The replay was stopped early."
+
+
+def _comparison_plots(comparison: Comparison) -> list[dict[str, Any]]:
+    """Both runs, frame by frame."""
+    frames = comparison.frames
+    now = [(frame.at_s, frame.now) for frame in frames]
+    before = [(frame.at_s, frame.before) for frame in frames]
+    changes = [(frame.at_s, frame.change) for frame in frames]
+    measure = comparison.measure
+    return [
+        plot(f"{measure} in both runs", "", line_plot([("now", now), ("before", before)]),
+             ("now", "before")),
+        plot("Change, frame by frame", "now − before", line_plot([("change", changes)])),
+    ]  # fmt: skip
 
 
 def _tiles(m: Material) -> list[dict[str, str]]:
