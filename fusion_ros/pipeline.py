@@ -70,7 +70,7 @@ class FusionPipeline:
         self.tone = tone or ThermalToneMapper(ToneOptions())
         self.registration = registration or ThermalRegistration(RegistrationOptions())
         colour = colour or ColourOptions()
-        self._luma = np.empty((0, 0), np.uint8)
+        self._luma = self._fused_luma = np.empty((0, 0), np.uint8)
         self._replace_luma = LumaReplacer(
             natural=colour.natural_darkening, dark_luma=colour.dark_luma
         )
@@ -134,7 +134,7 @@ class FusionPipeline:
         with clock.stage("colour"):
             wanted = self._for_engine(visible, order)
         with clock.stage("infer"):
-            fused = self.engine.infer(wanted, grey)
+            fused = self.engine.infer(wanted, grey, out=self._answer_to(visible))
         with clock.stage("recolour"):
             # Where the thermal camera does not see, the visible picture stands alone.
             fused = registration.blend_outside(fused, wanted)
@@ -181,12 +181,18 @@ class FusionPipeline:
         if self.engine.visible_channels == 1:
             if visible.ndim == 2:
                 return visible
-            if self._luma.shape != visible.shape[:2]:
-                self._luma = np.empty(visible.shape[:2], np.uint8)
+            self._luma = _of_shape(self._luma, visible.shape[:2])
             return luma(visible, order=order, out=self._luma)
         if visible.ndim == 2:
             return cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
         return cv2.cvtColor(visible, cv2.COLOR_BGR2RGB) if order is ChannelOrder.BGR else visible
+
+    def _answer_to(self, visible: np.ndarray) -> np.ndarray | None:
+        """Where the engine's answer goes: memory kept between frames, if the colours follow."""
+        if visible.ndim == 2 or self.engine.output_channels == 3:
+            return None  # the answer itself is what the caller gets, or is made of
+        self._fused_luma = _of_shape(self._fused_luma, visible.shape[:2])
+        return self._fused_luma
 
     def _from_engine(
         self, fused: np.ndarray, visible: np.ndarray, wanted: np.ndarray, order: ChannelOrder
@@ -213,6 +219,10 @@ class _StageClock:
         start_ns = time.perf_counter_ns()
         yield
         self.timings_ms[name] = (time.perf_counter_ns() - start_ns) / 1e6
+
+
+def _of_shape(kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return kept if kept.shape == shape else np.empty(shape, np.uint8)
 
 
 def _without_colour(thermal: np.ndarray) -> np.ndarray:

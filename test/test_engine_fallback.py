@@ -26,7 +26,7 @@ class FlakyEngine:
     def warm_up(self, height: int, width: int) -> None:
         self.infer(PICTURE, PICTURE)
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
         assert not self.closed
         if self.number in self.broken:
             raise EngineError("out of memory")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_ros.engines.engine import EngineDescription, EngineError, check_pair
+from fusion_ros.engines.engine import EngineDescription, EngineError, answer, check_pair
 from fusion_ros.model.config import PRESETS, ConfigError
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, save_weights
@@ -29,11 +30,15 @@ class MeanEngine:
     def warm_up(self, height: int, width: int) -> None:
         self.warm = (height, width)
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         check_pair(visible, thermal, self.visible_channels)
         self.given.append((visible.copy(), thermal.copy()))
         other = thermal if visible.ndim == 2 else thermal[..., None]
-        return ((visible.astype(int) + other) // 2).astype(np.uint8)
+        picture = answer(out, *thermal.shape, self.output_channels)
+        picture[...] = (visible.astype(int) + other) // 2
+        return picture
 
     def describe(self) -> EngineDescription:
         return EngineDescription("mean", "cpu", "exact", "none", "", {})
@@ -171,6 +176,40 @@ def test_the_answer_owns_its_memory_and_the_frames_stay_as_they_were(
     first[:] = 0
     assert np.array_equal(visible, before[0])
     assert np.array_equal(thermal, before[1])
+
+
+@pytest.mark.parametrize(("counts", "hottest"), [(np.uint8, 250), (np.uint16, 3000)])
+def test_in_the_steady_state_a_frame_takes_memory_for_its_answer_alone(
+    counts: type, hottest: int
+) -> None:
+    class LastEngine(MeanEngine):
+        """Takes no memory of its own."""
+
+        def infer(
+            self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+        ) -> np.ndarray:
+            picture = answer(out, *thermal.shape, 1)
+            np.copyto(picture, thermal)
+            return picture
+
+    generator = np.random.default_rng(3)
+    visible = generator.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    thermal = generator.integers(0, hottest, (480, 640), dtype=counts)
+    pipeline = FusionPipeline(LastEngine())
+    clock_ns = iter(range(0, 10**12, 33_000_000))
+    for _ in range(5):
+        pipeline.fuse(visible, thermal, stamp_ns=next(clock_ns))
+    tracemalloc.start()
+    try:
+        pipeline.fuse(visible, thermal, stamp_ns=next(clock_ns))
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        frame = pipeline.fuse(visible, thermal, stamp_ns=next(clock_ns))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    given_out = frame.image.nbytes + (frame.thermal.nbytes if frame.thermal is not thermal else 0)
+    assert given_out <= peak - before < given_out + frame.thermal.nbytes / 4
 
 
 @pytest.mark.parametrize(

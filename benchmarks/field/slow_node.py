@@ -27,10 +27,10 @@ class RepeatedEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **options: Any) -> np.ndarray:
         for _ in range(self._runs - 1):
-            self._engine.infer(visible, thermal)
-        return self._engine.infer(visible, thermal)
+            self._engine.infer(visible, thermal, **options)
+        return self._engine.infer(visible, thermal, **options)
 
 
 def make_slow(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:

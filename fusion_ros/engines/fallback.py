@@ -77,7 +77,9 @@ class FallbackEngine:
         self._size = (height, width)
         self._engine.warm_up(height, width)
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Engine.infer`.
 
         Raises:
@@ -88,7 +90,7 @@ class FallbackEngine:
         failures = []
         while True:
             try:
-                return self._engine.infer(visible, thermal)
+                return self._engine.infer(visible, thermal, out=out)
             except EngineError as error:
                 failures.append(f"{self._engine.describe().name}: {error}")
                 if not self._take_next_engine(failures):

@@ -67,10 +67,7 @@ class LumaReplacer:
     def __init__(self, *, natural: bool = True, dark_luma: int = 0) -> None:
         self.natural = natural
         self.dark_luma = dark_luma
-        # How much of the colour goes at a luma, in 255ths.
-        fades = 255 * (1 - np.arange(256) / max(dark_luma, 1))
-        self._fading = np.clip(fades, 0, 255).astype(np.uint8)
-        self._grey: list[np.ndarray] = []
+        self._old = self._up = self._down = self._fading = self._work = np.empty(0, np.uint8)
         self._colour = np.empty(0, np.uint8)
 
     def __call__(
@@ -99,15 +96,17 @@ class LumaReplacer:
             return new_luma
         if self._colour.shape != pixels.shape:
             self._colour = np.empty_like(pixels, order="C")
-            self._grey = [np.empty(new_luma.shape, np.uint8) for _ in range(3)]
+            greys = (np.empty(new_luma.shape, np.uint8) for _ in range(5))
+            self._old, self._up, self._down, self._fading, self._work = greys
         if old_luma is None:
-            old_luma = luma(pixels, order=order, out=self._grey[0])
-        up, down = self._grey[1], self._grey[2]
+            old_luma = luma(pixels, order=order, out=self._old)
+        up, down = self._up, self._down
         cv2.subtract(new_luma, old_luma, dst=up)
         if self.natural:
             # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which leaves the colour alone.
             cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
-            cv2.max(down, cv2.compare(old_luma, new_luma, cv2.CMP_LE), dst=down)
+            cv2.compare(old_luma, new_luma, cv2.CMP_LE, dst=self._work)
+            cv2.max(down, self._work, dst=down)
             if self.dark_luma:
                 self._fade_dark_colour(old_luma, new_luma, up, down)
             cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
@@ -123,9 +122,11 @@ class LumaReplacer:
         self, old_luma: np.ndarray, new_luma: np.ndarray, up: np.ndarray, down: np.ndarray
     ) -> None:
         """Lower `down` where dark pixels get brighter; raise `up` by the luma that goes with it."""
-        fading = cv2.LUT(cv2.blur(old_luma, (5, 5)), self._fading)
-        # Full effect from 32 grey levels of brightening on, none without.
-        cv2.multiply(fading, cv2.convertScaleAbs(up, alpha=8), dst=fading, scale=1.0 / 255.0)
+        # Full effect from 32 grey levels of brightening on, none without; the darker the fuller.
+        fading = cv2.blur(old_luma, (5, 5), dst=self._fading)
+        cv2.subtract(float(self.dark_luma), fading, dst=fading)
+        scale = 255.0 / (self.dark_luma * 32)
+        cv2.multiply(fading, cv2.min(up, 32.0, dst=self._work), dst=fading, scale=scale)
         if not cv2.hasNonZero(fading):
             return
         cv2.min(down, cv2.bitwise_not(fading, dst=fading), dst=down)

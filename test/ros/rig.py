@@ -42,7 +42,7 @@ class AveragingEngine:
     def warm_up(self, height: int, width: int) -> None:
         pass
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
         self.inferred += 1
         if self.gate is not None:
             self.gate()

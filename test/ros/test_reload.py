@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ros
 class ThermalEngine(AveragingEngine):
     """Other weights: shows the thermal picture alone."""
 
-    def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
         return thermal.copy()
 
     def describe(self) -> EngineDescription:
