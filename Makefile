@@ -9,7 +9,7 @@ SHELL := /bin/bash
 VENV := .venv
 DONE := $(VENV)/.done
 # Modules of benchmarks/ that run without an argument.
-BENCHMARKS := imaging whole_path limits rivals engines
+BENCHMARKS := imaging whole_path limits rivals batch engines first_frame
 
 # A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
 ifneq ($(AMENT_PREFIX_PATH),)
@@ -63,8 +63,8 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
 
 .PHONY: bench
-bench: setup ## the benchmarks that need no data
-	@for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name || exit 1; done
+bench: setup ## the benchmarks that need no data; figures as JSON in bench/
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name --json bench/$$name.json || exit 1; done
 
 .PHONY: soak
 soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fails on growth
@@ -80,4 +80,4 @@ fuzz: setup ## hostile messages and parameters: FUZZ_EXAMPLES (20000) of each, t
 
 .PHONY: clean
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build install log demo fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) build install log demo bench fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz

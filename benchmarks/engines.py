@@ -1,62 +1,89 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines x presets x sizes: `uint8` in to `uint8` out, and how cost grows with the picture.
+"""Engines x precisions x presets x sizes: `uint8` in to `uint8` out, and cost against size.
 
     python -m benchmarks.engines [--presets compact paper] [--sizes 640x480 ...] [--json FILE]
 
-Weights of a preset that ships none are random: they cost the same.
+ONNX Runtime, which is no engine of ours, runs beside them where it is installed. Weights of a
+preset that ships none are random: they cost the same. How far each picture is from PyTorch's in
+float32 stands beside its time.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from benchmarks.onnx_runtime import OnnxRuntimeRival
 from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
+from benchmarks.weights import weights_for
 from fusion_ros.engines.choice import create_engine, probe_engines
-from fusion_ros.engines.engine import EngineError
-from fusion_ros.engines.parity import golden_pair
-from fusion_ros.model.config import preset
-from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import (
-    LoadedWeights,
-    WeightsError,
-    WeightsMetadata,
-    load_weights,
-    shipped_weights,
-)
+from fusion_ros.engines.engine import Engine, EngineError
+from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.model.weights import LoadedWeights
 
 SIZES = ("320x256", "640x480", "640x512", "1280x1024", "1920x1080")
-DEFAULT_SIZES = ("320x256", "640x480", "1280x1024")
-
-
-def weights_for(name: str) -> LoadedWeights:
-    """Shipped weights, or random ones of the same shape."""
-    try:
-        return load_weights(shipped_weights(name))
-    except WeightsError:
-        torch.manual_seed(0)
-        metadata = WeightsMetadata(name, preset(name), "none: random", {}, "random", "0" * 64)
-        return LoadedWeights(FusionNet(preset(name)).eval(), metadata)
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+REFERENCE = "torch cpu float32"
 
 
 def slope(samples: dict[tuple[int, int], Sample]) -> tuple[float, float]:
     """Least squares over sizes: milliseconds a megapixel, and milliseconds before the first."""
     megapixels = [width * height / 1e6 for width, height in samples]
-    best = [sample.best_ms for sample in samples.values()]
-    per_megapixel, fixed = np.polyfit(megapixels, best, 1)
+    medians = [sample.median_ms for sample in samples.values()]
+    per_megapixel, fixed = np.polyfit(megapixels, medians, 1)
     return float(per_megapixel), float(fixed)
+
+
+def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engine]:
+    """Every engine that can run here in each precision, and a line for each that cannot."""
+    engines = {}
+    for probe in probe_engines():
+        if not probe.available:
+            print(f"left out: {probe.name} on {probe.device}: {probe.why}")
+            continue
+        for precision in precisions:
+            try:
+                engines[f"{probe.name} {probe.device} {precision}"] = create_engine(
+                    weights, name=probe.name, device=probe.device, precision=precision
+                )
+            except EngineError as error:
+                print(f"left out: {probe.name} on {probe.device} in {precision}: {error}")
+    return engines
+
+
+def calls_at(
+    engines: dict[str, Engine], weights: LoadedWeights, height: int, width: int
+) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, Parity]]:
+    """Each engine's call on one pair of this size, and how far its picture is off."""
+    pair = golden_pair(height, width, weights.metadata.config.visible_channels)
+    calls: dict[str, Callable[[], np.ndarray]] = {}
+    for name, engine in engines.items():
+        try:
+            engine.warm_up(height, width)
+        except EngineError as error:
+            print(f"left out: {name} at {width}x{height}: {error}")
+            continue
+        calls[name] = lambda engine=engine: engine.infer(*pair)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        rival = OnnxRuntimeRival(weights, height, width)
+        calls["(onnxruntime cpu float32)"] = lambda: rival.infer(*pair)
+    wanted = calls[REFERENCE]() if REFERENCE in calls else None
+    parities = {name: compare(call(), wanted) for name, call in calls.items() if wanted is not None}
+    return calls, parities
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", nargs="+", default=["compact", "paper"])
-    parser.add_argument("--sizes", nargs="+", default=DEFAULT_SIZES, help=f"such as {SIZES}")
+    parser.add_argument("--sizes", nargs="+", default=SIZES)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=6.0, help="for each size")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     sizes = [tuple(int(n) for n in size.split("x")) for size in args.sizes]
@@ -64,40 +91,27 @@ def main() -> None:
     rows = []
     for preset_name in args.presets:
         weights = weights_for(preset_name)
-        engines = {}
-        for probe in probe_engines():
-            if not probe.available:
-                print(f"left out: {probe.name} on {probe.device}: {probe.why}")
-                continue
-            try:
-                label = f"{probe.name} {probe.device}"
-                engines[label] = create_engine(weights, name=probe.name, device=probe.device)
-            except EngineError as error:
-                print(f"left out: {probe.name} on {probe.device}: {error}")
-        found: dict[str, dict[tuple[int, int], Sample]] = {name: {} for name in engines}
-        print(f"\n{preset_name:28s} {'ms:':>3s} {HEADER}  megapixels/s")
+        engines = engines_for(weights, args.precisions)
+        found: dict[str, dict[tuple[int, int], Sample]] = {}
+        print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  off by, grey levels")
         for width, height in sizes:
-            calls = {}
-            for name, engine in list(engines.items()):
-                pair = golden_pair(height, width, engine.visible_channels)
-                try:
-                    engine.warm_up(height, width)
-                except EngineError as error:
-                    print(f"left out: {name} at {width}x{height}: {error}")
-                    continue
-                calls[name] = lambda engine=engine, pair=pair: engine.infer(*pair)
-            for name, sample in measure(
-                calls, runs=args.runs, warm_up=1, seconds=args.seconds
-            ).items():
-                found[name][width, height] = sample
+            calls, parities = calls_at(engines, weights, height, width)
+            samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
+            for name, sample in samples.items():
+                found.setdefault(name, {})[width, height] = sample
                 rate = width * height / 1e3 / sample.median_ms
-                print(f"  {name:15s} {width:4d}x{height:<4d}    {sample} {rate:9.1f}")
+                off = parities.get(name)
+                beside = f"max {off.max_error:.0f}, mean {off.mean_error:.2f}" if off else ""
+                print(f"  {name:29s} {width:4d}x{height:<4d}  {sample} {rate:9.1f}      {beside}")
                 labels = {"preset": preset_name, "engine": name, "size": f"{width}x{height}"}
-                rows.append(as_row(sample, **labels))
+                errors = {"max_error": off.max_error, "mean_error": off.mean_error} if off else {}
+                rows.append(as_row(sample, **labels, **errors))
         for name, samples in found.items():
             if len(samples) > 1:
                 per_megapixel, fixed = slope(samples)
                 print(f"  {name}: {per_megapixel:.1f} ms a megapixel + {fixed:.1f} ms")
+                labels = {"preset": preset_name, "engine": name}
+                rows.append({**labels, "ms_a_megapixel": per_megapixel, "ms_fixed": fixed})
     report(args.json, "engines", rows)
 
 

@@ -3,21 +3,19 @@
 
     python -m benchmarks.imaging [--size 640x512] [--repeats 60] [--threads 1] [--json FILE]
 
-Prints a table (median and best, in ms) and, if asked, writes the figures as JSON.
+Prints a table and, if asked, writes the figures as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.timing import HEADER, as_row, machine, measure, report
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.geometry import HomographyCalibration, Size
@@ -105,18 +103,6 @@ def _tones(
     return found
 
 
-def measure(step: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and smallest wall time of one call, ms, after five calls to warm up."""
-    for _ in range(5):
-        step()
-    times_ms = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        step()
-        times_ms.append((time.perf_counter() - begin) * 1e3)
-    return float(np.median(times_ms)), min(times_ms)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="640x512", help="WIDTHxHEIGHT (default %(default)s)")
@@ -126,16 +112,15 @@ def main() -> None:
     arguments = parser.parse_args()
     width, height = (int(n) for n in arguments.size.split("x"))
     cv2.setNumThreads(arguments.threads)
-    figures = {}
-    print(f"{'step':40s} {'median ms':>10s} {'best ms':>10s}")
-    for name, step in cases(height, width).items():
-        median_ms, best_ms = measure(step, arguments.repeats)
-        figures[name] = {"median_ms": round(median_ms, 3), "best_ms": round(best_ms, 3)}
-        print(f"{name:40s} {median_ms:10.3f} {best_ms:10.3f}")
-    if arguments.json:
-        host = {"machine": platform.machine(), "opencv": cv2.__version__}
-        settings = {"size": arguments.size, "threads": arguments.threads, **host}
-        arguments.json.write_text(json.dumps({"settings": settings, "steps": figures}, indent=2))
+    print(machine())
+    print(f"{'ms':46s} {HEADER}")
+    rows = []
+    steps = cases(height, width)
+    samples = measure(steps, runs=arguments.repeats, warm_up=5, seconds=60)
+    for name, sample in samples.items():
+        print(f"{name:46s} {sample}")
+        rows.append(as_row(sample, step=name, size=arguments.size, threads=arguments.threads))
+    report(arguments.json, "imaging", rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ public code runs them: they are here for what they cost, not for their pictures.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.engines import weights_for
 from benchmarks.timing import HEADER, as_row, machine, measure, report
+from benchmarks.weights import weights_for
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.parity import compare, golden_pair
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
+from fusion_ros.engines.parity import Parity, compare, golden_pair
 from fusion_ros.imaging.colour import LumaReplacer, luma
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
@@ -191,39 +193,51 @@ def main() -> None:
     # which makes PyTorch faster for the rest of this process.
     with torch.inference_mode():
         plain = measure({"": calls["paper, plain eager"]}, runs=5, warm_up=1, seconds=10)[""]
-    ours = {
-        "compact, ours, whole path": FusionPipeline(create_engine(weights_for("compact"))),
-        "paper, ours, whole path": FusionPipeline(create_engine(weights_for("paper"))),
+    precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
+    pipelines = {
+        f"{preset}, ours, {precision}, whole path": FusionPipeline(
+            create_engine(weights_for(preset), device="cpu", precision=precision)
+        )
+        for preset in ("compact", "paper")
+        for precision in precisions
     }
-    for name, pipeline in ours.items():
+    for name, pipeline in pipelines.items():
         pipeline.warm_up(height, width)
         calls[name] = lambda pipeline=pipeline: pipeline.fuse(visible, thermal)
     calls["Laplacian pyramid, colour"] = in_colour(laplacian_pyramid, visible, thermal)
     calls["guided filter, colour"] = in_colour(guided_filter, visible, thermal)
     print(machine())
-    print(f"{args.size:28s}    {HEADER}   weights M    GFLOP")
+    print(f"{args.size:36s}    {HEADER}   weights M    GFLOP")
     with torch.inference_mode():
         samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
     rows = []
     for name, sample in sorted(samples.items(), key=lambda item: item[1].median_ms):
         millions, gflop = costs.get(name, (None, None))
         cost = "" if millions is None else f"{millions:11.2f} {gflop:8.2f}"
-        print(f"  {name:28s}  {sample} {cost}")
+        print(f"  {name:36s}  {sample} {cost}")
         rows.append(as_row(sample, name=name, size=args.size, weights_m=millions, gflop=gflop))
-    rewritten, kept = samples["paper, ours, whole path"], samples["paper, plain eager"]
-    for when, eager in (("on its own", plain), ("with memory kept, taking turns", kept)):
-        print(
-            f"  paper: {eager.median_ms / rewritten.median_ms:.1f} times faster than plain eager "
-            f"{when} by median, {eager.best_ms / rewritten.best_ms:.1f} by best (bar 6); eager: "
-            f"{eager.median_ms:.0f} ms median, {eager.best_ms:.0f} best"
-        )
-    rows.append(as_row(plain, name="paper, plain eager, on its own", size=args.size))
-    print(f"  paper: {paper_parity(height, width)} from plain float32 (bar: max 2)")
+    for precision in precisions:
+        rewritten = samples[f"paper, ours, {precision}, whole path"]
+        for when, eager in (
+            ("alone in its process, as the public code runs it", plain),
+            ("taking turns with ours, memory kept for it too", samples["paper, plain eager"]),
+        ):
+            times = eager.median_ms / rewritten.median_ms
+            best = eager.best_ms / rewritten.best_ms
+            print(
+                f"  paper in {precision}: {times:.1f} times faster than plain eager float32 {when} "
+                f"by median, {best:.1f} by best (bar 6); eager: {eager.median_ms:.0f} ms median, "
+                f"{eager.best_ms:.0f} best"
+            )
+        parity = paper_parity(height, width, precision)
+        print(f"  paper in {precision}: {parity} from plain float32 (bar: max 2)")
+        rows.append({"name": f"paper, {precision}, off by", **dataclasses.asdict(parity)})
+    rows.append(as_row(plain, name="paper, plain eager, alone in its process", size=args.size))
     report(args.json, "rivals", rows)
 
 
-def paper_parity(height: int, width: int) -> str:
-    """Our `paper` against the network as trained, in float32."""
+def paper_parity(height: int, width: int, precision: str) -> Parity:
+    """Our `paper` against the network as trained, plain, in float32."""
     weights = weights_for("paper")
     visible, thermal = golden_pair(height, width, 3)
     planes = [
@@ -233,7 +247,8 @@ def paper_parity(height: int, width: int) -> str:
     with torch.inference_mode():
         fused = weights.net(*planes)[0].permute(1, 2, 0)
         wanted = ((fused + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    return str(compare(create_engine(weights).infer(visible, thermal), wanted))
+    engine = create_engine(weights, device="cpu", precision=precision)
+    return compare(engine.infer(visible, thermal), wanted)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.engines.cpu import cpu_name
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
+
+PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy", "opencv-python-headless")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Sample:
     median_ms: float
     p90_ms: float
     runs: int
+
+    def divided_by(self, count: int) -> Sample:
+        """The same for each of `count` things that one call does."""
+        times = (self.best_ms, self.median_ms, self.p90_ms)
+        return Sample(*(time_ms / count for time_ms in times), self.runs)
 
     def __str__(self) -> str:
         return f"{self.median_ms:9.2f} {self.best_ms:9.2f} {self.p90_ms:9.2f}"
@@ -75,13 +82,14 @@ def summary(times_ms: list[float]) -> Sample:
 def machine() -> dict[str, Any]:
     """Where figures came from."""
     versions = {}
-    for name in ("torch", "openvino", "numpy", "opencv-python-headless", "tensorrt"):
+    for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
         "cpu": cpu_name(),
+        "bfloat16": cpu_has_fast_bfloat16(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "load_average_1min": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),

@@ -14,6 +14,7 @@ from fusion_ros.model.weights import (
     WeightsMetadata,
     load_weights,
     shipped_weights,
+    tensors_sha256,
 )
 
 
@@ -25,7 +26,9 @@ def weights_for(name: str) -> LoadedWeights:
         torch.manual_seed(0)
         net = FusionNet(preset(name)).eval()
         _make_loud(net)
-        metadata = WeightsMetadata(name, preset(name), "none: random", {}, "random", "0" * 64)
+        # A hash of their own: engines are kept on disk by it.
+        sha256 = tensors_sha256(net.state_dict())
+        metadata = WeightsMetadata(name, preset(name), "none: random", {}, "random", sha256)
         return LoadedWeights(net, metadata)
 
 

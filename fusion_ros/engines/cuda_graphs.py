@@ -72,7 +72,10 @@ class _Captured:
             self._stream.synchronize()
             self._answer = torch.empty(answer.shape, dtype=torch.uint8).pin_memory()
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
+            # Other threads go on meanwhile: a pipeline may be made anew beside one that serves.
+            with torch.cuda.graph(
+                self._graph, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 both_there.copy_(both_here, non_blocking=True)
                 self._answer.copy_(net(*there), non_blocking=True)
         self._kept = both_here, both_there, there

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +21,7 @@ from fusion_ros.engines.engine import (
     even_pair,
 )
 from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.config import FusionNetConfig
 from fusion_ros.model.weights import LoadedWeights
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -31,13 +35,19 @@ class TorchEngine:
         device: "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16" or "float16". "auto" is float16 on CUDA, bfloat16
             on CPUs with instructions for it, float32 elsewhere.
+        threads: how many to use on a CPU, of the whole process; 0 measures what is fastest.
 
     Raises:
         EngineError: the device is not there, or cannot do the precision.
     """
 
     def __init__(
-        self, weights: LoadedWeights, *, device: str = "cpu", precision: str = "auto"
+        self,
+        weights: LoadedWeights,
+        *,
+        device: str = "cpu",
+        precision: str = "auto",
+        threads: int = 0,
     ) -> None:
         self.notes: dict[str, str] = {}
         self._device = _checked_device(device)
@@ -54,6 +64,7 @@ class TorchEngine:
         else:
             keep_freed_memory()
             self._run = _EagerOnCpu(net)
+            torch.set_num_threads(threads or self._fastest_threads())
 
     def warm_up(self, height: int, width: int) -> None:
         """Run twice at this size: memory is taken, kernels are chosen, graphs are captured."""
@@ -105,6 +116,43 @@ class TorchEngine:
         self._run = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _fastest_threads(self) -> int:
+        """Measured once in a process for a network and precision, on a small picture."""
+        key = self._metadata.config, self._precision
+        if key not in _threads_known:
+            pair = even_pair(*_THREADS_TRIAL, self.visible_channels)
+            _threads_known[key] = fastest_threads(lambda: self.infer(*pair), most=_ALL_THREADS)
+        return _threads_known[key]
+
+
+_THREADS_TRIAL = (128, 160)
+_ALL_THREADS = torch.get_num_threads()  # before any engine changed it
+_threads_known: dict[tuple[FusionNetConfig, str], int] = {}
+
+
+def fastest_threads(call: Callable[[], object], *, most: int, runs: int = 3) -> int:
+    """The number of PyTorch's threads with which the call is fastest.
+
+    Tries `most`, half of them, a quarter and so on: a small network on a large
+    machine waits for its threads more than it works. Fewer must win clearly, by a tenth.
+    """
+    before = torch.get_num_threads()
+    best, best_s = most, float("inf")
+    threads = most
+    while threads >= 1:
+        torch.set_num_threads(threads)
+        call()
+        times_s = []
+        for _ in range(runs):
+            begun_s = time.perf_counter()
+            call()
+            times_s.append(time.perf_counter() - begun_s)
+        if min(times_s) < 0.9 * best_s:
+            best, best_s = threads, min(times_s)
+        threads //= 2
+    torch.set_num_threads(before)
+    return best
 
 
 class _EagerOnCpu:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the first pair of a size costs: in a new process, with nothing kept on disk and with it.
+
+    python -m benchmarks.first_frame [--sizes 640x480 ...] [--runs 3] [--json FILE]
+
+Each figure is a process of its own. Importing PyTorch and reading the weights are not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.timing import machine, report
+from fusion_ros.engines.choice import probe_engines
+
+WAYS = ("nothing kept", "kept on disk")
+
+
+def measure_here(engine_name: str, size: str) -> dict[str, float]:
+    """In this process: making the engine, its first pair, and a later one; milliseconds."""
+    from benchmarks.weights import weights_for
+    from fusion_ros.engines.choice import create_engine
+    from fusion_ros.engines.parity import golden_pair
+
+    width, height = (int(n) for n in size.split("x"))
+    weights = weights_for("compact")
+    pair = golden_pair(height, width, 1)
+    marks = [time.perf_counter()]
+    engine = create_engine(weights, name=engine_name, device="cpu")
+    marks.append(time.perf_counter())
+    engine.infer(*pair)
+    marks.append(time.perf_counter())
+    for _ in range(4):
+        begun = time.perf_counter()
+        engine.infer(*pair)
+    made, first, later = marks[1] - marks[0], marks[2] - marks[1], time.perf_counter() - begun
+    return {"made_ms": made * 1e3, "first_ms": first * 1e3, "later_ms": later * 1e3}
+
+
+def measure_there(engine_name: str, size: str, folder: str) -> dict[str, float]:
+    """`measure_here` in a new process whose engine cache is `folder`."""
+    command = [sys.executable, "-m", "benchmarks.first_frame", "--here", engine_name, size]
+    environment = {**os.environ, "FUSION_ROS_CACHE": folder}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=["640x480", "1280x1024"])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--here", nargs=2, metavar=("ENGINE", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.here:
+        print(json.dumps(measure_here(*args.here)))
+        return
+    print(machine())
+    print(f"{'ms, median of ' + str(args.runs):45s} engine made   first pair   a later pair")
+    rows = []
+    names = [probe.name for probe in probe_engines() if probe.available and probe.device == "cpu"]
+    for name in [*names, "auto"]:
+        for size in args.sizes:
+            found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+            for _ in range(args.runs):
+                with tempfile.TemporaryDirectory() as folder:
+                    for way in WAYS:
+                        found[way].append(measure_there(name, size, folder))
+            for way, times in found.items():
+                median = {k: statistics.median(t[k] for t in times) for k in times[0]}
+                figures = " ".join(f"{median[k]:12.1f}" for k in median)
+                print(f"  {name:9s} {size:10s} {way:20s} {figures}")
+                rows.append({"engine": name, "size": size, "cache": way, **median})
+    report(args.json, "first frame", rows)
+
+
+if __name__ == "__main__":
+    main()
