@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from planted_faults import write_bag
+from whole_runs import run
 
-from fusion_ros.cli.main import main
 from fusion_ros.replay import many
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.index_page import write_index
@@ -35,10 +35,6 @@ def one_by_one(bags: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     out = tmp_path_factory.mktemp("one_by_one")
     assert run(*bags, "--out", out, *OPTIONS, "--no-report") == 0
     return out
-
-
-def run(*arguments: object) -> int:
-    return main(["replay", *(str(argument) for argument in arguments)])
 
 
 def same_figures(a: Path, b: Path) -> None:

@@ -1,49 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs: the same twice, counts that equal the bag's, gates, comparisons."""
+"""Whole runs: the same twice, counts that equal the bag's, a report that opens anywhere."""
 
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from planted_faults import QUIET, MeanEngine, replayed, write_bag
+from whole_runs import quick, read, run
 
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.cli.main import main
 from fusion_ros.metrics import excess_flicker, flicker_index, qw
 from fusion_ros.metrics.flicker import change_ratio
 from fusion_ros.pipeline import FusionPipeline
-from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.findings import Evidence, Finding, Severity
-from fusion_ros.replay.gate import Gate, Verdict, look_up
+from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.report import Material, write_report
 from fusion_ros.replay.session import Replay
 from fusion_ros.replay.summary import NOT_REPEATABLE, summarise, write_all
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bags")
-    return write_bag(folder / "walk", count=24)
-
-
-def run(*arguments: object) -> int:
-    return main(["replay", *(str(argument) for argument in arguments)])
-
-
-def read(folder: Path, name: str = "summary.json") -> Any:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
-
-
-def quick(bag: Path, out: Path, *more: object) -> int:
-    return run(bag, "--out", out, "--engine", "torch", "--measures", "qw", "--every", 12, *more)
 
 
 class Collector:
@@ -58,14 +37,6 @@ class Collector:
 
     def close(self) -> None:
         self.closed += 1
-
-
-@pytest.fixture(scope="module")
-def two_runs(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folders = tuple(tmp_path_factory.mktemp(name) for name in ("first", "second"))
-    for folder in folders:
-        assert quick(bag, folder) == 0
-    return folders
 
 
 def test_two_runs_with_the_real_network_give_the_same_bytes(two_runs) -> None:
@@ -186,98 +157,6 @@ def test_ctrl_c_leaves_a_partial_run_whose_books_close(bag: Path, tmp_path: Path
     assert not result.complete
     assert result.counts.visible.pending == result.counts.thermal.pending == 0
     assert result.counts.visible.received + result.counts.thermal.received == 21
-
-
-GATE = {
-    "limits": {"fused_share": {"min": 0.95}, "sync.skew_ms.p95": {"max": 5}},
-    "forbid": ["time_jumped_back"],
-    "forbid_severity": "error",
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "word"),
-    [
-        ({}, 0, "pass: sync.skew_ms.p95 is 0, wanted at most 5"),
-        ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24, wanted at least 1000"),
-        ({"limits": {"fused.of.nobody": {"min": 1}}}, 1, "FAIL: fused.of.nobody was not measured"),
-        ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is there"),
-        ({"forbids": []}, 2, "allowed are the keys limits"),
-        ({"limits": {"fused": 3}}, 2, "limits.fused is 3; allowed is"),
-    ],
-)
-def test_the_gate_decides_the_exit_code_and_says_why(
-    bag: Path, tmp_path: Path, capsys, change: dict[str, Any], code: int, word: str
-) -> None:
-    gate = tmp_path / "gate.yaml"
-    gate.write_text(yaml.safe_dump({**GATE, **change}), encoding="utf-8")
-    assert quick(bag, tmp_path / "out", "--no-report", "--gate", gate) == code
-    said = capsys.readouterr()
-    assert word in said.out + said.err
-
-
-def test_names_with_dots_are_found_in_a_summary() -> None:
-    assert look_up({"a": {"b.c": {"d": 2}}}, "a.b.c.d") == 2
-    assert look_up({"a": {"b": "text"}}, "a.b") is None
-
-
-def test_an_expected_finding_passes_a_gate_that_forbids_errors(tmp_path: Path) -> None:
-    summary = {"findings": [{"code": "damaged_file", "severity": "error"}]}
-    assert Gate({}, forbid_severity="error").judge(summary).word == "failed"
-    gate = Gate({}, forbid_severity="error", expect=("damaged_file",))
-    assert gate.judge(summary).word == "passed"
-
-
-def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
-    bag: Path, two_runs, tmp_path: Path
-) -> None:
-    assert quick(bag, tmp_path / "same", "--no-report", "--compare", two_runs[0]) == 0
-    same = read(tmp_path / "same", "comparison.json")
-    assert same["identical_frames"] == same["common_pairs"] == 24
-    # Another run whose quality was better and whose fusing was quicker, by hand.
-    better = read(two_runs[0])
-    better["quality"]["candidates"]["fused"]["qw"]["mean"] += 0.2
-    better["times"]["stages_ms"]["fuse"]["p50"] = 1e-3
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "summary.json").write_text(json.dumps(better), encoding="utf-8")
-    assert quick(bag, tmp_path / "now", "--compare", other) == 0
-    comparison = read(tmp_path / "now", "comparison.json")
-    rows = {row["name"]: row for row in comparison["rows"]}
-    assert next(iter(rows)) == "fused qw"
-    assert rows["fused qw"]["mood"] == "bad"
-    # A thousand times slower is the larger change, but times do not repeat as figures do.
-    assert rows["fusing p50, ms"]["worse_by"] > rows["fused qw"]["worse_by"]
-    assert comparison["headline"].startswith("1 figure is worse")
-    assert "fusing is slower" in comparison["headline"]
-    assert "Against other" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "mood"),
-    [(8.0, 9.9, "soft"), (0.5, 2.0, "soft"), (8.0, 14.0, "bad"), (14.0, 8.0, "good")],
-)
-def test_a_time_counts_from_a_quarter_and_two_milliseconds_on(
-    two_runs, tmp_path: Path, before: float, now: float, mood: str
-) -> None:
-    folders = []
-    for name, p50_ms in (("before", before), ("now", now)):
-        summary = read(two_runs[0])
-        summary["times"]["stages_ms"]["fuse"]["p50"] = p50_ms
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-        folders.append(folder)
-    rows = {row.name: row for row in compare_runs(*folders).rows}
-    assert rows["fusing p50, ms"].mood == mood
-
-
-def test_what_to_compare_with_is_looked_for_before_hours_are_spent(
-    bag: Path, tmp_path: Path, capsys
-) -> None:
-    assert quick(bag, tmp_path / "out", "--compare", tmp_path) == 2
-    assert "is no summary of a replay" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 def test_fused_pictures_go_into_a_bag_with_the_visible_stamps(bag: Path, tmp_path: Path) -> None:
