@@ -260,6 +260,18 @@ def test_bfloat16_gives_the_shipped_networks_picture_to_half_a_grey_level(
     assert is_good_enough(parity, "bfloat16"), str(parity)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_shipped_paper_network_runs_within_two_grey_levels_of_the_plain_one(
+    precision: str,
+) -> None:
+    weights = load_weights(shipped_weights("paper"))
+    pair = golden_pair(96, 128, 3)
+    levels = reference(weights, *pair)
+    assert np.ptp(levels) > 150
+    got = TorchEngine(weights, device="cpu", precision=precision, threads=1).infer(*pair)
+    assert np.abs(got - np.rint(levels)).max() <= 2
+
+
 def test_the_number_of_threads_is_what_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s, used = [0.0], [8]
     takes_s = {8: 1.0, 4: 0.95, 2: 0.4, 1: 0.7}  # four win by too little

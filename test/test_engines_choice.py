@@ -70,6 +70,44 @@ def test_the_order_of_the_probes_does_not_decide(rig: Rig) -> None:
     assert engines["torch"].closed
 
 
+def test_what_is_usually_faster_stays_unless_another_is_clearly_so(rig: Rig) -> None:
+    engines = rig(openvino=10.0, torch=9.5)
+    chosen = choice.create_engine(None)
+    assert chosen is engines["openvino"]
+    assert chosen.notes["chosen"].startswith("openvino, as none is clearly faster, at 320x256: ")
+    engines = rig(openvino=10.0, torch=8.5)
+    assert choice.create_engine(None) is engines["torch"]
+
+
+def test_engines_take_turns_so_that_a_busy_moment_meets_all_of_them(rig: Rig) -> None:
+    engines = rig(openvino=10.0, torch=20.0)
+    turns: list[str] = []
+    for name, engine in engines.items():
+        infer = engine.infer
+
+        def noted(*pair: np.ndarray, name: str = name, infer: Callable = infer) -> np.ndarray:
+            turns.append(name)
+            return infer(*pair)
+
+        engine.infer = noted
+    choice.create_engine(None)
+    assert turns[:4] == ["openvino", "openvino", "torch", "torch"]
+    assert turns[4:8] == turns[:4]
+
+
+def test_an_engine_that_fails_while_it_is_timed_is_passed_over(rig: Rig) -> None:
+    engines = rig(openvino=5.0, torch=12.5)
+
+    def fails(*pair: np.ndarray) -> np.ndarray:
+        raise EngineError("the device was lost")
+
+    engines["openvino"].infer = fails
+    chosen = choice.create_engine(None)
+    assert chosen is engines["torch"]
+    assert engines["openvino"].closed
+    assert "the device was lost" in chosen.notes["chosen"]
+
+
 def test_a_named_engine_is_taken_without_a_trial(rig: Rig) -> None:
     engines = rig(openvino=5.0, torch=12.5)
     assert choice.create_engine(None, name="torch") is engines["torch"]

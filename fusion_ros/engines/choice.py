@@ -21,6 +21,8 @@ DEVICE_NAMES = ("auto", "cpu", "cuda")
 #: the arithmetic, small enough that all of it takes a second at start-up.
 TRIAL_HEIGHT, TRIAL_WIDTH = 256, 320
 TRIAL_RUNS = 5
+#: What is usually faster keeps its place unless another takes less than this share of its time.
+CLEARLY = 0.9
 
 _log = logging.getLogger(__name__)
 
@@ -132,43 +134,52 @@ def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
 def _fastest(
     probes: list[EngineProbe], make: Callable[[EngineProbe], Engine], size: tuple[int, int]
 ) -> Engine:
-    best: Engine | None = None
-    trials: list[Trial] = []
+    engines: dict[str, Engine] = {}
+    times_ms: dict[str, list[float]] = {}
     failures: list[str] = []
-    for probe in probes:
+
+    def attempt(name: str, work: Callable[[], object]) -> None:
         try:
-            engine = make(probe)
-            trials.append(Trial(probe.name, _trial_ms(engine, size)))
+            work()
         except EngineError as error:
             # One engine that fails costs that engine only, but is never passed over in silence.
-            failures.append(f"{probe.name} failed: {error}")
-            _log.warning("engine %s cannot be used, trying the next: %s", probe.name, error)
-            continue
-        if best is None or trials[-1].milliseconds < min(t.milliseconds for t in trials[:-1]):
-            if best is not None:
-                best.close()
-            best = engine
-        else:
-            engine.close()
-    if best is None:
+            failures.append(f"{name} failed: {error}")
+            _log.warning("engine %s cannot be used, trying the next: %s", name, error)
+            if name in engines:
+                engines.pop(name).close()
+
+    for probe in probes:
+        attempt(probe.name, lambda probe=probe: engines.update({probe.name: make(probe)}))
+    # Taking turns: what else the machine does at the time meets all of them alike.
+    for _ in range(TRIAL_RUNS):
+        for name, engine in list(engines.items()):
+            run = times_ms.setdefault(name, []).append
+            attempt(name, lambda engine=engine, run=run: run(_trial_ms(engine, size)))
+    if not engines:
         raise EngineError(f"no engine works here: {'; '.join(failures)}")
-    best.notes["chosen"] = _reason(trials, failures, size)
-    return best
+    trials = [Trial(name, min(times_ms[name])) for name in engines]
+    best = trials[0]
+    for trial in trials[1:]:
+        if trial.milliseconds < CLEARLY * best.milliseconds:
+            best = trial
+    for name, engine in engines.items():
+        if name != best.name:
+            engine.close()
+    engines[best.name].notes["chosen"] = _reason(best, trials, failures, size)
+    return engines[best.name]
 
 
 def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
-    """The fastest of a few runs: what else the machine does slows some of them."""
+    """One run, after one that is not timed: threads of the engine before may still spin."""
     pair = even_pair(*shape, engine.visible_channels)
     engine.infer(*pair)
-    times = []
-    for _ in range(TRIAL_RUNS):
-        begun_ns = time.perf_counter_ns()
-        engine.infer(*pair)
-        times.append((time.perf_counter_ns() - begun_ns) / 1e6)
-    return min(times)
+    begun_ns = time.perf_counter_ns()
+    engine.infer(*pair)
+    return (time.perf_counter_ns() - begun_ns) / 1e6
 
 
-def _reason(trials: list[Trial], failures: list[str], size: tuple[int, int]) -> str:
+def _reason(best: Trial, trials: list[Trial], failures: list[str], size: tuple[int, int]) -> str:
     ranked = sorted(trials, key=lambda trial: trial.milliseconds)
     figures = ", ".join(f"{trial.name} {trial.milliseconds:.1f} ms" for trial in ranked)
-    return "; ".join([f"fastest at {size[1]}x{size[0]}: {figures}", *failures])
+    why = "fastest" if best is ranked[0] else f"{best.name}, as none is clearly faster,"
+    return "; ".join([f"{why} at {size[1]}x{size[0]}: {figures}", *failures])
