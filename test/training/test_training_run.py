@@ -28,6 +28,9 @@ from training.train import Trainer, TrainingError, learning_rate, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+# Sums in another order, widened by ten steps of Adam, move the loss by this much at most; learning
+# moves it by ten times as much at least.
+ROUNDING = 5e-3
 
 
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -116,16 +119,15 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
     single = torch.load(uninterrupted / CHECKPOINT, weights_only=True)["net"]
     for name, tensor in ranks[0].items():
         assert torch.equal(tensor, ranks[1][name]), f"{name} differs between the ranks"
-    # Sums in another order, widened by ten steps of Adam: the functions stay the same.
     losses = [loss_on_a_fixed_batch(state) for state in (ranks[0], single)]
-    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
-    assert loss_on_a_fixed_batch(None) > losses[1] + 0.05, "nothing was learnt"
+    assert losses[0] == pytest.approx(losses[1], abs=ROUNDING)
+    assert loss_on_a_fixed_batch(None) > losses[1] + 10 * ROUNDING, "nothing was learnt"
 
 
 def test_the_order_of_channels_in_memory_changes_nothing_that_is_learnt(uninterrupted, tmp_path):
     assert main([str(write_config(tmp_path)), "channels_last=true"]) == 0
     losses = [loss_on_a_fixed_batch(final_weights(f)) for f in (tmp_path / "run", uninterrupted)]
-    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+    assert losses[0] == pytest.approx(losses[1], abs=ROUNDING)
 
 
 def loss_on_a_fixed_batch(state: dict[str, torch.Tensor] | None) -> float:
