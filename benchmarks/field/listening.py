@@ -73,7 +73,7 @@ class Field:
     Args:
         folder: for logs, the cameras' record and the node's trace.
         parameters: of the node.
-        runs: how often the node does each inference (a slower engine).
+        infer_ms: how long each inference takes at least (a slower engine).
         environment: more of it, for node and cameras.
     """
 
@@ -82,15 +82,15 @@ class Field:
         folder: Path,
         parameters: Mapping[str, object],
         *,
-        runs: int = 1,
+        infer_ms: float = 0.0,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._parameters = dict(parameters)
-        self._runs = runs
+        self._infer_ms = infer_ms
         isolated = isolated_environment({**os.environ, **(environment or {})})
         os.environ.update(isolated)  # our own participant comes after this
-        self._environment = {**isolated, "FUSION_ROS_BENCH_RUNS": str(runs)}
+        self._environment = {**isolated, "FUSION_ROS_BENCH_INFER_MS": str(infer_ms)}
         self.trace_file = folder / "trace.csv"
         self.sent_file = folder / "sent.csv"
 
@@ -99,7 +99,7 @@ class Field:
         self.listener = Listener()
         self.node = self._processes.start(
             "fuse_node",
-            NODE if self._runs == 1 else "benchmarks.field.slow_node",
+            "benchmarks.field.slow_node" if self._infer_ms else NODE,
             {"trace_file": str(self.trace_file), **self._parameters},
         )
         return self
