@@ -40,7 +40,7 @@ def convert_conv_transpose2d(context: Any) -> None:
 
     source, weight, bias, stride, padding, output_padding, groups = context.method_args[:7]
     if any(output_padding):
-        raise NotImplementedError(f"output_padding is {output_padding}; allowed: 0")
+        raise ValueError(f"output_padding is {output_padding}; allowed: 0")
     _, channels_a_group, *kernel_shape = _shape(weight)
     layer = context.network.add_deconvolution_nd(
         input=source._trt,
