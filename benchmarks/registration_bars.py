@@ -140,7 +140,9 @@ def run_bars(data: Path, warps: int, seed: int, methods: bool) -> dict:
                 "raw_px": corner_error_px(found, matrix, width, height),
                 "referred_px": referred_px if refers.is_sure else None,
                 "recovered_px": corner_error_px(found, own @ matrix, width, height),
+                "reference_px": corner_error_px(refers.matrix, np.eye(3), width, height),
                 "reference_halves_differ_px": refers.halves_differ_px,
+                "reference_expected_px": refers.expected_corner_error_px,
                 **result.figures(),
             }
             runs.append(run)

@@ -3,11 +3,12 @@
 
 Public pairs are aligned by hand or by somebody's software, and not to the pixel. What `calibrate
 --from-pairs` is asked for is a known warp on top of that, so that has to be measured, too, and not
-with the method under test. Here: mutual information of the greys (edges play no part), in
-overlapping blocks of a fifth of the width, for all shifts up to 12 pixels at 640 wide, over all
-pairs of a rig. A homography through the blocks' best shifts is the rig's own.
+with the measure under test. Here: mutual information of the greys (edges play no part), in
+overlapping blocks of a quarter of the width, for all shifts up to 12 pixels at 640 wide, over all
+pairs of a rig. How a homography is climbed to from such surfaces is the same code as in the tool.
 
-It is told how far to trust it: the same from every other pair against the same from the rest.
+It is told how far to trust it: the same from every other pair against the same from the rest, and
+how much the blocks pull against each other.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fusion_ros.calibration.refine import BlockShifts, fit
+from fusion_ros.calibration.joint_fit import ShiftSurfaces, fit
 
 _GREYS = 16
 _CELLS = (8, 6)  # a block is 2 x 2 of them
-_REACHES = (12, 6, 6)
-_CLEAR, _CLEAREST = 1.0, 4.0
+_ROUNDS = ((12, 4, 0.0), (6, 8, 0.1), (6, 8, 1.0))
+"""Largest shift at 640 wide, degrees of freedom, how strongly the higher ones are held."""
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -33,20 +34,21 @@ class Reference:
     matrix: np.ndarray
     halves_differ_px: float
     """Mean distance of the corners by either half of the pairs, at 640 wide."""
-    clear_blocks: float
+    expected_corner_error_px: float
+    """One deviation, from how much the blocks pull against each other, at 640 wide."""
 
     @property
     def is_sure(self) -> bool:
         """Whether an error of another method can be told from an error of this one."""
-        return self.halves_differ_px <= 2.0 and self.clear_blocks >= 4.0
+        return self.halves_differ_px <= 2.0 and self.expected_corner_error_px <= 2.0
 
 
 def reference(pairs: Pairs) -> Reference:
     """By all pairs (`uint8` HxW, visible and thermal of one size), and by each half of them."""
-    whole, clear = _homography(pairs)
+    whole, error = _homography(pairs)
     one, other = (_homography(pairs[n::2])[0] for n in (0, 1))
     height, width = pairs[0][0].shape
-    return Reference(whole, corner_error_px(one, other, width, height), clear)
+    return Reference(whole, corner_error_px(one, other, width, height), error)
 
 
 def corner_error_px(found: np.ndarray, right: np.ndarray, width: int, height: int) -> float:
@@ -58,22 +60,22 @@ def corner_error_px(found: np.ndarray, right: np.ndarray, width: int, height: in
 
 def _homography(pairs: Pairs) -> tuple[np.ndarray, float]:
     height, width = pairs[0][0].shape
-    matrix, clear = np.eye(3), 0.0
-    for reach in _REACHES:
+    matrix, error, bent = np.eye(3), float("inf"), np.zeros(0)
+    for reach, freedom, hold in _ROUNDS:
         moved = [
             (v, cv2.warpPerspective(t, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE))
             for v, t in pairs
         ]
-        found = _block_shifts(moved, max(4, round(reach * width / 640)))
-        fitted = fit(found, (width, height), 8, 2 * width / 640)
-        if fitted is None:
-            return matrix, 0.0
-        matrix = fitted.correction @ matrix
-        clear = fitted.weight
-    return matrix / matrix[2, 2], clear
+        bent = np.pad(bent, (0, freedom - bent.size))
+        found = fit(_information(moved, max(4, round(reach * width / 640))), freedom, bent, hold)
+        if found is None:
+            return matrix, float("inf")
+        matrix, bent = found.correction @ matrix, bent + found.parameters
+        error = found.corner_error_px * 640 / width
+    return matrix / matrix[2, 2], error
 
 
-def _block_shifts(pairs: Pairs, reach: int) -> BlockShifts:
+def _information(pairs: Pairs, reach: int) -> ShiftSurfaces:
     height, width = pairs[0][0].shape
     columns, rows = _CELLS
     cell_width, cell_height = width // columns, height // rows
@@ -91,24 +93,12 @@ def _block_shifts(pairs: Pairs, reach: int) -> BlockShifts:
                 counts = np.bincount((seen + window).ravel(), minlength=joint[0, 0].size)
                 joint[dy, dx] += counts.reshape(joint[0, 0].shape)
     joint = joint.reshape(side, side, rows, columns, _GREYS, _GREYS)
-    centres, shifts, weights = [], [], []
-    for row in range(rows - 1):
-        for column in range(columns - 1):
-            block = joint[:, :, row : row + 2, column : column + 2].sum((2, 3))
-            information = _mutual_information(block)
-            y, x = np.unravel_index(int(information.argmax()), information.shape)
-            if not (0 < y < side - 1 and 0 < x < side - 1):
-                continue
-            typical = np.median(information)
-            spread = 1.4826 * np.median(np.abs(information - typical)) + 1e-9
-            clear = (information[y, x] - typical) / spread
-            shifts.append(
-                (x + _top(information[y, x - 1 : x + 2]) - reach,
-                 y + _top(information[y - 1 : y + 2, x]) - reach)
-            )  # fmt: skip
-            centres.append(((column + 1) * cell_width - 0.5, (row + 1) * cell_height - 0.5))
-            weights.append(np.clip((clear - _CLEAR) / (_CLEAREST - _CLEAR), 0, 1))
-    return BlockShifts(np.reshape(centres, (-1, 2)), np.reshape(shifts, (-1, 2)), np.array(weights))
+    values = np.empty((rows - 1, columns - 1, side, side))
+    for row, column in np.ndindex(rows - 1, columns - 1):
+        block = joint[:, :, row : row + 2, column : column + 2].sum((2, 3))
+        values[row, column] = _mutual_information(block)
+    x, y = np.arange(1, columns) * cell_width - 0.5, np.arange(1, rows) * cell_height - 0.5
+    return ShiftSurfaces(values, np.stack(np.meshgrid(x, y), -1), (width, height))
 
 
 def _ranks(picture: np.ndarray) -> np.ndarray:
@@ -122,8 +112,3 @@ def _mutual_information(joint: np.ndarray) -> np.ndarray:
     apart = share.sum(-1, keepdims=True) * share.sum(-2, keepdims=True)
     ratio = np.maximum(share, 1e-12) / np.maximum(apart, 1e-12)
     return np.where(share > 0, share * np.log(ratio), 0).sum((-1, -2))
-
-
-def _top(three: np.ndarray) -> float:
-    bend = three[0] - 2 * three[1] + three[2]
-    return 0.0 if bend >= 0 else float(0.5 * (three[0] - three[2]) / bend)

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from fusion_ros.calibration import coarse
-from fusion_ros.calibration.refine import Fit, refine
+from fusion_ros.calibration.refine import Refined, refine
 from fusion_ros.imaging.geometry import GeometryError, HomographyCalibration, Size
 from fusion_ros.imaging.structure import equalised, structure
 
-_STEPS = ((160, 4, 4, 3), (320, 5, 6, 2), (320, 4, 8, 2), (640, 4, 8, 2))
-"""Width looked at, largest shift, degrees of freedom, rounds."""
+_STEPS = ((160, 4, 4, 3, 0.0), (320, 5, 8, 3, 0.1), (640, 4, 8, 3, 1.0))
+"""Width looked at, largest shift, degrees of freedom, rounds, and how strongly the higher degrees
+are held: little before the pictures lie on each other, when all cells pull anywhere."""
 _MOST_PAIRS = 8
 _COARSE_PAIRS = 4
 REFERENCE_WIDTH = 640
@@ -41,7 +42,7 @@ class PairEstimate:
     reasons: tuple[str, ...]
     """Why it is not `good`; empty where it is."""
     expected_corner_error_px: float
-    """One deviation at the picture's corners, from how far the blocks spread."""
+    """One deviation at the picture's corners, from how much its parts pull against each other."""
     residual_px: float
     """Median distance of the blocks from the homography."""
     agreeing: float
@@ -74,9 +75,9 @@ class PairEstimate:
 class VerdictLimits:
     """What a result must reach; measured on real pairs, see docs/calibration.md."""
 
-    most_corner_error_px: float = 2.5
-    most_corner_error_failed_px: float = 10.0
-    most_residual_px: float = 0.65
+    most_corner_error_px: float = 1.0
+    most_corner_error_failed_px: float = 5.0
+    most_residual_px: float = 0.8
     most_residual_failed_px: float = 3.0
     fewest_agreeing: float = 0.90
     fewest_agreeing_failed: float = 0.5
@@ -117,22 +118,23 @@ def estimate(
             )
     chosen = _most_telling(pairs)
     matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
-    fit: Fit | None = None
+    refined: Refined | None = None
     width = REFERENCE_WIDTH
-    for width, reach, freedom, rounds in _STEPS:
+    for width, reach, freedom, rounds, hold in _STEPS:
         width = min(width, max(320, visible_size.width))  # no more pixels than there are
         progress(f"refining at {width} pixels")
         visible, thermal, to_work = _prepared(chosen, width, visible_size)
         stretch = thermal_size.scaling_to(Size.of(visible[0].shape))
-        at_work = to_work @ matrix @ np.linalg.inv(stretch)
-        at_work, fit = refine(
-            visible, thermal, at_work, reach=reach, freedom=freedom, rounds=rounds
-        )
-        matrix = np.linalg.inv(to_work) @ at_work @ stretch
+        refined = refine(
+            visible, thermal, to_work @ matrix @ np.linalg.inv(stretch),
+            reach=reach, freedom=freedom, rounds=rounds, hold=hold,
+            bent=refined.bent if refined else None,
+        )  # fmt: skip
+        matrix = np.linalg.inv(to_work) @ refined.matrix @ stretch
     calibration = HomographyCalibration(
         matrix / matrix[2, 2], thermal_size, visible_size, exact_distance_m
     )
-    return _judged(calibration, fit, guess, width, len(chosen), limits or VerdictLimits())
+    return _judged(calibration, refined, guess, width, len(chosen), limits or VerdictLimits())
 
 
 def _first_guess(
@@ -204,7 +206,7 @@ def _edges(picture: np.ndarray) -> float:
 
 def _judged(
     calibration: HomographyCalibration,
-    fit: Fit | None,
+    refined: Refined,
     guess: coarse.CoarseGuess,
     width: int,
     pairs: int,
@@ -212,9 +214,10 @@ def _judged(
 ) -> PairEstimate:
     scale = REFERENCE_WIDTH / width
     error, residual, agreeing, blocks = float("inf"), float("inf"), 0.0, 0.0
-    if fit is not None:
-        error, residual = fit.corner_error_px * scale, fit.residual_px * scale
-        agreeing, blocks = fit.agreeing, fit.weight
+    if refined.fit is not None and refined.agreement is not None:
+        said = refined.agreement
+        error, residual = refined.fit.corner_error_px * scale, said.residual_px * scale
+        agreeing, blocks = said.agreeing, said.weight
     failed, doubtful = [], []
     for bad, worse, text in (
         (
