@@ -40,6 +40,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
     grey, other = colour.luma(rgb), rng.integers(0, 256, (height, width), np.uint8)
     counts = thermal_scene(height, width)
     celsius = counts.astype(np.float32) / 100 - 273.15
+    eight_bit = cv2.normalize(counts, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     replace, plain = colour.LumaReplacer(), colour.LumaReplacer(natural=False)
     registration = ThermalRegistration()
     half = np.ascontiguousarray(other[::2, ::2])
@@ -71,7 +72,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
         "replace luma (natural)": lambda: replace(rgb, other, old_luma=grey),
         "replace luma (plain)": lambda: plain(rgb, other, old_luma=grey),
         "replace luma (natural, dark colour fades)": lambda: night(dark, other),
-        **_tones({"uint16": counts, "float32": celsius, "uint8": other}, tones),
+        **_tones({"uint16": counts, "float32": celsius, "uint8": eight_bit}, tones),
         "tone: 8-bit, no jump": lambda: steady(grey, next(clock)),
         "register: resize from half size": lambda: registration(half, rgb.shape),
         "register: homography from half size": lambda: homography(half, rgb.shape),

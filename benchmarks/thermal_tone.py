@@ -25,7 +25,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.imaging import measure, thermal_scene
+from benchmarks.imaging import thermal_scene
+from benchmarks.timing import machine, measure
 from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
 from fusion_ros.imaging.tone_curve import distribution
 
@@ -162,13 +163,16 @@ def main() -> None:
     for name, make in WAYS.items():
         rows = [still_figures(c, make()(c)) for c in counts]
         stills[name] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        way = make()
-        stills[name]["ms"] = measure(lambda way=way: way(scene), 25)[0]
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             sheet = [cv2.resize(make()(c), (240, 180)) for c in counts[:24]]
             sheet = np.vstack([np.hstack(sheet[i : i + 6]) for i in range(0, 24, 6)])
             cv2.imwrite(str(arguments.pictures / f"{name.replace('/', 'over')}.png"), sheet)
+    print(machine())
+    ways = {name: make() for name, make in WAYS.items()}
+    calls = {name: lambda way=way: way(scene) for name, way in ways.items()}
+    for name, sample in measure(calls, runs=60, warm_up=5).items():
+        stills[name]["ms"] = sample.median_ms
     smooth = {
         "percentile, every frame alone": ToneOptions(mode="percentile", smoothing_s=0),
         "percentile, 2 s": ToneOptions(mode="percentile"),

@@ -56,7 +56,8 @@ def test_a_fixed_range_in_celsius_holds_in_every_unit(options: dict, counts: lis
     grey = mapper(np.array([counts], np.uint16))[0]
     if options.get("linear_scale", 1) < 0:
         grey = grey[::-1]  # falling counts: hotter is a smaller number
-    assert grey.tolist() == [0, 128, 255]
+    assert grey[[0, 2]].tolist() == [0, 255]
+    assert grey[1] in (127, 128)  # half way is 127.5
 
 
 def test_a_fixed_range_in_counts_is_cut_off_at_both_ends() -> None:

@@ -66,8 +66,6 @@ class ThermalToneMapper:
             if options.eight_bit == "stabilise":
                 thermal = self._stabiliser(thermal, stamp_ns)
             return cv2.bitwise_not(thermal) if self._inverts else thermal
-        if thermal.dtype == np.uint8:
-            thermal = thermal.astype(np.uint16)
         if thermal.dtype == np.float32:
             thermal = _only_numbers(thermal)
         curve, detail_per_unit = self._curve(thermal, stamp_ns)
@@ -93,10 +91,15 @@ class ThermalToneMapper:
 
     def _apply(self, thermal: np.ndarray, curve: np.ndarray) -> np.ndarray:
         low, high = float(curve[0]), float(curve[-1])
+        scale = 255.0 / (high - low)
+        straight_line = self.options.mode != "histogram"
+        if straight_line and thermal.dtype == np.float32:
+            return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
+        if straight_line and thermal.dtype == np.uint16 and scale <= 1.0:
+            # Cheaper than a table. Black is rounded to a count, which is half a grey at most.
+            raised = cv2.max(thermal, float(np.clip(round(low), 0, 65535)))
+            return cv2.convertScaleAbs(raised, alpha=scale, beta=-low * scale)
         if thermal.dtype == np.float32:
-            if self.options.mode != "histogram":
-                scale = 255.0 / (high - low)
-                return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
             # 4096 even steps between the curve's ends are finer than any of its greys.
             scale = 4095.0 / (high - low)
             thermal = cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_16U)
@@ -107,6 +110,8 @@ class ThermalToneMapper:
         greys = np.interp(np.arange(first, last + 1), curve, _GREYS)
         self._table[first : last + 1] = np.rint(greys)
         self._table[last + 1 :] = 255
+        if thermal.dtype == np.uint8:
+            return cv2.LUT(thermal, self._table[:256])
         return _look_up(thermal, self._table)
 
 
@@ -114,9 +119,9 @@ def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) ->
     """Add what a 3x3 blur takes away, to `grey` in place."""
     blurred = cv2.blur(thermal, (3, 3))
     if thermal.dtype == np.float32:
-        cv2.subtract(thermal, blurred, dst=blurred)
-        up = cv2.addWeighted(blurred, greys_per_unit, blurred, 0.0, 0.0, dtype=cv2.CV_8U)
-        down = cv2.addWeighted(blurred, -greys_per_unit, blurred, 0.0, 0.0, dtype=cv2.CV_8U)
+        gain = greys_per_unit
+        up = cv2.addWeighted(thermal, gain, blurred, -gain, 0.0, dtype=cv2.CV_8U)
+        down = cv2.addWeighted(blurred, gain, thermal, -gain, 0.0, dtype=cv2.CV_8U)
     else:
         up = cv2.convertScaleAbs(cv2.subtract(thermal, blurred), alpha=greys_per_unit)
         down = cv2.convertScaleAbs(cv2.subtract(blurred, thermal), alpha=greys_per_unit)
