@@ -2,6 +2,7 @@
 """How well `calibrate --from-pairs` recovers a known warp, on real pairs.
 
     python -m benchmarks.registration_bars DATA [--warps 3] [--methods] [--roadscene 20]
+        [--strangers]
 
 Each rig's thermal pictures are warped by a known homography (scale 0.8 to 1.25, shift up to 10 %,
 turn up to 3 degrees, corners moved by up to 1 % more) and the calibration is asked for it. Three
@@ -16,8 +17,9 @@ against the known warp on top of
 The limits of the verdict are looked at apart from what they were chosen by: for each half of the
 rigs the widest limits are taken that keep the bars there, and judged on the other half.
 
-`--methods` compares ways to refine the same first guess. `--roadscene` asks for the scale between
-`roadscene/vis_hr` and `roadscene/ir`, pair by pair.
+`--methods` compares ways to refine the same first guess (raw errors, which favour none of them).
+`--roadscene` asks for the scale between `roadscene/vis_hr` and `roadscene/ir`, pair by pair.
+`--strangers` puts the visible pictures of each rig beside thermal ones of others: never `good`.
 """
 
 from __future__ import annotations
@@ -155,7 +157,7 @@ def run_bars(data: Path, warps: int, seed: int, methods: bool) -> dict:
             )
             if methods and number:
                 for way, other in registration_methods.refined(moved).items():
-                    error = corner_error_px(other, own @ matrix, width, height)
+                    error = corner_error_px(other, matrix, width, height)
                     compared.setdefault(way, []).append(error)
     return {
         "runs": runs,
@@ -260,6 +262,20 @@ def run_roadscene(data: Path, count: int) -> dict:
     }
 
 
+def run_strangers(data: Path) -> dict:
+    """Verdicts on pairs whose halves come from different rigs, each rig with the next three."""
+    every = {name: pairs for name, pairs in rigs(data).items() if len(pairs) == PAIRS}
+    verdicts = []
+    for distance in (1, 2, 3):
+        for number, (name, pairs) in enumerate(every.items()):
+            other = list(every)[(number + distance) % len(every)]
+            mixed = [(v, t) for (v, _), (_, t) in zip(pairs, every[other], strict=True)]
+            result = estimate(mixed)
+            verdicts.append(result.verdict.value)
+            print(f"{name} with {other}: {verdicts[-1]} ({'; '.join(result.reasons)})", flush=True)
+    return {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -269,6 +285,7 @@ def main() -> None:
     parser.add_argument(
         "--roadscene", type=int, default=0, metavar="N", help="pairs of unequal size"
     )
+    parser.add_argument("--strangers", action="store_true", help="pairs of different places, too")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     figures = (
@@ -278,6 +295,8 @@ def main() -> None:
     )
     if arguments.roadscene:
         figures["roadscene"] = run_roadscene(arguments.data, arguments.roadscene)
+    if arguments.strangers:
+        figures["strangers"] = run_strangers(arguments.data)
     print(json.dumps({k: v for k, v in figures.items() if k != "runs"}, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))

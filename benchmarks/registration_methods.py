@@ -38,7 +38,8 @@ def refined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]
     }
     back = np.linalg.inv(to_work)
     found = {way: back @ matrix @ from_thermal for way, matrix in ways.items()}
-    found["blocks of edge direction (ours)"] = from_pairs.estimate(pairs).calibration.matrix
+    ours = from_pairs.estimate(pairs).calibration.matrix
+    found["cells of edge direction, together (ours)"] = ours
     return found
 
 
