@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fusion_ros.engines.engine import Engine, EngineError, EngineProbe, even_pair
+from fusion_ros.engines.trials import Trials
 
 if TYPE_CHECKING:
     from fusion_ros.model.weights import LoadedWeights
@@ -20,19 +20,10 @@ DEVICE_NAMES = ("auto", "cpu", "cuda")
 #: Engines on one device are compared on pictures of this size: large enough that what decides is
 #: the arithmetic, small enough that all of it takes a second at start-up.
 TRIAL_HEIGHT, TRIAL_WIDTH = 256, 320
-TRIAL_RUNS = 5
-#: What is usually faster keeps its place unless another takes less than this share of its time.
-CLEARLY = 0.9
+#: For all timed runs, where it is close or the machine is busy; else three rounds are enough.
+TRIAL_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """How fast an engine was in the short comparison at start-up."""
-
-    name: str
-    milliseconds: float
 
 
 def probe_engines() -> list[EngineProbe]:
@@ -135,7 +126,6 @@ def _fastest(
     probes: list[EngineProbe], make: Callable[[EngineProbe], Engine], size: tuple[int, int]
 ) -> Engine:
     engines: dict[str, Engine] = {}
-    times_ms: dict[str, list[float]] = {}
     failures: list[str] = []
 
     def attempt(name: str, work: Callable[[], object]) -> None:
@@ -146,27 +136,23 @@ def _fastest(
             failures.append(f"{name} failed: {error}")
             _log.warning("engine %s cannot be used, trying the next: %s", name, error)
             if name in engines:
+                trials.drop(name)
                 engines.pop(name).close()
 
     for probe in probes:
         attempt(probe.name, lambda probe=probe: engines.update({probe.name: make(probe)}))
-    # Taking turns: what else the machine does at the time meets all of them alike.
-    for _ in range(TRIAL_RUNS):
-        for name, engine in list(engines.items()):
-            run = times_ms.setdefault(name, []).append
-            attempt(name, lambda engine=engine, run=run: run(_trial_ms(engine, size)))
+    trials = Trials(list(engines), seconds=TRIAL_SECONDS)
+    while trials.goes_on():
+        for name in trials.names:
+            attempt(name, lambda name=name: trials.add(name, _trial_ms(engines[name], size)))
     if not engines:
         raise EngineError(f"no engine works here: {'; '.join(failures)}")
-    trials = [Trial(name, min(times_ms[name])) for name in engines]
-    best = trials[0]
-    for trial in trials[1:]:
-        if trial.milliseconds < CLEARLY * best.milliseconds:
-            best = trial
+    chosen = trials.winner()
     for name, engine in engines.items():
-        if name != best.name:
+        if name != chosen:
             engine.close()
-    engines[best.name].notes["chosen"] = _reason(best, trials, failures, size)
-    return engines[best.name]
+    engines[chosen].notes["chosen"] = _reason(chosen, trials.best_ms(), failures, size)
+    return engines[chosen]
 
 
 def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
@@ -178,8 +164,10 @@ def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
     return (time.perf_counter_ns() - begun_ns) / 1e6
 
 
-def _reason(best: Trial, trials: list[Trial], failures: list[str], size: tuple[int, int]) -> str:
-    ranked = sorted(trials, key=lambda trial: trial.milliseconds)
-    figures = ", ".join(f"{trial.name} {trial.milliseconds:.1f} ms" for trial in ranked)
-    why = "fastest" if best is ranked[0] else f"{best.name}, as none is clearly faster,"
+def _reason(
+    chosen: str, best_ms: dict[str, float], failures: list[str], size: tuple[int, int]
+) -> str:
+    ranked = sorted(best_ms, key=best_ms.__getitem__)
+    figures = ", ".join(f"{name} {best_ms[name]:.1f} ms" for name in ranked)
+    why = "fastest" if chosen == ranked[0] else f"{chosen}, as none is clearly faster,"
     return "; ".join([f"{why} at {size[1]}x{size[0]}: {figures}", *failures])

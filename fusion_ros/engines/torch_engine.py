@@ -20,6 +20,7 @@ from fusion_ros.engines.engine import (
     check_pair,
     even_pair,
 )
+from fusion_ros.engines.trials import Trials
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import FusionNetConfig
 from fusion_ros.model.weights import LoadedWeights
@@ -131,28 +132,23 @@ _ALL_THREADS = torch.get_num_threads()  # before any engine changed it
 _threads_known: dict[tuple[FusionNetConfig, str], int] = {}
 
 
-def fastest_threads(call: Callable[[], object], *, most: int, runs: int = 3) -> int:
+def fastest_threads(call: Callable[[], object], *, most: int) -> int:
     """The number of PyTorch's threads with which the call is fastest.
 
     Tries `most`, half of them, a quarter and so on: a small network on a large
     machine waits for its threads more than it works. Fewer must win clearly, by a tenth.
     """
     before = torch.get_num_threads()
-    best, best_s = most, float("inf")
-    threads = most
-    while threads >= 1:
-        torch.set_num_threads(threads)
-        call()
-        times_s = []
-        for _ in range(runs):
+    trials = Trials([most >> halved for halved in range(most.bit_length())], seconds=0.5)
+    while trials.goes_on():
+        for threads in trials.names:
+            torch.set_num_threads(threads)
+            call()  # the threads start
             begun_s = time.perf_counter()
             call()
-            times_s.append(time.perf_counter() - begun_s)
-        if min(times_s) < 0.9 * best_s:
-            best, best_s = threads, min(times_s)
-        threads //= 2
+            trials.add(threads, (time.perf_counter() - begun_s) * 1e3)
     torch.set_num_threads(before)
-    return best
+    return trials.winner()
 
 
 class _EagerOnCpu:

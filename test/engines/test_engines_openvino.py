@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO's engine: silence towards its makers, and what it keeps on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_references import pictures
+
+from fusion_ros.engines.engine import Engine
+from fusion_ros.engines.engine_cache import EngineCache
+from fusion_ros.model.weights import LoadedWeights
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+
+def test_openvino_neither_reports_to_its_makers_nor_starts_the_threads_that_would(
+    compact: LoadedWeights, tmp_path: Path
+) -> None:
+    """Its telemetry forks the process, which can stand still for ever (and is nobody's business).
+
+    It keeps quiet where CI is set, so that this must be seen where it is not, in a fresh home.
+    """
+    code = """
+import threading
+from pathlib import Path
+from fusion_ros.engines.openvino_engine import OpenVinoEngine
+from fusion_ros.model.weights import load_weights, shipped_weights
+OpenVinoEngine(load_weights(shipped_weights("compact"))).warm_up(64, 64)
+print([thread.name for thread in threading.enumerate()], [p.name for p in Path.home().iterdir()])
+"""
+    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD")}
+    environment["HOME"] = str(tmp_path)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "['MainThread'] []\n"
+
+
+class TestCompiledNetworksOnDisk:
+    """OpenVINO's engine converts once; another one finds what the first compiled."""
+
+    @pytest.fixture
+    def make(self, compact: LoadedWeights, tmp_path: Path) -> Callable[[], Engine]:
+        from fusion_ros.engines.openvino_engine import OpenVinoEngine
+
+        cache = EngineCache(tmp_path / "cache")
+        return lambda: OpenVinoEngine(compact, precision="float32", cache=cache)
+
+    def test_a_second_engine_gives_the_same_picture_without_converting(
+        self, make: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pair = pictures(64, 96, 1)
+        first = make().infer(*pair)
+        second = make()
+        monkeypatch.setattr(second, "_converted", lambda: pytest.fail("converted again"))
+        np.testing.assert_array_equal(second.infer(*pair), first)
+
+    def test_a_damaged_one_is_compiled_anew(
+        self, make: Callable[[], Engine], tmp_path: Path
+    ) -> None:
+        pair = pictures(64, 96, 1)
+        first = make().infer(*pair)
+        (kept,) = (tmp_path / "cache").glob("*.engine")
+        kept.write_bytes(kept.read_bytes()[:-100])
+        np.testing.assert_array_equal(make().infer(*pair), first)
+
+    def test_one_that_openvino_refuses_is_compiled_anew_and_told(
+        self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        pair = pictures(64, 96, 1)
+        first = make().infer(*pair)
+        (kept,) = (tmp_path / "cache").glob("*.engine")
+        card = json.loads(kept.with_suffix(".json").read_text())
+        kept.write_bytes(b"no network")
+        card["sha256"] = hashlib.sha256(b"no network").hexdigest()
+        kept.with_suffix(".json").write_text(json.dumps(card))
+        np.testing.assert_array_equal(make().infer(*pair), first)
+        assert "cannot be used, compiling anew" in caplog.text
+
+    def test_a_disk_that_cannot_be_written_costs_nothing_but_a_warning(
+        self, compact: LoadedWeights, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        from fusion_ros.engines.openvino_engine import OpenVinoEngine
+
+        (tmp_path / "file").write_text("in the way")
+        cache = EngineCache(tmp_path / "file" / "cache")
+        OpenVinoEngine(compact, precision="float32", cache=cache).infer(*pictures(64, 96, 1))
+        assert "is not kept on disk" in caplog.text

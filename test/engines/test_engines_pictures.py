@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines: uint8 in, uint8 out, and what the network computes in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from engine_references import CPU_ENGINES, assert_same_picture, made_once, pictures, reference
+
+from fusion_ros.engines.choice import create_engine
+from fusion_ros.engines.engine import Engine, EngineError
+from fusion_ros.model.weights import LoadedWeights
+
+
+@pytest.mark.parametrize("engine_name", CPU_ENGINES)
+@pytest.mark.parametrize("size", [(64, 96), (33, 65), (95, 31), (48, 80), (1, 1), (32, 7)])
+def test_an_engine_gives_the_networks_picture_at_any_size(
+    engine_name: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
+) -> None:
+    for weights, channels in ((compact, 1), (paper, 3)):
+        engine = made_once(engine_name, weights)
+        visible, thermal = pictures(*size, channels)
+        levels = reference(weights, visible, thermal)
+        got = engine.infer(visible, thermal)
+        if min(size) > 1:
+            assert_same_picture(got, levels)
+        else:
+            assert np.abs(got - levels).max() < 0.51
+
+
+@pytest.mark.parametrize("engine_name", CPU_ENGINES)
+class TestEngine:
+    @pytest.fixture
+    def engine(self, engine_name: str, compact: LoadedWeights) -> Engine:
+        return made_once(engine_name, compact)
+
+    def test_sizes_may_change_from_call_to_call(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        for size in ((64, 64), (40, 72), (64, 64)):
+            visible, thermal = pictures(*size, 1)
+            assert_same_picture(
+                engine.infer(visible, thermal), reference(compact, visible, thermal)
+            )
+
+    def test_an_answer_owns_its_memory(self, engine: Engine) -> None:
+        first = engine.infer(*pictures(64, 64, 1))
+        kept = first.copy()
+        second = engine.infer(*(255 - picture for picture in pictures(64, 64, 1)))
+        assert not np.shares_memory(first, second)
+        assert np.array_equal(first, kept)
+        first[:] = 0  # and may be written to
+
+    def test_read_only_and_strided_pictures_are_taken_and_left_alone(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        visible, thermal = pictures(64, 64, 1)
+        wide = np.zeros((64, 128), np.uint8)
+        wide[:, ::2] = visible
+        read_only = np.frombuffer(thermal.tobytes(), np.uint8).reshape(64, 64)
+        got = engine.infer(wide[:, ::2], read_only)
+        assert_same_picture(got, reference(compact, visible, thermal))
+        assert np.array_equal(wide[:, ::2], visible)
+        assert np.array_equal(read_only, thermal)
+
+    def test_warming_up_does_not_change_the_picture(self, engine: Engine) -> None:
+        before = engine.infer(*pictures(64, 96, 1))
+        engine.warm_up(64, 96)
+        assert np.array_equal(engine.infer(*pictures(64, 96, 1)), before)
+
+    @pytest.mark.parametrize(
+        ("visible", "thermal", "complaint"),
+        [
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8), r"visible is uint8 \(8, 8\)"),
+            (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), r"visible is .*8, 8, 3"),
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 1), np.uint8), r"thermal is .*8, 8, 1"),
+            (np.zeros((8, 8), np.uint16), np.zeros((8, 8), np.uint8), r"visible is uint16"),
+            (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.float32), r"thermal is float32"),
+            (np.zeros((0, 8), np.uint8), np.zeros((0, 8), np.uint8), r"thermal is .*0, 8"),
+        ],
+    )
+    def test_a_picture_of_another_shape_or_type_is_named(
+        self, engine: Engine, visible: np.ndarray, thermal: np.ndarray, complaint: str
+    ) -> None:
+        with pytest.raises(ValueError, match=complaint):
+            engine.infer(visible, thermal)
+
+    def test_it_says_what_is_running(
+        self, engine: Engine, engine_name: str, compact: LoadedWeights
+    ) -> None:
+        description = engine.describe()
+        assert description.name == engine_name
+        assert description.device == "cpu"
+        assert description.precision == "float32"
+        assert description.preset == "compact"
+        assert description.weights_sha256 == compact.metadata.sha256
+
+    def test_it_answers_into_memory_that_it_is_given(self, engine: Engine) -> None:
+        pair = pictures(64, 64, 1)
+        out = np.zeros((64, 64), np.uint8)
+        assert engine.infer(*pair, out=out) is out
+        assert np.array_equal(out, engine.infer(*pair))
+
+    @pytest.mark.parametrize(
+        "out",
+        [
+            np.zeros((64, 32), np.uint8),
+            np.zeros((64, 64), float),
+            np.zeros((64, 128), "u1")[:, ::2],
+        ],
+    )
+    def test_memory_that_cannot_hold_the_answer_is_refused(
+        self, engine: Engine, out: np.ndarray
+    ) -> None:
+        with pytest.raises(ValueError, match="out is"):
+            engine.infer(*pictures(64, 64, 1), out=out)
+
+    def test_a_closed_engine_says_so(self, engine_name: str, compact: LoadedWeights) -> None:
+        engine = create_engine(compact, name=engine_name, device="cpu")
+        engine.close()
+        with pytest.raises(EngineError, match="closed"):
+            engine.infer(*pictures(32, 32, 1))
+        engine.close()  # a second time does no harm
+
+    def test_making_it_leaves_the_weights_alone(
+        self, engine: Engine, compact: LoadedWeights
+    ) -> None:
+        engine.warm_up(32, 32)
+        assert compact.net.blend.stem.weight.dtype == torch.float32
+        assert compact.net.blend.stem.weight.device.type == "cpu"
