@@ -8,8 +8,6 @@ SHELL := /bin/bash
 
 VENV := .venv
 DONE := $(VENV)/.done
-# Modules of benchmarks/ that run without an argument.
-BENCHMARKS := imaging whole_path limits rivals batch engines first_frame
 
 # A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
 ifneq ($(AMENT_PREFIX_PATH),)
@@ -24,7 +22,7 @@ export PYTHON EXTRAS CONSTRAINTS
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train,openvino (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test and demo)'
+	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train,openvino (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test, demo and bench)'
 
 .PHONY: setup
 setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv: wheels, our message, this package
@@ -63,8 +61,8 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
 
 .PHONY: bench
-bench: setup ## the benchmarks that need no data; figures as JSON in bench/
-	@for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python -m benchmarks.$$name --json bench/$$name.json || exit 1; done
+bench: setup ## every benchmark that needs no data, about 10 minutes: JSON and summary.md in bench/
+	$(VENV)/bin/python -m benchmarks --out bench $(ARGS)
 
 .PHONY: soak
 soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fails on growth

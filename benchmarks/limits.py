@@ -100,20 +100,30 @@ def main() -> None:
             pair = golden_pair(height, width, channels)
             sample = measure({"": lambda e=engine, p=pair: e.infer(*p)}, runs=30, seconds=5)[""]
             gigabytes = numbers * BYTES[precision] / 1e9
-            # Each alone: what the arithmetic, or the memory, would take at its limit.
-            bound_ms = 1e3 * max(gflop / peak, gigabytes / memory)
-            rate = gflop / sample.median_ms * 1e3
-            print(
-                f"{name} {precision} on {engine.describe().name}: {gflop:.2f} GFLOP in "
-                f"{sample.median_ms:.2f} ms ({sample.best_ms:.2f} best) is {rate:.0f} GFLOP/s, "
-                f"{100 * rate / peak:.0f} % of the matrix peak; "
-                f"activations {gigabytes * 1e3:.0f} MB, "
-                f"{100 * gigabytes / sample.median_ms * 1e3 / memory:.0f} % of memory bandwidth; "
-                f"no faster than {bound_ms:.2f} ms"
+            row = as_row(
+                sample,
+                preset=name,
+                size=args.size,
+                precision=precision,
+                engine=engine.describe().name,
+                gflop=gflop,
+                gigabytes=gigabytes,
+                peak_gflops=peak,
+                memory_gb_s=memory,
+                gflops=gflop / sample.median_ms * 1e3,
+                peak_percent=1e5 * gflop / sample.median_ms / peak,
+                memory_percent=1e5 * gigabytes / sample.median_ms / memory,
+                # Each alone: what the arithmetic, or the memory, would take at its limit.
+                bound_ms=1e3 * max(gflop / peak, gigabytes / memory),
             )
-            labels = {"preset": name, "size": args.size, "precision": precision}
-            limits = {"gflop": gflop, "gigabytes": gigabytes, "peak_gflops": peak}
-            rows.append(as_row(sample, **labels, **limits, memory_gb_s=memory))
+            rows.append(row)
+            print(
+                f"{name} {precision} on {row['engine']}: {gflop:.2f} GFLOP in "
+                f"{sample.median_ms:.2f} ms ({sample.best_ms:.2f} best) is {row['gflops']:.0f} "
+                f"GFLOP/s, {row['peak_percent']:.0f} % of the matrix peak; activations "
+                f"{gigabytes * 1e3:.0f} MB, {row['memory_percent']:.0f} % of memory bandwidth; "
+                f"no faster than {row['bound_ms']:.2f} ms"
+            )
     report(args.json, "limits", rows)
 
 

@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole path of a pair: raw bytes in, fused bytes out, and what each stage takes.
 
-    python -m benchmarks.whole_path [--size 640x480] [--engine auto] [--precision auto]
-                                    [--thermal uint8|uint16] [--registration resize|homography]
+    python -m benchmarks.whole_path [--size 640x480] [--engine auto] [--runs 120] [--json FILE]
+    python -m benchmarks.whole_path --preset compact --thermal uint16 --registration homography
 
-Also tells what a frame takes of memory in the steady state: pages from the kernel (there should be
-none), and bytes from the heap. With a homography the thermal camera has half the size and sees a
-part of the visible picture, so that there is a seam to blend.
+Without an option that names a case, all of `CASES` take turns in one process. Also tells what a
+frame takes of memory in the steady state: pages from the kernel (there should be none), and bytes
+from the heap. With a homography the thermal camera has half the size and sees a part of the visible
+picture, so that there is a seam to blend.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import resource
 import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.timing import HEADER, as_row, machine, report, summary
 from benchmarks.weights import weights_for
 from fusion_ros.engines.choice import create_engine
+from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.imaging.encodings import decode, encode
 from fusion_ros.imaging.geometry import HomographyCalibration, Size
@@ -33,6 +37,26 @@ from fusion_ros.pipeline import FusionPipeline
 #: Of the whole, what may lie outside the network; and the whole itself, for 30 pictures a second.
 MOST_OUTSIDE_PERCENT, MOST_MS = 15.0, 33.0
 WARM_UP_FRAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is fused, and by what."""
+
+    preset: str = "compact"
+    precision: str = "auto"
+    thermal: str = "uint8"
+    registration: str = "resize"
+
+
+CASES = (
+    Case(),
+    Case(thermal="uint16"),
+    Case(registration="homography"),
+    Case(thermal="uint16", registration="homography"),
+    Case(precision="float32"),
+    Case(preset="paper"),
+)
 
 
 def registration_for(mode: str, height: int, width: int) -> tuple[ThermalRegistration, Size]:
@@ -95,68 +119,116 @@ def heap_bytes(take: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+class MeasuredCase:
+    """A pipeline on the pictures of its case, and what its frames took so far."""
+
+    def __init__(self, case: Case, engine: Engine, height: int, width: int) -> None:
+        self.case = case
+        self.engine = engine.describe()
+        registration, thermal_size = registration_for(case.registration, height, width)
+        pipeline = FusionPipeline(engine, registration=registration)
+        pipeline.warm_up(height, width)
+        colour, _ = golden_pair(height, width, 3)
+        _, thermal = golden_pair(thermal_size.height, thermal_size.width, 1)
+        counts = thermal if case.thermal == "uint8" else thermal.astype(np.uint16) * 8 + 29_000
+        self.picture_bytes = colour.nbytes
+        self.take = frame_maker(pipeline, colour, counts)
+        self.stages: dict[str, list[float]] = {}
+        self.faults: list[int] = []
+
+    def run(self) -> None:
+        """One frame that is timed, after one that is not (see `benchmarks.timing`)."""
+        self.take()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        timings = self.take()
+        self.faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        for name, value in timings.items():
+            self.stages.setdefault(name, []).append(value)
+
+    def rows(self, size: str) -> list[dict[str, Any]]:
+        """A row a stage, and one for what lies outside the network and for memory."""
+        labels = {
+            **dataclasses.asdict(self.case),
+            "precision": self.engine.precision,
+            "engine": self.engine.name,
+            "size": size,
+        }
+        stages = [as_row(summary(v), stage=name, **labels) for name, v in self.stages.items()]
+        whole, infer = self.stages["whole"], self.stages["infer"]
+        outside_ms = statistics.median(w - i for w, i in zip(whole, infer, strict=True))
+        share = {
+            "outside_ms": outside_ms,
+            "outside_percent": 100 * outside_ms / statistics.median(whole),
+            "outside_bar_percent": MOST_OUTSIDE_PERCENT,
+            "page_faults": statistics.median(self.faults),
+            "heap_bytes": heap_bytes(self.take),
+            "picture_bytes": self.picture_bytes,
+        }
+        return [*stages, {"stage": "outside the network, memory", **labels, **share}]
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="640x480")
-    parser.add_argument("--preset", default="compact")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--thermal", default="uint8", choices=("uint8", "uint16"))
-    parser.add_argument("--registration", default="resize", choices=("resize", "homography"))
-    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--preset")
+    parser.add_argument("--precision")
+    parser.add_argument("--thermal", choices=("uint8", "uint16"))
+    parser.add_argument("--registration", choices=("resize", "homography"))
+    parser.add_argument("--runs", type=int, default=120)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     width, height = (int(n) for n in args.size.split("x"))
-    weights = weights_for(args.preset)
-    engine = create_engine(weights, name=args.engine, precision=args.precision)
-    registration, thermal_size = registration_for(args.registration, height, width)
-    pipeline = FusionPipeline(engine, registration=registration)
-    pipeline.warm_up(height, width)
-    colour, _ = golden_pair(height, width, 3)
-    _, thermal = golden_pair(thermal_size.height, thermal_size.width, 1)
-    counts = thermal if args.thermal == "uint8" else thermal.astype(np.uint16) * 8 + 29_000
-    take = frame_maker(pipeline, colour, counts)
-    for _ in range(WARM_UP_FRAMES):
-        take()
-    stages: dict[str, list[float]] = {}
-    faults: list[int] = []
-    for _ in range(args.runs):
-        faults_before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        timings = take()
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults_before)
-        for name, value in timings.items():
-            stages.setdefault(name, []).append(value)
+    named = {f.name: getattr(args, f.name) for f in dataclasses.fields(Case)}
+    named = {name: value for name, value in named.items() if value is not None}
+    cases = (Case(**named),) if named else CASES
+    engines = {
+        (case.preset, case.precision): create_engine(
+            weights_for(case.preset), name=args.engine, precision=case.precision
+        )
+        for case in cases
+    }
+    running = [
+        MeasuredCase(case, engines[case.preset, case.precision], height, width) for case in cases
+    ]
+    for measured in running:
+        for _ in range(WARM_UP_FRAMES):
+            measured.take()
+    for turn in range(args.runs):
+        for measured in running:
+            # Enough for a median of what takes ten times as long.
+            if measured.case.preset == "compact" or turn < args.runs // 5:
+                measured.run()
     print(machine())
-    running = engine.describe()
+    rows = []
+    for measured in running:
+        found = measured.rows(args.size)
+        rows += found
+        _print(measured, found[-1], args.size)
+    report(args.json, "whole path", rows)
+
+
+def _print(measured: MeasuredCase, share: dict[str, Any], size: str) -> None:
+    case, engine = measured.case, measured.engine
     print(
-        f"{args.preset} {args.size} on {running.name} {running.device} in {running.precision}, "
-        f"{args.thermal} thermal {thermal_size}, {args.registration}"
+        f"{case.preset} {size} on {engine.name} {engine.device} in {engine.precision}, "
+        f"{case.thermal} thermal, {case.registration}"
     )
     print(f"  {'ms':14s} {HEADER}")
-    labels = {"size": args.size, "engine": running.name, "precision": running.precision}
-    labels |= {"thermal": args.thermal, "registration": args.registration}
-    rows = []
-    for name, values in stages.items():
-        sample = summary(values)
-        print(f"  {name:14s} {sample}")
-        rows.append(as_row(sample, stage=name, **labels))
-    outside = [w - i for w, i in zip(stages["whole"], stages["infer"], strict=True)]
-    whole_ms, outside_ms = statistics.median(stages["whole"]), statistics.median(outside)
-    percent, page_faults = 100 * outside_ms / whole_ms, statistics.median(faults)
-    held = heap_bytes(take)
+    for name, values in measured.stages.items():
+        print(f"  {name:14s} {summary(values)}")
+    whole_ms = statistics.median(measured.stages["whole"])
     print(
-        f"  outside the network: {outside_ms:.2f} ms, {percent:.1f} % "
+        f"  outside the network: {share['outside_ms']:.2f} ms, {share['outside_percent']:.1f} % "
         f"(bar {MOST_OUTSIDE_PERCENT:.0f} %)"
     )
     print(f"  {1e3 / whole_ms:.1f} pictures a second; {whole_ms:.1f} ms (bar {MOST_MS:.0f} ms)")
     print(
-        f"  a frame takes {page_faults:.0f} pages from the kernel (median), and of the heap "
-        f"{held / 1024:.0f} KiB; the picture itself is {colour.nbytes / 1024:.0f} KiB"
+        f"  a frame takes {share['page_faults']:.0f} pages from the kernel (median), and of the "
+        f"heap {share['heap_bytes'] >> 10} KiB; the picture itself is "
+        f"{share['picture_bytes'] >> 10} KiB"
     )
-    share = {"outside_percent": percent, "page_faults": page_faults, "heap_bytes": held}
-    rows.append({"stage": "share outside the network, memory", **labels, **share})
-    report(args.json, "whole path", rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All benchmarks that need no data, one after the other, and a page of all their tables.
+
+    python -m benchmarks [--out bench] [--only NAME ...]
+
+Each is a process of its own, bounded in time. Ctrl-C ends the one that runs and keeps those that
+were finished: `bench/summary.md` is written anew after each. Exit codes: 0 all went well, 1 one of
+them failed or missed a bar, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load import MOST_LOAD_BEFORE, LoadWatch
+from benchmarks.summary import write_summary
+from benchmarks.timing import machine
+
+RUN_FILE = "run.json"
+#: A benchmark may take so much longer than was expected before it is ended.
+PATIENCE, PATIENCE_S = 3.0, 60.0
+_ENDING_S = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One benchmark of the run.
+
+    Attributes:
+        name: of its figures' file, and in the summary.
+        command: what Python is to run, without its `--json`.
+        expected_s: how long that takes on two quiet cores.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    expected_s: float
+
+
+def _part(name: str, line: str, expected_s: float) -> Part:
+    return Part(name, ("-m", *f"benchmarks.{line}".split()), expected_s)
+
+
+PARTS = (
+    _part("whole_path", "whole_path", 30),
+    _part("engines_compact", "engines --presets compact", 75),
+    _part("engines_paper", "engines --presets paper", 170),
+    _part("rivals", "rivals", 60),
+    _part("limits", "limits", 50),
+    _part("batch", "batch", 40),
+    _part("first_frame", "first_frame --sizes 640x480", 75),
+    _part("imaging", "imaging", 25),
+    _part("node_latency", "node_latency --seconds 20", 35),
+    _part("node_overload", "node_latency --seconds 10 --overload", 25),
+)
+
+
+def main() -> int:
+    """Run; see the module's exit codes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--out", type=Path, default=Path("bench"))
+    known = [part.name for part in PARTS]
+    parser.add_argument("--only", nargs="+", choices=known, default=known, metavar="NAME")
+    args = parser.parse_args()
+    return run([part for part in PARTS if part.name in args.only], args.out)
+
+
+def run(parts: list[Part], out: Path) -> int:
+    """Run parts, write `run.json` and `summary.md` after each; the exit code."""
+    out.mkdir(parents=True, exist_ok=True)
+    before = _read(out / RUN_FILE).get("parts", {})
+    expected_s = [_expected_s(part, before) for part in parts]
+    print(
+        f"{len(parts)} benchmarks, about {_minutes(sum(expected_s))} in all; nothing else should "
+        "run meanwhile. Ctrl-C keeps what is finished.",
+        flush=True,
+    )
+    if os.getloadavg()[0] > MOST_LOAD_BEFORE:
+        print(f"WARNING: the load average is {os.getloadavg()[0]:.1f}: something runs here already")
+    done, bad = dict(before), 0
+    for number, part in enumerate(parts):
+        left = _minutes(sum(expected_s[number:]))
+        print(
+            f"\n[{number + 1}/{len(parts)}] {part.name}, about {expected_s[number]:.0f} s "
+            f"(all that is left: {left})",
+            flush=True,
+        )
+        record = _run_part(part, out, limit_s=PATIENCE * expected_s[number] + PATIENCE_S)
+        if record["result"] == "stopped":
+            print(f"stopped; {number} finished, tables in {out / 'summary.md'}", flush=True)
+            return 130
+        bad += record["result"] != "ok"
+        done[part.name] = {**record, "begins_run": number == 0}
+        _write(out / RUN_FILE, {"machine": machine(), "parts": done})
+        write_summary(out)
+    print(f"\ntables: {out / 'summary.md'}", flush=True)
+    return 1 if bad else 0
+
+
+def _run_part(part: Part, out: Path, limit_s: float) -> dict[str, Any]:
+    """Run one; its figures take the place of earlier ones only where it came to its end."""
+    unfinished = out / f".{part.name}.json"
+    watch = LoadWatch()
+    begun_s = time.monotonic()
+    # A session of its own: a Ctrl-C reaches it through us, and all that it started with it.
+    process = subprocess.Popen(
+        [sys.executable, *part.command, "--json", str(unfinished)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    overdue = threading.Event()
+    timer = threading.Timer(limit_s, lambda: (overdue.set(), _end(process)))
+    timer.start()
+    stopped = False
+    try:
+        for line in process.stdout:
+            print(f"  {line}", end="", flush=True)
+        process.wait()
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        timer.cancel()
+        _end(process)
+        process.stdout.close()
+    seconds = time.monotonic() - begun_s
+    if stopped:
+        result = "stopped"
+    elif overdue.is_set():
+        result = f"ended after {limit_s:.0f} s"
+    elif not unfinished.is_file():
+        result = f"failed, exit code {process.returncode}"
+    else:
+        result = "ok" if process.returncode == 0 else "a bar was missed, see its output"
+        os.replace(unfinished, out / f"{part.name}.json")
+    unfinished.unlink(missing_ok=True)
+    if result != "ok":
+        print(f"  {part.name}: {result}", flush=True)
+    return {
+        "command": list(part.command),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "seconds": round(seconds, 1),
+        "result": result,
+        **watch.stop(),
+    }
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End it and all that it started, gently if it lets us; it may have ended already."""
+    for number, patience_s in ((signal.SIGINT, _ENDING_S), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+
+
+def _expected_s(part: Part, before: dict[str, Any]) -> float:
+    """As long as the last time here, with the same command; else as on the machine of the docs."""
+    last = before.get(part.name, {})
+    same = last.get("command") == list(part.command) and last.get("result") == "ok"
+    return float(last["seconds"]) if same else part.expected_s
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

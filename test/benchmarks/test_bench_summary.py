@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of all benchmarks: its tables, its warnings, and how the docs get them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.summary import fill, sections, write_summary
+from benchmarks.tables import engines, limits, node, rivals, whole_path
+
+MACHINE = {"cpu": "Abacus", "cores": 2, "bfloat16": True, "python": "3.11.7"}
+MACHINE |= {"versions": {"torch": "2.13.0"}}
+
+
+def timed(median_ms: float, best_ms: float, **labels: Any) -> dict[str, Any]:
+    return {**labels, "median_ms": median_ms, "best_ms": best_ms, "p90_ms": 99.0, "runs": 9}
+
+
+def part(**changes: Any) -> dict[str, Any]:
+    return {
+        "command": [],
+        "date": "2026-11-25 12:30 UTC",
+        "seconds": 31.4,
+        "result": "ok",
+        "load_before": 0.1,
+        "load_after": 1.9,
+        "others_percent": 1.0,
+        "begins_run": True,
+        **changes,
+    }
+
+
+def write(folder: Path, **documents: Any) -> None:
+    for name, document in documents.items():
+        (folder / f"{name}.json").write_text(json.dumps(document))
+
+
+IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
+
+
+def test_the_page_names_machine_versions_dates_and_load_and_holds_what_was_measured(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": part()}}, imaging=IMAGING)
+    page = write_summary(tmp_path).read_text()
+    assert "Abacus, 2 cores, with bfloat16 in hardware; Python 3.11.7, torch 2.13.0." in page
+    assert "| imaging | 2026-11-25 12:30 UTC | 31 | 0.1 | 1.9 | 1 % | ok |" in page
+    assert "| luma | 0.41 (0.35) | 99.0 |" in page
+    assert "WARNING" not in page
+    assert "Engines" not in page  # not measured, so not there
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"load_before": 1.4}, "the load average was 1.4 before imaging"),
+        ({"others_percent": 31.0}, "others took 31 % of the processors during imaging"),
+    ],
+)
+def test_figures_that_were_taken_beside_other_work_are_marked(
+    change: dict[str, float], words: str, tmp_path: Path
+) -> None:
+    run = {"machine": MACHINE, "parts": {"imaging": part(**change)}}
+    write(tmp_path, run=run, imaging=IMAGING)
+    assert f"**WARNING: the machine was not quiet**: {words}." in sections(tmp_path)["run"]
+
+
+def test_the_load_that_our_own_benchmarks_leave_is_no_disturbance(tmp_path: Path) -> None:
+    later = part(load_before=1.9, begins_run=False, others_percent=None)
+    write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": later}}, imaging=IMAGING)
+    assert "WARNING" not in sections(tmp_path)["run"]
+
+
+def test_a_file_of_no_run_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, run={"machine": MACHINE, "parts": {"batch": part()}}, imaging=IMAGING)
+    assert "imaging" not in sections(tmp_path)
+
+
+def test_a_folder_without_a_run_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"run\.json cannot be read .*run `make bench` first"):
+        write_summary(tmp_path)
+
+
+class TestFillingThePagesOfTheDocs:
+    PAGE = "before\n<!-- bench: imaging -->\nold\n| table |\n<!-- /bench -->\nafter\n"
+
+    def test_a_table_takes_the_place_of_the_older_one(self) -> None:
+        filled, missing = fill(self.PAGE, {"imaging": "| new |"})
+        assert filled == "before\n<!-- bench: imaging -->\n| new |\n<!-- /bench -->\nafter\n"
+        assert missing == []
+        assert fill(filled, {"imaging": "| new |"}) == (filled, [])
+
+    def test_what_was_not_measured_stays_and_is_told(self) -> None:
+        assert fill(self.PAGE, {"run": "x"}) == (self.PAGE, ["imaging"])
+
+    def test_a_place_for_an_unknown_table_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="no section is called 'imagination'; allowed: run, "):
+            fill(self.PAGE.replace("imaging", "imagination"), {})
+
+    def test_every_place_in_our_docs_is_known(self) -> None:
+        for page in (Path(__file__).resolve().parents[2] / "docs").glob("*.md"):
+            fill(page.read_text(encoding="utf-8"), {})
+
+
+def test_engines_have_a_row_each_with_sizes_slope_and_error() -> None:
+    a = {"preset": "compact", "engine": "torch cpu float32"}
+    b = {"preset": "compact", "engine": "openvino cpu bfloat16"}
+    rows = [
+        timed(3.91, 3.5, **a, size="320x256", max_error=0.0, mean_error=0.0),
+        timed(10.24, 9.96, **a, size="640x480", max_error=0.0, mean_error=0.0),
+        timed(100.4, 88.2, **b, size="640x480", max_error=3.0, mean_error=0.21),
+        {**a, "ms_a_megapixel": 28.44, "ms_fixed": 1.58},
+    ]
+    assert engines([{"rows": rows}]).split("\n")[2:] == [
+        "| torch cpu float32 | 3.91 (3.50) | 10.2 (9.96) | 28.4 + 1.6 | 0, 0.00 |",
+        "| openvino cpu bfloat16 | - | 100 (88.2) | - | 3, 0.21 |",
+    ]
+
+
+def test_the_whole_path_marks_what_is_over_its_bar() -> None:
+    labels = {"preset": "compact", "engine": "openvino", "precision": "bfloat16"}
+    labels |= {"size": "64x48", "thermal": "uint16", "registration": "resize"}
+    share = {"outside_ms": 1.0, "outside_percent": 20.0, "outside_bar_percent": 15.0}
+    share |= {"page_faults": 0.0, "heap_bytes": 2048, "picture_bytes": 1024}
+    rows = [
+        timed(4.0, 3.0, stage="infer", **labels),
+        timed(5.0, 4.0, stage="whole", **labels),
+        {"stage": "outside the network, memory", **labels, **share},
+    ]
+    header, _, line = whole_path([{"rows": rows}]).split("\n")
+    assert "outside the network (bar 15 %)" in header
+    assert line == (
+        "| `compact`, openvino bfloat16, 64x48 | uint16 | resize | 4.00 (3.00) | 5.00 (4.00) "
+        "| 1.00 ms, 20 % (over) | 0 | 2 |"
+    )
+
+
+def test_rivals_are_ranked_and_the_bars_of_paper_stand_below() -> None:
+    bars = {"times_alone": 11.26, "times_taking_turns": 9.9, "max_error": 1.0, "mean_error": 0.1}
+    rows = [
+        timed(800.0, 750.0, name="slow", weights_m=15.77, gflop=101.1),
+        timed(2.4, 2.2, name="pyramid", weights_m=None, gflop=None),
+        {"paper_in": "bfloat16", **bars},
+    ]
+    lines = rivals([{"rows": rows}]).split("\n")
+    assert lines[2:4] == [
+        "| pyramid | 2.40 (2.20) |  |  |",
+        "| slow | 800 (750) | 15.77 | 101.10 |",
+    ]
+    assert lines[-1] == "| bfloat16 | 11.3 | 9.9 | 1 grey levels |"
+
+
+def test_limits_tell_the_machines_and_our_share() -> None:
+    row = timed(4.0, 3.5, preset="compact", precision="bfloat16", engine="openvino")
+    row |= {"gflop": 2.24, "gflops": 560.0, "peak_gflops": 960.0, "peak_percent": 58.3}
+    row |= {"memory_gb_s": 47.2, "memory_percent": 16.4, "bound_ms": 2.33}
+    text = limits([{"rows": [row]}])
+    assert text.startswith("Measured: 960 GFLOP/s in bfloat16, 47 GB/s of memory.\n")
+    wanted = "| `compact` bfloat16, openvino | 2.24 | 4.00 (3.50) | 560 | 58 % | 16 % | 2.33 |"
+    assert text.endswith(wanted)
+
+
+def test_the_node_has_a_column_a_run_and_its_counts_and_missed_bars() -> None:
+    def run(overload: bool, p50: float, failures: list[str]) -> dict[str, Any]:
+        return {
+            "options": {"overload": overload, "size": "640x512", "rate": 30.0, "seconds": 20.0},
+            "engine": "openvino on cpu, bfloat16",
+            "stages_ms": {"end to end": {"p50": p50, "p95": 14.94, "mean": 1.0}},
+            "counts": {"visible": {"sent": 600, "fused": 600, "rejected": 0}},
+            "failures": failures,
+        }
+
+    text = node([run(False, 10.3, []), run(True, 125.0, ["too late"])])
+    assert "| p50 / p95 | usual | three times too slow an engine |" in text
+    assert "| end to end | 10.3 / 14.9 | 125 / 14.9 |" in text
+    assert "visible: 600 sent, 600 fused; all bars hold." in text
+    assert text.endswith("; too late.")
