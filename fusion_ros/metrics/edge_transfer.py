@@ -55,6 +55,41 @@ def _preserved(
     return strength, gain * torch.sigmoid(slope * (agreement - middle))
 
 
+class EdgePolars:
+    """Sobel strengths and angles of two sources and what was fused of them: for both measures.
+
+    Args:
+        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+    """
+
+    def __init__(self, visible: Tensor, thermal: Tensor, fused: Tensor) -> None:
+        check_images(3, visible=visible, thermal=thermal, fused=fused)
+        self.sources = [_sobel_polar(source) for source in (visible, thermal)]
+        self.fused = _sobel_polar(fused)
+
+    def qabf(self) -> Tensor:
+        """See :func:`qabf`."""
+        total = weight = 0.0
+        for source in self.sources:
+            strength, orientation = _preserved(source, self.fused, XYDEAS)
+            total = total + (strength * orientation * source[0]).sum(dim=(1, 2, 3))
+            weight = weight + source[0].sum(dim=(1, 2, 3))
+        return total / weight.clamp_min(1e-12)
+
+    def nabf(self) -> Tensor:
+        """See :func:`nabf`."""
+        (of_visible, _), (of_thermal, _) = self.sources
+        invented = (self.fused[0] > of_visible) & (self.fused[0] > of_thermal)
+        total = weight = 0.0
+        for source in self.sources:
+            strength, orientation = _preserved(source, self.fused, KUMAR)
+            kept = torch.sqrt(strength * orientation)
+            significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
+            total = total + (invented * (1 - kept) * significance).sum(dim=(1, 2, 3))
+            weight = weight + significance.sum(dim=(1, 2, 3))
+        return total / weight
+
+
 def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Qabf: how well the fused image keeps the strength and direction of the sources' edges.
 
@@ -64,15 +99,7 @@ def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     Returns:
         N values in [0, 1); higher is better. 0 where neither source has an edge.
     """
-    check_images(3, visible=visible, thermal=thermal, fused=fused)
-    of_fused = _sobel_polar(fused)
-    total = weight = 0.0
-    for source in (visible, thermal):
-        polar = _sobel_polar(source)
-        strength, orientation = _preserved(polar, of_fused, XYDEAS)
-        total = total + (strength * orientation * polar[0]).sum(dim=(1, 2, 3))
-        weight = weight + polar[0].sum(dim=(1, 2, 3))
-    return total / weight.clamp_min(1e-12)
+    return EdgePolars(visible, thermal, fused).qabf()
 
 
 def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
@@ -87,15 +114,4 @@ def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     Returns:
         N values in [0, 1]; lower is better.
     """
-    check_images(3, visible=visible, thermal=thermal, fused=fused)
-    of_fused = _sobel_polar(fused)
-    polar = [_sobel_polar(source) for source in (visible, thermal)]
-    invented = (of_fused[0] > polar[0][0]) & (of_fused[0] > polar[1][0])
-    total = weight = 0.0
-    for source in polar:
-        strength, orientation = _preserved(source, of_fused, KUMAR)
-        kept = torch.sqrt(strength * orientation)
-        significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
-        total = total + (invented * (1 - kept) * significance).sum(dim=(1, 2, 3))
-        weight = weight + significance.sum(dim=(1, 2, 3))
-    return total / weight
+    return EdgePolars(visible, thermal, fused).nabf()

@@ -7,23 +7,34 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusion_ros.metrics import activity, correlation, edge_transfer, information, similarity
+from fusion_ros.metrics.edge_transfer import EdgePolars
 from fusion_ros.metrics.feature_information import fmi
 from fusion_ros.metrics.quality_index import qe, qw
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of (visible, thermal, fused), each N, 1, H, W in [0, 1], giving N values."""
+    """A measure of (visible, thermal, fused), each N, 1, H, W in [0, 1], giving N values.
+
+    Attributes:
+        name: as tables have it.
+        compute: the measure.
+        higher_is_better: its direction.
+        smallest: side of the smallest picture in pixels.
+        shared: where others are computed of the same: what prepares that, and the measure of it.
+    """
 
     name: str
     compute: Callable[[Tensor, Tensor, Tensor], Tensor]
     higher_is_better: bool = True
     smallest: int = 8
+    shared: tuple[Callable[[Tensor, Tensor, Tensor], Any], Callable[[Any], Tensor]] | None = None
 
 
 def _of_fused(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -44,8 +55,13 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure("SCD", correlation.sum_of_correlations_of_differences),
             Measure("CC", correlation.correlation_coefficient),
             Measure("VIF", similarity.vif, smallest=similarity.VIF_SMALLEST),
-            Measure("Qabf", edge_transfer.qabf),
-            Measure("Nabf", edge_transfer.nabf, higher_is_better=False),
+            Measure("Qabf", edge_transfer.qabf, shared=(EdgePolars, EdgePolars.qabf)),
+            Measure(
+                "Nabf",
+                edge_transfer.nabf,
+                higher_is_better=False,
+                shared=(EdgePolars, EdgePolars.nabf),
+            ),
             Measure("SSIM", similarity.ssim, smallest=similarity.SSIM_WINDOW),
             Measure("MS-SSIM", similarity.ms_ssim, smallest=similarity.MS_SSIM_SMALLEST),
             Measure("FMI", partial(fmi, stride=3)),
@@ -64,12 +80,21 @@ def score(
         visible, thermal, fused: 1, 1, H, W in [0, 1].
         names: keys of :data:`MEASURES`.
     """
-    result = {}
+    pictures = visible, thermal, fused
+    prepared: dict[Callable[..., Any], Any] = {}
+
+    def value(measure: Measure) -> Tensor:
+        if measure.shared is None:
+            return measure.compute(*pictures)
+        prepare, measure_of = measure.shared
+        if prepare not in prepared:
+            prepared[prepare] = prepare(*pictures)
+        return measure_of(prepared[prepare])
+
     with torch.inference_mode():
-        for name in names:
-            measure = MEASURES[name]
-            small = min(fused.shape[-2:]) < measure.smallest
-            result[name] = (
-                float("nan") if small else float(measure.compute(visible, thermal, fused)[0])
-            )
-    return result
+        return {
+            name: float("nan")
+            if min(fused.shape[-2:]) < MEASURES[name].smallest
+            else float(value(MEASURES[name])[0])
+            for name in names
+        }

@@ -9,6 +9,7 @@ import torch
 from scipy import ndimage
 
 from fusion_ros import metrics
+from fusion_ros.metrics import edge_transfer
 
 
 def images(size: int = 14) -> list[np.ndarray]:
@@ -73,6 +74,18 @@ def test_a_copy_of_the_only_source_keeps_its_edges_and_invents_none():
     a, _, _ = as_tensors(images(24))
     assert metrics.qabf(a, a, a).item() > 0.97
     assert metrics.nabf(a, a, a).item() == 0
+
+
+def test_a_table_of_both_edge_measures_looks_for_edges_once(monkeypatch: pytest.MonkeyPatch):
+    pictures = as_tensors(images(24))
+    apart = {"Qabf": metrics.qabf(*pictures).item(), "Nabf": metrics.nabf(*pictures).item()}
+    looked_at: list[torch.Tensor] = []
+    sobel = edge_transfer._sobel_polar
+    monkeypatch.setattr(edge_transfer, "_sobel_polar", lambda x: (looked_at.append(x), sobel(x))[1])
+    assert metrics.score(*pictures, names=("Qabf", "SD", "Nabf")) == pytest.approx(
+        {**apart, "SD": metrics.standard_deviation(pictures[2]).item()}
+    )
+    assert len(looked_at) == 3
 
 
 def test_a_halo_is_seen_by_nabf():

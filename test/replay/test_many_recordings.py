@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from planted_faults import write_bag
-from whole_runs import run
+from whole_runs import read, run
 
 from fusion_ros.replay import many
 from fusion_ros.replay.gate import Verdict
@@ -55,6 +56,27 @@ def test_side_by_side_gives_what_one_by_one_gives(
         "walk",
         "twin",
     ]
+
+
+def test_each_recording_is_compared_with_its_own_earlier_run(
+    bags: list[Path], one_by_one: Path, tmp_path: Path
+) -> None:
+    options = (*OPTIONS, "--no-report", "--compare", one_by_one)
+    assert run(*reversed(bags), "--out", tmp_path, *options) == 0
+    for name in ("walk", "twin"):
+        comparison = read(tmp_path / name, "comparison.json")
+        assert comparison["other"] == name
+        assert comparison["identical_frames"] == comparison["common_pairs"] == 12
+
+
+def test_where_one_recording_has_no_earlier_run_none_is_begun(
+    bags: list[Path], one_by_one: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(one_by_one / "walk", tmp_path / "before" / "walk")
+    out = tmp_path / "out"
+    assert run(*bags, "--out", out, *OPTIONS, "--compare", tmp_path / "before") == 2
+    assert "before/twin is no summary of a replay" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.slow
