@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.evaluate``: fuse a data set, score every measure, rank, show.
+"""``python -m training.evaluate``: fuse data sets, score every measure, rank, show.
 
-    python -m training.evaluate --weights FILE|PRESET ... --data tno=DIR [--peers DIR] --out DIR
+    python -m training.evaluate --weights FILE|PRESET ... --data tno=DIR ... [--peers DIR] --out DIR
 
 All methods are scored on grey pictures rounded to 8 bit. ``--peers`` is a folder of folders of
-published results, named like the visible pictures. Writes ``table.md``, ``table.csv``,
-``per_picture.csv``, ``contact_sheet.png`` and the fused pictures.
+published results on the one data set, named like its visible pictures. Writes ``table.md``,
+``table.csv``, ``per_picture.csv``, ``contact_sheet.png`` and the fused pictures to ``--out``; of
+several data sets, each to a folder of its kind's name there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
 from training.baselines import BASELINES
 from training.contact_sheet import contact_sheet
-from training.pairs import DataSetError, find_pairs
+from training.pairs import DATA_SETS, DataSetError, Pairs, find_pairs
 from training.ranks import mean_ranks, write_tables
 from training.reading import read_pair
 from training.validation import fuse
@@ -105,6 +106,54 @@ def evaluate(
     return results
 
 
+def evaluate_set(
+    pairs: Pairs, methods: dict[str, Fuser], shown: list[str], measures: list[str], out: Path
+) -> None:
+    """Score the methods on one data set; tables, pictures and the sheet go to ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    results = evaluate(methods, pairs.pairs, measures, out)
+    with (out / "per_picture.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "picture", *measures])
+        for name, rows in results.items():
+            for pair, row in zip(pairs.pairs, rows, strict=True):
+                writer.writerow([name, pair.name, *(f"{row[m]:.6f}" for m in measures)])
+    means = {
+        name: {m: float(np.nanmean([row[m] for row in rows])) for m in measures}
+        for name, rows in results.items()
+    }
+    title = f"{pairs.source}, {len(pairs)} pairs"
+    print(write_tables(means, mean_ranks(means), out, title))
+    contact_sheet(pairs.pairs, out, shown, out / "contact_sheet.png")
+
+
+def named_networks(weights: list[str]) -> dict[str, Fuser]:
+    """Networks by their file's name; where two files share it, by their folder's name too."""
+    stems = [Path(w).stem for w in weights]
+    names = [
+        f"{Path(w).absolute().parent.name}-{stem}" if stems.count(stem) > 1 else stem
+        for w, stem in zip(weights, stems, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        raise DataSetError(f"--weights has two files called {max(names, key=names.count)}")
+    return {name: network_fuser(w) for name, w in zip(names, weights, strict=True)}
+
+
+def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
+    """Pairs of each ``KIND=FOLDER``, by kind."""
+    found: dict[str, Pairs] = {}
+    for text in texts:
+        kind, equals, root = text.partition("=")
+        if not equals:
+            raise DataSetError(f"--data has {text!r}; allowed is KIND=FOLDER")
+        if kind in found:
+            raise DataSetError(f"--data has {kind} twice; its results would lie in one folder")
+        found[kind] = find_pairs(kind, Path(root), split)
+        for problem in found[kind].problems:
+            print(f"skipped: {problem}", file=sys.stderr)
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -113,7 +162,13 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--weights", nargs="*", default=[], help="weights files or preset names")
-    parser.add_argument("--data", required=True, help="KIND=FOLDER, for instance tno=data/tno21")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="KIND=FOLDER",
+        help=f"for instance tno=data/tno21; kinds: {', '.join(sorted(DATA_SETS))}",
+    )
     parser.add_argument("--split", type=Path, help="list file that names the pairs to take")
     parser.add_argument("--peers", type=Path, help="folder of folders of published results")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
@@ -121,38 +176,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-baselines", action="store_true")
     options = parser.parse_args(arguments)
     try:
-        kind, equals, root = options.data.partition("=")
-        if not equals:
-            raise DataSetError(f"--data is {options.data!r}; allowed is KIND=FOLDER")
-        pairs = find_pairs(kind, Path(root), options.split)
-        for problem in pairs.problems:
-            print(f"skipped: {problem}", file=sys.stderr)
-        methods: dict[str, Fuser] = {Path(w).stem: network_fuser(w) for w in options.weights}
+        data = find_data_sets(options.data, options.split)
+        methods = named_networks(options.weights)
+        shown = list(methods)
         if not options.no_baselines:
             methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
         if options.peers:
+            if len(data) > 1:
+                raise DataSetError("--peers are results on one data set; --data names several")
+            if not options.peers.is_dir():
+                raise DataSetError(f"--peers {options.peers} is no folder")
             folders = sorted(p for p in options.peers.iterdir() if p.is_dir())
             methods |= {p.name: peer_fuser(p) for p in folders}
-        options.out.mkdir(parents=True, exist_ok=True)
-        results = evaluate(methods, pairs.pairs, options.measures, options.out)
+        if not methods:
+            raise DataSetError("nothing to score: no --weights, no --peers, no baselines")
+        for kind, pairs in data.items():
+            out = options.out / kind if len(data) > 1 else options.out
+            evaluate_set(pairs, methods, shown or list(methods)[:1], options.measures, out)
     except (DataSetError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    with (options.out / "per_picture.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "picture", *options.measures])
-        for name, rows in results.items():
-            for pair, row in zip(pairs.pairs, rows, strict=True):
-                writer.writerow([name, pair.name, *(f"{row[m]:.6f}" for m in options.measures)])
-    means = {
-        name: {m: float(np.nanmean([row[m] for row in rows])) for m in options.measures}
-        for name, rows in results.items()
-    }
-    print(
-        write_tables(means, mean_ranks(means), options.out, f"{options.data}, {len(pairs)} pairs")
-    )
-    shown = [Path(w).stem for w in options.weights] or list(methods)[:1]
-    contact_sheet(pairs.pairs, options.out, shown, options.out / "contact_sheet.png")
     return 0
 
 

@@ -21,7 +21,7 @@ import torch
 from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
 from fusion_ros.model.weights import WeightsError
 from training.baselines import BASELINES
-from training.evaluate import baseline_fuser, grey, network_fuser
+from training.evaluate import baseline_fuser, grey, named_networks
 from training.pairs import DataSetError, PairFiles, find_pairs
 from training.reading import read_pair
 
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         data = clips(find_pairs(kind, Path(root)).pairs)
         if any(len(frames) < 2 for frames in data.values()):
             raise DataSetError(f"{root}: a clip needs at least 2 frames")
-        methods = {Path(w).stem: network_fuser(w) for w in options.weights}
+        methods = named_networks(options.weights)
         methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
         table = flicker_table(methods, data)
     except (DataSetError, WeightsError) as error:

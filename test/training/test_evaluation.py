@@ -91,6 +91,23 @@ def test_evaluate_writes_tables_fused_pictures_and_a_contact_sheet(tmp_path, wei
     assert len(list(csv.DictReader((out / "per_picture.csv").open()))) == 2 * len(rows)
 
 
+def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tmp_path, weights):
+    twin = tmp_path / "other" / weights.name
+    twin.parent.mkdir()
+    twin.write_bytes(weights.read_bytes())
+    mine = write_pairs(tmp_path / "pairs", count=1)
+    out = tmp_path / "out"
+    command = ["--weights", str(weights), str(twin), "--no-baselines", "--measures", "qw"]
+    command += ["--data", f"folders={mine}", f"tno={mine}", "--out", str(out)]
+    assert evaluate.main(command) == 0
+    for kind in ("folders", "tno"):
+        rows = list(csv.DictReader((out / kind / "table.csv").open()))
+        assert {row["method"] for row in rows} == {
+            f"{tmp_path.name}-untrained",
+            "other-untrained",
+        }
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "is no folder")],
