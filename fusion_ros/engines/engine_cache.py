@@ -29,6 +29,7 @@ class EngineKey:
         precision: "float32", "float16" or "int8".
         versions: of the software that built it, by name.
         device: name, compute capability and number of multiprocessors of the GPU.
+        calibration: hash of the pictures that "int8" was calibrated with; "" in other precisions.
     """
 
     weights_sha256: str
@@ -38,6 +39,7 @@ class EngineKey:
     precision: str
     versions: dict[str, str]
     device: dict[str, str]
+    calibration: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -52,10 +54,11 @@ class EngineKey:
 
 @dataclasses.dataclass(frozen=True)
 class CachedEngine:
-    """What a look into the cache found: an engine's file, or why there is none."""
+    """What a look into the cache found: an engine's file and its key, or why there is none."""
 
     path: Path | None
     why: str = ""
+    key: EngineKey | None = None
 
 
 def default_folder() -> Path:
@@ -95,7 +98,22 @@ class EngineCache:
             return CachedEngine(None, f"the card beside {path} is of another engine")
         if hashlib.sha256(path.read_bytes()).hexdigest() != recorded_hash:
             return CachedEngine(None, f"{path} is damaged: its bytes are not those that were built")
-        return CachedEngine(path)
+        return CachedEngine(path, key=key)
+
+    def find_calibrated(self, key: EngineKey) -> CachedEngine:
+        """The engine for this key that was built last, whatever it was calibrated with.
+
+        Who runs an engine has not the pictures that another program built it with.
+        """
+        built = []
+        for card in self.folder.glob(f"{key.width}x{key.height}-{key.precision}-*.json"):
+            # Cards that cannot be read, or vanish meanwhile, are of no engine that we could load.
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                known = EngineKey(**json.loads(card.read_text(encoding="utf-8"))["key"])
+                if dataclasses.replace(known, calibration=key.calibration) == key:
+                    built.append((card.stat().st_mtime_ns, known))
+        newest = max(built, key=lambda entry: entry[0], default=(0, key))[1]
+        return self.find(newest)
 
     def store(self, key: EngineKey, engine: bytes, *, about: dict[str, Any]) -> Path:
         """Keep an engine; it is found only when both files are whole.

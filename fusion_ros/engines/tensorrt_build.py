@@ -60,6 +60,23 @@ def builds_through_torch2trt() -> bool:
     )
 
 
+def check_precision(precision: str) -> None:
+    """Refuse what the installed TensorRT cannot build.
+
+    Raises:
+        EngineError: names the precision, why not, and what is allowed.
+    """
+    if precision not in PRECISIONS:
+        allowed = ", ".join(PRECISIONS)
+        raise EngineError(f"precision is {precision!r}; on TensorRT allowed: auto, {allowed}")
+    if precision == "int8" and not builds_through_torch2trt():
+        raise EngineError(
+            f"precision is 'int8': TensorRT {library_versions()['tensorrt']} has no calibrators "
+            "(IInt8Calibrator and BuilderFlag.INT8 are gone from release 11 on, which wants the "
+            "quantisation written into the network); use 'float16'"
+        )
+
+
 def library_versions() -> dict[str, str]:
     """Versions that a built engine depends on."""
     import tensorrt
@@ -98,8 +115,7 @@ def build(
     Raises:
         EngineError: the build failed, or the installed TensorRT cannot do the precision.
     """
-    if precision not in PRECISIONS:
-        raise EngineError(f"precision is {precision!r}; on TensorRT allowed: {PRECISIONS}")
+    check_precision(precision)
     if precision == "int8" and not calibration:
         raise EngineError("precision is 'int8': that needs pictures to calibrate with")
     try:
@@ -115,6 +131,7 @@ def build(
 def _through_torch2trt(
     core: nn.Module, example: tuple[Tensor, Tensor], precision: str, calibration: Any
 ) -> bytes:
+    import tensorrt
     from torch2trt import torch2trt
 
     register_layers()
@@ -126,6 +143,8 @@ def _through_torch2trt(
         fp16_mode=precision in ("float16", "int8"),
         int8_mode=precision == "int8",
         int8_calib_dataset=calibration,
+        # The default of torch2trt 0.5; another one would make another engine of the same pictures.
+        int8_calib_algorithm=tensorrt.CalibrationAlgoType.ENTROPY_CALIBRATION_2,
         max_workspace_size=_WORKSPACE_BYTES,
     )
     if module.engine is None:  # torch2trt does not look
@@ -136,8 +155,6 @@ def _through_torch2trt(
 def _through_onnx(core: nn.Module, example: tuple[Tensor, Tensor], precision: str) -> bytes:
     import tensorrt
 
-    if precision == "int8":
-        raise EngineError("precision is 'int8': this TensorRT has no calibrator; use 'float16'")
     # Without flags the network's own types decide: half precision is written into the file.
     if precision == "float16":
         core, example = core.half(), tuple(planes.half() for planes in example)

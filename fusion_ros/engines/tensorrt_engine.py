@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ from fusion_ros.engines.engine import (
     check_pair,
     even_pair,
 )
-from fusion_ros.engines.engine_cache import EngineCache, EngineKey
+from fusion_ros.engines.engine_cache import CachedEngine, EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
 from fusion_ros.engines.tensorrt_module import load_engine
 from fusion_ros.model.byte_network import ByteNetwork, graph_version
@@ -64,12 +66,10 @@ class TensorRtEngine:
     ) -> None:
         self.notes: dict[str, str] = {}
         self._precision = "float16" if precision == "auto" else precision
-        if self._precision not in tensorrt_build.PRECISIONS:
-            allowed = ", ".join(tensorrt_build.PRECISIONS)
-            raise EngineError(f"precision is {precision!r}; on TensorRT allowed: auto, {allowed}")
         probe = tensorrt_build.probe_tensorrt()[0]
         if not probe.available:
             raise EngineError(f"engine 'tensorrt' cannot run here: {probe.why}; {probe.fix}")
+        tensorrt_build.check_precision(self._precision)
         self._device = torch.device(device)
         self._weights = weights
         self._cache = cache or EngineCache()
@@ -92,6 +92,8 @@ class TensorRtEngine:
             EngineError: the build failed, or its pictures are not the network's.
         """
         key = self.key(height, width)
+        if self._precision == "int8":
+            key = dataclasses.replace(key, calibration=pictures_sha256(calibration or []))
         known_s = self._cache.expected_build_s(self._precision)
         estimate = f"the last one took {known_s:.0f} s" if known_s else "usually 1 to 10 minutes"
         tell(f"building {width}x{height} in {self._precision}: {estimate}")
@@ -106,7 +108,7 @@ class TensorRtEngine:
         build_s = time.monotonic() - begun_s
         path = self._cache.store(key, engine, about={"build_s": round(build_s, 1)})
         tell(f"built in {build_s:.0f} s, {len(engine) >> 10} KiB: {path}")
-        _, parity = self._load(height, width)
+        _, parity = self._load(height, width, self._cache.find(key))
         tell(f"against PyTorch: {parity}")
         return parity
 
@@ -128,7 +130,7 @@ class TensorRtEngine:
 
     def has_engine(self, height: int, width: int) -> bool:
         """Whether an engine for this size is in the cache."""
-        return self._cache.find(self.key(height, width)).path is not None
+        return self._found(height, width).path is not None
 
     def warm_up(self, height: int, width: int) -> None:
         """Load and check the engine for this size."""
@@ -176,18 +178,23 @@ class TensorRtEngine:
             raise EngineError("the tensorrt engine was closed; make a new one")
         size = (height, width)
         if size not in self._runners:
-            self._runners[size], parity = self._load(height, width)
+            self._runners[size], parity = self._load(height, width, self._found(height, width))
             self.notes["parity"] = str(parity)
             _log.info("TensorRT engine %dx%d against PyTorch: %s", width, height, parity)
         return self._runners[size]
 
-    def _load(self, height: int, width: int) -> tuple[Runner, Parity]:
+    def _found(self, height: int, width: int) -> CachedEngine:
+        key = self.key(height, width)
+        if self._precision == "int8":
+            return self._cache.find_calibrated(key)
+        return self._cache.find(key)
+
+    def _load(self, height: int, width: int, found: CachedEngine) -> tuple[Runner, Parity]:
         """The cached engine, after it has shown that it gives the network's picture."""
         build_it = (
             f"build it with: fusion-ros build-engine --size {width}x{height} "
             f"--precision {self._precision}"
         )
-        found = self._cache.find(self.key(height, width))
         if found.path is None:
             raise EngineError(f"no TensorRT engine for {width}x{height}: {found.why}; {build_it}")
         # A copy that shares nothing but the conversions: its layers are replaced.
@@ -209,6 +216,8 @@ class TensorRtEngine:
                 f"the TensorRT engine {found.path} does not give the network's picture ({parity}); "
                 f"it is not used; delete it and {build_it}, or use another precision"
             )
+        if found.key.calibration:
+            self.notes["calibration"] = found.key.calibration[:12]
         return runner, parity
 
     def _as_current_device(self) -> contextlib.AbstractContextManager[object]:
@@ -235,6 +244,16 @@ class TensorRtEngine:
             ).contiguous()
             for picture in (visible, thermal)
         )
+
+
+def pictures_sha256(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """A hash of pictures, their sizes and their order."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for picture in pair:
+            digest.update(str(picture.shape).encode())
+            digest.update(np.ascontiguousarray(picture))
+    return digest.hexdigest()
 
 
 class _CalibrationPlanes(Sequence[list[Any]]):

@@ -100,6 +100,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     trt.__version__ = "10.3.0"
     trt.BuilderFlag = types.SimpleNamespace(FP16=1, INT8=2, GPU_FALLBACK=3)
     trt.IInt8Calibrator = object
+    trt.CalibrationAlgoType = types.SimpleNamespace(ENTROPY_CALIBRATION_2=1)
     to_trt, inner = types.ModuleType("torch2trt"), types.ModuleType("torch2trt.torch2trt")
     to_trt.torch2trt, to_trt.TRTModule = rig.torch2trt, StandInTRTModule
     inner.tensorrt_converter = lambda name: lambda convert: rig.converted.append(name)
@@ -226,9 +227,44 @@ def test_int8_wants_pictures_and_hands_them_on(
     (call,) = rig.calls
     assert call["int8_mode"]
     assert call["fp16_mode"]  # for layers that int8 would cost too much
+    assert call["int8_calib_algorithm"] == 1
     samples = call["int8_calib_dataset"]
     assert len(samples) == 3
     assert samples[0][0].shape == (1, 1, 64, 64)
+
+
+def test_of_two_calibrations_both_are_kept_and_the_later_serves(
+    rig: Rig, weights: LoadedWeights, tmp_path: Path
+) -> None:
+    """The node that runs an engine has not the pictures that it was calibrated with."""
+
+    def made() -> TensorRtEngine:
+        cache = EngineCache(tmp_path / "cache")
+        return TensorRtEngine(weights, device="cpu", precision="int8", cache=cache)
+
+    def serving() -> str:
+        engine = made()
+        engine.warm_up(*SIZE)
+        return engine.describe().detail["calibration"]
+
+    day, night = [golden_pair(*SIZE, 1)], [tuple(255 - x for x in golden_pair(*SIZE, 1))]
+    assert not made().has_engine(*SIZE)
+    build(made(), calibration=day)
+    of_day = serving()
+    assert of_day == tensorrt_engine.pictures_sha256(day)[:12]
+    build(made(), calibration=night)
+    assert serving() == tensorrt_engine.pictures_sha256(night)[:12] != of_day
+    assert len(list((tmp_path / "cache").glob("*.engine"))) == 2
+    build(made(), calibration=day)  # once more: in the place of the first
+    assert serving() == of_day
+    assert len(list((tmp_path / "cache").glob("*.engine"))) == 2
+
+
+def test_pictures_have_one_hash_by_their_pixels_sizes_and_order() -> None:
+    a, b = np.zeros((2, 6), np.uint8), np.zeros((3, 4), np.uint8)
+    hashes = {tensorrt_engine.pictures_sha256(p) for p in ([(a, b)], [(b, a)], [(a, a)], [])}
+    assert len(hashes) == 4
+    assert tensorrt_engine.pictures_sha256([(a.copy(), b)]) in hashes
 
 
 def test_progress_tells_how_long_the_last_build_took(engine: TensorRtEngine) -> None:
@@ -259,23 +295,3 @@ def test_a_closed_engine_says_so(engine: TensorRtEngine) -> None:
 def test_without_tensorrt_it_says_what_to_install(weights: LoadedWeights) -> None:
     with pytest.raises(EngineError, match=r"TensorRT is not installed; .*JetPack"):
         TensorRtEngine(weights)
-
-
-@pytest.mark.tensorrt
-@pytest.mark.parametrize("preset", ["compact", "paper"])
-@pytest.mark.parametrize("precision", ["float16", "float32"])
-def test_on_real_hardware_an_engine_is_built_kept_and_right(
-    preset: str, precision: str, tmp_path: Path
-) -> None:
-    probe = tensorrt_build.probe_tensorrt()[0]
-    if not probe.available:
-        pytest.skip(f"{probe.why}: {probe.fix}")
-    torch.manual_seed(0)
-    path = tmp_path / "w.safetensors"
-    save_weights(path, FusionNet(PRESETS[preset]), training_data="-", metrics={}, version="0")
-    real = TensorRtEngine(load_weights(path), precision=precision, cache=EngineCache(tmp_path))
-    parity = real.build(480, 640, tell=print)
-    assert tensorrt_engine.is_good_enough(parity, precision)
-    again = TensorRtEngine(load_weights(path), precision=precision, cache=EngineCache(tmp_path))
-    pair = golden_pair(480, 640, again.visible_channels)
-    assert np.array_equal(again.infer(*pair), real.infer(*pair))
