@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorRT itself, where it is: `pytest -m tensorrt` on a Jetson or a machine with an NVIDIA GPU."""
+"""TensorRT itself, where it is: `pytest -m tensorrt` on a machine with an NVIDIA GPU."""
 
 from __future__ import annotations
 
