@@ -14,16 +14,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
 from fusion_ros.nodes.stamps import StampError, StampReader
+from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireImage, read_image
 from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
 
 NS_PER_MS = 1_000_000
+Reader = Callable[[bytes], WireImage | WireCompressedImage]
+Canvas = Callable[[tuple[int, ...], ChannelOrder], np.ndarray | None]
 WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
 _OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 _NOT_8_BIT = (
@@ -60,6 +62,8 @@ class FrameFlow:
         values: the node's parameters; `apply` takes changed ones.
         books: where frames are counted.
         publish: takes each output, in the worker's thread.
+        canvas: where to draw the fused picture of a visible one with this shape and order, or
+            None; the same memory each time, since `publish` is done with it.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: takes a line of text about something that changed and need not be wrong.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
@@ -75,6 +79,7 @@ class FrameFlow:
         books: Books,
         publish: Callable[[Output], None],
         *,
+        canvas: Canvas = lambda shape, order: None,
         ros_clock_ns: Callable[[], int] = time.time_ns,
         tell: Callable[[str], object] = lambda text: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
@@ -86,6 +91,7 @@ class FrameFlow:
         self._values = values
         self._books = books
         self._publish = publish
+        self._canvas = canvas
         self._tell = tell
         self._clock_ns = clock_ns
         self._pairer = _make_pairer(values, books)
@@ -192,14 +198,23 @@ class FrameFlow:
         moving = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
         return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
 
-    def take(self, stream: Stream, topic: str, message: Image | CompressedImage) -> None:
-        """A message came in on a topic."""
+    def take(
+        self, stream: Stream, topic: str, serialized: bytes, read: Reader = read_image
+    ) -> None:
+        """A message came in on a topic.
+
+        Args:
+            stream: which camera it is from.
+            topic: its topic, for people.
+            serialized: the message as the middleware delivers it.
+            read: reads messages of the topic's type.
+        """
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
         was_lost = self.is_lost(stream)
         if was_lost:
             self._flowing_since_ns[stream] = arrived_ns
-        frame = self._read(stream, topic, message, arrived_ns)
+        frame = self._read(stream, topic, serialized, read, arrived_ns)
         if frame is None:
             return
         if was_lost and not self.is_lost(stream) and self._alone is _OTHER[stream]:
@@ -226,18 +241,21 @@ class FrameFlow:
         return self._alone is stream or flowing_ms > self._values.stream_timeout_ms
 
     def _read(
-        self, stream: Stream, topic: str, message: Image | CompressedImage, arrived_ns: int
+        self, stream: Stream, topic: str, serialized: bytes, read: Reader, arrived_ns: int
     ) -> ArrivedFrame | None:
         """The message as a frame, or None where it was rejected."""
         reject = self._books.rejections.frame
         try:
+            message = read(serialized)
             pixels = decode_image(message)
-            stamp_ns, header = self._stamps[stream].read(topic, message.header)
+            stamp_ns = self._stamps[stream].read(topic, message.header)
+        except WireError as error:
+            return reject(stream, topic, "malformed", str(error))
         except EncodingError as error:
             return reject(stream, topic, error.reason.value, str(error))
         except StampError as error:
             return reject(stream, topic, error.reason, str(error))
-        encoding = getattr(message, "encoding", None) or message.format
+        encoding = message.encoding if isinstance(message, WireImage) else message.format
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
             return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
         self._notice_format(stream, topic, pixels, encoding)
@@ -246,8 +264,8 @@ class FrameFlow:
             return reject(stream, topic, "shutter", _SHUTTER)
         if stream is Stream.VISIBLE:
             self._visible_shape = pixels.pixels.shape[:2]
-            self._visible_frame_id = header.frame_id
-        return ArrivedFrame(pixels, header, stamp_ns, arrived_ns)
+            self._visible_frame_id = message.header.frame_id
+        return ArrivedFrame(pixels, message.header.frame_id, stamp_ns, arrived_ns)
 
     def _notice_format(self, stream: Stream, topic: str, pixels: PixelFrame, encoding: str) -> None:
         height, width = pixels.pixels.shape[:2]
@@ -345,9 +363,12 @@ class FrameFlow:
             thermal.pixels.pixels,
             order=visible.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
+            out=self._canvas(visible.pixels.pixels.shape, visible.pixels.order),
         )
         sources = (visible.pixels.pixels, fused.thermal)
-        timings_ms = self._publish(Output(fused.image, fused.order, visible.header, *sources))
+        timings_ms = self._publish(
+            Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
+        )
         published_ns = self._clock_ns()
         self._books.ledger.settle_pair(Fate.FUSED)
         self._books.telemetry.fused(
@@ -367,7 +388,7 @@ class FrameFlow:
 
     def _pass_on(self, job: LoneFrame) -> None:
         frame = job.frame
-        output = Output(frame.pixels.pixels, frame.pixels.order, frame.header)
+        output = Output(frame.pixels.pixels, frame.pixels.order, frame.stamp_ns, frame.frame_id)
         if job.stream is Stream.THERMAL:
             output = job.as_grey(self._pipeline)
         self._publish(output)

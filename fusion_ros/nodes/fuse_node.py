@@ -228,7 +228,7 @@ class FuseNode(LifecycleNode):
         active, thermal = self._active, configured.books.watches[Stream.THERMAL]
         header = Header(
             stamp=self.get_clock().now().to_msg(),
-            frame_id=configured.outputs.last_header.frame_id,
+            frame_id=configured.outputs.last_frame_id,
         )
         common = {
             "header": header,

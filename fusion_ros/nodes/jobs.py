@@ -7,7 +7,6 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from std_msgs.msg import Header
 
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
@@ -23,13 +22,13 @@ class ArrivedFrame:
 
     Attributes:
         pixels: may look into the message's own bytes.
-        header: stamp and frame id to publish with.
-        stamp_ns: when it was taken, as pairing sees it.
+        frame_id: the camera's.
+        stamp_ns: when it was taken.
         arrived_ns: when it got here, by the monotonic clock.
     """
 
     pixels: PixelFrame
-    header: Header
+    frame_id: str
     stamp_ns: int
     arrived_ns: int
 
@@ -46,7 +45,8 @@ class Output:
 
     pixels: np.ndarray
     order: ChannelOrder
-    header: Header
+    stamp_ns: int
+    frame_id: str
     visible: np.ndarray | None = None
     thermal: np.ndarray | None = None
 
@@ -72,8 +72,6 @@ class LoneFrame:
         grey = pipeline.thermal_alone(
             self.frame.pixels.pixels, self.visible_shape, stamp_ns=self.frame.stamp_ns
         )
-        frame_id = self.frame.header.frame_id
-        if self.visible_shape is not None:
-            frame_id = self.visible_frame_id
-        header = Header(stamp=self.frame.header.stamp, frame_id=frame_id)
-        return Output(grey, ChannelOrder.GREY, header)
+        known = self.visible_shape is not None
+        frame_id = self.visible_frame_id if known else self.frame.frame_id
+        return Output(grey, ChannelOrder.GREY, self.frame.stamp_ns, frame_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -12,9 +13,10 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.palettes import OverlayOptions, overlay
-from fusion_ros.nodes.codec import encode_compressed, encode_image
+from fusion_ros.nodes.codec import KeptImage, encode_compressed, encode_image
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
+from fusion_ros.nodes.stamps import to_time
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
 
@@ -56,7 +58,8 @@ class FusedOutputs:
                 "fusion_ros/msg/FusionStatus was not built, so fused/status is not published "
                 "(/diagnostics has the same figures); build it with colcon, or with `make setup`"
             )
-        self.last_header = Header()
+        self.last_frame_id = ""
+        self._message = KeptImage()
 
     @property
     def image_topic(self) -> str:
@@ -67,6 +70,15 @@ class FusedOutputs:
         """How many subscribers the fused pictures have."""
         pictures = (self._image, self._compressed, self._overlay)
         return sum(picture.get_subscription_count() for picture in pictures)
+
+    def canvas(
+        self, shape: tuple[int, ...], order: ChannelOrder, encoding: str
+    ) -> np.ndarray | None:
+        """Where to draw the next fused picture, so that it need not be copied to be published.
+
+        None where it will be converted to `encoding` all the same.
+        """
+        return self._message.canvas(shape) if encoding == f"{order.value}8" else None
 
     def publish_image(
         self,
@@ -92,35 +104,36 @@ class FusedOutputs:
             Milliseconds by stage: "encode" and "publish".
         """
         begun_ns = time.perf_counter_ns()
-        image = encode_image(output.pixels, output.order, encoding, output.header)
+        header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
+        image = self._message.filled(output.pixels, output.order, encoding, header)
         encoded_ns = time.perf_counter_ns()
         self._image.publish(image)
         if visible_info is not None and _same_size(visible_info, image):
-            self._info.publish(_with_header(visible_info, image.header))
+            self._info.publish(_with_header(visible_info, header))
         published_ns = time.perf_counter_ns()
         if self._compressed.get_subscription_count():
             self._compressed.publish(
                 encode_compressed(
                     output.pixels,
                     output.order,
-                    output.header,
+                    header,
                     quality_percent=jpeg_quality_percent,
                 )
             )
         if self._overlay.get_subscription_count():
-            self._publish_overlay(output, overlay_options)
-        self.last_header = output.header
+            self._publish_overlay(output, header, overlay_options)
+        self.last_frame_id = output.frame_id
         return {
             "encode": (encoded_ns - begun_ns) / 1e6,
             "publish": (published_ns - encoded_ns) / 1e6,
         }
 
-    def _publish_overlay(self, output: Output, options: OverlayOptions) -> None:
+    def _publish_overlay(self, output: Output, header: Header, options: OverlayOptions) -> None:
         if output.visible is None or output.thermal is None:
             return
         order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
         pixels = overlay(output.visible, output.thermal, options, order=order)
-        self._overlay.publish(encode_image(pixels, order, "rgb8", output.header))
+        self._overlay.publish(encode_image(pixels, order, "rgb8", header))
 
     def publish_status(self, report: NodeReport) -> None:
         """`fused/status`, where its message was built."""

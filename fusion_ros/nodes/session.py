@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
 from fusion_ros.nodes.jobs import Output
@@ -20,6 +22,7 @@ from fusion_ros.nodes.outputs import FusedOutputs
 from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.trace import TraceWriter
+from fusion_ros.nodes.wire import read_compressed_image, read_image
 from fusion_ros.parameters import FuseParameters
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ class Active:
             values,
             configured.books,
             self._publish,
+            canvas=self._canvas,
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             tell=node.get_logger().info,
         )
@@ -205,13 +209,15 @@ class Active:
         )
         if compressed and not resolved.endswith(COMPRESSED):
             topic = resolved = resolved + COMPRESSED
+        read = read_compressed_image if compressed else read_image
         return FollowingSubscription(
             self._node,
             CompressedImage if compressed else Image,
             topic,
-            lambda message: self.flow.take(stream, resolved, message),
+            lambda serialized: self.flow.take(stream, resolved, serialized, read),
             reliability=reliability,
             depth=self._values.input_queue_size,
+            raw=True,
             then=lambda: self._take_partner(stream),
         )
 
@@ -225,6 +231,9 @@ class Active:
         self.visible_info = message
         if self.calibration is not None:
             self.calibration.take_visible(message)
+
+    def _canvas(self, shape: tuple[int, ...], order: ChannelOrder) -> np.ndarray | None:
+        return self._outputs.canvas(shape, order, self._values.output_encoding)
 
     def _publish(self, output: Output) -> dict[str, float]:
         """In the worker's thread."""

@@ -47,6 +47,7 @@ class FollowingSubscription:
         message_type, topic, callback: as for `create_subscription`.
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.
+        raw: whether the callback takes the bytes of the message instead of a message.
         then: called after each message that the executor brought (not after `take_waiting`).
     """
 
@@ -59,6 +60,7 @@ class FollowingSubscription:
         *,
         reliability: str = "auto",
         depth: int = QUEUE_DEPTH,
+        raw: bool = False,
         then: Callable[[], None] | None = None,
     ) -> None:
         self._node = node
@@ -68,6 +70,7 @@ class FollowingSubscription:
         self._then = then
         self._wanted = reliability
         self._depth = depth
+        self._raw = raw
         self._reliability = self._choose()
         self._subscription = self._subscribe()
 
@@ -140,4 +143,5 @@ class FollowingSubscription:
             self._topic,
             self._brought,
             quality(self._reliability, depth=self._depth),
+            raw=self._raw,
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
 from rig import AveragingEngine, header
 
 from fusion_ros.accounting import Stream
@@ -51,7 +52,7 @@ class Bench:
     def send(self, stream: Stream, stamp_ms: float, value: int = 100) -> None:
         grey = np.full((8, 8), value, np.uint8)
         message = encode_image(grey, ChannelOrder.GREY, "mono8", header(stamp_ms, stream.value))
-        self.flow.take(stream, f"/{stream.value}/image_raw", message)
+        self.flow.take(stream, f"/{stream.value}/image_raw", serialize_message(message))
 
     def stop(self) -> dict:
         self.flow.stop()
@@ -80,7 +81,7 @@ def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
                 np.zeros((2, 2), np.uint8), ChannelOrder.GREY, "mono8", header(stamp_ms, "x")
             )
             broken.height = 9
-            bench.flow.take(stream, "/x", broken)
+            bench.flow.take(stream, "/x", serialize_message(broken))
             sent[stream.value] += 1
     counts = bench.stop()
     for stream in ("visible", "thermal"):
@@ -121,7 +122,7 @@ def test_each_kind_of_rejection_is_told_once_and_counted_always():
             np.zeros((2, 2), np.uint8), ChannelOrder.GREY, "mono8", header(0, "x")
         )
         broken.encoding = "nonsense"
-        bench.flow.take(Stream.THERMAL, "/thermal/image_raw", broken)
+        bench.flow.take(Stream.THERMAL, "/thermal/image_raw", serialize_message(broken))
     counts = bench.stop()
     assert counts["thermal"]["rejected_by_reason"] == {"unknown_encoding": 3}
     assert len(bench.warnings) == 1

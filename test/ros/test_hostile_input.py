@@ -21,6 +21,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -28,6 +29,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
+from fusion_ros.nodes.wire import read_compressed_image, read_image
 from fusion_ros.parameter_files import read_parameters
 from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import SPECS, FuseParameters
@@ -94,10 +96,23 @@ def compressed_images(draw):
     return message
 
 
+@st.composite
+def serialized_images(draw):
+    """A message as it comes over the wire, sometimes damaged, and what reads its topic."""
+    message = draw(st.one_of(images(), compressed_images()))
+    serialized = bytearray(serialize_message(message))
+    for _ in range(draw(st.sampled_from([0, 0, 1, 4]))):
+        serialized[draw(st.integers(0, min(len(serialized), 64) - 1))] = draw(st.integers(0, 255))
+    if draw(st.booleans()):
+        del serialized[draw(st.integers(0, len(serialized))) :]
+    compressed = isinstance(message, CompressedImage) != (draw(st.integers(0, 9)) == 9)
+    return bytes(serialized), read_compressed_image if compressed else read_image
+
+
 @BOUNDED
 @given(
     st.lists(
-        st.tuples(st.sampled_from(list(Stream)), st.one_of(images(), compressed_images())),
+        st.tuples(st.sampled_from(list(Stream)), serialized_images()),
         min_size=1,
         max_size=12,
     )
@@ -108,8 +123,8 @@ def test_whatever_a_publisher_sends_ends_in_one_count_and_takes_no_memory(frames
     flow.start()
     tracemalloc.start()
     try:
-        for stream, message in frames:
-            flow.take(stream, stream.value, message)
+        for stream, (serialized, read) in frames:
+            flow.take(stream, stream.value, serialized, read)
         flow.stop()
         assert tracemalloc.get_traced_memory()[1] < MEMORY_BYTES
     finally:
@@ -137,7 +152,7 @@ def test_a_png_that_claims_to_be_huge_is_refused_before_it_is_unpacked():
     message.data = array.array("B", data + chunk(b"IEND", b""))
     books = Books.open(lambda text: None)
     flow = FrameFlow(FusionPipeline(AveragingEngine()), FuseParameters(), books, lambda output: {})
-    flow.take(Stream.THERMAL, "thermal", message)
+    flow.take(Stream.THERMAL, "thermal", serialize_message(message), read_compressed_image)
     assert books.ledger.snapshot().thermal.rejected == 1
 
 

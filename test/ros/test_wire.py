@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages read from their bytes: against rclpy's own serialisation, and where they are broken."""
+
+from __future__ import annotations
+
+import array
+import struct
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from hypothesis import given
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from rig import Rig, header
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.codec import KeptImage
+from fusion_ros.nodes.wire import WireError, read_compressed_image, read_image
+
+pytestmark = pytest.mark.ros
+
+numbers = st.integers(0, 2**32 - 1)
+# A C string ends at its first zero, so rclpy can send none that goes on.
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+headers = st.builds(
+    Header,
+    stamp=st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1), nanosec=numbers),
+    frame_id=texts,
+)
+images = st.builds(
+    Image,
+    header=headers,
+    height=numbers,
+    width=numbers,
+    encoding=texts,
+    is_bigendian=st.integers(0, 255),
+    step=numbers,
+    data=st.binary(max_size=40).map(lambda data: array.array("B", data)),
+)
+compressed_images = st.builds(
+    CompressedImage,
+    header=headers,
+    format=texts,
+    data=st.binary(max_size=40).map(lambda data: array.array("B", data)),
+)
+
+
+def fields(message) -> tuple:
+    """Of an Image or CompressedImage, rclpy's or ours, as plain values."""
+    stamp = getattr(message.header, "stamp", message.header)
+    names = ("height", "width", "encoding", "is_bigendian", "step", "format")
+    rest = tuple(getattr(message, name, None) for name in names)
+    return stamp.sec, stamp.nanosec, message.header.frame_id, *rest, bytes(message.data)
+
+
+@given(images)
+def test_an_image_reads_as_rclpy_reads_it(message):
+    assert fields(read_image(serialize_message(message))) == fields(message)
+
+
+@given(compressed_images)
+def test_a_compressed_image_reads_as_rclpy_reads_it(message):
+    assert fields(read_compressed_image(serialize_message(message))) == fields(message)
+
+
+@given(st.binary(max_size=120), st.sampled_from([b"\0\0\0\0", b"\0\1\0\0", b""]))
+def test_what_rclpy_reads_out_of_any_bytes_is_what_we_read_or_refuse(body, encapsulation):
+    serialized = encapsulation + body
+    try:
+        ours = read_image(serialized)
+    except WireError:
+        return  # rclpy lets more pass than is sound
+    assert fields(ours) == fields(deserialize_message(serialized, Image))
+
+
+@pytest.mark.parametrize("representation", [0, 6])
+def test_a_big_endian_sender_is_understood(representation):
+    serialized = bytes([0, representation, 0, 0]) + struct.pack(
+        ">iII4sIII5sB2xII4s", 7, 8, 4, b"cam\0", 2, 1, 5, b"mono\0", 1, 2, 4, b"abcd"
+    )
+    image = read_image(serialized)
+    assert image.header == (7, 8, "cam")
+    assert (image.height, image.width, image.encoding) == (2, 1, "mono")
+    assert (image.is_bigendian, image.step, bytes(image.data)) == (1, 2, b"abcd")
+
+
+def whole() -> bytes:
+    image = Image(header=header(1000, "camera"), height=2, width=2, encoding="mono8", step=2)
+    image.data = array.array("B", b"abcd")
+    return serialize_message(image)
+
+
+@pytest.mark.parametrize("kept", range(len(whole())))
+def test_an_image_that_was_cut_anywhere_is_refused(kept):
+    with pytest.raises(WireError, match=r"begins with|it was cut"):
+        read_image(whole()[:kept])
+
+
+def test_a_length_beyond_the_end_is_refused_without_taking_memory():
+    serialized = bytearray(whole())
+    serialized[-8:-4] = b"\xff\xff\xff\xff"
+    with pytest.raises(WireError, match="takes 4294967295 and there are 4"):
+        read_image(bytes(serialized))
+
+
+@pytest.mark.parametrize("begin", [b"\0\3\0\0", b"\1\1\0\0", b"\0\x0a\0\0"])
+def test_another_representation_than_plain_cdr_is_named(begin):
+    with pytest.raises(WireError, match=begin[:2].hex(" ")):
+        read_image(begin + whole()[4:])
+
+
+def test_the_pixels_are_a_view_on_the_message():
+    serialized = whole()
+    assert read_image(serialized).data.obj is serialized
+
+
+def test_a_malformed_message_is_counted_and_the_node_goes_on(ros):
+    rig = Rig(ros)
+    rig.visible.publish(whole()[:-2])
+    rig.send_pair(1100)
+    rig.wait_for_fused(1)
+    assert rig.counts()["visible"]["rejected_by_reason"] == {"malformed": 1}
+
+
+def test_a_picture_drawn_on_the_canvas_is_in_the_message():
+    kept = KeptImage()
+    for shape, value in (((4, 6, 3), 7), ((4, 6, 3), 8), ((2, 2, 3), 9)):
+        canvas = kept.canvas(shape)
+        canvas[:] = value
+        message = kept.filled(canvas, ChannelOrder.RGB, "rgb8", header(value, "camera"))
+        again = deserialize_message(serialize_message(message), Image)
+        assert (again.height, again.width, again.step) == (*shape[:2], 3 * shape[1])
+        assert bytes(again.data) == bytes([value]) * canvas.size
+
+
+def test_a_picture_from_elsewhere_is_copied_and_one_in_other_order_converted():
+    kept = KeptImage()
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    message = kept.filled(pixels, ChannelOrder.RGB, "rgb8", header(1, "camera"))
+    assert bytes(message.data) == pixels.tobytes()
+    message = kept.filled(pixels, ChannelOrder.BGR, "rgb8", header(1, "camera"))
+    assert bytes(message.data) == pixels[:, :, ::-1].tobytes()
