@@ -33,7 +33,7 @@ class FusedFrame:
 
     Attributes:
         image: uint8, on the visible camera's grid: HxWx3 where the visible frame was colour, else
-            HxW. In the memory given for it, else in memory of its own.
+            HxW. In memory of its own.
         order: order of the channels of `image`; colour comes out in the order it came in.
         timings_ms: milliseconds by stage, in the order of `STAGES`.
         thermal: uint8 HxW, the thermal frame as the network saw it: mapped to grey levels and on
@@ -109,7 +109,6 @@ class FusionPipeline:
         *,
         order: ChannelOrder | str = ChannelOrder.RGB,
         stamp_ns: int | None = None,
-        out: np.ndarray | None = None,
     ) -> FusedFrame:
         """Fuse one pair.
 
@@ -119,8 +118,6 @@ class FusionPipeline:
                 uint8 H'xW'x3 picture (grey stored as colour, as videos do) counts by its luma.
             order: order of the visible frame's channels, "rgb" or "bgr"; grey needs none.
             stamp_ns: stamp of the thermal frame, for tone mapping that follows time.
-            out: uint8 of the visible shape: memory to draw a colour picture in. Where the engine
-                makes the picture itself it is left alone.
 
         Raises:
             ValueError: a picture of a shape or type that is not one of those above.
@@ -141,7 +138,7 @@ class FusionPipeline:
         with clock.stage("recolour"):
             # Where the thermal camera does not see, the visible picture stands alone.
             fused = registration.blend_outside(fused, wanted)
-            image = self._from_engine(fused, visible, wanted, order, out)
+            image = self._from_engine(fused, visible, wanted, order)
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
 
     def thermal_alone(
@@ -198,12 +195,7 @@ class FusionPipeline:
         return self._fused_luma
 
     def _from_engine(
-        self,
-        fused: np.ndarray,
-        visible: np.ndarray,
-        wanted: np.ndarray,
-        order: ChannelOrder,
-        out: np.ndarray | None,
+        self, fused: np.ndarray, visible: np.ndarray, wanted: np.ndarray, order: ChannelOrder
     ) -> np.ndarray:
         """The engine's answer in the visible frame's own colours and channel order."""
         if self.engine.output_channels == 3:
@@ -213,7 +205,7 @@ class FusionPipeline:
         if order is ChannelOrder.GREY:
             return fused
         old_luma = wanted if self.engine.visible_channels == 1 else None
-        return self._replace_luma(visible, fused, old_luma=old_luma, order=order, out=out)
+        return self._replace_luma(visible, fused, old_luma=old_luma, order=order)
 
 
 class _StageClock:

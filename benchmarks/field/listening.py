@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.nodes.wire import read_image
 
 CAMERAS_TIMEOUT_S = 300.0
 SETTLING_S = 5.0
@@ -20,9 +21,13 @@ NODE = "fusion_ros.nodes.fuse_node"
 
 
 class Listener:
-    """Subscribes to the fused image and the status; keeps when each image came, by its stamp."""
+    """Subscribes to the fused image and the status; keeps when each image came, by its stamp.
 
-    def __init__(self) -> None:
+    Args:
+        take_bytes: take the fused image as bytes, without rclpy's conversion to a message.
+    """
+
+    def __init__(self, *, take_bytes: bool = False) -> None:
         import rclpy
         from fusion_ros.msg import FusionStatus
         from rclpy.executors import SingleThreadedExecutor
@@ -42,7 +47,11 @@ class Listener:
         self.status: Any = None
         self.on_status: Callable[[Any], object] = lambda status: None
         self.node.create_subscription(
-            Image, "fused/image_raw", self._take, named_quality("reliable", depth=30)
+            Image,
+            "fused/image_raw",
+            self._take_bytes if take_bytes else self._take,
+            named_quality("reliable", depth=30),
+            raw=take_bytes,
         )
         self.node.create_subscription(FusionStatus, "fused/status", self._keep, 10)
 
@@ -57,8 +66,12 @@ class Listener:
         self._rclpy.try_shutdown()
 
     def _take(self, message: Any) -> None:
-        now_ns = time.monotonic_ns()
-        stamp = message.header.stamp
+        self._came(time.monotonic_ns(), message.header.stamp)
+
+    def _take_bytes(self, serialized: bytes) -> None:
+        self._came(time.monotonic_ns(), read_image(serialized).header)
+
+    def _came(self, now_ns: int, stamp: Any) -> None:
         self.fused += 1
         self.arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = now_ns
 
@@ -75,6 +88,7 @@ class Field:
         parameters: of the node.
         infer_ms: how long each inference takes at least (a slower engine).
         environment: more of it, for node and cameras.
+        peers_use_bytes: cameras and listener do without rclpy's conversions.
     """
 
     def __init__(
@@ -84,10 +98,12 @@ class Field:
         *,
         infer_ms: float = 0.0,
         environment: Mapping[str, str] | None = None,
+        peers_use_bytes: bool = False,
     ) -> None:
         self._folder = folder
         self._parameters = dict(parameters)
         self._infer_ms = infer_ms
+        self._peers_use_bytes = peers_use_bytes
         isolated = isolated_environment({**os.environ, **(environment or {})})
         os.environ.update(isolated)  # our own participant comes after this
         self._environment = {**isolated, "FUSION_ROS_BENCH_INFER_MS": str(infer_ms)}
@@ -96,7 +112,7 @@ class Field:
 
     def __enter__(self) -> Field:
         self._processes = Processes(self._environment, self._folder)
-        self.listener = Listener()
+        self.listener = Listener(take_bytes=self._peers_use_bytes)
         self.node = self._processes.start(
             "fuse_node",
             "benchmarks.field.slow_node" if self._infer_ms else NODE,
@@ -118,7 +134,8 @@ class Field:
         options["reliability"] = reliability
         cameras = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.field.cameras"]
-            + [f"--{name}={value}" for name, value in options.items()],
+            + [f"--{name}={value}" for name, value in options.items()]
+            + ["--bytes"] * self._peers_use_bytes,
             env=self._environment,
         )
         try:

@@ -8,7 +8,6 @@ do not read is left to cv_bridge where it is installed.
 from __future__ import annotations
 
 import importlib.util
-import math
 from functools import cache
 
 import numpy as np
@@ -59,44 +58,16 @@ def encode_image(pixels: np.ndarray, order: ChannelOrder, encoding: str, header:
         encoding: one of `OUTPUT_ENCODINGS`.
         header: stamp and frame id of the image.
     """
-    return KeptImage().filled(pixels, order, encoding, header)
-
-
-class KeptImage:
-    """One Image message for all pictures of a topic, for a publisher that copies what it is given.
-
-    A picture that is drawn on the `canvas` needs no copy to get into the message.
-    """
-
-    def __init__(self) -> None:
-        self._message = Image()
-
-    def canvas(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The message's own memory as a uint8 array; what the message held before is lost."""
-        size = math.prod(shape)
-        if len(self._message.data) != size:
-            # Filling the array that a new message has: assigning one copies it once more (Kilted),
-            # and assigning any other type is checked byte by byte (0.1 ms against 150 ms).
-            self._message = Image()
-            self._message.data.frombytes(bytes(size))
-        return np.frombuffer(self._message.data, np.uint8).reshape(shape)
-
-    def filled(
-        self, pixels: np.ndarray, order: ChannelOrder, encoding: str, header: Header
-    ) -> Image:
-        """The message with these pixels, which may lie on its canvas; see `encode_image`."""
-        colour = ChannelOrder.RGB if order is ChannelOrder.GREY else order
-        data, step = encode(pixels, encoding, order=colour)
-        canvas = self.canvas(data.shape)
-        if not np.may_share_memory(data, canvas):
-            canvas[:] = data
-        message = self._message
-        message.header = header
-        message.height, message.width = pixels.shape[:2]
-        message.encoding = encoding
-        message.is_bigendian = 0
-        message.step = step
-        return message
+    colour = ChannelOrder.RGB if order is ChannelOrder.GREY else order
+    data, step = encode(pixels, encoding, order=colour)
+    message = Image()
+    message.header = header
+    message.height, message.width = pixels.shape[:2]
+    message.encoding = encoding
+    message.is_bigendian = 0
+    message.step = step
+    _fill(message, data)
+    return message
 
 
 def encode_compressed(
@@ -107,9 +78,14 @@ def encode_compressed(
     original = "mono8" if pixels.ndim == 2 else "rgb8"
     stored = "mono8" if pixels.ndim == 2 else "bgr8"
     message.format = f"{original}; jpeg compressed {stored}"
-    jpeg = encode_jpeg(pixels, order, quality_percent=quality_percent)
-    message.data.frombytes(memoryview(jpeg))  # see `KeptImage.canvas`
+    _fill(message, encode_jpeg(pixels, order, quality_percent=quality_percent))
     return message
+
+
+def _fill(message: Image | CompressedImage, data: np.ndarray) -> None:
+    # Into the array that the new message has already: assigning one copies it once more (Kilted),
+    # and assigning any other type is checked byte by byte (0.1 ms against 150 ms).
+    message.data.frombytes(memoryview(data))
 
 
 @cache

@@ -18,7 +18,7 @@ import numpy as np
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
-from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 NS_PER_MS = 1_000_000
 Reader = Callable[[bytes], WireImage | WireCompressedImage]
-Canvas = Callable[[tuple[int, ...], ChannelOrder], np.ndarray | None]
 WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
 _OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 _NOT_8_BIT = (
@@ -62,8 +61,6 @@ class FrameFlow:
         values: the node's parameters; `apply` takes changed ones.
         books: where frames are counted.
         publish: takes each output, in the worker's thread.
-        canvas: where to draw the fused picture of a visible one with this shape and order, or
-            None; the same memory each time, since `publish` is done with it.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: takes a line of text about something that changed and need not be wrong.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
@@ -79,7 +76,6 @@ class FrameFlow:
         books: Books,
         publish: Callable[[Output], None],
         *,
-        canvas: Canvas = lambda shape, order: None,
         ros_clock_ns: Callable[[], int] = time.time_ns,
         tell: Callable[[str], object] = lambda text: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
@@ -91,7 +87,6 @@ class FrameFlow:
         self._values = values
         self._books = books
         self._publish = publish
-        self._canvas = canvas
         self._tell = tell
         self._clock_ns = clock_ns
         self._pairer = _make_pairer(values, books)
@@ -363,7 +358,6 @@ class FrameFlow:
             thermal.pixels.pixels,
             order=visible.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
-            out=self._canvas(visible.pixels.pixels.shape, visible.pixels.order),
         )
         sources = (visible.pixels.pixels, fused.thermal)
         timings_ms = self._publish(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -13,7 +12,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.palettes import OverlayOptions, overlay
-from fusion_ros.nodes.codec import KeptImage, encode_compressed, encode_image
+from fusion_ros.nodes.codec import encode_compressed, encode_image
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
 from fusion_ros.nodes.stamps import to_time
@@ -59,7 +58,6 @@ class FusedOutputs:
                 "(/diagnostics has the same figures); build it with colcon, or with `make setup`"
             )
         self.last_frame_id = ""
-        self._message = KeptImage()
 
     @property
     def image_topic(self) -> str:
@@ -70,15 +68,6 @@ class FusedOutputs:
         """How many subscribers the fused pictures have."""
         pictures = (self._image, self._compressed, self._overlay)
         return sum(picture.get_subscription_count() for picture in pictures)
-
-    def canvas(
-        self, shape: tuple[int, ...], order: ChannelOrder, encoding: str
-    ) -> np.ndarray | None:
-        """Where to draw the next fused picture, so that it need not be copied to be published.
-
-        None where it will be converted to `encoding` all the same.
-        """
-        return self._message.canvas(shape) if encoding == f"{order.value}8" else None
 
     def publish_image(
         self,
@@ -105,7 +94,7 @@ class FusedOutputs:
         """
         begun_ns = time.perf_counter_ns()
         header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
-        image = self._message.filled(output.pixels, output.order, encoding, header)
+        image = encode_image(output.pixels, output.order, encoding, header)
         encoded_ns = time.perf_counter_ns()
         self._image.publish(image)
         if visible_info is not None and _same_size(visible_info, image):

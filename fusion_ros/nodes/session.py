@@ -6,14 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_ros.accounting import Stream
-from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
 from fusion_ros.nodes.jobs import Output
@@ -103,7 +101,6 @@ class Active:
             values,
             configured.books,
             self._publish,
-            canvas=self._canvas,
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             tell=node.get_logger().info,
         )
@@ -231,9 +228,6 @@ class Active:
         self.visible_info = message
         if self.calibration is not None:
             self.calibration.take_visible(message)
-
-    def _canvas(self, shape: tuple[int, ...], order: ChannelOrder) -> np.ndarray | None:
-        return self._outputs.canvas(shape, order, self._values.output_encoding)
 
     def _publish(self, output: Output) -> dict[str, float]:
         """In the worker's thread."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import array
 import struct
 
-import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import given
@@ -16,8 +15,6 @@ from rig import Rig, header
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import KeptImage
 from fusion_ros.nodes.wire import WireError, read_compressed_image, read_image
 
 pytestmark = pytest.mark.ros
@@ -123,23 +120,3 @@ def test_a_malformed_message_is_counted_and_the_node_goes_on(ros):
     rig.send_pair(1100)
     rig.wait_for_fused(1)
     assert rig.counts()["visible"]["rejected_by_reason"] == {"malformed": 1}
-
-
-def test_a_picture_drawn_on_the_canvas_is_in_the_message():
-    kept = KeptImage()
-    for shape, value in (((4, 6, 3), 7), ((4, 6, 3), 8), ((2, 2, 3), 9)):
-        canvas = kept.canvas(shape)
-        canvas[:] = value
-        message = kept.filled(canvas, ChannelOrder.RGB, "rgb8", header(value, "camera"))
-        again = deserialize_message(serialize_message(message), Image)
-        assert (again.height, again.width, again.step) == (*shape[:2], 3 * shape[1])
-        assert bytes(again.data) == bytes([value]) * canvas.size
-
-
-def test_a_picture_from_elsewhere_is_copied_and_one_in_other_order_converted():
-    kept = KeptImage()
-    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    message = kept.filled(pixels, ChannelOrder.RGB, "rgb8", header(1, "camera"))
-    assert bytes(message.data) == pixels.tobytes()
-    message = kept.filled(pixels, ChannelOrder.BGR, "rgb8", header(1, "camera"))
-    assert bytes(message.data) == pixels[:, :, ::-1].tobytes()
