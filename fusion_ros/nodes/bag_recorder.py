@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -37,7 +38,9 @@ class BagRecorder(Node):
         self._bag = bag
         self._wanted = set(topics)
         self._look()
-        self.create_timer(_LOOK_EVERY_S, self._look)
+        # On real time: a simulation may be paused while topics appear.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_LOOK_EVERY_S, self._look, clock=clock)
 
     def _look(self) -> None:
         for topic, types in self.get_topic_names_and_types():

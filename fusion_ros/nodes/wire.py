@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image messages as they come over the wire: the CDR bytes of the middleware, read in place.
 
-rclpy makes a message out of such bytes by copying the picture three times, 0.25 ms for 1 MB; here
-it stays where it is. And bytes that are no message vanish in the middleware without a word where
-rclpy reads them; here they are an error like any other.
+Taking 1 MB as bytes costs 0.1 ms, as a message of rclpy's 0.25 ms. And bytes that are no message
+vanish in the middleware without a word where it reads them; here they are an error like any other.
 
 The two messages have a fixed layout (OMG DDS-XTypes, plain CDR: each number at a multiple of its
 size, counted from behind the four bytes that tell the byte order; a string or sequence after its
