@@ -13,22 +13,18 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.nodes.books import Books
-from fusion_ros.nodes.codec import decode_image
+from fusion_ros.nodes.frame_reader import FrameReader, Parser
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
-from fusion_ros.nodes.stamps import StampError, StampReader
-from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireImage, read_image
+from fusion_ros.nodes.wire import read_image
 from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.stream_watch import FrameFormat
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.registration import ThermalRegistration
@@ -36,17 +32,8 @@ if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
 
 NS_PER_MS = 1_000_000
-Reader = Callable[[bytes], WireImage | WireCompressedImage]
 WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
 _OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
-_NOT_8_BIT = (
-    "encoding is %s; a visible frame is 8-bit grey or colour. Are the two cameras' topics swapped?"
-)
-_SHUTTER = (
-    "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
-    "(parameter detect_shutter)"
-)
-
 _NOT_CALIBRATED = (
     "where it lies on the visible picture is not known yet; /diagnostics says what is waited for "
     "(parameter registration_source)"
@@ -93,10 +80,7 @@ class FrameFlow:
         self._worker: NewestWorker[FramePair | LoneFrame] = NewestWorker(
             self._work, self._supersede, name="fusion"
         )
-        self._stamps = {
-            stream: StampReader(values.stamp_source, clock_ns=ros_clock_ns, warn=books.warn)
-            for stream in Stream
-        }
+        self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=tell)
         now_ns = clock_ns()
         self._watches = books.watches
         for watch in self._watches.values():
@@ -130,6 +114,7 @@ class FrameFlow:
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
         self._values = values
+        self._reader.detect_shutter = values.detect_shutter
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
 
@@ -194,7 +179,7 @@ class FrameFlow:
         return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
 
     def take(
-        self, stream: Stream, topic: str, serialized: bytes, read: Reader = read_image
+        self, stream: Stream, topic: str, serialized: bytes, parse: Parser = read_image
     ) -> None:
         """A message came in on a topic.
 
@@ -202,16 +187,19 @@ class FrameFlow:
             stream: which camera it is from.
             topic: its topic, for people.
             serialized: the message as the middleware delivers it.
-            read: reads messages of the topic's type.
+            parse: reads messages of the topic's type.
         """
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
         was_lost = self.is_lost(stream)
         if was_lost:
             self._flowing_since_ns[stream] = arrived_ns
-        frame = self._read(stream, topic, serialized, read, arrived_ns)
+        frame = self._reader.read(stream, topic, serialized, parse, arrived_ns)
         if frame is None:
             return
+        if stream is Stream.VISIBLE:
+            self._visible_shape = frame.pixels.pixels.shape[:2]
+            self._visible_frame_id = frame.frame_id
         if was_lost and not self.is_lost(stream) and self._alone is _OTHER[stream]:
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
@@ -234,39 +222,6 @@ class FrameFlow:
             return False
         flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
         return self._alone is stream or flowing_ms > self._values.stream_timeout_ms
-
-    def _read(
-        self, stream: Stream, topic: str, serialized: bytes, read: Reader, arrived_ns: int
-    ) -> ArrivedFrame | None:
-        """The message as a frame, or None where it was rejected."""
-        reject = self._books.rejections.frame
-        try:
-            message = read(serialized)
-            pixels = decode_image(message)
-            stamp_ns = self._stamps[stream].read(topic, message.header)
-        except WireError as error:
-            return reject(stream, topic, "malformed", str(error))
-        except EncodingError as error:
-            return reject(stream, topic, error.reason.value, str(error))
-        except StampError as error:
-            return reject(stream, topic, error.reason, str(error))
-        encoding = message.encoding if isinstance(message, WireImage) else message.format
-        if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
-            return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
-        self._notice_format(stream, topic, pixels, encoding)
-        has_content = self._watches[stream].look(pixels.pixels, arrived_ns)
-        if not has_content and self._values.detect_shutter:
-            return reject(stream, topic, "shutter", _SHUTTER)
-        if stream is Stream.VISIBLE:
-            self._visible_shape = pixels.pixels.shape[:2]
-            self._visible_frame_id = message.header.frame_id
-        return ArrivedFrame(pixels, message.header.frame_id, stamp_ns, arrived_ns)
-
-    def _notice_format(self, stream: Stream, topic: str, pixels: PixelFrame, encoding: str) -> None:
-        height, width = pixels.pixels.shape[:2]
-        change = self._watches[stream].format_change(FrameFormat(width, height, encoding))
-        if change is not None:
-            self._tell(f"{topic} changed from {change[0]} to {change[1]}")
 
     def _pair(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
         if stream is Stream.VISIBLE:

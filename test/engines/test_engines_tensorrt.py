@@ -24,9 +24,7 @@ from fusion_ros.engines.engine import EngineError, EngineProbe
 from fusion_ros.engines.engine_cache import EngineCache
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.tensorrt_engine import TensorRtEngine
-from fusion_ros.model.config import PRESETS
-from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
+from fusion_ros.model.weights import LoadedWeights
 
 SIZE = (48, 64)
 
@@ -120,17 +118,9 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     return rig
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, FusionNet(PRESETS["compact"]), training_data="-", metrics={}, version="0")
-    return load_weights(path)
-
-
 @pytest.fixture
-def engine(rig: Rig, weights: LoadedWeights, tmp_path: Path) -> TensorRtEngine:
-    return TensorRtEngine(weights, device="cpu", cache=EngineCache(tmp_path / "cache"))
+def engine(rig: Rig, compact: LoadedWeights, tmp_path: Path) -> TensorRtEngine:
+    return TensorRtEngine(compact, device="cpu", cache=EngineCache(tmp_path / "cache"))
 
 
 def build(engine: TensorRtEngine, **options: object) -> list[str]:
@@ -140,13 +130,13 @@ def build(engine: TensorRtEngine, **options: object) -> list[str]:
 
 
 def test_a_built_engine_serves_the_networks_picture(
-    engine: TensorRtEngine, weights: LoadedWeights
+    engine: TensorRtEngine, compact: LoadedWeights
 ) -> None:
     from fusion_ros.engines.torch_engine import TorchEngine
 
     build(engine)
     pair = golden_pair(*SIZE, 1)
-    wanted = TorchEngine(weights, device="cpu", precision="float32").infer(*pair)
+    wanted = TorchEngine(compact, device="cpu", precision="float32").infer(*pair)
     assert np.array_equal(engine.infer(*pair), wanted)
 
 
@@ -182,10 +172,10 @@ def test_a_layer_that_became_a_constant_of_the_example_shows(
 
 
 def test_a_second_process_finds_the_engine_without_building(
-    engine: TensorRtEngine, rig: Rig, weights: LoadedWeights, tmp_path: Path
+    engine: TensorRtEngine, rig: Rig, compact: LoadedWeights, tmp_path: Path
 ) -> None:
     build(engine)
-    again = TensorRtEngine(weights, device="cpu", cache=EngineCache(tmp_path / "cache"))
+    again = TensorRtEngine(compact, device="cpu", cache=EngineCache(tmp_path / "cache"))
     assert again.has_engine(*SIZE)
     again.warm_up(*SIZE)
     assert len(rig.calls) == 1
@@ -217,10 +207,10 @@ def test_a_file_that_tensorrt_does_not_take_is_an_error(engine: TensorRtEngine) 
 
 
 def test_int8_wants_pictures_and_hands_them_on(
-    rig: Rig, weights: LoadedWeights, tmp_path: Path
+    rig: Rig, compact: LoadedWeights, tmp_path: Path
 ) -> None:
     cache = EngineCache(tmp_path / "cache")
-    engine = TensorRtEngine(weights, device="cpu", precision="int8", cache=cache)
+    engine = TensorRtEngine(compact, device="cpu", precision="int8", cache=cache)
     with pytest.raises(EngineError, match="calibrate"):
         build(engine)
     build(engine, calibration=[golden_pair(*SIZE, 1)] * 3)
@@ -234,13 +224,13 @@ def test_int8_wants_pictures_and_hands_them_on(
 
 
 def test_of_two_calibrations_both_are_kept_and_the_later_serves(
-    rig: Rig, weights: LoadedWeights, tmp_path: Path
+    rig: Rig, compact: LoadedWeights, tmp_path: Path
 ) -> None:
     """The node that runs an engine has not the pictures that it was calibrated with."""
 
     def made() -> TensorRtEngine:
         cache = EngineCache(tmp_path / "cache")
-        return TensorRtEngine(weights, device="cpu", precision="int8", cache=cache)
+        return TensorRtEngine(compact, device="cpu", precision="int8", cache=cache)
 
     def serving() -> str:
         engine = made()
@@ -277,10 +267,10 @@ def test_progress_tells_how_long_the_last_build_took(engine: TensorRtEngine) -> 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int4"])
 def test_a_precision_that_tensorrt_has_not_is_refused(
-    precision: str, rig: Rig, weights: LoadedWeights
+    precision: str, rig: Rig, compact: LoadedWeights
 ) -> None:
     with pytest.raises(EngineError, match=f"precision is '{precision}'"):
-        TensorRtEngine(weights, device="cpu", precision=precision)
+        TensorRtEngine(compact, device="cpu", precision=precision)
 
 
 def test_a_closed_engine_says_so(engine: TensorRtEngine) -> None:
@@ -292,6 +282,6 @@ def test_a_closed_engine_says_so(engine: TensorRtEngine) -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here"
 )
-def test_without_tensorrt_it_says_what_to_install(weights: LoadedWeights) -> None:
+def test_without_tensorrt_it_says_what_to_install(compact: LoadedWeights) -> None:
     with pytest.raises(EngineError, match=r"TensorRT is not installed; .*JetPack"):
-        TensorRtEngine(weights)
+        TensorRtEngine(compact)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fusion_ros.engines import tensorrt_build, tensorrt_module
 from fusion_ros.engines.engine import EngineError, EngineProbe
@@ -23,9 +22,7 @@ from fusion_ros.engines.engine_cache import EngineCache
 from fusion_ros.engines.parity import compare, golden_pair
 from fusion_ros.engines.tensorrt_engine import TensorRtEngine
 from fusion_ros.engines.torch_engine import TorchEngine
-from fusion_ros.model.config import PRESETS
-from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
+from fusion_ros.model.weights import LoadedWeights
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -147,66 +144,58 @@ def tensorrt_11(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TensorRtEngine, "_run_on_device", TensorRtEngine._eagerly)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, FusionNet(PRESETS["compact"]), training_data="-", metrics={}, version="0")
-    return load_weights(path)
-
-
-def engine_of(weights: LoadedWeights, folder: Path, precision: str = "float16") -> TensorRtEngine:
-    return TensorRtEngine(weights, device="cpu", precision=precision, cache=EngineCache(folder))
+def engine_of(compact: LoadedWeights, folder: Path, precision: str = "float16") -> TensorRtEngine:
+    return TensorRtEngine(compact, device="cpu", precision=precision, cache=EngineCache(folder))
 
 
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_an_engine_gives_the_networks_picture(
-    precision: str, weights: LoadedWeights, tmp_path: Path
+    precision: str, compact: LoadedWeights, tmp_path: Path
 ) -> None:
-    engine = engine_of(weights, tmp_path, precision)
+    engine = engine_of(compact, tmp_path, precision)
     engine.build(*SIZE, tell=lambda line: None)
     pair = tuple(picture[::-1].copy() for picture in golden_pair(*SIZE, 1))
-    wanted = TorchEngine(weights, device="cpu", precision="float32").infer(*pair)
+    wanted = TorchEngine(compact, device="cpu", precision="float32").infer(*pair)
     assert np.ptp(wanted) > 100
     assert compare(engine.infer(*pair), wanted).max_error <= 1
 
 
-def test_half_precision_is_written_into_the_file(weights: LoadedWeights, tmp_path: Path) -> None:
-    engine_of(weights, tmp_path).build(*SIZE, tell=lambda line: None)
+def test_half_precision_is_written_into_the_file(compact: LoadedWeights, tmp_path: Path) -> None:
+    engine_of(compact, tmp_path).build(*SIZE, tell=lambda line: None)
     (file,) = tmp_path.glob("*.engine")
     built = StandInEngine(file.read_bytes())
     assert {end.type for end in built.ends.values()} == {"tensor(float16)"}
 
 
 def test_what_the_parser_refuses_is_told_in_its_words(
-    weights: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compact: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StandInParser, "complaint", "no importer for Flux")
     with pytest.raises(EngineError, match="does not read the network: no importer for Flux"):
-        engine_of(weights, tmp_path).build(*SIZE, tell=lambda line: None)
+        engine_of(compact, tmp_path).build(*SIZE, tell=lambda line: None)
 
 
 def test_int8_is_refused_before_anything_is_built_with_why_and_what_to_take(
-    weights: LoadedWeights, tmp_path: Path
+    compact: LoadedWeights, tmp_path: Path
 ) -> None:
     with pytest.raises(EngineError, match=r"TensorRT 11\.4\.0 has no calibrators.*use 'float16'"):
-        engine_of(weights, tmp_path, "int8")
+        engine_of(compact, tmp_path, "int8")
 
 
 def test_a_file_that_tensorrt_does_not_take_is_an_error(
-    weights: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compact: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = engine_of(weights, tmp_path)
+    engine = engine_of(compact, tmp_path)
     engine.build(*SIZE, tell=lambda line: None)
     monkeypatch.setattr(StandInRuntime, "deserialize_cuda_engine", lambda self, file: None)
     with pytest.raises(EngineError, match="does not load"):
-        engine_of(weights, tmp_path).warm_up(*SIZE)
+        engine_of(compact, tmp_path).warm_up(*SIZE)
 
 
 def test_work_that_is_not_taken_is_an_error(
-    weights: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compact: LoadedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = engine_of(weights, tmp_path)
+    engine = engine_of(compact, tmp_path)
     engine.build(*SIZE, tell=lambda line: None)
     engine.warm_up(*SIZE)
     monkeypatch.setattr(StandInContext, "takes_work", False)

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -126,8 +126,9 @@ def test_ctrl_c_leaves_reports_of_what_was_begun_and_an_index(tmp_path: Path) ->
     )
     videos = [out / f"bag{n}" / "fused.mp4" for n in range(jobs)]
     while not all(video.is_file() for video in videos):  # so many have begun to fuse
-        assert running.poll() is None, running.communicate()[0]
-        time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(timeout=0.05)
+            pytest.fail(f"it ended by itself: {running.communicate()[0]}")
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers, too
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 2, said
