@@ -42,14 +42,23 @@ class RosSide:
         """A plain node of the test's own."""
         return self.add(rclpy.create_node(name, context=self.context))
 
-    def spin_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-        """Handle events until the condition holds; the timeout is for failures only."""
+    def spin_until(
+        self,
+        condition: Callable[[], bool],
+        what: str | Callable[[], str],
+        timeout_s: float = 20.0,
+    ) -> None:
+        """Handle events until the condition holds; the timeout is for failures only.
+
+        `what` is waited for, in words; a callable tells them at the time of the failure.
+        """
         import time
 
         end_s = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > end_s:
-                pytest.fail(f"waited {timeout_s} s in vain until {what}")
+                said = what() if callable(what) else what
+                pytest.fail(f"waited {timeout_s} s in vain until {said}")
             self.executor.spin_once(timeout_sec=0.05)
 
     def close(self) -> None:
