@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks that need no data, one after the other, and a page of all their tables.
 
-    python -m benchmarks [--out bench] [--only NAME ...]
+    python -m benchmarks [--out bench] [--only NAME ...] [--pairs VISIBLE THERMAL]
 
 Each is a process of its own, bounded in time. Ctrl-C ends the one that runs and keeps those that
-were finished: `bench/summary.md` is written anew after each. Exit codes: 0 all went well, 1 one of
-them failed or missed a bar, 130 stopped by Ctrl-C.
+were finished: `summary.md` is written anew after each, from the JSON files beside it. What was
+measured earlier and is not measured again stays in it.
+
+Exit codes: 0 all went well, 1 one of them failed or missed a bar, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -42,41 +44,84 @@ class Part:
         name: of its figures' file, and in the summary.
         command: what Python is to run, without its `--json`.
         expected_s: how long that takes on two quiet cores.
+        answers: the question that it is there for.
     """
 
     name: str
     command: tuple[str, ...]
     expected_s: float
+    answers: str = ""
 
 
-def _part(name: str, line: str, expected_s: float) -> Part:
-    return Part(name, ("-m", *f"benchmarks.{line}".split()), expected_s)
+def _part(name: str, line: str, expected_s: float, answers: str) -> Part:
+    return Part(name, ("-m", *f"benchmarks.{line}".split()), expected_s, answers)
 
 
 PARTS = (
-    _part("whole_path", "whole_path", 30),
-    _part("engines_compact", "engines --presets compact", 75),
-    _part("engines_paper", "engines --presets paper", 170),
-    _part("rivals", "rivals", 60),
-    _part("limits", "limits", 50),
-    _part("batch", "batch", 40),
-    _part("first_frame", "first_frame --sizes 640x480", 75),
-    _part("imaging", "imaging", 25),
-    _part("node_latency", "node_latency --seconds 20", 35),
-    _part("node_overload", "node_latency --seconds 10 --overload", 25),
+    _part("whole_path", "whole_path", 25, "bytes in to bytes out, by stage, and memory a frame"),
+    _part("engines_compact", "engines --presets compact", 45, "engines x precisions x sizes"),
+    _part("engines_paper", "engines --presets paper", 110, "the same for the paper's network"),
+    _part("rivals", "rivals", 55, "classical methods, published networks' shapes, plain eager"),
+    _part("limits", "limits", 50, "the machine's matrix and memory limits, and our share"),
+    _part("batch", "batch", 40, "several camera pairs in one call, or one by one"),
+    _part("first_frame", "first_frame --sizes 640x480", 60, "what the first pair of a size costs"),
+    _part("imaging", "imaging", 5, "each step between sensor and network"),
+    _part("node_latency", "node_latency --seconds 20", 35, "publish to publish, at 30 Hz"),
+    _part("node_overload", "node_latency --seconds 10 --overload", 25, "with too slow an engine"),
 )
+_PRECISION_S = 240
+
+
+def precision_part(sets: list[list[Path]]) -> Part:
+    """The one that needs data: how far lower precisions are off on these sets of pairs."""
+    options = [word for pair in sets for word in ("--pairs", *map(str, pair))]
+    command = ("-m", "benchmarks.precision", *options)
+    return Part("precision", command, _PRECISION_S, "how far engines are off, on real pairs")
 
 
 def main() -> int:
     """Run; see the module's exit codes."""
+    lines = [f"  {p.name:16s} {p.expected_s:4.0f} s  {p.answers}" for p in PARTS]
+    examples = """
+  precision         240 s  how far engines are off, on real pairs (with --pairs)
+
+examples:
+  python -m benchmarks                          # all, nothing else should run meanwhile
+  python -m benchmarks --only batch limits
+  python -m benchmarks --only --pairs rgb/ thermal/
+  python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
+  python -m benchmarks.summary --into docs/performance.md docs/jetson.md
+
+Each of them takes --help, too."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="\n".join(["NAME, how long it takes on two quiet cores, and its question:", *lines])
+        + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=Path("bench"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("bench"), metavar="DIR", help="default: bench"
+    )
     known = [part.name for part in PARTS]
-    parser.add_argument("--only", nargs="+", choices=known, default=known, metavar="NAME")
+    parser.add_argument(
+        "--only", nargs="*", choices=known, default=known, metavar="NAME", help="default: all"
+    )
+    parser.add_argument(
+        "--pairs",
+        nargs=2,
+        type=Path,
+        action="append",
+        metavar=("VISIBLE", "THERMAL"),
+        help="folders of real pairs to see on how far engines are off; may be repeated",
+    )
     args = parser.parse_args()
-    return run([part for part in PARTS if part.name in args.only], args.out)
+    parts = [part for part in PARTS if part.name in args.only]
+    if args.pairs:
+        parts.append(precision_part(args.pairs))
+    if not parts:
+        parser.error("--only without a NAME leaves nothing to run but what --pairs asks for")
+    return run(parts, args.out)
 
 
 def run(parts: list[Part], out: Path) -> int:

@@ -19,10 +19,12 @@ import torch
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
 
 #: Calls a batch: (N, H, W, C) `uint8` visible and thermal.
@@ -81,18 +83,21 @@ def ways() -> dict[str, Callable[..., BatchCall]]:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="compact")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--preset", default="compact", choices=PRESETS)
     parser.add_argument("--pairs", nargs="+", type=int, default=[1, 2, 4, 8])
-    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    width, height = (int(n) for n in args.size.split("x"))
+    width, height = args.size
+    size = f"{width}x{height}"
     weights = weights_for(args.preset)
     keep_freed_memory()
     visible, thermal = golden_pair(height, width, weights.metadata.config.visible_channels)
     print(machine())
-    print(f"{args.preset} {args.size}, ms a pair {'':14s} {HEADER}")
+    print(f"{args.preset} {size}, ms a pair {'':14s} {HEADER}")
     rows = []
     for way, make in ways().items():
         single = make(weights, 1, height, width)
@@ -118,7 +123,7 @@ def main() -> None:
             for name, sample in samples.items():
                 each = sample.divided_by(pairs)
                 print(f"  {way:12s} {pairs} pairs, {name:11s}   {each}")
-                labels = {"engine": way, "pairs": pairs, "how": name, "size": args.size}
+                labels = {"engine": way, "pairs": pairs, "how": name, "size": size}
                 rows.append(as_row(each, **labels, preset=args.preset))
     report(args.json, "batch", rows)
 

@@ -20,12 +20,14 @@ import numpy as np
 from benchmarks.onnx_runtime import OnnxRuntimeRival
 from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
 from benchmarks.weights import weights_for
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
 
-SIZES = ("320x256", "640x480", "640x512", "1280x1024", "1920x1080")
+SIZES = ((320, 256), (640, 480), (640, 512), (1280, 1024), (1920, 1080))
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 REFERENCE = "torch cpu float32"
 
@@ -58,7 +60,7 @@ def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engi
 def calls_at(
     engines: dict[str, Engine], weights: LoadedWeights, height: int, width: int
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, Parity]]:
-    """Each engine's call on one pair of this size, and how far its picture is off."""
+    """Each engine's call on one pair of this size, warm, and how far its picture is off."""
     pair = golden_pair(height, width, weights.metadata.config.visible_channels)
     calls: dict[str, Callable[[], np.ndarray]] = {}
     for name, engine in engines.items():
@@ -78,15 +80,18 @@ def calls_at(
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", nargs="+", default=["compact", "paper"])
-    parser.add_argument("--sizes", nargs="+", default=SIZES)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
+    parser.add_argument(
+        "--sizes", nargs="+", type=picture_size, default=SIZES, metavar="WIDTHxHEIGHT"
+    )
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    sizes = [tuple(int(n) for n in size.split("x")) for size in args.sizes]
     print(machine())
     rows = []
     for preset_name in args.presets:
@@ -94,9 +99,9 @@ def main() -> None:
         engines = engines_for(weights, args.precisions)
         found: dict[str, dict[tuple[int, int], Sample]] = {}
         print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  off by, grey levels")
-        for width, height in sizes:
+        for width, height in args.sizes:
             calls, parities = calls_at(engines, weights, height, width)
-            samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
+            samples = measure(calls, runs=args.runs, warm_up=0, seconds=args.seconds)
             for name, sample in samples.items():
                 found.setdefault(name, {})[width, height] = sample
                 rate = width * height / 1e3 / sample.median_ms

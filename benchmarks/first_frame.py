@@ -19,18 +19,18 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, report
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.engines.choice import probe_engines
 
 WAYS = ("nothing kept", "kept on disk")
 
 
-def measure_here(engine_name: str, size: str) -> dict[str, float]:
+def measure_here(engine_name: str, width: int, height: int) -> dict[str, float]:
     """In this process: making the engine, its first pair, and a later one; milliseconds."""
     from benchmarks.weights import weights_for
     from fusion_ros.engines.choice import create_engine
     from fusion_ros.engines.parity import golden_pair
 
-    width, height = (int(n) for n in size.split("x"))
     weights = weights_for("compact")
     pair = golden_pair(height, width, 1)
     marks = [time.perf_counter()]
@@ -45,36 +45,48 @@ def measure_here(engine_name: str, size: str) -> dict[str, float]:
     return {"made_ms": made * 1e3, "first_ms": first * 1e3, "later_ms": later * 1e3}
 
 
-def measure_there(engine_name: str, size: str, folder: str) -> dict[str, float]:
-    """`measure_here` in a new process whose engine cache is `folder`."""
-    command = [sys.executable, "-m", "benchmarks.first_frame", "--here", engine_name, size]
+def measure_there(engine_name: str, width: int, height: int, folder: str) -> dict[str, float]:
+    """`measure_here` in a new process whose engine cache is `folder`; its complaints are ours."""
+    size = f"{width}x{height}"
+    command = [sys.executable, "-m", "benchmarks.first_frame", "--here", engine_name]
     environment = {**os.environ, "FUSION_ROS_CACHE": folder}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [*command, "--sizes", size], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(answer.stdout.splitlines()[-1])
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["640x480", "1280x1024"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=picture_size,
+        default=[(640, 480), (1280, 1024)],
+        metavar="WIDTHxHEIGHT",
+    )
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--here", nargs=2, metavar=("ENGINE", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--here", metavar="ENGINE", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.here:
-        print(json.dumps(measure_here(*args.here)))
+        print(json.dumps(measure_here(args.here, *args.sizes[0])))
         return
     print(machine())
     print(f"{'ms, median of ' + str(args.runs):45s} engine made   first pair   a later pair")
     rows = []
     names = [probe.name for probe in probe_engines() if probe.available and probe.device == "cpu"]
     for name in [*names, "auto"]:
-        for size in args.sizes:
+        for width, height in args.sizes:
+            size = f"{width}x{height}"
             found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
             for _ in range(args.runs):
                 with tempfile.TemporaryDirectory() as folder:
                     for way in WAYS:
-                        found[way].append(measure_there(name, size, folder))
+                        found[way].append(measure_there(name, width, height, folder))
             for way, times in found.items():
                 median = {k: statistics.median(t[k] for t in times) for k in times[0]}
                 figures = " ".join(f"{median[k]:12.1f}" for k in median)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.geometry import HomographyCalibration, Size
@@ -105,13 +106,16 @@ def _tones(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="640x512", help="WIDTHxHEIGHT (default %(default)s)")
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=picture_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--repeats", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1, help="OpenCV's threads")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    width, height = (int(n) for n in arguments.size.split("x"))
+    width, height = arguments.size
     cv2.setNumThreads(arguments.threads)
     print(machine())
     print(f"{'ms':46s} {HEADER}")
@@ -120,7 +124,7 @@ def main() -> None:
     samples = measure(steps, runs=arguments.repeats, warm_up=5, seconds=60)
     for name, sample in samples.items():
         print(f"{name:46s} {sample}")
-        rows.append(as_row(sample, step=name, size=arguments.size, threads=arguments.threads))
+        rows.append(as_row(sample, step=name, size=f"{width}x{height}", threads=arguments.threads))
     report(arguments.json, "imaging", rows)
 
 

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import as_row, machine, measure, report
 from benchmarks.weights import weights_for
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import golden_pair
@@ -74,12 +75,15 @@ def activations(net: torch.nn.Module, height: int, width: int) -> int:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="640x480")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    width, height = (int(n) for n in args.size.split("x"))
+    width, height = args.size
+    size = f"{width}x{height}"
     print(machine())
     precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
     peaks = {precision: matrix_peak_gflops(precision) for precision in precisions}
@@ -103,7 +107,7 @@ def main() -> None:
             row = as_row(
                 sample,
                 preset=name,
-                size=args.size,
+                size=size,
                 precision=precision,
                 engine=engine.describe().name,
                 gflop=gflop,

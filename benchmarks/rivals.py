@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import Parity, compare, golden_pair
@@ -177,13 +178,16 @@ def in_colour(
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="640x480")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    width, height = (int(n) for n in args.size.split("x"))
+    width, height = args.size
+    size = f"{width}x{height}"
     visible, thermal = golden_pair(height, width, 3)
     nets = {
         "paper, plain eager": (FusionNet(PRESETS["paper"]).eval(), 3),
@@ -219,7 +223,7 @@ def main() -> None:
     calls["Laplacian pyramid, colour"] = in_colour(laplacian_pyramid, visible, thermal)
     calls["guided filter, colour"] = in_colour(guided_filter, visible, thermal)
     print(machine())
-    print(f"{args.size:36s}    {HEADER}   weights M    GFLOP")
+    print(f"{size:36s}    {HEADER}   weights M    GFLOP")
     with torch.inference_mode():
         samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
     rows = []
@@ -227,8 +231,8 @@ def main() -> None:
         millions, gflop = costs.get(name, (None, None))
         cost = "" if millions is None else f"{millions:11.2f} {gflop:8.2f}"
         print(f"  {name:36s}  {sample} {cost}")
-        rows.append(as_row(sample, name=name, size=args.size, weights_m=millions, gflop=gflop))
-    rows.append(as_row(plain, name="paper, plain eager, alone in its process", size=args.size))
+        rows.append(as_row(sample, name=name, size=size, weights_m=millions, gflop=gflop))
+    rows.append(as_row(plain, name="paper, plain eager, alone in its process", size=size))
     # Plain eager alone in its process is what the public code's users have; taking turns with ours,
     # memory is kept for it, too.
     for precision in precisions:

@@ -1,41 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
 """One page of tables from the JSON files of a run: for reading, and for the docs.
 
-    python -m benchmarks.summary [--folder bench] [--into docs/performance.md]
+    python -m benchmarks.summary [--folder bench] [--into docs/performance.md docs/jetson.md]
 
 Writes `summary.md` in the folder. With `--into`, each table also takes the place of what stands in
-that file between `<!-- bench: NAME -->` and `<!-- /bench -->`, so that no figure is copied by hand.
+those files between `<!-- bench: NAME -->` and `<!-- /bench -->`, so that no figure is copied by
+hand. Exit codes: 0 all places were filled, 1 some had no figures (or nothing was measured yet).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from benchmarks import tables
+from benchmarks import jetson, tables
+from benchmarks.bars import Document, Row
 from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT
 
-Document = dict[str, Any]
 
-#: Section: its title, the benchmarks it needs one of, and what makes it of their documents.
-SECTIONS: dict[str, tuple[str, tuple[str, ...], Callable[[list[Document]], str]]] = {
-    "whole-path": ("Whole path, bytes in to bytes out", ("whole_path",), tables.whole_path),
-    "engines-compact": ("Engines, `compact`", ("engines_compact",), tables.engines),
-    "engines-paper": ("Engines, `paper`", ("engines_paper",), tables.engines),
-    "batch": ("Several camera pairs, ms a pair", ("batch",), tables.batch),
-    "rivals": ("Side by side, one process, taking turns", ("rivals",), tables.rivals),
-    "limits": ("Distance to the limit", ("limits",), tables.limits),
-    "first-frame": ("The first pair of a size, in a new process", ("first_frame",), tables.first),
-    "imaging": ("Each step between sensor and network", ("imaging",), tables.imaging),
-    "node": (
-        "Publish to publish, through the node",
-        ("node_latency", "node_overload"),
-        tables.node,
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A table of the page.
+
+    Attributes:
+        title: above it.
+        parts: the benchmarks whose documents it is made of; one of them is enough.
+        make: Markdown of those documents, by the benchmarks' names.
+    """
+
+    title: str
+    parts: tuple[str, ...]
+    make: Callable[[Mapping[str, Document]], str]
+
+
+def _of_rows(title: str, part: str, make: Callable[[list[Row]], str]) -> Section:
+    """A section of one benchmark's rows."""
+    return Section(title, (part,), lambda documents: make(documents[part]["rows"]))
+
+
+_NODE = ("node_latency", "node_overload")
+SECTIONS = {
+    "bars": Section("Bars", ("whole_path", "rivals", *_NODE), tables.met),
+    "whole-path": _of_rows("Whole path, bytes in to bytes out", "whole_path", tables.whole_path),
+    "precision": _of_rows("Off by, on real pairs", "precision", tables.precision),
+    "engines-compact": _of_rows("Engines, `compact`", "engines_compact", tables.engines),
+    "engines-paper": _of_rows("Engines, `paper`", "engines_paper", tables.engines),
+    "batch": _of_rows("Several camera pairs, ms a pair", "batch", tables.batch),
+    "rivals": _of_rows("Side by side, one process, taking turns", "rivals", tables.rivals),
+    "limits": _of_rows("Distance to the limit", "limits", tables.limits),
+    "jetson": _of_rows("What to expect of a Jetson", "limits", jetson.expected),
+    "first-frame": _of_rows(
+        "The first pair of a size, in a new process", "first_frame", tables.first
     ),
+    "imaging": _of_rows("Each step between sensor and network", "imaging", tables.imaging),
+    "node": Section("Publish to publish, through the node", _NODE, tables.node),
 }
 
 
@@ -47,14 +70,14 @@ def sections(folder: Path) -> dict[str, str]:
     """
     run = _read(folder / "run.json")
     found = {"run": machine_and_load(run)}
-    for name, (_, needed, make) in SECTIONS.items():
-        documents = [
-            _read(folder / f"{part}.json")
-            for part in needed
+    for name, section in SECTIONS.items():
+        documents = {
+            part: _read(folder / f"{part}.json")
+            for part in section.parts
             if part in run["parts"] and (folder / f"{part}.json").is_file()
-        ]
+        }
         if documents:
-            found[name] = make(documents)
+            found[name] = section.make(documents)
     return found
 
 
@@ -105,7 +128,7 @@ def write_summary(folder: Path) -> Path:
     """Write `summary.md`; see `sections`."""
     parts = ["# Benchmarks"]
     for name, text in sections(folder).items():
-        title = "Machine and load" if name == "run" else SECTIONS[name][0]
+        title = "Machine and load" if name == "run" else SECTIONS[name].title
         parts.append(f"## {title}\n\n{text}")
     path = folder / "summary.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -133,18 +156,30 @@ def fill(page: str, found: dict[str, str]) -> tuple[str, list[str]]:
     return re.sub(pattern, place, page, flags=re.DOTALL), missing
 
 
-def main() -> None:
-    """Write, and fill where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("bench"))
-    parser.add_argument("--into", type=Path, metavar="PAGE.md")
+def main() -> int:
+    """Write, and fill where asked; see the module's exit codes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.summary",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--folder", type=Path, default=Path("bench"), help="default: bench")
+    parser.add_argument("--into", type=Path, nargs="+", default=[], metavar="PAGE.md")
     args = parser.parse_args()
-    print(f"wrote {write_summary(args.folder)}")
-    if args.into:
-        page = args.into.read_text(encoding="utf-8")
-        filled, missing = fill(page, sections(args.folder))
-        args.into.write_text(filled, encoding="utf-8")
-        print(f"filled {args.into}; left as they were: {', '.join(missing) or 'none'}")
+    try:
+        print(f"wrote {write_summary(args.folder)}")
+        lacking = [_fill_page(page, sections(args.folder)) for page in args.into]
+    except (ValueError, OSError) as error:
+        print(f"benchmarks.summary: {error}", file=sys.stderr)
+        return 1
+    return 1 if any(lacking) else 0
+
+
+def _fill_page(path: Path, found: dict[str, str]) -> list[str]:
+    filled, missing = fill(path.read_text(encoding="utf-8"), found)
+    path.write_text(filled, encoding="utf-8")
+    print(f"filled {path}; left as they were: {', '.join(missing) or 'none'}")
+    return missing
 
 
 def _read(path: Path) -> Document:
@@ -155,4 +190,4 @@ def _read(path: Path) -> Document:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

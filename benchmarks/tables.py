@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-Document = dict[str, Any]
-Row = dict[str, Any]
+from benchmarks import findings
+from benchmarks.bars import Document, Row, bars
+
+#: Medians of fewer runs than this are marked.
+FEW_RUNS, FEW_RUNS_MARK = 5, "†"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -22,15 +24,37 @@ def ms(value: float) -> str:
 
 
 def median_and_best(row: Row) -> str:
-    """Both of a sample, as "4.10 (3.80)"."""
-    return f"{ms(row['median_ms'])} ({ms(row['best_ms'])})"
+    """Both of a sample, as "4.10 (3.80)"; with a mark where that is of few runs."""
+    few = FEW_RUNS_MARK if row["runs"] < FEW_RUNS else ""
+    return f"{ms(row['median_ms'])} ({ms(row['best_ms'])}){few}"
 
 
-def whole_path(documents: list[Document]) -> str:
+def with_notes(text: str, rows: list[Row], said: str = "") -> str:
+    """A table, what its mark means where it has one, and sentences about it."""
+    few = sorted({row["runs"] for row in rows if row.get("runs", FEW_RUNS) < FEW_RUNS})
+    notes = []
+    if few:
+        runs = " or ".join(str(count) for count in few)
+        notes.append(f"{FEW_RUNS_MARK} Slow, and therefore of {runs} runs only.")
+    return "\n\n".join([text, *notes, *filter(None, [said])])
+
+
+def met(documents: Mapping[str, Document]) -> str:
+    """A row a bar."""
+    return table(
+        ["asked", "measured", ""],
+        [
+            [bar.asked, bar.measured, "met" if bar.is_met else "**missed**"]
+            for bar in bars(documents)
+        ],
+    )
+
+
+def whole_path(rows: list[Row]) -> str:
     """A row a case."""
     cases: dict[tuple[str, ...], dict[str, Row]] = {}
     names = ("preset", "engine", "precision", "size", "thermal", "registration")
-    for row in documents[0]["rows"]:
+    for row in rows:
         cases.setdefault(tuple(row[name] for name in names), {})[row["stage"]] = row
     lines = []
     for (preset, engine, precision, size, thermal, registration), stages in cases.items():
@@ -51,12 +75,30 @@ def whole_path(documents: list[Document]) -> str:
         )
     header = ["", "thermal", "registration", "infer (best)", "whole (best)"]
     header += [f"outside the network (bar {bar:.0f} %)", "pages a frame", "heap a frame, KiB"]
-    return table(header, lines)
+    return with_notes(table(header, lines), rows)
 
 
-def engines(documents: list[Document]) -> str:
+def precision(rows: list[Row]) -> str:
+    """A row a preset, set of pairs and engine."""
+    header = ["", "pairs", "at most", "in the mean", "by more than one level", "Qw", "Qe"]
+    return table(
+        header,
+        [
+            [
+                f"`{row['preset']}`, {row['set']}, {row['engine']}",
+                str(row["pairs"]),
+                f"{row['max_error']:.0f}",
+                f"{row['least_mean_error']:.2f} to {row['most_mean_error']:.2f}",
+                f"{row['share_off_by_more_than_1']:.2%} of pixels",
+                *(f"{row[name]:.4f}" for name in ("qw", "qe")),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def engines(rows: list[Row]) -> str:
     """A row an engine, a column a size, cost against size, and how far off its pictures are."""
-    rows = documents[0]["rows"]
     sizes = list(dict.fromkeys(row["size"] for row in rows if "size" in row))
     slopes = {row["engine"]: row for row in rows if "ms_a_megapixel" in row}
     lines = []
@@ -72,23 +114,22 @@ def engines(documents: list[Document]) -> str:
             off = f"{worst:.0f}, {max(row['mean_error'] for row in errors):.2f}"
         lines.append([name, *cells, cost, off])
     header = ["median (best)", *sizes, "ms a megapixel + fixed", "off by: max, mean grey levels"]
-    return table(header, lines)
+    return with_notes(table(header, lines), rows, findings.of_engines(rows))
 
 
-def batch(documents: list[Document]) -> str:
+def batch(rows: list[Row]) -> str:
     """A row an engine and way, a column a number of pairs."""
-    rows = documents[0]["rows"]
     counts = list(dict.fromkeys(row["pairs"] for row in rows))
     lines = []
     for engine, how in dict.fromkeys((row["engine"], row["how"]) for row in rows):
         timed = {r["pairs"]: r for r in rows if (r["engine"], r["how"]) == (engine, how)}
         lines.append([f"{engine}, {how}", *(median_and_best(timed[count]) for count in counts)])
-    return table(["median (best)", *(f"{count} pairs" for count in counts)], lines)
+    text = table(["median (best)", *(f"{count} pairs" for count in counts)], lines)
+    return with_notes(text, rows, findings.of_batches(rows))
 
 
-def rivals(documents: list[Document]) -> str:
-    """Fastest first, with what each costs; then the bars of `paper`."""
-    rows = documents[0]["rows"]
+def rivals(rows: list[Row]) -> str:
+    """Fastest first, with what each costs."""
     timed = sorted((row for row in rows if "median_ms" in row), key=lambda row: row["median_ms"])
     text = table(
         ["", "median (best)", "weights M", "GFLOP"],
@@ -104,25 +145,11 @@ def rivals(documents: list[Document]) -> str:
             for row in timed
         ],
     )
-    bars = table(
-        ["`paper` in", "times faster than plain eager, alone", "taking turns", "off by at most"],
-        [
-            [
-                row["paper_in"],
-                f"{row['times_alone']:.1f}",
-                f"{row['times_taking_turns']:.1f}",
-                f"{row['max_error']:.0f} grey levels",
-            ]
-            for row in rows
-            if "paper_in" in row
-        ],
-    )
-    return f"{text}\n\n{bars}"
+    return with_notes(text, rows, findings.of_rivals(rows))
 
 
-def limits(documents: list[Document]) -> str:
+def limits(rows: list[Row]) -> str:
     """What the machine can, and our share of it."""
-    rows = documents[0]["rows"]
     peaks = {row["precision"]: row["peak_gflops"] for row in rows}
     measured = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
     header = ["", "GFLOP", "median (best)", "GFLOP/s", "of the matrix peak"]
@@ -140,10 +167,12 @@ def limits(documents: list[Document]) -> str:
         for row in rows
     ]
     bandwidth = rows[0]["memory_gb_s"]
-    return f"Measured: {measured}, {bandwidth:.0f} GB/s of memory.\n\n{table(header, lines)}"
+    return with_notes(
+        f"Measured: {measured}, {bandwidth:.0f} GB/s of memory.\n\n{table(header, lines)}", rows
+    )
 
 
-def first(documents: list[Document]) -> str:
+def first(rows: list[Row]) -> str:
     """A row an engine, size and state of the cache."""
     return table(
         ["", "engine made", "first pair", "a later one"],
@@ -152,25 +181,25 @@ def first(documents: list[Document]) -> str:
                 f"{row['engine']}, {row['size']}, {row['cache']}",
                 *(ms(row[name]) for name in ("made_ms", "first_ms", "later_ms")),
             ]
-            for row in documents[0]["rows"]
+            for row in rows
         ],
     )
 
 
-def imaging(documents: list[Document]) -> str:
+def imaging(rows: list[Row]) -> str:
     """A row a step."""
-    rows = documents[0]["rows"]
-    return table(
+    text = table(
         [f"{rows[0]['size']}, {rows[0]['threads']} thread", "median (best)", "p90"],
         [[row["step"], median_and_best(row), ms(row["p90_ms"])] for row in rows],
     )
+    return with_notes(text, rows)
 
 
-def node(documents: list[Document]) -> str:
+def node(documents: Mapping[str, Document]) -> str:
     """A row a stage, p50 / p95 of each run; then its counts."""
     runs = {
         "three times too slow an engine" if run["options"]["overload"] else "usual": run
-        for run in documents
+        for run in documents.values()
     }
     stages = dict.fromkeys(stage for run in runs.values() for stage in run["stages_ms"])
     lines = []

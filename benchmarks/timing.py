@@ -3,7 +3,8 @@
 
 Calls that are compared take turns within one process, so that whatever else the machine does meets
 all of them alike. In its turn a call is made twice and timed once: what the one before it left
-behind (caches, a library's threads that still spin) is not its own cost.
+behind (caches, a library's threads that still spin) is not its own cost. Beside the time of a long
+call that is nothing, so that those are made once.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class Sample:
         return f"{self.median_ms:9.2f} {self.best_ms:9.2f} {self.p90_ms:9.2f}"
 
 
+LEAST_RUNS = 3
+#: From so many milliseconds on a call is long.
+LONG_MS = 200.0
+
 HEADER = f"{'median':>9} {'best':>9} {'p90':>9}"
 
 
@@ -55,7 +60,8 @@ def measure(
     """Time each call, taking turns.
 
     Args:
-        runs: how often each is timed, if `seconds` allow; at least 3 times.
+        runs: how often each is timed, if `seconds` allow; at least `LEAST_RUNS` times.
+        warm_up: calls of each before.
         seconds: for all of it.
     """
     for call in calls.values():
@@ -64,10 +70,10 @@ def measure(
     times: dict[str, list[float]] = {name: [] for name in calls}
     until = time.monotonic() + seconds
     for turn in range(runs):
-        if turn >= 3 and time.monotonic() > until:
+        if turn >= LEAST_RUNS and time.monotonic() > until:
             break
         for name, call in calls.items():
-            if len(calls) > 1:
+            if len(calls) > 1 and not any(took > LONG_MS for took in times[name]):
                 call()
             begun_ns = time.perf_counter_ns()
             call()

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.cli.picture_sizes import picture_size
+
 _EXAMPLES = """\
 examples:
   fusion-ros build-engine --size 640x480
@@ -39,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "--size",
         dest="sizes",
         action="append",
-        type=_size,
+        type=picture_size,
         metavar="WIDTHxHEIGHT",
         help="of the visible camera; may be repeated (default: 640x480)",
     )
@@ -194,10 +196,3 @@ def _heartbeat() -> Iterator[None]:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed is WIDTHxHEIGHT, as 640x480")
-    return int(width), int(height)

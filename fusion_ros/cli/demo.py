@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fusion_ros.cli.picture_sizes import picture_size
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.shipped_files import config_file
 
@@ -251,10 +252,7 @@ def _rate(text: str) -> float:
 
 
 def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"size is {text!r}, allowed is WIDTHxHEIGHT, as 640x480")
-    for side in (int(width), int(height)):
-        if not 32 <= side <= 4096:
-            raise argparse.ArgumentTypeError(f"size is {text}, allowed is 32x32 to 4096x4096")
-    return int(width), int(height)
+    size = picture_size(text)
+    if not all(32 <= side <= 4096 for side in size):
+        raise argparse.ArgumentTypeError(f"size is {text}, allowed is 32x32 to 4096x4096")
+    return size

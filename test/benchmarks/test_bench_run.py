@@ -17,7 +17,7 @@ from benchmarks.__main__ import Part, run
 
 WRITES = """
 import json, sys
-row = dict(step="luma", size="64x48", threads=1, median_ms=1.0, best_ms=1.0, p90_ms=1.0)
+row = dict(step="luma", size="64x48", threads=1, median_ms=1.0, best_ms=1.0, p90_ms=1.0, runs=9)
 open(sys.argv[-1], "w").write(json.dumps({"rows": [row]}))
 """
 

@@ -3,41 +3,16 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_figures import MACHINE, part, timed, write
 
+from benchmarks import summary
 from benchmarks.summary import fill, sections, write_summary
-from benchmarks.tables import engines, limits, node, rivals, whole_path
-
-MACHINE = {"cpu": "Abacus", "cores": 2, "bfloat16": True, "python": "3.11.7"}
-MACHINE |= {"versions": {"torch": "2.13.0"}}
-
-
-def timed(median_ms: float, best_ms: float, **labels: Any) -> dict[str, Any]:
-    return {**labels, "median_ms": median_ms, "best_ms": best_ms, "p90_ms": 99.0, "runs": 9}
-
-
-def part(**changes: Any) -> dict[str, Any]:
-    return {
-        "command": [],
-        "date": "2026-11-25 12:30 UTC",
-        "seconds": 31.4,
-        "result": "ok",
-        "load_before": 0.1,
-        "load_after": 1.9,
-        "others_percent": 1.0,
-        "begins_run": True,
-        **changes,
-    }
-
-
-def write(folder: Path, **documents: Any) -> None:
-    for name, document in documents.items():
-        (folder / f"{name}.json").write_text(json.dumps(document))
-
+from benchmarks.tables import engines, limits, node, precision, whole_path
 
 IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
 
@@ -105,6 +80,26 @@ class TestFillingThePagesOfTheDocs:
         for page in (Path(__file__).resolve().parents[2] / "docs").glob("*.md"):
             fill(page.read_text(encoding="utf-8"), {})
 
+    def test_the_command_fills_pages_and_its_exit_code_tells_whether_it_could_fill_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page, other = tmp_path / "page.md", tmp_path / "other.md"
+        page.write_text(self.PAGE)
+        other.write_text(self.PAGE.replace("imaging", "batch"))
+        command = ["summary", "--folder", str(tmp_path), "--into", str(page)]
+
+        monkeypatch.setattr(sys, "argv", command)
+        assert summary.main() == 1
+        assert "run `make bench` first" in capsys.readouterr().err
+
+        write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": part()}}, imaging=IMAGING)
+        assert summary.main() == 0
+        assert "| luma | 0.41 (0.35) | 99.0 |" in page.read_text()
+
+        monkeypatch.setattr(sys, "argv", [*command, str(other)])
+        assert summary.main() == 1
+        assert f"{other}; left as they were: batch" in capsys.readouterr().out
+
 
 def test_engines_have_a_row_each_with_sizes_slope_and_error() -> None:
     a = {"preset": "compact", "engine": "torch cpu float32"}
@@ -115,7 +110,7 @@ def test_engines_have_a_row_each_with_sizes_slope_and_error() -> None:
         timed(100.4, 88.2, **b, size="640x480", max_error=3.0, mean_error=0.21),
         {**a, "ms_a_megapixel": 28.44, "ms_fixed": 1.58},
     ]
-    assert engines([{"rows": rows}]).split("\n")[2:] == [
+    assert engines(rows).split("\n")[2:4] == [
         "| torch cpu float32 | 3.91 (3.50) | 10.2 (9.96) | 28.4 + 1.6 | 0, 0.00 |",
         "| openvino cpu bfloat16 | - | 100 (88.2) | - | 3, 0.21 |",
     ]
@@ -131,7 +126,7 @@ def test_the_whole_path_marks_what_is_over_its_bar() -> None:
         timed(5.0, 4.0, stage="whole", **labels),
         {"stage": "outside the network, memory", **labels, **share},
     ]
-    header, _, line = whole_path([{"rows": rows}]).split("\n")
+    header, _, line = whole_path(rows).split("\n")
     assert "outside the network (bar 15 %)" in header
     assert line == (
         "| `compact`, openvino bfloat16, 64x48 | uint16 | resize | 4.00 (3.00) | 5.00 (4.00) "
@@ -139,26 +134,32 @@ def test_the_whole_path_marks_what_is_over_its_bar() -> None:
     )
 
 
-def test_rivals_are_ranked_and_the_bars_of_paper_stand_below() -> None:
-    bars = {"times_alone": 11.26, "times_taking_turns": 9.9, "max_error": 1.0, "mean_error": 0.1}
+def test_slow_calls_that_were_run_a_few_times_only_are_marked_so() -> None:
+    a = {"preset": "paper", "engine": "torch cpu float32"}
     rows = [
-        timed(800.0, 750.0, name="slow", weights_m=15.77, gflop=101.1),
-        timed(2.4, 2.2, name="pyramid", weights_m=None, gflop=None),
-        {"paper_in": "bfloat16", **bars},
+        timed(90.0, 89.0, **a, size="320x256"),
+        timed(1900.0, 1800.0, runs=3, **a, size="1920x1080"),
     ]
-    lines = rivals([{"rows": rows}]).split("\n")
-    assert lines[2:4] == [
-        "| pyramid | 2.40 (2.20) |  |  |",
-        "| slow | 800 (750) | 15.77 | 101.10 |",
-    ]
-    assert lines[-1] == "| bfloat16 | 11.3 | 9.9 | 1 grey levels |"
+    table, note = engines(rows).split("\n\n")
+    assert table.endswith("| torch cpu float32 | 90.0 (89.0) | 1900 (1800)† | - | - |")
+    assert note == "† Slow, and therefore of 3 runs only."
+
+
+def test_precision_has_a_row_a_set_and_engine() -> None:
+    row = {"preset": "compact", "set": "tno21", "engine": "openvino cpu bfloat16", "pairs": 21}
+    row |= {"max_error": 3.0, "least_mean_error": 0.131, "most_mean_error": 0.2}
+    row |= {"share_off_by_more_than_1": 0.00042, "qw": 0.82134, "qe": 0.7957}
+    assert precision([row]).split("\n")[-1] == (
+        "| `compact`, tno21, openvino cpu bfloat16 | 21 | 3 | 0.13 to 0.20 | 0.04% of pixels "
+        "| 0.8213 | 0.7957 |"
+    )
 
 
 def test_limits_tell_the_machines_and_our_share() -> None:
     row = timed(4.0, 3.5, preset="compact", precision="bfloat16", engine="openvino")
     row |= {"gflop": 2.24, "gflops": 560.0, "peak_gflops": 960.0, "peak_percent": 58.3}
     row |= {"memory_gb_s": 47.2, "memory_percent": 16.4, "bound_ms": 2.33}
-    text = limits([{"rows": [row]}])
+    text = limits([row])
     assert text.startswith("Measured: 960 GFLOP/s in bfloat16, 47 GB/s of memory.\n")
     wanted = "| `compact` bfloat16, openvino | 2.24 | 4.00 (3.50) | 560 | 58 % | 16 % | 2.33 |"
     assert text.endswith(wanted)
@@ -174,7 +175,7 @@ def test_the_node_has_a_column_a_run_and_its_counts_and_missed_bars() -> None:
             "failures": failures,
         }
 
-    text = node([run(False, 10.3, []), run(True, 125.0, ["too late"])])
+    text = node({"a": run(False, 10.3, []), "b": run(True, 125.0, ["too late"])})
     assert "| p50 / p95 | usual | three times too slow an engine |" in text
     assert "| end to end | 10.3 / 14.9 | 125 / 14.9 |" in text
     assert "visible: 600 sent, 600 fused; all bars hold." in text

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far each engine's pictures are from PyTorch's in float32, on real pairs, and what that costs.
+
+    python -m benchmarks.precision --pairs VISIBLE THERMAL [--pairs ...] [--json FILE]
+
+VISIBLE and THERMAL are folders whose pictures are paired by name, or two videos. Nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
+from benchmarks.timing import machine, report
+from benchmarks.weights import weights_for
+from fusion_ros.cli.recorded_pairs import recorded_pairs
+from fusion_ros.engines.engine import Engine
+from fusion_ros.imaging.colour import luma
+from fusion_ros.metrics import score
+from fusion_ros.model.config import PRESETS
+from fusion_ros.pipeline import FusionPipeline
+
+QUALITY = ("qw", "qe")
+
+
+def pairs_for(
+    engine: Engine, visible: Path, thermal: Path, most: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Recorded pairs as a pipeline takes them, so that it gives the engine's own picture.
+
+    That is: luma where the network fuses luma, RGB else.
+    """
+    for _, seen, felt in recorded_pairs(visible, partner=thermal, most=most):
+        rgb = seen.as_rgb()
+        grey = rgb if rgb.ndim == 2 else luma(rgb)
+        yield (grey if engine.visible_channels == 1 else rgb), luma(felt.pixels, order=felt.order)
+
+
+class Comparison:
+    """One engine's pictures against the reference's, and their quality, over a set of pairs."""
+
+    def __init__(self) -> None:
+        self.max_errors: list[float] = []
+        self.mean_errors: list[float] = []
+        self.shares_off: list[float] = []
+        self.scores: list[dict[str, float]] = []
+
+    def add(self, got: np.ndarray, wanted: np.ndarray, sources: tuple[np.ndarray, ...]) -> None:
+        """One pair's `uint8` picture, the reference's, and grey visible and thermal."""
+        off = np.abs(got.astype(np.int16) - wanted)
+        self.max_errors.append(float(off.max()))
+        self.mean_errors.append(float(off.mean()))
+        self.shares_off.append(float((off > 1).mean()))
+        grey = got if got.ndim == 2 else luma(got)
+        planes = (torch.from_numpy(np.array(x))[None, None] / 255 for x in (*sources, grey))
+        self.scores.append(score(*planes, names=QUALITY))
+
+    def row(self) -> dict[str, Any]:
+        """Over all pairs: largest errors, range of the means, mean qualities."""
+        return {
+            "pairs": len(self.max_errors),
+            "max_error": max(self.max_errors),
+            "least_mean_error": min(self.mean_errors),
+            "most_mean_error": max(self.mean_errors),
+            "share_off_by_more_than_1": float(np.mean(self.shares_off)),
+            **{name: float(np.mean([s[name] for s in self.scores])) for name in QUALITY},
+        }
+
+
+def compare_on(engines: dict[str, Engine], visible: Path, thermal: Path, most: int) -> dict:
+    """A `Comparison` an engine."""
+    pipelines = {name: FusionPipeline(engine) for name, engine in engines.items()}
+    found = {name: Comparison() for name in engines}
+    for seen, felt in pairs_for(engines[REFERENCE], visible, thermal, most):
+        wanted = pipelines[REFERENCE].fuse(seen, felt)
+        grey = seen if seen.ndim == 2 else luma(seen)
+        for name, pipeline in pipelines.items():
+            pipeline.reset()
+            got = pipeline.fuse(seen, felt)
+            found[name].add(got.image, wanted.image, (grey, got.thermal))
+    return found
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pairs",
+        nargs=2,
+        type=Path,
+        action="append",
+        required=True,
+        metavar=("VISIBLE", "THERMAL"),
+    )
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
+    parser.add_argument("--most", type=int, default=21, help="pairs of each set, spread evenly")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    print(machine())
+    rows = []
+    for preset in args.presets:
+        engines = engines_for(weights_for(preset), list(PRECISIONS[:2]))
+        for visible, thermal in args.pairs:
+            name = visible.parent.name
+            for engine, comparison in compare_on(engines, visible, thermal, args.most).items():
+                row = {"preset": preset, "set": name, "engine": engine, **comparison.row()}
+                rows.append(row)
+                print(
+                    f"{preset} on {name} ({row['pairs']} pairs), {engine}: off by at most "
+                    f"{row['max_error']:.0f} grey levels, in the mean {row['least_mean_error']:.2f}"
+                    f" to {row['most_mean_error']:.2f}, "
+                    f"{row['share_off_by_more_than_1']:.2%} of pixels by more than one; "
+                    + ", ".join(f"{q.capitalize()} {row[q]:.4f}" for q in QUALITY),
+                    flush=True,
+                )
+    report(args.json, "precision", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What figures are said to mean: bars met or missed, what is faster than what, expectations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_figures import MACHINE, part, timed, write
+
+from benchmarks.jetson import expected
+from benchmarks.summary import sections
+from benchmarks.tables import batch, engines, rivals
+
+
+def at_sizes(engine: str, *medians_ms: float) -> list[dict[str, Any]]:
+    sizes = ("320x256", "640x480")
+    pairs = zip(sizes, medians_ms, strict=True)
+    return [timed(ms, ms, preset="compact", engine=engine, size=size) for size, ms in pairs]
+
+
+def test_engines_are_compared_in_words() -> None:
+    rows = at_sizes("openvino cpu float32", 4.0, 12.0) + at_sizes("openvino cpu bfloat16", 2.0, 4.0)
+    rows += at_sizes("torch cpu float32", 6.0, 10.8)
+    assert engines(rows).split("\n\n")[-1] == (
+        "`openvino cpu` is 2.0 to 3.0 times as fast in bfloat16 as in float32. "
+        "In float32 OpenVINO is 0.9 to 1.5 times as fast as PyTorch on the CPU."
+    )
+
+
+@pytest.mark.parametrize(
+    ("onnx_ms", "words"),
+    [
+        ((5.0, 11.0), "at none of 2 sizes"),  # each time one of ours is faster
+        ((5.0, 10.0), "at 640x480"),
+    ],
+)
+def test_onnx_runtime_is_told_to_win_only_where_it_beats_both(
+    onnx_ms: tuple[float, float], words: str
+) -> None:
+    rows = at_sizes("openvino cpu float32", 4.0, 12.0) + at_sizes("torch cpu float32", 6.0, 10.8)
+    rows += at_sizes("(onnxruntime cpu float32)", *onnx_ms)
+    assert engines(rows).endswith(f"In float32 ONNX Runtime is faster than both {words}.")
+
+
+def test_a_batch_is_told_by_its_share_of_the_time_one_by_one() -> None:
+    rows = [
+        timed(ms, ms, engine="openvino cpu", how=how, pairs=pairs)
+        for pairs, one_call_ms in ((1, 5.0), (2, 4.8), (4, 5.5))
+        for how, ms in (("one call", one_call_ms), ("one by one", 5.0))
+    ]
+    assert batch(rows).split("\n\n")[-1] == (
+        "On `openvino cpu` one call takes 0.96 with 2 pairs, 1.10 with 4 pairs of the time one "
+        "by one."
+    )
+
+
+def rivals_rows(ours_ms: float) -> list[dict[str, Any]]:
+    size = {"size": "100x10"}
+    return [
+        timed(800.0, 750.0, name="slow", weights_m=15.77, gflop=101.1, **size),
+        timed(2.5, 2.2, name="Laplacian pyramid, colour", weights_m=None, gflop=None, **size),
+        timed(12.0, 9.0, name="guided filter, colour", weights_m=None, gflop=None, **size),
+        timed(ours_ms, 3.0, name="compact, ours, bfloat16", weights_m=0.3, gflop=2e-3, **size),
+        timed(99.0, 98.0, name="compact, ours, float32", weights_m=0.3, gflop=2e-3, **size),
+        {"paper_in": "bfloat16", "times_alone": 6.04, "times_taking_turns": 5.9, "max_error": 3.0},
+    ]
+
+
+def test_rivals_are_ranked_and_compact_is_set_beside_the_classical_ones() -> None:
+    table, said = rivals(rivals_rows(5.0)).split("\n\n")
+    assert table.split("\n")[2] == "| Laplacian pyramid, colour | 2.50 (2.20) |  |  |"
+    assert table.split("\n")[-1] == "| slow | 800 (750) | 15.77 | 101.10 |"
+    assert said == (
+        "`compact` is 2.0 times slower than the Laplacian pyramid in colour. `compact` is 2.4 "
+        "times faster than the guided filter in colour. It computes 2000 operations a pixel."
+    )
+
+
+class TestBars:
+    @staticmethod
+    def of(folder: Path, **documents: Any) -> list[str]:
+        run = {"machine": MACHINE, "parts": {name: part() for name in documents}}
+        write(folder, run=run, **documents)
+        return sections(folder)["bars"].split("\n")[2:]
+
+    @pytest.mark.parametrize(("ours_ms", "verdict"), [(2.4, "met"), (2.6, "**missed**")])
+    def test_the_pyramid_is_beaten_or_not(
+        self, ours_ms: float, verdict: str, tmp_path: Path
+    ) -> None:
+        line = self.of(tmp_path, rivals={"rows": rivals_rows(ours_ms)})[0]
+        assert line.endswith(f"| {ours_ms:.1f} ms, the pyramid 2.5 ms | {verdict} |")
+
+    def test_each_bar_of_paper_is_judged_by_itself(self, tmp_path: Path) -> None:
+        lines = self.of(tmp_path, rivals={"rows": rivals_rows(2.4)})
+        assert [line.split(" | ")[1:] for line in lines[1:]] == [
+            ["6.0 times", "met |"],
+            ["5.9 times", "**missed** |"],
+            ["3", "**missed** |"],
+        ]
+
+    def test_the_whole_path_is_judged_by_8_bits_without_warping_alone(self, tmp_path: Path) -> None:
+        labels = {"preset": "compact", "engine": "openvino", "precision": "bfloat16"}
+        labels |= {"size": "640x480", "registration": "resize"}
+        share = {"stage": "outside the network, memory", "outside_bar_percent": 15.0}
+        share |= {"outside_ms": 1.0, "page_faults": 0.0, "heap_bytes": 2048}
+        rows = [
+            row
+            for thermal, percent in (("uint8", 14.9), ("uint16", 25.0))
+            for row in (
+                timed(30.0, 29.0, stage="infer", thermal=thermal, **labels),
+                timed(33.4, 29.0, stage="whole", thermal=thermal, **labels),
+                {**share, "thermal": thermal, "outside_percent": percent, **labels},
+            )
+        ]
+        slow, share_line = self.of(tmp_path, whole_path={"rows": rows})
+        assert "at most 33 ms | 33.4 ms, 30 pictures a second | **missed** |" in slow
+        assert "at most 15 % of it outside the network | 14.9 % | met |" in share_line
+
+    def test_the_node_is_judged_by_its_own_benchmark(self, tmp_path: Path) -> None:
+        run = {"options": {"rate": 30.0, "overload": False, "size": "8x8", "seconds": 1}}
+        run |= {"stages_ms": {"end to end without engine": {"p50": 4.4, "p95": 6.0}}}
+        run |= {"engine": "torch", "counts": {}, "failures": ["p50 is 4.40 ms, the bar 4.0 ms"]}
+        (line,) = self.of(tmp_path, node_latency=run)
+        assert line.endswith(
+            "| without the engine p50 4.4 ms; p50 is 4.40 ms, the bar 4.0 ms | **missed** |"
+        )
+
+
+def test_a_jetson_is_expected_to_reach_half_of_the_nearer_limit() -> None:
+    """By hand for AGX Orin: 204.8 GB/s and 42.5 TFLOP/s, of which half are counted on."""
+    rows = [
+        {"preset": "compact", "precision": "float32", "gflop": 2.0, "gigabytes": 0.0512},
+        {"preset": "paper", "precision": "float32", "gflop": 85.0, "gigabytes": 0.1024},
+    ]
+    text = expected([{**row, "size": "640x480"} for row in rows])
+    # 25.6 MB in float16 over 102.4 GB/s; 85 GFLOP over 21.25 TFLOP/s.
+    assert "| AGX Orin 64 GB | 205 GB/s | 42 TFLOP/s | 0.25 ms (memory) | 4.00 ms (arith" in text
