@@ -186,6 +186,20 @@ def test_at_the_seam_detail_fades_over_a_short_way_and_brightness_over_four_time
     assert contrast[122:130].min() >= 55
 
 
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_blending_in_bytes_is_blending_with_real_weights(channels: tuple[int, ...]) -> None:
+    valid = np.zeros((96, 128), bool)
+    valid[20:, 30:] = True
+    # Stripes about one grey: the brightness of both is the same, so nothing but detail fades.
+    heights = np.random.default_rng(1).integers(-120, 121, (48, 64, *channels))
+    stripes = heights.repeat(2, 0).repeat(2, 1)
+    stripes[:, ::2] *= -1
+    fused, visible = ((128 + sign * stripes).astype(np.uint8) for sign in (1, -1))
+    blended = SeamBlender(valid, 12.0)(fused, visible)
+    weights = feathered(valid, 12.0).reshape(*valid.shape, *[1 for _ in channels])
+    np.testing.assert_allclose(blended, weights * fused + (1 - weights) * visible, atol=1.0)
+
+
 def test_a_feather_of_nothing_is_a_hard_edge() -> None:
     valid = np.zeros((64, 80), bool)
     valid[:, 40:] = True

@@ -13,7 +13,8 @@ import numpy as np
 
 _LONG = 4.0
 """Brightness fades over so many times the way of detail."""
-_CELL_PX = 8
+_HALVINGS = 3
+_CELL_PX = 2**_HALVINGS
 """What brightness is, is looked at in cells of so many pixels."""
 _BRIGHTNESS_SHARE = 0.11
 """Of the width: what is smaller counts as detail, a person in the street for instance."""
@@ -34,32 +35,48 @@ def feathered(valid: np.ndarray, feather_px: float) -> np.ndarray | None:
 
 
 class SeamBlender:
-    """Puts the visible picture where the thermal one is not valid (bool HxW, not all of it)."""
+    """Puts the visible picture where the thermal one is not valid (bool HxW, not all of it).
+
+    Not thread-safe: what a frame needs on the way is kept for the next one.
+    """
 
     def __init__(self, valid: np.ndarray, feather_px: float) -> None:
         height, width = valid.shape
         self._size = (width, height)
-        self._detail = feathered(valid, feather_px)
-        self._visible = 1.0 - self._detail
+        detail = feathered(valid, feather_px)
+        self._share = np.rint(255 * detail).astype(np.uint8)
         brightness = feathered(valid, _LONG * feather_px)
         brightness = (
             brightness * brightness * (3 - 2 * brightness)
         )  # without a crease at either end
-        self._cells = (max(1, width // _CELL_PX), max(1, height // _CELL_PX))
-        self._excess = self._detail - brightness
-        reach = max(1, round(_BRIGHTNESS_SHARE * self._cells[0]))
+        self._excess = detail - brightness
+        reach = max(1, round(_BRIGHTNESS_SHARE * width / _CELL_PX))
         self._blur = (reach, reach)
+        self._lighter: np.ndarray | None = None
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """A mixture of both, `uint8` HxW or HxWx3."""
-        mixed = cv2.blendLinear(fused, visible, self._detail, self._visible)
+        share, excess = self._share, self._excess
+        if fused.ndim == 3:
+            share, excess = (cv2.merge([weights] * 3) for weights in (share, excess))
+        # Byte by byte, brighter and darker apart: twice as quick as with floating-point weights.
+        brighter = cv2.multiply(cv2.subtract(fused, visible), share, scale=1 / 255)
+        darker = cv2.multiply(cv2.subtract(visible, fused), share, scale=1 / 255)
+        mixed = cv2.subtract(cv2.add(visible, brighter, dst=brighter), darker, dst=brighter)
         # In that, brightness has faded as quickly as detail: what is too much of it goes.
-        lighter = _small(fused, self._cells).astype(np.float32) - _small(visible, self._cells)
+        lighter = _small(fused).astype(np.float32) - _small(visible)
         lighter = cv2.blur(lighter, self._blur)
-        lighter = cv2.resize(lighter, self._size, interpolation=cv2.INTER_LINEAR)
-        lighter *= self._excess if fused.ndim == 2 else self._excess[:, :, None]
-        return cv2.subtract(mixed, lighter, dst=mixed, dtype=cv2.CV_8U)
+        self._lighter = cv2.resize(
+            lighter, self._size, dst=self._lighter, interpolation=cv2.INTER_LINEAR
+        )
+        cv2.multiply(self._lighter, excess, dst=self._lighter)
+        return cv2.subtract(mixed, self._lighter, dst=mixed, dtype=cv2.CV_8U)
 
 
-def _small(picture: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Means of cells of `_CELL_PX` pixels: by halves, which OpenCV is several times quicker at."""
+    for _ in range(_HALVINGS):
+        height, width = picture.shape[:2]
+        half = (max(1, width // 2), max(1, height // 2))
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+    return picture

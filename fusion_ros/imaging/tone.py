@@ -66,9 +66,10 @@ class ThermalToneMapper:
             if options.eight_bit == "stabilise":
                 thermal = self._stabiliser(thermal, stamp_ns)
             return cv2.bitwise_not(thermal) if self._inverts else thermal
+        extremes = None
         if thermal.dtype == np.float32:
-            thermal = _only_numbers(thermal)
-        curve, detail_per_unit = self._curve(thermal, stamp_ns)
+            thermal, extremes = _only_numbers(thermal)
+        curve, detail_per_unit = self._curve(thermal, extremes, stamp_ns)
         grey = self._apply(thermal, curve)
         if options.detail_gain:
             _add_detail(grey, thermal, detail_per_unit)
@@ -76,14 +77,18 @@ class ThermalToneMapper:
             grey = self._clahe.apply(grey)
         return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
 
-    def _curve(self, thermal: np.ndarray, stamp_ns: int | None) -> tuple[np.ndarray, float]:
-        """The curve for this frame, and how many grey levels a unit of fine detail is worth."""
+    def _curve(
+        self, thermal: np.ndarray, extremes: tuple[float, float] | None, stamp_ns: int | None
+    ) -> tuple[np.ndarray, float]:
+        """The curve for this frame, and how many grey levels a unit of fine detail is worth.
+
+        `extremes` are the frame's smallest and largest value, where they are known already.
+        """
         if self.options.mode == "fixed":
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
         integer = thermal.dtype != np.float32
-        minimum, maximum, _, _ = cv2.minMaxLoc(thermal)
-        found = distribution(thermal, minimum, maximum)
+        found = distribution(thermal, *(extremes or _extremes(thermal)))
         target = target_curve(self.options, found, integer)
         curve = self._smoother(target, found, stamp_ns)
         span = max(float(curve[-1] - curve[0]), smallest_span(self.options, found.noise, integer))
@@ -128,17 +133,23 @@ def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) ->
     cv2.subtract(cv2.add(grey, up, dst=grey), down, dst=grey)
 
 
-def _only_numbers(thermal: np.ndarray) -> np.ndarray:
-    """`thermal` itself if it holds only sensible numbers, else a copy that does."""
-    # NaN and infinities show in the sum of absolute values, the absurd in their maximum.
-    if np.isfinite(cv2.norm(thermal, cv2.NORM_L1)) and cv2.norm(thermal, cv2.NORM_INF) < _ABSURD:
-        return thermal
+def _extremes(thermal: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest value; NaN both if there is one."""
+    return float(thermal.min()), float(thermal.max())
+
+
+def _only_numbers(thermal: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """`thermal` itself if it holds only sensible numbers, else a copy that does; its extremes."""
+    low, high = _extremes(thermal)
+    if low > -_ABSURD and high < _ABSURD:  # false with a NaN, too
+        return thermal, (low, high)
     with np.errstate(invalid="ignore"):
         sensible = np.abs(thermal) < _ABSURD
     if not sensible.any():
-        return np.zeros_like(thermal)
-    low, high = float(thermal[sensible].min()), float(thermal[sensible].max())
-    return np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
+        return np.zeros_like(thermal), (0.0, 0.0)
+    low, high = _extremes(thermal[sensible])
+    numbers = np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
+    return numbers, (low, high)
 
 
 def _numpy_look_up(thermal: np.ndarray, table: np.ndarray) -> np.ndarray:
