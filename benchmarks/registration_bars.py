@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well `calibrate --from-pairs` recovers a known warp, on real pairs.
 
-    python -m benchmarks.registration_bars DATA [--warps 3] [--methods] [--roadscene 20]
-        [--strangers]
+    python -m benchmarks.registration_bars DATA --runs RUNS.jsonl [--warps 6] [--seed 7]
+        [--only RIG] [--methods] [--roadscene 20] [--strangers]
 
-Each rig's thermal pictures are warped by a known homography (scale 0.8 to 1.25, shift up to 10 %,
-turn up to 3 degrees, corners moved by up to 1 % more) and the calibration is asked for it. Three
-errors, all the mean distance of the four thermal corners in pixels of a 640 wide visible picture,
-against the known warp on top of
+Each rig's thermal pictures are warped by a known homography (`registration_rigs`) and the
+calibration is asked for it. Every run is added to RUNS.jsonl, and what is there already is not run
+again. In pixels of a 640 wide visible picture it is told
 
-- raw: nothing, as if the data's own pairs lay on each other exactly (they do not);
-- referred: how the pairs really lie, by another measure (`registration_reference`), where that is
-  sure of itself;
-- recovered: what the method itself says of the unwarped pairs.
+- how far the thermal corners are off, and how far the visible pixels that both cameras see, as if
+  the data's own pairs lay on each other exactly (they do not);
+- how far the edges of `registration_landmarks` are off, which are where they are by eye;
+- recovered: how far the corners are from what the method itself says of the unwarped pairs.
 
-The limits of the verdict are looked at apart from what they were chosen by: for each half of the
-rigs the widest limits are taken that keep the bars there, and judged on the other half.
-
-`--methods` compares ways to refine the same first guess (raw errors, which favour none of them).
+`--methods` compares ways to refine the same first guess.
 `--roadscene` asks for the scale between `roadscene/vis_hr` and `roadscene/ir`, pair by pair.
 `--strangers` puts the visible pictures of each rig beside thermal ones of others: never `good`.
 """
@@ -33,213 +29,123 @@ import cv2
 import numpy as np
 
 from benchmarks import registration_methods
-from benchmarks.registration_reference import corner_error_px, reference
-from fusion_ros.calibration.from_pairs import PairEstimate, Verdict, VerdictLimits, estimate
+from benchmarks.registration_landmarks import distances_px, landmarks
+from benchmarks.registration_rigs import (
+    Pairs,
+    corner_error_px,
+    every_other,
+    known_warps,
+    overlap_error_px,
+    rigs,
+    warped,
+)
+from fusion_ros.calibration.from_pairs import PairEstimate, Verdict, estimate
 
-Pairs = list[tuple[np.ndarray, np.ndarray]]
-PAIRS = 8
-
-
-def rigs(data: Path, count: int = PAIRS) -> dict[str, Pairs]:
-    """Pairs of one rig each: every sequence, clip and camera position in the data."""
-    found: dict[str, Pairs] = {}
-    for clip in sorted((data / "m3svd_seq").iterdir()):
-        found[f"m3svd_seq {clip.name}"] = _folder(clip, count)
-    for video in sorted((data / "m3svd_video").glob("*_vis.mp4")):
-        found[f"m3svd_video {video.stem[:-4]}"] = _video(video, count)
-    found["llvip"] = _folder(data / "llvip32", count)
-    found["msrs"] = _folder(data / "msrs8", count)
-    for sequence in ("nato_camp", "duine"):
-        found[f"tno_seq {sequence}"] = _folder(data / "tno_seq" / sequence, count)
-    return {name: pairs for name, pairs in found.items() if pairs}
+MEASURES = ("corners_px", "overlap_px", "recovered_px", "edges_median_px", "edges_90_px")
 
 
-def _folder(folder: Path, count: int) -> Pairs:
-    files = sorted((folder / "vis").iterdir())
-    chosen = np.unique(np.linspace(0, len(files) - 1, count).round().astype(int))
-    pairs = []
-    for file in (files[n] for n in chosen):
-        partner = next((folder / "ir").glob(file.stem + ".*"))
-        pairs.append(tuple(_at_most_640(cv2.imread(str(p), 0)) for p in (file, partner)))
-    return pairs
-
-
-def _at_most_640(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[1] <= 640:
-        return picture
-    size = (640, round(640 * picture.shape[0] / picture.shape[1]))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-def _video(visible: Path, count: int) -> Pairs:
-    captures = [cv2.VideoCapture(str(p)) for p in (visible, _thermal_of(visible))]
-    length = int(captures[0].get(cv2.CAP_PROP_FRAME_COUNT))
-    wanted = set(np.linspace(2, length - 3, count).round().astype(int).tolist())
-    pairs = []
-    for n in range(length):
-        frames = [capture.read()[1] for capture in captures]
-        if any(frame is None for frame in frames):
-            break
-        if n in wanted:
-            grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-            pairs.append((grey[0], grey[1]))
-    return pairs
-
-
-def _thermal_of(visible: Path) -> Path:
-    return visible.with_name(visible.name.replace("_vis", "_ir"))
-
-
-def random_warp(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Thermal to visible pixels, within the bounds that this file names."""
-    scale = np.exp(rng.uniform(np.log(0.8), np.log(1.25)))
-    turn = np.deg2rad(rng.uniform(-3, 3))
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    shift = rng.uniform(-0.1, 0.1, 2) * [width, height]
-    rotation = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    similarity = np.eye(3)
-    similarity[:2, :2], similarity[:2, 2] = rotation, middle - rotation @ middle + shift
-    right, bottom = width - 1, height - 1
-    corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float32)
-    moved = corners + rng.uniform(-0.01, 0.01, (4, 2)).astype(np.float32) * width
-    return similarity @ cv2.getPerspectiveTransform(corners, moved)
-
-
-def warped(pairs: Pairs, matrix: np.ndarray) -> Pairs:
-    """The pairs as a thermal camera would give them whose pixels `matrix` takes to visible ones."""
-    keep = {
-        "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        "borderMode": cv2.BORDER_REPLICATE,
-    }
-    return [(v, cv2.warpPerspective(t, matrix, t.shape[::-1], **keep)) for v, t in pairs]
-
-
-def run_bars(data: Path, warps: int, seed: int, methods: bool) -> dict:
-    """All runs, printed as they come."""
-    rng = np.random.default_rng(seed)
-    runs: list[dict] = []
-    compared: dict[str, list[float]] = {}
-    print("| rig | warp | raw px | referred px | recovered px | says | expected px | s |")
-    print("|---|---|---:|---:|---:|---|---:|---:|")
-    for name, every in rigs(data, 2 * PAIRS).items():
-        pairs = every[::2] if len(every) > PAIRS else every
-        height, width = pairs[0][0].shape
-        refers = reference(every)
-        own = np.eye(3)
-        for number in range(warps + 1):
-            matrix = random_warp(rng, width, height) if number else np.eye(3)
-            moved = warped(pairs, matrix)
+def run_bars(pairs_of: dict[str, Pairs], warps: int, seed: int, file: Path) -> None:
+    """All runs that are not in the file yet, added to it as they come."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    done = {(r["rig"], r["warp"], r["seed"]) for r in map(json.loads, lines)}
+    for rig, every in pairs_of.items():
+        pairs = every_other(every)
+        size = pairs[0][0].shape[::-1]
+        for number, matrix in enumerate(known_warps(rig, warps, seed, size)):
+            if (rig, number, seed) in done:
+                continue
             begin = time.perf_counter()
-            result = estimate(moved)
-            seconds = time.perf_counter() - begin
-            found = result.calibration.matrix
-            if number == 0:
-                own = found
-            referred_px = corner_error_px(found, refers.matrix @ matrix, width, height)
+            result = estimate(warped(pairs, matrix))
             run = {
-                "rig": name,
-                "warp": number or "data",
-                "raw_px": corner_error_px(found, matrix, width, height),
-                "referred_px": referred_px if refers.is_sure else None,
-                "recovered_px": corner_error_px(found, own @ matrix, width, height),
-                "reference_px": corner_error_px(refers.matrix, np.eye(3), width, height),
-                "reference_halves_differ_px": refers.halves_differ_px,
-                "reference_expected_px": refers.expected_corner_error_px,
+                "rig": rig,
+                "warp": number,
+                "seed": seed,
+                "size": size,
+                "known": matrix.tolist(),
+                "found": result.calibration.matrix.tolist(),
+                "seconds": round(time.perf_counter() - begin, 1),
                 **result.figures(),
             }
-            runs.append(run)
-            referred = f"{referred_px:.2f}" if refers.is_sure else "-"
-            print(
-                f"| {name} | {run['warp']} | {run['raw_px']:.2f} | {referred} | "
-                f"{run['recovered_px']:.2f} | {result.verdict.value} | "
-                f"{result.expected_corner_error_px:.2f} | {seconds:.1f} |",
-                flush=True,
-            )
-            if methods and number:
-                for way, other in registration_methods.refined(moved).items():
-                    error = corner_error_px(other, matrix, width, height)
-                    compared.setdefault(way, []).append(error)
-    return {
-        "runs": runs,
-        "summary": _summary(runs),
-        "limits chosen on one half of the rigs, judged on the other": _held_out(runs),
-        "methods": _methods(compared),
-    }
+            with file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(run) + "\n")
+            print(f"{rig}, warp {number}: {result.verdict.value}", flush=True)
 
 
-def _summary(runs: list[dict]) -> dict:
-    asked = [run for run in runs if run["warp"] != "data"]
-    summary: dict[str, object] = {}
-    for key in ("raw_px", "referred_px", "recovered_px"):
-        known = [run for run in asked if run[key] is not None]
-        every = np.array([run[key] for run in known])
-        summary[key] = {
-            "runs": len(known),
-            "median": float(np.median(every)),
-            "90th percentile": float(np.percentile(every, 90)),
-            **_good([run for run in known if run["verdict"] == Verdict.GOOD.value], key),
-        }
-    return summary
-
-
-def _good(runs: list[dict], key: str) -> dict:
-    """The figures of runs that say `good`."""
-    errors = np.array([run[key] for run in runs])
-    if not runs:
-        return {"good runs": 0}
-    return {
-        "good runs": len(runs),
-        "good: median": float(np.median(errors)),
-        "good: share within 4 px": float((errors <= 4).mean()),
-        "good: worst": float(errors.max()),
-    }
-
-
-def _held_out(runs: list[dict]) -> list[dict]:
-    asked = [run for run in runs if run["warp"] != "data" and run["referred_px"] is not None]
-    names = sorted({run["rig"] for run in asked})
+def scored(runs: list[dict]) -> list[dict]:
+    """The runs with their errors (`MEASURES`)."""
+    marks = landmarks()
+    own = {run["rig"]: np.array(run["found"]) for run in runs if run["warp"] == 0}
     answers = []
-    for chosen, judged in ((names[::2], names[1::2]), (names[1::2], names[::2])):
-        widest = None
-        for width in np.arange(2.0, 0.35, -0.1):
-            good = [run for run in asked if run["rig"] in chosen and _would_say_good(run, width)]
-            figures = _good(good, "referred_px")
-            holds = good and figures["good: share within 4 px"] >= 0.9
-            if holds and figures["good: worst"] <= 10:
-                widest = width
-                break
-        if widest is not None:
-            other = [run for run in asked if run["rig"] in judged]
-            good = [run for run in other if _would_say_good(run, widest)]
-            factor = {"limits, times those in use": round(float(widest), 1), "runs": len(other)}
-            answers.append({**factor, **_good(good, "referred_px")})
+    for run in runs:
+        known, found, size = np.array(run["known"]), np.array(run["found"]), tuple(run["size"])
+        errors = {
+            "corners_px": corner_error_px(found, known, size),
+            "overlap_px": overlap_error_px(found, known, size),
+            "recovered_px": corner_error_px(found, own[run["rig"]] @ known, size),
+        }
+        if run["rig"] in marks:
+            off = distances_px(marks[run["rig"]], found, known, size)
+            errors["edges_median_px"], errors["edges_90_px"] = np.percentile(off, [50, 90])
+            as_is = distances_px(marks[run["rig"]], np.eye(3), np.eye(3), size)
+            errors["edges_as_is_px"] = float(np.median(as_is))
+        answers.append({**run, **errors})
     return answers
 
 
-def _would_say_good(run: dict, width: float) -> bool:
-    """With the two limits that decide most runs made wider by a factor."""
-    limits = VerdictLimits()
-    return (
-        run["expected_corner_error_px_at_640"] <= width * limits.most_corner_error_px
-        and run["residual_px_at_640"] <= width * limits.most_residual_px
-        and run["agreeing_blocks"] >= limits.fewest_agreeing
-        and run["clear_blocks"] >= limits.fewest_blocks
-        and run["margin"] >= limits.least_margin
-    )
+def print_rigs(runs: list[dict]) -> None:
+    """A row a rig: medians over its warps."""
+    header = ["rig", "edges", "edges as they are, px", "edges", "corners", "overlap", "recovered"]
+    print("| " + " | ".join([*header, "says `good`"]) + " |")
+    print("|---" + "|---:" * len(header) + "|")
+    marks = landmarks()
+    for rig in dict.fromkeys(run["rig"] for run in runs):
+        some = [run for run in runs if run["rig"] == rig and run["warp"]]
+        good = sum(run["verdict"] == Verdict.GOOD.value for run in some)
+        keys = ("edges_as_is_px", "edges_median_px", "corners_px", "overlap_px", "recovered_px")
+        cells = [f"{np.median([r[k] for r in some]):.2f}" if k in some[0] else "-" for k in keys]
+        print(
+            f"| {rig} | {len(marks.get(rig, []))} | {' | '.join(cells)} | {good} of {len(some)} |"
+        )
 
 
-def _methods(compared: dict[str, list[float]]) -> dict:
-    return {
-        way: {
-            "median": float(np.median(errors)),
-            "90th percentile": float(np.percentile(errors, 90)),
-            "worst": float(max(errors)),
-        }
-        for way, errors in compared.items()
-    }
+def print_bars(runs: list[dict]) -> None:
+    """A row a measure, for all rigs and for either half of them (every other one by name)."""
+    asked = [run for run in runs if run["warp"]]
+    names = sorted({run["rig"] for run in asked})
+    halves = [] if len(names) < 4 else [("half A", names[::2]), ("half B", names[1::2])]
+    for what, some in (("all rigs", names), *halves):
+        print(f"\n{what}: {', '.join(some)}\n")
+        print("| | runs | median | 90 % | `good` | their median | within 4 px | worst |")
+        print("|---" + "|---:" * 7 + "|")
+        for key in MEASURES:
+            known = [run for run in asked if run["rig"] in some and key in run]
+            if not known:
+                continue
+            every = np.array([run[key] for run in known])
+            good = np.array([r[key] for r in known if r["verdict"] == Verdict.GOOD.value])
+            cells = f"{len(every)} | {np.median(every):.2f} | {np.percentile(every, 90):.1f}"
+            said = (
+                f"{len(good)} | {np.median(good):.2f} | {(good <= 4).mean():.0%} | {good.max():.1f}"
+                if good.size
+                else "0 | - | - | -"
+            )
+            print(f"| {key} | {cells} | {said} |")
 
 
-def run_roadscene(data: Path, count: int) -> dict:
+def run_methods(pairs_of: dict[str, Pairs], seed: int) -> None:
+    """Ways to refine the same first guess, one warp a rig: errors of the corners."""
+    errors: dict[str, list[float]] = {}
+    for rig, every in pairs_of.items():
+        pairs = every_other(every)
+        size = pairs[0][0].shape[::-1]
+        known = known_warps(rig, 1, seed, size)[1]
+        for way, found in registration_methods.refined(warped(pairs, known)).items():
+            errors.setdefault(way, []).append(corner_error_px(found, known, size))
+    for way, off in errors.items():
+        print(f"| {way} | {np.median(off):.1f} | {np.percentile(off, 90):.1f} | {max(off):.1f} |")
+
+
+def run_roadscene(data: Path, count: int) -> None:
     """Scale found between `vis_hr` and `ir`, against the ratio of their sizes."""
     errors, verdicts = [], []
     files = sorted((data / "roadscene" / "ir").iterdir())
@@ -253,53 +159,56 @@ def run_roadscene(data: Path, count: int) -> dict:
         verdicts.append(result.verdict.value)
         print(f"roadscene {file.stem}: scale {scale[0]:.3f} {scale[1]:.3f}, true {true[0]:.3f} "
               f"{true[1]:.3f}, {result.verdict.value}", flush=True)  # fmt: skip
-    errors = np.array(errors)
-    return {
-        "pairs": len(errors),
-        "median error of the scale, percent": float(np.median(errors)),
-        "90th percentile, percent": float(np.percentile(errors, 90)),
-        "verdicts": {v: verdicts.count(v) for v in sorted(set(verdicts))},
-    }
+    median, ninety = np.percentile(errors, [50, 90])
+    print(f"roadscene: scale off by {median:.1f} % (median), {ninety:.1f} % (90 %); "
+          f"{_counted(verdicts)}")  # fmt: skip
 
 
-def run_strangers(data: Path) -> dict:
+def run_strangers(pairs_of: dict[str, Pairs]) -> None:
     """Verdicts on pairs whose halves come from different rigs, each rig with the next three."""
-    every = {name: pairs for name, pairs in rigs(data).items() if len(pairs) == PAIRS}
-    verdicts = []
+    verdicts, names = [], list(pairs_of)
     for distance in (1, 2, 3):
-        for number, (name, pairs) in enumerate(every.items()):
-            other = list(every)[(number + distance) % len(every)]
-            mixed = [(v, t) for (v, _), (_, t) in zip(pairs, every[other], strict=True)]
-            result = estimate(mixed)
+        for number, name in enumerate(names):
+            other = names[(number + distance) % len(names)]
+            halves = every_other(pairs_of[name]), every_other(pairs_of[other])
+            result = estimate([(v, t) for (v, _), (_, t) in zip(*halves, strict=True)])
             verdicts.append(result.verdict.value)
             print(f"{name} with {other}: {verdicts[-1]} ({'; '.join(result.reasons)})", flush=True)
-    return {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+    print(f"strangers: {_counted(verdicts)}")
+
+
+def _counted(verdicts: list[str]) -> str:
+    return ", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--warps", type=int, default=3, help="known warps a rig (default 3)")
-    parser.add_argument("--seed", type=int, default=2026, help="of the warps (default 2026)")
+    parser.add_argument("--runs", type=Path, required=True, help="file that runs are kept in")
+    parser.add_argument("--warps", type=int, default=6, help="known warps a rig (%(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of the warps (%(default)s)")
+    parser.add_argument("--only", metavar="RIG", help="run this rig alone")
     parser.add_argument("--methods", action="store_true", help="compare ways to refine, too")
     parser.add_argument(
         "--roadscene", type=int, default=0, metavar="N", help="pairs of unequal size"
     )
     parser.add_argument("--strangers", action="store_true", help="pairs of different places, too")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    figures = (
-        run_bars(arguments.data, arguments.warps, arguments.seed, arguments.methods)
-        if arguments.warps
-        else {}
-    )
+    pairs_of = rigs(arguments.data)
+    if arguments.only and arguments.only not in pairs_of:
+        parser.error(f"--only is {arguments.only!r}; there are {', '.join(pairs_of)}")
+    asked = {arguments.only: pairs_of[arguments.only]} if arguments.only else pairs_of
+    run_bars(asked, arguments.warps, arguments.seed, arguments.runs)
+    lines = arguments.runs.read_text(encoding="utf-8").splitlines()
+    runs = scored([r for r in map(json.loads, lines) if r["seed"] == arguments.seed])
+    print_rigs(runs)
+    print_bars(runs)
+    if arguments.methods:
+        run_methods(asked, arguments.seed)
     if arguments.roadscene:
-        figures["roadscene"] = run_roadscene(arguments.data, arguments.roadscene)
+        run_roadscene(arguments.data, arguments.roadscene)
     if arguments.strangers:
-        figures["strangers"] = run_strangers(arguments.data)
-    print(json.dumps({k: v for k, v in figures.items() if k != "runs"}, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2))
+        run_strangers(pairs_of)
 
 
 if __name__ == "__main__":

@@ -242,8 +242,13 @@ def _judged(
         ),
         (
             guess.margin < limits.least_margin,
-            guess.score < limits.least_score_failed,
+            False,
             "another place fits almost as well",
+        ),
+        (
+            guess.score < limits.least_score_failed,
+            guess.score < limits.least_score_failed,
+            f"the edges of both agree nowhere (correlation {guess.score:.3f})",
         ),
         (
             pairs < limits.fewest_pairs,
