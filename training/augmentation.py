@@ -31,6 +31,7 @@ class Draw:
     noise: tuple[float, float]
     shift: tuple[float, float]
     noise_seed: int
+    sharpen: tuple[float, float]
 
 
 def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
@@ -42,6 +43,13 @@ def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
     low = rng.random(2) * (1 - gain)
     noise = rng.uniform(0, 1, 2) * a.noise_deviation
     shift = rng.uniform(-1, 1, 2) * a.shift_pixels
+    noise_seed = int(rng.integers(2**31))
+    # What came later is drawn last: seeds keep their other draws.
+    stretched = rng.random(2) < a.stretch_chance
+    raised = a.largest_gain ** rng.random(2)
+    gain = np.where(stretched, raised, gain)
+    low = np.where(stretched, rng.random(2) * (1 - raised), low)
+    sharpen = (rng.random(2) < a.sharpen_chance) * rng.random(2) * a.sharpen
     return Draw(
         flip=bool(chance[0] < a.flip),
         flip_vertical=bool(chance[1] < a.flip_vertical),
@@ -52,7 +60,8 @@ def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
         blur=(bool(chance[7] < a.blur_chance), bool(chance[8] < a.blur_chance)),
         noise=tuple(float(v) if chance[9] < a.noise_chance else 0.0 for v in noise),
         shift=(float(shift[0]), float(shift[1])),
-        noise_seed=int(rng.integers(2**31)),
+        noise_seed=noise_seed,
+        sharpen=(float(sharpen[0]), float(sharpen[1])),
     )
 
 
@@ -82,7 +91,9 @@ def augment(visible: Tensor, thermal: Tensor, draws: list[Draw]) -> tuple[Tensor
         )
         x = x ** column([d.gamma[camera] for d in draws])
         low = column([d.low[camera] for d in draws])
-        x = low + column([d.gain[camera] for d in draws]) * x
+        x = (low + column([d.gain[camera] for d in draws]) * x).clamp(0, 1)
+        if any(d.sharpen[camera] for d in draws):
+            x = (x + column([d.sharpen[camera] for d in draws]) * (x - _blur(x))).clamp(0, 1)
         if camera == 1:
             inverted = column([float(d.invert_thermal) for d in draws])
             x = x + inverted * (1 - 2 * x)

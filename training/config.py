@@ -44,7 +44,10 @@ class Augmentation:
     """Chances (0..1) and strengths of what is done to a crop; see ``training/augmentation.py``.
 
     ``zoom`` is the largest magnification of a crop (it meets cameras of lower resolution), drawn
-    evenly from 1 for the share ``zoom_chance`` of all crops.
+    evenly from 1 for the share ``zoom_chance`` of all crops. ``stretch_chance`` is the share of
+    pictures whose contrast is raised, up to ``largest_gain`` times, and cut off at black and white;
+    ``sharpen`` the most that a picture is sharpened, as cameras do it; ``stranger_chance`` the
+    share of visible crops that meet the thermal crop of another scene, where no edge is shared.
     """
 
     flip: float = 0.5
@@ -59,6 +62,11 @@ class Augmentation:
     shift_pixels: float = 0.0
     zoom: float = 1.0
     zoom_chance: float = 0.5
+    stretch_chance: float = 0.0
+    largest_gain: float = 2.5
+    sharpen_chance: float = 0.0
+    sharpen: float = 1.0
+    stranger_chance: float = 0.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -69,11 +77,18 @@ class Augmentation:
             "blur_chance",
             "noise_chance",
             "zoom_chance",
+            "stretch_chance",
+            "sharpen_chance",
+            "stranger_chance",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; allowed is 0..1")
         if not 0 < self.smallest_gain <= 1:
             raise ConfigError(f"augmentation.smallest_gain is {self.smallest_gain}; allowed: 0..1")
+        if not self.largest_gain >= 1:
+            raise ConfigError(f"augmentation.largest_gain is {self.largest_gain}; allowed: >= 1")
+        if not self.sharpen >= 0:
+            raise ConfigError(f"augmentation.sharpen is {self.sharpen}; allowed: >= 0")
         if not 1 <= self.zoom <= 4:
             raise ConfigError(f"augmentation.zoom is {self.zoom}; allowed is 1..4")
 

@@ -152,11 +152,14 @@ class CropSampler:
         pair = self._pack.pairs[index]
         magnified = rng.random() < self._augmentation.zoom_chance
         zoom = float(rng.uniform(1, self._augmentation.zoom)) if magnified else 1.0
-        height, width = (round(side / zoom) for side in self._crop)
-        top = int(rng.integers(0, pair.height - height + 1))
-        left = int(rng.integers(0, pair.width - width + 1))
-        box = np.s_[top : top + height, left : left + width]
+        size = tuple(round(side / zoom) for side in self._crop)
+        box = self._box(rng, index, size)
         drawn = draw(rng, self._augmentation)
+        # After all other draws, so that a chance of nothing leaves every other sample as it was.
+        other, other_box = index, box
+        if rng.random() < self._augmentation.stranger_chance and not consecutive:
+            other = int(rng.choice(len(self._pack), p=self._chance))
+            other_box = self._box(rng, other, size)
         if consecutive:
             # A clip has its cameras' own noise, new in each frame. More of it would teach to blur,
             # and the same noise in both frames that noise stands still.
@@ -164,14 +167,23 @@ class CropSampler:
         crops = []
         for frame in range(2 if consecutive else 1):
             visible, thermal = self._pack.frame(index, frame)
-            planes = [self._to_crop(visible[box]), self._to_crop(thermal[box])]
+            if other != index:
+                thermal = self._pack.frame(other, frame)[1]
+            planes = [self._to_crop(visible[box]), self._to_crop(thermal[other_box])]
             if self._channels == 1:
                 planes[0] = cv2.cvtColor(planes[0], cv2.COLOR_RGB2GRAY)[None]
             else:
                 planes[0] = np.ascontiguousarray(planes[0].transpose(2, 0, 1))
             tensors = torch.from_numpy(planes[0]), torch.from_numpy(planes[1][None])
-            crops.append((*tensors, drawn, f"{pair.name}@{top},{left}"))
+            crops.append((*tensors, drawn, f"{pair.name}@{box[0].start},{box[1].start}"))
         return crops
+
+    def _box(self, rng: np.random.Generator, index: int, size: tuple[int, int]) -> tuple:
+        """A place for a crop of this height and width in a pair's pictures, as slices."""
+        pair, (height, width) = self._pack.pairs[index], size
+        top = int(rng.integers(0, pair.height - height + 1))
+        left = int(rng.integers(0, pair.width - width + 1))
+        return np.s_[top : top + height, left : left + width]
 
     def _to_crop(self, pixels: np.ndarray) -> np.ndarray:
         """A copy at the crop's size, magnified where the box is smaller."""

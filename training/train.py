@@ -25,6 +25,7 @@ from tqdm import tqdm
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, load_weights, save_weights
+from training.compiling import CompileError, compiled_step
 from training.config import ConfigError, RunConfig, load_config
 from training.folded import fold_for_training
 from training.pairs import DATA_SETS, DataSetError
@@ -117,7 +118,7 @@ class Trainer:
         self.module, self.optimizer = self.fabric.setup(step, optimizer)
         self.net = net
         self.running_mean.to(self.fabric.device)
-        self._compute = torch.compile(self.module) if config.compile else self.module
+        self._compute = self.module
         self.step = 0
         self.bad_batches = 0
         self._stop = False
@@ -151,6 +152,10 @@ class Trainer:
         )
         last_save = time.monotonic()
         self.module.train()
+        if self.config.compile and self.step < self.config.steps:
+            batch = pictures(self.sampler.batch(self.step), self.fabric.device)
+            moving = self.config.flicker_every > 0
+            self._compute = compiled_step(self.module, *batch, moving=moving)
         try:
             for batch in prefetch(self.sampler, steps, self.config.flicker_every):
                 terms = self._train_on(batch)
@@ -278,7 +283,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return Trainer(load_config(options.config, options.overrides)).run()
-    except (ConfigError, DataSetError, TrainingError, WeightsError, WideningError) as error:
+    except (
+        CompileError,
+        ConfigError,
+        DataSetError,
+        TrainingError,
+        WeightsError,
+        WideningError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -68,9 +68,33 @@ class BlendNet(nn.Module):
             reversed(self.up), reversed(self.decode), reversed(skips), strict=True
         ):
             # Not "nearest", which is a millisecond faster and leaves a faint grid on plain walls.
-            x = F.interpolate(up(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = self._double(up(x))
             x = F.relu(decode(F.relu(x + skip)))
         weight = F.pixel_shuffle(self.weight_head(x), 2)
         correction = F.pixel_shuffle(self.correction_head(x), 2)
         fused = thermal + weight * (visible - thermal) + correction
         return fused.clamp(-self.limit, self.limit)
+
+    def _double(self, x: Tensor) -> Tensor:
+        """Bilinear upsampling to twice the size, corners not aligned."""
+        if self.training and torch.compiler.is_compiling():
+            return double_in_slices(x)
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def double_in_slices(x: Tensor) -> Tensor:
+    """``F.interpolate(x, scale_factor=2, mode="bilinear")`` out of slices, for compiled training.
+
+    With torch 2.13 on a CPU the compiled step of this network passes no gradient at all back
+    through ``F.interpolate``: all that lies behind it stays as it is, and nothing says so.
+
+    Args:
+        x: N, C, H, W; the result is N, C, 2H, 2W.
+    """
+    for axis in (2, 3):
+        size = x.shape[axis]
+        before = torch.cat((x.narrow(axis, 0, 1), x.narrow(axis, 0, size - 1)), axis)
+        after = torch.cat((x.narrow(axis, 1, size - 1), x.narrow(axis, size - 1, 1)), axis)
+        pair = (0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after)
+        x = torch.stack(pair, axis + 1).flatten(axis, axis + 1)
+    return x

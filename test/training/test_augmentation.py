@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -17,6 +19,8 @@ EVERYTHING = Augmentation(
     blur_chance=1.0,
     noise_chance=1.0,
     shift_pixels=2.0,
+    stretch_chance=0.5,
+    sharpen_chance=1.0,
 )
 NOTHING = Augmentation(
     flip=0.0,
@@ -88,3 +92,29 @@ def test_a_sample_does_not_depend_on_its_neighbours_in_the_batch():
     alone = augment(visible[1:2], thermal[1:2], chosen[1:2])
     torch.testing.assert_close(together[0][1:2], alone[0])
     torch.testing.assert_close(together[1][1:2], alone[1])
+
+
+def test_a_stretched_picture_fills_the_range_and_is_cut_off_at_its_ends():
+    settings = dataclasses.replace(
+        NOTHING, range_chance=1.0, stretch_chance=1.0, largest_gain=100.0
+    )
+    ramp = torch.linspace(0.0, 1.0, 101).expand(3, 1, 4, 101)
+    for seed in range(3):
+        for x in augment(ramp, ramp, draws(settings, seed)):
+            assert x[..., 0].max() == 0.0
+            assert x[..., -1].min() == 1.0
+            assert (x.diff(dim=-1) >= 0).all()
+            # Steeper than the ramp, and flat where it has been cut off.
+            assert x.diff(dim=-1).amax(dim=(1, 2, 3)).min() > 0.0105
+
+
+def test_sharpening_overshoots_at_a_step_and_leaves_flat_parts():
+    settings = dataclasses.replace(NOTHING, sharpen_chance=1.0, sharpen=1.0)
+    step = torch.full((3, 1, 6, 12), 0.4)
+    step[..., 6:] = 0.6
+    for x in augment(step, step, draws(settings)):
+        # A 1-2-1 filter takes a quarter of the step (.2) from the pixel before it.
+        assert (x[..., 5] < 0.4).all()
+        assert x[..., 5].min() >= 0.4 - 0.05 - 1e-6
+        torch.testing.assert_close(x[..., :4], step[..., :4])
+        torch.testing.assert_close(x[..., 8:], step[..., 8:])

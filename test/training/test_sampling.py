@@ -44,3 +44,28 @@ def test_no_noise_is_added_to_clips_which_have_their_own(pack) -> None:
     frames, stills = consecutive(pack, noisy), sampler(pack, noisy).batch(5)
     assert all(draw.noise == (0.0, 0.0) for draw in frames.draws)
     assert all(min(draw.noise) > 0 for draw in stills.draws)
+
+
+def test_a_stranger_is_the_thermal_picture_of_another_place_or_scene(tmp_path) -> None:
+    with PackWriter(tmp_path) as writer:
+        for level in (10, 20, 30):
+            grey = np.full((48, 64), level, np.uint8)
+            writer.add(f"scene/{level}", "folders", [(np.repeat(grey[..., None], 3, axis=2), grey)])
+
+    def batch(chance: float) -> Batch:
+        settings = Augmentation(stranger_chance=chance, zoom=1.5)
+        return CropSampler(
+            Pack(tmp_path), {"folders": 1.0}, (32, 32), 1, settings, seed=0, batch=12
+        ).batch(0)
+
+    friends, strangers = batch(0.0), batch(1.0)
+    assert torch.equal(friends.visible, friends.thermal)
+    assert torch.equal(strangers.visible, friends.visible), "the visible crops must not change"
+    assert strangers.draws == friends.draws
+    met = (strangers.visible != strangers.thermal).flatten(1).any(dim=1).sum()
+    assert 4 <= met <= 12, "two of three scenes are other ones"
+
+
+def test_frames_of_a_clip_keep_their_own_thermal_picture(pack) -> None:
+    batch = consecutive(pack, Augmentation(stranger_chance=1.0, zoom_chance=0.0))
+    assert torch.equal(batch.visible, batch.thermal)

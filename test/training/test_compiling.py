@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled step is taken only if it learns what the plain one learns."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fusion_ros.model.blend import double_in_slices
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from training.compiling import CompileError, compiled_step
+from training.losses import LossWeights
+from training.step import TrainingStep
+
+
+@pytest.fixture
+def step() -> TrainingStep:
+    torch.manual_seed(0)
+    return TrainingStep(FusionNet(PRESETS["compact"]).train(), LossWeights(mse=0.5), 4)
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    # The size of real crops: at 32x64 the compiler that was caught had been right.
+    generator = torch.Generator().manual_seed(0)
+    visible, thermal = torch.rand(2, 2, 1, 224, 320, generator=generator)
+    return visible, thermal
+
+
+class Forgetful(nn.Module):
+    """Stands in for a compiler that drops what one layer should learn, right in its answer."""
+
+    def __init__(self, step: TrainingStep) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, *pictures: torch.Tensor) -> tuple:
+        layer = self.step.net.blend.encode[0]
+        layer.requires_grad_(False)
+        answer = self.step(*pictures)
+        layer.requires_grad_(True)
+        return answer
+
+
+def test_doubling_in_slices_is_bilinear_interpolation_with_its_gradient():
+    x = torch.randn(2, 3, 5, 7, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 10, 14, dtype=torch.float64)
+    expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(double_in_slices(x), expected)
+    (slope,) = torch.autograd.grad((double_in_slices(x) * weight).sum(), x)
+    torch.testing.assert_close(slope, torch.autograd.grad((expected * weight).sum(), x)[0])
+
+
+def test_a_compiler_that_forgets_a_layer_is_refused(step, batch, monkeypatch):
+    monkeypatch.setattr(torch, "compile", Forgetful)
+    with pytest.raises(CompileError, match=r"gradients are \d+% away .*compile=false"):
+        compiled_step(step, *batch)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU wants a compiler")
+def test_the_compiled_step_of_compact_learns_what_the_plain_one_learns(step, batch):
+    # One plain term: what the compiler got wrong is the network, and this compiles sooner.
+    step = TrainingStep(step.net, LossWeights(qw=0.0, qe=0.0, mse=1.0), 4)
+    compiled = compiled_step(step, *batch)
+    torch.testing.assert_close(compiled(*batch)[0], step(*batch)[0], rtol=1e-4, atol=1e-5)
+    assert all(weight.grad is None for weight in step.parameters())
