@@ -25,6 +25,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -41,6 +42,8 @@ from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, wi
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
 
+TELLS_OF_PUBLISHING = hasattr(Subscription, "CallbackType")
+"""Whether a subscription's callback may take a second argument, what is known of the message."""
 _LEAD_S = 0.2
 _SETTLE_S = 8.0
 NS_PER_S = 1_000_000_000
@@ -78,7 +81,7 @@ class BagPlayer(Node):
             self._cameras[stream] = self.create_publisher(kind, topic, camera)
         # Serialised: a picture need not be unpacked to be counted.
         self.create_subscription(
-            Image, "fused/image_raw", self._take_fused, QoSProfile(depth=100), raw=True
+            Image, "fused/image_raw", self._fused_callback(), QoSProfile(depth=100), raw=True
         )
         self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
 
@@ -154,6 +157,15 @@ class BagPlayer(Node):
             if (new and counts == before) or time.monotonic() >= until:
                 return counts
             before = counts
+
+    def _fused_callback(self) -> Callable[..., None]:
+        if TELLS_OF_PUBLISHING:
+            return self._take_fused
+        self.get_logger().warning(
+            "this rclpy does not tell when a picture was published (Humble's does not); its "
+            "arrival counts instead, so that ages hold the way back, too"
+        )
+        return lambda cdr: self._take_fused(cdr, {"source_timestamp": 0})
 
     def _take_fused(self, cdr: bytes, info: dict[str, int]) -> None:
         if self._pass is not None:

@@ -27,6 +27,8 @@ from fusion_ros.imaging.encodings import (
 )
 from fusion_ros.nodes.wire import WireCompressedImage, WireImage
 
+_COMPRESSED = (CompressedImage, WireCompressedImage)
+
 
 def decode_image(message: Image | CompressedImage | WireImage | WireCompressedImage) -> PixelFrame:
     """The pixels of a message, as a view on its bytes wherever its encoding allows.
@@ -34,7 +36,7 @@ def decode_image(message: Image | CompressedImage | WireImage | WireCompressedIm
     Raises:
         EncodingError: the message cannot be read; `reason` is one of `RejectReason`.
     """
-    if isinstance(message, CompressedImage | WireCompressedImage):
+    if isinstance(message, _COMPRESSED):
         return decode_compressed(message.data, format=message.format)
     ours = message.encoding in RAW_ENCODINGS or message.encoding in EXOTIC_ENCODINGS
     if not ours and message.height and message.width and has_cv_bridge():

@@ -15,19 +15,19 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import LoggingSeverity
 from std_msgs.msg import Header
 
 from fusion_ros.accounting import Stream
 from fusion_ros.nodes import report as reporting
 from fusion_ros.nodes.books import Books
+from fusion_ros.nodes.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.parameter_server import ParameterServer
-from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.session import Active, Configured
-from fusion_ros.nodes.stopping import ignore_further_signals
+from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import apply_live, make_live_pipeline
@@ -128,6 +128,12 @@ class FuseNode(LifecycleNode):
         self.get_logger().error(f"cannot {transition}: {told}")
         return TransitionCallbackReturn.FAILURE
 
+    def destroy_node(self) -> None:
+        """Leave the graph at once. rclpy's state machine holds the node, and both hold on to each
+        other until Python collects garbage: for so long others would go on seeing it."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     def release(self) -> None:
         """Give back all that the node holds, in whatever state it is."""
         self._reload.wait()
@@ -151,6 +157,10 @@ class FuseNode(LifecycleNode):
     def has_camera_info(self) -> bool:
         """Whether the visible camera's intrinsics are known since `activate`."""
         return self._active is not None and self._active.visible_info is not None
+
+    def frame_subscriptions(self) -> list[FollowingSubscription]:
+        """The image subscriptions that stand now."""
+        return list(self._active.subscriptions.values()) if self._active is not None else []
 
     def input_reliabilities(self) -> dict[Stream, str]:
         """What each input is subscribed as now: "reliable" or "best_effort"."""
@@ -210,6 +220,8 @@ class FuseNode(LifecycleNode):
             )
         configured.outputs.publish_diagnostics(report)
         configured.outputs.publish_status(report)
+        if self.get_logger().is_enabled_for(LoggingSeverity.DEBUG):
+            self.get_logger().debug(reporting.debug_line(report))
         configured.reported = report.counts
         lost_after_fusing = report.lost and report.counts.visible.fused
         if lost_after_fusing and self.parameters.current.on_stream_loss == "stop":
@@ -256,12 +268,6 @@ class FuseNode(LifecycleNode):
         )
 
 
-class _Executor(SingleThreadedExecutor):
-    """Quiet where a stop comes while it is made: rclpy's `__del__` reads this, and complains."""
-
-    _sigint_gc = None
-
-
 def main(
     args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_live_pipeline
 ) -> int:
@@ -274,57 +280,24 @@ def main(
     Returns:
         0 after a stop, 1 where the node could not start.
     """
-    try:
-        tune_process()
-        rclpy.init(args=args)
-    except KeyboardInterrupt:
-        return 0
-    except RuntimeError as error:  # ROS arguments that are none, a keystore that is not there
-        return _cannot_start(error)
-    context = rclpy.get_default_context()
-    executor = node = None
-    try:
-        # Before the node, which takes seconds: rclpy complains where a stop meets this.
-        executor = _Executor()
-        try:
-            node = FuseNode(pipeline_maker=pipeline_maker)
-        except RuntimeError as error:  # the middleware refuses, for instance to be secure
-            if context.ok():
-                return _cannot_start(error)
-            raise
-        executor.add_node(node)
-        if node.parameters.current.autostart and not _autostart(node):
-            return 0 if not context.ok() else 1
-        executor.spin()
-    except ParameterError as error:
-        return _cannot_start(error)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # A context that was shut down meanwhile makes any call fail; then there is nothing to say.
-        if context.ok():
-            raise
-    finally:
-        ignore_further_signals()
-        if executor is not None:
-            executor.shutdown()
-        if node is not None:
-            node.release()
-            node.destroy_node()
-        rclpy.try_shutdown()
+    return run_node(
+        "fuse_node",
+        lambda: FuseNode(pipeline_maker=pipeline_maker),
+        _autostart_and_spin,
+        args=args,
+        refusals=(ParameterError,),
+        close=FuseNode.release,
+    )
+
+
+def _autostart_and_spin(node: FuseNode, executor: FramesFirstExecutor) -> int:
+    executor.frames = node.frame_subscriptions
+    if node.parameters.current.autostart:
+        for transition in (node.trigger_configure, node.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                return 1 if node.context.ok() else 0
+    executor.spin()
     return 0
-
-
-def _cannot_start(error: Exception) -> int:
-    rclpy.logging.get_logger("fuse_node").fatal(f"cannot start: {error}")
-    return 1
-
-
-def _autostart(node: FuseNode) -> bool:
-    for transition in (node.trigger_configure, node.trigger_activate):
-        if transition() != TransitionCallbackReturn.SUCCESS:
-            return False
-    return True
 
 
 if __name__ == "__main__":

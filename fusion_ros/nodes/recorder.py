@@ -7,6 +7,7 @@ Waits for the first fused image (`timeout_s`), records for `seconds`, writes to 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -24,6 +24,7 @@ from sensor_msgs.msg import Image
 
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.nodes.codec import decode_image
+from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.recording import (
     RecentFrames,
     VideoWriter,
@@ -33,7 +34,6 @@ from fusion_ros.nodes.recording import (
     side_by_side,
     thermal_for_the_eye,
 )
-from fusion_ros.nodes.stopping import ignore_further_signals
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -246,29 +246,17 @@ def _finite(value: float) -> float | None:
 
 def main(args: list[str] | None = None) -> int:
     """Run the recorder; 0 where something was fused, 1 where nothing was."""
-    try:
-        rclpy.init(args=args)
-    except KeyboardInterrupt:
-        return 1
-    executor = node = None
-    fused = False
-    try:
-        node = Recorder()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        fused = node.run(executor)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        fused = node is not None and node.received["fused"] > 0
-    finally:
-        ignore_further_signals()
-        if executor is not None:
-            executor.shutdown()
-        if node is not None:
-            node.close()
-            node.write()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0 if fused else 1
+
+    def work(recorder: Recorder, executor: SingleThreadedExecutor) -> int:
+        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            recorder.run(executor)
+        return 0 if recorder.received["fused"] else 1
+
+    def close(recorder: Recorder) -> None:
+        recorder.close()
+        recorder.write()
+
+    return run_node("recorder", Recorder, work, args=args, close=close, stopped=1)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,26 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     return message
 
 
+def debug_line(report: NodeReport) -> str:
+    """What happened to the frames since the last report, and all about the newest fused image."""
+    parts = []
+    for stream in Stream:
+        now, before = (getattr(c, stream.value) for c in (report.counts, report.before))
+        fates = [(f.value, getattr(now, f.value) - getattr(before, f.value)) for f in Fate]
+        told = ", ".join(f"{count} {fate}" for fate, count in fates if count) or "none settled"
+        parts.append(
+            f"{stream.value}: {now.received - before.received} in, {told}, {now.pending} pending"
+        )
+    newest = report.telemetry.newest
+    if newest is not None:
+        stages = ", ".join(f"{name} {ms:.2f}" for name, ms in newest.stages_ms.items())
+        parts.append(
+            f"last pair: stamp {newest.stamp_ns / 1e9:.6f} s, skew {newest.skew_ms:+.1f} ms, "
+            f"{newest.latency_ms:.2f} ms from arrival to published ({stages})"
+        )
+    return "; ".join([f"{report.mode}", *parts])
+
+
 def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
     """Three lines for a robot's dashboard: do the cameras arrive, do they pair, is it quick."""
     array = DiagnosticArray()

@@ -98,6 +98,17 @@ class FollowingSubscription:
             f"{self.topic_name}: subscribed anew as {self.reliability}, as its publishers offer"
         )
 
+    @property
+    def pointer(self) -> int:
+        """What a wait set calls it where it is ready."""
+        return int(self._subscription.handle.pointer)
+
+    def take(self) -> None:
+        """What the executor does with a message that came."""
+        self.take_waiting()
+        if self._then is not None:
+            self._then()
+
     def take_waiting(self) -> None:
         """Handle the oldest message that waits, if any, without a round of the executor.
 

@@ -13,9 +13,8 @@ import sys
 from typing import Any
 
 import numpy as np
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
@@ -23,8 +22,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.process_tuning import tune_process
-from fusion_ros.nodes.stopping import ignore_further_signals
+from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import as_the_thermal_camera_sees
@@ -181,34 +179,12 @@ def _camera_info(width: int, height: int) -> CameraInfo:
 
 def main(args: list[str] | None = None) -> int:
     """Run the camera; 0 after its end or a stop, 1 where a parameter is wrong."""
-    tune_process()
-    try:
-        rclpy.init(args=args)
-    except KeyboardInterrupt:
+
+    def work(camera: SyntheticCamera, executor: SingleThreadedExecutor) -> int:
+        camera.run(executor)
         return 0
-    executor = node = None
-    try:
-        node = SyntheticCamera()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        node.run(executor)
-    except ValueError as error:
-        rclpy.logging.get_logger("synthetic_camera").fatal(f"cannot start: {error}")
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # After a shutdown any call may fail; then there is nothing to say.
-        if rclpy.ok():
-            raise
-    finally:
-        ignore_further_signals()
-        if executor is not None:
-            executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+
+    return run_node("synthetic_camera", SyntheticCamera, work, args=args, refusals=(ValueError,))
 
 
 if __name__ == "__main__":

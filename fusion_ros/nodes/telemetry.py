@@ -26,6 +26,17 @@ class Percentiles:
 
 
 @dataclasses.dataclass(frozen=True)
+class FusedSample:
+    """One fused image: when it was published, its visible frame's stamp, and what it took."""
+
+    at_ns: int
+    stamp_ns: int
+    skew_ms: float
+    latency_ms: float
+    stages_ms: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
 class TelemetrySnapshot:
     """The window as it stands; times in milliseconds, rates in hertz."""
 
@@ -41,14 +52,8 @@ class TelemetrySnapshot:
     """Frames published without their partner, in total."""
     clock_jumps: int
     """How often the stamps jumped back, in total."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _FusedSample:
-    at_ns: int
-    skew_ms: float
-    latency_ms: float
-    stages_ms: Mapping[str, float]
+    newest: FusedSample | None
+    """The last fused image of the window."""
 
 
 class Telemetry:
@@ -68,7 +73,7 @@ class Telemetry:
         self._started_ns = clock_ns()
         self._arrivals: dict[Stream, deque[int]] = {s: deque(maxlen=MAX_SAMPLES) for s in Stream}
         self._newest_ns = dict.fromkeys(Stream, self._started_ns)
-        self._fused: deque[_FusedSample] = deque(maxlen=MAX_SAMPLES)
+        self._fused: deque[FusedSample] = deque(maxlen=MAX_SAMPLES)
         self._passed_alone = dict.fromkeys(Stream, 0)
         self._clock_jumps = 0
         self.trace: Callable[[dict[str, float]], None] | None = None
@@ -91,9 +96,10 @@ class Telemetry:
     ) -> None:
         """A fused image was published.
 
-        `stamp_ns` and `arrived_ns` (of the pair's later message) are for the trace.
+        `stamp_ns` is the visible frame's; `arrived_ns`, of the pair's later message, is for the
+        trace.
         """
-        sample = _FusedSample(self._clock_ns(), skew_ms, latency_ms, stages_ms)
+        sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms)
         with self._lock:
             self._fused.append(sample)
         if self.trace is not None:
@@ -138,6 +144,7 @@ class Telemetry:
             },
             passed_alone=passed_alone,
             clock_jumps=clock_jumps,
+            newest=fused[-1] if fused else None,
         )
 
 

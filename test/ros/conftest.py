@@ -24,12 +24,12 @@ os.environ.update(profile_settings(os.environ))
 class RosSide:
     """Nodes of a test and the executor that spins them, one event at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, executor_class: type | None = None) -> None:
         from rclpy.executors import SingleThreadedExecutor
 
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor = (executor_class or SingleThreadedExecutor)(context=self.context)
         self._nodes: list[Any] = []
 
     def add(self, node: Any) -> Any:
@@ -61,13 +61,24 @@ class RosSide:
                 pytest.fail(f"waited {timeout_s} s in vain until {said}")
             self.executor.spin_once(timeout_sec=0.05)
 
+    def destroy(self, node: Any) -> None:
+        """Destroy a node before the end."""
+        self._nodes.remove(node)
+        self.executor.remove_node(node)
+        _destroy(node)
+
     def close(self) -> None:
         self.executor.shutdown()
-        for node in self._nodes:
-            if hasattr(node, "release"):
-                node.release()
-            node.destroy_node()
-        rclpy.shutdown(context=self.context)
+        while self._nodes:
+            _destroy(self._nodes.pop())
+        self.context.try_shutdown()
+        self.context.destroy()
+
+
+def _destroy(node: Any) -> None:
+    if hasattr(node, "release"):
+        node.release()
+    node.destroy_node()
 
 
 @pytest.fixture

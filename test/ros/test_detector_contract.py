@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 pytestmark = pytest.mark.ros
 

@@ -77,3 +77,14 @@ def test_configuring_and_cleaning_up_leaves_nothing_behind(ros):
     assert_nothing_is_left_behind(rig, cycle)
     rig.activate()
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > 0, "it fuses")
+
+
+def test_a_destroyed_node_leaves_the_graph_without_waiting_for_the_garbage_collector(ros):
+    rig = Rig(ros)
+    gc.disable()
+    try:
+        rig.ros.spin_until(lambda: "fuse_node" in rig.listener.get_node_names(), "it is there")
+        ros.destroy(rig.node)
+        rig.ros.spin_until(lambda: "fuse_node" not in rig.listener.get_node_names(), "it is gone")
+    finally:
+        gc.enable()

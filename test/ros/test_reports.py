@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.logging import LoggingSeverity
 from rig import Rig, pixels
 from sensor_msgs.msg import Image
 
@@ -125,3 +126,31 @@ def test_cameras_knocked_out_of_line_are_told_by_the_diagnostics(ros):
     told = next(d.status[1] for d in rig.diagnostics if "knocked" in d.status[1].message)
     assert told.level == DiagnosticStatus.WARN
     assert "+20, +0" in told.message
+
+
+# --- for whoever looks for a fault ----------------------------------------------------------------
+
+
+def test_at_level_debug_a_line_a_second_tells_of_the_newest_frame(ros, capfd):
+    rig = Rig(ros, {"stream_timeout_ms": 60_000.0})
+    rig.node.get_logger().set_level(LoggingSeverity.DEBUG)
+    rig.send_visible(900)
+    rig.send_pair(1000)
+    rig.wait_for_fused(1)
+    said = ""
+
+    def told() -> bool:
+        nonlocal said
+        said += capfd.readouterr().err
+        return "last pair" in said
+
+    rig.ros.spin_until(told, "the line came")
+    line = next(line for line in said.splitlines() if "last pair" in line)
+    for part in ("fusing; ", "visible: 2 in, 1 fused", "stamp 1.000000 s, skew +0.0 ms", "tone "):
+        assert part in line
+    # Nothing more often than once a second, and nothing at level info.
+    assert said.count("last pair") == 1
+    rig.node.get_logger().set_level(LoggingSeverity.INFO)
+    told_before = len(rig.diagnostics)
+    rig.ros.spin_until(lambda: len(rig.diagnostics) > told_before, "a report came")
+    assert "last pair" not in capfd.readouterr().err

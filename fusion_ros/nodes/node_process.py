@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a process that is one node: start, work, end, whatever stops it and whenever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from fusion_ros.nodes.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.process_tuning import tune_process
+from fusion_ros.nodes.stopping import ignore_further_signals
+
+N = TypeVar("N", bound=Node)
+
+
+def run_node(
+    name: str,
+    make: Callable[[], N],
+    work: Callable[[N, FramesFirstExecutor], int],
+    *,
+    args: list[str] | None = None,
+    refusals: tuple[type[Exception], ...] = (),
+    close: Callable[[N], object] = lambda node: None,
+    stopped: int = 0,
+) -> int:
+    """Run a node until its work is done or it is told to stop (SIGINT, SIGTERM, a shutdown of the
+    context), and tidy up.
+
+    Args:
+        name: of the node, for the log where there is none yet.
+        make: makes it.
+        work: spins it; answers the exit code.
+        args: in place of the command line's.
+        refusals: what `make` raises where a parameter cannot be used; the message is for people.
+            A RuntimeError is one in any case: that is how rclpy and the middleware refuse.
+        close: gives back what the node holds, before it is destroyed.
+        stopped: the exit code where a stop came before `work` was done.
+
+    Returns:
+        The exit code; 1 where the node could not start.
+    """
+    try:
+        tune_process()
+        rclpy.init(args=args)
+    except KeyboardInterrupt:
+        return stopped
+    except RuntimeError as error:  # ROS arguments that are none, a keystore that is not there
+        return _cannot_start(name, error)
+    context = rclpy.get_default_context()
+    executor = node = None
+    try:
+        # Before the node, which may take seconds: rclpy complains where a stop meets this.
+        executor = FramesFirstExecutor()
+        try:
+            node = make()
+        except (RuntimeError, *refusals) as error:
+            if context.ok():
+                return _cannot_start(name, error)
+            raise
+        executor.add_node(node)
+        return work(node, executor)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return stopped
+    except Exception:
+        # A context that was shut down meanwhile makes any call fail; then there is nothing to say.
+        if context.ok():
+            raise
+        return stopped
+    finally:
+        ignore_further_signals()
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            close(node)
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _cannot_start(name: str, error: Exception) -> int:
+    rclpy.logging.get_logger(name).fatal(f"cannot start: {error}")
+    return 1
