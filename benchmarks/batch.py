@@ -68,7 +68,9 @@ def openvino(weights: LoadedWeights, pairs: int, height: int, width: int) -> Bat
     channels = engine.visible_channels
     model.reshape({seen: [pairs, height, width, channels], felt: [pairs, height, width, 1]})
     request = engine._core.compile_model(model, "CPU", engine._options).create_infer_request()
-    return lambda visible, thermal: request.infer([visible, thermal], share_inputs=True)
+    return lambda visible, thermal: request.infer(
+        [visible, thermal], share_inputs=True, share_outputs=True
+    )
 
 
 def ways() -> dict[str, Callable[..., BatchCall]]:

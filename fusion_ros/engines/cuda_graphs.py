@@ -54,7 +54,6 @@ class _Captured:
         visible_shape: tuple[int, ...],
         thermal_shape: tuple[int, ...],
     ) -> None:
-        self._device = device
         split = int(np.prod(visible_shape))
         # Both pictures in one block: one copy to the device instead of two.
         both_here = torch.empty(split + int(np.prod(thermal_shape)), dtype=torch.uint8).pin_memory()

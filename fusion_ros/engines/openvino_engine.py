@@ -109,7 +109,7 @@ class OpenVinoEngine:
             request.set_input_tensor(0, self._tensor(visible))
             request.set_input_tensor(1, self._tensor(thermal))
             request.set_output_tensor(0, self._tensor(picture))
-            request.infer()
+            request.infer(share_outputs=True)  # else the answer is copied once more, for nobody
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed at {width}x{height}: {error}") from error
         return picture

@@ -88,7 +88,7 @@ class TorchEngine:
                     thermal.reshape(1, height, width, 1),
                     picture.reshape(1, height, width, self.output_channels),
                 )
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:  # torch.OutOfMemoryError came with 2.5
             raise EngineError(
                 f"{self._device} ran out of memory at {width}x{height} ({error}); use a smaller "
                 "picture or preset, or free the device"

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import resource
+import statistics
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +105,29 @@ class TestEngine:
         out = np.zeros((64, 64), np.uint8)
         assert engine.infer(*pair, out=out) is out
         assert np.array_equal(out, engine.infer(*pair))
+
+    def test_in_the_steady_state_a_pair_takes_no_memory(self, engine: Engine) -> None:
+        pair = [np.ascontiguousarray(picture) for picture in pictures(256, 320, 1)]
+        out = np.zeros((256, 320), np.uint8)
+        for _ in range(5):
+            engine.infer(*pair, out=out)
+        pages = []
+        for _ in range(15):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            engine.infer(*pair, out=out)
+            pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        # A few are Python's own, and other threads of this process may take some; memory that is
+        # given back and taken anew is a thousand and more.
+        assert statistics.median(pages) * resource.getpagesize() < out.nbytes
+        tracemalloc.start()
+        try:
+            engine.infer(*pair, out=out)
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            engine.infer(*pair, out=out)
+            assert tracemalloc.get_traced_memory()[1] - before < out.nbytes / 8
+        finally:
+            tracemalloc.stop()
 
     @pytest.mark.parametrize(
         "out",

@@ -10,6 +10,7 @@ from engine_references import CPU_ENGINES, pictures, reference
 
 from fusion_ros.engines import torch_engine
 from fusion_ros.engines.choice import create_engine
+from fusion_ros.engines.engine import EngineError
 from fusion_ros.engines.parity import compare, golden_pair, is_good_enough
 from fusion_ros.engines.torch_engine import TorchEngine
 from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
@@ -61,6 +62,17 @@ def test_a_number_of_threads_that_was_asked_for_is_taken(compact: LoadedWeights)
         assert engine.describe().detail["threads"] == "1"
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_device_out_of_memory_says_what_to_do(compact: LoadedWeights) -> None:
+    engine = TorchEngine(compact, device="cpu", precision="float32", threads=1)
+
+    def fails(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("tried to allocate 2 GiB")
+
+    engine._run = fails
+    with pytest.raises(EngineError, match=r"cpu ran out of memory at 96x64 .*2 GiB.*smaller"):
+        engine.infer(*pictures(64, 96, 1))
 
 
 @pytest.mark.cuda

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A CUDA device's graphs, streams and pinned memory, stood in for on the CPU.
+
+`StandInGraph` records the operations that run while it captures, with the very tensors that they
+read and wrote; replaying runs these operations again on these tensors and nothing else. That is
+what a CUDA graph does: Python does not run again, and addresses do not change. What a real device
+makes of it only `pytest -m cuda` can tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class StandInGraph:
+    """A `torch.cuda.CUDAGraph`."""
+
+    def __init__(self) -> None:
+        self.recorded: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        for operation, args, options, before in self.recorded:
+            again = operation(*args, **options)
+            for kept, new in zip(tree_leaves(before), tree_leaves(again), strict=True):
+                # Views and in-place operations have written where they should already.
+                if isinstance(kept, torch.Tensor) and kept.data_ptr() != new.data_ptr():
+                    kept.copy_(new)
+
+    def copies(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Target and source of every copy into memory that was there before."""
+        copy = torch.ops.aten.copy_.default
+        return [args[:2] for operation, args, _, _ in self.recorded if operation is copy]
+
+
+class StandInCuda:
+    """What was asked of the device.
+
+    Attributes:
+        graphs: all that were made.
+        pinned: all memory that was pinned.
+        waits: how often a stream was waited for.
+    """
+
+    def __init__(self) -> None:
+        self.graphs: list[StandInGraph] = []
+        self.pinned: list[torch.Tensor] = []
+        self.waits = 0
+
+    def make_graph(self) -> StandInGraph:
+        self.graphs.append(StandInGraph())
+        return self.graphs[-1]
+
+    def pin(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.pinned.append(tensor)
+        return tensor
+
+    def synchronize(self) -> None:
+        self.waits += 1
+
+    def wait_stream(self, other: object) -> None:
+        pass
+
+
+class _Recording(TorchDispatchMode):
+    def __init__(self, graph: StandInGraph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to skip it, PyTorch would import it, which takes seconds
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        answer = operation(*args, **(kwargs or {}))
+        self._graph.recorded.append((operation, args, kwargs or {}, answer))
+        return answer
+
+
+@contextlib.contextmanager
+def _capture(graph: StandInGraph, *, stream: object, capture_error_mode: str) -> Iterator[None]:
+    assert capture_error_mode == "thread_local", "another thread may use the device meanwhile"
+    with _Recording(graph):
+        yield
+
+
+def stand_in_for_cuda(monkeypatch: pytest.MonkeyPatch) -> StandInCuda:
+    """Puts the CPU in the place of a CUDA device, as far as `CudaGraphs` asks for one."""
+    device = StandInCuda()
+    for name, replacement in {
+        "Stream": lambda _: device,
+        "current_stream": lambda _: device,
+        "stream": lambda _: contextlib.nullcontext(),
+        "device": lambda _: contextlib.nullcontext(),
+        "CUDAGraph": device.make_graph,
+        "graph": _capture,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, replacement)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: device.pin(tensor))
+    return device
