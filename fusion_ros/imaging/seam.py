@@ -49,28 +49,27 @@ class SeamBlender:
         brightness = (
             brightness * brightness * (3 - 2 * brightness)
         )  # without a crease at either end
-        self._excess = detail - brightness
-        reach = max(1, round(_BRIGHTNESS_SHARE * width / _CELL_PX))
+        # Of the brightness that would fade with detail, what has to go before that.
+        early = 1 - np.divide(brightness, detail, out=np.zeros_like(detail), where=detail > 0)
+        self._early = _small(early if feather_px > 0 else np.zeros_like(early))
+        reach = max(1, round(_BRIGHTNESS_SHARE * self._early.shape[1]))
         self._blur = (reach, reach)
         self._lighter: np.ndarray | None = None
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """A mixture of both, `uint8` HxW or HxWx3."""
-        share, excess = self._share, self._excess
+        share, early = self._share, self._early
         if fused.ndim == 3:
-            share, excess = (cv2.merge([weights] * 3) for weights in (share, excess))
+            share, early = cv2.merge([share] * 3), early[:, :, None]
+        lighter = cv2.blur(_small(fused).astype(np.float32) - _small(visible), self._blur)
+        self._lighter = cv2.resize(
+            lighter * early, self._size, dst=self._lighter, interpolation=cv2.INTER_LINEAR
+        )
+        fused = cv2.subtract(fused, self._lighter, dtype=cv2.CV_8U)
         # Byte by byte, brighter and darker apart: twice as quick as with floating-point weights.
         brighter = cv2.multiply(cv2.subtract(fused, visible), share, scale=1 / 255)
         darker = cv2.multiply(cv2.subtract(visible, fused), share, scale=1 / 255)
-        mixed = cv2.subtract(cv2.add(visible, brighter, dst=brighter), darker, dst=brighter)
-        # In that, brightness has faded as quickly as detail: what is too much of it goes.
-        lighter = _small(fused).astype(np.float32) - _small(visible)
-        lighter = cv2.blur(lighter, self._blur)
-        self._lighter = cv2.resize(
-            lighter, self._size, dst=self._lighter, interpolation=cv2.INTER_LINEAR
-        )
-        cv2.multiply(self._lighter, excess, dst=self._lighter)
-        return cv2.subtract(mixed, self._lighter, dst=mixed, dtype=cv2.CV_8U)
+        return cv2.subtract(cv2.add(visible, brighter, dst=brighter), darker, dst=brighter)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

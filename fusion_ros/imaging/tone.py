@@ -88,7 +88,7 @@ class ThermalToneMapper:
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
         integer = thermal.dtype != np.float32
-        found = distribution(thermal, *(extremes or _extremes(thermal)))
+        found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
         target = target_curve(self.options, found, integer)
         curve = self._smoother(target, found, stamp_ns)
         span = max(float(curve[-1] - curve[0]), smallest_span(self.options, found.noise, integer))
@@ -123,31 +123,27 @@ class ThermalToneMapper:
 def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) -> None:
     """Add what a 3x3 blur takes away, to `grey` in place."""
     blurred = cv2.blur(thermal, (3, 3))
+    gain = greys_per_unit
     if thermal.dtype == np.float32:
-        gain = greys_per_unit
-        up = cv2.addWeighted(thermal, gain, blurred, -gain, 0.0, dtype=cv2.CV_8U)
-        down = cv2.addWeighted(blurred, gain, thermal, -gain, 0.0, dtype=cv2.CV_8U)
-    else:
-        up = cv2.convertScaleAbs(cv2.subtract(thermal, blurred), alpha=greys_per_unit)
-        down = cv2.convertScaleAbs(cv2.subtract(blurred, thermal), alpha=greys_per_unit)
+        # Around the middle of a byte: 127 grey levels either way are more than detail has.
+        detail = cv2.addWeighted(thermal, gain, blurred, -gain, 128.0, dtype=cv2.CV_8U)
+        cv2.addWeighted(grey, 1.0, detail, 1.0, -128.0, dst=grey)
+        return
+    up = cv2.convertScaleAbs(cv2.subtract(thermal, blurred), alpha=gain)
+    down = cv2.convertScaleAbs(cv2.subtract(blurred, thermal), alpha=gain)
     cv2.subtract(cv2.add(grey, up, dst=grey), down, dst=grey)
-
-
-def _extremes(thermal: np.ndarray) -> tuple[float, float]:
-    """The smallest and the largest value; NaN both if there is one."""
-    return float(thermal.min()), float(thermal.max())
 
 
 def _only_numbers(thermal: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     """`thermal` itself if it holds only sensible numbers, else a copy that does; its extremes."""
-    low, high = _extremes(thermal)
+    low, high = float(thermal.min()), float(thermal.max())
     if low > -_ABSURD and high < _ABSURD:  # false with a NaN, too
         return thermal, (low, high)
     with np.errstate(invalid="ignore"):
         sensible = np.abs(thermal) < _ABSURD
     if not sensible.any():
         return np.zeros_like(thermal), (0.0, 0.0)
-    low, high = _extremes(thermal[sensible])
+    low, high = float(thermal[sensible].min()), float(thermal[sensible].max())
     numbers = np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
     return numbers, (low, high)
 
