@@ -94,7 +94,8 @@ def scored(runs: list[dict]) -> list[dict]:
 
 def print_rigs(runs: list[dict]) -> None:
     """A row a rig: medians over its warps."""
-    header = ["rig", "edges", "edges as they are, px", "edges", "corners", "overlap", "recovered"]
+    header = ["rig", "edges, number", "edges as they are, px", "edges", "corners", "overlap"]
+    header += ["recovered"]
     print("| " + " | ".join([*header, "says `good`"]) + " |")
     print("|---" + "|---:" * len(header) + "|")
     marks = landmarks()
