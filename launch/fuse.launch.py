@@ -113,7 +113,8 @@ ARGUMENTS = [
         "log_level",
         default_value="info",
         choices=LOG_LEVELS,
-        description="Least severe messages that the nodes log.",
+        description="Least severe messages that the nodes log. debug: also, once a second, where "
+        "the frames went and what the newest pair took, stage by stage.",
     ),
     DeclareLaunchArgument(
         "build_only",

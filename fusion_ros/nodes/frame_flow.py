@@ -20,6 +20,7 @@ from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_reader import FrameReader, Parser
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
+from fusion_ros.nodes.stream_loss import NS_PER_MS, OTHER, StreamLoss
 from fusion_ros.nodes.wire import read_image
 from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import OffsetEstimator
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from fusion_ros.nodes.filter_pairing import FilterPairer
     from fusion_ros.pipeline import FusionPipeline
 
-NS_PER_MS = 1_000_000
-WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
-_OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 _NOT_CALIBRATED = (
     "where it lies on the visible picture is not known yet; /diagnostics says what is waited for "
     "(parameter registration_source)"
@@ -71,7 +69,6 @@ class FrameFlow:
         self._swap = threading.Lock()
         self._next_pipeline: FusionPipeline | None = None
         self._replaced: list[Callable[[], None]] = []
-        self._values = values
         self._books = books
         self._publish = publish
         self._tell = tell
@@ -81,11 +78,10 @@ class FrameFlow:
             self._work, self._supersede, name="fusion"
         )
         self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=tell)
-        now_ns = clock_ns()
-        self._watches = books.watches
-        for watch in self._watches.values():
-            watch.restart(now_ns)
-        self._flowing_since_ns = dict.fromkeys(Stream, now_ns)
+        self.loss = StreamLoss(
+            values, books.watches, is_registered=lambda: self.is_registered, clock_ns=clock_ns
+        )
+        """Which camera is lost, and what comes out meanwhile."""
         self._visible_shape: tuple[int, int] | None = None
         self._visible_frame_id = ""
         self._offsets = OffsetEstimator()
@@ -94,8 +90,6 @@ class FrameFlow:
         self._alignment = AlignmentMonitor(values.alignment_every_frames)
         self._registration = pipeline.registration
         self._jumps_seen = 0
-        self._alone: Stream | None = None
-        self._fused_any = False
         self._pipeline_outdated = False
         self._stopping = False
 
@@ -113,7 +107,7 @@ class FrameFlow:
 
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
-        self._values = values
+        self.loss.values = values
         self._reader.detect_shutter = values.detect_shutter
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
@@ -151,33 +145,6 @@ class FrameFlow:
         estimate_ns = self._offsets.estimate_ns()
         self.offset_hint_ms = None if estimate_ns is None else estimate_ns / NS_PER_MS
 
-    def mode(self) -> str:
-        """What comes out now: `FusionStatus.MODE_*` but for "inactive" and "idle"."""
-        lost = {stream for stream in Stream if self.is_lost(stream)}
-        if lost == set(Stream) or (not self._fused_any and not lost):
-            return WAITING
-        if not lost:
-            return FUSING
-        (lone,) = set(Stream) - lost
-        if self._values.on_stream_loss != "pass_other" or self._alone is not lone:
-            return WAITING
-        return THERMAL_ONLY if lone is Stream.THERMAL else VISIBLE_ONLY
-
-    def is_lost(self, stream: Stream) -> bool:
-        """Whether nothing new has come from a camera for `stream_timeout_ms`, or nothing that could
-        be used: a thermal picture whose place on the visible one is not known yet."""
-        now_ns, timeout_ms = self._clock_ns(), self._values.stream_timeout_ms
-        watch = self._watches[stream]
-        if watch.silent_for_ms(now_ns) > timeout_ms:
-            return True
-        if stream is Stream.THERMAL and not self.is_registered:
-            return True
-        if stream is Stream.VISIBLE or not self._values.detect_shutter:
-            return False
-        # In front of a scene that stands still to the bit (a simulator) nothing is frozen.
-        moving = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
-        return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
-
     def take(
         self, stream: Stream, topic: str, serialized: bytes, parse: Parser = read_image
     ) -> None:
@@ -191,37 +158,26 @@ class FrameFlow:
         """
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
-        was_lost = self.is_lost(stream)
+        was_lost = self.loss.is_lost(stream)
         if was_lost:
-            self._flowing_since_ns[stream] = arrived_ns
+            self.loss.comes_back(stream, arrived_ns)
         frame = self._reader.read(stream, topic, serialized, parse, arrived_ns)
         if frame is None:
             return
         if stream is Stream.VISIBLE:
             self._visible_shape = frame.pixels.pixels.shape[:2]
             self._visible_frame_id = frame.frame_id
-        if was_lost and not self.is_lost(stream) and self._alone is _OTHER[stream]:
+        if was_lost and self.loss.alone is OTHER[stream] and not self.loss.is_lost(stream):
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
         if stream is Stream.THERMAL and not self.is_registered:
             self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
-        elif self._goes_alone(stream, arrived_ns):
+        elif self.loss.goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
-        elif self.is_lost(stream):  # it is frozen: its picture must not meet a living one
+        elif self.loss.is_lost(stream):  # it is frozen: its picture must not meet a living one
             self._books.rejections.frame(stream, topic, "frozen", "the picture stands still")
         else:
             self._pair(stream, topic, frame)
-
-    def _goes_alone(self, stream: Stream, now_ns: int) -> bool:
-        """Whether this stream's frames are published without the other camera's.
-
-        Not before the stream itself has flowed for `stream_timeout_ms`: when both cameras start,
-        or come back, the first frame of one does not yet miss the other.
-        """
-        if self._values.on_stream_loss != "pass_other" or not self.is_lost(_OTHER[stream]):
-            return False
-        flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
-        return self._alone is stream or flowing_ms > self._values.stream_timeout_ms
 
     def _pair(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
         if stream is Stream.VISIBLE:
@@ -234,19 +190,17 @@ class FrameFlow:
             self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
             self._pipeline_outdated = True
         for pair in pairs:
-            if self._alone is not None:
+            if self.loss.paired():
                 self._tell("both cameras are there again; fusing")
-                self._alone = None
-            self._fused_any = True
             self._worker.submit(pair)
 
     def _take_alone(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
         """The other camera is lost: this picture goes out by itself."""
-        if self._alone is not stream:
-            self._alone = stream
+        if self.loss.alone is not stream:
+            self.loss.alone = stream
             self._pairer.reset()
-            lost = _OTHER[stream]
-            why = f"lost (no new frame for {self._values.stream_timeout_ms:g} ms)"
+            lost = OTHER[stream]
+            why = f"lost (no new frame for {self.loss.values.stream_timeout_ms:g} ms)"
             if lost is Stream.THERMAL and not self.is_registered:
                 why = "not calibrated yet"
             self._books.warn(

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from fusion_ros.accounting import Stream
-from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
 from fusion_ros.nodes.jobs import ArrivedFrame
+from fusion_ros.nodes.repeated_header import RepeatedHeader
 from fusion_ros.nodes.stamps import StampError, StampReader
-from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireImage
+from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireHeader, WireImage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.stream_watch import FrameFormat
 
@@ -48,6 +49,7 @@ class FrameReader:
         self.detect_shutter = values.detect_shutter
         self._books = books
         self._tell = tell
+        self._known: dict[Stream, RepeatedHeader] = {}
         self._stamps = {
             stream: StampReader(values.stamp_source, clock_ns=ros_clock_ns, warn=books.warn)
             for stream in Stream
@@ -67,16 +69,14 @@ class FrameReader:
         """
         reject = self._books.rejections.frame
         try:
-            message = parse(serialized)
-            pixels = decode_image(message)
-            stamp_ns = self._stamps[stream].read(topic, message.header)
+            header, encoding, pixels = self._understood(stream, serialized, parse)
+            stamp_ns = self._stamps[stream].read(topic, header)
         except WireError as error:
             return reject(stream, topic, "malformed", str(error))
         except EncodingError as error:
             return reject(stream, topic, error.reason.value, str(error))
         except StampError as error:
             return reject(stream, topic, error.reason, str(error))
-        encoding = message.encoding if isinstance(message, WireImage) else message.format
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
             return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
         watch = self._books.watches[stream]
@@ -87,4 +87,21 @@ class FrameReader:
         has_content = watch.look(pixels.pixels, arrived_ns)
         if not has_content and self.detect_shutter:
             return reject(stream, topic, "shutter", _SHUTTER)
-        return ArrivedFrame(pixels, message.header.frame_id, stamp_ns, arrived_ns)
+        return ArrivedFrame(pixels, header.frame_id, stamp_ns, arrived_ns)
+
+    def _understood(
+        self, stream: Stream, serialized: bytes, parse: Parser
+    ) -> tuple[WireHeader, str, PixelFrame]:
+        known = self._known.get(stream)
+        found = known.read(serialized) if known is not None else None
+        if found is not None:
+            return found[0], known.encoding, found[1]
+        self._known.pop(stream, None)
+        message = parse(serialized)
+        pixels = decode_image(message)
+        if isinstance(message, WireCompressedImage):
+            return message.header, message.format, pixels
+        known = RepeatedHeader.of(serialized, message, pixels)
+        if known is not None:
+            self._known[stream] = known
+        return message.header, message.encoding, pixels

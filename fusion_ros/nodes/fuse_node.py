@@ -25,6 +25,7 @@ from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frames_first import FramesFirstExecutor
 from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.parameter_server import ParameterServer
+from fusion_ros.nodes.process_tuning import calm_garbage_collection
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.session import Active, Configured
 from fusion_ros.nodes.subscription import FollowingSubscription
@@ -258,11 +259,11 @@ class FuseNode(LifecycleNode):
             return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
         flow = active.flow
         return reporting.NodeReport(
-            mode=reporting.MODE_IDLE if active.is_idle else flow.mode(),
+            mode=reporting.MODE_IDLE if active.is_idle else flow.loss.mode(),
             thermal_offset_hint_ms=flow.offset_hint_ms,
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
-            lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
+            lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
             calibration_missing=active.calibration_missing(),
             **common,
         )
@@ -280,9 +281,15 @@ def main(
     Returns:
         0 after a stop, 1 where the node could not start.
     """
+
+    def make(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
+        pipeline = pipeline_maker(values, tell)
+        calm_garbage_collection()
+        return pipeline
+
     return run_node(
         "fuse_node",
-        lambda: FuseNode(pipeline_maker=pipeline_maker),
+        lambda: FuseNode(pipeline_maker=make),
         _autostart_and_spin,
         args=args,
         refusals=(ParameterError,),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from fusion_ros.engines.cpu import keep_freed_memory
@@ -10,6 +11,9 @@ from fusion_ros.engines.cpu import keep_freed_memory
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter while another one wants it. Python's 5 ms is longer
 than all that the node does between two frames."""
+
+YOUNG_OBJECTS = 20_000
+"""New objects at which the garbage collector looks at them; Python's own 700 are two frames."""
 
 
 def tune_process() -> None:
@@ -22,3 +26,17 @@ def tune_process() -> None:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     keep_freed_memory()
+
+
+def calm_garbage_collection() -> None:
+    """Keep Python's garbage collector, which stops every thread, out of the frames' way; once.
+
+    What is there by now it never looks at again: with torch loaded that is 200 000 objects, of
+    which it takes a tenth of a second and more, every few seconds. And it looks at what is new
+    once a second or two, not at every other frame.
+    """
+    if gc.get_freeze_count():
+        return
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
