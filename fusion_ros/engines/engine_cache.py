@@ -54,11 +54,19 @@ class EngineKey:
 
 @dataclasses.dataclass(frozen=True)
 class CachedEngine:
-    """What a look into the cache found: an engine's file and its key, or why there is none."""
+    """What a look into the cache found: an engine's file and its key, or why there is none.
+
+    Attributes:
+        path: of an engine that may be loaded; None where there is none.
+        why: there is none.
+        key: of the engine.
+        is_refused: there is a file, but it is not to be trusted.
+    """
 
     path: Path | None
     why: str = ""
     key: EngineKey | None = None
+    is_refused: bool = False
 
 
 def default_folder() -> Path:
@@ -88,16 +96,16 @@ class EngineCache:
             return CachedEngine(None, f"none was built for this key ({path})")
         for file in (self.folder, path):
             if reason := _not_ours(file):
-                return CachedEngine(None, f"{file} {reason}")
+                return _refused(f"{file} {reason}")
         try:
             card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             recorded_key, recorded_hash = card["key"], card["sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            return CachedEngine(None, f"the card beside {path} cannot be read ({error})")
+            return _refused(f"the card beside {path} cannot be read ({error})")
         if recorded_key != key.as_dict():
-            return CachedEngine(None, f"the card beside {path} is of another engine")
+            return _refused(f"the card beside {path} is of another engine")
         if hashlib.sha256(path.read_bytes()).hexdigest() != recorded_hash:
-            return CachedEngine(None, f"{path} is damaged: its bytes are not those that were built")
+            return _refused(f"{path} is damaged: its bytes are not those that were built")
         return CachedEngine(path, key=key)
 
     def find_calibrated(self, key: EngineKey) -> CachedEngine:
@@ -151,6 +159,10 @@ class EngineCache:
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return max(known, default=None)
+
+
+def _refused(why: str) -> CachedEngine:
+    return CachedEngine(None, why, is_refused=True)
 
 
 def _not_ours(path: Path) -> str:

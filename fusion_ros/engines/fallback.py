@@ -164,10 +164,14 @@ class FallbackEngine:
                 return
             try:
                 engine = make()
+            except EngineError:
+                continue
+            try:
                 # An engine that builds may still fail when it runs: let it run before it serves.
                 if self._size is not None:
                     engine.warm_up(*self._size)
             except EngineError:
+                _close_quietly(engine)
                 continue
             with self._lock:
                 self._ready = (index, engine)

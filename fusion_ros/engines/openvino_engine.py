@@ -166,6 +166,8 @@ class OpenVinoEngine:
     def _from_cache(self, height: int, width: int) -> Any:
         found = self._cache.find(self._key(height, width))
         if found.path is None:
+            if found.is_refused:  # each start would compile anew, and nobody know why
+                _log.warning("a compiled network on disk is not used: %s", found.why)
             return None
         try:
             return self._core.import_model(found.path.read_bytes(), "CPU", self._options)

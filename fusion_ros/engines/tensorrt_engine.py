@@ -191,9 +191,10 @@ class TensorRtEngine:
 
     def _load(self, height: int, width: int, found: CachedEngine) -> tuple[Runner, Parity]:
         """The cached engine, after it has shown that it gives the network's picture."""
+        preset = self._weights.metadata.preset
         build_it = (
             f"build it with: fusion-ros build-engine --size {width}x{height} "
-            f"--precision {self._precision}"
+            f"--precision {self._precision} --preset {preset} (or --weights FILE, for your own)"
         )
         if found.path is None:
             raise EngineError(f"no TensorRT engine for {width}x{height}: {found.why}; {build_it}")

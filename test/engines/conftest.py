@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks with random weights that the engines' tests share."""
+"""Networks with random weights, and stand-ins, that the engines' tests share."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from engine_references import SMALL_PAPER, weights_of
+from stand_in_tensorrt import Rig, stand_in_for_tensorrt
 
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
@@ -23,3 +24,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
     with torch.no_grad():
         loaded.net.decoder.head[-1].weight.mul_(200.0)
     return loaded
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """TensorRT 10 and torch2trt, stood in for."""
+    return stand_in_for_tensorrt(monkeypatch)

@@ -125,6 +125,8 @@ def test_an_engine_that_stays_broken_is_tried_ever_more_rarely():
         if len(garage.made) > before:
             tries.append(second)
     assert tries == [10, 30, 70, 150, 310]
+    # None of those that were tried in vain keeps its device memory.
+    assert [engine.number for engine in garage.made if not engine.closed] == [2]
 
 
 def test_close_closes_what_runs():

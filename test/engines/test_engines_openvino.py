@@ -73,6 +73,17 @@ class TestCompiledNetworksOnDisk:
         kept.write_bytes(kept.read_bytes()[:-100])
         np.testing.assert_array_equal(make().infer(*pair), first)
 
+    def test_one_that_others_could_have_written_is_not_used_and_told(
+        self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        pair = pictures(64, 96, 1)
+        first = make().infer(*pair)
+        assert "is not used" not in caplog.text
+        (tmp_path / "cache").chmod(0o777)
+        np.testing.assert_array_equal(make().infer(*pair), first)
+        assert "is not used: " in caplog.text
+        assert "may be written by others" in caplog.text
+
     def test_one_that_openvino_refuses_is_compiled_anew_and_told(
         self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

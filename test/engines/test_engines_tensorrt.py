@@ -1,121 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The TensorRT engine's contract, with stand-ins for `tensorrt`, `torch2trt` and the GPU.
-
-`StandIn...` classes have the interfaces of TensorRT 10 and torch2trt 0.5 as far as we call them;
-an "engine" of theirs is the network itself, kept in a table. What the real libraries make of our
-calls, only `pytest -m tensorrt` on a machine with them can tell.
-"""
+"""The TensorRT engine's contract, with stand-ins for `tensorrt`, `torch2trt` and the GPU."""
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import json
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stand_in_tensorrt import Rig, StandInEngine
 
-from fusion_ros.engines import tensorrt_build, tensorrt_engine
-from fusion_ros.engines.engine import EngineError, EngineProbe
+from fusion_ros.engines.engine import EngineError
 from fusion_ros.engines.engine_cache import EngineCache
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.tensorrt_engine import TensorRtEngine
 from fusion_ros.model.weights import LoadedWeights
 
 SIZE = (48, 64)
-
-
-class StandInEngine:
-    """A `tensorrt.ICudaEngine` that is a PyTorch module in a table."""
-
-    table: dict[bytes, torch.nn.Module] = {}  # noqa: RUF012
-
-    def __init__(self, token: bytes) -> None:
-        self.token = token
-
-    def serialize(self) -> bytes:
-        return self.token
-
-
-class StandInTRTModule(torch.nn.Module):
-    """`torch2trt.TRTModule`: takes an engine or the path of a file with one."""
-
-    def __init__(self, engine=None, input_names=None, output_names=None) -> None:
-        super().__init__()
-        if isinstance(engine, str):
-            token = Path(engine).read_bytes()
-            engine = StandInEngine(token) if token in StandInEngine.table else None
-        self.engine = engine
-        self.names = input_names, output_names
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        assert all(x.is_contiguous() for x in inputs), "torch2trt reads bare addresses"
-        return StandInEngine.table[self.engine.token](*inputs)
-
-
-class Constant(torch.nn.Module):
-    """Answers the same to anything."""
-
-    def __init__(self, answer: torch.Tensor) -> None:
-        super().__init__()
-        self.answer = answer
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.answer
-
-
-class Rig:
-    """What the stand-ins do, and what they were asked."""
-
-    def __init__(self) -> None:
-        self.calls: list[dict] = []
-        self.converted: list[str] = []
-        self.fails = self.wrong = self.freezes = False
-
-    def torch2trt(self, module, inputs, **options) -> StandInTRTModule:
-        self.calls.append({"inputs": inputs, **options})
-        if self.fails:
-            return StandInTRTModule(None)
-        module = copy.deepcopy(module)
-        if self.wrong:
-            module.blend.correction_head.bias.data += 0.3
-        if self.freezes:
-            decided = module.blend.weight_head(torch.zeros(1, 16, 32, 32))
-            module.blend.weight_head = Constant(decided)
-        token = f"engine {len(StandInEngine.table)}".encode()
-        StandInEngine.table[token] = module
-        return StandInTRTModule(StandInEngine(token))
-
-
-@pytest.fixture
-def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    rig = Rig()
-    trt = types.ModuleType("tensorrt")
-    trt.__version__ = "10.3.0"
-    trt.BuilderFlag = types.SimpleNamespace(FP16=1, INT8=2, GPU_FALLBACK=3)
-    trt.IInt8Calibrator = object
-    trt.CalibrationAlgoType = types.SimpleNamespace(ENTROPY_CALIBRATION_2=1)
-    to_trt, inner = types.ModuleType("torch2trt"), types.ModuleType("torch2trt.torch2trt")
-    to_trt.torch2trt, to_trt.TRTModule = rig.torch2trt, StandInTRTModule
-    inner.tensorrt_converter = lambda name: lambda convert: rig.converted.append(name)
-    for name, module in (("tensorrt", trt), ("torch2trt", to_trt)):
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setitem(sys.modules, "torch2trt.torch2trt", inner)
-    monkeypatch.setattr(
-        tensorrt_build,
-        "probe_tensorrt",
-        lambda: [EngineProbe("tensorrt", "cuda:0", True, "a stand-in")],
-    )
-    versions = {"tensorrt": "10.3.0", "torch2trt": "0.5.0"}
-    monkeypatch.setattr(tensorrt_build, "library_versions", lambda: versions)
-    facts = {"name": "stand-in GPU", "compute_capability": "8.7", "multiprocessors": "16"}
-    monkeypatch.setattr(tensorrt_build, "device_facts", lambda device: facts)
-    monkeypatch.setattr(TensorRtEngine, "_run_on_device", TensorRtEngine._eagerly)
-    return rig
 
 
 @pytest.fixture
@@ -204,57 +107,6 @@ def test_a_file_that_tensorrt_does_not_take_is_an_error(engine: TensorRtEngine) 
     StandInEngine.table.clear()
     with pytest.raises(EngineError, match="TensorRT does not load"):
         engine.warm_up(*SIZE)
-
-
-def test_int8_wants_pictures_and_hands_them_on(
-    rig: Rig, compact: LoadedWeights, tmp_path: Path
-) -> None:
-    cache = EngineCache(tmp_path / "cache")
-    engine = TensorRtEngine(compact, device="cpu", precision="int8", cache=cache)
-    with pytest.raises(EngineError, match="calibrate"):
-        build(engine)
-    build(engine, calibration=[golden_pair(*SIZE, 1)] * 3)
-    (call,) = rig.calls
-    assert call["int8_mode"]
-    assert call["fp16_mode"]  # for layers that int8 would cost too much
-    assert call["int8_calib_algorithm"] == 1
-    samples = call["int8_calib_dataset"]
-    assert len(samples) == 3
-    assert samples[0][0].shape == (1, 1, 64, 64)
-
-
-def test_of_two_calibrations_both_are_kept_and_the_later_serves(
-    rig: Rig, compact: LoadedWeights, tmp_path: Path
-) -> None:
-    """The node that runs an engine has not the pictures that it was calibrated with."""
-
-    def made() -> TensorRtEngine:
-        cache = EngineCache(tmp_path / "cache")
-        return TensorRtEngine(compact, device="cpu", precision="int8", cache=cache)
-
-    def serving() -> str:
-        engine = made()
-        engine.warm_up(*SIZE)
-        return engine.describe().detail["calibration"]
-
-    day, night = [golden_pair(*SIZE, 1)], [tuple(255 - x for x in golden_pair(*SIZE, 1))]
-    assert not made().has_engine(*SIZE)
-    build(made(), calibration=day)
-    of_day = serving()
-    assert of_day == tensorrt_engine.pictures_sha256(day)[:12]
-    build(made(), calibration=night)
-    assert serving() == tensorrt_engine.pictures_sha256(night)[:12] != of_day
-    assert len(list((tmp_path / "cache").glob("*.engine"))) == 2
-    build(made(), calibration=day)  # once more: in the place of the first
-    assert serving() == of_day
-    assert len(list((tmp_path / "cache").glob("*.engine"))) == 2
-
-
-def test_pictures_have_one_hash_by_their_pixels_sizes_and_order() -> None:
-    a, b = np.zeros((2, 6), np.uint8), np.zeros((3, 4), np.uint8)
-    hashes = {tensorrt_engine.pictures_sha256(p) for p in ([(a, b)], [(b, a)], [(a, a)], [])}
-    assert len(hashes) == 4
-    assert tensorrt_engine.pictures_sha256([(a.copy(), b)]) in hashes
 
 
 def test_progress_tells_how_long_the_last_build_took(engine: TensorRtEngine) -> None:
