@@ -5,7 +5,7 @@
 
 Cameras, node and listener are processes of their own, as in `node_latency`. Writes `soak.json`,
 `soak.csv` and `soak.svg`. Exit code 1 where memory, threads or open files grow, where frames are
-lost or not accounted for, or where the node did not end cleanly.
+lost, refused or not accounted for, where none is fused, or where the node did not end cleanly.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def main() -> int:
     failures += [
         f"{n} of {sent} {s} frames were lost before the node" for s, n in lost.items() if n
     ]
+    failures += judge_fates(status)
     if field.exit_codes["fuse_node"] != 0:
         failures.append(f"the node ended with code {field.exit_codes['fuse_node']}")
     result = {
@@ -141,6 +142,17 @@ def judge(samples: Sequence[dict[str, float]]) -> list[str]:
         if growth(values) > bound:
             failures.append(f"{name} grew by {growth(values):.1f} (allowed {bound:.1f})")
     return failures
+
+
+def judge_fates(status: Any) -> list[str]:
+    """Frames that ended as none should: the cameras send nothing but good ones, each once."""
+    wrong = [
+        f"{count} {stream} frames ended as {fate}"
+        for stream in ("visible", "thermal")
+        for fate in ("rejected", "late", "duplicate")
+        if (count := getattr(status, f"{stream}_{fate}"))
+    ]
+    return wrong if status.visible_fused else [*wrong, "no pair was fused"]
 
 
 def growth(values: Sequence[float]) -> float:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from benchmarks.soak import judge, plot
+from benchmarks.soak import judge, judge_fates, plot
 
 
 def samples(memory_mb, threads=lambda n: 20, count=60):
@@ -45,6 +46,18 @@ def test_one_thread_more_fails():
 
 def test_a_run_too_short_to_tell_is_no_pass():
     assert judge(samples(lambda n: 500.0, count=8)) == ["only 8 samples; run for longer"]
+
+
+def test_good_frames_that_are_refused_fail_and_so_does_a_node_that_fuses_nothing():
+    fates = ("rejected", "late", "duplicate", "fused")
+    status = {f"{stream}_{fate}": 0 for stream in ("visible", "thermal") for fate in fates}
+    status["visible_fused"] = 10
+    assert judge_fates(SimpleNamespace(**status)) == []
+    status |= {"visible_fused": 0, "thermal_rejected": 3}
+    assert judge_fates(SimpleNamespace(**status)) == [
+        "3 thermal frames ended as rejected",
+        "no pair was fused",
+    ]
 
 
 def test_the_plot_is_a_picture_with_a_line_for_each_figure_and_none_for_what_is_not_a_number():

@@ -165,7 +165,8 @@ def test_cameras_that_start_late_are_not_taken_for_lost_ones(ros):
     rig = Rig(ros, {"stream_timeout_ms": 300.0})
     flow = rig.node._active.flow
     rig.ros.spin_until(
-        lambda: all(flow.loss.is_lost(stream) for stream in Stream), "both have been silent for long"
+        lambda: all(flow.loss.is_lost(stream) for stream in Stream),
+        "both have been silent for long",
     )
     rig.send_pair(1000)
     rig.wait_for_fused(1)
