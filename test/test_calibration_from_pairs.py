@@ -15,6 +15,7 @@ from fusion_ros.calibration.files import load_calibration
 from fusion_ros.calibration.from_pairs import Verdict, estimate
 from fusion_ros.cli import calibrate
 from fusion_ros.imaging.geometry import GeometryError
+from fusion_ros.imaging.structure import equalised
 
 
 def scene(seed: int, height: int = 300, width: int = 420) -> np.ndarray:
@@ -103,7 +104,18 @@ def test_one_pair_alone_is_never_good() -> None:
 @pytest.mark.parametrize("grey", [0, 128])
 def test_empty_pictures_fail(grey: int) -> None:
     flat = np.full((150, 200), grey, np.uint8)
-    assert estimate([(flat, flat)] * 3, turns_deg=TURNS).verdict is Verdict.FAILED
+    result = estimate([(flat, flat)] * 3, turns_deg=TURNS)
+    assert result.verdict is Verdict.FAILED
+    assert "the edges of both agree nowhere" in " ".join(result.reasons)
+
+
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf])
+def test_dead_pixels_of_a_camera_that_sends_floats_do_not_blind_the_search(rubbish: float) -> None:
+    sound = as_thermal(scene(0), 0).astype(np.float32) / 100
+    broken = sound.copy()
+    broken[20, 30] = rubbish
+    off = np.abs(equalised(broken) - equalised(sound))
+    assert np.percentile(off, 95) <= 1
 
 
 def test_no_pairs_and_changing_sizes_are_refused() -> None:

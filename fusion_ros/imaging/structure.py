@@ -38,7 +38,12 @@ def agreement(a: np.ndarray, b: np.ndarray, where: np.ndarray | None = None) -> 
 
 
 def equalised(picture: np.ndarray) -> np.ndarray:
-    """A grey picture (any type) with local contrast evened out, `float32`, for edge search."""
+    """A grey picture (any type) with local contrast evened out, `float32`, for edge search.
+
+    What is no number counts as cold, as in tone mapping.
+    """
+    if picture.dtype.kind == "f" and not (there := np.isfinite(picture)).all():
+        picture = np.where(there, picture, picture[there].min() if there.any() else 0)
     low, high = np.percentile(picture, [0.5, 99.5])
     scaled = np.clip((picture.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)
     return cv2.createCLAHE(3.0, (8, 8)).apply(scaled.astype(np.uint8)).astype(np.float32)
