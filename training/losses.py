@@ -18,8 +18,8 @@ from torch import Tensor
 from fusion_ros.metrics.quality_index import edge_image, qw
 
 LUMA = (0.299, 0.587, 0.114)
-CALM = 0.7
-"""The flicker index that costs nothing. The average of two sources reaches .5 to .85."""
+CALMER = 0.1
+"""How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LossWeights:
         colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
             a network that gives RGB; the other terms see luma alone.
         flicker: change between two consecutive frames beyond what the sources' average changes.
-        restlessness: the flicker index of two consecutive frames beyond `CALM`.
+        restlessness: the flicker index of two consecutive frames beyond that of the average picture.
     """
 
     qw: float = 1.0
@@ -163,18 +163,21 @@ def flicker_loss(
 def restlessness_loss(
     before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
 ) -> Tensor:
-    """How far each sample's flicker index lies above `CALM`; (a, b, f) of N, 1, H, W each.
+    """How far each sample's flicker index lies above that of the sources' average, as a logarithm.
 
-    `fusion_ros.metrics.flicker_index` for a batch, without its branches on values, which a
-    compiled step cannot take; a sequence without change or slope counts as a nearly calm one.
+    The logarithm makes a calm crop count as much as a lively one, whose index moves by far more;
+    it aims `CALMER` below the average. Free of branches on values, which a compiled step cannot
+    take. Both arguments are (a, b, f) of N, 1, H, W in [0, 1].
     """
 
     def restlessness(x: Tensor, y: Tensor) -> Tensor:
         slopes = [(z.diff(dim=axis).abs().mean(dim=(1, 2, 3))) for z in (x, y) for axis in (2, 3)]
-        return (y - x).abs().mean(dim=(1, 2, 3)) / (sum(slopes) / 4 + 1e-6)
+        # In pixels of apparent motion; a hundredth more keeps still frames finite.
+        return (y - x).abs().mean(dim=(1, 2, 3)) / (sum(slopes) / 4 + 1e-6) + 0.01
 
-    a, b, f = (restlessness(x, y) for x, y in zip(before, after, strict=True))
-    return F.relu(f / (0.5 * (a + b) + 1e-6) - CALM).mean()
+    fused = restlessness(before[2], after[2])
+    average = restlessness(0.5 * (before[0] + before[1]), 0.5 * (after[0] + after[1]))
+    return F.relu(torch.log(fused / average) + CALMER).mean()
 
 
 def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) -> Tensor:
