@@ -37,7 +37,7 @@ class LossWeights:
         colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
             a network that gives RGB; the other terms see luma alone.
         flicker: change between two consecutive frames beyond what the sources' average changes.
-        restlessness: the flicker index of two consecutive frames beyond that of the average picture.
+        restlessness: the flicker index of two consecutive frames beyond that of the average.
     """
 
     qw: float = 1.0
