@@ -45,12 +45,14 @@ class Part:
         command: what Python is to run, without its `--json`.
         expected_s: how long that takes on two quiet cores.
         answers: the question that it is there for.
+        is_timed: whether it matters what else the machine does meanwhile.
     """
 
     name: str
     command: tuple[str, ...]
     expected_s: float
     answers: str = ""
+    is_timed: bool = True
 
 
 def _part(name: str, line: str, expected_s: float, answers: str) -> Part:
@@ -76,7 +78,8 @@ def precision_part(sets: list[list[Path]]) -> Part:
     """The one that needs data: how far lower precisions are off on these sets of pairs."""
     options = [word for pair in sets for word in ("--pairs", *map(str, pair))]
     command = ("-m", "benchmarks.precision", *options)
-    return Part("precision", command, _PRECISION_S, "how far engines are off, on real pairs")
+    answers = "how far engines are off, on real pairs"
+    return Part("precision", command, _PRECISION_S, answers, is_timed=False)
 
 
 def main() -> int:
@@ -127,7 +130,8 @@ Each of them takes --help, too."""
 def run(parts: list[Part], out: Path) -> int:
     """Run parts, write `run.json` and `summary.md` after each; the exit code."""
     out.mkdir(parents=True, exist_ok=True)
-    before = _read(out / RUN_FILE).get("parts", {})
+    is_timed = any(part.is_timed for part in parts)
+    before, where = _earlier(out, machine(), is_timed=is_timed)
     expected_s = [_expected_s(part, before) for part in parts]
     print(
         f"{len(parts)} benchmarks, about {_minutes(sum(expected_s))} in all; nothing else should "
@@ -149,11 +153,35 @@ def run(parts: list[Part], out: Path) -> int:
             print(f"stopped; {number} finished, tables in {out / 'summary.md'}", flush=True)
             return 130
         bad += record["result"] != "ok"
-        done[part.name] = {**record, "begins_run": number == 0}
-        _write(out / RUN_FILE, {"machine": machine(), "parts": done})
+        done[part.name] = {**record, "begins_run": number == 0, "is_timed": part.is_timed}
+        _write(out / RUN_FILE, {"machine": where, "parts": done})
         write_summary(out)
     print(f"\ntables: {out / 'summary.md'}", flush=True)
     return 1 if bad else 0
+
+
+def _earlier(
+    out: Path, here: dict[str, Any], *, is_timed: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was measured in this folder earlier, and the machine that its page then names.
+
+    Times of two machines are never put on one page: before something is timed here, those of
+    another are left out. What is not timed says the same everywhere.
+    """
+    run = _read(out / RUN_FILE)
+    parts = run.get("parts", {})
+    timed = [name for name, part in parts.items() if part.get("is_timed", True)]
+    if not timed:
+        return parts, here
+    there = run["machine"]
+    if not is_timed:
+        return parts, there
+    differs = [name for name in ("cpu", "cores") if there[name] != here[name]]
+    if not differs:
+        return parts, here
+    facts = ", ".join(f"{name} {there[name]!r}, here {here[name]!r}" for name in differs)
+    print(f"left out: {', '.join(timed)} in {out}, of another machine ({facts})", flush=True)
+    return {name: part for name, part in parts.items() if name not in timed}, here
 
 
 def _run_part(part: Part, out: Path, limit_s: float) -> dict[str, Any]:

@@ -35,12 +35,12 @@ def of_engines(rows: list[Row]) -> str:
         slow, fast = (times.get(f"{e} cpu {precision}", {}) for e in ("torch", "openvino"))
         if gain := _times_faster(slow, fast):
             said.append(f"in {precision} OpenVINO is {gain} as fast as PyTorch on the CPU")
-    onnx = times.pop(ONNX_RUNTIME, {})
-    for rivals, words in ((_in_float32(times), "in float32"), (times, "in any precision")):
-        wins = [at for at in onnx if all(onnx[at] < t[at] for t in rivals.values() if at in t)]
-        if onnx and rivals:
-            where = f"at {', '.join(wins)}" if wins else f"at none of {len(onnx)} sizes"
-            said.append(f"ONNX Runtime, in float32, beats what we have {words} {where}")
+    if onnx := times.pop(ONNX_RUNTIME, {}):
+        alike = {name: at for name, at in times.items() if name.endswith(" float32")}
+        said.append(
+            f"ONNX Runtime (float32) beats our engines in float32 {_wins(onnx, alike)}, "
+            f"in any precision {_wins(onnx, times)}"
+        )
     return _sentences(said)
 
 
@@ -75,8 +75,10 @@ def of_rivals(rows: list[Row]) -> str:
     return _sentences(said)
 
 
-def _in_float32(times: dict[str, Times]) -> dict[str, Times]:
-    return {name: at for name, at in times.items() if name.endswith(" float32")}
+def _wins(one: Times, others: dict[str, Times]) -> str:
+    """Where it is faster than each of the others that were timed there."""
+    found = [at for at in one if all(one[at] < t[at] for t in others.values() if at in t)]
+    return f"at {', '.join(found)}" if found else f"at none of {len(one)} sizes"
 
 
 def _times_faster(slow: Times, fast: Times) -> str:

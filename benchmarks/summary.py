@@ -115,6 +115,8 @@ def disturbances(parts: dict[str, Document]) -> list[str]:
     """What says that figures were taken beside other work."""
     found = []
     for name, part in parts.items():
+        if not part.get("is_timed", True):
+            continue
         # Later ones begin under the load of those before them, which is our own.
         if part["begins_run"] and part["load_before"] > MOST_LOAD_BEFORE:
             found.append(f"the load average was {part['load_before']:.1f} before {name}")

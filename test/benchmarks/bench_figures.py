@@ -25,6 +25,7 @@ def part(**changes: Any) -> dict[str, Any]:
         "load_after": 1.9,
         "others_percent": 1.0,
         "begins_run": True,
+        "is_timed": True,
         **changes,
     }
 

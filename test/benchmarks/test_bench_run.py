@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.__main__ import Part, run
+from benchmarks.timing import machine
 
 WRITES = """
 import json, sys
@@ -76,12 +78,33 @@ def test_the_next_run_expects_what_the_last_one_took(
     assert "1 benchmarks, about 0 s in all" in capfd.readouterr().out
 
 
+def test_figures_of_another_machine_are_not_put_on_one_page_with_ours(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untimed = dataclasses.replace(part("seen", WRITES), is_timed=False)
+    fails = part("batch", "import sys; sys.exit(3)")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(bench, "machine", lambda: {**machine(), "cpu": "Abacus"})
+        run([part("imaging", WRITES)], tmp_path)
+    # What is not timed says the same everywhere.
+    run([untimed], tmp_path)
+    assert "Abacus" in (tmp_path / "summary.md").read_text()
+    assert list(results(tmp_path)) == ["imaging", "seen"]
+
+    assert run([fails], tmp_path) == 1
+    assert list(results(tmp_path)) == ["seen", "batch"]
+    assert "left out: imaging in " in capfd.readouterr().out
+    assert "Abacus" not in (tmp_path / "summary.md").read_text()
+
+
 def test_ctrl_c_keeps_what_was_finished_and_leaves_nothing_running(tmp_path: Path) -> None:
     waits = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
+    # Who is started in the background of a shell is deaf to it, and so are its children.
     code = f"""
-import sys
+import signal, sys
 from pathlib import Path
 from benchmarks.__main__ import Part, run
+signal.signal(signal.SIGINT, signal.default_int_handler)
 parts = [Part("imaging", ("-c", {WRITES!r}), 1.0), Part("batch", ("-c", {waits!r}), 1.0)]
 sys.exit(run(parts, Path({str(tmp_path)!r})))
 """

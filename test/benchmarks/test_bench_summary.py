@@ -50,6 +50,12 @@ def test_the_load_that_our_own_benchmarks_leave_is_no_disturbance(tmp_path: Path
     assert "WARNING" not in sections(tmp_path)["run"]
 
 
+def test_what_is_not_timed_cannot_be_disturbed(tmp_path: Path) -> None:
+    run = {"machine": MACHINE, "parts": {"imaging": part(others_percent=90.0, is_timed=False)}}
+    write(tmp_path, run=run, imaging=IMAGING)
+    assert "WARNING" not in sections(tmp_path)["run"]
+
+
 def test_a_file_of_no_run_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, run={"machine": MACHINE, "parts": {"batch": part()}}, imaging=IMAGING)
     assert "imaging" not in sections(tmp_path)
