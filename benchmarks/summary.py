@@ -85,9 +85,10 @@ def machine_and_load(run: Document) -> str:
     """On what machine, when, and whether it was quiet."""
     machine, parts = run["machine"], run["parts"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    cores = f"{machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
     bfloat16 = "with" if machine["bfloat16"] else "without"
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {bfloat16} bfloat16 in hardware; "
+        f"{machine['cpu']}, {cores}, {bfloat16} bfloat16 in hardware; "
         f"Python {machine['python']}, {versions}.",
         "",
         tables.table(

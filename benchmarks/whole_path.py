@@ -227,10 +227,8 @@ def _print(measured: MeasuredCase, share: dict[str, Any], size: str) -> None:
         f"  outside the network: {share['outside_ms']:.2f} ms, {share['outside_percent']:.1f} % "
         f"(bar {MOST_OUTSIDE_PERCENT:.0f} %)"
     )
-    print(
-        f"  {1e3 / whole_ms:.1f} pictures a second; {whole_ms:.1f} ms "
-        f"(bar {MOST_WHOLE_PATH_MS:.0f} ms)"
-    )
+    bar = f" (bar {MOST_WHOLE_PATH_MS:.0f} ms)" if case.preset == "compact" else ""
+    print(f"  {1e3 / whole_ms:.1f} pictures a second; {whole_ms:.1f} ms{bar}")
     print(
         f"  a frame takes {share['page_faults']:.0f} pages from the kernel (median), and of the "
         f"heap {share['heap_bytes'] >> 10} KiB; the picture itself is "
