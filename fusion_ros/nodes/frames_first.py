@@ -37,6 +37,8 @@ class FramesFirstExecutor(SingleThreadedExecutor):
         super().__init__(context=context)
         self.frames: Callable[[], Iterable[FollowingSubscription]] = tuple
         """The subscriptions that come first, as they stand now."""
+        # Not rclpy's public face; an rclpy that has them no more gets its own rounds alone.
+        self._knows_rclpy = hasattr(self, "_tasks") and hasattr(self, "_guard")
         self._sizes: tuple[int, ...] = ()
         self._wait_set: Any = None
 
@@ -62,6 +64,8 @@ class FramesFirstExecutor(SingleThreadedExecutor):
 
     def _is_for_rclpy_alone(self) -> bool:
         """Whether a coroutine is under way, or something is there that only its round can tell."""
+        if not self._knows_rclpy:
+            return True
         nodes = self.get_nodes()
         waits = any(not task.done() for task, *_ in self._tasks)
         return waits or not nodes or any(True for node in nodes for _ in node.guards)

@@ -35,6 +35,13 @@ def test_it_does_all_that_rclpys_executor_does(rig):
     assert parameter(rig, "pairing_policy") == "nearest"  # a client and a service
 
 
+def test_an_rclpy_with_other_insides_still_spins_the_node(rig, monkeypatch):
+    monkeypatch.setattr(rig.ros.executor, "_knows_rclpy", False)
+    monkeypatch.setattr(rig.ros.executor, "_wait", None)  # calling it would raise
+    rig.send_pair(1000)
+    rig.wait_for_fused(1)
+
+
 def test_frames_are_taken_before_rclpy_looks_at_anything_else(rig, monkeypatch):
     rig.ros.executor.spin_once(timeout_sec=0.0)
     order: list[str] = []
