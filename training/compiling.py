@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,12 @@ class CompileError(RuntimeError):
 
 
 def compiled_step(
-    step: nn.Module, visible: Tensor, thermal: Tensor, *, moving: bool = False
+    step: nn.Module,
+    visible: Tensor,
+    thermal: Tensor,
+    *,
+    moving: bool = False,
+    backward: Callable[[Tensor], object] = Tensor.backward,
 ) -> nn.Module:
     """Return ``step`` compiled, after comparing the gradients of one batch with the plain step's.
 
@@ -27,16 +34,16 @@ def compiled_step(
         step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are left empty.
         visible, thermal: a batch as the run has them, N, C, H, W and N, 1, H, W in [0, 1].
         moving: compare the step for consecutive frames as well, which is compiled apart.
+        backward: takes a loss back to the weights; Fabric's own where precision is reduced.
 
     Raises:
         CompileError: the gradients differ; the message says by how much and what to do.
     """
     compiled = torch.compile(step)
     for consecutive in (False, True) if moving else (False,):
-        plain, fused = (
-            _gradient(step, compute, (visible, thermal, consecutive))
-            for compute in (step, compiled)
-        )
+        batch = visible, thermal, consecutive
+        plain = _gradient(step, step, batch, backward)
+        fused = _gradient(step, compiled, batch, backward)
         distance = ((fused - plain).norm() / plain.norm().clamp_min(1e-12)).item()
         if not distance <= TOLERANCE:
             raise CompileError(
@@ -47,12 +54,17 @@ def compiled_step(
     return compiled
 
 
-def _gradient(step: nn.Module, compute: nn.Module, batch: tuple[Tensor, Tensor, bool]) -> Tensor:
+def _gradient(
+    step: nn.Module,
+    compute: nn.Module,
+    batch: tuple[Tensor, Tensor, bool],
+    backward: Callable[[Tensor], object],
+) -> Tensor:
     """The loss' gradient by all weights that learn, in one row."""
     weights = [weight for weight in step.parameters() if weight.requires_grad]
     for weight in weights:
         weight.grad = None
-    compute(*batch)[0].backward()
+    backward(compute(*batch)[0])
     rows = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
     for weight in weights:
         weight.grad = None

@@ -155,7 +155,9 @@ class Trainer:
         if self.config.compile and self.step < self.config.steps:
             batch = pictures(self.sampler.batch(self.step), self.fabric.device)
             moving = self.config.flicker_every > 0
-            self._compute = compiled_step(self.module, *batch, moving=moving)
+            self._compute = compiled_step(
+                self.module, *batch, moving=moving, backward=self.fabric.backward
+            )
         try:
             for batch in prefetch(self.sampler, steps, self.config.flicker_every):
                 terms = self._train_on(batch)

@@ -46,7 +46,7 @@ class GainStabiliser:
             self.reset()
         else:
             self._fade((stamp_ns - then_ns) * 1e-9)
-            # Nearly every frame ends here: what follows takes five times as long.
+            # Nearly every frame ends here: what follows is many NumPy calls.
             if abs(level - self._level) >= _SMALLEST_JUMP / 2:
                 self._match(before.astype(np.float32), sample.astype(np.float32))
         self._before, self._level, self._stamp_ns = sample, level, stamp_ns

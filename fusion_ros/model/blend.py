@@ -85,8 +85,8 @@ class BlendNet(nn.Module):
 def double_in_slices(x: Tensor) -> Tensor:
     """``F.interpolate(x, scale_factor=2, mode="bilinear")`` out of slices, for compiled training.
 
-    With torch 2.13 on a CPU the compiled step of this network passes no gradient at all back
-    through ``F.interpolate``: all that lies behind it stays as it is, and nothing says so.
+    With torch 2.13 on a CPU the compiled step of this network, at the size of real crops, passes no
+    gradient back through ``F.interpolate``; `training/compiling.py` looks out for such things.
 
     Args:
         x: N, C, H, W; the result is N, C, 2H, 2W.

@@ -73,5 +73,4 @@ def test_an_unreadable_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_configs_that_come_with_the_project_are_sound(path):
-    named = path.stem.split("_")[0]
-    assert load_config(path).preset == {"own": "compact"}.get(named, named)
+    assert load_config(path).preset == path.stem.split("_")[0]
