@@ -8,8 +8,9 @@ Each rig's thermal pictures are warped by a known homography (`registration_rigs
 calibration is asked for it. Every run is added to RUNS.jsonl, and what is there already is not run
 again. In pixels of a 640 wide visible picture it is told
 
-- how far the thermal corners are off, and how far the visible pixels that both cameras see, as if
-  the data's own pairs lay on each other exactly (they do not);
+- how far the thermal corners are off, and how far the visible pixels that both cameras see, where
+  `registration_witness` says that the data's own pairs lie;
+- the same as if they lay on each other exactly, which they do not (`raw`);
 - how far the edges of `registration_landmarks` are off, which are where they are by eye;
 - recovered: how far the corners are from what the method itself says of the unwarped pairs.
 
@@ -39,9 +40,18 @@ from benchmarks.registration_rigs import (
     rigs,
     warped,
 )
+from benchmarks.registration_witness import witnesses
 from fusion_ros.calibration.from_pairs import PairEstimate, Verdict, estimate
 
-MEASURES = ("corners_px", "overlap_px", "recovered_px", "edges_median_px", "edges_90_px")
+MEASURES = (
+    "corners_px",
+    "overlap_px",
+    "edges_median_px",
+    "edges_90_px",
+    "recovered_px",
+    "raw_corners_px",
+    "raw_overlap_px",
+)
 
 
 def run_bars(pairs_of: dict[str, Pairs], warps: int, seed: int, file: Path) -> None:
@@ -73,15 +83,18 @@ def run_bars(pairs_of: dict[str, Pairs], warps: int, seed: int, file: Path) -> N
 
 def scored(runs: list[dict]) -> list[dict]:
     """The runs with their errors (`MEASURES`)."""
-    marks = landmarks()
+    marks, witnessed = landmarks(), witnesses()
     own = {run["rig"]: np.array(run["found"]) for run in runs if run["warp"] == 0}
     answers = []
     for run in runs:
         known, found, size = np.array(run["known"]), np.array(run["found"]), tuple(run["size"])
+        right = witnessed[run["rig"]].matrix @ known
         errors = {
-            "corners_px": corner_error_px(found, known, size),
-            "overlap_px": overlap_error_px(found, known, size),
+            "corners_px": corner_error_px(found, right, size),
+            "overlap_px": overlap_error_px(found, right, size),
             "recovered_px": corner_error_px(found, own[run["rig"]] @ known, size),
+            "raw_corners_px": corner_error_px(found, known, size),
+            "raw_overlap_px": overlap_error_px(found, known, size),
         }
         if run["rig"] in marks:
             off = distances_px(marks[run["rig"]], found, known, size)
@@ -94,19 +107,20 @@ def scored(runs: list[dict]) -> list[dict]:
 
 def print_rigs(runs: list[dict]) -> None:
     """A row a rig: medians over its warps."""
-    header = ["rig", "edges, number", "edges as they are, px", "edges", "corners", "overlap"]
-    header += ["recovered"]
+    header = ["rig", "witness, px", "corners", "overlap", "edges, number", "edges as they are"]
+    header += ["edges", "recovered", "raw corners", "raw overlap"]
     print("| " + " | ".join([*header, "says `good`"]) + " |")
     print("|---" + "|---:" * len(header) + "|")
-    marks = landmarks()
+    marks, witnessed = landmarks(), witnesses()
     for rig in dict.fromkeys(run["rig"] for run in runs):
         some = [run for run in runs if run["rig"] == rig and run["warp"]]
         good = sum(run["verdict"] == Verdict.GOOD.value for run in some)
-        keys = ("edges_as_is_px", "edges_median_px", "corners_px", "overlap_px", "recovered_px")
+        keys = ("corners_px", "overlap_px", "edges_as_is_px", "edges_median_px", "recovered_px")
+        keys += ("raw_corners_px", "raw_overlap_px")
         cells = [f"{np.median([r[k] for r in some]):.2f}" if k in some[0] else "-" for k in keys]
-        print(
-            f"| {rig} | {len(marks.get(rig, []))} | {' | '.join(cells)} | {good} of {len(some)} |"
-        )
+        cells.insert(0, f"{witnessed[rig].corner_deviation_px:.1f}")
+        cells.insert(3, str(len(marks.get(rig, []))))
+        print(f"| {rig} | {' | '.join(cells)} | {good} of {len(some)} |")
 
 
 def print_bars(runs: list[dict]) -> None:
@@ -136,12 +150,14 @@ def print_bars(runs: list[dict]) -> None:
 def run_methods(pairs_of: dict[str, Pairs], seed: int) -> None:
     """Ways to refine the same first guess, one warp a rig: errors of the corners."""
     errors: dict[str, list[float]] = {}
+    witnessed = witnesses()
     for rig, every in pairs_of.items():
         pairs = every_other(every)
         size = pairs[0][0].shape[::-1]
         known = known_warps(rig, 1, seed, size)[1]
         for way, found in registration_methods.refined(warped(pairs, known)).items():
-            errors.setdefault(way, []).append(corner_error_px(found, known, size))
+            off_px = corner_error_px(found, witnessed[rig].matrix @ known, size)
+            errors.setdefault(way, []).append(off_px)
     for way, off in errors.items():
         print(f"| {way} | {np.median(off):.1f} | {np.percentile(off, 90):.1f} | {max(off):.1f} |")
 

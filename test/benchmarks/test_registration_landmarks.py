@@ -9,6 +9,7 @@ import pytest
 from benchmarks.registration_bars import scored
 from benchmarks.registration_landmarks import distances_px, landmarks
 from benchmarks.registration_rigs import corner_error_px, known_warps, overlap_error_px
+from benchmarks.registration_witness import witnesses
 
 SIZE = (320, 240)
 SHIFT = np.array([[1, 0, 3.0], [0, 1, 4.0], [0, 0, 1]])
@@ -51,14 +52,17 @@ def test_the_table_has_edges_in_both_pictures_that_lie_near_each_other() -> None
         assert np.linalg.norm(marks[:, 1:3] - marks[:, 3:5], axis=1).max() < 11, rig
 
 
-def test_runs_are_scored_against_the_warp_and_against_the_unwarped_pairs() -> None:
-    run = {"rig": "of no landmarks", "size": SIZE, "verdict": "good"}
-    own, warp = SHIFT, np.array([[1, 0, -20.0], [0, 1, 0], [0, 0, 1]])
+def test_runs_are_scored_where_the_witness_says_that_the_pairs_lie() -> None:
+    rig = "tno_seq duine"  # of no landmarks
+    run = {"rig": rig, "size": SIZE, "verdict": "good"}
+    lies = witnesses()[rig].matrix
+    own, warp = SHIFT @ lies, np.array([[1, 0, -20.0], [0, 1, 0], [0, 0, 1]])
     runs = [
         {**run, "warp": 0, "known": np.eye(3).tolist(), "found": own.tolist()},
         {**run, "warp": 1, "known": warp.tolist(), "found": (own @ warp).tolist()},
     ]
     scores = scored(runs)[1]
     assert scores["corners_px"] == pytest.approx(10)
+    assert scores["raw_corners_px"] == pytest.approx(corner_error_px(own @ warp, warp, SIZE))
     assert scores["recovered_px"] == pytest.approx(0, abs=1e-9)
     assert "edges_median_px" not in scores
