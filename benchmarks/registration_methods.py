@@ -39,7 +39,7 @@ def refined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]
     back = np.linalg.inv(to_work)
     found = {way: back @ matrix @ from_thermal for way, matrix in ways.items()}
     ours = from_pairs.estimate(pairs).calibration.matrix
-    found["cells of edge direction, together (ours)"] = ours
+    found["cells of edge direction, together, then what most agree on (ours)"] = ours
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.calibration.joint_fit import JointFit, ShiftSurfaces, fit
+from fusion_ros.calibration.motion import correction
 
 SIZE = (640, 480)
 ROWS, COLUMNS, REACH = 9, 12, 6
@@ -37,7 +38,7 @@ def lying_off(
 def corners_off_px(found: JointFit, matrix: np.ndarray) -> float:
     """What is left at the corners when the correction is put after the motion."""
     corners = np.array([[[0, 0], [639, 0], [639, 479], [0, 479.0]]])
-    back = cv2.perspectiveTransform(corners, found.correction @ matrix)
+    back = cv2.perspectiveTransform(corners, correction(found.parameters, SIZE) @ matrix)
     return float(np.linalg.norm(back - corners, axis=-1).max())
 
 
@@ -67,7 +68,7 @@ def test_the_expected_corner_error_is_what_noise_of_the_cells_makes() -> None:
     for _ in range(40):
         found = fit(lying_off(np.eye(3), rng.normal(0, 0.6, CENTRES.shape)), 6, np.zeros(6))
         corners = np.array([[[0, 0], [639, 0], [639, 479], [0, 479.0]]])
-        off = cv2.perspectiveTransform(corners, found.correction) - corners
+        off = cv2.perspectiveTransform(corners, correction(found.parameters, SIZE)) - corners
         errors.append(float((off**2).sum(-1).mean()))
         expected.append(found.corner_error_px**2)
     assert np.sqrt(np.mean(expected)) == pytest.approx(np.sqrt(np.mean(errors)), rel=0.35)

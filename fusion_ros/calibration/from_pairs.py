@@ -16,9 +16,10 @@ from fusion_ros.calibration.refine import Refined, refine
 from fusion_ros.imaging.geometry import GeometryError, HomographyCalibration, Size
 from fusion_ros.imaging.structure import equalised, structure
 
-_STEPS = ((160, 4, 4, 3, 0.0), (320, 5, 8, 3, 0.1), (640, 4, 8, 3, 1.0))
-"""Width looked at, largest shift, degrees of freedom, rounds, and how strongly the higher degrees
-are held: little before the pictures lie on each other, when all cells pull anywhere."""
+_STEPS = ((160, 4, 4, 3, 0.0, 0), (320, 5, 8, 3, 0.1, 0), (640, 4, 8, 3, 1.0, 3))
+"""Width looked at, largest shift, degrees of freedom, rounds, how strongly the higher degrees are
+held (little before the pictures lie on each other, when all cells pull anywhere), and rounds that
+let go what disagrees with most."""
 _MOST_PAIRS = 8
 _COARSE_PAIRS = 4
 REFERENCE_WIDTH = 640
@@ -120,7 +121,7 @@ def estimate(
     matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
     refined: Refined | None = None
     width = REFERENCE_WIDTH
-    for width, reach, freedom, rounds, hold in _STEPS:
+    for width, reach, freedom, rounds, hold, settle_rounds in _STEPS:
         width = min(width, max(320, visible_size.width))  # no more pixels than there are
         progress(f"refining at {width} pixels")
         visible, thermal, to_work = _prepared(chosen, width, visible_size)
@@ -128,7 +129,7 @@ def estimate(
         refined = refine(
             visible, thermal, to_work @ matrix @ np.linalg.inv(stretch),
             reach=reach, freedom=freedom, rounds=rounds, hold=hold,
-            bent=refined.bent if refined else None,
+            bent=refined.bent if refined else None, settle_rounds=settle_rounds,
         )  # fmt: skip
         matrix = np.linalg.inv(to_work) @ refined.matrix @ stretch
     calibration = HomographyCalibration(

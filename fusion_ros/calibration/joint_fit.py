@@ -16,10 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SPREAD = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.005, 0.008, 0.008])
-"""What rigs have of shift, scale and turn (anything), stretch, shear and perspective (one
-deviation, see `_basis`): cameras that look the same way within a degree or so, pixels that are
-nearly square."""
+from fusion_ros.calibration.motion import SPREAD, motions_px
+
 _TOGETHER = 3
 """Cells along each side that are taken to err alike: parallax is larger than one of them."""
 _STEPS = 25
@@ -47,16 +45,10 @@ class ShiftSurfaces:
 class JointFit:
     """A homography fitted to shift surfaces."""
 
-    correction: np.ndarray
-    """3x3, takes where the picture lies to where it should lie."""
     parameters: np.ndarray
-    """What the correction is made of, see `_basis`."""
+    """The correction: takes where the picture lies to where it should lie, see `motion`."""
     corner_error_px: float
     """Expected error at the picture's corners: their root mean square of one standard deviation."""
-
-    def motion_px(self, centres: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """How the correction moves points (Nx2), to first order."""
-        return _motions(centres, size, self.parameters.size) @ self.parameters
 
 
 def fit(
@@ -72,8 +64,8 @@ def fit(
     width, height = surfaces.size
     rows, columns, side, _ = surfaces.values.shape
     values = surfaces.values.reshape(-1, side, side).astype(np.float64)
-    motions = _motions(surfaces.centres.reshape(-1, 2), surfaces.size, freedom)
-    held = hold / _SPREAD[:freedom] ** 2
+    motions = motions_px(surfaces.centres.reshape(-1, 2), surfaces.size, freedom)
+    held = hold / SPREAD[:freedom] ** 2
     parameters, noise, damping = np.zeros(freedom), 0.0, 1e-3
 
     def height_at(trial: np.ndarray) -> float:
@@ -106,37 +98,9 @@ def fit(
     inverse = np.linalg.inv(precision)
     covariance = inverse @ (scatter + np.diag(noise**2 * held)) @ inverse
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
-    at_corners = _motions(corners, surfaces.size, freedom)
+    at_corners = motions_px(corners, surfaces.size, freedom)
     variances = np.einsum("nij,jk,nik->n", at_corners, covariance, at_corners)
-    to_pixels = np.array(
-        [[width / 2, 0, (width - 1) / 2], [0, width / 2, (height - 1) / 2], [0, 0, 1]]
-    )
-    correction = to_pixels @ _as_matrix(parameters) @ np.linalg.inv(to_pixels)
-    error = float(np.sqrt(variances.mean()))
-    return JointFit(correction / correction[2, 2], parameters, error)
-
-
-def _motions(points: np.ndarray, size: tuple[int, int], freedom: int) -> np.ndarray:
-    """N x 2 x freedom: how far, in pixels, each point moves with one unit of each parameter."""
-    half = size[0] / 2
-    x, y = ((points - [(size[0] - 1) / 2, (size[1] - 1) / 2]) / half).T
-    return np.stack(_basis(x, y), 1)[:, :, :freedom] * half
-
-
-def _basis(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First-order motions of a homography: shifts, scale, turn, two shears, two perspectives."""
-    one, none = np.ones_like(x), np.zeros_like(x)
-    right = [one, none, x, -y, x, y, -x * x, -x * y]
-    down = [none, one, y, x, -y, x, -x * y, -y * y]
-    return np.stack(right, 1), np.stack(down, 1)
-
-
-def _as_matrix(parameters: np.ndarray) -> np.ndarray:
-    tx, ty, scale, turn, stretch, shear, px, py = [*parameters, *[0.0] * (8 - len(parameters))]
-    return np.array(
-        [[1 + scale + stretch, shear - turn, tx], [turn + shear, 1 + scale - stretch, ty],
-         [px, py, 1.0]]
-    )  # fmt: skip
+    return JointFit(parameters, float(np.sqrt(variances.mean())))
 
 
 def _scatter(pulls: np.ndarray) -> np.ndarray:

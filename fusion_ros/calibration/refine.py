@@ -10,17 +10,36 @@ a best shift of their own, tell afterwards whether the parts of the picture agre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from fusion_ros.calibration import consensus
 from fusion_ros.calibration.joint_fit import JointFit, ShiftSurfaces, fit
+from fusion_ros.calibration.motion import correction, motions_px
 from fusion_ros.imaging.structure import structure
 
 _CELLS_ACROSS = 12
 _BLOCK = (3, 3)
 _SMALLEST_CORRECTION_PX = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class BlockTops:
+    """What the block around each cell likes best by itself. Rows x columns, as the cells."""
+
+    shifts_px: np.ndarray
+    """Rows x columns x 2: where the thermal picture lies too far, x, y."""
+    clarity: np.ndarray
+    """0..1, how far that shift stands out among the others; 0 where it is the largest there is."""
+    presence: np.ndarray
+    """0..1, how much there is to see, next to what is usual in the picture."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each block's shift counts, 0..1, as a list."""
+        return (self.clarity * self.presence).ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +77,10 @@ def refine(
     rounds: int,
     hold: float = 1.0,
     bent: np.ndarray | None = None,
+    settle_rounds: int = 0,
 ) -> Refined:
-    """Correct `matrix` (thermal to visible pixels, both of this size) up to `rounds` times.
+    """Correct `matrix` (thermal to visible pixels, both of this size) up to `rounds` times, and
+    then `settle_rounds` times to what most parts agree on.
 
     `visible` and `thermal` are pictures (`float32` HxW), `reach` is the largest shift in pixels,
     `bent` and `hold` are what `joint_fit.fit` takes as `before` and `hold`.
@@ -68,20 +89,43 @@ def refine(
     seen = [structure(v) for v in visible]
     bent = np.zeros(freedom) if bent is None else np.pad(bent, (0, freedom - bent.size))
     found, agreement = None, None
-    for _ in range(rounds):
-        surfaces, energy = shift_surfaces(seen, thermal, matrix, reach)
-        found = fit(surfaces, freedom, bent, hold)
-        if found is None:
-            return Refined(matrix, None, None, bent)
-        agreement = _agreement(surfaces, energy, found)
-        bent = bent + found.parameters
-        matrix = found.correction @ matrix
+
+    def correct(parameters: np.ndarray) -> bool:
+        """Whether there was much to correct."""
+        nonlocal matrix, bent
+        corrected = correction(parameters, (width, height))
+        matrix, bent = corrected @ matrix, bent + parameters
         matrix = matrix / matrix[2, 2]
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-        moved = cv2.perspectiveTransform(corners[None], found.correction)[0]
-        if np.abs(moved - corners).max() < _SMALLEST_CORRECTION_PX * width / 320:
+        moved = cv2.perspectiveTransform(corners[None], corrected)[0]
+        return bool(np.abs(moved - corners).max() >= _SMALLEST_CORRECTION_PX * width / 320)
+
+    for _ in range(rounds):
+        surfaces, tops = _look(seen, thermal, matrix, reach)
+        weighted = surfaces.values * tops.clarity[:, :, None, None]
+        found = fit(replace(surfaces, values=weighted), freedom, bent, hold)
+        if found is None:
+            return Refined(matrix, None, None, bent)
+        agreement = _agreement(surfaces, tops, found.parameters)
+        if not correct(found.parameters):
+            break
+    for _ in range(settle_rounds):
+        surfaces, tops = _look(seen, thermal, matrix, reach)
+        if not tops.weights.any():
+            break
+        centres, wanted_px = surfaces.centres.reshape(-1, 2), -tops.shifts_px.reshape(-1, 2)
+        parameters = consensus.agreed(centres, wanted_px, tops.weights, surfaces.size, bent)
+        agreement = _agreement(surfaces, tops, parameters)
+        if not correct(parameters):
             break
     return Refined(matrix, found, agreement, bent)
+
+
+def _look(
+    seen: list[np.ndarray], thermal: Sequence[np.ndarray], matrix: np.ndarray, reach: int
+) -> tuple[ShiftSurfaces, BlockTops]:
+    surfaces, energy = shift_surfaces(seen, thermal, matrix, reach)
+    return surfaces, block_tops(surfaces, energy)
 
 
 def shift_surfaces(
@@ -139,39 +183,44 @@ def _cells(values: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return cv2.resize(values, cells, interpolation=cv2.INTER_AREA)
 
 
-def _agreement(surfaces: ShiftSurfaces, energy: np.ndarray, found: JointFit) -> Agreement | None:
-    """What the blocks' own best shifts say; None if no block has a clear one."""
+def block_tops(surfaces: ShiftSurfaces, energy: np.ndarray) -> BlockTops:
+    """What each block likes best; `energy` is how much its cells have to see (rows x columns)."""
     reach, (rows, columns, side, _) = surfaces.reach, surfaces.values.shape
     flat = surfaces.values.reshape(rows, columns, side * side)
     blocks = cv2.blur(flat, _BLOCK).reshape(rows, columns, side, side)
-    usual = max(float(np.median(energy)), 1e-9)
-    centres, shifts, weights = [], [], []
-    for row in range(rows):
-        for column in range(columns):
-            surface = blocks[row, column]
-            y, x = np.unravel_index(int(surface.argmax()), surface.shape)
-            if not (0 < y < side - 1 and 0 < x < side - 1):
-                continue
-            sub_x = _vertex(surface[y, x - 1 : x + 2])
-            sub_y = _vertex(surface[y - 1 : y + 2, x])
-            typical = float(np.median(surface))
-            spread = 1.4826 * float(np.median(np.abs(surface - typical))) + 1e-6
-            clear = (float(surface[y, x]) - typical) / spread
-            shifts.append((x + sub_x - reach, y + sub_y - reach))
-            centres.append(surfaces.centres[row, column])
-            presence = float(energy[row, column]) / usual
-            weights.append(np.clip((clear - 1) / 4, 0, 1) * min(presence, 1.0))
-    weight = float(np.sum(weights))
+    shifts_px, clarity = np.zeros((rows, columns, 2)), np.zeros((rows, columns), np.float32)
+    for row, column in np.ndindex(rows, columns):
+        surface = blocks[row, column]
+        y, x = np.unravel_index(int(surface.argmax()), surface.shape)
+        if not (0 < y < side - 1 and 0 < x < side - 1):
+            continue
+        sub_x = _vertex(surface[y, x - 1 : x + 2])
+        sub_y = _vertex(surface[y - 1 : y + 2, x])
+        shifts_px[row, column] = x + sub_x - reach, y + sub_y - reach
+        typical = float(np.median(surface))
+        spread = 1.4826 * float(np.median(np.abs(surface - typical))) + 1e-6
+        clarity[row, column] = np.clip(((surface[y, x] - typical) / spread - 1) / 4, 0, 1)
+    presence = np.minimum(energy / max(float(np.median(energy)), 1e-9), 1.0)
+    return BlockTops(shifts_px, clarity, presence)
+
+
+def _agreement(
+    surfaces: ShiftSurfaces, tops: BlockTops, parameters: np.ndarray
+) -> Agreement | None:
+    """What the blocks' own best shifts say of a motion; None if no block has a clear one."""
+    weights = tops.weights
+    weight = float(weights.sum())
     if weight <= 0:
         return None
-    wanted = -np.array(shifts)
-    off_px = np.linalg.norm(wanted - found.motion_px(np.array(centres), surfaces.size), axis=1)
+    moves = motions_px(surfaces.centres.reshape(-1, 2), surfaces.size, parameters.size)
+    fitted_px = moves @ parameters
+    off_px = np.linalg.norm(tops.shifts_px.reshape(-1, 2) + fitted_px, axis=1)
     order = np.argsort(off_px)
-    share = np.cumsum(np.array(weights)[order]) / weight
-    near = off_px[order] < 2.0 * surfaces.size[0] / 320
+    share = np.cumsum(weights[order]) / weight
+    near = off_px < 2.0 * surfaces.size[0] / 320
     return Agreement(
         float(off_px[order][np.searchsorted(share, 0.5)]),
-        float(np.array(weights)[order][near].sum()) / weight,
+        float(weights[near].sum()) / weight,
         weight,
     )
 
