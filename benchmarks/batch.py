@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.parity import golden_pair

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.onnx_runtime import OnnxRuntimeRival
 from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, report
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import probe_engines
 
 WAYS = ("nothing kept", "kept on disk")

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.geometry import HomographyCalibration, Size

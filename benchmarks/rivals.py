@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import Parity, compare, golden_pair

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 Value = bool | int | float | str
@@ -87,6 +89,16 @@ def parameter(
     """A field of a record that is a parameter; the keywords are those of `ParameterSpec`."""
     facts = {"meaning": meaning, "group": group, "low": low, "high": high}
     return dataclasses.field(default=default, metadata={**facts, "choices": choices, "live": live})
+
+
+def unknown_parameters(names: Iterable[str], known: Iterable[str]) -> str:
+    """What to say of names that no parameter has: the nearest ones that are there."""
+    known = list(known)
+    told = []
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=2)
+        told.append(f"{name!r} (did you mean {' or '.join(near)}?)" if near else repr(name))
+    return f"unknown parameters: {', '.join(told)}; docs/parameters.md lists all"
 
 
 def specs_of(record: type) -> tuple[ParameterSpec, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import FuseParameters
 
 if TYPE_CHECKING:
@@ -97,10 +98,14 @@ def pipeline_around(engine: Engine, values: FuseParameters) -> FusionPipeline:
     from fusion_ros.imaging.tone import ThermalToneMapper
     from fusion_ros.pipeline import FusionPipeline
 
+    try:
+        registration = make_registration(values.registration_options())
+    except ValueError as error:
+        raise ParameterError(f"parameters registration_*: {error}") from error
     return FusionPipeline(
         engine,
         tone=ThermalToneMapper(values.tone_options()),
-        registration=make_registration(values.registration_options()),
+        registration=registration,
         colour=values.colour_options(),
     )
 

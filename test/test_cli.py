@@ -117,7 +117,7 @@ def test_node_without_rclpy_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(node.importlib.util, "find_spec", lambda name: None)
     assert main(["node"]) == 2
-    assert "fusion_ros[ros]" in capsys.readouterr().err
+    assert "make setup" in capsys.readouterr().err
 
 
 def test_the_doctor_finds_everything_that_these_tests_run_on() -> None:

@@ -133,7 +133,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="does not exist"):
+    with pytest.raises(WeightsError, match="is a folder"):
         load_weights(tmp_path)
 
 

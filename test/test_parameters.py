@@ -123,3 +123,10 @@ def test_parameters_that_contradict_each_other_are_refused_together():
 def test_an_unknown_parameter_is_refused_with_the_known_ones():
     with pytest.raises(ParameterError, match=r"tolerance.*pairing_tolerance_ms"):
         FuseParameters.from_values({"tolerance": 1.0})
+
+
+def test_an_unknown_parameter_is_told_its_nearest_neighbours_and_where_all_are():
+    with pytest.raises(
+        ParameterError, match=r"'engin' \(did you mean engine\?\).*docs/parameters.md"
+    ):
+        FuseParameters.from_values({"engin": "auto"})

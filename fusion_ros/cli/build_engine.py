@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import picture_size
 
 _EXAMPLES = """\
 examples:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion_ros.cli.argument_types import result_file, result_folder
+
 if TYPE_CHECKING:
     from fusion_ros.imaging.geometry import Calibration
 
@@ -60,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument(
         "--show", type=Path, metavar="FILE", help="check a file and say what it holds"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="calibration file to write")
+    parser.add_argument("--out", type=result_file, metavar="FILE", help="calibration file to write")
     source = parser.add_argument_group("pairs")
     source.add_argument("--visible", type=Path, metavar="PATH", help="folder, video or picture")
     source.add_argument("--thermal", type=Path, metavar="PATH", help="its partner")
@@ -73,8 +75,8 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument(
         "--most-pairs", type=int, default=32, metavar="N", help="to read (default %(default)s)"
     )
-    source.add_argument("--pictures", type=Path, metavar="DIR", help="write overlays to look at")
-    source.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    source.add_argument("--pictures", type=result_folder, metavar="DIR", help="overlays to look at")
+    source.add_argument("--json", type=result_file, metavar="FILE", help="write the figures")
     search = parser.add_argument_group("--from-pairs")
     search.add_argument(
         "--scale-range",

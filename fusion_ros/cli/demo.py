@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fusion_ros.cli.picture_sizes import picture_size
+from fusion_ros.cli.argument_types import number, picture_size, result_folder
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.shipped_files import config_file
 
@@ -26,7 +26,6 @@ examples:
 
 Exit codes: 0 something was fused, 1 nothing was, 130 stopped by Ctrl-C.
 """
-MAX_SECONDS = 60.0
 FIRST_FUSED_TIMEOUT_S = 45.0
 RESULTS = ("side_by_side.png", "registration.png", "fused.mp4", "summary.json")
 
@@ -43,13 +42,16 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("demo"), help="folder to write to (default: demo)"
+        "--out", type=result_folder, default=Path("demo"), help="folder to write to (default: demo)"
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=15.0, help="how long to record, 1 to 60 (default: 15)"
+        "--seconds", type=number(1, 60), default=15.0, help="how long to record (default: 15)"
     )
     parser.add_argument(
-        "--rate", type=_rate, default=30.0, help="pictures a second of both cameras (default: 30)"
+        "--rate",
+        type=number(1, 240),
+        default=30.0,
+        help="pictures a second of both cameras (default: 30)",
     )
     parser.add_argument(
         "--size", type=_size, default=(640, 480), help="WIDTHxHEIGHT of both (default: 640x480)"
@@ -237,22 +239,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"--seconds is {text}, allowed is 1 to {MAX_SECONDS:g}")
-    return value
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 240:
-        raise argparse.ArgumentTypeError(f"--rate is {text}, allowed is 1 to 240")
-    return value
-
-
 def _size(text: str) -> tuple[int, int]:
     size = picture_size(text)
     if not all(32 <= side <= 4096 for side in size):
-        raise argparse.ArgumentTypeError(f"size is {text}, allowed is 32x32 to 4096x4096")
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed is 32x32 to 4096x4096")
     return size

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion_ros.cli.argument_types import result_folder
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -43,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--visible", type=Path, required=True, metavar="PATH", help="file, folder")
     parser.add_argument("--thermal", type=Path, required=True, metavar="PATH", help="its partner")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the results")
+    parser.add_argument(
+        "--out", type=result_folder, required=True, metavar="DIR", help="the results"
+    )
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--preset", metavar="NAME", help="compact (default) or paper")
     network.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of your own")
@@ -113,8 +117,6 @@ def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
 
 
 def _check_out(out: Path, found: Found) -> None:
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; it must be a folder")
     sources = {path.resolve() for pair in found.pairs for path in (pair.visible, pair.thermal)}
     for pair in found.pairs:
         if (out / pair.result_name).resolve() in sources:

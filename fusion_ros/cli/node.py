@@ -25,7 +25,7 @@ Ctrl-C stops it. On a machine with a ROS distribution this is the same node as
 """
 NO_RCLPY_FIX = (
     "source your ROS 2 distribution (source /opt/ros/DISTRO/setup.bash), or on x86_64 without one: "
-    "pip install 'fusion_ros[ros]'"
+    "make setup, in a clone of fusion_ros"
 )
 
 
@@ -65,7 +65,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the node until it is stopped. 2 where it cannot begin, else the node's own exit code."""
     if args.params is not None and not args.params.is_file():
-        print(f"fusion-ros node: parameter file {args.params} does not exist", file=sys.stderr)
+        what = "is a folder" if args.params.is_dir() else "does not exist"
+        print(f"fusion-ros node: parameter file {args.params} {what}", file=sys.stderr)
+        return 2
+    if args.ros and not args.ros[0].startswith("-"):
+        hint = "parameters go behind -p, topics behind -r"
+        print(f"fusion-ros node: {args.ros[0]!r} is no argument of ROS; {hint}", file=sys.stderr)
         return 2
     if importlib.util.find_spec("rclpy") is None:
         print(f"fusion-ros node: rclpy is not installed: {NO_RCLPY_FIX}", file=sys.stderr)

@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from fusion_ros.cli.argument_types import number, result_folder, whole_number
+from fusion_ros.cli.node import NO_RCLPY_FIX
 
 _EXAMPLES = """\
 examples:
@@ -31,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("out", type=Path, help="folder of the new bag; it must not exist")
+    parser.add_argument("out", type=result_folder, help="folder of the new bag; it must not exist")
     parser.add_argument(
         "source", type=Path, nargs="?", help="folder with vis/ and ir/, or NAME_vis.mp4"
     )
@@ -39,19 +44,39 @@ def add_parser(subparsers: Any) -> None:
         "--thermal", type=Path, help="the thermal folder or video, where SOURCE is the visible one"
     )
     parser.add_argument("--live", action="store_true", help="record the topics of a running system")
-    parser.add_argument("--seconds", type=float, help="with --live: how long (default: to Ctrl-C)")
-    parser.add_argument("--visible-topic", default=VISIBLE_TOPIC, help=f"({VISIBLE_TOPIC})")
-    parser.add_argument("--thermal-topic", default=THERMAL_TOPIC, help=f"({THERMAL_TOPIC})")
     parser.add_argument(
-        "--topic", action="append", default=[], help="with --live: a further topic; repeatable"
+        "--seconds",
+        type=number(0, above=True),
+        help="with --live: how long (default: to Ctrl-C)",
     )
-    parser.add_argument("--rate", type=float, help="frames a second (default: the video's, or 30)")
+    parser.add_argument(
+        "--visible-topic", type=_topic, default=VISIBLE_TOPIC, help=f"({VISIBLE_TOPIC})"
+    )
+    parser.add_argument(
+        "--thermal-topic", type=_topic, default=THERMAL_TOPIC, help=f"({THERMAL_TOPIC})"
+    )
+    parser.add_argument(
+        "--topic",
+        type=_topic,
+        action="append",
+        default=[],
+        help="with --live: a further topic, as camera_info or tf; repeatable",
+    )
+    parser.add_argument(
+        "--rate",
+        type=number(0, above=True),
+        metavar="HZ",
+        help="of pictures and videos (default: the video's, or 30)",
+    )
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
     parser.add_argument(
         "--compression", choices=("none", "file", "message"), default="none", help="zstd (none)"
     )
     parser.add_argument(
-        "--jpeg", type=int, metavar="QUALITY", help="write CompressedImage, as JPEG of this quality"
+        "--jpeg",
+        type=whole_number(1, 100),
+        metavar="QUALITY",
+        help="write CompressedImage, as JPEG of this quality, 1 to 100",
     )
     parser.add_argument(
         "--thermal-grey",
@@ -67,14 +92,35 @@ def run(args: argparse.Namespace) -> int:
     from fusion_ros.replay.recording import RecordingError
 
     try:
-        if args.live:
-            return _record_live(args)
-        if args.source is None:
-            raise RecordingError("name a SOURCE (a folder or a video), or give --live")
-        return _record_files(args)
-    except RecordingError as error:
+        _check(args)
+        return _record_live(args) if args.live else _record_files(args)
+    except (ValueError, RecordingError, OSError) as error:
         print(f"record: {error}", file=sys.stderr)
         return 2
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.visible_topic == args.thermal_topic:
+        raise ValueError(f"--visible-topic and --thermal-topic are both {args.visible_topic!r}")
+    if not args.live and args.source is None:
+        raise ValueError("name a SOURCE (a folder or a video), or give --live")
+    of_files = {
+        "SOURCE": args.source, "--thermal": args.thermal, "--rate": args.rate, "--jpeg": args.jpeg
+    }  # fmt: skip
+    of_live = {"--seconds": args.seconds, "--topic": args.topic}
+    misplaced = [name for name, value in (of_files if args.live else of_live).items() if value]
+    if misplaced:
+        where = "not with --live" if args.live else "only with --live"
+        raise ValueError(f"{', '.join(misplaced)}: {where}")
+
+
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no topic; allowed are letters, digits and _ with / between, as "
+            "/cam/image_raw"
+        )
+    return text
 
 
 def _record_files(args: argparse.Namespace) -> int:
@@ -124,8 +170,7 @@ def _record_live(args: argparse.Namespace) -> int:
     try:
         from fusion_ros.nodes.bag_recorder import record_live
     except ImportError as error:
-        print(f"record: --live needs rclpy ({error})", file=sys.stderr)
-        return 2
+        raise ValueError(f"--live needs rclpy ({error}): {NO_RCLPY_FIX}") from error
     counts = record_live(
         args.out,
         [args.visible_topic, args.thermal_topic, *args.topic],
@@ -133,5 +178,9 @@ def _record_live(args: argparse.Namespace) -> int:
         storage=args.storage,
         compression=args.compression,
     )
+    if not any(counts.values()):
+        shutil.rmtree(args.out)  # made by this very call
+        print(f"record: nothing came on {', '.join(sorted(counts))}: no bag", file=sys.stderr)
+        return 2
     print(f"record: {args.out}: " + ", ".join(f"{n} {t}" for t, n in sorted(counts.items())))
-    return 0 if any(counts.values()) else 2
+    return 0

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.cli.argument_types import number, result_folder, whole_number
+
 _EXAMPLES = """\
 examples:
   fusion-ros replay drive.mcap --out report
@@ -34,11 +36,11 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
-    parser.add_argument("--out", type=Path, default=Path("replay"), help="folder (replay)")
+    parser.add_argument("--out", type=result_folder, default=Path("replay"), help="folder (replay)")
     parser.add_argument("--thermal", type=Path, help="thermal half of a single folder or video")
     parser.add_argument(
         "--picture-rate",
-        type=float,
+        type=number(0, above=True),
         metavar="HZ",
         help="frames a second of folders and videos (the video's own, or 30)",
     )
@@ -76,7 +78,11 @@ def _add_fusion(group: Any) -> None:
 
 def _add_measures(group: Any) -> None:
     group.add_argument(
-        "--every", type=int, default=0, metavar="N", help="measure every N-th frame (chosen)"
+        "--every",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="measure every N-th frame (0: chosen by the recording's length)",
     )
     group.add_argument(
         "--measures", default="quick", help="quick, all, none or names: qw,qe,SSIM (quick)"
@@ -84,7 +90,7 @@ def _add_measures(group: Any) -> None:
     group.add_argument(
         "--baselines", default="default", help="default, none, or names with commas between"
     )
-    group.add_argument("--max-messages", type=int, help="stop after so many messages")
+    group.add_argument("--max-messages", type=whole_number(1), help="stop after so many messages")
 
 
 def _add_verdict(group: Any) -> None:
@@ -105,11 +111,13 @@ def _add_detector(group: Any) -> None:
     group.add_argument("--detector-layout", default="auto", help="auto, yolov5, yolov8, yolox ...")
     group.add_argument("--classes", type=Path, help="class names, one a line, if not in the model")
     group.add_argument("--labels", type=Path, help="COCO json or a folder of YOLO txt, for AP")
-    group.add_argument("--confidence", type=float, default=0.25, help="least confidence (0.25)")
+    group.add_argument(
+        "--confidence", type=number(0, 1), default=0.25, help="least confidence (0.25)"
+    )
 
 
 def _add_scale(group: Any) -> None:
-    group.add_argument("--jobs", type=int, default=1, help="recordings at a time (1)")
+    group.add_argument("--jobs", type=whole_number(1), default=1, help="recordings at a time (1)")
     group.add_argument("--ray", metavar="ADDRESS", help="run on Ray: an address, auto or local")
 
 

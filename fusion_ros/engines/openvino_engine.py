@@ -227,7 +227,7 @@ def _usable(picture: np.ndarray) -> np.ndarray:
 def probe_openvino() -> list[EngineProbe]:
     """Whether OpenVINO is installed; nothing is imported for it."""
     if importlib.util.find_spec("openvino") is None:
-        fix = "pip install openvino (or fusion_ros[openvino]), the faster engine on a CPU"
+        fix = "pip install openvino, the faster engine on a CPU"
         return [EngineProbe("openvino", "cpu", False, "OpenVINO is not installed", fix)]
     try:
         version = importlib.metadata.version("openvino")

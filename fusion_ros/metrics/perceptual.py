@@ -34,7 +34,7 @@ class PaQ2PiQ:
             from pyiqa.archs import paq2piq_arch
         except ImportError as error:
             raise PerceptualScoreUnavailable(
-                "PaQ-2-PiQ needs the package pyiqa: pip install 'fusion_ros[perceptual]'"
+                "PaQ-2-PiQ needs the package pyiqa: pip install pyiqa"
             ) from error
         path = Path(weights)
         if not path.is_file():

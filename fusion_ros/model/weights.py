@@ -154,7 +154,8 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     if not path.is_file():
-        raise WeightsError(f"weights file {path} does not exist")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"weights file {path} {what}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

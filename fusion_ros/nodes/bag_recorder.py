@@ -6,6 +6,7 @@ Messages are written as they come off the wire, never deserialised, with the tim
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,26 +15,35 @@ from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
 
 from fusion_ros.replay.bag_writing import BagWriter
 
-_TYPES = {
-    "sensor_msgs/msg/Image": Image,
-    "sensor_msgs/msg/CompressedImage": CompressedImage,
-    "sensor_msgs/msg/CameraInfo": CameraInfo,
-}
+_LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_ALL,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""For topics whose publishers keep what they said for late comers, as /tf_static."""
 _LOOK_EVERY_S = 0.5
 
 
 class BagRecorder(Node):
     """Subscribes to topics as soon as somebody publishes them, and writes what comes."""
 
-    def __init__(self, bag: BagWriter, topics: Sequence[str]) -> None:
-        super().__init__("bag_recorder")
+    def __init__(
+        self, bag: BagWriter, topics: Sequence[str], context: Context | None = None
+    ) -> None:
+        super().__init__("bag_recorder", context=context)
         self.counts: Counter[str] = Counter(dict.fromkeys(topics, 0))
         self._bag = bag
         self._wanted = set(topics)
@@ -44,18 +54,32 @@ class BagRecorder(Node):
 
     def _look(self) -> None:
         for topic, types in self.get_topic_names_and_types():
-            kind = next((name for name in types if name in _TYPES), None)
-            if topic in self._wanted and kind is not None:
-                self._wanted.discard(topic)
-                self._subscribe(topic, kind)
+            publishers = self.get_publishers_info_by_topic(topic) if topic in self._wanted else ()
+            if not publishers:
+                continue
+            self._wanted.discard(topic)
+            if not self._bag.knows(types[0]):
+                self.get_logger().warning(f"{topic} holds {types[0]}, which this bag cannot hold")
+                continue
+            latched = all(
+                publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+                for publisher in publishers
+            )
+            self._subscribe(topic, types[0], _LATCHED if latched else qos_profile_sensor_data)
 
-    def _subscribe(self, topic: str, kind: str) -> None:
+    def _subscribe(self, topic: str, kind: str, qos: QoSProfile) -> None:
         def take(raw: bytes) -> None:
             self._bag.serialised(topic, kind, bytes(raw), self.get_clock().now().nanoseconds)
             self.counts[topic] += 1
 
         options: dict[str, Any] = {"raw": True}
-        self.create_subscription(_TYPES[kind], topic, take, qos_profile_sensor_data, **options)
+        self.create_subscription(_message_class(kind), topic, take, qos, **options)
+
+
+def _message_class(kind: str) -> type:
+    """The class of "package/msg/Name"."""
+    package, _, name = kind.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), name)
 
 
 def record_live(

@@ -37,7 +37,7 @@ class BagWriter:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
             raise RecordingError(
-                "writing bags needs the package rosbags: pip install 'fusion_ros[replay]'"
+                "writing bags needs the package rosbags: pip install rosbags"
             ) from error
         if path.exists():
             raise RecordingError(f"{path} exists; a bag is never written over another")
@@ -137,6 +137,10 @@ class BagWriter:
             data=encode_jpeg(frame.pixels, frame.order, quality_percent=quality_percent),
         )
         self._write(topic, COMPRESSED_IMAGE, message, stamp_ns if log_ns is None else log_ns)
+
+    def knows(self, message_type: str) -> bool:
+        """Whether the definition of a type is at hand, which a bag holds beside the messages."""
+        return message_type in self._types.types
 
     def serialised(self, topic: str, message_type: str, data: bytes, log_ns: int) -> None:
         """Write a message that is serialised already (CDR)."""

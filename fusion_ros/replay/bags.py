@@ -182,7 +182,7 @@ def _open_reader(path: Path) -> Any:
         from rosbags.rosbag2 import Reader as Ros2Reader
     except ImportError as error:
         raise RecordingError(
-            "reading bags needs the package rosbags: pip install 'fusion_ros[replay]'"
+            "reading bags needs the package rosbags: pip install rosbags"
         ) from error
     reader = (Ros1Reader if path.suffix in (".bag", ".active") else Ros2Reader)(path)
     reader.open()

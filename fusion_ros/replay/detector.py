@@ -57,7 +57,7 @@ class OnnxDetector:
             import onnxruntime
         except ImportError as error:
             raise RuntimeError(
-                "--detector needs the package onnxruntime: pip install 'fusion_ros[detectors]'"
+                "--detector needs the package onnxruntime: pip install onnxruntime"
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -75,7 +75,7 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[JobResult]:
     try:
         import ray
     except ImportError as error:
-        raise RuntimeError("--ray needs the package ray: pip install 'fusion_ros[ray]'") from error
+        raise RuntimeError("--ray needs the package ray: pip install ray") from error
     # A Ray that we start for ourselves reports to nobody.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:

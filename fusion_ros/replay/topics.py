@@ -48,6 +48,8 @@ def choose_topics(
         RecordingError: names the image topics that are there, and how to choose.
     """
     images = [t for t in topics if t.message_type in IMAGE_TYPES and t.messages > 0]
+    if not images:
+        raise RecordingError(f"no images can be read from it; {_listed(topics)}")
     for given, option in ((visible, "--visible-topic"), (thermal, "--thermal-topic")):
         if given is not None and given not in {t.name for t in images}:
             raise RecordingError(
@@ -115,7 +117,8 @@ def _listed(topics: Sequence[TopicFacts]) -> str:
     images = [f"{t.name} ({t.messages})" for t in topics if t.message_type in IMAGE_TYPES]
     if images:
         return f"image topics here: {', '.join(sorted(images))}"
-    return f"there are no image topics here, only {', '.join(t.name for t in topics) or 'nothing'}"
+    others = ", ".join(t.name for t in topics)
+    return f"topics here: {others}" if others else "no message at all: it is empty or cut"
 
 
 def name_fits(topic: str, words: Sequence[str]) -> bool:

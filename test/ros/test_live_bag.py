@@ -7,19 +7,28 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("rosbags")
 
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from tf2_msgs.msg import TFMessage
+
 from fusion_ros.accounting import Stream
+from fusion_ros.cli.main import main
 from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.nodes.bag_recorder import BagRecorder
+from fusion_ros.replay.bag_writing import BagWriter
 from fusion_ros.replay.opening import open_recording
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.ros
 
 
+@pytest.mark.slow
 def test_live_topics_become_a_bag_with_both_cameras(tmp_path: Path) -> None:
     environment = isolated_environment(os.environ)
     with Processes(environment, tmp_path / "logs") as processes:
@@ -48,3 +57,21 @@ def test_live_topics_become_a_bag_with_both_cameras(tmp_path: Path) -> None:
     assert [recording.identity.messages(s) for s in Stream] == [
         sum(frame.stream is s for frame in frames) for s in Stream
     ]
+
+
+def test_what_was_said_once_for_late_comers_is_recorded_too(ros: Any, tmp_path: Path) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    rig = ros.node("rig").create_publisher(TFMessage, "/tf_static", latched)
+    rig.publish(TFMessage(transforms=[TransformStamped(child_frame_id="thermal")]))
+    with BagWriter(tmp_path / "bag") as bag:
+        recorder = ros.add(BagRecorder(bag, ["/tf_static"], context=ros.context))
+        ros.spin_until(lambda: recorder.counts["/tf_static"] == 1, "the transform is in the bag")
+
+
+def test_where_nothing_came_no_bag_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["record", str(tmp_path / "bag"), "--live", "--seconds", "0.2"]
+    assert main([*command, "--visible-topic", "/nobody", "--thermal-topic", "/noone"]) == 2
+    assert "nothing came on /nobody, /noone" in capsys.readouterr().err
+    assert not (tmp_path / "bag").exists()
