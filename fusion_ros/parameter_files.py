@@ -32,12 +32,15 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
         assignments: values as YAML writes them, for instance "tone_mode=percentile".
 
     Raises:
-        ParameterError: not such a file, or not such a text.
-        OSError: the file cannot be read.
+        ParameterError: not such a file, one that cannot be read, or not such a text.
     """
     values: dict[str, Any] = {}
     if file is not None:
-        loaded = _from_yaml(file.read_bytes(), f"parameter file {file} is no YAML")
+        try:
+            written = file.read_bytes()
+        except OSError as error:
+            raise ParameterError(f"parameter file {file}: {error.strerror}") from error
+        loaded = _from_yaml(written, f"parameter file {file} is no YAML")
         sections = loaded.values() if isinstance(loaded, dict) else ()
         found = [
             section["ros__parameters"]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion_ros.cli.argument_types import result_file, result_folder
+from fusion_ros.cli.argument_types import number, result_file, result_folder, whole_number
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.geometry import Calibration
@@ -70,10 +70,14 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument("--visible-topic", metavar="NAME", help="in the bag; found by its name")
     source.add_argument("--thermal-topic", metavar="NAME", help="in the bag; found by its name")
     source.add_argument(
-        "--tolerance-ms", type=float, default=20.0, help="of the pairing (default %(default)s)"
+        "--tolerance-ms", type=number(0), default=20.0, help="of the pairing (default %(default)s)"
     )
     source.add_argument(
-        "--most-pairs", type=int, default=32, metavar="N", help="to read (default %(default)s)"
+        "--most-pairs",
+        type=whole_number(1),
+        default=32,
+        metavar="N",
+        help="to read (default %(default)s)",
     )
     source.add_argument("--pictures", type=result_folder, metavar="DIR", help="overlays to look at")
     source.add_argument("--json", type=result_file, metavar="FILE", help="write the figures")
@@ -140,7 +144,7 @@ def _pairs(args: argparse.Namespace) -> list:
         visible_topic=args.visible_topic,
         thermal_topic=args.thermal_topic,
         tolerance_ms=args.tolerance_ms,
-        most=max(args.most_pairs, 1),
+        most=args.most_pairs,
         progress=_progress,
     )
     if not pairs:

@@ -16,7 +16,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from fusion_ros.parameter_spec import ParameterError, ParameterSpec
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec, unknown_parameters
 from fusion_ros.parameters import SPECS, FuseParameters
 
 _INT64 = 2**63 - 1
@@ -55,6 +55,8 @@ class ParameterServer:
                     f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy says: {error}"
                 ) from error
             values[spec.name] = declared.value
+        if ignored := _undeclared(node):
+            node.get_logger().warning(f"ignored: {unknown_parameters(ignored, self._by_name)}")
         self.current = FuseParameters.from_values(values)
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -82,6 +84,20 @@ class ParameterServer:
             self.current = dataclasses.replace(self.current, **changes)
             self._apply(self.current)
         return SetParametersResult(successful=True)
+
+
+def _undeclared(node: LifecycleNode) -> list[str]:
+    """Names that were given at start (command line, parameter file) and that nobody declared.
+
+    ROS says nothing of them, so a misspelt parameter would be lost in silence. rclpy keeps what was
+    given under a private name only; without it nothing is told.
+    """
+    given = getattr(node, "_parameter_overrides", {})
+    return sorted(
+        name
+        for name in given
+        if not node.has_parameter(name) and not name.startswith("qos_overrides.")
+    )
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:

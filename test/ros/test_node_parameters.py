@@ -32,6 +32,14 @@ def test_a_bad_parameter_at_start_is_named_with_its_range(ros, name, value, told
     assert told in str(error.value)
 
 
+def test_a_misspelt_parameter_is_told_with_what_it_may_mean(ros, capfd):
+    given = [Parameter("tone_mod", value="fixed"), Parameter("use_sim_time", value=False)]
+    ros.add(FuseNode(context=ros.context, parameter_overrides=given))
+    said = capfd.readouterr().err
+    assert "ignored: unknown parameters: 'tone_mod' (did you mean tone_mode?)" in said
+    assert "use_sim_time" not in said
+
+
 def test_live_parameters_take_effect_on_the_next_pair(ros):
     rig = Rig(ros)
     (result,) = rig.node.set_parameters([Parameter("output_encoding", value="mono8")])
