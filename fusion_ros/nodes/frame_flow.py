@@ -48,6 +48,7 @@ class FrameFlow:
         publish: takes each output, in the worker's thread.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: takes a line of text about something that changed and need not be wrong.
+        can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
 
     Raises:
@@ -63,6 +64,7 @@ class FrameFlow:
         *,
         ros_clock_ns: Callable[[], int] = time.time_ns,
         tell: Callable[[str], object] = lambda text: None,
+        can_publish: Callable[[], bool] = lambda: True,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._pipeline = pipeline
@@ -72,6 +74,7 @@ class FrameFlow:
         self._books = books
         self._publish = publish
         self._tell = tell
+        self._can_publish = can_publish
         self._clock_ns = clock_ns
         self._pairer = _make_pairer(values, books)
         self._worker: NewestWorker[FramePair | LoneFrame] = NewestWorker(
@@ -91,7 +94,6 @@ class FrameFlow:
         self._registration = pipeline.registration
         self._jumps_seen = 0
         self._pipeline_outdated = False
-        self._stopping = False
 
     def start(self) -> None:
         """Begin to fuse."""
@@ -100,7 +102,6 @@ class FrameFlow:
     def stop(self) -> None:
         """Finish the job in work; what waits for a partner ends unpaired, what waits for the
         worker superseded."""
-        self._stopping = True
         self._pairer.reset()
         self._worker.stop()
         self._take_next_pipeline()
@@ -235,7 +236,7 @@ class FrameFlow:
         except (ValueError, EncodingError) as error:
             self._reject(job, "unusable_pair", str(error))
         except Exception as error:
-            if self._stopping:  # the middleware is being shut down under a publish
+            if not self._can_publish():  # it was shut down under this very job
                 self._supersede(job)
             else:
                 self._reject(job, "internal_error", f"{type(error).__name__}: {error}")

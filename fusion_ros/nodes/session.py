@@ -103,6 +103,7 @@ class Active:
             self._publish,
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             tell=node.get_logger().info,
+            can_publish=node.context.ok,
         )
         self.calibration: LiveCalibration | None = None
         options = values.registration_options()

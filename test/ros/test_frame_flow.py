@@ -28,7 +28,7 @@ PATIENCE_S = 20.0
 class Bench:
     """A flow with an engine that can be held, and what came out of it."""
 
-    def __init__(self, publish=None) -> None:
+    def __init__(self, publish=None, **options) -> None:
         self.now_ms = 0.0
         self.told = []
         self.engine = AveragingEngine()
@@ -42,6 +42,7 @@ class Bench:
             publish or self._publish,
             tell=self.told.append,
             clock_ns=lambda: round(self.now_ms * 1e6),
+            **options,
         )
         self.flow.start()
 
@@ -138,3 +139,21 @@ def wait_for(condition) -> None:
             return
         tick.wait(0.005)
     pytest.fail(f"waited {PATIENCE_S} s in vain")
+
+
+@pytest.mark.parametrize("middleware_runs", [True, False])
+def test_a_publish_that_fails_is_a_fault_unless_the_middleware_was_ended(middleware_runs):
+    failed = threading.Event()
+
+    def publish(output):
+        failed.set()
+        raise RuntimeError("publisher's context is invalid")
+
+    bench = Bench(publish, can_publish=lambda: middleware_runs)
+    bench.send(Stream.VISIBLE, 1000)
+    bench.send(Stream.THERMAL, 1000)
+    assert failed.wait(PATIENCE_S)
+    counts = bench.stop()
+    fate = "rejected" if middleware_runs else "superseded"
+    assert counts["visible"][fate] == counts["thermal"][fate] == 1
+    assert any("internal_error" in line for line in bench.warnings) is middleware_runs
