@@ -25,7 +25,7 @@ def agreed(
     size: tuple[int, int],
     before: np.ndarray,
 ) -> np.ndarray:
-    """The parameters (`joint_fit.JointFit`) of the motion that most blocks want.
+    """The parameters (see `motion`) of the correction that most blocks want.
 
     `centres` and `wanted_px` are N x 2 (x, y), in pixels of a picture of `size`, `weights` N.
     `before` has what earlier rounds found of each parameter, as `joint_fit.fit` takes it.

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 SPREAD = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.005, 0.008, 0.008])
-"""What rigs have of shift, scale and turn (anything), stretch, shear and perspective (one
-deviation): cameras that look the same way within a degree or so, pixels that are
-nearly square."""
+"""One deviation of what rigs have of shift, scale and turn (anything), stretch, shear, perspective:
+cameras that look the same way within a degree or so, pixels that are nearly square."""
 
 
 def correction(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:

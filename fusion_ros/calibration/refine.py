@@ -3,8 +3,9 @@
 
 The thermal pictures are warped by what is known so far; each cell of the visible grid then says how
 well its structure fits for each small shift, added up over all pairs, and `joint_fit` finds the
-homography that all of them together like best. Blocks of three by three cells, large enough to have
-a best shift of their own, tell afterwards whether the parts of the picture agree.
+homography that all of them together like best. Blocks of three by three cells are large enough to
+have a best shift of their own: how far it stands out says how much their middle cell counts, and at
+the end these shifts tell what most parts agree on (`consensus`), and how many do.
 """
 
 from __future__ import annotations
