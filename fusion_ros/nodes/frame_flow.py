@@ -8,7 +8,6 @@ newest job in the worker's one waiting place. The worker fuses and publishes. Ev
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_reader import FrameReader, Parser
 from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
+from fusion_ros.nodes.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.stream_loss import NS_PER_MS, OTHER, StreamLoss
 from fusion_ros.nodes.wire import read_image
 from fusion_ros.nodes.worker import NewestWorker
@@ -28,7 +28,6 @@ from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
 
 if TYPE_CHECKING:
-    from fusion_ros.imaging.registration import ThermalRegistration
     from fusion_ros.nodes.filter_pairing import FilterPairer
     from fusion_ros.pipeline import FusionPipeline
 
@@ -67,10 +66,8 @@ class FrameFlow:
         can_publish: Callable[[], bool] = lambda: True,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._pipeline = pipeline
-        self._swap = threading.Lock()
-        self._next_pipeline: FusionPipeline | None = None
-        self._replaced: list[Callable[[], None]] = []
+        self.pipeline = PipelineSlot(pipeline)
+        """Where the pipeline may be replaced, or its registration, while frames come in."""
         self._books = books
         self._publish = publish
         self._tell = tell
@@ -82,7 +79,10 @@ class FrameFlow:
         )
         self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=tell)
         self.loss = StreamLoss(
-            values, books.watches, is_registered=lambda: self.is_registered, clock_ns=clock_ns
+            values,
+            books.watches,
+            is_registered=lambda: self.pipeline.is_registered,
+            clock_ns=clock_ns,
         )
         """Which camera is lost, and what comes out meanwhile."""
         self._visible_shape: tuple[int, int] | None = None
@@ -93,7 +93,6 @@ class FrameFlow:
         self._alignment = AlignmentMonitor(values.alignment_every_frames)
         self._registration = pipeline.registration
         self._jumps_seen = 0
-        self._pipeline_outdated = False
 
     def start(self) -> None:
         """Begin to fuse."""
@@ -104,7 +103,7 @@ class FrameFlow:
         worker superseded."""
         self._pairer.reset()
         self._worker.stop()
-        self._take_next_pipeline()
+        self.pipeline.for_next_job()
 
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
@@ -112,29 +111,6 @@ class FrameFlow:
         self._reader.detect_shutter = values.detect_shutter
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
-
-    def replace_pipeline(
-        self, pipeline: FusionPipeline, *, done_with_old: Callable[[], None]
-    ) -> None:
-        """Fuse with another pipeline from the next job on; the job in work keeps its own.
-
-        `done_with_old` is called when no job uses the old one any more, in the worker's thread.
-        """
-        with self._swap:
-            self._next_pipeline = pipeline
-            self._replaced.append(done_with_old)
-
-    def register(self, registration: ThermalRegistration) -> None:
-        """Bring thermal frames onto the visible grid in another way from the next pair on."""
-        with self._swap:
-            for pipeline in (self._pipeline, self._next_pipeline):
-                if pipeline is not None:
-                    pipeline.registration = registration
-
-    @property
-    def is_registered(self) -> bool:
-        """Whether it is known where thermal pictures lie; false while a calibration is awaited."""
-        return self._pipeline.registration.is_ready
 
     @property
     def alignment(self) -> Alignment | None:
@@ -171,7 +147,7 @@ class FrameFlow:
         if was_lost and self.loss.alone is OTHER[stream] and not self.loss.is_lost(stream):
             self._tell(f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
-        if stream is Stream.THERMAL and not self.is_registered:
+        if stream is Stream.THERMAL and not self.pipeline.is_registered:
             self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
         elif self.loss.goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
@@ -189,7 +165,7 @@ class FrameFlow:
             self._jumps_seen = self._pairer.jumps
             self._books.telemetry.clock_jumped()
             self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
-            self._pipeline_outdated = True
+            self.pipeline.forget()
         for pair in pairs:
             if self.loss.paired():
                 self._tell("both cameras are there again; fusing")
@@ -202,7 +178,7 @@ class FrameFlow:
             self._pairer.reset()
             lost = OTHER[stream]
             why = f"lost (no new frame for {self.loss.values.stream_timeout_ms:g} ms)"
-            if lost is Stream.THERMAL and not self.is_registered:
+            if lost is Stream.THERMAL and not self.pipeline.is_registered:
                 why = "not calibrated yet"
             self._books.warn(
                 f"the {lost.value} camera is {why}: publishing {topic} alone until it is back "
@@ -222,15 +198,15 @@ class FrameFlow:
 
     def _work(self, job: FramePair | LoneFrame) -> None:
         """Whatever goes wrong costs this job and nothing else."""
-        self._take_next_pipeline()
-        if self._pipeline_outdated:  # what it learned belongs to another time line
-            self._pipeline_outdated = False
-            self._pipeline.reset()
+        pipeline = self.pipeline.for_next_job()
+        if pipeline.registration is not self._registration:
+            self._registration = pipeline.registration
+            self._alignment.reset()
         try:
             if isinstance(job, LoneFrame):
-                self._pass_on(job)
+                self._pass_on(job, pipeline)
             else:
-                self._fuse(job)
+                self._fuse(job, pipeline)
         except EngineError as error:
             self._reject(job, "engine_error", str(error))
         except (ValueError, EncodingError) as error:
@@ -241,29 +217,17 @@ class FrameFlow:
             else:
                 self._reject(job, "internal_error", f"{type(error).__name__}: {error}")
 
-    def _take_next_pipeline(self) -> None:
-        with self._swap:
-            following, self._next_pipeline = self._next_pipeline, None
-            replaced, self._replaced = self._replaced, []
-        if following is not None:
-            self._pipeline = following
-        if self._pipeline.registration is not self._registration:
-            self._registration = self._pipeline.registration
-            self._alignment.reset()
-        for done_with_old in replaced:  # more than one where no job came between two reloads
-            done_with_old()
-
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
         if isinstance(job, LoneFrame):
             self._books.rejections.lone(job.stream, reason, message)
         else:
             self._books.rejections.pair(reason, message)
 
-    def _fuse(self, pair: FramePair) -> None:
+    def _fuse(self, pair: FramePair, pipeline: FusionPipeline) -> None:
         visible, thermal = pair.visible, pair.thermal
         arrived_ns = max(visible.arrived_ns, thermal.arrived_ns)
         begun_ns = self._clock_ns()
-        fused = self._pipeline.fuse(
+        fused = pipeline.fuse(
             visible.pixels.pixels,
             thermal.pixels.pixels,
             order=visible.pixels.order,
@@ -290,11 +254,11 @@ class FrameFlow:
         # After publishing: nobody waits for it.
         self._alignment(*sources, order=visible.pixels.order)
 
-    def _pass_on(self, job: LoneFrame) -> None:
+    def _pass_on(self, job: LoneFrame, pipeline: FusionPipeline) -> None:
         frame = job.frame
         output = Output(frame.pixels.pixels, frame.pixels.order, frame.stamp_ns, frame.frame_id)
         if job.stream is Stream.THERMAL:
-            output = job.as_grey(self._pipeline)
+            output = job.as_grey(pipeline)
         self._publish(output)
         self._books.ledger.settle(job.stream, Fate.UNPAIRED)
         self._books.telemetry.passed_alone(job.stream)

@@ -195,7 +195,7 @@ class FuseNode(LifecycleNode):
             if self._active.calibration is not None:
                 self._active.calibration.reload()
                 pipeline.registration = self._active.calibration.registration()
-            self._active.flow.replace_pipeline(pipeline, done_with_old=old.close)
+            self._active.flow.pipeline.replace(pipeline, done_with_old=old.close)
         else:
             old.close()
         return True, f"running weights {pipeline.engine.describe().weights_sha256[:12]}"

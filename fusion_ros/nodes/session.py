@@ -109,7 +109,10 @@ class Active:
         options = values.registration_options()
         if options.is_live:
             self.calibration = LiveCalibration(
-                node, options, camera_info_topic(node, Stream.THERMAL.value), self.flow.register
+                node,
+                options,
+                camera_info_topic(node, Stream.THERMAL.value),
+                self.flow.pipeline.register,
             )
         self.flow.start()
         self._images: dict[Stream, FollowingSubscription] = {}
