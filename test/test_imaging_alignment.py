@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -81,3 +83,13 @@ def test_a_knock_shows_after_some_looks_even_after_a_long_quiet_time(scene: np.n
     for n in range(15):
         found = monitor(scene[100:412, 120:760], other_sense(scene[100:412, 90:730], n))
     assert found.shift_x_px == pytest.approx(30, abs=3)
+
+
+def test_a_picture_of_one_column_takes_no_more_memory_than_another() -> None:
+    column = np.tile(np.arange(250, dtype=np.uint8), 8)[:, None]
+    tracemalloc.start()
+    try:
+        AlignmentMonitor(1)(column, column)
+        assert tracemalloc.get_traced_memory()[1] < 64e6
+    finally:
+        tracemalloc.stop()

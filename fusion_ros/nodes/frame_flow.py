@@ -66,7 +66,7 @@ class FrameFlow:
         can_publish: Callable[[], bool] = lambda: True,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.pipeline = PipelineSlot(pipeline)
+        self.pipeline = PipelineSlot(pipeline, books.warn)
         """Where the pipeline may be replaced, or its registration, while frames come in."""
         self._books = books
         self._publish = publish
@@ -250,9 +250,12 @@ class FrameFlow:
                 **timings_ms,
             },
         )
-
-        # After publishing: nobody waits for it.
-        self._alignment(*sources, order=visible.pixels.order)
+        # After publishing: nobody waits for it. The pair is settled, whatever comes of this.
+        try:
+            self._alignment(*sources, order=visible.pixels.order)
+        except Exception as error:
+            self._books.warn(f"alignment is looked at no more: {type(error).__name__}: {error}")
+            self._alignment = AlignmentMonitor(0)
 
     def _pass_on(self, job: LoneFrame, pipeline: FusionPipeline) -> None:
         frame = job.frame

@@ -189,12 +189,16 @@ class FuseNode(LifecycleNode):
         if self._configured is None:
             pipeline.close()
             return False, "the node was cleaned up meanwhile; nothing was reloaded"
-        old, self._configured.pipeline = self._configured.pipeline, pipeline
         apply_live(pipeline, self.parameters.current)
-        if self._active is not None:
-            if self._active.calibration is not None:
+        if self._active is not None and self._active.calibration is not None:
+            try:
                 self._active.calibration.reload()
-                pipeline.registration = self._active.calibration.registration()
+            except ValueError as error:  # the file was fine when the pipeline was made
+                pipeline.close()
+                return False, f"kept what was running: {error}"
+            pipeline.registration = self._active.calibration.registration()
+        old, self._configured.pipeline = self._configured.pipeline, pipeline
+        if self._active is not None:
             self._active.flow.pipeline.replace(pipeline, done_with_old=old.close)
         else:
             old.close()

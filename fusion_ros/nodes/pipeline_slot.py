@@ -16,9 +16,14 @@ class PipelineSlot:
     """Holds the pipeline of a worker's thread; any thread may ask for a change.
 
     Changes are made by `for_next_job` alone, so a job keeps what it began with.
+
+    Args:
+        pipeline: the first one.
+        warn: takes a line of text where an old pipeline could not be given back.
     """
 
-    def __init__(self, pipeline: FusionPipeline) -> None:
+    def __init__(self, pipeline: FusionPipeline, warn: Callable[[str], object]) -> None:
+        self._warn = warn
         self._lock = threading.Lock()
         self._current = pipeline
         self._next: FusionPipeline | None = None
@@ -57,7 +62,10 @@ class PipelineSlot:
                 self._current, self._next = self._next, None
             replaced, self._replaced = self._replaced, []
         for done_with_old in replaced:  # more than one where no job came between two reloads
-            done_with_old()
+            try:
+                done_with_old()
+            except Exception as error:  # a device that is gone; what runs now needs it no more
+                self._warn(f"what ran before was not given back: {type(error).__name__}: {error}")
         if self._outdated:
             self._outdated = False
             self._current.reset()

@@ -13,6 +13,7 @@ from rclpy.serialization import serialize_message
 from rig import AveragingEngine, header
 
 from fusion_ros.accounting import Stream
+from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import encode_image
@@ -102,6 +103,21 @@ def test_a_publish_that_fails_costs_its_pair_alone():
     counts = bench.stop()
     assert counts["visible"]["rejected_by_reason"] == {"internal_error": 1}
     assert any("OSError: no route" in warning for warning in bench.warnings)
+
+
+def test_what_fails_after_publishing_costs_no_pair(monkeypatch):
+    monkeypatch.setattr(AlignmentMonitor, "look", lambda *_: 1 / 0)
+    bench = Bench()
+    bench.flow.pipeline.replace(FusionPipeline(AveragingEngine()), done_with_old=lambda: 1 / 0)
+    for count, stamp_ms in enumerate((1000, 1033), start=1):
+        bench.send(Stream.VISIBLE, stamp_ms)
+        bench.send(Stream.THERMAL, stamp_ms)
+        wait_for(lambda n=count: bench.books.ledger.snapshot().visible.fused == n)
+    counts = bench.stop()
+    assert counts["visible"]["fused"] == counts["thermal"]["fused"] == 2
+    assert counts["visible"]["pending"] == counts["visible"]["rejected"] == 0
+    for what in ("what ran before was not given back", "alignment is looked at no more"):
+        assert sum(warning.startswith(what) for warning in bench.warnings) == 1
 
 
 def test_that_a_camera_is_back_is_told_of_the_one_that_was_lost():

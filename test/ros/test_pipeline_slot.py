@@ -25,7 +25,7 @@ def old() -> RecordingPipeline:
 
 
 def test_a_job_keeps_its_pipeline_and_the_next_one_gets_the_new(old):
-    slot, new, closed = PipelineSlot(old), RecordingPipeline(), []
+    slot, new, closed = PipelineSlot(old, pytest.fail), RecordingPipeline(), []
     assert slot.for_next_job() is old
     slot.replace(new, done_with_old=lambda: closed.append("old"))
     assert closed == []  # the job in work still uses it
@@ -36,7 +36,7 @@ def test_a_job_keeps_its_pipeline_and_the_next_one_gets_the_new(old):
 
 
 def test_of_two_replacements_between_jobs_the_last_holds_and_both_old_ones_are_done_with(old):
-    slot, closed = PipelineSlot(old), []
+    slot, closed = PipelineSlot(old, pytest.fail), []
     slot.replace(RecordingPipeline(), done_with_old=lambda: closed.append("old"))
     last = RecordingPipeline()
     slot.replace(last, done_with_old=lambda: closed.append("never used"))
@@ -45,7 +45,7 @@ def test_of_two_replacements_between_jobs_the_last_holds_and_both_old_ones_are_d
 
 
 def test_a_registration_reaches_the_pipeline_in_use_and_the_one_to_come(old):
-    slot, new = PipelineSlot(old), RecordingPipeline()
+    slot, new = PipelineSlot(old, pytest.fail), RecordingPipeline()
     slot.replace(new, done_with_old=lambda: None)
     registration = object()
     slot.register(registration)
@@ -53,7 +53,7 @@ def test_a_registration_reaches_the_pipeline_in_use_and_the_one_to_come(old):
 
 
 def test_another_time_line_resets_once_before_the_next_job(old):
-    slot = PipelineSlot(old)
+    slot = PipelineSlot(old, pytest.fail)
     slot.forget()
     assert old.resets == 0
     slot.for_next_job()
