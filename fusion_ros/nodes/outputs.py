@@ -13,8 +13,9 @@ from std_msgs.msg import Header
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.palettes import OverlayOptions, overlay
 from fusion_ros.nodes.codec import encode_compressed, encode_image
+from fusion_ros.nodes.diagnostics import diagnostics
 from fusion_ros.nodes.jobs import Output
-from fusion_ros.nodes.report import NodeReport, diagnostics, fill_status
+from fusion_ros.nodes.report import NodeReport, fill_status
 from fusion_ros.nodes.stamps import to_time
 from fusion_ros.nodes.subscription import named_quality
 from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
