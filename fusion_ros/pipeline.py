@@ -109,6 +109,7 @@ class FusionPipeline:
         *,
         order: ChannelOrder | str = ChannelOrder.RGB,
         stamp_ns: int | None = None,
+        learn_later: bool = False,
     ) -> FusedFrame:
         """Fuse one pair.
 
@@ -118,6 +119,8 @@ class FusionPipeline:
                 uint8 H'xW'x3 picture (grey stored as colour, as videos do) counts by its luma.
             order: order of the visible frame's channels, "rgb" or "bgr"; grey needs none.
             stamp_ns: stamp of the thermal frame, for tone mapping that follows time.
+            learn_later: the caller calls `learn` when the result is on its way, and leaves
+                `thermal` as it is until then. The results are the same.
 
         Raises:
             ValueError: a picture of a shape or type that is not one of those above.
@@ -128,7 +131,7 @@ class FusionPipeline:
         registration = self.registration  # another one may be put in its place meanwhile
         clock = _StageClock()
         with clock.stage("tone"):
-            grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
+            grey = self.tone(_without_colour(thermal), stamp_ns, learn_later=learn_later)
         with clock.stage("registration"):
             grey = registration(grey, visible.shape[:2])
         with clock.stage("colour"):
@@ -163,6 +166,10 @@ class FusionPipeline:
         """
         grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
+
+    def learn(self) -> None:
+        """Take from the last frame what the next ones want to know; after `fuse(learn_later)`."""
+        self.tone.learn()
 
     def warm_up(self, height: int, width: int) -> None:
         """Prepare for visible frames of this size, so that the first one is not slow."""

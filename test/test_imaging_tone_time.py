@@ -79,6 +79,31 @@ def test_a_hot_object_that_walks_in_makes_no_step_in_the_rest(mode: str, scene: 
     assert np.abs(np.diff(means_alone)).max() > 5  # what it would be without smoothing
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("mode", ["percentile", "histogram", "clahe", "fixed"])
+def test_when_a_frame_is_learnt_changes_nothing(mode: str, dtype: type, scene: np.ndarray) -> None:
+    options = ToneOptions(mode=mode, fixed_low=-200.0, fixed_high=300.0, detail_gain=0.5)
+    at_once, soon, never_asked = (ThermalToneMapper(options) for _ in range(3))
+    rng = np.random.default_rng(7)
+    for n in range(40):
+        if n % 15 == 14:
+            scene = scene[::-1] * rng.uniform(0.5, 2)  # another one
+        frame = (scene + rng.normal(0, 3, scene.shape)).astype(dtype)
+        right = at_once(frame, n * SECOND // 30)
+        np.testing.assert_array_equal(soon(frame, n * SECOND // 30, learn_later=True), right)
+        soon.learn()
+        np.testing.assert_array_equal(never_asked(frame, n * SECOND // 30, learn_later=True), right)
+
+
+def test_the_first_frame_of_another_scene_is_mapped_by_what_it_shows(scene: np.ndarray) -> None:
+    mapper = ThermalToneMapper()
+    for n in range(30):
+        mapper(scene.astype(np.uint16), n * SECOND // 30)
+    other = (scene + 4000).astype(np.uint16)  # far beyond all that was white
+    mapped = mapper(other, SECOND)
+    np.testing.assert_array_equal(mapped, ThermalToneMapper()(other))
+
+
 def test_a_clock_that_jumps_back_starts_afresh(scene: np.ndarray) -> None:
     mapper = ThermalToneMapper(ToneOptions(scene_change=0, smoothing_s=100.0))
     mapper(scene.astype(np.uint16), 100 * SECOND)

@@ -25,6 +25,10 @@ class ThermalToneMapper:
     """Thermal frames to `uint8`, calm over time.
 
     One object for one camera: it keeps state from frame to frame; `reset` forgets it.
+
+    A frame that goes on with the scene before it is mapped towards what the frames before it asked
+    for, and what it asks for itself is learnt afterwards: by `learn`, when the picture is on its
+    way and nobody waits, or else when the next frame comes. The answers are the same.
     """
 
     def __init__(self, options: ToneOptions | None = None) -> None:
@@ -32,6 +36,8 @@ class ThermalToneMapper:
         self._dead_pixels = DeadPixelMask(self.options.dead_pixels)
         self._smoother = CurveSmoother(self.options.smoothing_s, self.options.scene_change)
         self._stabiliser = GainStabiliser(self.options.smoothing_s)
+        self._to_learn: tuple[np.ndarray, tuple[float, float] | None] | None = None
+        self._least_span = 0.0
         self._table = np.zeros(65536, np.uint8)
         self._inverts = self.options.polarity != self.options.input_polarity
         tiles = (self.options.clahe_tiles, self.options.clahe_tiles)
@@ -41,13 +47,17 @@ class ThermalToneMapper:
         """Forget what earlier frames taught: the clock jumped, or another camera begins."""
         self._smoother.reset()
         self._stabiliser.reset()
+        self._to_learn = None
 
-    def __call__(self, thermal: np.ndarray, stamp_ns: int | None = None) -> np.ndarray:
+    def __call__(
+        self, thermal: np.ndarray, stamp_ns: int | None = None, *, learn_later: bool = False
+    ) -> np.ndarray:
         """`uint8` HxW of `thermal` (HxW `uint8`, `uint16` or `float32`), less telemetry rows.
 
         NaN and -inf count as the coldest, +inf as the hottest. `stamp_ns` is the frame's time, for
         smoothing over time; without it every frame stands for itself. The answer is `thermal`
-        itself where there was nothing to do, else a new array.
+        itself where there was nothing to do, else a new array. With `learn_later` the caller calls
+        `learn` soon, and leaves `thermal` as it is until then.
 
         Raises:
             ValueError: not HxW, another type, or fewer rows than telemetry is said to take.
@@ -69,13 +79,26 @@ class ThermalToneMapper:
         extremes = None
         if thermal.dtype == np.float32:
             thermal, extremes = _only_numbers(thermal)
+        self.learn()
         curve, detail_per_unit = self._curve(thermal, extremes, stamp_ns)
         grey = self._apply(thermal, curve)
+        if not learn_later:
+            self.learn()
         if options.detail_gain:
             _add_detail(grey, thermal, detail_per_unit)
         if options.mode == "clahe":
             grey = self._clahe.apply(grey)
         return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
+
+    def learn(self) -> None:
+        """Take from the last frame what is still to be taken: what curve it asks for."""
+        if self._to_learn is None:
+            return
+        (thermal, extremes), self._to_learn = self._to_learn, None
+        integer = thermal.dtype != np.float32
+        found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
+        self._smoother.aim(target_curve(self.options, found, integer), found)
+        self._least_span = smallest_span(self.options, found.noise, integer)
 
     def _curve(
         self, thermal: np.ndarray, extremes: tuple[float, float] | None, stamp_ns: int | None
@@ -87,11 +110,11 @@ class ThermalToneMapper:
         if self.options.mode == "fixed":
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
-        integer = thermal.dtype != np.float32
-        found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
-        target = target_curve(self.options, found, integer)
-        curve = self._smoother(target, found, stamp_ns)
-        span = max(float(curve[-1] - curve[0]), smallest_span(self.options, found.noise, integer))
+        self._to_learn = thermal, extremes
+        if not self._smoother.goes_on(thermal, stamp_ns):
+            self.learn()
+        curve = self._smoother.at(stamp_ns)
+        span = max(float(curve[-1] - curve[0]), self._least_span)
         return curve, 255.0 / span * self.options.detail_gain
 
     def _apply(self, thermal: np.ndarray, curve: np.ndarray) -> np.ndarray:

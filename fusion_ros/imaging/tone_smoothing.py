@@ -13,6 +13,8 @@ _BODY = np.linspace(0.1, 0.8, 8)
 """Shares of the distribution that tell one scene from another. One hot object hardly moves them:
 up to a tenth of the picture may turn hot, and more than that may turn cold."""
 _QUICK_S = 0.1
+_GLANCED_AT = 1300
+"""Pixels that tell whether a frame must be looked at in earnest before it is mapped."""
 
 
 class CurveSmoother:
@@ -24,21 +26,42 @@ class CurveSmoother:
         self.reset()
 
     def reset(self) -> None:
-        """Forget: the next frame's target is taken as it is."""
+        """Forget: the next target is taken as it is."""
         self._stamp_ns: int | None = None
         self._curve: np.ndarray | None = None
         self._body: np.ndarray | None = None
+        self._target: tuple[np.ndarray, np.ndarray] | None = None
+        self._glance: np.ndarray | None = None
 
-    def __call__(self, target: np.ndarray, found: Distribution, stamp_ns: int | None) -> np.ndarray:
+    def goes_on(self, thermal: np.ndarray, stamp_ns: int | None) -> bool:
+        """Whether a frame shows the scene of the one before, so that its target may serve here.
+
+        Looks at about 1300 pixels.
+        """
+        if stamp_ns is None or self.smoothing_s == 0:
+            return False
+        step = max(1, round((thermal.size / _GLANCED_AT) ** 0.5))
+        sample = np.sort(thermal[step // 2 :: step, step // 2 :: step], axis=None)
+        before, self._glance = self._glance, sample[(_BODY * sample.size).astype(int)].astype(float)
+        if before is None or not self._follows(stamp_ns):
+            return False
+        shift = float(np.abs(self._glance - before).mean())
+        return self.scene_change == 0 or shift <= self.scene_change * self._in_use()
+
+    def aim(self, target: np.ndarray, found: Distribution) -> None:
+        """Go for this curve, of a frame with this distribution, from now on."""
+        self._target = target, found.quantiles(_BODY)
+
+    def at(self, stamp_ns: int | None) -> np.ndarray:
         """The curve to use for a frame at `stamp_ns`. A clock that jumps back starts afresh."""
+        target, body = self._target
         if stamp_ns is None or self.smoothing_s == 0:
             return target
-        body = found.quantiles(_BODY)
-        if self._stamp_ns is None or stamp_ns < self._stamp_ns:
+        if not self._follows(stamp_ns):
             self._curve, self._body = target, body
         else:
             elapsed_s = (stamp_ns - self._stamp_ns) * 1e-9
-            time_constant_s, in_use = self._pace(body)
+            time_constant_s, in_use = self._pace(body), self._in_use()
             share = 1 - math.exp(-elapsed_s / time_constant_s)
             # A limit that has far to go must not race: half the range in use per time constant.
             way = float(np.abs(target - self._curve).max())
@@ -48,12 +71,18 @@ class CurveSmoother:
         self._stamp_ns = stamp_ns
         return self._curve
 
-    def _pace(self, body: np.ndarray) -> tuple[float, float]:
-        """The time constant for this frame, and the range of values that the curve uses now."""
-        in_use = max(float(self._curve[-1] - self._curve[0]), 1e-9)
-        shift = float(np.abs(body - self._body).mean()) / in_use
+    def _follows(self, stamp_ns: int) -> bool:
+        return self._stamp_ns is not None and stamp_ns >= self._stamp_ns
+
+    def _in_use(self) -> float:
+        """The range of values that the curve uses now."""
+        return max(float(self._curve[-1] - self._curve[0]), 1e-9)
+
+    def _pace(self, body: np.ndarray) -> float:
+        """The time constant for this frame."""
+        shift = float(np.abs(body - self._body).mean()) / self._in_use()
         if self.scene_change == 0 or shift <= self.scene_change:
-            return self.smoothing_s, in_use
+            return self.smoothing_s
         if shift > 5 * self.scene_change:
-            return 1e-9, in_use
-        return min(_QUICK_S, self.smoothing_s), in_use
+            return 1e-9
+        return min(_QUICK_S, self.smoothing_s)

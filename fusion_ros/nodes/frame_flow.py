@@ -232,6 +232,7 @@ class FrameFlow:
             thermal.pixels.pixels,
             order=visible.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
+            learn_later=True,
         )
         sources = (visible.pixels.pixels, fused.thermal)
         timings_ms = self._publish(
@@ -250,7 +251,11 @@ class FrameFlow:
                 **timings_ms,
             },
         )
-        # After publishing: nobody waits for it. The pair is settled, whatever comes of this.
+        # After publishing nobody waits. The pair is settled, whatever comes of this.
+        try:
+            pipeline.learn()
+        except Exception as error:
+            self._books.warn(f"nothing learnt from a frame: {type(error).__name__}: {error}")
         try:
             self._alignment(*sources, order=visible.pixels.order)
         except Exception as error:
