@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +23,15 @@ from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value
 from fusion_ros.parameters import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+_FOR_US = re.compile(r"(/\w+|/\*+)*/(fuse_node|\*{1,2})")
 
 
 def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[str, Any]:
     """What a parameter file and NAME=VALUE texts say; the texts win. Values are not yet checked.
 
     Args:
-        file: as ROS 2 takes it: one section with `ros__parameters`.
+        file: as ROS 2 takes it. Of several sections those that are for every node (`/**`) or for
+            one named `fuse_node` count; a single one counts whatever its name.
         assignments: values as YAML writes them, for instance "tone_mode=percentile".
 
     Raises:
@@ -36,29 +39,48 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
     """
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            written = file.read_bytes()
-        except OSError as error:
-            raise ParameterError(f"parameter file {file}: {error.strerror}") from error
-        loaded = _from_yaml(written, f"parameter file {file} is no YAML")
-        sections = loaded.values() if isinstance(loaded, dict) else ()
-        found = [
-            section["ros__parameters"]
-            for section in sections
-            if isinstance(section, dict) and isinstance(section.get("ros__parameters"), dict)
-        ]
-        if len(found) != 1:
-            raise ParameterError(
-                f"parameter file {file} holds {len(found)} sections with ros__parameters; allowed "
-                "is one, as in config/fuse.yaml"
-            )
-        values.update(found[0])
+        values.update(_of_the_fuse_node(file))
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
             raise ParameterError(f"parameter {text!r}: allowed is NAME=VALUE")
         values[name.strip()] = _from_yaml(value, f"parameter {text!r}: its value is no YAML")
     return values
+
+
+def _of_the_fuse_node(file: Path) -> dict[str, Any]:
+    """What the file gives the fuse node, but for what belongs to ROS itself."""
+    try:
+        written = file.read_bytes()
+    except OSError as error:
+        raise ParameterError(f"parameter file {file}: {error.strerror}") from error
+    sections = _sections(_from_yaml(written, f"parameter file {file} is no YAML"))
+    meant = {name: given for name, given in sections.items() if _FOR_US.fullmatch(name)}
+    if not meant and len(sections) == 1:
+        meant = sections
+    if not meant:
+        names = ", ".join(sections) or "none"
+        raise ParameterError(
+            f"parameter file {file} holds no section with ros__parameters for fuse_node (sections: "
+            f"{names}); allowed is one named /** or fuse_node, as in config/fuse.yaml"
+        )
+    values: dict[str, Any] = {}
+    for name in sorted(meant, key=lambda name: "*" not in name):  # as ROS: the node's own wins
+        values |= meant[name]
+    return {k: v for k, v in values.items() if k != "use_sim_time" and k != "qos_overrides"}
+
+
+def _sections(loaded: Any, inside: str = "") -> dict[str, dict[str, Any]]:
+    """What stands under `ros__parameters`, by the full name above it; namespaces may be nested."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, content in loaded.items() if isinstance(loaded, dict) else ():
+        name = f"{inside}/{str(key).strip('/')}"
+        given = content.get("ros__parameters") if isinstance(content, dict) else None
+        if isinstance(given, dict):
+            found[name] = given
+        else:
+            found |= _sections(content, name)
+    return found
 
 
 def _from_yaml(text: bytes | str, complaint: str) -> Any:

@@ -15,6 +15,16 @@ Value = bool | int | float | str
 class ParameterError(ValueError):
     """A parameter that cannot be used; the message names it, its value and what is allowed."""
 
+    @classmethod
+    def of_unknown(cls, names: Iterable[str], known: Iterable[str]) -> ParameterError:
+        """For names that no parameter has: says which are there that are like them."""
+        known = list(known)
+        told = []
+        for name in names:
+            near = difflib.get_close_matches(name, known, n=2)
+            told.append(f"{name!r} (did you mean {' or '.join(near)}?)" if near else repr(name))
+        return cls(f"unknown parameters: {', '.join(told)}; docs/parameters.md lists all")
+
 
 @dataclasses.dataclass(frozen=True)
 class ParameterSpec:
@@ -89,16 +99,6 @@ def parameter(
     """A field of a record that is a parameter; the keywords are those of `ParameterSpec`."""
     facts = {"meaning": meaning, "group": group, "low": low, "high": high}
     return dataclasses.field(default=default, metadata={**facts, "choices": choices, "live": live})
-
-
-def unknown_parameters(names: Iterable[str], known: Iterable[str]) -> str:
-    """What to say of names that no parameter has: the nearest ones that are there."""
-    known = list(known)
-    told = []
-    for name in names:
-        near = difflib.get_close_matches(name, known, n=2)
-        told.append(f"{name!r} (did you mean {' or '.join(near)}?)" if near else repr(name))
-    return f"unknown parameters: {', '.join(told)}; docs/parameters.md lists all"
 
 
 def specs_of(record: type) -> tuple[ParameterSpec, ...]:

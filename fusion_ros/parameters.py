@@ -15,14 +15,7 @@ from typing import Any
 from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
 from fusion_ros.imaging import colour, palettes, registration, tone_options
 from fusion_ros.model.config import PRESETS
-from fusion_ros.parameter_spec import (
-    ParameterError,
-    ParameterSpec,
-    Value,
-    parameter,
-    specs_of,
-    unknown_parameters,
-)
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value, parameter, specs_of
 
 
 def _tone(name: str, default: Value, meaning: str) -> Any:
@@ -348,7 +341,7 @@ class FuseParameters:
         """
         known = {spec.name: spec for spec in SPECS}
         if unknown := sorted(set(values) - set(known)):
-            raise ParameterError(unknown_parameters(unknown, known))
+            raise ParameterError.of_unknown(unknown, known)
         result = cls(**{name: known[name].check(value) for name, value in values.items()})
         result.tone_options()
         result.registration_options()

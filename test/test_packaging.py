@@ -213,7 +213,8 @@ def test_the_wheel_puts_the_folder_where_ros_looks(
     place = f"/data/share/fusion_ros/{folder}/"
     shipped = {name.split(place)[1] for name in wheel.namelist() if place in name}
 
-    assert shipped == {path.name for path in (checkout / folder).iterdir() if path.is_file()}
+    there = checkout / folder
+    assert shipped == {str(p.relative_to(there)) for p in there.rglob("*") if p.is_file()}
     assert shipped
 
 

@@ -14,7 +14,7 @@ from fusion_ros.imaging.colour import ColourOptions
 from fusion_ros.imaging.palettes import OverlayOptions
 from fusion_ros.imaging.registration import RegistrationOptions
 from fusion_ros.imaging.tone_options import ToneOptions
-from fusion_ros.parameter_files import as_markdown, as_yaml
+from fusion_ros.parameter_files import as_markdown, as_yaml, read_parameters
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec
 from fusion_ros.parameters import SPECS, FuseParameters
 
@@ -130,3 +130,43 @@ def test_an_unknown_parameter_is_told_its_nearest_neighbours_and_where_all_are()
         ParameterError, match=r"'engin' \(did you mean engine\?\).*docs/parameters.md"
     ):
         FuseParameters.from_values({"engin": "auto"})
+
+
+def file_of(tmp_path, text):
+    file = tmp_path / "robot.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_robots_shared_file_gives_the_fuse_node_its_own_part(tmp_path):
+    file = file_of(
+        tmp_path,
+        """
+        camera: {ros__parameters: {exposure: 3}}
+        /rig/fuse_node: {ros__parameters: {tone_mode: clahe}}
+        /**: {ros__parameters: {use_sim_time: true, tone_mode: fixed, engine: torch}}
+        """,
+    )
+    assert read_parameters(file) == {"tone_mode": "clahe", "engine": "torch"}
+
+
+@pytest.mark.parametrize(
+    "name", ["/**", "fuse_node", "/fuse_node", "/**/fuse_node", "/a/b/fuse_node"]
+)
+def test_sections_for_us_are_known_by_their_names(tmp_path, name):
+    other = "  ros__parameters: {exposure: 3}"
+    file = file_of(tmp_path, f"{name}:\n  ros__parameters: {{engine: torch}}\ncamera:\n{other}\n")
+    assert read_parameters(file) == {"engine": "torch"}
+
+
+def test_namespaces_may_be_nested_and_a_single_section_may_have_any_name(tmp_path):
+    nested = "rig:\n  fuse_node:\n    ros__parameters: {engine: torch}\n"
+    assert read_parameters(file_of(tmp_path, nested)) == {"engine": "torch"}
+    renamed = "my_fusion:\n  ros__parameters: {engine: torch}\n"
+    assert read_parameters(file_of(tmp_path, renamed)) == {"engine": "torch"}
+
+
+def test_a_file_for_other_nodes_alone_is_refused_with_their_names(tmp_path):
+    text = "a: {ros__parameters: {x: 1}}\nb: {ros__parameters: {x: 1}}\n"
+    with pytest.raises(ParameterError, match=r"for fuse_node \(sections: /a, /b\)"):
+        read_parameters(file_of(tmp_path, text))

@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     network.add_argument("--preset", metavar="NAME", help="compact (default) or paper")
     network.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of your own")
     parser.add_argument("--engine", metavar="NAME", help="auto (default), torch, openvino, ...")
-    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N")
+    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda")
     parser.add_argument(
         "--params",
         type=Path,

@@ -81,5 +81,8 @@ def run_node(
 
 
 def _cannot_start(name: str, error: Exception) -> int:
-    rclpy.logging.get_logger(name).fatal(f"cannot start: {error}")
+    # The one exception of rclpy whose text is a bare list.
+    unknown = type(error).__name__ == "UnknownROSArgsError"
+    told = f"unknown ROS arguments: {error}" if unknown else str(error)
+    rclpy.logging.get_logger(name).fatal(f"cannot start: {told}")
     return 1

@@ -16,7 +16,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from fusion_ros.parameter_spec import ParameterError, ParameterSpec, unknown_parameters
+from fusion_ros.parameter_spec import ParameterError, ParameterSpec
 from fusion_ros.parameters import SPECS, FuseParameters
 
 _INT64 = 2**63 - 1
@@ -56,7 +56,8 @@ class ParameterServer:
                 ) from error
             values[spec.name] = declared.value
         if ignored := _undeclared(node):
-            node.get_logger().warning(f"ignored: {unknown_parameters(ignored, self._by_name)}")
+            told = ParameterError.of_unknown(ignored, self._by_name)
+            node.get_logger().warning(f"ignored: {told}")
         self.current = FuseParameters.from_values(values)
         node.add_on_set_parameters_callback(self._on_set)
 
