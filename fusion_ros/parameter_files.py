@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value
 from fusion_ros.parameters import SPECS
 
@@ -51,7 +52,9 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
 def _of_the_fuse_node(file: Path) -> dict[str, Any]:
     """What the file gives the fuse node, but for what belongs to ROS itself."""
     try:
-        written = file.read_bytes()
+        written = read_limited(file, MAX_SETTINGS_BYTES)
+    except TooLargeError as error:
+        raise ParameterError(f"parameter file {error}") from error
     except OSError as error:
         raise ParameterError(f"parameter file {file}: {error.strerror}") from error
     sections = _sections(_from_yaml(written, f"parameter file {file} is no YAML"))

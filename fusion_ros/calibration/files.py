@@ -18,11 +18,11 @@ from fusion_ros.imaging.geometry import (
     RigCalibration,
     Size,
 )
+from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
 from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
 
 VERSION = 1
 _VERSION_KEY = "fusion_ros_calibration"
-_MAX_BYTES = 1 << 20
 
 
 class CalibrationFileError(ValueError):
@@ -145,14 +145,12 @@ def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> di
         CalibrationFileError: missing, too large, no YAML, or no mapping.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CalibrationFileError(
-                f"{path}: {path.stat().st_size} bytes; a calibration is at most {_MAX_BYTES}"
-            )
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path, MAX_SETTINGS_BYTES).decode("utf-8")
         # OpenCV writes a version line that YAML itself does not know.
         text = text.removeprefix("%YAML:1.0\n").removeprefix("%YAML:1.0\r\n")
         content = yaml.load(text, Loader=loader)
+    except TooLargeError as error:
+        raise CalibrationFileError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationFileError(f"{path}: cannot be read ({error})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

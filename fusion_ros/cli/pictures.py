@@ -12,6 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_ros.imaging.compressed import read_picture_file
+from fusion_ros.imaging.encodings import EncodingError
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov")
 
@@ -117,12 +120,10 @@ def read_thermal(path: Path) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    data = np.fromfile(path, np.uint8)
-    # As stored: no turning by a camera's orientation tag, for the other picture may have none.
-    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if picture is None:
-        raise InputError(f"{path} is not a picture that can be read (damaged, or not one at all)")
-    return picture
+    try:
+        return read_picture_file(path)
+    except EncodingError as error:
+        raise InputError(f"{path} is not a picture that can be read: {error}") from error
 
 
 @contextlib.contextmanager

@@ -7,24 +7,23 @@ claim all memory.
 
 from __future__ import annotations
 
-import struct
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.encodings import (
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.limits import (
+    MAX_IMAGE_BYTES,
+    MAX_MESSAGE_BYTES,
     MAX_PIXELS,
-    ChannelOrder,
-    EncodingError,
-    PixelFrame,
-    RejectReason,
+    TooLargeError,
+    read_limited,
 )
+from fusion_ros.imaging.picture_size import PictureSize, picture_size
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
-# Start-of-frame markers carry the size; C4, C8 and CC in the same range are tables.
-_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MESSAGE_KINDS = ("JPEG", "PNG")
 
 
 def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
@@ -43,23 +42,13 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
     """
     buffer = np.frombuffer(data, np.uint8)
     size = picture_size(memoryview(buffer))
-    if size is None:
+    if size is None or size.kind not in _MESSAGE_KINDS:
         raise EncodingError(
             RejectReason.UNKNOWN_ENCODING,
             f"format is {format[:60]!r} and the data are neither JPEG nor PNG; use the transport "
             "'compressed' (not compressedDepth, theora or ffmpeg), or raw images",
         )
-    width, height = size
-    if width * height == 0:
-        raise EncodingError(
-            RejectReason.ZERO_SIZE, f"the picture's header says {width} x {height} pixels"
-        )
-    if width * height > MAX_PIXELS:
-        raise EncodingError(
-            RejectReason.TOO_LARGE,
-            f"the picture's header says {width} x {height}, more than {MAX_PIXELS} pixels; "
-            "publish a smaller one",
-        )
+    _check_size(size)
     pixels = _decode(buffer)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise EncodingError(
@@ -77,29 +66,46 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
     return PixelFrame(colour, ChannelOrder.BGR)
 
 
-def picture_size(data: memoryview) -> tuple[int, int] | None:
-    """Width and height out of a JPEG's or PNG's header, or None where there is none."""
-    if bytes(data[:8]) == _PNG and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if bytes(data[:2]) != _JPEG:
-        return None
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may stand before a marker
-            at += 1
-            continue
-        if marker in _START_OF_FRAME:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
-            at += 2
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+def read_picture_file(path: Path) -> np.ndarray:
+    """Read a JPEG, PNG, TIFF, BMP or Netpbm file as it is stored, in BGR order.
+
+    No turning by a camera's orientation tag: the other picture of a pair may have none.
+
+    Raises:
+        EncodingError: not such a picture, a damaged one, or one that is too large.
+        OSError: the file cannot be read.
+    """
+    try:
+        buffer = np.frombuffer(read_limited(path, MAX_MESSAGE_BYTES), np.uint8)
+    except TooLargeError as error:
+        raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
+    size = picture_size(memoryview(buffer))
+    if size is not None:
+        _check_size(size, f"{path.name}: ")
+    pixels = None if size is None else _decode(buffer)
+    if pixels is None:
+        raise EncodingError(
+            RejectReason.TRUNCATED,
+            f"{path.name} cannot be decoded: it is damaged, or no JPEG, PNG, TIFF, BMP, PGM or PPM",
+        )
+    return pixels
+
+
+def _check_size(size: PictureSize, where: str = "") -> None:
+    """Compare what a header claims with the limits."""
+    shown = f"{where}the picture's header says {size.width} x {size.height}"
+    if size.width * size.height == 0:
+        raise EncodingError(RejectReason.ZERO_SIZE, f"{shown} pixels")
+    if size.width * size.height > MAX_PIXELS:
+        raise EncodingError(
+            RejectReason.TOO_LARGE, f"{shown}, more than {MAX_PIXELS} pixels; use a smaller picture"
+        )
+    if size.width * size.height * size.pixel_bytes > MAX_IMAGE_BYTES:
+        raise EncodingError(
+            RejectReason.TOO_LARGE,
+            f"{shown} with {size.pixel_bytes} bytes a pixel, more than {MAX_IMAGE_BYTES} bytes; "
+            "use a smaller picture",
+        )
 
 
 def encode_jpeg(pixels: np.ndarray, order: ChannelOrder, *, quality_percent: int) -> np.ndarray:
@@ -117,5 +123,5 @@ def encode_jpeg(pixels: np.ndarray, order: ChannelOrder, *, quality_percent: int
 def _decode(buffer: np.ndarray) -> np.ndarray | None:
     try:
         return cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except (cv2.error, MemoryError):
         return None

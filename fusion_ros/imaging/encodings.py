@@ -18,9 +18,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.imaging import exotic_encodings
-
-MAX_PIXELS = 2**26
-"""Frames of more pixels than this (64 Mi) are refused: only broken headers name such sizes."""
+from fusion_ros.imaging.limits import MAX_PIXELS
 
 
 class RejectReason(str, Enum):

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.accounting import Stream
+from fusion_ros.imaging.compressed import read_picture_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.replay.recording import (
     Damage,
@@ -139,9 +140,7 @@ def _as_is(pixels: np.ndarray) -> PixelFrame:
 
 
 def _read_picture(file: Path) -> PixelFrame:
-    pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise EncodingError(RejectReason.TRUNCATED, f"{file.name} cannot be decoded")
+    pixels = read_picture_file(file)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)
     if pixels.dtype not in (np.uint8, np.uint16, np.float32) or (

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Size limits of everything that comes from outside, checked before memory is taken.
+
+A few bytes can claim any size: a picture's header, a compressed message, a chunk of a bag. Every
+entry point compares the claim with these limits first, and stops where the data exceed the claim.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MAX_PIXELS = 2**26
+"""Pixels of one frame (64 Mi, as 8192 x 8192)."""
+
+MAX_IMAGE_BYTES = 4 * MAX_PIXELS
+"""One decoded frame (256 MiB): `MAX_PIXELS` of float32."""
+
+MAX_MESSAGE_BYTES = MAX_IMAGE_BYTES + 2**20
+"""One serialised message, or one picture file: the largest frame and its header."""
+
+MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES + 2**26
+"""One decompressed chunk of a bag: recorders close a chunk once it exceeds some megabytes."""
+
+MAX_TEXT_BYTES = 2**24
+"""One text file (YAML, JSON, CSV): 16 MiB."""
+
+MAX_SETTINGS_BYTES = 2**20
+"""One settings file (calibration, parameters, gate): 1 MiB."""
+
+
+class TooLargeError(ValueError):
+    """Data that exceed a limit; the text names the size and the limit."""
+
+
+def shown_size(count: int) -> str:
+    """Return a number of bytes as text: "12 kB", "2.0 GB"."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.{0 if count >= 10 * size else 1}f} {unit}"
+    return f"{count} bytes"
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """Read a whole file, of which no more than `limit` bytes are taken.
+
+    Raises:
+        TooLargeError: the file is larger; it may also grow while it is read, or be a device.
+    """
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLargeError(f"{path} is larger than {shown_size(limit)}, the limit for such a file")
+    return data
