@@ -88,7 +88,6 @@ setup(
             "tensorboard",
             "torchmetrics>=1.4",
         ],
-        "perceptual": ["pyiqa>=0.1.10"],  # one score of the paper; needs its weights file too
         "fuzz": ["atheris>=2.3"],  # `make fuzz` guided by coverage
         "dev": [
             "hypothesis>=6",

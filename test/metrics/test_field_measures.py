@@ -205,31 +205,3 @@ def test_scores_of_a_picture_too_small_for_a_measure_are_not_a_number():
     assert math.isnan(scores["VIF"])
     assert math.isnan(scores["MS-SSIM"])
     assert not math.isnan(scores["qw"])
-
-
-def test_the_perceptual_score_says_what_is_missing(tmp_path):
-    from fusion_ros.metrics.perceptual import PaQ2PiQ, PerceptualScoreUnavailable
-
-    with pytest.raises(PerceptualScoreUnavailable, match=r"pyiqa|do not exist"):
-        PaQ2PiQ(tmp_path / "absent.pth")
-
-
-def test_the_perceptual_score_loads_plain_weights_and_fetches_nothing(tmp_path, monkeypatch):
-    paq2piq_arch = pytest.importorskip("pyiqa.archs.paq2piq_arch", reason="pyiqa: extra perceptual")
-    from fusion_ros.metrics.perceptual import PaQ2PiQ, PerceptualScoreUnavailable
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("fetch"))
-    resnet18 = paq2piq_arch.tv.models.resnet18
-    with monkeypatch.context() as patch:
-        patch.setattr(paq2piq_arch.tv.models, "resnet18", lambda **_: resnet18(weights=None))
-        original = paq2piq_arch.PAQ2PIQ(pretrained=False).eval()
-    torch.save(original.state_dict(), tmp_path / "weights.pth")
-    pictures = torch.rand(2, 1, 96, 128)
-    with torch.inference_mode():
-        expected = [original(picture.expand(3, -1, -1)[None]).item() for picture in pictures]
-    scores = PaQ2PiQ(tmp_path / "weights.pth")(pictures)
-    np.testing.assert_allclose(scores, expected, rtol=1e-5)
-
-    torch.save({"other": torch.zeros(1)}, tmp_path / "weights.pth")
-    with pytest.raises(PerceptualScoreUnavailable, match="no plain weights"):
-        PaQ2PiQ(tmp_path / "weights.pth")
