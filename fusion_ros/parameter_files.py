@@ -22,8 +22,10 @@ import yaml
 from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value
 from fusion_ros.parameters import SPECS
+from fusion_ros.streams.outside_text import printable
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+_DEEPEST_NAMESPACE = 16
 _FOR_US = re.compile(r"(/\w+|/\*+)*/(fuse_node|\*{1,2})")
 
 
@@ -44,28 +46,30 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ParameterError(f"parameter {text!r}: allowed is NAME=VALUE")
-        values[name.strip()] = _from_yaml(value, f"parameter {text!r}: its value is no YAML")
+            raise ParameterError(f"parameter {printable(repr(text))}: allowed is NAME=VALUE")
+        complaint = f"parameter {printable(repr(text))}: its value is no YAML"
+        values[name.strip()] = _from_yaml(value, complaint)
     return values
 
 
 def _of_the_fuse_node(file: Path) -> dict[str, Any]:
     """What the file gives the fuse node, but for what belongs to ROS itself."""
+    shown = printable(file, 300)
     try:
         written = read_limited(file, MAX_SETTINGS_BYTES)
     except TooLargeError as error:
         raise ParameterError(f"parameter file {error}") from error
     except OSError as error:
-        raise ParameterError(f"parameter file {file}: {error.strerror}") from error
-    sections = _sections(_from_yaml(written, f"parameter file {file} is no YAML"))
+        raise ParameterError(f"parameter file {shown}: {error.strerror}") from error
+    sections = _sections(_from_yaml(written, f"parameter file {shown} is no YAML"))
     meant = {name: given for name, given in sections.items() if _FOR_US.fullmatch(name)}
     if not meant and len(sections) == 1:
         meant = sections
     if not meant:
-        names = ", ".join(sections) or "none"
+        names = printable(", ".join(sections)) or "none"
         raise ParameterError(
-            f"parameter file {file} holds no section with ros__parameters for fuse_node (sections: "
-            f"{names}); allowed is one named /** or fuse_node, as in config/fuse.yaml"
+            f"parameter file {shown} holds no section with ros__parameters for fuse_node "
+            f"(sections: {names}); allowed is one named /** or fuse_node, as in config/fuse.yaml"
         )
     values: dict[str, Any] = {}
     for name in sorted(meant, key=lambda name: "*" not in name):  # as ROS: the node's own wins
@@ -73,16 +77,18 @@ def _of_the_fuse_node(file: Path) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k != "use_sim_time" and k != "qos_overrides"}
 
 
-def _sections(loaded: Any, inside: str = "") -> dict[str, dict[str, Any]]:
+def _sections(loaded: Any, inside: str = "", depth: int = 0) -> dict[str, dict[str, Any]]:
     """What stands under `ros__parameters`, by the full name above it; namespaces may be nested."""
     found: dict[str, dict[str, Any]] = {}
+    if depth > _DEEPEST_NAMESPACE:  # YAML can refer to itself
+        return found
     for key, content in loaded.items() if isinstance(loaded, dict) else ():
         name = f"{inside}/{str(key).strip('/')}"
         given = content.get("ros__parameters") if isinstance(content, dict) else None
         if isinstance(given, dict):
             found[name] = given
         else:
-            found |= _sections(content, name)
+            found |= _sections(content, name, depth + 1)
     return found
 
 
@@ -91,7 +97,7 @@ def _from_yaml(text: bytes | str, complaint: str) -> Any:
         return yaml.safe_load(text)
     except Exception as error:
         # Not only YAMLError: ValueError for the month 13, IndexError for an empty !!int, and more.
-        raise ParameterError(f"{complaint}: {error}") from error
+        raise ParameterError(f"{complaint}: {printable(error, 400)}") from error
 
 
 def as_yaml() -> str:
@@ -122,6 +128,9 @@ def as_markdown() -> str:
         "",
         "*Live* parameters may be changed while the node runs (`ros2 param set`). The others are",
         "read by `configure`; setting one on a configured node is refused with that reason.",
+        "A change is checked together with all other values. Two parameters that depend on each",
+        "other, such as `tone_fixed_low` and `tone_fixed_high`, are set one after the other, or in",
+        "one call of the service `set_parameters_atomically`.",
     ]
     for group, specs in itertools.groupby(SPECS, key=lambda spec: spec.group):
         lines += [

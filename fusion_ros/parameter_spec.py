@@ -9,11 +9,21 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from fusion_ros.streams.outside_text import printable
+
+_FLOAT_MAX = 2**1023
 Value = bool | int | float | str
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be used; the message names it, its value and what is allowed."""
+    """A parameter that cannot be used; the message names it, its value and what is allowed.
+
+    `names` are the parameters that do not go together, where it is not one value alone.
+    """
+
+    def __init__(self, message: str, *, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
 
     @classmethod
     def of_unknown(cls, names: Iterable[str], known: Iterable[str]) -> ParameterError:
@@ -21,8 +31,9 @@ class ParameterError(ValueError):
         known = list(known)
         told = []
         for name in names:
-            near = difflib.get_close_matches(name, known, n=2)
-            told.append(f"{name!r} (did you mean {' or '.join(near)}?)" if near else repr(name))
+            shown = printable(repr(name))
+            near = difflib.get_close_matches(str(name)[:80], known, n=2)
+            told.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
         return cls(f"unknown parameters: {', '.join(told)}; docs/parameters.md lists all")
 
 
@@ -70,20 +81,31 @@ class ParameterSpec:
             isinstance(value, bool) and self.kind is not bool
         )
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value, fits = float(value), True
+            # An integer beyond the largest float is out of every range, too.
+            value, fits = (float(value) if abs(value) < _FLOAT_MAX else math.inf), True
         if not fits:
             raise ParameterError(
-                f"parameter {self.name} is {value!r} ({type(value).__name__}); "
+                f"parameter {self.name} is {_shown(value)} ({type(value).__name__}); "
                 f"it takes {self.kind.__name__}: {self.allowed}"
             )
         in_range = True
         if self.kind in (int, float):
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
-            in_range = math.isfinite(value) and low <= value <= high
+            # math.isfinite overflows for integers beyond the largest float.
+            in_range = low <= value <= high and (self.kind is int or math.isfinite(value))
         if not in_range or (self.choices and value not in self.choices):
-            raise ParameterError(f"parameter {self.name} is {value!r}; allowed: {self.allowed}")
+            raise ParameterError(
+                f"parameter {self.name} is {_shown(value)}; allowed: {self.allowed}"
+            )
         return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is printed: on one line, shortened, whatever it is."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return f"an integer of {value.bit_length()} bits"
+    return printable(repr(value))
 
 
 def parameter(

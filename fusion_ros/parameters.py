@@ -9,13 +9,17 @@ needs ROS.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
 from fusion_ros.imaging import colour, palettes, registration, tone_options
 from fusion_ros.model.config import PRESETS
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value, parameter, specs_of
+from fusion_ros.streams.outside_text import printable
+
+Options = TypeVar("Options")
 
 
 def _tone(name: str, default: Value, meaning: str) -> Any:
@@ -340,12 +344,22 @@ class FuseParameters:
             ParameterError: names the first parameter that cannot be used.
         """
         known = {spec.name: spec for spec in SPECS}
-        if unknown := sorted(set(values) - set(known)):
+        if unknown := sorted(set(values) - set(known), key=str):
             raise ParameterError.of_unknown(unknown, known)
         result = cls(**{name: known[name].check(value) for name, value in values.items()})
         result.tone_options()
         result.registration_options()
+        result.colour_options()
+        result.overlay_options()
         return result
+
+    def changed(self, changes: Mapping[str, Any]) -> FuseParameters:
+        """Return the whole record after some changes, checked as `from_values` does.
+
+        Raises:
+            ParameterError: a value alone, or the record that results, cannot be used.
+        """
+        return self.from_values({**dataclasses.asdict(self), **changes})
 
     def tone_options(self) -> tone_options.ToneOptions:
         """The `tone_*` parameters as the tone mapper takes them.
@@ -359,13 +373,10 @@ class FuseParameters:
             values["dead_pixels"] = tuple(int(n) for column, row in pixels for n in (column, row))
         except ValueError:
             raise ParameterError(
-                f"parameter tone_dead_pixels is {self.tone_dead_pixels!r}; allowed: "
+                f"parameter tone_dead_pixels is {printable(repr(self.tone_dead_pixels))}; allowed: "
                 "'column,row; column,row; ...'"
             ) from None
-        try:
-            return tone_options.ToneOptions(**values)
-        except ValueError as error:
-            raise ParameterError(f"parameters tone_*: {error}") from error
+        return _together("tone_", tone_options.ToneOptions, values)
 
     def registration_options(self) -> registration.RegistrationOptions:
         """The `registration_*` parameters as the registration takes them.
@@ -373,18 +384,19 @@ class FuseParameters:
         Raises:
             ParameterError: they do not go together.
         """
-        try:
-            return registration.RegistrationOptions(**self._with_prefix("registration_"))
-        except ValueError as error:
-            raise ParameterError(f"parameters registration_*: {error}") from error
+        return _together(
+            "registration_",
+            registration.RegistrationOptions,
+            self._with_prefix("registration_"),
+        )
 
     def colour_options(self) -> colour.ColourOptions:
         """The `colour_*` parameters as the pipeline takes them."""
-        return colour.ColourOptions(**self._with_prefix("colour_"))
+        return _together("colour_", colour.ColourOptions, self._with_prefix("colour_"))
 
     def overlay_options(self) -> palettes.OverlayOptions:
         """The `overlay_*` parameters as the overlay takes them."""
-        return palettes.OverlayOptions(**self._with_prefix("overlay_"))
+        return _together("overlay_", palettes.OverlayOptions, self._with_prefix("overlay_"))
 
     def _with_prefix(self, prefix: str) -> dict[str, Any]:
         values = dataclasses.asdict(self)
@@ -393,6 +405,21 @@ class FuseParameters:
             for name, value in values.items()
             if name.startswith(prefix)
         }
+
+
+def _together(prefix: str, kind: type[Options], values: dict[str, Any]) -> Options:
+    """Return the options that parameters of one prefix make together.
+
+    Raises:
+        ParameterError: they do not go together; it names them as parameters.
+    """
+    try:
+        return kind(**values)
+    except ValueError as error:
+        option = re.compile(rf"(?<![\w'])(?:{'|'.join(values)})\b")
+        names = sorted({prefix + name for name in option.findall(str(error))})
+        told = option.sub(lambda name: prefix + name[0], str(error))
+        raise ParameterError(f"parameters {prefix}*: {told}", names=names) from error
 
 
 SPECS: tuple[ParameterSpec, ...] = specs_of(FuseParameters)

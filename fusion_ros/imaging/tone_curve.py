@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusion_ros.imaging.tone_options import ToneOptions
+from fusion_ros.imaging.tone_options import LEAST_SPAN, ToneOptions
 
 KNOTS = 33
 _STEPS = 256  # equal steps between the frame's limits that plateau equalisation counts in
@@ -96,7 +96,7 @@ def _noise(thermal: np.ndarray) -> float:
 def smallest_span(options: ToneOptions, noise: float, integer: bool) -> float:
     """The smallest difference that may fill black to white, in the camera's own numbers."""
     if options.minimum_span:
-        return options.minimum_span
+        return max(options.minimum_span, LEAST_SPAN)
     # Noise at one sigma is about six grey levels. Coarse counts hide their noise: at least 16
     # counts, or 0.16 for floats.
     return max(40.0 * noise, 16.0 if integer else 0.16)

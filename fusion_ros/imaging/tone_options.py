@@ -32,6 +32,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "telemetry_rows_bottom": (0, 64),
 }
 """Smallest and largest allowed value of each number in `ToneOptions`."""
+LEAST_SPAN = 1e-3
+"""Smallest difference of black and white, in the camera's own numbers: less cannot be scaled."""
+MOST_SPAN = 1e9
+MOST_DEAD_PIXELS = 4096
+LARGEST_COORDINATE = 65535
 CHOICES = {
     "mode": MODES,
     "unit": tuple(thermal_units.UNITS),
@@ -124,11 +129,30 @@ class ToneOptions:
                     f"allowed is {low} < {high}"
                 )
         thermal_units.unit(self.unit, linear_scale=self.linear_scale)
+        self._check_fixed_limits()
         object.__setattr__(self, "dead_pixels", tuple(int(n) for n in self.dead_pixels))
-        if len(self.dead_pixels) % 2 or min(self.dead_pixels, default=0) < 0:
+        listed = self.dead_pixels
+        usable = all(0 <= number <= LARGEST_COORDINATE for number in listed)
+        if len(listed) % 2 or len(listed) > 2 * MOST_DEAD_PIXELS or not usable:
             raise ValueError(
-                f"dead_pixels is {list(self.dead_pixels)[:8]} ({len(self.dead_pixels)} numbers); "
-                "allowed are pairs of column and row, 0 and more"
+                f"dead_pixels has {len(listed)} numbers, the first are {str(listed[:8])[:120]}; "
+                f"allowed are at most {MOST_DEAD_PIXELS} pairs of column and row, each 0 to "
+                f"{LARGEST_COORDINATE}"
+            )
+
+    def _check_fixed_limits(self) -> None:
+        """Check that black and white of mode `fixed` differ in the camera's own numbers.
+
+        Raises:
+            ValueError: the unit and its scale bring them together, or beyond all numbers.
+        """
+        black, white = self.fixed_limits()
+        if not (LEAST_SPAN <= abs(white - black) < MOST_SPAN):
+            raise ValueError(
+                f"fixed_low is {self.fixed_low}, fixed_high is {self.fixed_high}, unit is "
+                f"{self.unit!r} and linear_scale is {self.linear_scale}: black and white differ by "
+                f"{abs(white - black):g} of the camera's own numbers; allowed is {LEAST_SPAN:g} to "
+                f"{MOST_SPAN:g}"
             )
 
     def fixed_limits(self) -> tuple[float, float]:

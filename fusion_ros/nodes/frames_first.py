@@ -9,17 +9,28 @@ keeps, takes frames straight from it, and leaves all else to rclpy's own round.
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import (
+    ExternalShutdownException,
+    ShutdownException,
+    SingleThreadedExecutor,
+)
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.utilities import timeout_sec_to_nsec
 
 from fusion_ros.nodes.subscription import FollowingSubscription
+from fusion_ros.streams.outside_text import printable_lines
+from fusion_ros.streams.repeated_events import RepeatedEvents
+
+_AFTER_FAILURE_S = 0.01
+"""Pause after a callback failed, so that one that fails at once does not take a whole core."""
 
 
 class FramesFirstExecutor(SingleThreadedExecutor):
@@ -41,6 +52,29 @@ class FramesFirstExecutor(SingleThreadedExecutor):
         self._knows_rclpy = hasattr(self, "_tasks") and hasattr(self, "_guard")
         self._sizes: tuple[int, ...] = ()
         self._wait_set: Any = None
+
+    def spin(self) -> None:
+        """Spin until shutdown. An exception of a callback is logged and ends nothing.
+
+        Also rclpy's own callbacks raise: its parameter services at a value of no known type.
+        """
+        log_failure = RepeatedEvents(self._log_error)
+        while self.context.ok() and not self._is_shutdown:
+            try:
+                self.spin_once()
+            except (ShutdownException, ExternalShutdownException):
+                raise
+            except Exception as error:
+                if not self.context.ok():
+                    raise
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                told = printable_lines("".join(traceback.format_exception(error)))
+                log_failure((type(error), where.filename, where.lineno), f"callback failed: {told}")
+                time.sleep(_AFTER_FAILURE_S)
+
+    def _log_error(self, text: str) -> None:
+        for node in list(self.get_nodes())[:1]:
+            node.get_logger().error(text)
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for anything, at most so long, and handle what is ready: frames, and one more."""

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -18,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec
 from fusion_ros.parameters import SPECS, FuseParameters
+from fusion_ros.streams.outside_text import printable, printable_lines
 
 _INT64 = 2**63 - 1
 
@@ -28,7 +30,8 @@ class ParameterServer:
     Args:
         node: gets the parameters.
         is_configured: whether parameters that are not live are in use, and so must not change.
-        apply: called with the new values after live ones changed.
+        apply: called with the new values before a change is kept; where it raises, the change is
+            refused, and it is called with the old values again.
 
     Raises:
         ParameterError: a value given at start cannot be used.
@@ -43,6 +46,8 @@ class ParameterServer:
     ) -> None:
         self._is_configured = is_configured
         self._apply = apply
+        self._log = node.get_logger()
+        self._name = node.get_fully_qualified_name()
         self._by_name = {spec.name: spec for spec in SPECS}
         values = {}
         for spec in SPECS:
@@ -62,29 +67,61 @@ class ParameterServer:
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        """All or none: check every change, then take them together."""
+        """Take all changes or none: first the whole resulting record is checked, then applied.
+
+        An exception that leaves a parameter callback would end the process.
+        """
+        try:
+            self._take({parameter.name: parameter.value for parameter in parameters})
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:
+            self._log.error(printable_lines("".join(traceback.format_exception(error))))
+            reason = f"nothing was changed: {type(error).__name__}: {printable(error, 400)}"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _take(self, values: Mapping[str, Any]) -> None:
+        """Check and apply changes, then keep them.
+
+        Raises:
+            ParameterError: a change cannot be used; everything is as it was.
+        """
+        # rclpy asks its own callback for this one after ours: ours must not have applied by then.
+        if not isinstance(values.get("use_sim_time", False), bool):
+            raise ParameterError("parameter use_sim_time takes bool: true | false")
         changes = {}
-        for parameter in parameters:
-            spec = self._by_name.get(parameter.name)
+        for name, given in values.items():
+            spec = self._by_name.get(name)
             if spec is None:
                 continue  # use_sim_time and its like belong to rclpy
-            try:
-                value = spec.check(parameter.value)
-            except ParameterError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-            if value == getattr(self.current, spec.name):
+            value = spec.check(given)
+            if value == getattr(self.current, name):
                 continue
             if not spec.live and self._is_configured():
-                return SetParametersResult(
-                    successful=False,
-                    reason=f"parameter {spec.name} is read by `configure`; deactivate and clean "
-                    "up the node first, then set it and configure again",
+                raise ParameterError(
+                    f"parameter {name} is read by `configure`; deactivate and clean up the node "
+                    "first, then set it and configure again"
                 )
-            changes[spec.name] = value
-        if changes:
-            self.current = dataclasses.replace(self.current, **changes)
+            changes[name] = value
+        if not changes:
+            return
+        try:
+            new = self.current.changed(changes)
+        except ParameterError as error:
+            if len(error.names) < 2:
+                raise
+            raise ParameterError(
+                f"{error}. Set the other parameter first, or both in one call of the service "
+                f"{self._name}/set_parameters_atomically",
+                names=error.names,
+            ) from error
+        try:
+            self._apply(new)
+        except Exception:
             self._apply(self.current)
-        return SetParametersResult(successful=True)
+            raise
+        self.current = new
 
 
 def _undeclared(node: LifecycleNode) -> list[str]:

@@ -196,6 +196,13 @@ class Rig:
         )
         return self.counts()
 
+    def wait_for_received(self, count: int) -> None:
+        """Until so many frames of each stream came in, whatever became of them."""
+        self.ros.spin_until(
+            lambda: all(counts["received"] >= count for counts in self.counts().values()),
+            f"{count} frames of each stream were received",
+        )
+
 
 def pixels(message: Image) -> np.ndarray:
     """HxWxC of an 8-bit message without padding."""

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text from outside (topics, formats, frame ids, file names) made safe to print.
+
+A camera or a file name may hold line breaks, terminal escapes or megabytes. Whatever is logged,
+printed or put into diagnostics passes through here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+NAME_LIMIT = 120
+"""Characters of one name in a message."""
+LINE_LIMIT = 1000
+"""Characters of a whole line."""
+
+
+def printable(text: object, limit: int = NAME_LIMIT) -> str:
+    r"""Return `text` on one line: control characters escaped, at most about `limit` characters.
+
+    >>> printable("jpeg\n[FATAL] \x1b[2J")
+    'jpeg\\n[FATAL] \\x1b[2J'
+    """
+    whole = str(text)
+    shown = whole[:limit]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else _escaped(c) for c in shown)[:limit]
+    if len(whole) > limit:
+        shown += f"... ({len(whole)} characters)"
+    return shown
+
+
+def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
+    """Return text of several lines of ours (a traceback) with each line made printable."""
+    return "\n".join(printable(line, limit) for line in text.split("\n"))
+
+
+def printing(write: Callable[[str], object]) -> Callable[[str], object]:
+    """Return `write` for whole lines that may hold text from outside."""
+    return lambda text: write(printable(text, LINE_LIMIT))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
