@@ -78,7 +78,7 @@ setup(
         ],
         "openvino": ["openvino>=2024.0"],
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10"],
-        "detectors": ["onnxruntime>=1.17"],
+        "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
         "ray": ["ray>=2.9"],
         "train": [
             "lightning-fabric>=2.2",

@@ -47,6 +47,15 @@ def _number_type(
     return parse
 
 
+def merged_classes(text: str) -> dict[str, str]:
+    """The new name by class, of "vehicle=car,bus,truck"."""
+    name, equals, classes = text.partition("=")
+    old = [word.strip() for word in classes.split(",")]
+    if not (equals and name.strip() and all(old)):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed is NAME=CLASS,CLASS...")
+    return dict.fromkeys(old, name.strip())
+
+
 def result_folder(text: str) -> Path:
     """A folder to write to; it may be there or not."""
     path = Path(text)

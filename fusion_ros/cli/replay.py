@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.cli.argument_types import number, result_folder, whole_number
+from fusion_ros.cli.argument_types import merged_classes, number, result_folder, whole_number
 
 _EXAMPLES = """\
 examples:
@@ -108,11 +108,26 @@ def _add_outputs(group: Any) -> None:
 
 def _add_detector(group: Any) -> None:
     group.add_argument("--detector", type=Path, metavar="MODEL.onnx", help="see docs/detectors.md")
-    group.add_argument("--detector-layout", default="auto", help="auto, yolov5, yolov8, yolox ...")
+    group.add_argument(
+        "--detector-layout",
+        default="auto",
+        help="auto (by the outputs' shapes) or a layout of docs/detectors.md",
+    )
     group.add_argument("--classes", type=Path, help="class names, one a line, if not in the model")
     group.add_argument("--labels", type=Path, help="COCO json or a folder of YOLO txt, for AP")
     group.add_argument(
-        "--confidence", type=number(0, 1), default=0.25, help="least confidence (0.25)"
+        "--confidence",
+        type=number(0, 1),
+        default=0.25,
+        help="least score of a box that is counted and shown (0.25); AP is over all boxes",
+    )
+    group.add_argument(
+        "--merge-classes",
+        type=merged_classes,
+        action="append",
+        default=[],
+        metavar="NAME=CLASS,CLASS",
+        help="count classes as one, as vehicle=car,bus,truck; repeatable",
     )
 
 

@@ -120,6 +120,7 @@ def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
         "classes": str(args.classes) if args.classes else None,
         "labels": str(args.labels) if args.labels else None,
         "confidence": args.confidence,
+        "merge": {old: new for merged in args.merge_classes for old, new in merged.items()},
     }
 
 

@@ -1,30 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same detector on visible, thermal and fused pictures: does fusing help who comes after?"""
+"""One detector on the visible, thermal and fused picture of every pair of a replay."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fusion_ros.replay.detector import Detection, OnnxDetector, iou
+from fusion_ros.detection import (
+    Detection,
+    LabelledPicture,
+    OnnxDetector,
+    evaluate,
+    overlap,
+    read_labels,
+    require_evaluator,
+)
 from fusion_ros.replay.distribution import distribution
-from fusion_ros.replay.labels import IOUS, Label, Labels, average_precision
+from fusion_ros.replay.gallery import Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
 
 PICTURES = ("visible", "thermal", "fused")
 _SAME_BOX = 0.5
+_MOST_MISSES_SHOWN = 6
 
 
 class DetectorSink:
-    """Takes fused pairs and keeps what the detector says of each picture.
+    """Takes fused pairs and keeps the detections in each picture.
+
+    Counts, agreement, recall and misses are over boxes of at least `confidence`; average precision
+    is over all boxes above the detector's floor. The latter are kept for labelled frames only.
 
     Args:
-        model, layout, confidence: see `OnnxDetector`.
+        model, layout: see `OnnxDetector`.
         classes: a file of class names, one a line.
-        labels: see `Labels`; with them, AP is given.
+        labels: see `read_labels`.
+        merge: class name to the name that replaces it, in the model and in the labels.
+        confidence: least score of a box that is shown.
+        frame_names: names of the visible frames without suffix, where each is a file: labels are
+            matched by name. Else they are matched by frame number.
+
+    Raises:
+        DetectorError: the model cannot be used.
+        RuntimeError: labels are given and pycocotools is missing.
+        ValueError: a file cannot be read.
     """
 
     def __init__(
@@ -33,50 +56,65 @@ class DetectorSink:
         layout: str = "auto",
         classes: str | None = None,
         labels: str | None = None,
+        merge: Mapping[str, str] | None = None,
         confidence: float = 0.25,
+        frame_names: Sequence[str] | None = None,
     ) -> None:
-        names = None
-        if classes is not None:
-            lines = Path(classes).read_text(encoding="utf-8").splitlines()
-            names = [line.strip() for line in lines if line.strip()]
-        self._detector = OnnxDetector(
-            Path(model), layout=layout, classes=names, confidence=confidence
-        )
-        self._labels = Labels(Path(labels), self._detector.names) if labels else None
-        self._found: dict[str, list[list[Detection]]] = {name: [] for name in PICTURES}
+        names = _class_names(Path(classes)) if classes is not None else None
+        self._detector = OnnxDetector(Path(model), layout=layout, classes=names, merge=merge)
+        self._confidence = confidence
+        self._labels: dict[int, LabelledPicture] | None = None
+        self._not_measured: list[str] = []
+        known = self._detector.names
+        pictures: list[LabelledPicture] = []
+        if labels is not None:
+            require_evaluator()
+            pictures = read_labels(Path(labels), known)
+        _check_merge(merge or {}, known, pictures)
+        if labels is not None:
+            pictures, self._not_measured = _of_the_model(labels, pictures, known, merge or {})
+            self._labels = _by_frame(labels, pictures, frame_names)
+        self._shown: dict[str, list[list[Detection]]] = {name: [] for name in PICTURES}
+        self._all: dict[str, dict[int, list[Detection]]] = {name: {} for name in PICTURES}
         self._pairs: list[int] = []
-        self._frames: list[int] = []
-        self._truth: dict[int, list[Label]] = {}
+        self._truth: dict[int, LabelledPicture] = {}
+        self._misses: list[tuple[int, Moment]] = []
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        for name, picture in zip(PICTURES, (visible, thermal, fused), strict=True):
-            self._found[name].append(self._detector.detect(picture))
+        pictures = dict(zip(PICTURES, (visible, thermal, fused), strict=True))
+        found = {name: self._detector.detect(picture) for name, picture in pictures.items()}
+        for name, boxes in found.items():
+            self._shown[name].append([d for d in boxes if d.score >= self._confidence])
         self._pairs.append(entry.index)
-        self._frames.append(entry.visible_index)
-        if self._labels is not None:
-            height, width = visible.shape[:2]
-            boxes = self._labels.of(entry.visible_index, width, height)
-            if boxes is not None:
-                self._truth[entry.visible_index] = boxes
+        frame = entry.visible_index
+        if self._labels is not None and frame in self._labels:
+            truth = self._labels[frame].at(visible.shape[1], visible.shape[0])
+            self._truth[frame] = truth
+            for name, boxes in found.items():
+                self._all[name][frame] = boxes
+            self._keep_misses(entry.index, pictures, found, truth)
 
     def close(self) -> None:
         """See `FusedSink`."""
 
+    @property
+    def worst_misses(self) -> list[Moment]:
+        """Pictures of the frames with the most objects missed in the fused picture."""
+        return [moment for _, moment in self._misses]
+
     def summary(self) -> dict[str, Any]:
-        """Counts, confidence, agreement with the fused picture, and AP, by picture."""
-        if self._labels is None:
-            note = "No labels were given: counts and agreement tell no right from wrong."
-        else:
-            note = f"{len(self._truth)} of these frames are labelled; AP is over those."
+        """Counts, confidence, agreement with the fused picture, and scores by class."""
         return {
             "model": self._detector.model,
             "layout": self._detector.layout,
-            "confidence": self._detector.confidence,
+            "confidence": self._confidence,
+            "floor": self._detector.floor,
             "frames": len(self._pairs),
-            "labels_note": note,
+            "labelled_frames": len(self._truth),
+            "labels_note": self._note(),
             "pictures": {name: self._of(name) for name in PICTURES},
         }
 
@@ -86,7 +124,7 @@ class DetectorSink:
         `at_s` is by pair. Frames without a box have no confidence.
         """
         counts, confidence = {}, {}
-        for name, found in self._found.items():
+        for name, found in self._shown.items():
             seen = [(at_s[pair], boxes) for pair, boxes in zip(self._pairs, found, strict=True)]
             counts[name] = [(at, float(len(boxes))) for at, boxes in seen]
             confidence[name] = [
@@ -95,45 +133,160 @@ class DetectorSink:
         return {"count": counts, "confidence": confidence}
 
     def write(self, path: Path) -> None:
-        """Every box as a row of a CSV file."""
+        """Every box of at least the chosen confidence as a row of a CSV file."""
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["pair", "picture", "label", "score", "x1", "y1", "x2", "y2"])
             for at, pair in enumerate(self._pairs):
                 for name in PICTURES:
-                    for d in self._found[name][at]:
+                    for d in self._shown[name][at]:
                         sides = (f"{side:.2f}" for side in d.box)
                         writer.writerow([pair, name, d.label, f"{d.score:.4f}", *sides])
 
+    def _note(self) -> str:
+        if self._labels is None:
+            return "No labels were given: counts and agreement do not tell right from wrong."
+        if not self._truth:
+            return f"None of the {len(self._labels)} labelled pictures is among these frames."
+        left_out = ", ".join(self._not_measured)
+        unknown = f" Not measured, since the model does not know them: {left_out}."
+        return (
+            f"{len(self._truth)} of these frames are labelled; AP is over those, and over all "
+            f"boxes of at least {self._detector.floor:g}." + (unknown if left_out else "")
+        )
+
     def _of(self, name: str) -> dict[str, Any]:
-        found = self._found[name]
-        scores = [d.score for boxes in found for d in boxes]
+        shown = self._shown[name]
+        scores = [d.score for boxes in shown for d in boxes]
         facts: dict[str, Any] = {
             "detections": len(scores),
-            "per_frame": len(scores) / max(1, len(found)),
+            "per_frame": len(scores) / max(1, len(shown)),
             "confidence": distribution(scores),
             "agreement_with_fused": self._agreement(name),
         }
         if self._truth:
-            labelled = {
-                frame: boxes
-                for frame, boxes in zip(self._frames, found, strict=True)
-                if frame in self._truth
+            found = evaluate(self._all[name], self._truth, confidence=self._confidence)
+            facts["classes"] = {
+                label: {
+                    "objects": s.objects,
+                    "ap50": s.ap50,
+                    "ap": s.ap50_95,
+                    "recall": s.recall,
+                    "misses": len(s.missed),
+                }
+                for label, s in found.items()
             }
-            values = [average_precision(labelled, self._truth, t) for t in IOUS]
-            facts["ap50"] = values[0]
-            facts["ap"] = None if values[0] is None else float(np.mean(values))
+            for key in ("ap50", "ap"):
+                values = [scores[key] for scores in facts["classes"].values()]
+                facts[key] = float(np.mean(values)) if values else None
         return facts
 
     def _agreement(self, name: str) -> float | None:
         """Boxes that both pictures have, of all boxes that either has (same class, IoU 0.5)."""
         both = either = 0
-        for mine, fused in zip(self._found[name], self._found["fused"], strict=True):
+        for mine, fused in zip(self._shown[name], self._shown["fused"], strict=True):
             left = list(fused)
             for d in mine:
-                same = [o for o in left if o.label == d.label and iou(d.box, o.box) >= _SAME_BOX]
+                same = [
+                    o for o in left if o.label == d.label and overlap(d.box, o.box) >= _SAME_BOX
+                ]
                 if same:
                     left.remove(same[0])
                     both += 1
             either += len(mine) + len(left)
         return both / either if either else None
+
+    def _keep_misses(
+        self,
+        pair: int,
+        pictures: Mapping[str, np.ndarray],
+        found: Mapping[str, list[Detection]],
+        truth: LabelledPicture,
+    ) -> None:
+        missed = {name: self._missed(boxes, truth) for name, boxes in found.items()}
+        count = len(missed["fused"])
+        if not count or (len(self._misses) == _MOST_MISSES_SHOWN and count <= self._misses[-1][0]):
+            return
+        objects = [box for box in truth.boxes if not box.ignored]
+        panels = [
+            with_boxes(
+                picture,
+                missed=[box.box for box in missed[name]],
+                found=[box.box for box in objects if box not in missed[name]],
+            )
+            for name, picture in pictures.items()
+        ]
+        others = ", ".join(f"{name} {len(missed[name])}" for name in PICTURES[:2])
+        why = f"{count} of {len(objects)} objects missed in the fused picture ({others})"
+        self._misses.append((count, keep_moment(pair, *panels, why=why)))
+        self._misses.sort(key=lambda item: -item[0])
+        del self._misses[_MOST_MISSES_SHOWN:]
+
+    def _missed(self, boxes: list[Detection], truth: LabelledPicture) -> list[Any]:
+        scores = evaluate({0: boxes}, {0: truth}, confidence=self._confidence)
+        return [box for found in scores.values() for _, box in found.missed]
+
+
+def _class_names(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"class names {path}: {error}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise ValueError(f"class names {path}: the file is empty; needed is one name a line")
+    return names
+
+
+def _check_merge(
+    merge: Mapping[str, str], known: Sequence[str] | None, pictures: Sequence[LabelledPicture]
+) -> None:
+    classes = {*(known or ()), *(name for picture in pictures for name in picture.classes)}
+    if unknown := sorted(set(merge) - classes):
+        raise ValueError(
+            f"--merge-classes names {unknown}; neither the model nor the labels have such a class"
+        )
+
+
+def _of_the_model(
+    path: str,
+    pictures: Sequence[LabelledPicture],
+    known: Sequence[str] | None,
+    merge: Mapping[str, str],
+) -> tuple[list[LabelledPicture], list[str]]:
+    """Labels of the classes that the model knows, and the names of the others."""
+    if known is None:
+        raise ValueError("the model names no classes: --labels needs --classes FILE")
+    own = {merge.get(name, name) for name in known}
+    renamed = [picture.renamed(merge) for picture in pictures]
+    labelled = {name for picture in renamed for name in picture.classes}
+    if not labelled & own:
+        raise ValueError(
+            f"labels {path}: the model knows none of the classes {sorted(labelled)[:10]}; join "
+            "its classes to them with --merge-classes"
+        )
+    measured = [dataclasses.replace(p, classes=p.classes & own) for p in renamed]
+    return measured, sorted(labelled - own)
+
+
+def _by_frame(
+    path: str, pictures: Sequence[LabelledPicture], frame_names: Sequence[str] | None
+) -> dict[int, LabelledPicture]:
+    """Labels by the visible frame's number."""
+    if frame_names is not None:
+        known = {picture.name: picture for picture in pictures}
+        return {n: known[name] for n, name in enumerate(frame_names) if name in known}
+    labels: dict[int, LabelledPicture] = {}
+    for picture in pictures:
+        if picture.frame is None:
+            raise ValueError(
+                f"labels {path}: the name {picture.name!r} does not end in a frame number and has "
+                "no frame_index"
+            )
+        if picture.frame in labels:
+            raise ValueError(
+                f"labels {path}: {picture.name!r} and {labels[picture.frame].name!r} are both "
+                f"frame {picture.frame}"
+            )
+        labels[picture.frame] = picture
+    return labels

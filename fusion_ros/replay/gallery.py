@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -40,6 +41,20 @@ def keep_moment(
         for name, picture in pictures.items()
     }
     return Moment(pair, why, panels)
+
+
+def with_boxes(
+    picture: np.ndarray, *, missed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
+) -> np.ndarray:
+    """Return a copy in RGB with frames around objects: found ones green, missed ones red."""
+    colour = picture.ndim == 3
+    drawn = picture.copy() if colour else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    thickness = max(1, round(picture.shape[1] / LARGE_WIDTH * 1.5))
+    for boxes, rgb in ((found, (60, 220, 90)), (missed, (255, 50, 50))):
+        for x1, y1, x2, y2 in boxes:
+            corners = (round(x1), round(y1)), (round(x2), round(y2))
+            cv2.rectangle(drawn, *corners, rgb, thickness)
+    return drawn
 
 
 def _bgr(picture: np.ndarray) -> np.ndarray:

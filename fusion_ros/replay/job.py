@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResu
 def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
     from fusion_ros.replay.findings import Evidence, find_faults
     from fusion_ros.replay.opening import open_recording
+    from fusion_ros.replay.pictures import PictureRecording
     from fusion_ros.replay.report import Material
     from fusion_ros.replay.session import Replay
     from fusion_ros.replay.summary import summarise, write_all
@@ -90,9 +91,10 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
     )
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)
+    names = recording.visible_names if isinstance(recording, PictureRecording) else None
     pipeline = make_pipeline(FuseParameters.from_values(job.parameters))
     try:
-        sinks, detector = _sinks(job, out)
+        sinks, detector = _sinks(job, out, names)
         replay = Replay(recording, pipeline, job.settings, sinks)
         chosen = (recording.identity.visible, recording.identity.thermal)
         total = sum(t.messages for t in recording.identity.topics if t.name in chosen)
@@ -112,7 +114,7 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
         pipeline.close()
 
 
-def _sinks(job: Job, out: Path) -> tuple[tuple[Any, ...], Any]:
+def _sinks(job: Job, out: Path, frame_names: Sequence[str] | None) -> tuple[tuple[Any, ...], Any]:
     from fusion_ros.replay.outputs import BagSink, VideoSink
 
     sinks: list[Any] = []
@@ -124,7 +126,7 @@ def _sinks(job: Job, out: Path) -> tuple[tuple[Any, ...], Any]:
     if job.detector is not None:
         from fusion_ros.replay.detection import DetectorSink
 
-        detector = DetectorSink(**job.detector)
+        detector = DetectorSink(**job.detector, frame_names=frame_names)
         sinks.append(detector)
     return tuple(sinks), detector
 

@@ -69,6 +69,12 @@ class PictureRecording:
             choice=f"given as two {source.kind}s; {self.rate_hz:g} frames a second",
         )
 
+    @property
+    def visible_names(self) -> list[str] | None:
+        """File names of the visible pictures without suffix, by frame; None for a video."""
+        source = self._sources[Stream.VISIBLE]
+        return [file.stem for file in source.files] if isinstance(source, _Folder) else None
+
     def frames(self) -> Iterator[RecordedFrame]:
         """See `Recording`. Videos are decoded in step, a frame at a time."""
         iterators = {stream: source.frames() for stream, source in self._sources.items()}

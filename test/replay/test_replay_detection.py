@@ -1,186 +1,192 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detectors' outputs become the boxes that they mean, and AP is what a hand computes."""
+"""One detector on the visible, thermal and fused pictures of a replay."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from detector_models import CELL, SIDE, bright_cells, constant_outputs
 
-from fusion_ros.replay.detection import DetectorSink
-from fusion_ros.replay.detector import Detection, OnnxDetector, iou
-from fusion_ros.replay.detector_layouts import LAYOUTS, LayoutError, guess_layout
-from fusion_ros.replay.labels import Labels, average_precision
+from fusion_ros.cli.main import main
+from fusion_ros.replay.detection import PICTURES, DetectorSink
 from fusion_ros.replay.log import PairEntry
 
-SIDE, CELL = 64, 16
+WIDTH, HEIGHT = 128, 64
+CELL_SIDE = CELL * WIDTH // SIDE
+LAMP_BOX = [CELL_SIDE, 0, CELL_SIDE, CELL_SIDE]
+"""COCO box of the lamp at column 1, row 0."""
 
 
 @pytest.fixture(scope="module")
-def bright_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector in YOLOv8's layout: each cell of 16x16 is a "lamp" as sure as it is bright."""
-    onnx = pytest.importorskip("onnx")
-    helper, tensor = onnx.helper, onnx.TensorProto
-    steps = np.arange(CELL // 2, SIDE, CELL, dtype=np.float32)
-    x, y = np.meshgrid(steps, steps)
-    sides = np.full(x.size, CELL, np.float32)
-    boxes = np.stack([x.ravel(), y.ravel(), sides, sides])[None]
-    nodes = [
-        helper.make_node("ReduceMean", ["images", "axes"], ["grey"], keepdims=1),
-        helper.make_node(
-            "AveragePool", ["grey"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]
-        ),
-        helper.make_node("Reshape", ["cells", "shape"], ["scores"]),
-        helper.make_node("Concat", ["boxes", "scores"], ["output0"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "bright_cells",
-        [helper.make_tensor_value_info("images", tensor.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("output0", tensor.FLOAT, [1, 5, x.size])],
-        [
-            onnx.numpy_helper.from_array(boxes, "boxes"),
-            onnx.numpy_helper.from_array(np.array([1, 1, x.size], np.int64), "shape"),
-            onnx.numpy_helper.from_array(np.array([1], np.int64), "axes"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "names", "{0: 'lamp'}"
-    path = tmp_path_factory.mktemp("model") / "bright_cells.onnx"
-    onnx.save(model, str(path))
-    return path
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("pycocotools")
+    return bright_cells(tmp_path_factory.mktemp("model") / "bright_cells.onnx")
 
 
-def with_lamp(column: int, row: int, width: int = 128, height: int = 64) -> np.ndarray:
-    """A dark picture with one white cell, in cells of the letterboxed input's size."""
-    picture = np.zeros((height, width), np.uint8)
-    cell = CELL * width // SIDE
-    picture[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell] = 255
+def lamp(level: int = 255) -> np.ndarray:
+    """A dark picture with one bright cell."""
+    picture = np.zeros((HEIGHT, WIDTH), np.uint8)
+    picture[:CELL_SIDE, CELL_SIDE : 2 * CELL_SIDE] = level
     return picture
+
+
+def coco(path: Path, names: list[str], category: str = "lamp", **more: Any) -> str:
+    content = {
+        "images": [
+            {"id": n, "file_name": name, "width": WIDTH, "height": HEIGHT}
+            for n, name in enumerate(names)
+        ],
+        "categories": [{"id": 1, "name": category}],
+        "annotations": [
+            {"image_id": n, "category_id": 1, "bbox": LAMP_BOX, **more} for n in range(len(names))
+        ],
+    }
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
 
 
 def pair(index: int) -> PairEntry:
     return PairEntry(index, index, index, index, 0.0)
 
 
-def test_a_box_comes_back_in_pixels_of_the_picture_through_the_letterbox(bright_cells) -> None:
-    pytest.importorskip("onnxruntime")
-    detector = OnnxDetector(bright_cells, confidence=0.6)
-    (found,) = detector.detect(with_lamp(1, 0))
-    assert detector.layout == "yolov8"
-    assert found.label == "lamp"
-    # 128x64 shrinks by 2 into the middle of 64x64: bars of 16 above and below.
-    assert found.box == pytest.approx((32, 0, 64, 32), abs=0.01)
-    assert found.score == pytest.approx(1.0, abs=0.01)
-
-
 def test_what_only_the_thermal_and_fused_pictures_show_is_counted_there(
-    bright_cells, tmp_path: Path
+    model: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("onnxruntime")
-    for frame in range(2):
-        # Centre x, y and size of the cell at column 1, row 0, as shares of 128x64.
-        line = "0 0.375 0.25 0.25 0.5\n"
-        (tmp_path / f"frame_{frame:04d}.txt").write_text(line, encoding="utf-8")
-    sink = DetectorSink(str(bright_cells), labels=str(tmp_path), confidence=0.6)
-    lamp, dark = with_lamp(1, 0), np.zeros((64, 128), np.uint8)
-    sink.take(pair(0), dark, lamp, lamp)
-    sink.take(pair(1), lamp, lamp, lamp)
+    labels = coco(tmp_path / "labels.json", ["frame_0000.png", "frame_0001.png"])
+    sink = DetectorSink(str(model), labels=labels, confidence=0.6)
+    dark = np.zeros((HEIGHT, WIDTH), np.uint8)
+    sink.take(pair(0), dark, lamp(), lamp())
+    sink.take(pair(1), lamp(), lamp(), lamp())
     pictures = sink.summary()["pictures"]
-    assert [pictures[p]["detections"] for p in ("visible", "thermal", "fused")] == [1, 2, 2]
+    assert [pictures[p]["detections"] for p in PICTURES] == [1, 2, 2]
     assert pictures["visible"]["agreement_with_fused"] == pytest.approx(0.5)
-    assert pictures["visible"]["ap50"] == pytest.approx(0.5)
+    visible = pictures["visible"]["classes"]["lamp"]
+    assert (visible["objects"], visible["recall"], visible["misses"]) == (2, 0.5, 1)
     assert pictures["fused"]["ap"] == pytest.approx(1.0)
     over_time = sink.over_time([0.5, 1.5])
     assert over_time["count"]["visible"] == [(0.5, 0.0), (1.5, 1.0)]
     # A frame without a box has no confidence, and not one of 0.
     assert over_time["confidence"]["visible"] == [(1.5, pytest.approx(1.0, abs=0.01))]
     sink.write(tmp_path / "boxes.csv")
-    assert len((tmp_path / "boxes.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5
+    rows = list(csv.DictReader((tmp_path / "boxes.csv").open(encoding="utf-8")))
+    assert len(rows) == 5
+    assert sink.worst_misses == []
 
 
-def test_yolov5_multiplies_objectness_and_class() -> None:
-    output = np.array([[50, 40, 20, 10, 0.5, 0.2, 0.8]], np.float32)
-    boxes, scores, classes = LAYOUTS["yolov5"](output, (64, 64))
-    assert boxes.tolist() == [[40, 35, 60, 45]]
-    assert scores.tolist() == pytest.approx([0.4])
-    assert classes.tolist() == [1]
+def test_average_precision_is_over_boxes_that_are_not_shown(model: Path, tmp_path: Path) -> None:
+    labels = coco(tmp_path / "labels.json", ["0.png"])
+    sink = DetectorSink(str(model), labels=labels, confidence=0.6)
+    dim = lamp(130)
+    sink.take(pair(0), dim, dim, dim)
+    fused = sink.summary()["pictures"]["fused"]
+    assert fused["detections"] == 0
+    assert fused["classes"]["lamp"]["ap50"] > 0.5
+    assert (fused["classes"]["lamp"]["recall"], fused["classes"]["lamp"]["misses"]) == (0.0, 1)
 
 
-def test_yolox_decodes_its_grid() -> None:
-    rows = 8 * 8 + 4 * 4 + 2 * 2
-    output = np.zeros((rows, 6), np.float32)
-    # Second cell of the second row at stride 16: column 1, row 1.
-    output[64 + 5] = [0.5, 0.25, np.log(2.0), np.log(1.0), 1.0, 0.9]
-    boxes, scores, _ = LAYOUTS["yolox"](output, (64, 64))
-    assert boxes[64 + 5].tolist() == pytest.approx([24 - 16, 20 - 8, 24 + 16, 20 + 8])
-    assert scores[64 + 5] == pytest.approx(0.9)
+def test_the_worst_misses_are_kept_with_the_objects_drawn(model: Path, tmp_path: Path) -> None:
+    labels = coco(tmp_path / "labels.json", [f"{n}.png" for n in range(9)])
+    sink = DetectorSink(str(model), labels=labels, confidence=0.6)
+    dark = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for n in range(9):
+        sink.take(pair(n), dark, lamp(), dark)
+    assert [moment.pair for moment in sink.worst_misses] == list(range(6))
+    panels = sink.worst_misses[0].panels
+    images = {p: cv2.imdecode(np.frombuffer(panels[p], np.uint8), 1) for p in PICTURES}
+    # Blue, green, red at the upper edge of the object.
+    assert images["fused"][0, 48].argmax() == 2
+    assert images["thermal"][0, 48].argmax() == 1
 
 
-def test_nanodet_expects_the_distance_over_its_bins() -> None:
-    rows = 8 * 8 + 4 * 4 + 2 * 2 + 1
-    output = np.full((rows, 1 + 32), -30.0, np.float32)
-    output[:, 0] = 0.0
-    output[9, 0] = 0.7  # column 1, row 1 at stride 8
-    for side, bin_ in enumerate((1, 0, 2, 3)):
-        output[9, 1 + side * 8 + bin_] = 30.0
-    boxes, scores, _ = LAYOUTS["nanodet"](output, (64, 64))
-    assert boxes[9].tolist() == pytest.approx([8 - 8, 8 - 0, 8 + 16, 8 + 24], abs=1e-3)
-    assert scores[9] == pytest.approx(0.7)
+def test_ignored_objects_are_no_misses(model: Path, tmp_path: Path) -> None:
+    labels = coco(tmp_path / "labels.json", ["0.png"], iscrowd=1)
+    sink = DetectorSink(str(model), labels=labels, confidence=0.6)
+    dark = np.zeros((HEIGHT, WIDTH), np.uint8)
+    sink.take(pair(0), dark, dark, dark)
+    assert sink.summary()["pictures"]["fused"]["classes"] == {}
+    assert sink.worst_misses == []
+
+
+def test_labels_of_picture_files_are_matched_by_name(model: Path, tmp_path: Path) -> None:
+    labels = coco(tmp_path / "labels.json", ["0001.jpg"])
+    sink = DetectorSink(
+        str(model), labels=labels, confidence=0.6, frame_names=["0000", "0001", "0007"]
+    )
+    dark = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for n, picture in enumerate((dark, lamp(), dark)):
+        sink.take(pair(n), picture, picture, picture)
+    summary = sink.summary()
+    assert summary["labelled_frames"] == 1
+    assert summary["pictures"]["fused"]["classes"]["lamp"]["misses"] == 0
 
 
 @pytest.mark.parametrize(
-    ("shape", "classes", "layout"),
+    ("names", "category", "merge", "told"),
     [
-        ((84, 8400), None, "yolov8"),
-        ((84, 8400), 80, "yolov8"),
-        ((25200, 85), 80, "yolov5"),
-        ((8400, 85), 80, "yolox"),
-        ((300, 6), 80, "end-to-end"),
-        ((8500, 112), 80, "nanodet"),
+        (["0.png"], "person", {}, "merge-classes"),
+        (["0.png"], "lamp", {"lamb": "lamp"}, "lamb"),
+        (["a.png"], "lamp", {}, "'a' does not end in a frame number"),
+        (["a_1.png", "b_1.png"], "lamp", {}, "frame 1"),
     ],
 )
-def test_known_exports_at_640_are_told_by_their_shape(shape, classes, layout: str) -> None:
-    assert guess_layout(shape, (640, 640), classes) == layout
+def test_labels_that_could_not_be_measured_are_refused(
+    model: Path, tmp_path: Path, names, category, merge, told
+) -> None:
+    labels = coco(tmp_path / "labels.json", names, category)
+    with pytest.raises(ValueError, match=told):
+        DetectorSink(str(model), labels=labels, merge=merge)
 
 
-def test_an_unknown_shape_asks_for_the_layout() -> None:
-    with pytest.raises(LayoutError, match=r"\(7, 3\); name its layout"):
-        guess_layout((7, 3), (640, 640), None)
+def test_merged_classes_are_merged_in_the_model_and_in_the_labels(
+    model: Path, tmp_path: Path
+) -> None:
+    labels = coco(tmp_path / "labels.json", ["0.png"], "lantern")
+    merge = {"lantern": "light", "lamp": "light"}
+    sink = DetectorSink(str(model), labels=labels, merge=merge, confidence=0.6)
+    sink.take(pair(0), lamp(), lamp(), lamp())
+    assert sink.summary()["pictures"]["fused"]["classes"]["light"]["recall"] == 1.0
 
 
-def test_average_precision_is_what_a_hand_computes() -> None:
-    box, other, wrong = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60)
-    labels = {0: [(box, "a"), (other, "a")]}
-    found = {0: [Detection(box, 0.9, "a"), Detection(wrong, 0.8, "a"), Detection(other, 0.7, "a")]}
-    # Hits 1, 0, 1: precision 1 up to recall 0.5, then 2/3 up to 1.
-    assert average_precision(found, labels, 0.5) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
-    assert average_precision({0: []}, labels, 0.5) == 0.0
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """Two folders of pictures; the lamp is in both."""
+    for kind in ("vis", "ir"):
+        (tmp_path / "pair" / kind).mkdir(parents=True)
+        for n in range(3):
+            noise = np.random.default_rng(n).integers(0, 60, (HEIGHT, WIDTH), np.uint8)
+            cv2.imwrite(str(tmp_path / "pair" / kind / f"{n + 5:04d}.png"), cv2.max(noise, lamp()))
+    quick = ["--measures", "none", "--baselines", "none", "--engine", "torch"]
+    return [str(tmp_path / "pair"), "--out", str(tmp_path / "out"), *quick]
 
 
-def test_a_second_box_on_one_object_is_a_false_one() -> None:
-    box = (0, 0, 10, 10)
-    found = {0: [Detection(box, 0.9, "a"), Detection(box, 0.8, "a")]}
-    assert average_precision(found, {0: [(box, "a")]}, 0.5) == pytest.approx(1.0)
-    assert iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
+def test_a_replay_reports_scores_by_class_and_shows_misses(
+    model: Path, folders: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("jinja2")
+    labels = coco(tmp_path / "labels.json", ["0006.png"])
+    options = ["--detector", str(model), "--labels", labels, "--confidence", "1"]
+    assert main(["replay", *folders, *options, "--merge-classes", "light=lamp"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["detection"]["labelled_frames"] == 1
+    assert summary["detection"]["pictures"]["fused"]["classes"]["light"]["misses"] == 1
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "recall at 1" in page
+    assert "1 of 1 objects missed in the fused picture" in page
 
 
-def test_coco_labels_are_read_by_the_number_in_the_name(tmp_path: Path) -> None:
-    path = tmp_path / "labels.json"
-    coco = {
-        "images": [{"id": 7, "file_name": "frame_0003.png"}],
-        "categories": [{"id": 1, "name": "person"}],
-        "annotations": [{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4]}],
-    }
-    path.write_text(json.dumps(coco), encoding="utf-8")
-    labels = Labels(path, None)
-    assert labels.of(3, 100, 100) == [((1, 2, 4, 6), "person")]
-    assert labels.of(4, 100, 100) is None
-
-
-def test_labels_that_are_neither_kind_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="neither COCO nor YOLO"):
-        Labels(tmp_path, None)
+def test_a_model_of_no_known_layout_ends_with_one_line(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = constant_outputs(tmp_path / "odd.onnx", [np.zeros((1, 7, 3))])
+    code = main(["replay", *folders, "--detector", str(odd)])
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert code not in (0, 1)
+    assert len(lines) == 1
+    assert "odd.onnx" in lines[0]
+    assert "1x7x3" in lines[0]

@@ -30,6 +30,7 @@ class Material:
     offsets: list[tuple[float, float]]
     intervals: dict[str, list[tuple[float, float]]]
     detections: dict[str, dict[str, list[tuple[float, float]]]]
+    misses: list[Moment]
 
     @classmethod
     def of(cls, summary: dict[str, Any], evidence: Evidence, detector: Any = None) -> Material:
@@ -51,7 +52,15 @@ class Material:
         detections = detector.over_time(at_s) if detector is not None else {}
         offsets = [(evidence.seconds(ns), value) for ns, value in log.offsets_ms]
         return cls(
-            summary, ticks, log.pairs, at_s, evidence.result.moments, offsets, intervals, detections
+            summary,
+            ticks,
+            log.pairs,
+            at_s,
+            evidence.result.moments,
+            offsets,
+            intervals,
+            detections,
+            detector.worst_misses if detector is not None else [],
         )
 
     @property

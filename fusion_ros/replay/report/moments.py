@@ -63,14 +63,17 @@ def gallery(m: Material) -> list[dict[str, Any]]:
     picked += [(moment.why, moment) for moment in m.moments if moment.why][:2]
     if not picked and m.moments:
         picked = [("first", m.moments[0])]
-    return [
-        {
-            "why": why,
-            "text": _text(m, moment),
-            "panels": [{"name": name, "data": _base64(moment.panels[name])} for name in PANELS],
-        }
-        for why, moment in picked
-    ]
+    return [_shown(m, moment, why) for why, moment in picked]
+
+
+def misses(m: Material) -> list[dict[str, Any]]:
+    """The frames with the most labelled objects that the detector misses when fused."""
+    return [_shown(m, moment, "") for moment in m.misses]
+
+
+def _shown(m: Material, moment: Moment, why: str) -> dict[str, Any]:
+    panels = [{"name": name, "data": _base64(moment.panels[name])} for name in PANELS]
+    return {"why": why, "text": _text(m, moment), "panels": panels}
 
 
 def _spread(moments: list[Moment], most: int) -> list[Moment]:

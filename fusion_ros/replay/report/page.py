@@ -64,6 +64,7 @@ def _sections(m: Material) -> dict[str, Any]:
         "quality": picture_section.quality(m),
         "temporal_plots": picture_section.temporal_plots(m),
         "detection": picture_section.detection(m),
+        "misses": moments.misses(m),
         "cost": origin.cost(m),
         "identity": origin.identity(m),
     }

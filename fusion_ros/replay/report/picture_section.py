@@ -106,6 +106,20 @@ def detection(m: Material) -> dict[str, Any] | None:
         ]
         for picture, facts in found["pictures"].items()
     ]
+    scores = [
+        [
+            label,
+            picture,
+            s["objects"],
+            number(s["ap50"], 3),
+            number(s["ap"], 3),
+            number(s["recall"], 3),
+            s["misses"],
+        ]
+        for label in found["pictures"]["fused"].get("classes", {})
+        for picture, facts in found["pictures"].items()
+        for s in (facts["classes"][label],)
+    ]
     # In the colours that these pictures have in the other plots.
     names = ("fused", "visible", "thermal")
     titles = {"count": "Detections a frame", "confidence": "Mean confidence of a frame's boxes"}
@@ -122,6 +136,16 @@ def detection(m: Material) -> dict[str, Any] | None:
             "AP50-95",
         ],
         "rows": rows,
+        "class_head": [
+            "class",
+            "picture",
+            "objects",
+            "AP50",
+            "AP50-95",
+            f"recall at {found['confidence']:g}",
+            "misses",
+        ],
+        "class_rows": scores,
         "plots": [
             plot(
                 title,

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Average precision by COCO's rules (pycocotools), recall and misses at a confidence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from fusion_ros.detection.detector import Detection
+from fusion_ros.detection.labels import LabelledBox, LabelledPicture
+
+Key = TypeVar("Key", bound=Hashable)
+
+_MOST_BOXES = 1000  # more than a detector gives out for one picture
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScores(Generic[Key]):
+    """Figures of one class, 0..1.
+
+    Attributes:
+        objects: labelled ones, without those that are ignored.
+        ap50, ap50_95: average precision at IoU 0.5, and its mean over 0.5, 0.55 ... 0.95, over all
+            boxes whatever their score.
+        recall: share of the objects that a box of at least the chosen confidence matches (IoU 0.5).
+        missed: the other objects, with the key of their picture.
+    """
+
+    objects: int
+    ap50: float
+    ap50_95: float
+    recall: float
+    missed: tuple[tuple[Key, LabelledBox], ...]
+
+
+def require_evaluator() -> None:
+    """Check that the evaluator is installed, before a long run.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    if importlib.util.find_spec("pycocotools") is None:
+        raise RuntimeError(
+            "average precision needs the package pycocotools: pip install pycocotools"
+        )
+
+
+def evaluate(
+    found: Mapping[Key, Sequence[Detection]],
+    labels: Mapping[Key, LabelledPicture],
+    *,
+    confidence: float,
+) -> dict[str, ClassScores[Key]]:
+    """Score detections against labels, class by class.
+
+    A class is measured on the pictures whose `classes` name it. Detections that lie in an ignored
+    region, of whatever class, count neither way.
+
+    Args:
+        found: all boxes above the detector's floor, by picture; may hold more pictures than
+            `labels`, and those without a box may be missing.
+        labels: by the same keys, in pixels of the same pictures.
+        confidence: least score of a box that counts for recall and misses.
+
+    Returns:
+        By class name, sorted; classes without an object are left out.
+
+    Raises:
+        RuntimeError: pycocotools is not installed.
+    """
+    require_evaluator()
+    classes = sorted({name for picture in labels.values() for name in picture.classes})
+    scores = {name: _score(found, labels, name, confidence) for name in classes}
+    return {name: value for name, value in scores.items() if value is not None}
+
+
+def _score(
+    found: Mapping[Key, Sequence[Detection]],
+    labels: Mapping[Key, LabelledPicture],
+    name: str,
+    confidence: float,
+) -> ClassScores[Key] | None:
+    keys = [key for key, picture in labels.items() if name in picture.classes]
+    truth, boxes = [], {}
+    for image, key in enumerate(keys, 1):
+        for labelled in labels[key].boxes:
+            if labelled.ignored or labelled.label == name:
+                number = len(truth) + 1  # pycocotools takes 0 for "no match"
+                entry = _annotation(number, image, labelled.box)
+                truth.append({**entry, "iscrowd": int(labelled.ignored)})
+                boxes[number] = (key, labelled)
+    wanted = {number: pair for number, pair in boxes.items() if not pair[1].ignored}
+    if not wanted:
+        return None
+    claims = [
+        {**_annotation(0, image, detection.box), "iscrowd": 0, "score": detection.score}
+        for image, key in enumerate(keys, 1)
+        for detection in found.get(key, ())
+        if detection.label == name
+    ]
+    for number, claim in enumerate(claims, 1):
+        claim["id"] = number
+    evaluation = _evaluated(truth, claims, len(keys))
+    precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # by IoU and recall
+    score_of = {claim["id"]: claim["score"] for claim in claims}
+    hit = {
+        number
+        for picture in evaluation.evalImgs
+        if picture is not None
+        for number, match in zip(picture["gtIds"], picture["gtMatches"][0], strict=True)
+        if match and score_of[int(match)] >= confidence
+    }
+    missed = tuple(pair for number, pair in wanted.items() if number not in hit)
+    return ClassScores(
+        objects=len(wanted),
+        ap50=float(precision[0].mean()),
+        ap50_95=float(precision.mean()),
+        recall=1 - len(missed) / len(wanted),
+        missed=missed,
+    )
+
+
+def _evaluated(truth: list[dict[str, Any]], claims: list[dict[str, Any]], pictures: int) -> Any:
+    """COCO's evaluation of one class at ten IoUs."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    sides = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        for annotations in (truth, claims):
+            side = COCO()
+            side.dataset = {
+                "images": [{"id": image} for image in range(1, pictures + 1)],
+                "categories": [{"id": 1}],
+                "annotations": annotations,
+            }
+            side.createIndex()
+            sides.append(side)
+        evaluation = COCOeval(*sides, "bbox")
+        evaluation.params.maxDets = [_MOST_BOXES]
+        evaluation.params.areaRng = [[0, float("inf")]]
+        evaluation.params.areaRngLbl = ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def _annotation(number: int, image: int, box: Sequence[float]) -> dict[str, Any]:
+    width, height = box[2] - box[0], box[3] - box[1]
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "bbox": [box[0], box[1], width, height],
+        "area": width * height,
+    }

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled boxes, from COCO JSON or a folder of YOLO text files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.detection.detector import Box
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledBox:
+    """An object; one that is `ignored` (COCO's iscrowd) counts neither as found nor as missed."""
+
+    box: Box
+    label: str
+    ignored: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledPicture:
+    """The objects of one picture.
+
+    Attributes:
+        name: stem of the picture's file name.
+        boxes: in units of `size`.
+        classes: those that were labelled; objects of other classes may be there without a label.
+        size: (width, height) that the boxes refer to; None where the file does not say.
+        frame: number of the frame in a recording: `frame_index`, or the digits that end the name.
+    """
+
+    name: str
+    boxes: tuple[LabelledBox, ...]
+    classes: frozenset[str]
+    size: tuple[float, float] | None = None
+    frame: int | None = None
+
+    def at(self, width: int, height: int) -> LabelledPicture:
+        """Return the same labels for a picture of another size."""
+        if self.size is None or self.size == (width, height):
+            return self
+        x, y = width / self.size[0], height / self.size[1]
+        boxes = tuple(
+            dataclasses.replace(b, box=(b.box[0] * x, b.box[1] * y, b.box[2] * x, b.box[3] * y))
+            for b in self.boxes
+        )
+        return dataclasses.replace(self, boxes=boxes, size=(width, height))
+
+    def renamed(self, names: Mapping[str, str]) -> LabelledPicture:
+        """Return the same labels with other class names, as vehicle for car and for bus."""
+        boxes = tuple(
+            dataclasses.replace(box, label=names.get(box.label, box.label)) for box in self.boxes
+        )
+        classes = frozenset(names.get(name, name) for name in self.classes)
+        return dataclasses.replace(self, boxes=boxes, classes=classes)
+
+
+def read_labels(path: Path, names: Sequence[str] | None = None) -> list[LabelledPicture]:
+    """Read COCO JSON, or a folder of YOLO text files (one a picture, boxes as shares).
+
+    Args:
+        path: the file or folder.
+        names: class names by number, for YOLO files.
+
+    Raises:
+        ValueError: it is neither; the message names the file and the entry.
+    """
+    try:
+        pictures = _yolo(path, names) if path.is_dir() else _coco(path)
+    except OSError as error:
+        raise ValueError(f"labels {path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ValueError(f"labels {path}: nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"labels {path}: {error}") from error
+    seen = set()
+    for picture in pictures:
+        if picture.name in seen:
+            raise ValueError(f"labels {path}: two pictures are named {picture.name!r}")
+        seen.add(picture.name)
+    return pictures
+
+
+def _coco(path: Path) -> list[LabelledPicture]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    images, categories, annotations = (
+        _entries(content, name) for name in ("images", "categories", "annotations")
+    )
+    classes = {}
+    for n, category in enumerate(categories):
+        where = f"categories[{n}]"
+        classes[_key(category, "id", where)] = str(_field(category, "name", where))
+    boxes: dict[Any, list[LabelledBox]] = {
+        _key(image, "id", f"images[{n}]"): [] for n, image in enumerate(images)
+    }
+    for n, entry in enumerate(annotations):
+        where = f"annotations[{n}]"
+        image, category = _key(entry, "image_id", where), _key(entry, "category_id", where)
+        if image not in boxes or category not in classes:
+            raise ValueError(f"{where}: no image {image!r} or no category {category!r}")
+        left, top, width, height = _numbers(_field(entry, "bbox", where), f"{where}.bbox")
+        ignored = bool(entry.get("iscrowd") or entry.get("ignore"))
+        box = LabelledBox((left, top, left + width, top + height), classes[category], ignored)
+        boxes[image].append(box)
+    pictures = []
+    for n, image in enumerate(images):
+        where = f"images[{n}]"
+        stem = Path(str(_field(image, "file_name", where))).stem
+        size = None
+        if "width" in image and "height" in image:
+            width, height = _numbers([image["width"], image["height"]], f"{where}.width, height", 2)
+            if width <= 0 or height <= 0:
+                raise ValueError(f"{where}: size {width:g}x{height:g}")
+            size = (width, height)
+        frame = image.get("frame_index")
+        if frame is not None and not isinstance(frame, int):
+            raise ValueError(f"{where}.frame_index is {frame!r}, not a whole number")
+        pictures.append(
+            LabelledPicture(
+                stem,
+                tuple(boxes[_key(image, "id", where)]),
+                frozenset(classes.values()),
+                size,
+                _number_in(stem) if frame is None else frame,
+            )
+        )
+    return pictures
+
+
+def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledPicture]:
+    files = [file for file in sorted(folder.glob("*.txt")) if file.stem != "classes"]
+    if not files:
+        raise ValueError("neither COCO JSON nor a folder with .txt files")
+    found: dict[str, list[LabelledBox]] = {}
+    for file in files:
+        boxes = found.setdefault(file.stem, [])
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            where = f"{file.name}, line {number}"
+            words = line.split()
+            if not words:
+                continue
+            if len(words) < 5 or not words[0].isdigit():
+                raise ValueError(f"{where}: {line[:60]!r} is not 'class x y width height'")
+            x, y, width, height = _numbers(words[1:5], where)
+            name = f"class {int(words[0])}"
+            if names is not None:
+                if int(words[0]) >= len(names):
+                    raise ValueError(f"{where}: class {words[0]}, but {len(names)} class names")
+                name = names[int(words[0])]
+            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            boxes.append(LabelledBox(box, name))
+    labelled = {box.label for boxes in found.values() for box in boxes}
+    classes = frozenset(labelled if names is None else names)
+    return [
+        LabelledPicture(name, tuple(boxes), classes, (1.0, 1.0), _number_in(name))
+        for name, boxes in found.items()
+    ]
+
+
+def _entries(content: Any, name: str) -> list[dict[str, Any]]:
+    entries = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"not COCO JSON: {name!r} is not a list of objects")
+    return entries
+
+
+def _field(entry: Mapping[str, Any], name: str, where: str) -> Any:
+    if name not in entry:
+        raise ValueError(f"{where} has no {name!r}")
+    return entry[name]
+
+
+def _key(entry: Mapping[str, Any], name: str, where: str) -> Any:
+    value = _field(entry, name, where)
+    if not isinstance(value, int | str):
+        raise ValueError(f"{where}.{name} is {value!r:.60}, not a number or text")
+    return value
+
+
+def _numbers(values: Any, where: str, count: int = 4) -> list[float]:
+    """So many finite numbers, the last two of which are sizes."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)) or min(numbers[-2:]) < 0:
+        raise ValueError(f"{where} is {values!r:.80}, not {count} numbers with sizes of at least 0")
+    return numbers
+
+
+def _number_in(stem: str) -> int | None:
+    digits = re.search(r"[0-9]{1,18}$", stem)
+    return int(digits.group()) if digits else None
