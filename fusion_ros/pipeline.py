@@ -108,6 +108,7 @@ class FusionPipeline:
         thermal: np.ndarray,
         *,
         order: ChannelOrder | str = ChannelOrder.RGB,
+        thermal_order: ChannelOrder | str = ChannelOrder.RGB,
         stamp_ns: int | None = None,
         learn_later: bool = False,
     ) -> FusedFrame:
@@ -118,6 +119,7 @@ class FusionPipeline:
             thermal: uint8, uint16 or float32, H'xW'; its size may differ from the visible one. A
                 uint8 H'xW'x3 picture (grey stored as colour, as videos do) counts by its luma.
             order: order of the visible frame's channels, "rgb" or "bgr"; grey needs none.
+            thermal_order: order of the thermal frame's channels, where it has three.
             stamp_ns: stamp of the thermal frame, for tone mapping that follows time.
             learn_later: the caller calls `learn` when the result is on its way, and leaves
                 `thermal` as it is until then. The results are the same.
@@ -131,7 +133,9 @@ class FusionPipeline:
         registration = self.registration  # another one may be put in its place meanwhile
         clock = _StageClock()
         with clock.stage("tone"):
-            grey = self.tone(_without_colour(thermal), stamp_ns, learn_later=learn_later)
+            grey = self.tone(
+                _without_colour(thermal, thermal_order), stamp_ns, learn_later=learn_later
+            )
         with clock.stage("registration"):
             grey = registration(grey, visible.shape[:2])
         with clock.stage("colour"):
@@ -149,6 +153,7 @@ class FusionPipeline:
         thermal: np.ndarray,
         visible_shape: tuple[int, int] | None,
         *,
+        thermal_order: ChannelOrder | str = ChannelOrder.RGB,
         stamp_ns: int | None = None,
     ) -> np.ndarray:
         """The thermal frame as grey levels, for when the visible camera is lost.
@@ -156,6 +161,7 @@ class FusionPipeline:
         Args:
             thermal: as for `fuse`.
             visible_shape: height and width of the visible grid to bring it onto, if known.
+            thermal_order: as for `fuse`.
             stamp_ns: stamp of the thermal frame.
 
         Returns:
@@ -164,7 +170,7 @@ class FusionPipeline:
         Raises:
             ValueError: as `fuse`.
         """
-        grey = self.tone(_without_colour(thermal), stamp_ns=stamp_ns)
+        grey = self.tone(_without_colour(thermal, thermal_order), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
 
     def learn(self) -> None:
@@ -232,9 +238,9 @@ def _of_shape(kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return kept if kept.shape == shape else np.empty(shape, np.uint8)
 
 
-def _without_colour(thermal: np.ndarray) -> np.ndarray:
+def _without_colour(thermal: np.ndarray, order: ChannelOrder | str) -> np.ndarray:
     colour = thermal.ndim == 3 and thermal.shape[2] == 3 and thermal.dtype == np.uint8
-    return luma(thermal) if colour else thermal
+    return luma(thermal, order=order) if colour else thermal
 
 
 def _check_visible(visible: np.ndarray) -> None:

@@ -24,7 +24,9 @@ from fusion_ros.imaging.encodings import (
 )
 
 TYPES = {"mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
-CHANNELS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4}
+CHANNELS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "8UC4": 4}
+CHANNELS |= {"rgb16": 3, "bgr16": 3, "16UC3": 3, "rgba16": 4, "bgra16": 4, "16UC4": 4}
+TYPES |= dict.fromkeys([name for name in CHANNELS if "16" in name], np.uint16)
 
 
 def pixels_for(encoding: str, height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -59,9 +61,11 @@ def test_every_raw_encoding_is_read_at_any_padding_and_byte_order(
     )
     expected = pixels
     if pixels.ndim == 3:
-        order = [2, 1, 0] if encoding in ("bgr8", "8UC3", "bgra8") else [0, 1, 2]
+        order = [0, 1, 2] if encoding.startswith("rgb") else [2, 1, 0]
         expected = pixels[:, :, order]
-    assert read.dtype == pixels.dtype
+        if expected.dtype == np.uint16:
+            expected = np.rint(expected / 257).astype(np.uint8)
+    assert read.dtype == expected.dtype
     np.testing.assert_array_equal(read, expected)
 
 

@@ -29,7 +29,6 @@ LAUNCH_FILES = sorted((REPOSITORY / "launch").glob("*.launch.py"))
 # Python packages that ROS distributes, and the package.xml key of those whose key is another.
 ROS_IMPORTS = {
     "builtin_interfaces",
-    "cv_bridge",
     "ament_index_python",
     "diagnostic_msgs",
     "launch",

@@ -193,7 +193,9 @@ def _show_registration(args: argparse.Namespace) -> None:
         ("fused with calibration", _registration(args)),
     ):
         pipeline = make_pipeline(FuseParameters.from_values({**network, **registration}))
-        panels[label] = pipeline.fuse(visible, thermal, order="bgr").image[..., ::-1]
+        panels[label] = pipeline.fuse(visible, thermal, order="bgr", thermal_order="bgr").image[
+            ..., ::-1
+        ]
         pipeline.close()
     cv2.imwrite(str(args.out / "registration.png"), side_by_side(panels))
 

@@ -113,10 +113,7 @@ def _ros() -> Iterator[Finding]:
     else:
         what = "not built; the node runs without its status topic"
         yield Finding(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
-    for module, loss in (
-        ("cv_bridge", "16-bit colour (rgb16 and its like) cannot be read"),
-        ("message_filters", "pairing is ours, its policies cannot be chosen"),
-    ):
+    for module, loss in (("message_filters", "pairing is ours, its policies cannot be chosen"),):
         if importlib.util.find_spec(module) is not None:
             yield Finding(group, module, "ok", "installed")
         else:

@@ -193,7 +193,9 @@ class _Job:
         from fusion_ros.cli.pictures import side_by_side
 
         begun_ns = time.perf_counter_ns()
-        frame = self._pipeline.fuse(visible, thermal, order="bgr", stamp_ns=stamp_ns)
+        frame = self._pipeline.fuse(
+            visible, thermal, order="bgr", thermal_order="bgr", stamp_ns=stamp_ns
+        )
         self._times_ms.append((time.perf_counter_ns() - begun_ns) / 1e6)
         if self._triptych:
             return side_by_side(visible, frame.thermal, frame.image)

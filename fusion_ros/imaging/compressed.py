@@ -22,6 +22,7 @@ from fusion_ros.imaging.limits import (
     read_limited,
 )
 from fusion_ros.imaging.picture_size import PictureSize, picture_size
+from fusion_ros.imaging.stored_picture import decode_stored
 
 _MESSAGE_KINDS = ("JPEG", "PNG")
 
@@ -49,7 +50,7 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
             "'compressed' (not compressedDepth, theora or ffmpeg), or raw images",
         )
     _check_size(size)
-    pixels = _decode(buffer)
+    pixels = decode_stored(buffer)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise EncodingError(
             RejectReason.TRUNCATED,
@@ -58,12 +59,7 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
         )
     if pixels.ndim == 2:
         return PixelFrame(pixels, ChannelOrder.GREY)
-    if pixels.dtype != np.uint8:
-        raise EncodingError(
-            RejectReason.UNKNOWN_ENCODING, "the picture has 16-bit colour; allowed is 8-bit colour"
-        )
-    colour = pixels if pixels.shape[2] == 3 else cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)
-    return PixelFrame(colour, ChannelOrder.BGR)
+    return PixelFrame(pixels, ChannelOrder.BGR)
 
 
 def read_picture_file(path: Path) -> np.ndarray:
@@ -82,7 +78,7 @@ def read_picture_file(path: Path) -> np.ndarray:
     size = picture_size(memoryview(buffer))
     if size is not None:
         _check_size(size, f"{path.name}: ")
-    pixels = None if size is None else _decode(buffer)
+    pixels = None if size is None else decode_stored(buffer)
     if pixels is None:
         raise EncodingError(
             RejectReason.TRUNCATED,
@@ -118,10 +114,3 @@ def encode_jpeg(pixels: np.ndarray, order: ChannelOrder, *, quality_percent: int
             RejectReason.BAD_SIZE, f"no JPEG can be made of {pixels.dtype} {pixels.shape}"
         )
     return data.reshape(-1)
-
-
-def _decode(buffer: np.ndarray) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    except (cv2.error, MemoryError):
-        return None

@@ -24,6 +24,7 @@ from fusion_ros.imaging.limits import MAX_PIXELS
 class RejectReason(str, Enum):
     """Why a frame's bytes cannot be read. The values are counter names."""
 
+    MALFORMED = "malformed"
     TRUNCATED = "truncated"
     ZERO_SIZE = "zero_size"
     UNKNOWN_ENCODING = "unknown_encoding"
@@ -76,21 +77,30 @@ class _Layout:
 _GREY8 = _Layout(np.uint8, 1, ChannelOrder.GREY)
 _GREY16 = _Layout(np.uint16, 1, ChannelOrder.GREY)
 _BGR8 = _Layout(np.uint8, 3, ChannelOrder.BGR)
+_BGRA8 = _Layout(np.uint8, 4, ChannelOrder.BGR)
 _LAYOUTS = {
     "rgb8": _Layout(np.uint8, 3, ChannelOrder.RGB),
     "bgr8": _BGR8,
     "rgba8": _Layout(np.uint8, 4, ChannelOrder.RGB),
-    "bgra8": _Layout(np.uint8, 4, ChannelOrder.BGR),
+    "bgra8": _BGRA8,
+    "rgb16": _Layout(np.uint16, 3, ChannelOrder.RGB),
+    "bgr16": _Layout(np.uint16, 3, ChannelOrder.BGR),
+    "rgba16": _Layout(np.uint16, 4, ChannelOrder.RGB),
+    "bgra16": _Layout(np.uint16, 4, ChannelOrder.BGR),
     "mono8": _GREY8,
     "mono16": _GREY16,
     "8UC1": _GREY8,
     "8UC3": _BGR8,  # OpenCV's generic types carry OpenCV's order
+    "8UC4": _BGRA8,
+    "16UC3": _Layout(np.uint16, 3, ChannelOrder.BGR),
+    "16UC4": _Layout(np.uint16, 4, ChannelOrder.BGR),
     "16UC1": _GREY16,
     "32FC1": _Layout(np.float32, 1, ChannelOrder.GREY),
 }
 
 RAW_ENCODINGS: tuple[str, ...] = tuple(_LAYOUTS)
-"""Encodings read as a view on the bytes (dropping alpha or swapping big endian copies once)."""
+"""Encodings read as a view on the bytes, but for alpha, swapped bytes and 16-bit colour (its high
+byte is kept), which take a copy."""
 
 EXOTIC_ENCODINGS: tuple[str, ...] = exotic_encodings.NAMES
 """Encodings that OpenCV converts to RGB: Bayer patterns and YUV."""
@@ -129,7 +139,9 @@ def decode_frame(
     pixel_bytes = np.dtype(layout.dtype).itemsize * layout.channels
     buffer = _checked_bytes(data, encoding, height, width * pixel_bytes, step)
     pixels = _view(buffer, layout.dtype, height, width, layout.channels, step, is_bigendian)
-    if layout.channels == 4:  # alpha means nothing here; the copy may as well settle the order
+    if layout.channels > 1 and layout.dtype is np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    if layout.channels == 4:  # alpha is dropped; the copy settles the order as well
         rgba = layout.order is ChannelOrder.RGB
         code = cv2.COLOR_RGBA2RGB if rgba else cv2.COLOR_BGRA2RGB
         return PixelFrame(cv2.cvtColor(pixels, code), ChannelOrder.RGB)

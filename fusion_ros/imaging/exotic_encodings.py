@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bayer patterns and YUV, by way of OpenCV, for where cv_bridge is not installed.
+"""Bayer patterns and YUV, converted by OpenCV.
 
 The sizes are checked by `encodings` before anything here sees a pixel.
 """

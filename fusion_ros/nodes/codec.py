@@ -1,14 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sensor_msgs/Image` to pixels and back.
-
-The raw encodings are ours (`fusion_ros.imaging.encodings`): a view on the message's bytes. What we
-do not read is left to cv_bridge where it is installed.
-"""
+"""`sensor_msgs/Image` to pixels and back, by `fusion_ros.imaging`'s decoders."""
 
 from __future__ import annotations
-
-import importlib.util
-from functools import cache
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -16,12 +9,8 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.compressed import decode_compressed, encode_jpeg
 from fusion_ros.imaging.encodings import (
-    EXOTIC_ENCODINGS,
-    RAW_ENCODINGS,
     ChannelOrder,
-    EncodingError,
     PixelFrame,
-    RejectReason,
     decode_frame,
     encode,
 )
@@ -38,9 +27,6 @@ def decode_image(message: Image | CompressedImage | WireImage | WireCompressedIm
     """
     if isinstance(message, _COMPRESSED):
         return decode_compressed(message.data, format=message.format)
-    ours = message.encoding in RAW_ENCODINGS or message.encoding in EXOTIC_ENCODINGS
-    if not ours and message.height and message.width and has_cv_bridge():
-        return _decode_with_cv_bridge(message)
     return decode_frame(
         message.data,
         encoding=message.encoding,
@@ -88,26 +74,3 @@ def _fill(message: Image | CompressedImage, data: np.ndarray) -> None:
     # Into the array that the new message has already: assigning one copies it once more (Kilted),
     # and assigning any other type is checked byte by byte (0.1 ms against 150 ms).
     message.data.frombytes(memoryview(data))
-
-
-@cache
-def has_cv_bridge() -> bool:
-    """Whether cv_bridge is installed, for encodings that are not ours."""
-    return importlib.util.find_spec("cv_bridge") is not None
-
-
-def _decode_with_cv_bridge(message: Image | WireImage) -> PixelFrame:
-    try:
-        from cv_bridge import CvBridge
-
-        pixels = CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
-    except Exception as error:
-        # Anything, and not CvBridgeError alone: beside another NumPy or OpenCV than it was built
-        # against it fails in ways of its own, the import and big endian among them.
-        raise EncodingError(
-            RejectReason.UNKNOWN_ENCODING,
-            f"encoding is {message.encoding!r}, and cv_bridge cannot make rgb8 of it "
-            f"({type(error).__name__}: {error}); "
-            f"set the driver to one of {', '.join(RAW_ENCODINGS)}",
-        ) from error
-    return PixelFrame(pixels, ChannelOrder.RGB)

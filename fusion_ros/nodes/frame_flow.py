@@ -231,6 +231,7 @@ class FrameFlow:
             visible.pixels.pixels,
             thermal.pixels.pixels,
             order=visible.pixels.order,
+            thermal_order=thermal.pixels.order,
             stamp_ns=pair.thermal_stamp_ns,
             learn_later=True,
         )

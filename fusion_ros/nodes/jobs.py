@@ -70,7 +70,10 @@ class LoneFrame:
     def as_grey(self, pipeline: FusionPipeline) -> Output:
         """The thermal frame as a grey picture, on the visible grid where that is known."""
         grey = pipeline.thermal_alone(
-            self.frame.pixels.pixels, self.visible_shape, stamp_ns=self.frame.stamp_ns
+            self.frame.pixels.pixels,
+            self.visible_shape,
+            thermal_order=self.frame.pixels.order,
+            stamp_ns=self.frame.stamp_ns,
         )
         known = self.visible_shape is not None
         frame_id = self.visible_frame_id if known else self.frame.frame_id

@@ -147,8 +147,6 @@ def _as_is(pixels: np.ndarray) -> PixelFrame:
 
 def _read_picture(file: Path) -> PixelFrame:
     pixels = read_picture_file(file)
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)
     if pixels.dtype not in (np.uint8, np.uint16, np.float32) or (
         pixels.ndim == 3 and pixels.dtype != np.uint8
     ):

@@ -251,6 +251,7 @@ class Replay:
                 visible.pixels,
                 pair.thermal.frame.pixels,
                 order=visible.order,
+                thermal_order=pair.thermal.frame.order,
                 stamp_ns=pair.thermal_stamp_ns,
             )
         for stage, milliseconds in fused.timings_ms.items():
