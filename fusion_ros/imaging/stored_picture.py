@@ -16,7 +16,9 @@ _JPEG = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Any marker but stuffing, fill bytes and the restart markers inside of a scan."""
-_FILLINGS = (b"\x55", b"\xaa")
+_PROGRESSIVE = re.compile(rb"\xff\xc2\x00[\x0b\x11\x14]\x08")
+"""The start of a progressive frame of 1, 3 or 4 components."""
+_FILLINGS = (b"\x55", b"\xaa", b"\x00")
 
 
 def decode_stored(buffer: np.ndarray) -> np.ndarray | None:
@@ -72,11 +74,16 @@ def _has_end_marker(buffer: np.ndarray) -> bool:
 def _decode_endless_jpeg(buffer: np.ndarray) -> np.ndarray | None:
     """Decode a JPEG without end marker, as some cameras write it; None where pixels are missing.
 
-    OpenCV reads it with a marker appended, but fills up missing pixels. Bytes between the data and
-    the marker have no effect on a complete picture: two different fillings give equal pixels.
+    libjpeg reads up to eight bytes ahead and gives up where they are missing. Appended bytes have
+    no effect on a complete picture, and end in the pixels of a cut one, where fillings differ.
+    (A progressive JPEG that is cut between two scans is complete, and coarser.)
     """
     data = buffer.tobytes().rstrip(b"\xff")  # the first half of a cut end marker
-    first, second = (
-        _decode(np.frombuffer(data + filling * 64 + _JPEG_END, np.uint8)) for filling in _FILLINGS
-    )
-    return first if first is not None and np.array_equal(first, second) else None
+    # A progressive JPEG is decoded at its end marker only.
+    end = _JPEG_END if _PROGRESSIVE.search(data) else b""
+    found = None
+    for filling in _FILLINGS:
+        before, found = found, _decode(np.frombuffer(data + filling * 8 + end, np.uint8))
+        if found is None or (before is not None and not np.array_equal(found, before)):
+            return None
+    return found
