@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from fusion_ros import pipeline_making
-from fusion_ros.cli import pictures
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
@@ -189,15 +188,14 @@ def test_ctrl_c_leaves_whole_files_only(
     for name in ("a", "b", "c"):
         write(vis / f"{name}.png", 10)
         write(ir / f"{name}.png", 200)
-    real = cv2.imwrite
+    real = os.replace
 
-    def interrupted(path: str, picture: np.ndarray) -> bool:
-        if ".b." in path:
-            Path(path).write_bytes(b"half of it")
+    def interrupted(source: str, target: str, **options: int) -> None:
+        if Path(target).name == "b.png":
             raise KeyboardInterrupt
-        return real(path, picture)
+        real(source, target, **options)
 
-    monkeypatch.setattr(pictures.cv2, "imwrite", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     assert fuse(vis, ir, out) == 130
     assert os.listdir(out) == ["a.png"]
 

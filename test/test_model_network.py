@@ -118,8 +118,12 @@ def test_equal_configs_and_seeds_give_equal_pictures() -> None:
         ("widths", (), "1..8192"),
         ("widths", (64, 0), "1..8192"),
         ("widths", (64, 2.5), "1..8192"),
-        ("decoder_groups", 0, ">= 1"),
-        ("head_channels", -1, ">= 0"),
+        ("decoder_groups", 0, "1..8192"),
+        ("decoder_groups", True, "1..8192"),
+        ("widths", (True, 64), "1..8192"),
+        ("widths", (1,) * 13, "1 to 12"),
+        ("visible_channels", True, r"\(1, 3\)"),
+        ("head_channels", -1, "0..8192"),
     ],
 )
 def test_a_config_error_names_the_field_its_value_and_what_is_allowed(

@@ -116,11 +116,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 ) -> None:
     before = saved.read_bytes()
 
-    def half_way(tensors: object, path: Path, metadata: object) -> None:
-        Path(path).write_bytes(b"half")
+    def full(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(room, "save_file", half_way)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         save_weights(saved, net, **ABOUT)
     assert saved.read_bytes() == before

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fusion_ros.files.images import write_image
 from fusion_ros.imaging.compressed import read_picture_file
 from fusion_ros.imaging.encodings import EncodingError
 
@@ -126,22 +124,9 @@ def _read(path: Path) -> np.ndarray:
         raise InputError(f"{path} is not a picture that can be read: {error}") from error
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to; it becomes `path` when all went well, and vanishes otherwise."""
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write a `uint8` picture (HxW, or HxWx3 BGR), all of it or nothing."""
-    with whole_file(path) as unfinished:
-        if not cv2.imwrite(str(unfinished), picture):
-            raise OSError(f"{path} could not be written")
+    write_image(path, picture)
 
 
 def side_by_side(visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.cli.pictures import FilePair, InputError, whole_file
+from fusion_ros.cli.pictures import FilePair, InputError
+from fusion_ros.files.images import VideoWriter
+from fusion_ros.files.writing import new_file_path
 
 #: Where a file does not say.
 _USUAL_RATE_HZ = 30.0
@@ -48,10 +50,11 @@ def fuse_video(
     visible, thermal = _opened(pair.visible), _opened(pair.thermal)
     rate_hz = visible.get(cv2.CAP_PROP_FPS)
     rate_hz = rate_hz if 0 < rate_hz < 1000 else _USUAL_RATE_HZ
-    writer: cv2.VideoWriter | None = None
     count = 0
+    writer: VideoWriter | None = None
     try:
-        with whole_file(out) as unfinished:
+        with new_file_path(out) as unfinished:
+            writer = VideoWriter(unfinished, rate_hz)
             while True:
                 (is_seen, seen), (is_felt, felt) = visible.read(), thermal.read()
                 if not (is_seen and is_felt):
@@ -59,18 +62,17 @@ def fuse_video(
                 picture = fuse_frame(seen, felt, round(count * 1e9 / rate_hz))
                 if picture.ndim == 2:
                     picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-                if writer is None:
-                    writer = _writer(unfinished, rate_hz, picture.shape)
                 writer.write(picture)
                 count += 1
                 progress()
-            if writer is None:
+            if not count:
                 raise InputError(f"{pair.visible} and {pair.thermal}: no frame could be read")
-            writer.release()
+            writer.finish()
     finally:
-        for resource in (visible, thermal, writer):
-            if resource is not None:
-                resource.release()
+        visible.release()
+        thermal.release()
+        if writer is not None:
+            writer.close()
     return count, int(is_seen or is_felt)
 
 
@@ -79,11 +81,3 @@ def _opened(path: Path) -> cv2.VideoCapture:
     if not video.isOpened():
         raise InputError(f"{path} is not a video that OpenCV can read")
     return video
-
-
-def _writer(path: Path, rate_hz: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
-    size = (shape[1], shape[0])
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate_hz, size)
-    if not writer.isOpened():
-        raise OSError(f"no mp4 of {size[0]}x{size[1]} can be written to {path.parent}")
-    return writer

@@ -170,8 +170,8 @@ class OpenVinoEngine:
                 _log.warning("a compiled network on disk is not used: %s", found.why)
             return None
         try:
-            return self._core.import_model(found.path.read_bytes(), "CPU", self._options)
-        except (RuntimeError, OSError) as error:
+            return self._core.import_model(found.data, "CPU", self._options)
+        except RuntimeError as error:
             _log.warning("%s cannot be used, compiling anew: %s", found.path, error)
             return None
 

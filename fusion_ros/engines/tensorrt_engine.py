@@ -202,7 +202,7 @@ class TensorRtEngine:
         network = copy.copy(self._plain)
         with self._as_current_device():
             through_torch2trt = tensorrt_build.builds_through_torch2trt()
-            layers = load_engine(found.path, through_torch2trt=through_torch2trt)
+            layers = load_engine(found.path, found.data, through_torch2trt=through_torch2trt)
         network._modules = {"net": layers}
         runner = self._run_on_device(network)
         pair = golden_pair(height, width, self.visible_channels)

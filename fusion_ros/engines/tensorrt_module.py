@@ -18,11 +18,12 @@ from fusion_ros.engines.engine import EngineError
 INPUTS, OUTPUTS = ["visible", "thermal"], ["fused"]
 
 
-def load_engine(path: Path, *, through_torch2trt: bool) -> nn.Module:
+def load_engine(path: Path, data: bytes, *, through_torch2trt: bool) -> nn.Module:
     """A built engine: (visible, thermal) float32 planes to fused planes, any layout in memory.
 
     Args:
         path: of a serialized engine.
+        data: the bytes of that file, checked.
         through_torch2trt: run it with torch2trt's module. Where TensorRT has outgrown torch2trt
             that cannot even be imported, and ours takes its place.
 
@@ -35,7 +36,7 @@ def load_engine(path: Path, *, through_torch2trt: bool) -> nn.Module:
 
             module = TRTModule(str(path), INPUTS, OUTPUTS)
         else:
-            module = EngineModule(path)
+            module = EngineModule(path, data)
     except EngineError:
         raise
     except Exception as error:
@@ -64,13 +65,13 @@ class EngineModule(nn.Module):
     half precision.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes) -> None:
         import tensorrt
 
         super().__init__()
         # The runtime must live as long as what it made.
         self._runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
-        self.engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        self.engine = self._runtime.deserialize_cuda_engine(data)
         if self.engine is None:
             return
         self._context = self.engine.create_execution_context()

@@ -12,6 +12,8 @@ LAYOUTS = ("encoder_decoder", "blend")
 ACTIVATIONS = ("none", "relu")
 DOWNSAMPLINGS = ("conv_pool", "strided_conv")
 PADDINGS = ("zeros", "replicate")
+MOST_LEVELS = 12
+MOST_CHANNELS = 8192
 
 
 class ConfigError(ValueError):
@@ -53,7 +55,7 @@ class FusionNetConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.widths, tuple | list):
-            raise ConfigError(f"widths is {self.widths!r}; needs a list of integers in 1..8192")
+            raise ConfigError(f"widths is {self.widths!r}; needs a list of integers")
         object.__setattr__(self, "widths", tuple(self.widths))
         for name, allowed in (
             ("layout", LAYOUTS),
@@ -63,14 +65,22 @@ class FusionNetConfig:
             ("downsampling", DOWNSAMPLINGS),
             ("padding", PADDINGS),
         ):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; allowed: {allowed}")
-        if not self.widths or not all(isinstance(w, int) and 1 <= w <= 8192 for w in self.widths):
-            raise ConfigError(f"widths is {self.widths!r}; needs one or more integers in 1..8192")
-        if not isinstance(self.decoder_groups, int) or self.decoder_groups < 1:
-            raise ConfigError(f"decoder_groups is {self.decoder_groups!r}; needs an integer >= 1")
-        if not isinstance(self.head_channels, int) or self.head_channels < 0:
-            raise ConfigError(f"head_channels is {self.head_channels!r}; needs an integer >= 0")
+            value = getattr(self, name)
+            if value not in allowed or type(value) is not type(allowed[0]):  # True == 1
+                raise ConfigError(f"{name} is {value!r}; allowed: {allowed}")
+        if not 1 <= len(self.widths) <= MOST_LEVELS or not all(
+            type(width) is int and 1 <= width <= MOST_CHANNELS for width in self.widths
+        ):
+            raise ConfigError(
+                f"widths is {self.widths!r}; needs 1 to {MOST_LEVELS} integers in "
+                f"1..{MOST_CHANNELS}"
+            )
+        for name, low in (("decoder_groups", 1), ("head_channels", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= MOST_CHANNELS:
+                raise ConfigError(
+                    f"{name} is {value!r}; needs an integer in {low}..{MOST_CHANNELS}"
+                )
         if not isinstance(self.bias, bool):
             raise ConfigError(f"bias is {self.bias!r}; allowed: (True, False)")
         grouped = (*self.widths, self.head_channels) if self.layout != "blend" else ()

@@ -17,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
+from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
 from fusion_ros.model.network import FusionNet
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fusion_ros"
+MOST_BYTES = 1 << 30
+"""Sixteen times the weights of the largest preset."""
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -118,12 +122,8 @@ def save_weights(
         version=version,
         sha256=tensors_sha256(tensors),
     )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, unfinished, metadata={METADATA_KEY: metadata.to_json()})
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    header = {METADATA_KEY: metadata.to_json()}
+    write_bytes(path, safetensors.torch.save(tensors, metadata=header))
     return metadata
 
 
@@ -136,8 +136,8 @@ def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
     """
     path = Path(path)
     tensors, metadata = _read(path)
+    _check_fit(path, metadata.config, tensors)
     net = FusionNet(metadata.config)
-    _check_fit(path, net, tensors)
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return LoadedWeights(net.eval(), metadata)
 
@@ -148,19 +148,22 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(
+            tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+        )
     return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"weights file {path} {what}")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
+        data = read_bytes(path, MOST_BYTES)
+        tensors = safetensors.torch.load(data)
+        header = _header(data)
+    except UnreadableFileError as error:
+        raise WeightsError(f"weights file {error}") from error
+    except Exception as error:
+        # The library raises SafetensorError, and KeyError or ValueError for types of its own that
+        # PyTorch has not.
         raise WeightsError(
             f"weights file {path} is not a readable safetensors file ({error}); pickled "
             "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
@@ -179,14 +182,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     return tensors, metadata
 
 
+def _header(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file that the library has accepted."""
+    length = int.from_bytes(data[:8], "little")
+    return parse_json(data[8 : 8 + length]).get("__metadata__") or {}
+
+
 def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
     try:
-        values: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = parse_json(text.encode())
         if not isinstance(values, dict):
             raise TypeError(f"it is a {type(values).__name__}, not an object")
         if (version := values.pop("format", None)) != FORMAT_VERSION:
             raise ValueError(f"format is {version!r}; this version reads {FORMAT_VERSION}")
-        config = FusionNetConfig.from_dict(values.pop("config"))
+        config = values.pop("config")
+        if not isinstance(config, dict):
+            raise TypeError(f"config is a {type(config).__name__}, not an object")
+        config = FusionNetConfig.from_dict(config)
         metadata = WeightsMetadata(config=config, **values)
         _check_types(metadata)
     except (KeyError, TypeError, ValueError) as error:
@@ -208,7 +220,9 @@ def _check_types(metadata: WeightsMetadata) -> None:
         raise TypeError(f"metrics is {metadata.metrics!r}, not an object")
 
 
-def _check_fit(path: Path, net: FusionNet, tensors: Mapping[str, Tensor]) -> None:
+def _check_fit(path: Path, config: FusionNetConfig, tensors: Mapping[str, Tensor]) -> None:
+    with torch.device("meta"):  # shapes without memory: the file decides how large they are
+        net = FusionNet(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     if missing := sorted(set(wanted) - set(tensors)):
         raise WeightsError(f"weights file {path} lacks {len(missing)} tensors, first {missing[0]}")

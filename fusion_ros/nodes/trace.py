@@ -10,12 +10,16 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from fusion_ros.files.reading import other_kind
+from fusion_ros.files.writing import UnwritableFileError, check_target
 
 MAX_BYTES = 32 * 1024 * 1024
 KEPT_FILES = 4
 _QUEUE_LINES = 4096
 _END = None
+_CLOSE_S = 1.5
 
 
 class TraceWriter:
@@ -29,7 +33,7 @@ class TraceWriter:
         kept_files: how many files put aside are kept.
 
     Raises:
-        OSError: the file cannot be opened for writing.
+        UnwritableFileError: it is a folder, a link, a FIFO or a device, or may not be written.
     """
 
     def __init__(
@@ -49,7 +53,10 @@ class TraceWriter:
         self._rows: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_QUEUE_LINES)
         self.lost = 0
         """Rows that were dropped because the disk was too slow."""
-        self._open()
+        try:
+            self._open()
+        except UnwritableFileError as error:
+            raise UnwritableFileError(f"trace_file {error}") from error
         self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
         self._thread.start()
 
@@ -61,16 +68,20 @@ class TraceWriter:
             self.lost += 1
 
     def close(self) -> None:
-        """Write what is queued and close the file."""
-        self._rows.put(_END)
-        self._thread.join()
-        with contextlib.suppress(OSError):  # a full disk was told when a row met it
+        """Write what is queued and close the file; a disk that hangs is left behind."""
+        with contextlib.suppress(queue.Full):
+            self._rows.put(_END, timeout=_CLOSE_S)
+        self._thread.join(timeout=_CLOSE_S)
+        if self._thread.is_alive():
+            self._warn(f"trace_file {self._path}: writing hangs; {self._rows.qsize()} lines lost")
+            return
+        with contextlib.suppress(OSError):  # write errors were already reported
             self._file.close()
         if self.lost:
             self._warn(f"trace_file {self._path}: the disk was too slow for {self.lost} lines")
 
     def _open(self) -> None:
-        self._file = self._path.open("a", newline="", encoding="utf-8")
+        self._file = open_for_appending(self._path)
         self._csv = csv.DictWriter(self._file, self._columns, extrasaction="ignore", restval="")
         if self._file.tell() == 0:
             self._csv.writeheader()
@@ -103,3 +114,28 @@ class TraceWriter:
 
     def _aside(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def open_for_appending(path: Path) -> TextIO:
+    """Open or create a text file; never blocks, and follows no link.
+
+    Raises:
+        UnwritableFileError: see `TraceWriter`.
+    """
+    # O_NONBLOCK: a FIFO that nobody reads must not hold up `configure`.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        # First without opening: opening a device may act on it.
+        check_target(path)
+        if path.is_symlink():
+            raise UnwritableFileError(f"{path} is a link; name the file itself")
+        file = open(os.open(path, flags, 0o666), "a", newline="", encoding="utf-8")  # noqa: SIM115
+    except UnwritableFileError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UnwritableFileError(f"{path} cannot be written ({reason})") from error
+    if kind := other_kind(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UnwritableFileError(f"{path} is {kind}; allowed is a file to write")
+    return file

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_a_broken_write_leaves_the_old_engine(
 ) -> None:
     path = cache.store(KEY, b"old", about={})
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
@@ -113,6 +114,67 @@ def test_a_broken_write_leaves_the_old_engine(
     assert path.read_bytes() == b"old"
     assert cache.find(KEY).path == path
     assert len(list(cache.folder.iterdir())) == 2
+
+
+def others_folder(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_cache.os, "getuid", lambda: os.geteuid() + 1)
+
+
+def writable_by_others(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.folder.chmod(0o777)
+
+
+def a_link(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = cache.folder.with_name("target")
+    cache.folder.rename(target)
+    cache.folder.symlink_to(target)
+
+
+@pytest.mark.parametrize("spoil", [others_folder, writable_by_others, a_link])
+def test_a_folder_that_is_not_ours_alone_is_neither_read_nor_written(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None]
+) -> None:
+    cache.store(KEY, b"engine", about={"build_s": 1.0})
+    spoil(cache, monkeypatch)
+    before = {path.name: path.read_bytes() for path in cache.folder.iterdir()}
+    assert cache.find(KEY).is_refused
+    assert cache.find_calibrated(KEY).path is None
+    assert cache.expected_build_s(KEY.precision) is None
+    with pytest.raises(PermissionError):
+        cache.store(dataclasses.replace(KEY, width=32), b"other", about={})
+    assert {path.name: path.read_bytes() for path in cache.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", [".engine", ".json"])
+def test_links_in_the_folder_are_neither_read_nor_written_through(
+    cache: EngineCache, tmp_path: Path, ending: str
+) -> None:
+    path = cache.store(KEY, b"engine", about={}).with_suffix(ending)
+    precious = tmp_path / "precious"
+    path.rename(precious)
+    path.symlink_to(precious)
+    before = precious.read_bytes()
+    assert cache.find(KEY).path is None
+    cache.store(KEY, b"newer", about={})
+    assert precious.read_bytes() == before
+    assert cache.find(KEY).data == b"newer"
+
+
+@pytest.mark.parametrize("ending", [".engine", ".json"])
+def test_a_fifo_in_the_folder_does_not_block(cache: EngineCache, ending: str) -> None:
+    path = cache.store(KEY, b"engine", about={}).with_suffix(ending)
+    path.unlink()
+    os.mkfifo(path)
+    assert cache.find(KEY).is_refused
+
+
+def test_a_permissive_umask_does_not_spoil_the_cache(cache: EngineCache) -> None:
+    before = os.umask(0)
+    try:
+        cache.store(KEY, b"engine", about={})
+    finally:
+        os.umask(before)
+    assert cache.find(KEY).data == b"engine"
 
 
 def test_only_so_many_are_kept_the_newest(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images and videos that are written whole, and checked, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.files.writing import new_file_path, write_bytes
+
+
+def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Replace an image file (HxW, or HxWx3 in BGR order) in the format of its ending.
+
+    Raises:
+        OSError: it cannot be written; an earlier file is as it was.
+    """
+    try:
+        done, encoded = cv2.imencode(Path(path).suffix, image)
+    except cv2.error as error:
+        raise OSError(f"{path}: the image cannot be encoded ({error.err})") from error
+    if not done:
+        raise OSError(f"{path}: the image cannot be encoded")
+    write_bytes(path, encoded.data)
+
+
+class VideoWriter:
+    """Writes BGR images of one size to an mp4 file."""
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self.written = 0
+        self._path = path
+        self._rate_hz = rate_hz
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, image: np.ndarray) -> None:
+        """Append one image.
+
+        Raises:
+            OSError: no video of this size can be written.
+        """
+        if self._writer is None:
+            size = (image.shape[1], image.shape[0])
+            codec = cv2.VideoWriter_fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate_hz, size)
+            if not self._writer.isOpened():
+                raise OSError(f"no mp4 of {size[0]}x{size[1]} can be written to {self._path}")
+        self._writer.write(image)
+        self.written += 1
+
+    def finish(self) -> None:
+        """Close the file and check that all of it is there: OpenCV does not report write errors.
+
+        Raises:
+            OSError: frames are missing.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        video = cv2.VideoCapture(str(self._path))
+        try:
+            there = round(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+            video.set(cv2.CAP_PROP_POS_FRAMES, max(0, self.written - 1))
+            is_whole = there == self.written and video.read()[0]
+        finally:
+            video.release()
+        if not is_whole:
+            raise OSError(
+                f"{self._path}: {self.written} frames were written and {there} are there; is the "
+                "disk full?"
+            )
+
+    def close(self) -> None:
+        """Release the file, whole or not."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+
+@contextlib.contextmanager
+def new_video(path: str | os.PathLike[str], rate_hz: float) -> Iterator[VideoWriter]:
+    """Yield a writer of a video that becomes `path` when the body ends without an error.
+
+    Raises:
+        OSError: nothing can be written there, or not a single frame was.
+    """
+    with new_file_path(path) as unfinished:
+        writer = VideoWriter(unfinished, rate_hz)
+        try:
+            yield writer
+            if not writer.written:
+                raise OSError(f"{path}: no frame was written")
+            writer.finish()
+        finally:
+            writer.close()

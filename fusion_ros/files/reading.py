@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small files from users: read in one go with a limit, then parsed. A mapped file is never used.
+
+A memory-mapped file that another process truncates ends this process with SIGBUS; bytes that were
+read do not change. FIFOs and devices are refused, because opening or reading them may block.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+MOST_TEXT_BYTES = 1 << 20
+"""Limit of parameter, calibration, gate and class files: a thousand times the usual size."""
+_MOST_EXPANDED = 4 * MOST_TEXT_BYTES
+"""Entries and characters of a YAML document with its aliases written out."""
+_LONGEST_NUMBER = 400
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class UnreadableFileError(OSError):
+    """A file that is missing, no regular file, too large or not permitted; the text names it."""
+
+
+class MalformedFileError(ValueError):
+    """The content of a file is not of the expected format; the text says what is wrong."""
+
+
+def read_bytes(path: str | os.PathLike[str], most_bytes: int = MOST_TEXT_BYTES) -> bytes:
+    """Return the content of a regular file; never blocks on a FIFO or device.
+
+    Raises:
+        UnreadableFileError: see there.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO without a writer returns at once.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise UnreadableFileError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise UnreadableFileError(f"{path} cannot be opened ({_reason(error)})") from error
+    try:
+        status = os.fstat(descriptor)
+        if kind := other_kind(status.st_mode):
+            raise UnreadableFileError(f"{path} is {kind}; allowed is a regular file")
+        if status.st_size > most_bytes:
+            raise UnreadableFileError(
+                f"{path} has {status.st_size} bytes; allowed are at most {most_bytes}"
+            )
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most_bytes + 1)
+    except UnreadableFileError:
+        raise
+    except OSError as error:
+        raise UnreadableFileError(f"{path} cannot be read ({_reason(error)})") from error
+    finally:
+        os.close(descriptor)
+    if len(data) > most_bytes:
+        raise UnreadableFileError(f"{path} grows beyond the {most_bytes} bytes allowed")
+    return data
+
+
+def other_kind(mode: int) -> str:
+    """Return what a file of this `st_mode` is, such as "a FIFO"; empty for a regular file."""
+    if stat.S_ISREG(mode):
+        return ""
+    return next((kind for matches, kind in _KINDS if matches(mode)), "no regular file")
+
+
+def parse_text(data: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Raises:
+        MalformedFileError: the bytes are no UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedFileError(f"no UTF-8 text (byte {error.start})") from error
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        MalformedFileError: no JSON, nested too deeply, or text that has no UTF-8 form.
+    """
+    text = parse_text(data)
+    try:
+        value = json.loads(text)
+        _check_encodable(value, text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFileError(f"no valid JSON ({_reason(error)})") from error
+    return value
+
+
+def parse_yaml(data: bytes | str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """Parse one YAML document with a safe loader.
+
+    Aliases are allowed as long as the document stays small when they are written out; a document
+    that contains itself is refused.
+
+    Raises:
+        MalformedFileError: no YAML, a value that its tag does not allow, or too large.
+    """
+    text = parse_text(data) if isinstance(data, bytes) else data
+    try:
+        instance = loader(text)
+        try:
+            node = instance.get_single_node()
+            if node is None:
+                return None
+            _check_size(node)
+            value = instance.construct_document(node)
+        finally:
+            instance.dispose()
+        _check_encodable(value, text)
+    except Exception as error:
+        # PyYAML's constructors raise more than YAMLError: IndexError for an empty !!int, KeyError
+        # for a !!bool of another word, AttributeError for a bad !!timestamp, RecursionError.
+        raise MalformedFileError(f"no valid YAML ({_reason(error)})") from error
+    return value
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Refuse documents that grow by their aliases, and numbers that take long to convert."""
+    sizes: dict[int, int | None] = {}  # None: being counted
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in sizes:
+            known = sizes[id(node)]
+            if known is None:
+                raise ValueError("an alias refers to the entry that contains it")
+            return known
+        sizes[id(node)] = None
+        if isinstance(node, yaml.ScalarNode):
+            total = 1 + len(node.value)
+            if node.tag.endswith((":int", ":float")) and total > _LONGEST_NUMBER:
+                raise ValueError(f"a number of {len(node.value)} characters")
+        else:
+            total = 1 + sum(size(child) for child in _children(node))
+        if total > _MOST_EXPANDED:
+            raise ValueError(f"longer than {_MOST_EXPANDED} with its aliases written out")
+        sizes[id(node)] = total
+        return total
+
+    size(root)
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    for item in node.value:
+        if isinstance(item, tuple):
+            yield from item
+        else:
+            yield item
+
+
+def _check_encodable(value: Any, source: str) -> None:
+    """Refuse lone surrogates, which an escape can spell and no output can hold."""
+    if "\\u" in source or "\\U" in source:
+        json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode("utf-8")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = " ".join(str(error).split())[:300]
+    plain = isinstance(error, ValueError | yaml.YAMLError) and text
+    return text if plain else f"{type(error).__name__}: {text}"
