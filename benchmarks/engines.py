@@ -22,6 +22,7 @@ from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine, probe_engines
+from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair
 from fusion_ros.model.config import PRESETS
@@ -50,7 +51,11 @@ def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engi
         for precision in precisions:
             try:
                 engines[f"{probe.name} {probe.device} {precision}"] = create_engine(
-                    weights, name=probe.name, device=probe.device, precision=precision
+                    weights,
+                    name=probe.name,
+                    device=probe.device,
+                    precision=precision,
+                    tune_threads=True,
                 )
             except EngineError as error:
                 print(f"left out: {probe.name} on {probe.device} in {precision}: {error}")
@@ -92,6 +97,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    keep_freed_memory()
     print(machine())
     rows = []
     for preset_name in args.presets:

@@ -16,7 +16,7 @@ from benchmarks.timing import as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.model.byte_network import ByteNetwork
 
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    keep_freed_memory()
     width, height = args.size
     size = f"{width}x{height}"
     print(machine())
@@ -100,7 +101,9 @@ def main() -> None:
             net(*planes)
         gflop, numbers = counter.get_total_flops() / 1e9, activations(net, height, width)
         for precision, peak in peaks.items():
-            engine = create_engine(weights, name=args.engine, device="cpu", precision=precision)
+            engine = create_engine(
+                weights, name=args.engine, device="cpu", precision=precision, tune_threads=True
+            )
             pair = golden_pair(height, width, channels)
             sample = measure({"": lambda e=engine, p=pair: e.infer(*p)}, runs=30, seconds=5)[""]
             gigabytes = numbers * BYTES[precision] / 1e9

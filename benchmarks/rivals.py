@@ -26,7 +26,7 @@ from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
 from fusion_ros.engines.parity import Parity, compare, golden_pair
 from fusion_ros.imaging.colour import LumaReplacer, luma
 from fusion_ros.model.byte_network import ByteNetwork
@@ -201,14 +201,15 @@ def main() -> None:
         planes = torch.rand(1, channels, height, width), torch.rand(1, 1, height, width)
         costs[name] = counted(net, *planes)
         calls[name] = lambda net=net, planes=planes: net(*planes)
-    # First, as a program of its own would run it: our engines tell the C library to keep memory,
-    # which makes PyTorch faster for the rest of this process.
+    # First, as a program of its own would run it: `keep_freed_memory` makes PyTorch faster for the
+    # rest of this process.
     with torch.inference_mode():
         plain = measure({"": calls["paper, plain eager"]}, runs=5, warm_up=1, seconds=10)[""]
+    keep_freed_memory()
     precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
     pipelines = {
         f"{preset}, ours, {precision}, whole path": FusionPipeline(
-            create_engine(weights_for(preset), device="cpu", precision=precision)
+            create_engine(weights_for(preset), device="cpu", precision=precision, tune_threads=True)
         )
         for preset in ("compact", "paper")
         for precision in precisions
@@ -262,7 +263,7 @@ def paper_parity(height: int, width: int, precision: str) -> Parity:
     with torch.inference_mode():
         fused = weights.net(*planes)[0].permute(1, 2, 0)
         wanted = ((fused + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    engine = create_engine(weights, device="cpu", precision=precision)
+    engine = create_engine(weights, device="cpu", precision=precision, tune_threads=True)
     return compare(engine.infer(visible, thermal), wanted)
 
 

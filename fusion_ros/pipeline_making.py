@@ -36,7 +36,13 @@ def make_pipeline(values: FuseParameters) -> FusionPipeline:
     weights = _weights(values)
     chosen = choose(values.engine, values.device)
     return pipeline_around(
-        create_engine(weights, name=chosen.name, device=chosen.device, precision=values.precision),
+        create_engine(
+            weights,
+            name=chosen.name,
+            device=chosen.device,
+            precision=values.precision,
+            tune_threads=True,
+        ),
         values,
     )
 
@@ -76,6 +82,7 @@ def make_live_pipeline(
                 device=e[1],
                 precision=e[2],
                 size=(values.warm_up_height, values.warm_up_width),
+                tune_threads=True,
             )
             for e in engines
         ],

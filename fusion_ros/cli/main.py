@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, replay
+from fusion_ros.engines.cpu import keep_freed_memory
 
 _DESCRIPTION = """\
 Pairs an RGB and a thermal camera and fuses them into one picture.
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and give its exit code."""
     args = parser().parse_args(arguments)
+    keep_freed_memory()
     try:
         return args.run(args)
     except KeyboardInterrupt:

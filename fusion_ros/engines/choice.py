@@ -54,6 +54,7 @@ def create_engine(
     device: str = "auto",
     precision: str = "auto",
     size: tuple[int, int] = (TRIAL_HEIGHT, TRIAL_WIDTH),
+    tune_threads: bool = False,
 ) -> Engine:
     """Make the engine that a wish comes down to here.
 
@@ -67,6 +68,8 @@ def create_engine(
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16", "float16" or, with TensorRT, "int8".
         size: (height, width) at which "auto" compares; the default keeps starting short.
+        tune_threads: set PyTorch's process-wide number of threads where its CPU engine is made; for
+            entry points, which own the process.
 
     Raises:
         EngineError: the wish cannot be met; nothing else is taken silently in its place.
@@ -74,8 +77,8 @@ def create_engine(
     candidates = _candidates(name, device)
     rivals = [probe for probe in candidates if probe.device == candidates[0].device]
     if name != "auto" or len(rivals) == 1:
-        return _make(rivals[0], weights, precision)
-    return _fastest(rivals, lambda probe: _make(probe, weights, precision), size)
+        return _make(rivals[0], weights, precision, tune_threads)
+    return _fastest(rivals, lambda probe: _make(probe, weights, precision, tune_threads), size)
 
 
 def _candidates(name: str, device: str) -> list[EngineProbe]:
@@ -108,7 +111,7 @@ def _serves(probe: EngineProbe, device: str) -> bool:
     )
 
 
-def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
+def _make(probe: EngineProbe, weights: LoadedWeights, precision: str, tune_threads: bool) -> Engine:
     if probe.name == "openvino":
         from fusion_ros.engines.openvino_engine import OpenVinoEngine
 
@@ -119,7 +122,10 @@ def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
         return TensorRtEngine(weights, device=probe.device, precision=precision)
     from fusion_ros.engines.torch_engine import TorchEngine
 
-    return TorchEngine(weights, device=probe.device, precision=precision)
+    engine = TorchEngine(weights, device=probe.device, precision=precision)
+    if tune_threads:
+        engine.tune_threads()
+    return engine
 
 
 def _fastest(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name, keep_freed_memory
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 from fusion_ros.engines.engine import (
     EngineDescription,
     EngineError,
@@ -67,7 +67,6 @@ class OpenVinoEngine:
         probe = probe_openvino()[0]
         if not probe.available:
             raise EngineError(f"engine 'openvino' cannot run here: {probe.why}; {probe.fix}")
-        keep_freed_memory()
         self._openvino = _openvino_without_telemetry()
         self._weights = weights
         self._metadata = weights.metadata

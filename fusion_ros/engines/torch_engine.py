@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name, keep_freed_memory
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.engine import (
     EngineDescription,
@@ -36,7 +36,6 @@ class TorchEngine:
         device: "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16" or "float16". "auto" is float16 on CUDA, bfloat16
             on CPUs with instructions for it, float32 elsewhere.
-        threads: how many to use on a CPU, of the whole process; 0 measures what is fastest.
 
     Raises:
         EngineError: the device is not there, or cannot do the precision.
@@ -48,7 +47,6 @@ class TorchEngine:
         *,
         device: str = "cpu",
         precision: str = "auto",
-        threads: int = 0,
     ) -> None:
         self.notes: dict[str, str] = {}
         self._device = _checked_device(device)
@@ -63,9 +61,7 @@ class TorchEngine:
         if self._device.type == "cuda":
             self._run = CudaGraphs(net, self._device)
         else:
-            keep_freed_memory()
             self._run = _EagerOnCpu(net)
-            torch.set_num_threads(threads or self._fastest_threads())
 
     def warm_up(self, height: int, width: int) -> None:
         """Run twice at this size: memory is taken, kernels are chosen, graphs are captured."""
@@ -118,13 +114,19 @@ class TorchEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _fastest_threads(self) -> int:
-        """Measured once in a process for a network and precision, on a small picture."""
+    def tune_threads(self) -> None:
+        """Set PyTorch's number of CPU threads to the fastest for this network and precision.
+
+        The setting holds for the whole process, so entry points call this and constructors do not.
+        It is measured once in a process for a network and precision, on a small image.
+        """
+        if self._device.type != "cpu":
+            return
         key = self._metadata.config, self._precision
         if key not in _threads_known:
             pair = even_pair(*_THREADS_TRIAL, self.visible_channels)
             _threads_known[key] = fastest_threads(lambda: self.infer(*pair), most=_ALL_THREADS)
-        return _threads_known[key]
+        torch.set_num_threads(_threads_known[key])
 
 
 _THREADS_TRIAL = (128, 160)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
+from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.replay.job import Job, JobResult, run_job
 
 _NOT_BEGUN = "stopped before it was begun"
@@ -104,6 +105,7 @@ _stop: Any = None
 def _begin(stop: Any) -> None:
     global _stop
     _stop = stop
+    keep_freed_memory()
 
 
 def _run_in_worker(job: Job) -> JobResult:

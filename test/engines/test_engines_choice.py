@@ -41,7 +41,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
         clock = [0]
         engines = {n: TimedEngine(ms, clock) for n, ms in speeds.items() if ms is not None}
 
-        def make(probe: EngineProbe, weights: object, precision: str) -> TimedEngine:
+        def make(probe: EngineProbe, *_: object) -> TimedEngine:
             if probe.name not in engines:
                 raise EngineError(f"{probe.name} is broken")
             return engines[probe.name]

@@ -37,7 +37,7 @@ def test_the_shipped_paper_network_runs_within_two_grey_levels_of_the_plain_one(
     pair = golden_pair(96, 128, 3)
     levels = reference(weights, *pair)
     assert np.ptp(levels) > 150
-    got = TorchEngine(weights, device="cpu", precision=precision, threads=1).infer(*pair)
+    got = TorchEngine(weights, device="cpu", precision=precision).infer(*pair)
     assert np.abs(got - np.rint(levels)).max() <= 2
 
 
@@ -55,17 +55,23 @@ def test_the_number_of_threads_is_what_was_fastest(monkeypatch: pytest.MonkeyPat
     assert used == [8]  # left as it was found
 
 
-def test_a_number_of_threads_that_was_asked_for_is_taken(compact: LoadedWeights) -> None:
+def test_threads_of_the_process_change_on_request_and_not_on_construction(
+    compact: LoadedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = torch.get_num_threads()
+    monkeypatch.setattr(torch_engine, "fastest_threads", lambda call, most: 1)
+    monkeypatch.setattr(torch_engine, "_threads_known", {})
     try:
-        engine = TorchEngine(compact, device="cpu", precision="float32", threads=1)
+        engine = TorchEngine(compact, device="cpu", precision="float32")
+        assert torch.get_num_threads() == before
+        engine.tune_threads()
         assert engine.describe().detail["threads"] == "1"
     finally:
         torch.set_num_threads(before)
 
 
 def test_a_device_out_of_memory_says_what_to_do(compact: LoadedWeights) -> None:
-    engine = TorchEngine(compact, device="cpu", precision="float32", threads=1)
+    engine = TorchEngine(compact, device="cpu", precision="float32")
 
     def fails(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("tried to allocate 2 GiB")
