@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS bags as recordings: ROS 2 (mcap, sqlite3; split, compressed, half-written) and ROS 1.
-
-`rosbags` reads what is whole. What it refuses (no index, no metadata, a cut file) is read from
-front to back as far as it goes, and the damage is told, never fatal.
-"""
+"""ROS bags as recordings: ROS 2 (mcap, sqlite3; split, compressed, unfinished) and ROS 1."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,23 +13,14 @@ from typing import Any
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason, decode_frame
-from fusion_ros.replay.mcap_scan import scan_mcap
-from fusion_ros.replay.recording import (
-    Damage,
-    Identity,
-    RecordedFrame,
-    RecordingError,
-    TopicFacts,
-    hash_files,
-)
-from fusion_ros.replay.ros1_scan import scan_ros1
-from fusion_ros.replay.scanning import ScannedMessage
-from fusion_ros.replay.sqlite_scan import scan_sqlite
+from fusion_ros.imaging.limits import TooLargeError
+from fusion_ros.recordings.bag_file import BagFile, BagMessage, TopicType
+from fusion_ros.recordings.bag_folder import open_bag
+from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError
+from fusion_ros.recordings.decompression import DecompressionError, plain_message
+from fusion_ros.replay.recording import Identity, RecordedFrame, TopicFacts, hash_files
 from fusion_ros.replay.topics import choose_topics
 
-SUFFIXES = (".mcap", ".db3", ".bag", ".active")
-_SCANNERS = {".mcap": scan_mcap, ".db3": scan_sqlite, ".bag": scan_ros1, ".active": scan_ros1}
-_KINDS = {".mcap": "mcap", ".db3": "sqlite3", ".bag": "ros1", ".active": "ros1"}
 NS_PER_S = 1_000_000_000
 
 
@@ -41,33 +28,38 @@ class BagRecording:
     """Two image topics of one bag.
 
     Args:
-        path: a bag's folder, or one of its files (.mcap, .db3, .bag).
+        path: a bag's folder, or one of its files.
         visible, thermal: topics; None is chosen by name and type.
 
     Raises:
-        RecordingError: nothing can be read, `rosbags` is missing, or the topics are not clear.
+        RecordingError: nothing can be read, or the topics are not clear.
     """
 
     def __init__(self, path: Path, visible: str | None = None, thermal: str | None = None) -> None:
         self.damage: list[Damage] = []
-        self._parts = _parts_of(path, self.damage)
-        counts: Counter[tuple[str, str]] = Counter()
-        for part in self._parts:
-            counts.update(part.counts())
-        topics = tuple(
-            TopicFacts(name, kind, count) for (name, kind), count in sorted(counts.items())
-        )
+        self._path = path
+        self._files, counts = open_bag(path, self.damage)
+        try:
+            self.identity = self._identify(_recorded(self._files, counts), visible, thermal)
+        except BaseException:
+            self.close()
+            raise
+
+    def _identify(
+        self, topics: tuple[TopicFacts, ...], visible: str | None, thermal: str | None
+    ) -> Identity:
+        path = self._path
         try:
             chosen_visible, chosen_thermal, why = choose_topics(topics, visible, thermal)
         except RecordingError as error:
-            self.close()
-            raise RecordingError(f"{path}: {error}") from None
+            said = "".join(f"; {d.file}: {d.what}" for d in self.damage[:3])
+            raise RecordingError(f"{path}: {error}{said}") from None
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         digest, size = hash_files(f for f in files if f.is_file())
-        self.identity = Identity(
+        return Identity(
             name=path.name,
             path=str(path),
-            kind=self._parts[0].kind,
+            kind=self._files[0].kind,
             sha256=digest,
             size_bytes=size,
             topics=topics,
@@ -83,128 +75,68 @@ class BagRecording:
             self.identity.thermal: Stream.THERMAL,
         }
         seen = dict.fromkeys(Stream, 0)
-        parts = [part.messages(tuple(streams)) for part in self._parts]
+        parts = [file.messages(tuple(streams)) for file in self._files]
         # Split bags follow each other, several ROS 1 bags may overlap: merged by time.
-        for topic, kind, log_ns, data, ros1 in heapq.merge(*parts, key=lambda m: m[2]):
-            stream = streams[topic]
-            yield _as_frame(stream, seen[stream], kind, log_ns, data, ros1)
+        for message in heapq.merge(*parts, key=lambda m: m.log_ns):
+            stream = streams[message.topic]
+            yield _as_frame(stream, seen[stream], message)
             seen[stream] += 1
+        for stream, received in seen.items():
+            recorded = self.identity.messages(stream) or 0
+            if received < recorded:
+                topic = self.identity.topic(stream)
+                name = topic.name if topic is not None else stream.value
+                self.damage.append(
+                    Damage(
+                        self._path.name,
+                        f"{received} of {recorded} recorded messages of {name} could be read",
+                        DamageKind.MESSAGES,
+                        recorded - received,
+                    )
+                )
 
     def close(self) -> None:
         """See `Recording`."""
-        for part in self._parts:
-            part.close()
+        for file in self._files:
+            file.close()
 
 
-class _Part:
-    """One file, or a folder with metadata.yaml."""
+def _recorded(files: list[BagFile], counted: dict[TopicType, int]) -> tuple[TopicFacts, ...]:
+    """Every topic with its number of messages: of metadata.yaml or the files, whichever is more.
 
-    def __init__(self, path: Path, damage: list[Damage]) -> None:
-        self._path = path
-        self._damage = damage
-        self._reader: Any = None
-        self.kind = "" if path.is_dir() else _KINDS[path.suffix]
-        self._ros1 = self.kind == "ros1"
-        try:
-            self._reader = _open_reader(path)
-            if path.is_dir():
-                file = next(f for f in sorted(path.iterdir()) if "".join(f.suffixes[:1]) in _KINDS)
-                self.kind = _KINDS[file.suffixes[0]]
-        except Exception as error:
-            # rosbags raises struct errors, sqlite's and its own on files that were cut.
-            if path.is_dir():
-                raise RecordingError(f"{path} cannot be read as a bag: {error}") from error
-            self._tell(f"it has no usable index ({error}); read from front to back")
-
-    def counts(self) -> dict[tuple[str, str], int]:
-        if self._reader is not None:
-            counts: Counter[tuple[str, str]] = Counter()
-            for connection in self._reader.connections:
-                counts[(connection.topic, connection.msgtype)] += connection.msgcount
-            return counts
-        return Counter((topic, kind) for topic, kind, _, _ in self._scan(-1, lambda text: None))
-
-    def messages(self, topics: tuple[str, ...]) -> Iterator[tuple[str, str, int, bytes, bool]]:
-        last_ns = -1
-        try:
-            if self._reader is not None:
-                wanted = [c for c in self._reader.connections if c.topic in topics]
-                if not wanted:
-                    return
-                for connection, log_ns, data in self._reader.messages(connections=wanted):
-                    last_ns = log_ns
-                    yield connection.topic, connection.msgtype, log_ns, data, self._ros1
-                return
-        except Exception as error:
-            if self._path.is_dir():
-                self._tell(f"reading stopped: {type(error).__name__}: {error}")
-                return
-            self._tell(f"{type(error).__name__}: {error}; the rest is read from front to back")
-        for topic, kind, log_ns, data in self._scan(last_ns, self._tell):
-            if topic in topics:
-                yield topic, kind, log_ns, data, self._ros1
-
-    def close(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
-
-    def _scan(self, after_ns: int, tell: Callable[[str], object]) -> Iterator[ScannedMessage]:
-        return _SCANNERS[self._path.suffix](self._path, tell, after_ns=after_ns)
-
-    def _tell(self, what: str) -> None:
-        self._damage.append(Damage(self._path.name, what))
+    A count in metadata.yaml that is larger than the files' own is how missing files show.
+    """
+    of_files: Counter[TopicType] = Counter()
+    for file in files:
+        of_files.update(file.counts)
+    topics = sorted(of_files.keys() | counted.keys())
+    return tuple(
+        TopicFacts(t.topic, t.message_type, max(of_files[t], counted.get(t, 0))) for t in topics
+    )
 
 
-def _parts_of(path: Path, damage: list[Damage]) -> list[_Part]:
-    if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix in SUFFIXES)
-        if (path / "metadata.yaml").is_file():
-            try:
-                return [_Part(path, damage)]
-            except RecordingError as error:
-                if not files:
-                    raise
-                damage.append(Damage("metadata.yaml", str(error)))
-        elif files:
-            damage.append(
-                Damage(path.name, "it has no metadata.yaml: the recorder did not come to its end")
-            )
-        if not files:
-            raise RecordingError(f"{path} holds no bag ({', '.join(SUFFIXES)} or metadata.yaml)")
-        return [_Part(file, damage) for file in files]
-    return [_Part(path, damage)]
-
-
-def _open_reader(path: Path) -> Any:
+def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
+    kind, log_ns = message.message_type, message.log_ns
+    problem: EncodingError | None = None
     try:
-        from rosbags.rosbag1 import Reader as Ros1Reader
-        from rosbags.rosbag2 import Reader as Ros2Reader
-    except ImportError as error:
-        raise RecordingError(
-            "reading bags needs the package rosbags: pip install rosbags"
-        ) from error
-    reader = (Ros1Reader if path.suffix in (".bag", ".active") else Ros2Reader)(path)
-    reader.open()
-    return reader
-
-
-def _as_frame(
-    stream: Stream, index: int, kind: str, log_ns: int, data: bytes, ros1: bool
-) -> RecordedFrame:
-    try:
-        message = _deserialize(data, kind, ros1)
-        stamp = message.header.stamp
+        data = plain_message(message.data)
+        parsed = _deserialize(data, kind, message.ros1)
+        stamp = parsed.header.stamp
         stamp_ns = int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
         compressed = kind.endswith("CompressedImage")
-        encoding = str(message.format if compressed else message.encoding)
-    except Exception as error:  # whatever a deserialiser does on bytes that are none of its
-        problem = EncodingError(
-            RejectReason.TRUNCATED, f"{len(data)} bytes are no {kind} ({type(error).__name__})"
-        )
+        encoding = str(parsed.format if compressed else parsed.encoding)
+    except TooLargeError as error:
+        problem = EncodingError(RejectReason.TOO_LARGE, f"the message is too large: {error}")
+    except DecompressionError as error:
+        text = f"the recorder compressed the message, and it is damaged ({error})"
+        problem = EncodingError(RejectReason.TRUNCATED, text)
+    except Exception as error:  # deserialisers raise arbitrary errors on malformed input
+        text = f"{len(message.data)} bytes are no {kind} ({type(error).__name__})"
+        problem = EncodingError(RejectReason.TRUNCATED, text)
+    if problem is not None:
         return RecordedFrame(stream, index, log_ns, None, "", partial(_raise, problem))
-    read = partial(_read_compressed if compressed else _read_raw, message)
-    cdr = None if ros1 else data
+    read = partial(_read_compressed if compressed else _read_raw, parsed)
+    cdr = None if message.ros1 else data
     return RecordedFrame(stream, index, log_ns, stamp_ns, encoding, read, cdr)
 
 

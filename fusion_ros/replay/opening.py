@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fusion_ros.replay.bags import SUFFIXES, BagRecording
+from fusion_ros.recordings.bag_folder import ENDINGS, is_bag_file, is_bag_folder
+from fusion_ros.replay.bags import BagRecording
 from fusion_ros.replay.pictures import VIDEOS, PictureRecording, find_partner
 from fusion_ros.replay.recording import Recording, RecordingError
 
@@ -33,8 +34,7 @@ def open_recording(
         return PictureRecording(path, partner, rate_hz)
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
-    is_bag = path.suffix in SUFFIXES if path.is_file() else _holds_a_bag(path)
-    if is_bag:
+    if is_bag_folder(path) if path.is_dir() else is_bag_file(path):
         return BagRecording(path, visible_topic, thermal_topic)
     halves = find_partner(path)
     if halves is not None:
@@ -45,12 +45,6 @@ def open_recording(
             "_thermal, ... in place of _vis, _rgb, ...; name both with --thermal"
         )
     raise RecordingError(
-        f"{path} is no recording: allowed are a bag ({', '.join(SUFFIXES)} or a folder with "
+        f"{path} is no recording: allowed are a bag ({', '.join(ENDINGS)} or a folder with "
         "metadata.yaml), a folder that holds vis/ and ir/, and NAME_vis.mp4 beside NAME_ir.mp4"
-    )
-
-
-def _holds_a_bag(folder: Path) -> bool:
-    return (folder / "metadata.yaml").is_file() or any(
-        file.suffix in SUFFIXES for file in folder.iterdir()
     )

@@ -11,10 +11,12 @@ from typing import Protocol
 
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import PixelFrame
+from fusion_ros.recordings.damage import Damage, RecordingError
 
-
-class RecordingError(RuntimeError):
-    """A recording that cannot be replayed at all; the message names the file and the way out."""
+__all__ = [
+    "Damage", "Identity", "RecordedFrame", "Recording", "RecordingError", "TopicFacts",
+    "hash_files",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +26,6 @@ class TopicFacts:
     name: str
     message_type: str
     messages: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Damage:
-    """A part of a file that could not be read. What could be was replayed all the same."""
-
-    file: str
-    what: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from planted_faults import BEGIN_NS, PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, r
 
 from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.replay.findings import Severity
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.synthetic import Scene
 
@@ -137,7 +138,8 @@ def test_a_bag_folder_without_metadata_is_told_and_read(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag")
     (bag / "metadata.yaml").unlink()
     result, findings, _ = replayed(bag)
-    assert "did not come to its end" in findings["damaged_file"].detail
+    assert set(findings) == {"unfinished_recording"}
+    assert findings["unfinished_recording"].severity is Severity.WARNING
     assert len(result.log.pairs) == 60
 
 

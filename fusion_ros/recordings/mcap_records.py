@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of an mcap file: walking over them, and finding the next one behind damage.
+
+Format: mcap.dev/spec. A record is an opcode (one byte), the length of its content (eight bytes)
+and its content.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+MAGIC = b"\x89MCAP0\r\n"
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX = 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
+CHUNK_INDEX, STATISTICS, DATA_END = 0x08, 0x0B, 0x0F
+MESSAGE_HEAD = struct.Struct("<HIQQ")
+CHUNK_HEAD = struct.Struct("<QQQI")
+
+_HEAD = struct.Struct("<BQ")
+_LAST_OPCODE = 0x0F
+_PRIVATE = 0x80
+# Shortest content of a record, by opcode.
+_LEAST = np.zeros(256, np.int64)
+for _opcode, _size in {
+    0x01: 8, FOOTER: 20, SCHEMA: 14, CHANNEL: 16, MESSAGE: 22, CHUNK: 40, MESSAGE_INDEX: 6,
+    CHUNK_INDEX: 64, 0x09: 36, 0x0A: 44, STATISTICS: 46, 0x0C: 8, 0x0D: 20, 0x0E: 17, DATA_END: 4,
+}.items():  # fmt: skip
+    _LEAST[_opcode] = _size
+_LEAST_SIZES: list[int] = _LEAST.tolist()
+# Records that a recorder writes among the data: the search looks for these.
+_SOUGHT = np.zeros(256, bool)
+_SOUGHT[[SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, 0x09, 0x0C, DATA_END]] = True
+_WINDOW = 2**20
+_CHAIN = 3
+_MOST_CANDIDATES = 20_000
+"""Places that look like a record are checked one by one; behind so many false ones it ends."""
+
+
+class Source(Protocol):
+    """Bytes that can be read at any place."""
+
+    def read(self, at: int, count: int) -> bytes:
+        """Return up to `count` bytes from `at` on; fewer at the end."""
+
+
+class FileSource:
+    """A file as a source."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = path.stat().st_size
+        self._file = path.open("rb")
+
+    def read(self, at: int, count: int) -> bytes:
+        """See `Source`."""
+        self._file.seek(at)
+        return self._file.read(count)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+class MemorySource:
+    """Bytes in memory as a source."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+
+    def read(self, at: int, count: int) -> bytes:
+        """See `Source`."""
+        return self._data[at : at + count]
+
+
+class Record(NamedTuple):
+    """Opcode, place of the content, and its size; `cut` where it ends behind its container."""
+
+    opcode: int
+    at: int
+    size: int
+    cut: bool = False
+
+
+def walk(
+    source: Source, at: int, end: int, damaged: Callable[[int, int], object]
+) -> Iterator[Record]:
+    """Yield every record between two places.
+
+    Args:
+        source: where to read.
+        at, end: first byte, and the byte behind the last one.
+        damaged: receives first and last byte of each part that holds no record.
+    """
+    while at < end:
+        head = source.read(at, _HEAD.size)
+        if len(head) == _HEAD.size:
+            opcode, size = _HEAD.unpack(head)
+            if _fits(opcode, size, at, end):
+                yield Record(opcode, at + _HEAD.size, size)
+                at += _HEAD.size + size
+                continue
+            if opcode == CHUNK and (size := _chunk_size(source, at + _HEAD.size, end)):
+                is_cut = size > end - at - _HEAD.size
+                damaged(at, end if is_cut else at + _HEAD.size)
+                yield Record(opcode, at + _HEAD.size, min(size, end - at - _HEAD.size), is_cut)
+                at += _HEAD.size + size
+                continue
+        behind = find_record(source, at + 1, end)
+        damaged(at, end if behind is None else behind)
+        if behind is None:
+            return
+        at = behind
+
+
+def _fits(opcode: int, size: int, at: int, end: int) -> bool:
+    known = 0 < opcode <= _LAST_OPCODE or opcode >= _PRIVATE
+    return known and _LEAST_SIZES[opcode] <= size <= end - at - _HEAD.size
+
+
+def _chunk_size(source: Source, at: int, end: int) -> int:
+    """Return the size of a chunk whose record is cut or has a wrong length; 0 where it is none."""
+    head = source.read(at, min(CHUNK_HEAD.size + 16, end - at))
+    for name in (b"zstd", b"lz4", b""):
+        names = struct.pack("<I", len(name)) + name
+        place = CHUNK_HEAD.size + len(names)
+        if head[CHUNK_HEAD.size : place] != names or len(head) < place + 8:
+            continue
+        begin_ns, end_ns, _, _ = CHUNK_HEAD.unpack_from(head)
+        (packed_size,) = struct.unpack_from("<Q", head, place)
+        return place + 8 + packed_size if begin_ns <= end_ns else 0
+    return 0
+
+
+def find_record(source: Source, at: int, end: int) -> int | None:
+    """Return the next place from which several records follow each other, or None."""
+    tried = 0
+    while at + _HEAD.size <= end:
+        window = np.frombuffer(source.read(at, min(_WINDOW, end - at)), np.uint8)
+        places = window.size - _HEAD.size + 1
+        if places <= 0:
+            return None
+        sizes = sum(window[1 + n : 1 + n + places].astype(np.int64) << (8 * n) for n in range(4))
+        high = window[5 : 5 + places].copy()
+        for n in range(6, 9):
+            high |= window[n : n + places]
+        opcodes = window[:places]
+        fits = _SOUGHT[opcodes] & (high == 0) & (sizes >= _LEAST[opcodes])
+        fits &= sizes <= end - at - _HEAD.size - np.arange(places)
+        for place in np.flatnonzero(fits):
+            tried += 1
+            if tried > _MOST_CANDIDATES:
+                return None
+            if _is_chain(source, at + int(place), end):
+                return at + int(place)
+        at += places
+    return None
+
+
+def _is_chain(source: Source, at: int, end: int) -> bool:
+    for _ in range(_CHAIN):
+        if at == end:
+            return True
+        head = source.read(at, _HEAD.size)
+        if len(head) < _HEAD.size or at + _HEAD.size > end:
+            return False
+        opcode, size = _HEAD.unpack(head)
+        if opcode > _LAST_OPCODE or not _fits(opcode, size, at, end):
+            return False
+        at += _HEAD.size + size
+    return True
+
+
+def text_at(record: bytes, at: int) -> tuple[str, int]:
+    """Return a text with its length before it, and the place behind it.
+
+    Raises:
+        struct.error: it is longer than its record.
+    """
+    (length,) = struct.unpack_from("<I", record, at)
+    if at + 4 + length > len(record):
+        raise struct.error("a text is longer than its record")
+    return record[at + 4 : at + 4 + length].decode(errors="replace"), at + 4 + length
