@@ -14,8 +14,8 @@ import pytest
 
 from fusion_ros.cli.build_engine import MOST_CALIBRATION_PAIRS, calibration_pairs
 from fusion_ros.cli.main import main
-from fusion_ros.cli.pictures import InputError
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.replay.recording import RecordingError
 
 
 @pytest.mark.skipif(
@@ -169,5 +169,5 @@ def test_a_large_folder_is_thinned_out_evenly(
 def test_folders_without_pairs_are_refused(tmp_path: Path) -> None:
     for name in ("vis", "ir"):
         (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="no pairs of pictures"):
+    with pytest.raises(RecordingError, match="no pictures"):
         calibration_pairs(tmp_path / "vis", tmp_path / "ir", (8, 8), 1)

@@ -168,7 +168,7 @@ def test_frame_n_of_a_video_meets_frame_n(
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
     # Two passes through a lossy codec; the steps are 40.
     assert seen == pytest.approx(levels, abs=10)
-    assert "6 frames have a partner" in capsys.readouterr().out
+    assert "0 visible, 2 thermal frames" in capsys.readouterr().out
 
 
 def test_a_video_that_is_none_is_a_failure_and_leaves_nothing(
@@ -217,7 +217,7 @@ def test_what_cannot_begin_says_why(
     (ir / "c.txt").write_text("text")
     write_video(ir / "d.mp4", [1, 2])
     for visible, thermal, complaint in (
-        (vis, ir, "no file name in common"),
+        (vis, ir, r"1 visible \(a\.png\) and 2 thermal"),
         (vis / "none", ir, "--visible .* does not exist"),
         (vis, ir / "b.png", "one is a folder, one a file"),
         (vis / "a.png", ir / "c.txt", "allowed are .png"),

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.cli.pictures import InputError
 from fusion_ros.cli.recorded_pairs import read_pairs
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.replay.recording import RecordingError
@@ -78,5 +77,5 @@ def test_videos_give_pairs_frame_by_frame(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="gone"):
         read_pairs(tmp_path / "gone")
-    with pytest.raises(InputError, match=r"gone\.png"):
+    with pytest.raises(RecordingError, match=r"gone\.png"):
         read_pairs(tmp_path / "gone.png", partner=tmp_path / "also.png")

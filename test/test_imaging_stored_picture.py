@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.cli.pictures import InputError, read_thermal, read_visible
+from fusion_ros.accounting import Stream
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import EncodingError, RejectReason
 from fusion_ros.imaging.stored_picture import decode_stored
-from fusion_ros.replay.pictures import PictureRecording
+from fusion_ros.recordings.picture_files import read_frame
+from fusion_ros.replay.opening import open_recording
 
 COLOUR = cv2.GaussianBlur(
     np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8), (0, 0), 2
@@ -125,7 +126,7 @@ def _from_folder(folder: Path, file: bytes, name: str) -> np.ndarray:
     for sub, data in (("vis", encoded(".png", COLOUR[..., 0])), ("ir", file)):
         (folder / sub).mkdir()
         (folder / sub / (f"a{name}" if sub == "ir" else "a.png")).write_bytes(data)
-    recording = PictureRecording(folder / "vis", folder / "ir")
+    recording = open_recording(folder / "vis", partner=folder / "ir")
     frames = {frame.stream.value: frame for frame in recording.frames()}
     return frames["thermal"].read().pixels
 
@@ -142,7 +143,7 @@ def test_message_folder_and_file_give_the_same_pixels(tmp_path, pixels, tail):
     for found in (
         decode_compressed(data).pixels,
         _from_folder(tmp_path, data, name),
-        read_thermal(tmp_path / f"file{name}"),
+        read_frame(tmp_path / f"file{name}", Stream.THERMAL).pixels,
     ):
         np.testing.assert_array_equal(found, expected)
 
@@ -155,6 +156,6 @@ def test_a_cut_jpeg_is_refused_by_message_folder_and_file(tmp_path):
     assert error.value.reason is RejectReason.TRUNCATED
     with pytest.raises(EncodingError):
         _from_folder(tmp_path, data, ".jpg")
-    for read in (read_visible, read_thermal):
-        with pytest.raises(InputError):
-            read(tmp_path / "file.jpg")
+    for stream in Stream:
+        with pytest.raises(EncodingError):
+            read_frame(tmp_path / "file.jpg", stream)

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.cli.pictures import read_thermal
+from fusion_ros.accounting import Stream
 from fusion_ros.cli.recorded_pairs import read_pairs
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import ChannelOrder, decode_frame
 from fusion_ros.imaging.tone import ThermalToneMapper
 from fusion_ros.imaging.tone_options import ToneOptions
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.recordings.picture_files import read_frame
 from fusion_ros.replay.bag_writing import BagWriter
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.session import Replay
@@ -129,7 +130,8 @@ def test_a_replayed_and_a_calibrated_bag_show_that_luma(tmp_path, encoding):
 def test_a_file_shows_that_luma(tmp_path, name):
     for pixels in (BGR, STORED["bgra8"]) if name != "a.bmp" else (BGR,):
         cv2.imwrite(str(tmp_path / name), pixels)
-        np.testing.assert_array_equal(read_thermal(tmp_path / name), GREY)
+        frame = read_frame(tmp_path / name, Stream.THERMAL)
+        np.testing.assert_array_equal(luma(frame.pixels, order=frame.order), GREY)
 
 
 @given(

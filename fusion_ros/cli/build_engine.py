@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance
 
 _EXAMPLES = """\
 examples:
@@ -66,6 +67,9 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument("--bag", type=Path, metavar="PATH", help="a bag instead of the two")
     source.add_argument("--visible-topic", metavar="NAME", help="in the bag; found by its name")
     source.add_argument("--thermal-topic", metavar="NAME", help="in the bag; found by its name")
+    add_by_order(source)
+    add_tolerance(source)
+    add_rate(source)
     parser.set_defaults(run=run)
 
 
@@ -115,6 +119,10 @@ def run(args: argparse.Namespace) -> int:
                     engine.visible_channels,
                     visible_topic=args.visible_topic,
                     thermal_topic=args.thermal_topic,
+                    by_order=args.by_order,
+                    tolerance_ms=args.tolerance_ms,
+                    rate_hz=args.rate,
+                    tell=_say,
                 )
             with _heartbeat():
                 engine.build(height, width, calibration=samples, tell=_say)
@@ -129,7 +137,7 @@ def calibration_pairs(
     partner: Path | None,
     size: tuple[int, int],
     visible_channels: int,
-    **topics: str | None,
+    **options: Any,
 ) -> list[tuple[Any, Any]]:
     """Pictures as the engine gets them: (height, width) `uint8`, luma or RGB, and thermal.
 
@@ -140,7 +148,7 @@ def calibration_pairs(
         partner: the thermal one; None for a bag.
         size: (height, width).
         visible_channels: of the engine.
-        topics: `visible_topic` and `thermal_topic` of a bag, where its names do not tell.
+        options: see `recorded_pairs`.
 
     Raises:
         InputError: no pairs, or pictures that cannot be read.
@@ -155,7 +163,7 @@ def calibration_pairs(
 
     result = []
     for _, visible, thermal in recorded_pairs(
-        source, partner=partner, most=MOST_CALIBRATION_PAIRS, **topics
+        source, partner=partner, most=MOST_CALIBRATION_PAIRS, **options
     ):
         seen = visible.as_rgb()
         if visible_channels == 1:

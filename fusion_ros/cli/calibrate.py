@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_file, result_folder, whole_number
+from fusion_ros.cli.matching_options import add_by_order, add_rate
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.geometry import Calibration
@@ -72,6 +73,8 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument(
         "--tolerance-ms", type=number(0), default=20.0, help="of the pairing (default %(default)s)"
     )
+    add_by_order(source)
+    add_rate(source)
     source.add_argument(
         "--most-pairs",
         type=whole_number(1),
@@ -145,7 +148,10 @@ def _pairs(args: argparse.Namespace) -> list:
         thermal_topic=args.thermal_topic,
         tolerance_ms=args.tolerance_ms,
         most=args.most_pairs,
+        by_order=args.by_order,
+        rate_hz=args.rate,
         progress=_progress,
+        tell=_tell,
     )
     if not pairs:
         raise ValueError(f"no pairs in {args.bag or args.visible}")
@@ -275,6 +281,10 @@ def _say(figures: dict[str, Any]) -> None:
 
 def _say_verdict(figures: dict[str, Any]) -> None:
     print(f"\nverdict: {figures['verdict']}" + "".join(f"\n  {r}" for r in figures["reasons"]))
+
+
+def _tell(text: str) -> None:
+    print(f"pairs: {text}", file=sys.stderr)
 
 
 def _progress(text: str) -> None:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_folder
+from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance, matching_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fusion_ros.cli.pictures import FilePair, Found
+    from fusion_ros.imaging.encodings import PixelFrame
+    from fusion_ros.imaging.pair_check import PairDoubt
     from fusion_ros.pipeline import FusionPipeline
 
 _EXAMPLES = """\
@@ -26,11 +29,14 @@ examples:
   fusion-ros fuse --visible rgb/ --thermal counts16/ --out fused/ --set tone_mode=percentile
   fusion-ros fuse --visible day_vis.mp4 --thermal day_ir.mp4 --out fused/ --engine openvino
 
-Folders: files of one name (but for the ending) belong together; those without a partner are
-listed. Pictures: PNG, JPEG, TIFF, BMP; thermal ones may have 8 or 16 bits or float values, and
-another size. Videos: frame n is fused with frame n. Results carry the visible file's name, as
-.png or .mp4; an older result of that name is replaced.
-Exit codes: 0 all fused, 1 some failed, 2 could not begin, 130 stopped by Ctrl-C.
+Folders: files belong together whose names are equal (but for the ending), or have equal numbers
+or time stamps in them; the rule and the files without a partner are printed. Pictures: PNG, JPEG,
+TIFF, BMP, PGM; thermal ones may have 8 or 16 bits or float values, and another size. Videos begin
+at one moment and are paired by the times of their frames; the slower one's rate is that of the
+result. Results carry the visible file's name, as .png or .mp4; an older result of that name is
+replaced.
+Exit codes: 0 all fused, 1 some failed or equal the visible picture, 2 could not begin, 130 stopped
+by Ctrl-C.
 """
 
 
@@ -66,6 +72,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME=VALUE",
         help="one parameter of the fuse node; repeatable, wins over --params (docs/parameters.md)",
     )
+    add_by_order(parser)
+    add_tolerance(parser)
+    add_rate(parser)
     parser.add_argument(
         "--triptych", action="store_true", help="write visible, thermal and fused side by side"
     )
@@ -77,20 +86,15 @@ def run(args: argparse.Namespace) -> int:
     from fusion_ros.cli.pictures import find_pairs
 
     try:
-        found = find_pairs(args.visible, args.thermal)
+        found = find_pairs(args.visible, args.thermal, **matching_of(args))
         _check_out(args.out, found)
-        if not found.pairs:
-            _list_unpaired(found)
-            raise ValueError(
-                f"{args.visible} and {args.thermal} have no file name in common; pairs need equal "
-                "names but for the ending"
-            )
         pipeline = _make_pipeline(args)
         args.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"fusion-ros fuse: {error}", file=sys.stderr)
         return 2
-    job = _Job(pipeline, args.out, args.triptych)
+    _show_match(found)
+    job = _Job(pipeline, args.out, triptych=args.triptych, rate_hz=args.rate)
     try:
         job.fuse_all(found.pairs)
     except KeyboardInterrupt:
@@ -98,9 +102,8 @@ def run(args: argparse.Namespace) -> int:
         return 130
     finally:
         pipeline.close()
-    _list_unpaired(found)
     job.report()
-    return 1 if job.failures else 0
+    return 1 if job.failures or job.without_effect else 0
 
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
@@ -126,20 +129,31 @@ def _check_out(out: Path, found: Found) -> None:
             )
 
 
-def _list_unpaired(found: Found) -> None:
-    if found.unpaired:
-        print(f"without a partner of the same name ({len(found.unpaired)}):")
-        for path in found.unpaired:
-            print(f"  {path}")
+def _show_match(found: Found) -> None:
+    """Print by which rule the files belong together, and all that have no partner."""
+    match = found.match
+    if len(match.slots) > 1:
+        print(f"{len(match.pairs)} pairs by {match.rule.value}")
+    if match.left:
+        print(f"without a partner ({len(match.left)}):")
+        for left in match.left:
+            print(f"  {left.path}: {left.why}")
+    for doubt in match.doubts():
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 class _Job:
-    """Fuses pairs one by one; what fails costs itself alone."""
+    """Fuses pairs one by one; a failure affects only its own pair."""
 
-    def __init__(self, pipeline: FusionPipeline, out: Path, triptych: bool) -> None:
+    def __init__(
+        self, pipeline: FusionPipeline, out: Path, *, triptych: bool, rate_hz: float | None
+    ) -> None:
         self._pipeline, self._out, self._triptych = pipeline, out, triptych
+        self._rate_hz = rate_hz
         self.fused = 0
         self.failures: list[str] = []
+        self.without_effect = 0
+        self._doubts: dict[PairDoubt, list[str]] = {}
         self._times_ms: list[float] = []
 
     def fuse_all(self, pairs: list[FilePair]) -> None:
@@ -153,7 +167,7 @@ class _Job:
         with tqdm(total=total, unit="frame", disable=None) as bar:
             for pair in pairs:
                 bar.set_postfix_str(pair.visible.name)
-                # Files have nothing to do with each other: forget the last one's temperatures.
+                # Each pair of files is a recording of its own: temperatures do not carry over.
                 self._pipeline.reset()
                 try:
                     if pair.is_video:
@@ -167,36 +181,74 @@ class _Job:
                     tqdm.write(f"failed: {self.failures[-1]}", file=sys.stderr)
 
     def report(self) -> None:
+        from fusion_ros.imaging.pair_check import DOUBT_TEXTS
+
         engine = self._pipeline.engine.describe()
         print(
             f"fused {self.fused}, failed {len(self.failures)}: {engine.preset} (weights "
             f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
         )
+        for doubt, names in self._doubts.items():
+            where = f"{len(names)} of {len(self._times_ms)}, first {names[0]!r}"
+            print(f"warning: {DOUBT_TEXTS[doubt]} ({where})", file=sys.stderr)
         if self._times_ms:
             print(f"median {statistics.median(self._times_ms):.1f} ms a frame, reading not counted")
         print(f"results: {self._out.resolve()}")
 
     def _fuse_picture(self, pair: FilePair) -> None:
-        from fusion_ros.cli.pictures import read_thermal, read_visible, write_picture
+        from fusion_ros.accounting import Stream
+        from fusion_ros.cli.pictures import write_picture
+        from fusion_ros.recordings.picture_files import (
+            not_8_bit,
+            orientations_differ,
+            read_frame,
+        )
 
-        picture = self._fuse(read_visible(pair.visible), read_thermal(pair.thermal), None)
+        visible, thermal = (
+            read_frame(path, stream)
+            for path, stream in ((pair.visible, Stream.VISIBLE), (pair.thermal, Stream.THERMAL))
+        )
+        if visible.pixels.dtype.itemsize > 1:
+            raise ValueError(not_8_bit(pair.visible.name, visible.pixels))
+        if turned := orientations_differ(pair.visible, pair.thermal):
+            raise ValueError(turned)
+        picture = self._fuse(visible, thermal, None, pair.visible.name)
         write_picture(self._out / pair.result_name, picture)
 
     def _fuse_video(self, pair: FilePair, progress: Callable[[], object]) -> None:
         from fusion_ros.cli.videos import fuse_video
+        from fusion_ros.recordings.video_files import as_frame
 
-        count, extra = fuse_video(pair, self._out / pair.result_name, self._fuse, progress)
-        if extra:
-            print(f"{pair.visible.name}: one video is longer; {count} frames have a partner")
+        def fuse(visible: np.ndarray, thermal: np.ndarray, stamp_ns: int) -> np.ndarray:
+            frames = as_frame(visible), as_frame(thermal)
+            return self._fuse(*frames, stamp_ns, pair.visible.name)
 
-    def _fuse(self, visible: np.ndarray, thermal: np.ndarray, stamp_ns: int | None) -> np.ndarray:
+        made = fuse_video(pair, self._out / pair.result_name, fuse, progress, self._rate_hz)
+        print(f"{pair.visible.name}: {made.count} frames {made.summary}")
+        if any(made.left):
+            print(f"  without a partner: {made.left[0]} visible, {made.left[1]} thermal frames")
+        if made.doubt:
+            print(f"warning: {made.doubt}", file=sys.stderr)
+
+    def _fuse(
+        self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, name: str
+    ) -> np.ndarray:
         from fusion_ros.cli.pictures import side_by_side
+        from fusion_ros.imaging.pair_check import PairDoubt, input_doubts, result_doubts
 
         begun_ns = time.perf_counter_ns()
         frame = self._pipeline.fuse(
-            visible, thermal, order="bgr", thermal_order="bgr", stamp_ns=stamp_ns
+            visible.pixels,
+            thermal.pixels,
+            order="bgr",
+            thermal_order=thermal.order,
+            stamp_ns=stamp_ns,
         )
         self._times_ms.append((time.perf_counter_ns() - begun_ns) / 1e6)
+        doubts = input_doubts(visible, thermal) + result_doubts(visible.pixels, frame.image)
+        self.without_effect += PairDoubt.FUSED_IS_VISIBLE in doubts
+        for doubt in doubts:
+            self._doubts.setdefault(doubt, []).append(name)
         if self._triptych:
-            return side_by_side(visible, frame.thermal, frame.image)
+            return side_by_side(visible.pixels, frame.thermal, frame.image)
         return frame.image

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and videos on disk: which belong together, reading them, writing whole files only."""
+"""Pictures and videos on disk: the pairs that two paths name, writing whole files only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.images import write_image
-from fusion_ros.imaging.compressed import read_picture_file
-from fusion_ros.imaging.encodings import EncodingError
-
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov")
+from fusion_ros.recordings.matching import (
+    DEFAULT_TOLERANCE_MS,
+    MatchResult,
+    match_files,
+    refuse_same,
+)
+from fusion_ros.recordings.picture_files import PICTURES, VIDEOS
 
 
 class InputError(ValueError):
@@ -39,18 +41,25 @@ class FilePair:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What two paths hold: pairs in name order, and files without a partner."""
+    """Pairs that two paths hold, in name order; `match` says by which rule, and what is left."""
 
     pairs: list[FilePair]
-    unpaired: list[Path]
+    match: MatchResult
 
 
-def find_pairs(visible: Path, thermal: Path) -> Found:
-    """Pair two files, or the files of two folders by their stems.
+def find_pairs(
+    visible: Path,
+    thermal: Path,
+    *,
+    by_order: bool = False,
+    tolerance_ms: float = DEFAULT_TOLERANCE_MS,
+) -> Found:
+    """Pair two files, or the files of two folders, see `match_files`.
 
     Raises:
-        InputError: a path is missing, one is a file and one a folder, a file is of a kind that
-            cannot be read, or a folder holds two files of one stem.
+        InputError: a path is missing, one is a file and one a folder, or a file is of a kind that
+            cannot be read.
+        MatchError: no names belong together, or both paths are the same.
     """
     for option, path in (("--visible", visible), ("--thermal", thermal)):
         if not path.exists():
@@ -60,15 +69,16 @@ def find_pairs(visible: Path, thermal: Path) -> Found:
             f"--visible {visible} and --thermal {thermal}: one is a folder, one a file; "
             "allowed: two files or two folders"
         )
+    refuse_same(visible, thermal)
     if visible.is_dir():
-        seen, felt = _by_stem(visible), _by_stem(thermal)
-        pairs = [_pair(seen[stem], felt[stem]) for stem in sorted(seen.keys() & felt.keys())]
-        alone = [seen.get(stem) or felt[stem] for stem in sorted(seen.keys() ^ felt.keys())]
-        return Found(pairs, alone)
-    for path in (visible, thermal):
-        if path.suffix.lower() not in PICTURES + VIDEOS:
-            raise InputError(f"{path}: allowed are {', '.join(PICTURES + VIDEOS)}")
-    return Found([_pair(visible, thermal)], [])
+        files = [_readable(folder) for folder in (visible, thermal)]
+        match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
+    else:
+        for path in (visible, thermal):
+            if path.suffix.lower() not in PICTURES + VIDEOS:
+                raise InputError(f"{path}: allowed are {', '.join(PICTURES + VIDEOS)}")
+        match = match_files([visible], [thermal], by_order=True)  # named, so they belong together
+    return Found([_pair(pair.visible, pair.thermal) for pair in match.pairs], match)
 
 
 def _pair(visible: Path, thermal: Path) -> FilePair:
@@ -77,51 +87,15 @@ def _pair(visible: Path, thermal: Path) -> FilePair:
     return FilePair(visible, thermal)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    result: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in PICTURES + VIDEOS:
-            continue
-        if path.stem in result:
-            raise InputError(
-                f"{folder} holds {result[path.stem].name} and {path.name}: which is meant by "
-                f"{path.stem!r}? Keep one of them"
-            )
-        result[path.stem] = path
-    return result
-
-
-def read_visible(path: Path) -> np.ndarray:
-    """A picture as `uint8` HxW, or HxWx3 in BGR order; 16 bits are brought to 8, alpha dropped."""
-    picture = _read(path)
-    if picture.ndim == 3 and picture.shape[2] == 4:
-        picture = np.ascontiguousarray(picture[..., :3])
-    if picture.dtype == np.uint16:
-        return cv2.convertScaleAbs(picture, alpha=1.0 / 257.0)
-    if picture.dtype != np.uint8:
-        raise InputError(f"{path} holds {picture.dtype}; a visible picture has 8 or 16 bits")
-    return picture
-
-
-def read_thermal(path: Path) -> np.ndarray:
-    """A thermal picture HxW as it was stored: `uint8`, `uint16` or `float32`."""
-    picture = _read(path)
-    if picture.ndim == 3:  # grey stored as colour
-        picture = cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_BGR2GRAY)
-    if picture.dtype == np.float64:
-        picture = picture.astype(np.float32)
-    if picture.dtype not in (np.uint8, np.uint16, np.float32):
-        raise InputError(
-            f"{path} holds {picture.dtype}; a thermal picture has 8 or 16 bits or is float32"
-        )
-    return picture
-
-
-def _read(path: Path) -> np.ndarray:
-    try:
-        return read_picture_file(path)
-    except EncodingError as error:
-        raise InputError(f"{path} is not a picture that can be read: {error}") from error
+def _readable(folder: Path) -> list[Path]:
+    files = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.suffix.lower() in PICTURES + VIDEOS
+    ]
+    if not files:
+        raise InputError(f"{folder} holds none of {', '.join(PICTURES + VIDEOS)}")
+    return files
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.argument_types import number, result_folder, whole_number
+from fusion_ros.cli.matching_options import add_by_order, add_tolerance, matching_of
 from fusion_ros.cli.node import NO_RCLPY_FIX
 
 _EXAMPLES = """\
@@ -66,8 +67,10 @@ def add_parser(subparsers: Any) -> None:
         "--rate",
         type=number(0, above=True),
         metavar="HZ",
-        help="of pictures and videos (default: the video's, or 30)",
+        help="of pictures whose names tell no time (30), and of videos that name none",
     )
+    add_by_order(parser)
+    add_tolerance(parser)
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
     parser.add_argument(
         "--compression", choices=("none", "file", "message"), default="none", help="zstd (none)"
@@ -132,7 +135,12 @@ def _record_files(args: argparse.Namespace) -> int:
     from fusion_ros.replay.bag_writing import BagWriter
     from fusion_ros.replay.opening import open_recording
 
-    recording = open_recording(args.source, partner=args.thermal, rate_hz=args.rate)
+    recording = open_recording(
+        args.source, partner=args.thermal, rate_hz=args.rate, **matching_of(args)
+    )
+    print(f"record: {recording.identity.choice}")
+    for doubt in recording.identity.doubts:
+        print(f"record: warning: {doubt}", file=sys.stderr)
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
     written = dict.fromkeys(Stream, 0)
     total = sum(topic.messages for topic in recording.identity.topics)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.accounting import FrameLedger, Stream
-from fusion_ros.cli.pictures import PICTURES, find_pairs, read_thermal, read_visible
 from fusion_ros.imaging.colour import luma
-from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason
 from fusion_ros.pairing import FramePairer, Pair
+from fusion_ros.recordings.picture_files import not_8_bit
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.recording import RecordedFrame
 
@@ -36,36 +36,62 @@ def recorded_pairs(
     thermal_topic: str | None = None,
     tolerance_ms: float = 20.0,
     most: int = 32,
+    by_order: bool = False,
+    rate_hz: float | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
     """Up to `most` pairs, evenly over the recording: name, visible frame, thermal frame.
 
-    Damaged frames are left out. The pictures of two folders are paired by their names.
+    Args:
+        path: a bag, a folder that holds both cameras, or the visible folder, video or picture.
+        partner: the thermal one.
+        visible_topic, thermal_topic: of a bag.
+        tolerance_ms: of two stamps of a pair.
+        most: pairs to read.
+        by_order, rate_hz: see `open_recording`.
+        progress: takes a line for each pair.
+        tell: takes lines about the pairing and about frames that are left out.
 
     Raises:
-        InputError: pictures that cannot be paired or read.
-        RecordingError: what `path` names cannot be read as a recording.
+        RecordingError: the paths cannot be read as a recording, or matched.
     """
-    if partner is not None and _are_pictures(path, partner):
-        yield from _from_pictures(path, partner, most)
-        return
     recording = open_recording(
-        path, partner=partner, visible_topic=visible_topic, thermal_topic=thermal_topic
+        path,
+        partner=partner,
+        visible_topic=visible_topic,
+        thermal_topic=thermal_topic,
+        rate_hz=rate_hz,
+        by_order=by_order,
+        tolerance_ms=tolerance_ms,
     )
+    tell(recording.identity.choice)
+    for doubt in recording.identity.doubts:
+        tell(f"doubtful: {doubt}")
     try:
         expected = recording.identity.messages(Stream.VISIBLE)
         every = max(1, -(-(expected or most) // most))
-        pairs = _paired(recording.frames(), tolerance_ns=round(tolerance_ms * 1e6))
+        tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
+        pairs = _paired(recording.frames(), tolerance_ns)
         for number, pair in enumerate(pairs):
             if number % every:
                 continue
             progress(f"pair {number + 1}")
             try:
-                yield f"frame {pair.visible.index}", pair.visible.read(), pair.thermal.read()
-            except EncodingError:
+                frames = pair.visible.read(), pair.thermal.read()
+                _check_visible(frames[0], pair.visible.name or pair.visible.encoding)
+            except EncodingError as error:
+                tell(f"pair {number + 1} is left out: {error}")
                 continue
+            name = Path(pair.visible.name).stem or f"frame {pair.visible.index}"
+            yield name, *frames
     finally:
         recording.close()
+
+
+def _check_visible(frame: PixelFrame, name: str) -> None:
+    if frame.pixels.dtype != np.uint8:
+        raise EncodingError(RejectReason.UNKNOWN_ENCODING, not_8_bit(name, frame.pixels))
 
 
 def _paired(
@@ -80,21 +106,3 @@ def _paired(
             add = pairer.add_visible if visible else pairer.add_thermal
             yield from add(frame.stamp_ns, frame)
     yield from pairer.flush()
-
-
-def _are_pictures(visible: Path, thermal: Path) -> bool:
-    if visible.is_dir() and thermal.is_dir():
-        return True
-    return all(p.suffix.lower() in PICTURES for p in (visible, thermal))
-
-
-def _from_pictures(
-    visible: Path, thermal: Path, most: int
-) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
-    found = [pair for pair in find_pairs(visible, thermal).pairs if not pair.is_video]
-    every = max(1, -(-len(found) // most))
-    for pair in found[::every]:
-        seen = read_visible(pair.visible)
-        order = ChannelOrder.BGR if seen.ndim == 3 else ChannelOrder.GREY
-        felt = PixelFrame(read_thermal(pair.thermal), ChannelOrder.GREY)
-        yield pair.visible.stem, PixelFrame(seen, order), felt

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.argument_types import merged_classes, number, result_folder, whole_number
+from fusion_ros.cli.matching_options import add_by_order
 
 _EXAMPLES = """\
 examples:
@@ -42,8 +43,10 @@ def add_parser(subparsers: Any) -> None:
         "--picture-rate",
         type=number(0, above=True),
         metavar="HZ",
-        help="frames a second of folders and videos (the video's own, or 30)",
+        help="frames a second of pictures whose names tell no time (30), and of videos that name "
+        "none",
     )
+    add_by_order(parser)
     parser.add_argument("--visible-topic", help="default: chosen by type and name")
     parser.add_argument("--thermal-topic", help="default: chosen by type and name")
     _add_fusion(parser.add_argument_group("fusion, as the node's parameters"))

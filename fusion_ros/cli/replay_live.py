@@ -99,6 +99,8 @@ def _checked(args: argparse.Namespace) -> tuple[float, float]:
 
 def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
     """Parameters that follow from the recording, where they were not given."""
+    if args.by_order:
+        raise ValueError("--by-order does not go with --live: make a bag with record --by-order")
     recording = open_recording(
         args.recordings[0],
         partner=args.thermal,

@@ -33,6 +33,7 @@ def run_offline(args: argparse.Namespace) -> int:
             visible_topic=args.visible_topic,
             thermal_topic=args.thermal_topic,
             rate_hz=args.picture_rate,
+            by_order=args.by_order,
             parameters=values,
             settings=settings,
             fused_bag=args.fused_bag,

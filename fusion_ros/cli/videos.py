@@ -1,26 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two videos into one: frame n meets frame n."""
+"""Two videos into one, paired by the times of their frames."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fusion_ros.accounting import Stream
 from fusion_ros.cli.pictures import FilePair, InputError
-from fusion_ros.files.images import VideoWriter
-from fusion_ros.files.writing import new_file_path
-
-#: Where a file does not say.
-_USUAL_RATE_HZ = 30.0
+from fusion_ros.files.images import new_video
+from fusion_ros.recordings.video_files import VideoFile, match_videos, paired_frames
 
 FuseFrame = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True)
+class FusedVideo:
+    """A written video.
+
+    Attributes:
+        count: frames written.
+        left: frames without a partner of the visible and the thermal video, as the files count.
+        doubt: what speaks against one common start and end, or "".
+        summary: how the frames were paired.
+    """
+
+    count: int
+    left: tuple[int, int]
+    doubt: str
+    summary: str
+
+
 def frame_count(pair: FilePair) -> int:
-    """How many frames both videos should have, as their files say; 0 where they do not."""
+    """Frames of the shorter video, as the files say; 0 where they do not."""
     counts = []
     for path in (pair.visible, pair.thermal):
         video = cv2.VideoCapture(str(path))
@@ -30,54 +46,44 @@ def frame_count(pair: FilePair) -> int:
 
 
 def fuse_video(
-    pair: FilePair, out: Path, fuse_frame: FuseFrame, progress: Callable[[], object]
-) -> tuple[int, int]:
-    """Write the fused video.
+    pair: FilePair,
+    out: Path,
+    fuse_frame: FuseFrame,
+    progress: Callable[[], object],
+    rate_hz: float | None = None,
+) -> FusedVideo:
+    """Write the fused video, at the slower one's rate.
 
     Args:
-        pair: the two videos; the result has the visible one's rate.
+        pair: the two videos; both begin at one moment.
         out: mp4 file to write, all of it or nothing.
         fuse_frame: (visible BGR, thermal, stamp in ns) to the picture to write.
         progress: called after each frame.
-
-    Returns:
-        Frames written, and frames of the longer video that had no partner (0 or 1: the rest of it
-        is not read).
+        rate_hz: frames a second of a video that names none.
 
     Raises:
-        InputError: a video cannot be read, or has no frame.
+        VideoError: a video cannot be read as it is meant, or its rate is not known.
+        InputError: no frames pair.
     """
-    visible, thermal = _opened(pair.visible), _opened(pair.thermal)
-    rate_hz = visible.get(cv2.CAP_PROP_FPS)
-    rate_hz = rate_hz if 0 < rate_hz < 1000 else _USUAL_RATE_HZ
+    videos: list[VideoFile] = []
     count = 0
-    writer: VideoWriter | None = None
     try:
-        with new_file_path(out) as unfinished:
-            writer = VideoWriter(unfinished, rate_hz)
-            while True:
-                (is_seen, seen), (is_felt, felt) = visible.read(), thermal.read()
-                if not (is_seen and is_felt):
-                    break
-                picture = fuse_frame(seen, felt, round(count * 1e9 / rate_hz))
+        for path, stream in ((pair.visible, Stream.VISIBLE), (pair.thermal, Stream.THERMAL)):
+            videos.append(VideoFile(path, stream, rate_hz))
+        visible, thermal = videos
+        match = match_videos(visible, thermal, rate_hz)
+        with new_video(out, min(match.visible_hz, match.thermal_hz)) as writer:
+            for seen, felt in paired_frames(visible, thermal, match.tolerance_ns):
+                picture = fuse_frame(seen.pixels, felt.pixels, felt.time_ns)
                 if picture.ndim == 2:
                     picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
                 writer.write(picture)
                 count += 1
                 progress()
             if not count:
-                raise InputError(f"{pair.visible} and {pair.thermal}: no frame could be read")
-            writer.finish()
+                raise InputError(f"{pair.visible} and {pair.thermal}: no frames pair")
     finally:
-        visible.release()
-        thermal.release()
-        if writer is not None:
-            writer.close()
-    return count, int(is_seen or is_felt)
-
-
-def _opened(path: Path) -> cv2.VideoCapture:
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise InputError(f"{path} is not a video that OpenCV can read")
-    return video
+        for video in videos:
+            video.close()
+    left = tuple(max(0, video.count - count) for video in videos)
+    return FusedVideo(count, left, match.doubt, match.summary())

@@ -59,6 +59,8 @@ class PixelFrame:
 
     pixels: np.ndarray
     order: ChannelOrder
+    rendering_of: str = ""
+    """Maker of the radiometric camera of whose counts the pixels are a rendering, else empty."""
 
     def as_rgb(self) -> np.ndarray:
         """The pixels as they are if grey or RGB, else a copy in RGB order (0.1 ms at 640x512)."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings on disk: files of bags, read completely or with a report of what is missing."""
+"""Pairs on disk: bags, pictures and videos, read completely or with a report of the rest."""

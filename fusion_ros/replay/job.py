@@ -19,7 +19,7 @@ class Job:
     """What to replay and where to write.
 
     Attributes:
-        recording, partner, visible_topic, thermal_topic, rate_hz: see `open_recording`.
+        recording, partner, visible_topic, thermal_topic, rate_hz, by_order: see `open_recording`.
         out: folder, made where it is missing.
         parameters: of the fuse node; those that are not named keep their default.
         settings: see `ReplaySettings`.
@@ -35,6 +35,7 @@ class Job:
     visible_topic: str | None = None
     thermal_topic: str | None = None
     rate_hz: float | None = None
+    by_order: bool = False
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     settings: ReplaySettings = dataclasses.field(default_factory=ReplaySettings)
     fused_bag: bool = False
@@ -88,6 +89,8 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
         visible_topic=job.visible_topic,
         thermal_topic=job.thermal_topic,
         rate_hz=job.rate_hz,
+        by_order=job.by_order,
+        tolerance_ms=job.settings.tolerance_ns / 1e6,
     )
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from fusion_ros.accounting import Fate, Stream
 from fusion_ros.imaging.alignment import Alignment
+from fusion_ros.imaging.pair_check import PairDoubt
 
 _CLEAR = 6.0
 """Clearness from which the node's diagnostics believe a shift, too."""
@@ -48,6 +49,7 @@ class PairEntry:
         excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first.
         quality: measure by candidate and name; empty where not measured.
         alignment: what the looks so far say, as the node looks; None where not measured.
+        doubts: signs that the pair is not what its user expects.
     """
 
     index: int
@@ -62,6 +64,7 @@ class PairEntry:
     excess_flicker: float | None = None
     quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     alignment: Alignment | None = None
+    doubts: tuple[PairDoubt, ...] = ()
 
     @property
     def clear_alignment(self) -> Alignment | None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusion_ros.recordings.bag_folder import ENDINGS, is_bag_file, is_bag_folder
+from fusion_ros.recordings.matching import DEFAULT_TOLERANCE_MS
+from fusion_ros.recordings.picture_files import VIDEOS
 from fusion_ros.replay.bags import BagRecording
-from fusion_ros.replay.pictures import VIDEOS, PictureRecording, find_partner
+from fusion_ros.replay.pictures import find_partner, open_pictures
 from fusion_ros.replay.recording import Recording, RecordingError
 
 
@@ -18,6 +20,8 @@ def open_recording(
     visible_topic: str | None = None,
     thermal_topic: str | None = None,
     rate_hz: float | None = None,
+    by_order: bool = False,
+    tolerance_ms: float = DEFAULT_TOLERANCE_MS,
 ) -> Recording:
     """Open a bag, a folder of pairs, or two videos.
 
@@ -25,20 +29,22 @@ def open_recording(
         path: a bag (folder or file), a folder with `vis` and `ir` in it, or the visible half.
         partner: the thermal folder or video, where `path` is the visible one.
         visible_topic, thermal_topic: of a bag; chosen by name and type where not given.
-        rate_hz: of pictures and videos.
+        rate_hz: of pictures whose names tell no time, and of videos that name no rate.
+        by_order: match the pictures of two folders by position, see `match_files`.
+        tolerance_ms: largest difference of two time stamps in names of pictures.
 
     Raises:
         RecordingError: says what is wrong with which file, and what would be right.
     """
     if partner is not None:
-        return PictureRecording(path, partner, rate_hz)
+        return open_pictures(path, partner, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
     if is_bag_folder(path) if path.is_dir() else is_bag_file(path):
         return BagRecording(path, visible_topic, thermal_topic)
     halves = find_partner(path)
     if halves is not None:
-        return PictureRecording(*halves, rate_hz)
+        return open_pictures(*halves, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
     if path.suffix.lower() in VIDEOS:
         raise RecordingError(
             f"{path} is one video; the thermal one was looked for under the same name with _ir, "

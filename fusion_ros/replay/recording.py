@@ -40,6 +40,7 @@ class RecordedFrame:
         encoding: the message's own word for its pixels ("rgb8", "jpeg", ...).
         read: gives the pixels; raises `EncodingError` where the message is damaged.
         cdr: the message as ROS 2 sends it, where the recording holds it so.
+        name: of the frame's own file, where it has one.
     """
 
     stream: Stream
@@ -49,6 +50,7 @@ class RecordedFrame:
     encoding: str
     read: Callable[[], PixelFrame]
     cdr: bytes | None = None
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Identity:
         topics: every topic that the recording holds.
         visible, thermal: the chosen topics.
         choice: why these.
+        doubts: what speaks against the pairing of these files; for people.
+        is_matched: whether frames that belong together were matched beforehand and carry equal
+            stamps, so that neither tolerance nor offset applies.
     """
 
     name: str
@@ -75,6 +80,8 @@ class Identity:
     visible: str
     thermal: str
     choice: str
+    doubts: tuple[str, ...] = ()
+    is_matched: bool = False
 
     def topic(self, stream: Stream) -> TopicFacts | None:
         """The chosen topic of a stream."""

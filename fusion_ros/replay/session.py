@@ -17,6 +17,7 @@ import numpy as np
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.pair_check import input_doubts, result_doubts
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer, Pair
 from fusion_ros.pipeline import FusionPipeline
@@ -95,9 +96,10 @@ class Replay:
         self._settings = settings
         self._sinks = sinks
         self._ledger = FrameLedger()
+        is_matched = recording.identity.is_matched
         self._pairer: FramePairer[_Held, _Held] = FramePairer(
-            tolerance_ns=settings.tolerance_ns,
-            thermal_offset_ns=settings.thermal_offset_ns,
+            tolerance_ns=0 if is_matched else settings.tolerance_ns,
+            thermal_offset_ns=0 if is_matched else settings.thermal_offset_ns,
             queue_size=settings.queue_size,
             ledger=self._ledger,
         )
@@ -262,6 +264,8 @@ class Replay:
             thermal_index=pair.thermal.entry.index,
             visible_stamp_ns=pair.visible_stamp_ns,
             skew_ms=pair.skew_ns / _MS,
+            doubts=input_doubts(visible, pair.thermal.frame)
+            + result_doubts(visible.pixels, fused.image),
         )
         jumped = bool(pair.thermal.entry.jump or pair.visible.entry.jump)
         pictures = self._meter.measure(entry, visible, fused, jumped=jumped)

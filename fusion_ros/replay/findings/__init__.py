@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from fusion_ros.replay.findings import effect_faults as effect
 from fusion_ros.replay.findings import message_faults as message
 from fusion_ros.replay.findings import picture_faults as picture
 from fusion_ros.replay.findings import reading_faults as reading
@@ -17,7 +18,8 @@ __all__ = ["Evidence", "Finding", "Severity", "find_faults"]
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     reading.damaged_file, reading.missing_messages, reading.empty_stream, reading.unfinished,
     reading.metadata, message.swapped, message.wrong_encoding,
-    time.looped, time.offset, time.missing_frames, time.unpaired, picture.gain_jumps,
+    effect.doubtful_pairing, effect.without_effect, time.looped, time.offset,
+    time.missing_frames, time.unpaired, picture.gain_jumps,
     message.rejections, message.odd_bytes, message.format_changes, picture.frozen, time.stalls,
     time.doubles, picture.misaligned, picture.flicker, reading.not_finished,
 )  # fmt: skip

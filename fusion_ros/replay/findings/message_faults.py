@@ -76,7 +76,9 @@ def rejections(e: Evidence) -> Iterator[Finding]:
                 message = e.result.rejections.get(key) or e.result.rejections.get(f"pair:{reason}")
                 yield Finding(
                     code,
-                    Severity.INFO if reason == "shutter" else Severity.ERROR,
+                    Severity.INFO
+                    if reason == "shutter" and len(bad) <= len(entries) / 2
+                    else Severity.ERROR,
                     f"{len(bad)} {stream.value} frames {what}",
                     f"The first one: {message}.",
                     fix,

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read videos: frames in their own depth, each with its time."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.accounting import FrameLedger, Stream
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
+from fusion_ros.pairing import FramePairer
+
+_SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
+_SAME_RATE = 0.01
+"""Relative difference of two rates, and of two durations, that counts as none."""
+# FFmpeg's names of pixel formats with more than 8 bits a sample: "Y1" is grey, "Y3" YUV 4:2:0 ...
+_DEEP_GREY = b"Y1"
+_DEEP = (b"Y1", b"Y2", b"Y3", b"Y4", b"P0", b"P2", b"P4", b"G3", b"G4", b"B4", b"R4")
+_GREY16 = b"Y1\x00\x10"
+
+
+class VideoError(ValueError):
+    """A video that cannot be read as it is meant; the message names the file and the way out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFrame:
+    """A decoded frame. `time_ns` counts from the video's first frame."""
+
+    index: int
+    time_ns: int
+    pixels: np.ndarray
+
+
+class VideoFile:
+    """A video of one camera.
+
+    Args:
+        path: the file.
+        stream: the camera. Of the thermal one 16-bit grey is read with 16 bits; other formats of
+            more than 8 bits are refused, since decoding would reduce them.
+        rate_hz: frames a second where the file names none.
+
+    Raises:
+        VideoError: not a video, no rate, or a format that would lose depth.
+    """
+
+    def __init__(self, path: Path, stream: Stream, rate_hz: float | None = None) -> None:
+        self.path = path
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise VideoError(f"{path} cannot be opened as a video (damaged, or not one at all)")
+        self._pixel_format = struct.pack(
+            "<I", int(self._capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF
+        )
+        self._is_deep = stream is Stream.THERMAL and self._pixel_format[:2] in _DEEP
+        if self._is_deep:
+            self._keep_depth()
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        named_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.named_rate_hz = named_hz if _SLOWEST_HZ <= named_hz <= _FASTEST_HZ else None
+        found = self.named_rate_hz or rate_hz
+        if found is None:
+            self.close()
+            raise VideoError(
+                f"{path} names no frame rate ({named_hz:g}); give it with --rate "
+                "(--picture-rate of replay)"
+            )
+        self.rate_hz: float = found
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Decode from the start to the first frame that cannot be decoded.
+
+        Raises:
+            EncodingError: a frame has another depth than the container says.
+        """
+        before_ns, first_ns, index = -1, 0, 0
+        while True:
+            is_there, pixels = self._capture.read()
+            if not is_there:
+                return
+            expected = np.uint16 if self._is_deep else np.uint8
+            if pixels.dtype != expected:
+                raise EncodingError(
+                    RejectReason.UNKNOWN_ENCODING,
+                    f"{self.path.name}: frame {index} is {pixels.dtype}, the container says "
+                    f"{expected.__name__}",
+                )
+            time_ns = round(float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e6)
+            if index == 0:
+                first_ns = time_ns
+            time_ns -= first_ns
+            if self.named_rate_hz is None or time_ns <= before_ns:  # the container tells no times
+                time_ns = max(before_ns + 1, round(index * 1e9 / self.rate_hz))
+            yield VideoFrame(index, time_ns, pixels)
+            before_ns, index = time_ns, index + 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+    def _keep_depth(self) -> None:
+        if self._pixel_format == _GREY16:
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+            if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) == 0:
+                return
+        kind, bits = self._pixel_format[:2].decode(), self._pixel_format[3]
+        self.close()
+        raise VideoError(
+            f"{self.path} stores {bits} bits a sample ({kind}), which OpenCV {cv2.__version__} "
+            "would reduce to 8; allowed are 8 bits, and 16-bit grey (FFV1 gray16le): convert it, "
+            "or write the frames as 16-bit PNG or TIFF"
+        )
+
+
+def as_frame(pixels: np.ndarray) -> PixelFrame:
+    """A video's pixels as a frame."""
+    return PixelFrame(pixels, ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoMatch:
+    """How the frames of two videos pair.
+
+    Attributes:
+        visible_hz, thermal_hz: the rates.
+        tolerance_ns: largest difference of the times of a pair: half a period of the faster one.
+        doubt: what speaks against one common start and end, or "".
+    """
+
+    visible_hz: float
+    thermal_hz: float
+    tolerance_ns: int
+    doubt: str
+
+    @property
+    def is_equal_rate(self) -> bool:
+        """Whether both videos have one rate."""
+        return are_equal_rates(self.visible_hz, self.thermal_hz)
+
+    def summary(self) -> str:
+        """Rule and rates, in a line."""
+        return (
+            f"paired by time, from a common start: visible {self.visible_hz:g} Hz, thermal "
+            f"{self.thermal_hz:g} Hz"
+        )
+
+
+def match_videos(
+    visible: VideoFile, thermal: VideoFile, rate_hz: float | None = None
+) -> VideoMatch:
+    """Check that the frames of two videos can be paired by time.
+
+    Args:
+        visible, thermal: opened.
+        rate_hz: frames a second as the caller gives it, or None.
+
+    Raises:
+        VideoError: `rate_hz` contradicts rates that the files name.
+    """
+    named = [v.named_rate_hz for v in (visible, thermal)]
+    if rate_hz is not None:
+        for video in (visible, thermal):
+            if video.named_rate_hz and not are_equal_rates(video.named_rate_hz, rate_hz):
+                if None not in named and are_equal_rates(*named):
+                    continue  # one rate for both: the caller knows it better
+                raise VideoError(
+                    f"{video.path} names {video.named_rate_hz:g} frames a second, --rate is "
+                    f"{rate_hz:g}; with two rates, frames are paired by their times: leave out "
+                    "--rate"
+                )
+    tolerance_ns = round(0.5e9 / max(visible.rate_hz, thermal.rate_hz))
+    lasts = [v.count / v.rate_hz for v in (visible, thermal)]
+    doubt = ""
+    slack_s = max(_SAME_RATE * max(lasts), 1.0 / min(visible.rate_hz, thermal.rate_hz))
+    if min(lasts) > 0 and abs(lasts[0] - lasts[1]) > slack_s:
+        doubt = (
+            f"{visible.path.name} lasts {lasts[0]:.2f} s ({visible.count} frames), "
+            f"{thermal.path.name} {lasts[1]:.2f} s ({thermal.count} frames): frames were lost, or "
+            "one of the two started or ended at another time"
+        )
+    return VideoMatch(visible.rate_hz, thermal.rate_hz, tolerance_ns, doubt)
+
+
+def are_equal_rates(first_hz: float, second_hz: float) -> bool:
+    """Whether two rates differ by no more than 1 %."""
+    return abs(first_hz - second_hz) <= _SAME_RATE * max(first_hz, second_hz)
+
+
+def merged_frames(visible: VideoFile, thermal: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
+    """Decode both videos in step: frames of both in the order of their times."""
+
+    def of(stream: Stream, video: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
+        return ((stream, frame) for frame in video.frames())
+
+    sides = of(Stream.VISIBLE, visible), of(Stream.THERMAL, thermal)
+    return heapq.merge(*sides, key=lambda item: item[1].time_ns)
+
+
+def paired_frames(
+    visible: VideoFile, thermal: VideoFile, tolerance_ns: int
+) -> Iterator[tuple[VideoFrame, VideoFrame]]:
+    """Decode both videos and give the pairs nearest in time, as the fuse node pairs frames."""
+    pairer: FramePairer[VideoFrame, VideoFrame] = FramePairer(
+        tolerance_ns=tolerance_ns, ledger=FrameLedger()
+    )
+    for stream, frame in merged_frames(visible, thermal):
+        add = pairer.add_visible if stream is Stream.VISIBLE else pairer.add_thermal
+        for pair in add(frame.time_ns, frame):
+            yield pair.visible, pair.thermal
+    for pair in pairer.flush():
+        yield pair.visible, pair.thermal

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs that fuse without effect, or whose pictures are not what they seem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt
+from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
+
+_FIXES = {
+    PairDoubt.SAME_PICTURE: "Name the thermal camera's topic, folder or file.",
+    PairDoubt.RENDERING: "Export the counts with the maker's tool.",
+    PairDoubt.FUSED_CONSTANT: "Look at both inputs in the report.",
+    PairDoubt.FUSED_IS_VISIBLE: (
+        "Look at the thermal input and at the registration (fusion-ros calibrate --show FILE)."
+    ),
+}
+
+
+def without_effect(e: Evidence) -> Iterator[Finding]:
+    """Signs that single pairs show."""
+    pairs = e.result.log.pairs
+    frames = e.frames[Stream.VISIBLE]
+    for doubt, fix in _FIXES.items():
+        bad = [pair for pair in pairs if doubt in pair.doubts]
+        if bad:
+            text = DOUBT_TEXTS[doubt]
+            yield Finding(
+                doubt.value,
+                Severity.ERROR if len(bad) > len(pairs) / 2 else Severity.WARNING,
+                f"{len(bad)} of {len(pairs)} pairs: {doubt.value.replace('_', ' ')}",
+                f"{text[:1].upper()}{text[1:]}.",
+                fix,
+                e.places([frames[pair.visible_index] for pair in bad]),
+                len(bad),
+            )
+
+
+def doubtful_pairing(e: Evidence) -> Iterator[Finding]:
+    """Files that the names or rates pair, and something else speaks against."""
+    for doubt in e.identity.doubts:
+        yield Finding(
+            "doubtful_pairing",
+            Severity.WARNING,
+            "Something speaks against the pairing of these files",
+            f"{doubt[:1].upper()}{doubt[1:]}.",
+            "Put the time of each picture into its name, or record a bag with stamps.",
+        )
