@@ -76,6 +76,15 @@ fuzz: setup ## hostile messages and parameters: FUZZ_EXAMPLES (20000) of each, t
 	  $(VENV)/bin/python test/ros/fuzz_with_coverage.py $$target -max_total_time=$(or $(FUZZ_SECONDS),300) || exit 1; \
 	done
 
+$(DONE)/docs: setup.py environment/constraints.txt | $(DONE)/package
+	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/constraints.txt) -r environment/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: setup $(DONE)/docs ## the documentation site in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo 'site/index.html'
+
 .PHONY: clean
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build install log demo bench fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) build install log demo bench site fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -93,7 +93,7 @@ examples:
   python -m benchmarks --only batch limits
   python -m benchmarks --only --pairs rgb/ thermal/
   python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
-  python -m benchmarks.summary --into docs/performance.md docs/jetson.md
+  python -m benchmarks.summary --into docs/explanation/measurements.md docs/how-to/jetson.md
 
 Each of them takes --help, too."""
     parser = argparse.ArgumentParser(

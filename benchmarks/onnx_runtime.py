@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime as a rival: the same network, exported, for one picture size. Not an engine of ours:
 
-docs/performance.md has the figures that decided so.
+docs/explanation/measurements.md has the figures that decided so.
 """
 
 from __future__ import annotations

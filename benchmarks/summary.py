@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One page of tables from the JSON files of a run: for reading, and for the docs.
 
-    python -m benchmarks.summary [--folder bench] [--into docs/performance.md docs/jetson.md]
+    python -m benchmarks.summary [--folder bench] [--into PAGE.md ...]
 
 Writes `summary.md` in the folder. With `--into`, each table also takes the place of what stands in
 those files between `<!-- bench: NAME -->` and `<!-- /bench -->`, so that no figure is copied by

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown tables of benchmarks' rows, as `docs/performance.md` has them. Times are in ms."""
+"""Markdown tables of the benchmarks' rows for docs/explanation/measurements.md, times in ms."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 
     python -m fusion_ros.parameter_files
 
-writes `config/fuse.yaml` and `docs/parameters.md`; a test fails when the files in the tree are not
-what this writes.
+writes `config/fuse.yaml` and `docs/reference/parameters.md`; a test fails when the files in the
+tree differ from that.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def main() -> None:
     """Write both files."""
     for path, text in (
         (REPOSITORY / "config" / "fuse.yaml", as_yaml()),
-        (REPOSITORY / "docs" / "parameters.md", as_markdown()),
+        (REPOSITORY / "docs" / "reference" / "parameters.md", as_markdown()),
     ):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ class ParameterError(ValueError):
             shown = printable(repr(name))
             near = difflib.get_close_matches(str(name)[:80], known, n=2)
             told.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
-        return cls(f"unknown parameters: {', '.join(told)}; docs/parameters.md lists all")
+        return cls(f"unknown parameters: {', '.join(told)}; docs/reference/parameters.md lists all")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,7 @@
 """The fuse node's parameters: one table, as the fields of one record.
 
 The record's fields feed the node's declarations and checks, `config/fuse.yaml` and
-`docs/parameters.md` (both written by `python -m fusion_ros.parameter_files`). Nothing here
-needs ROS.
+`docs/reference/parameters.md` (both written by `python -m fusion_ros.parameter_files`). No ROS.
 """
 
 from __future__ import annotations
@@ -170,7 +169,7 @@ class FuseParameters:
         "White in mode fixed [degrees Celsius, or raw counts where tone_unit is counts].",
     )
     tone_unit: str = _tone(
-        "unit", "counts", "What the thermal camera's numbers are; see docs/thermal.md.",
+        "unit", "counts", "What the thermal camera's numbers are; see docs/explanation/thermal.md.",
     )
     tone_linear_scale: float = _tone(
         "linear_scale", 1.0, "Scale [degrees Celsius per count] where tone_unit is linear.",
@@ -235,7 +234,7 @@ class FuseParameters:
         group=_REGISTRATION, choices=registration.MODES,
     )
     registration_calibration_file: str = parameter(
-        "", "YAML file for homography and calibrated; see docs/calibration.md.",
+        "", "YAML file for homography and calibrated; see docs/explanation/calibration.md.",
         group=_REGISTRATION,
     )
     registration_source: str = parameter(

@@ -22,7 +22,7 @@ from fusion_ros.imaging.geometry import CameraModel, HomographyCalibration, RigC
 
 COMMANDS = sorted(parser()._subparsers._group_actions[0].choices)
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
 
 
 def shown_commands() -> list[str]:

@@ -27,7 +27,7 @@ def test_the_shipped_parameter_file_is_the_table():
 
 
 def test_the_reference_page_is_the_table():
-    assert (REPOSITORY / "docs" / "parameters.md").read_text() == as_markdown()
+    assert (REPOSITORY / "docs" / "reference" / "parameters.md").read_text() == as_markdown()
 
 
 def test_the_parameter_file_holds_every_default_in_its_own_type():
@@ -127,7 +127,7 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones():
 
 def test_an_unknown_parameter_is_told_its_nearest_neighbours_and_where_all_are():
     with pytest.raises(
-        ParameterError, match=r"'engin' \(did you mean engine\?\).*docs/parameters.md"
+        ParameterError, match=r"'engin' \(did you mean engine\?\).*docs/reference/parameters.md"
     ):
         FuseParameters.from_values({"engin": "auto"})
 

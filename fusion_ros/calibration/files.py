@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration file: YAML, versioned, checked on reading. docs/calibration.md describes it."""
+"""The calibration file: versioned YAML, checked on reading (docs/how-to/calibrate.md)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class PairEstimate:
 
 @dataclass(frozen=True)
 class VerdictLimits:
-    """What a result must reach; measured on real pairs, see docs/calibration.md."""
+    """What a result must reach; measured on real pairs, see docs/explanation/calibration.md."""
 
     most_corner_error_px: float = 1.0
     most_corner_error_failed_px: float = 5.0

@@ -23,7 +23,7 @@ examples:
   fusion-ros build-engine --params robot.yaml
 
 Run it on the machine that will use the engine. Each engine is checked against PyTorch before it is
-used; docs/jetson.md tells the rest. Exit codes: 0 all built, 1 some failed, 2 could not begin.
+used (docs/how-to/jetson.md). Exit codes: 0 all built, 1 some failed, 2 could not begin.
 """
 HEARTBEAT_S = 10.0
 MOST_CALIBRATION_PAIRS = 200

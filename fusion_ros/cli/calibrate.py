@@ -27,7 +27,7 @@ examples:
   fusion-ros calibrate --show rig.yaml
 
 The file is what the parameter `registration_calibration_file` of the node takes, see
-docs/calibration.md.
+docs/explanation/calibration.md.
 Exit codes: 0 good, 1 doubtful (the file is written; look at the pictures), 2 could not begin,
 3 failed (no file is written), 130 stopped by Ctrl-C.
 """

@@ -78,7 +78,11 @@ def _python() -> Iterator[Finding]:
         ("cv2", ("opencv-python-headless", "opencv-python"), _OPENCV_FIX),
         ("safetensors", ("safetensors",), "pip install safetensors"),
         ("tqdm", ("tqdm",), "pip install tqdm"),
-        ("torch", ("torch",), "pip install torch (on a Jetson: NVIDIA's wheel, docs/jetson.md)"),
+        (
+            "torch",
+            ("torch",),
+            "pip install torch (Jetson: see docs/how-to/jetson.md)",
+        ),
     ):
         if importlib.util.find_spec(module) is None:
             yield Finding(group, module, "missing", "not installed", fix)
@@ -206,7 +210,7 @@ def _calibration(file: Path) -> Iterator[Finding]:
     try:
         calibration = load_calibration(file)
     except CalibrationFileError as error:
-        fix = "fusion-ros calibrate writes such a file; docs/calibration.md describes it"
+        fix = "fusion-ros calibrate writes such a file (docs/how-to/calibrate.md)"
         yield Finding(group, "file", "missing", str(error), fix)
         return
     yield Finding(group, "file", "ok", f"{file}: {summary(calibration)}")

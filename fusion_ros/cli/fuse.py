@@ -70,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="one parameter of the fuse node; repeatable, wins over --params (docs/parameters.md)",
+        help="one parameter of the fuse node; repeatable, overrides --params",
     )
     add_by_order(parser)
     add_tolerance(parser)

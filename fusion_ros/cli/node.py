@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         type=_assignment,
-        help="one parameter; repeatable, wins over --params (docs/parameters.md)",
+        help="one parameter; repeatable, wins over --params (docs/reference/parameters.md)",
     )
     parser.add_argument(
         "-r",

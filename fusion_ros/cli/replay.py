@@ -97,7 +97,9 @@ def _add_measures(group: Any) -> None:
 
 
 def _add_verdict(group: Any) -> None:
-    group.add_argument("--gate", type=Path, help="YAML of thresholds; see docs/replay.md")
+    group.add_argument(
+        "--gate", type=Path, help="YAML of thresholds; see docs/how-to/evaluate-a-recording.md"
+    )
     group.add_argument(
         "--compare", type=Path, metavar="OTHER", help="--out folder of an earlier run: compare"
     )
@@ -110,11 +112,13 @@ def _add_outputs(group: Any) -> None:
 
 
 def _add_detector(group: Any) -> None:
-    group.add_argument("--detector", type=Path, metavar="MODEL.onnx", help="see docs/detectors.md")
+    group.add_argument(
+        "--detector", type=Path, metavar="MODEL.onnx", help="see docs/how-to/feed-a-detector.md"
+    )
     group.add_argument(
         "--detector-layout",
         default="auto",
-        help="auto (by the outputs' shapes) or a layout of docs/detectors.md",
+        help="auto (by the outputs' shapes) or a layout of docs/how-to/feed-a-detector.md",
     )
     group.add_argument("--classes", type=Path, help="class names, one a line, if not in the model")
     group.add_argument("--labels", type=Path, help="COCO json or a folder of YOLO txt, for AP")

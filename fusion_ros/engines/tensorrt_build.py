@@ -6,7 +6,7 @@ sets and the calibrator that it derives from, so that it cannot even be imported
 goes through ONNX and TensorRT's own API. Which way is open is asked of the installed library, not
 read from its version.
 
-Written against the real interfaces; not yet run on hardware (see docs/jetson.md).
+Written against the real interfaces; not yet run on hardware (see docs/how-to/jetson.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def probe_tensorrt() -> list[EngineProbe]:
     """Whether TensorRT could run here; imports it only where a CUDA device answers."""
     name, device = "tensorrt", "cuda:0"
     if importlib.util.find_spec("tensorrt") is None:
-        fix = "install NVIDIA TensorRT (part of JetPack; docs/jetson.md)"
+        fix = "install NVIDIA TensorRT (part of JetPack; docs/how-to/jetson.md)"
         return [EngineProbe(name, device, False, "TensorRT is not installed", fix)]
     if not torch.cuda.is_available():
         why, fix = "no CUDA device answers", "check `nvidia-smi` and PyTorch's CUDA build"
@@ -41,7 +41,7 @@ def probe_tensorrt() -> list[EngineProbe]:
     try:
         wanted = builds_through_torch2trt()
         if wanted and importlib.util.find_spec("torch2trt") is None:
-            fix = "install torch2trt from its repository with --no-build-isolation (docs/jetson.md)"
+            fix = "install torch2trt from its repository (docs/how-to/jetson.md)"
             return [EngineProbe(name, device, False, "torch2trt is not installed", fix)]
         versions = library_versions()
     except Exception as error:  # a broken installation fails in ways of its own

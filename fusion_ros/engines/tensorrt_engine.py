@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network on TensorRT: engines built ahead of time, checked against PyTorch before they serve.
 
-Written against the real interfaces; not yet run on hardware (see docs/jetson.md).
+Written against the real interfaces; not yet run on hardware (see docs/how-to/jetson.md).
 """
 
 from __future__ import annotations

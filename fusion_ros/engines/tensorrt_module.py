@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A built TensorRT engine as a PyTorch module.
 
-Written against the real interfaces; not yet run on hardware (see docs/jetson.md).
+Written against the real interfaces; not yet run on hardware (see docs/how-to/jetson.md).
 """
 
 from __future__ import annotations

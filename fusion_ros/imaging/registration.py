@@ -42,7 +42,7 @@ class RegistrationOptions:
     `homography`: a calibration file with a 3x3 matrix. `calibrated`: a calibration with both
     cameras, exact on a plane at a distance."""
     calibration_file: str = ""
-    """YAML file for `homography` and `calibrated`, see docs/calibration.md."""
+    """YAML file for `homography` and `calibrated`, see docs/explanation/calibration.md."""
     source: str = "file"
     """Where a `calibrated` rig comes from: the `file`; `camera_info`: both intrinsics from topics,
     the way between the cameras from the file; or `tf`: that from tf, too, and no file. Whoever

@@ -40,7 +40,7 @@ PipelineMaker = Callable[[FuseParameters, Callable[[str, bool], object]], "Fusio
 
 
 class FuseNode(LifecycleNode):
-    """See the module; `docs/parameters.md` has the parameters, the README the topics.
+    """See the module; `docs/reference/parameters.md` has the parameters, the README the topics.
 
     Args:
         pipeline_maker: builds the pipeline at `configure` and `~/reload`; tests give another one.

@@ -83,7 +83,7 @@ class TestFillingThePagesOfTheDocs:
             fill(self.PAGE.replace("imaging", "imagination"), {})
 
     def test_every_place_in_our_docs_is_known(self) -> None:
-        for page in (Path(__file__).resolve().parents[2] / "docs").glob("*.md"):
+        for page in (Path(__file__).resolve().parents[2] / "docs").glob("**/*.md"):
             fill(page.read_text(encoding="utf-8"), {})
 
     def test_the_command_fills_pages_and_its_exit_code_tells_whether_it_could_fill_all(

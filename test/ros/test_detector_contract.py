@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/detectors.md promises to a detector behind the fuse node, as one sees it over DDS."""
+"""The contract of docs/how-to/feed-a-detector.md, checked over DDS."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Humble's rclpy lacks, taken away from the rclpy that is here. See docs/humble.md."""
+"""Fallbacks for APIs that Humble's rclpy lacks (docs/explanation/humble.md)."""
 
 from __future__ import annotations
 
