@@ -20,7 +20,7 @@ from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.cli.replay_run import parameter_values
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.replay.gate import Gate, Verdict
+from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.opening import open_recording
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
@@ -147,10 +147,7 @@ def _conclude(out: Path, gate: Gate | None, failure: str) -> int:
     path = out / "live.json"
     live = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     played = "counts" in live
-    if failure:
-        verdict = Verdict.could_not_run(failure)
-    else:
-        verdict = gate.judge(live) if gate else Verdict.without_gate()
+    verdict = Verdict.could_not_run(failure) if failure else (gate or NO_GATE).judge(live)
     if played:
         from fusion_ros.replay.live.page import write_page
 

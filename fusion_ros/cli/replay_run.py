@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.parameter_files import read_parameters
-from fusion_ros.replay.gate import Gate, Verdict
+from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import Job, JobResult
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings
 
@@ -174,7 +174,7 @@ def _conclude(
     if result.stopped:
         verdict = Verdict.could_not_run("stopped before the recording's end")
     else:
-        verdict = gate.judge(summary) if gate else Verdict.without_gate()
+        verdict = (gate or NO_GATE).judge(summary)
     comparison = None
     if other:
         from fusion_ros.replay.compare import compare_runs, write_comparison

@@ -14,6 +14,7 @@ import numpy as np
 
 from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.limits import MAX_PIXELS
 from fusion_ros.pairing import FramePairer
 
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
@@ -56,6 +57,14 @@ class VideoFile:
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise VideoError(f"{path} cannot be opened as a video (damaged, or not one at all)")
+        width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            self.close()
+            raise VideoError(
+                f"{path}: its frames are {width} x {height}, more than {MAX_PIXELS} pixels; scale "
+                "the video down"
+            )
         self._pixel_format = struct.pack(
             "<I", int(self._capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF
         )

@@ -11,16 +11,24 @@
 
 `limits` name a path into summary.json. `forbid` and `expect` are codes of findings that must not,
 or must, be there; `forbid_severity` forbids all of that severity and worse, but expected ones.
+
+With any gate, and without one, a run fails when part of the recording was not read (the codes in
+`finding_codes.INCOMPLETE`), unless `expect` names that code.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
+from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
 
 _SEVERITIES = ("error", "warning", "info")
 _KEYS = ("limits", "forbid", "forbid_severity", "expect")
@@ -40,11 +48,6 @@ class Verdict:
     def exit_code(self) -> int:
         """0, 1 or 2."""
         return {"failed": 1, "could not run": 2}.get(self.word, 0)
-
-    @classmethod
-    def without_gate(cls) -> Verdict:
-        """Nobody asked for one."""
-        return cls("no gate")
 
     @classmethod
     def could_not_run(cls, error: str) -> Verdict:
@@ -68,31 +71,27 @@ class Gate:
         Raises:
             ValueError: names the key, its value and what is allowed.
         """
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ValueError(f"--gate {path} cannot be read: {error}") from error
-        if not isinstance(found, dict) or set(found) - set(_KEYS):
-            keys = sorted(found) if isinstance(found, dict) else type(found).__name__
-            raise ValueError(f"--gate {path} holds {keys}; allowed are the keys {', '.join(_KEYS)}")
-        limits = found.get("limits") or {}
-        for name, limit in limits.items():
-            if not isinstance(limit, dict) or not limit or set(limit) - {"min", "max"}:
-                raise ValueError(
-                    f"--gate {path}: limits.{name} is {limit!r}; allowed is {{min: NUMBER}}, "
-                    "{max: NUMBER} or both"
-                )
-            for value in limit.values():
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise ValueError(f"--gate {path}: limits.{name} holds {value!r}, no number")
+        found = _read(path)
+        where = f"--gate {path}"
+        if unknown := [key for key in found if key not in _KEYS]:
+            raise ValueError(f"{where}: {_unknown('key', unknown[0], _KEYS)}")
         severity = found.get("forbid_severity")
         if severity is not None and severity not in _SEVERITIES:
             raise ValueError(
-                f"--gate {path}: forbid_severity is {severity!r}; allowed: {', '.join(_SEVERITIES)}"
+                f"{where}: forbid_severity is {severity!r}; allowed: {', '.join(_SEVERITIES)}"
             )
-        return cls(
-            limits, tuple(found.get("forbid") or ()), severity, tuple(found.get("expect") or ())
+        gate = cls(
+            _limits(where, found.get("limits")),
+            _codes(where, "forbid", found.get("forbid")),
+            severity,
+            _codes(where, "expect", found.get("expect")),
         )
+        if gate == NO_GATE:
+            raise ValueError(
+                f"{where} holds no check, so that anything would pass; give at least one of "
+                f"{', '.join(_KEYS)}, or leave --gate out"
+            )
+        return gate
 
     def judge(self, summary: Mapping[str, Any]) -> Verdict:
         """Hold a summary to the thresholds. A figure that is not there fails its limit."""
@@ -100,7 +99,9 @@ class Gate:
         checks += self._findings(summary["findings"])
         checks.sort()  # failed (False) first
         reasons = tuple(f"{'pass' if good else 'FAIL'}: {text}" for good, text in checks)
-        return Verdict("passed" if all(good for good, _ in checks) else "failed", reasons)
+        if not all(good for good, _ in checks):
+            return Verdict("failed", reasons)
+        return Verdict("no gate") if self == NO_GATE else Verdict("passed", reasons)
 
     def _limit(self, path: str, summary: Mapping[str, Any]) -> list[tuple[bool, str]]:
         value = look_up(summary, path)
@@ -115,7 +116,10 @@ class Gate:
 
     def _findings(self, findings: list[Mapping[str, Any]]) -> list[tuple[bool, str]]:
         codes = {finding["code"] for finding in findings}
-        checks = [(code not in codes, f"no finding {code}") for code in self.forbid]
+        unread = sorted((codes & INCOMPLETE) - set(self.expect))
+        named = f" ({', '.join(unread)})" if unread else ""
+        checks = [(not unread, f"all of the recording was read{named}")]
+        checks += [(code not in codes, f"no finding {code}") for code in self.forbid]
         checks += [(code in codes, f"finding {code} is there") for code in self.expect]
         if self.forbid_severity:
             rank = _SEVERITIES.index(self.forbid_severity)
@@ -129,6 +133,76 @@ class Gate:
             named = f" ({', '.join(bad)})" if bad else ""
             checks.append((not bad, f"no finding of severity {self.forbid_severity}{named}"))
         return checks
+
+
+NO_GATE = Gate({})
+"""Without thresholds: fails a run only when part of the recording was not read."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would drop the first one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.load(read_limited(path, MAX_SETTINGS_BYTES), Loader=_Loader)
+    except TooLargeError as error:
+        raise ValueError(f"--gate {error}") from error
+    except Exception as error:  # OSError, YAMLError, and ValueError, ... of odd scalars
+        raise ValueError(f"--gate {path} cannot be read: {error}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"--gate {path} holds {type(found).__name__}; allowed are the keys {', '.join(_KEYS)}"
+        )
+    return found
+
+
+def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise ValueError(f"{where}: limits is {given!r:.60}; allowed is {{PATH: {{min: NUMBER}}}}")
+    for name, limit in given.items():
+        if not isinstance(limit, dict) or not limit or set(limit) - {"min", "max"}:
+            raise ValueError(
+                f"{where}: limits.{name} is {limit!r:.60}; allowed is {{min: NUMBER}}, "
+                "{max: NUMBER} or both"
+            )
+        for value in limit.values():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not math.isfinite(value):
+                raise ValueError(f"{where}: limits.{name} holds {value!r:.60}, no finite number")
+    return {str(name): limit for name, limit in given.items()}
+
+
+def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list):
+        raise ValueError(f"{where}: {key} is {given!r:.60}; allowed is a list of codes: [stall]")
+    for code in given:
+        if code not in CODES:
+            raise ValueError(f"{where}: {key}: {_unknown('finding', code, CODES)}")
+    return tuple(given)
+
+
+def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(allowed), 3, 0.5)
+    text = f"there is no {what} {str(name)[:60]!r}"
+    return (
+        f"{text}; did you mean {' or '.join(near)}?"
+        if near
+        else (f"{text}; allowed are {', '.join(allowed)}")
+    )
 
 
 def look_up(summary: Mapping[str, Any], path: str) -> float | None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fusion_ros.accounting import Stream
+from fusion_ros.recordings.damage import DamageKind
 from fusion_ros.recordings.matching import (
     DEFAULT_TOLERANCE_MS,
     MatchError,
@@ -190,7 +191,8 @@ class VideoRecording:
         for stream, video in self._videos.items():
             if decoded[stream] < video.count:
                 what = f"{decoded[stream]} of {video.count} frames could be decoded"
-                self.damage.append(Damage(video.path.name, what))
+                lost = video.count - decoded[stream]
+                self.damage.append(Damage(video.path.name, what, DamageKind.MESSAGES, lost))
 
     def close(self) -> None:
         """See `Recording`."""

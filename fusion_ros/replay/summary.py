@@ -42,6 +42,10 @@ def summarise(
     skews = [pair.skew_ms for pair in log.pairs]
     counts = result.counts.as_dict()
     recorded = {stream.value: evidence.identity.messages(stream) for stream in Stream}
+    wanted = {
+        stream: max(len(frames), recorded[stream.value] or 0) if result.complete else len(frames)
+        for stream, frames in evidence.frames.items()
+    }
     summary = {
         "format": FORMAT,
         "recording": asdict(evidence.identity),
@@ -57,7 +61,7 @@ def summarise(
         "counts": counts,
         "recorded": recorded,
         "fused": len(log.pairs),
-        "fused_share": len(log.pairs) / max(1, min(len(f) for f in evidence.frames.values())),
+        "fused_share": len(log.pairs) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
         "sync": {
             "skew_ms": distribution([abs(skew) for skew in skews]),

@@ -91,7 +91,7 @@ def test_the_headline_counts_pairs_and_findings(
     _, found, evidence = replayed(bag)
     assert found == {}  # the mean of both pictures, of a healthy bag
     summary = summarise(evidence, findings, MeanEngine().describe())
-    page = write_report(tmp_path, Material.of(summary, evidence), Verdict.without_gate())
+    page = write_report(tmp_path, Material.of(summary, evidence), Verdict("no gate"))
     text = page.read_text(encoding="utf-8")
     assert f"<p>{headline}</p>" in text
     assert f">{badge}</span>" in text
@@ -106,7 +106,7 @@ def test_a_bags_name_cannot_bring_script_into_the_report(tmp_path: Path) -> None
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
     summary = summarise(evidence, [], MeanEngine().describe())
-    report = write_report(tmp_path, Material.of(summary, evidence), Verdict.without_gate())
+    report = write_report(tmp_path, Material.of(summary, evidence), Verdict("no gate"))
     assert "<script>alert" not in report.read_text(encoding="utf-8")
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 import yaml
 from whole_runs import quick, read
 
+import fusion_ros
 from fusion_ros.replay.compare import compare_runs
-from fusion_ros.replay.gate import Gate, look_up
+from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
+from fusion_ros.replay.gate import NO_GATE, Gate, look_up
 
 GATE = {
     "limits": {"fused_share": {"min": 0.95}, "sync.skew_ms.p95": {"max": 5}},
@@ -28,8 +32,14 @@ GATE = {
         ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24, wanted at least 1000"),
         ({"limits": {"fused.of.nobody": {"min": 1}}}, 1, "FAIL: fused.of.nobody was not measured"),
         ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is there"),
-        ({"forbids": []}, 2, "allowed are the keys limits"),
+        ({"forbids": []}, 2, "forbid"),
         ({"limits": {"fused": 3}}, 2, "limits.fused is 3; allowed is"),
+        ({"limits": [1]}, 2, "limits is [1]"),
+        ({"limits": {"fused": {"min": float("nan")}}}, 2, "limits.fused"),
+        ({"forbid": ["time_jumped_bak"]}, 2, "time_jumped_back"),
+        ({"forbid": "stall"}, 2, "forbid is 'stall'"),
+        ({"expect": ["qqq"]}, 2, "damaged_file"),
+        ({"forbid_severity": "errors"}, 2, "error, warning, info"),
     ],
 )
 def test_the_gate_decides_the_exit_code_and_says_why(
@@ -45,6 +55,56 @@ def test_the_gate_decides_the_exit_code_and_says_why(
 def test_names_with_dots_are_found_in_a_summary() -> None:
     assert look_up({"a": {"b.c": {"d": 2}}}, "a.b.c.d") == 2
     assert look_up({"a": {"b": "text"}}, "a.b") is None
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "limits: {}\nforbid: []\n", "expect:\n"])
+def test_a_gate_without_a_check_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="holds no check"):
+        Gate.load(tmp_path / "gate.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["forbid: [stall]\nforbid: []\n", "- 1", "limits: [", "a: !!int ''"]
+)
+def test_a_gate_file_that_is_not_one_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"gate\.yaml"):
+        Gate.load(tmp_path / "gate.yaml")
+
+
+@pytest.mark.parametrize("code", sorted(INCOMPLETE))
+def test_nothing_passes_over_data_that_were_not_read(code: str) -> None:
+    summary = {"fused": 12, "findings": [{"code": code, "severity": "error"}]}
+    assert NO_GATE.judge(summary).exit_code == 1
+    limits = {"fused": {"min": 1}}
+    assert Gate(limits).judge(summary).word == "failed"
+    assert Gate(limits, expect=(code,)).judge(summary).word == "passed"
+
+
+def test_without_a_gate_and_with_everything_read_there_is_no_verdict() -> None:
+    summary = {"findings": [{"code": "swapped_topics", "severity": "error"}]}
+    assert (NO_GATE.judge(summary).word, NO_GATE.judge(summary).exit_code) == ("no gate", 0)
+
+
+def test_every_code_that_a_finding_may_have_is_known_to_gates() -> None:
+    """Each string that the sources pass as the code of a finding; formatted ones by hand."""
+    found = set()
+    sources = Path(fusion_ros.__file__).parent / "replay"
+    for file in sources.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+                "Finding",
+                "add",
+            )
+            if named and node.args:
+                found |= {n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)}
+    written = {
+        code for code in found if isinstance(code, str) and re.fullmatch(r"[a-z0-9_]+", code)
+    }
+    assert len(written) > 15
+    parts = {"missing_", "unpaired_", "_frames"}
+    assert written - parts <= set(CODES)
 
 
 def test_an_expected_finding_passes_a_gate_that_forbids_errors(tmp_path: Path) -> None:
@@ -105,3 +165,9 @@ def test_what_to_compare_with_is_looked_for_before_hours_are_spent(
     assert quick(bag, tmp_path / "out", "--compare", tmp_path) == 2
     assert "is no summary of a replay" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_doubts_about_pairs_are_known_to_gates() -> None:
+    from fusion_ros.replay.findings import effect_faults
+
+    assert {doubt.value for doubt in effect_faults._FIXES} <= set(CODES)

@@ -16,8 +16,7 @@ __all__ = ["Evidence", "Finding", "Severity", "find_faults"]
 
 # In the order in which findings of one severity are told: causes before what they cause.
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
-    reading.damaged_file, reading.missing_messages, reading.empty_stream, reading.unfinished,
-    reading.metadata, message.swapped, message.wrong_encoding,
+    reading.damage, reading.empty_stream, message.swapped, message.wrong_encoding,
     effect.doubtful_pairing, effect.without_effect, time.looped, time.offset,
     time.missing_frames, time.unpaired, picture.gain_jumps,
     message.rejections, message.odd_bytes, message.format_changes, picture.frozen, time.stalls,

@@ -3,67 +3,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fusion_ros.accounting import Stream
 from fusion_ros.recordings.damage import Damage, DamageKind
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
 
-INCOMPLETE = frozenset({"damaged_file", "missing_messages", "no_frames", "damaged_messages"})
-"""Findings after which no verdict may be "passed": part of the recording was not read."""
-
 _MOST_TEXTS = 5
 
 
-def damaged_file(e: Evidence) -> Iterator[Finding]:
-    """Files that are cut or changed."""
-    for file, damages in _by_file(e, DamageKind.BYTES):
-        yield Finding(
-            "damaged_file",
-            Severity.ERROR,
-            f"{file} is damaged or cut",
-            f"{_texts(damages)}. The rest was replayed.",
-            "The recorder was killed, or the copy is incomplete: copy again, or record anew.",
-            count=len(damages),
-        )
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+# Code, severity, title and remedy.
+_TOLD = {
+    DamageKind.BYTES: (
+        "damaged_file", _ERROR, "{file} is damaged or cut",
+        "The rest was replayed. The recorder was killed, or the copy is incomplete: copy again, or "
+        "record anew.",
+    ),
+    DamageKind.MESSAGES: (
+        "missing_messages", _ERROR, "{lost} messages of {file} could not be read",
+        "Part of the recording is lost or lies elsewhere: copy it again, or record anew.",
+    ),
+    DamageKind.UNFINISHED: (
+        "unfinished_recording", _WARNING, "{file} was not closed by its recorder",
+        "Everything in it was replayed. `ros2 bag reindex` makes a bag whole again.",
+    ),
+    DamageKind.METADATA: (
+        "bag_metadata", _WARNING, "{file} does not fit the rest of the bag",
+        "`ros2 bag reindex` writes a new metadata.yaml; to read a file that is not listed there, "
+        "name it instead of the folder.",
+    ),
+}  # fmt: skip
 
 
-def missing_messages(e: Evidence) -> Iterator[Finding]:
-    """Messages that the recording counts and that were not read."""
-    for file, damages in _by_file(e, DamageKind.MESSAGES):
-        lost = sum(damage.lost for damage in damages)
-        yield Finding(
-            "missing_messages",
-            Severity.ERROR,
-            f"{lost} messages of {file} could not be read",
-            f"{_texts(damages)}.",
-            "Part of the recording is lost or lies elsewhere: copy it again, or record anew.",
-            count=lost,
-        )
+def of_damage(damages: Sequence[Damage]) -> Iterator[Finding]:
+    """Damage of the recording's files: a finding for each file and kind."""
+    for kind, (code, severity, title, fix) in _TOLD.items():
+        for file in dict.fromkeys(d.file for d in damages if d.kind is kind):
+            here = [d for d in damages if d.kind is kind and d.file == file]
+            lost = sum(damage.lost for damage in here)
+            said = list(dict.fromkeys(damage.what for damage in here))
+            more = f"; and {len(said) - _MOST_TEXTS} more" if len(said) > _MOST_TEXTS else ""
+            yield Finding(
+                code,
+                severity,
+                title.format(file=file, lost=lost),
+                f"{'; '.join(said[:_MOST_TEXTS])}{more}.",
+                fix,
+                count=lost or len(here),
+            )
 
 
-def unfinished(e: Evidence) -> Iterator[Finding]:
-    """Recordings that the recorder did not close; all that was written was read."""
-    for file, damages in _by_file(e, DamageKind.UNFINISHED):
-        yield Finding(
-            "unfinished_recording",
-            Severity.WARNING,
-            f"{file} was not closed by its recorder",
-            f"{_texts(damages)}.",
-            "Everything in it was replayed. `ros2 bag reindex` makes a bag whole again.",
-        )
-
-
-def metadata(e: Evidence) -> Iterator[Finding]:
-    """Parts that reading does not need, and that do not fit."""
-    for file, damages in _by_file(e, DamageKind.METADATA):
-        yield Finding(
-            "bag_metadata",
-            Severity.WARNING,
-            f"{file} does not fit the rest of the bag",
-            f"{_texts(damages)}.",
-            "The messages were read without it. `ros2 bag reindex` writes a new metadata.yaml.",
-        )
+def damage(e: Evidence) -> Iterator[Finding]:
+    """See `of_damage`."""
+    yield from of_damage(e.damage)
 
 
 def empty_stream(e: Evidence) -> Iterator[Finding]:
@@ -90,15 +83,3 @@ def not_finished(e: Evidence) -> Iterator[Finding]:
             f"{len(e.result.log.frames)} messages were replayed.",
             "Run it again for the whole recording.",
         )
-
-
-def _by_file(e: Evidence, kind: DamageKind) -> Iterator[tuple[str, list[Damage]]]:
-    damages = [damage for damage in e.damage if damage.kind is kind]
-    for file in dict.fromkeys(damage.file for damage in damages):
-        yield file, [damage for damage in damages if damage.file == file]
-
-
-def _texts(damages: list[Damage]) -> str:
-    said = list(dict.fromkeys(damage.what for damage in damages))
-    more = f"; and {len(said) - _MOST_TEXTS} more" if len(said) > _MOST_TEXTS else ""
-    return "; ".join(said[:_MOST_TEXTS]) + more

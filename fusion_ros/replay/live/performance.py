@@ -17,7 +17,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.live.one_pass import FusedPicture, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
-from fusion_ros.replay.live.reading import Messages, ReadAhead
+from fusion_ros.replay.live.reading import Messages, ReadAhead, reading_findings
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
@@ -121,7 +121,11 @@ class Performance:
         self.pictures = books.pictures
         self.result |= figures.as_dict()
         self.result["damaged_frames_not_sent"] = self._messages.damaged
-        self.result["findings"] = findings_of(figures)
+        damaged = self._messages.damaged
+        self.result["findings"] = [
+            *reading_findings(self._recording.damage, damaged),
+            *findings_of(figures),
+        ]
         _tell(figures)
         if self._search_s > 0:
             highest = highest_rate(self._try, figures)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.recordings.damage import Damage
 from fusion_ros.replay.live.time_line import PlayedFrame
 from fusion_ros.replay.recording import RecordedFrame
 
@@ -76,3 +77,26 @@ class ReadAhead:
             if isinstance(item, BaseException):
                 raise item
             yield item
+
+
+def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[dict[str, str]]:
+    """Return what could not be read of a recording, as the offline replay reports it."""
+    from fusion_ros.replay.findings.evidence import Finding, Severity
+    from fusion_ros.replay.findings.reading_faults import of_damage
+
+    found = list(of_damage(damage))
+    if damaged_frames:
+        found.append(
+            Finding(
+                "damaged_messages",
+                Severity.ERROR,
+                f"{damaged_frames} frames are cut or damaged",
+                "They were not sent to the fuse node.",
+                "Replay without --live: it names the first one of each kind.",
+            )
+        )
+    return [
+        {"code": f.code, "severity": f.severity.value, "title": f.title, "detail": f.detail,
+         "fix": f.fix}
+        for f in found
+    ]  # fmt: skip
