@@ -107,9 +107,13 @@ def make_registration(options: RegistrationOptions) -> ThermalRegistration:
     if options.is_live:
         declared_parts(options)  # what cannot be used is told now, not when the cameras are there
         return ThermalRegistration(options)
-    return ThermalRegistration(
-        options, load_calibration(options.calibration_file) if needs_file else None
-    )
+    if not needs_file:
+        return ThermalRegistration(options)
+    calibration = load_calibration(options.calibration_file)
+    try:
+        return ThermalRegistration(options, calibration)
+    except GeometryError as error:
+        raise CalibrationFileError(f"{options.calibration_file}: {error}") from error
 
 
 def declared_parts(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion_ros.calibration.transforms import TransformTree
-from fusion_ros.imaging.geometry import CameraModel, RigCalibration
+from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration
+from fusion_ros.imaging.overlap import check_overlap
 
 _LEAST_TURN_RAD, _LEAST_MOVE_M = 5e-4, 1e-3
 """Less is the noise of a transform that is measured: it moves a picture by a third of a pixel."""
@@ -46,6 +47,7 @@ class LiveRig:
         self.visible: LiveCamera | None = None
         self.thermal: LiveCamera | None = None
         self.calibration: RigCalibration | None = None
+        self._fault = ""
         self.declare(distance_m, extrinsic)
 
     def declare(
@@ -62,6 +64,8 @@ class LiveRig:
                 parts.append(f"the {name} camera's camera_info")
             elif camera.fault:
                 parts.append(f"a usable camera_info of the {name} camera ({camera.fault})")
+        if not parts and self._fault:
+            return f"plausible geometry ({self._fault})"
         if parts or self._way() is not None:
             return ", ".join(parts)
         return f"a transform between {self.visible.frame_id} and {self.thermal.frame_id}"
@@ -69,14 +73,21 @@ class LiveRig:
     def update(self) -> bool:
         """Put the parts together again; whether `calibration` is another one than before.
 
-        What was known stays where a part is missing now: a transform does not go away.
+        What was known stays where a part is missing now: a transform does not go away. It stays,
+        too, where the new parts cannot be those of a rig; `missing` says why.
         """
+        self._fault = ""
         if self.missing():
             return False
         before = self.calibration
-        found = RigCalibration(
-            self.visible.model, self.thermal.model, *self._way(), self._distance_m
-        )
+        try:
+            found = RigCalibration(
+                self.visible.model, self.thermal.model, *self._way(), self._distance_m
+            )
+            check_overlap(found)
+        except GeometryError as error:
+            self._fault = str(error)
+            return False
         if before is not None and _same(before, found):
             return False
         self.calibration = found

@@ -164,6 +164,7 @@ def _from_pairs(args: argparse.Namespace) -> int:
 
     from fusion_ros.calibration.files import save_calibration
     from fusion_ros.calibration.from_pairs import Verdict, estimate
+    from fusion_ros.calibration.plausibility import check_calibration
 
     low, high = args.scale_range
     if not 0.05 <= low < high <= 20:
@@ -182,15 +183,17 @@ def _from_pairs(args: argparse.Namespace) -> int:
     _say_verdict(figures)
     if result.verdict is Verdict.FAILED:
         print("no calibration was written; record more varied scenes, or name a --scale-range")
-    else:
-        save_calibration(args.out, result.calibration, quality=figures)
-        print(f"written: {args.out}")
-    return _EXIT[result.verdict.value]
+        return _EXIT[result.verdict.value]
+    doubts = check_calibration(result.calibration)
+    save_calibration(args.out, result.calibration, quality=figures)
+    print(f"written: {args.out}")
+    return max(_EXIT[result.verdict.value], _say_doubts(doubts))
 
 
 def _from_board(args: argparse.Namespace) -> int:
     from fusion_ros.calibration.board import Board, calibrate_with_board
     from fusion_ros.calibration.files import save_calibration
+    from fusion_ros.calibration.plausibility import check_calibration
 
     for name in ("columns", "rows", "spacing_mm"):
         if getattr(args, name) is None:
@@ -204,11 +207,12 @@ def _from_board(args: argparse.Namespace) -> int:
     result = calibrate_with_board(pairs, board, args.distance_m)
     figures = result.figures()
     _write_checks(args, pairs, result.calibration, figures)
+    doubts = check_calibration(result.calibration)
     save_calibration(args.out, result.calibration, quality=figures)
     _say(figures)
     _say_verdict(figures)
     print(f"written: {args.out}")
-    return _EXIT[figures["verdict"]]
+    return max(_EXIT[figures["verdict"]], _say_doubts(doubts))
 
 
 def _imported(args: argparse.Namespace) -> int:
@@ -218,6 +222,7 @@ def _imported(args: argparse.Namespace) -> int:
         import_extrinsic,
         import_kalibr,
     )
+    from fusion_ros.calibration.plausibility import check_calibration
     from fusion_ros.imaging.geometry import RigCalibration
 
     if args.import_kalibr is not None:
@@ -232,17 +237,20 @@ def _imported(args: argparse.Namespace) -> int:
             raise ValueError("--import-camera-info needs --extrinsic: a YAML file with R and T")
         visible, thermal = (import_camera_info(path) for path in args.import_camera_info)
         rig = RigCalibration(visible, thermal, *import_extrinsic(args.extrinsic), args.distance_m)
+    doubts = check_calibration(rig)
     save_calibration(args.out, rig)
     _describe(rig)
     print(f"written: {args.out}")
-    return 0
+    return _say_doubts(doubts)
 
 
 def _show(path: Path) -> int:
     from fusion_ros.calibration.files import load_calibration
+    from fusion_ros.calibration.plausibility import check_calibration
 
-    _describe(load_calibration(path))
-    return 0
+    calibration = load_calibration(path)
+    _describe(calibration)
+    return _say_doubts(check_calibration(calibration))
 
 
 def _describe(calibration: Calibration) -> None:
@@ -281,6 +289,13 @@ def _say(figures: dict[str, Any]) -> None:
 
 def _say_verdict(figures: dict[str, Any]) -> None:
     print(f"\nverdict: {figures['verdict']}" + "".join(f"\n  {r}" for r in figures["reasons"]))
+
+
+def _say_doubts(doubts: tuple[str, ...]) -> int:
+    """Print doubts about the geometry; return the exit code that they lead to."""
+    for doubt in doubts:
+        print(f"doubtful: {doubt}")
+    return _EXIT["doubtful"] if doubts else 0
 
 
 def _tell(text: str) -> None:

@@ -20,6 +20,15 @@ DISTORTION_MODELS = {
 }
 """Lens models by ROS's name, with the numbers of coefficients that each may have."""
 _ASPECT_TOLERANCE = 0.01
+MAX_BASELINE_M = 10.0
+"""Two cameras farther apart than this are not one rig: the file is in another unit than metres."""
+FOCAL_RANGE = (0.1, 100.0)
+"""Focal length in pixels over the picture's width: 157 to 0.6 degrees of view. A focal length in
+millimetres, or as a share of the width, is below it."""
+_PIXEL_ASPECT_RANGE = (0.25, 4.0)
+_CENTRE_RANGE = (-0.5, 1.5)
+SCALE_RANGE = (0.01, 100.0)
+"""Visible pixels along a thermal one, over a homography."""
 
 
 class GeometryError(ValueError):
@@ -87,6 +96,7 @@ class CameraModel:
                 f"focal lengths are {matrix[0, 0]} and {matrix[1, 1]}; allowed is more than 0 "
                 "(a camera_info full of zeros means that the driver has no calibration)"
             )
+        self._check_intrinsics(matrix)
         object.__setattr__(self, "matrix", matrix)
         allowed = DISTORTION_MODELS.get(self.distortion_model)
         if allowed is None:
@@ -101,6 +111,33 @@ class CameraModel:
                 f"{self.distortion_model} has {' or '.join(map(str, allowed))}, all finite"
             )
         object.__setattr__(self, "distortion", coefficients)
+
+    def _check_intrinsics(self, matrix: np.ndarray) -> None:
+        """Refuse what no camera of this picture size has."""
+        fx, fy = matrix[0, 0], matrix[1, 1]
+        size = self.size
+        _within(
+            fx / size.width, FOCAL_RANGE, f"focal length is {fx:g} for pictures of {size}, that",
+            "times the width, in pixels; is it in millimetres, or the matrix of another size?",
+        )  # fmt: skip
+        _within(
+            fx / fy, _PIXEL_ASPECT_RANGE, f"focal lengths are {fx:g} and {fy:g}, their ratio",
+            "",
+        )  # fmt: skip
+        lower = matrix[[1, 2, 2], [0, 0, 1]]
+        if np.abs(lower).max() > 1e-6 * fx or abs(matrix[2, 2] - 1) > 1e-6:
+            raise GeometryError(
+                f"camera matrix is {matrix.tolist()}; allowed is [[fx, s, cx], [0, fy, cy], "
+                "[0, 0, 1]]"
+            )
+        for name, centre, length in (
+            ("cx", matrix[0, 2], size.width),
+            ("cy", matrix[1, 2], size.height),
+        ):
+            _within(
+                centre / length, _CENTRE_RANGE, f"{name} is {centre:g} for pictures of {size}, "
+                "that", "times the size; is it the matrix of another size?",
+            )  # fmt: skip
 
     def at_size(self, size: Size, what: str) -> CameraModel:
         """The same camera with its picture rescaled to `size`; `what` names it in errors."""
@@ -176,6 +213,8 @@ class HomographyCalibration:
             raise GeometryError(f"homography {matrix.tolist()} folds the thermal picture over")
         object.__setattr__(self, "matrix", matrix)
         _distance(self.exact_distance_m, "exact_distance_m")
+        for scale in self.scale:
+            _within(scale, SCALE_RANGE, "the size of a thermal pixel on the visible grid", "pixels")
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -218,6 +257,12 @@ class RigCalibration:
         object.__setattr__(self, "translation_m", translation)
         if _distance(self.distance_m, "distance_m") == 0:
             raise GeometryError("distance_m is 0; allowed is more than 0 (metres)")
+        if self.baseline_m > MAX_BASELINE_M:
+            raise GeometryError(
+                f"the cameras are {self.baseline_m:g} m apart; allowed is 0 to {MAX_BASELINE_M:g} m. "
+                f"Is the translation {translation.tolist()} in millimetres, or in the unit of a "
+                "board? It must be in metres"
+            )
 
     @property
     def baseline_m(self) -> float:
@@ -272,6 +317,14 @@ def _matrix(values: np.ndarray, what: str) -> np.ndarray:
     if matrix.size != 9 or not np.isfinite(matrix).all():
         raise GeometryError(f"{what} is {values}; allowed are 3 x 3 finite numbers")
     return matrix.reshape(3, 3)
+
+
+def _within(value: float, allowed: tuple[float, float], what: str, unit: str) -> None:
+    low, high = allowed
+    if not low <= value <= high:
+        raise GeometryError(
+            f"{what} is {value:.4g}; allowed is {low:g} to {high:g} {unit}".rstrip()
+        )
 
 
 def _distance(value: float, name: str) -> float:

@@ -17,6 +17,7 @@ from fusion_ros.imaging.geometry import (
     RigCalibration,
     Size,
 )
+from fusion_ros.imaging.overlap import check_overlap
 from fusion_ros.imaging.sampling_map import (
     MapSampler,
     SamplingMap,
@@ -99,6 +100,7 @@ class ThermalRegistration:
 
         Raises:
             ValueError: a mode that needs a calibration without one of its kind.
+            GeometryError: by the calibration, the thermal picture covers nothing.
         """
         self.options = options or RegistrationOptions()
         self.calibration = calibration
@@ -111,6 +113,8 @@ class ThermalRegistration:
                 f"mode is {self.options.mode!r}, which needs a {self.options.mode} calibration, "
                 f"but {found}; set calibration_file to a file that holds one"
             )
+        if calibration is not None:
+            check_overlap(calibration, self.options.distance_m)
         self._sizes: tuple[Size, Size] | None = None
         self._sampling: SamplingMap | None = None
         self._weights: np.ndarray | None = None

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.geometry import HomographyCalibration, RigCalibration, Size
+from fusion_ros.imaging.geometry import (
+    Calibration,
+    HomographyCalibration,
+    RigCalibration,
+    Size,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +44,8 @@ def map_of_homography(
     Raises:
         GeometryError: sizes of another shape than the calibration's.
     """
-    inverse = np.linalg.inv(calibration.at_sizes(thermal, visible).matrix)
-    grid = _pixel_grid(visible)
-    moved = np.column_stack((grid, np.ones(len(grid)))) @ inverse.T
-    ahead = moved[:, 2] > 1e-9
-    pixels = moved[:, :2] / np.where(ahead, moved[:, 2], 1.0)[:, None]
-    pixels[~ahead] = np.nan
-    return _finished(pixels, thermal, visible)
+    fitted = calibration.at_sizes(thermal, visible)
+    return _finished(thermal_pixels(fitted, _pixel_grid(visible)), thermal, visible)
 
 
 def map_of_rig(
@@ -60,11 +60,27 @@ def map_of_rig(
         GeometryError: sizes of another shape than the calibration's.
     """
     rig = calibration.at_sizes(thermal, visible)
-    rays = rig.visible.rays(_pixel_grid(visible))
-    distance_m = distance_m or rig.distance_m
-    points = np.column_stack((rays, np.ones(len(rays)))) * distance_m
-    pixels = rig.thermal.project(points @ rig.rotation.T + rig.translation_m)
-    return _finished(pixels, thermal, visible)
+    return _finished(thermal_pixels(rig, _pixel_grid(visible), distance_m), thermal, visible)
+
+
+def thermal_pixels(
+    calibration: Calibration, visible_pixels: np.ndarray, distance_m: float = 0.0
+) -> np.ndarray:
+    """Thermal pixels (`float64` Nx2) behind visible ones (Nx2), at the calibration's own sizes.
+
+    NaN where the thermal camera cannot see the point. `distance_m` is of a rig's plane; 0 means
+    the calibration's own.
+    """
+    if isinstance(calibration, HomographyCalibration):
+        inverse = np.linalg.inv(calibration.matrix)
+        moved = np.column_stack((visible_pixels, np.ones(len(visible_pixels)))) @ inverse.T
+        ahead = moved[:, 2] > 1e-9
+        pixels = moved[:, :2] / np.where(ahead, moved[:, 2], 1.0)[:, None]
+        pixels[~ahead] = np.nan
+        return pixels
+    rays = calibration.visible.rays(visible_pixels)
+    points = np.column_stack((rays, np.ones(len(rays)))) * (distance_m or calibration.distance_m)
+    return calibration.thermal.project(points @ calibration.rotation.T + calibration.translation_m)
 
 
 def _pixel_grid(size: Size) -> np.ndarray:
