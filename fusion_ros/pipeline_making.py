@@ -56,12 +56,14 @@ def make_live_pipeline(
 
     Args:
         values: the node's parameters.
-        tell: takes a line of text when the engine changes later on, and whether it is good news.
+        tell: takes a line of text when the engine changes later on, or about a doubtful
+            calibration, and whether it is good news.
 
     Raises:
         ValueError: parameters, network config, weights, calibration; the message has the culprit.
         RuntimeError: the engine (`EngineError`).
     """
+    from fusion_ros.calibration.plausibility import registration_doubts
     from fusion_ros.engines.choice import choose, create_engine, probe_engines
     from fusion_ros.engines.fallback import FallbackEngine
 
@@ -89,6 +91,8 @@ def make_live_pipeline(
         tell=tell,
     )
     pipeline = pipeline_around(engine, values)
+    for doubt in registration_doubts(pipeline.registration):
+        tell(f"doubtful calibration: {doubt}", False)
     pipeline.warm_up(values.warm_up_height, values.warm_up_width)
     return pipeline
 

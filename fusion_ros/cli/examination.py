@@ -205,6 +205,8 @@ def _weights() -> Iterator[Finding]:
 def _calibration(file: Path) -> Iterator[Finding]:
     from fusion_ros.calibration.description import expected_parallax_px, summary
     from fusion_ros.calibration.files import CalibrationFileError, load_calibration
+    from fusion_ros.calibration.plausibility import check_calibration
+    from fusion_ros.imaging.geometry import GeometryError
 
     group = "Calibration"
     try:
@@ -214,6 +216,14 @@ def _calibration(file: Path) -> Iterator[Finding]:
         yield Finding(group, "file", "missing", str(error), fix)
         return
     yield Finding(group, "file", "ok", f"{file}: {summary(calibration)}")
+    fix = "fusion-ros calibrate, and check units and picture sizes of what is imported"
+    try:
+        doubts = check_calibration(calibration)
+    except GeometryError as error:
+        yield Finding(group, "geometry", "missing", str(error), fix)
+        return
+    for doubt in doubts:
+        yield Finding(group, "geometry", "note", doubt, fix)
     parallax_px = expected_parallax_px(calibration)
     if parallax_px:
         off = ", ".join(f"{px:.1f} px at {metres:g} m" for metres, px in parallax_px.items())

@@ -83,6 +83,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse what the arguments name; see the module's exit codes."""
+    from fusion_ros.calibration.plausibility import registration_doubts
     from fusion_ros.cli.pictures import find_pairs
 
     try:
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"fusion-ros fuse: {error}", file=sys.stderr)
         return 2
     _show_match(found)
+    for doubt in registration_doubts(pipeline.registration):
+        print(f"warning: calibration: {doubt}", file=sys.stderr)
     job = _Job(pipeline, args.out, triptych=args.triptych, rate_hz=args.rate)
     try:
         job.fuse_all(found.pairs)

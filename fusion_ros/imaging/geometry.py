@@ -259,8 +259,8 @@ class RigCalibration:
             raise GeometryError("distance_m is 0; allowed is more than 0 (metres)")
         if self.baseline_m > MAX_BASELINE_M:
             raise GeometryError(
-                f"the cameras are {self.baseline_m:g} m apart; allowed is 0 to {MAX_BASELINE_M:g} m. "
-                f"Is the translation {translation.tolist()} in millimetres, or in the unit of a "
+                f"the cameras are {self.baseline_m:g} m apart; allowed is 0 to "
+                f"{MAX_BASELINE_M:g} m. Is the translation {translation.tolist()} in millimetres, or in the unit of a "
                 "board? It must be in metres"
             )
 

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo
 from fusion_ros.calibration.files import declared_parts
 from fusion_ros.calibration.imports import camera_from_info
 from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
+from fusion_ros.calibration.plausibility import registration_doubts
 from fusion_ros.imaging.geometry import GeometryError, Size
 from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
 from fusion_ros.nodes.subscription import FollowingSubscription
@@ -150,7 +151,10 @@ class LiveCalibration:
             f"{self._rig.thermal.frame_id}, {rig.baseline_m * 1000:.0f} mm apart; the pictures "
             f"meet at {rig.distance_m:g} m"
         )
-        self._use(self.registration())
+        registration = self.registration()
+        for doubt in registration_doubts(registration):
+            self._node.get_logger().warning(f"doubtful calibration: {doubt}")
+        self._use(registration)
 
 
 def _content(message: CameraInfo) -> tuple:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
+from fusion_ros.calibration.plausibility import registration_doubts
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import input_doubts, result_doubts
@@ -69,6 +70,7 @@ class ReplayResult:
     jumps: int
     every: int
     fused_sha256: str
+    calibration_doubts: tuple[str, ...]
     complete: bool
     stopped: bool
     wall_s: float
@@ -154,6 +156,7 @@ class Replay:
             jumps=self._pairer.jumps,
             every=self._every,
             fused_sha256=self._meter.fused_sha256,
+            calibration_doubts=registration_doubts(self._pipeline.registration),
             complete=complete,
             stopped=stopped,
             wall_s=time.perf_counter() - began,

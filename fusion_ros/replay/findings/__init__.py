@@ -17,8 +17,8 @@ __all__ = ["Evidence", "Finding", "Severity", "find_faults"]
 # In the order in which findings of one severity are told: causes before what they cause.
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     reading.damage, reading.empty_stream, message.swapped, message.wrong_encoding,
-    effect.doubtful_pairing, effect.without_effect, time.looped, time.offset,
-    time.missing_frames, time.unpaired, picture.gain_jumps,
+    effect.doubtful_pairing, effect.doubtful_calibration, effect.without_effect,
+    time.looped, time.offset, time.missing_frames, time.unpaired, picture.gain_jumps,
     message.rejections, message.odd_bytes, message.format_changes, picture.frozen, time.stalls,
     time.doubles, picture.misaligned, picture.flicker, reading.not_finished,
 )  # fmt: skip

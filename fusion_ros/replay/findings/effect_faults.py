@@ -38,6 +38,18 @@ def without_effect(e: Evidence) -> Iterator[Finding]:
             )
 
 
+def doubtful_calibration(e: Evidence) -> Iterator[Finding]:
+    """Geometry that a usual rig does not have."""
+    for doubt in e.result.calibration_doubts:
+        yield Finding(
+            "doubtful_calibration",
+            Severity.WARNING,
+            "The calibration is doubtful",
+            f"{doubt[:1].upper()}{doubt[1:]}.",
+            "Check the file with fusion-ros calibrate --show, or calibrate again.",
+        )
+
+
 def doubtful_pairing(e: Evidence) -> Iterator[Finding]:
     """Files that the names or rates pair, and something else speaks against."""
     for doubt in e.identity.doubts:
