@@ -7,12 +7,18 @@ import argparse
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_folder, whole_number
 from fusion_ros.cli.matching_options import add_by_order, add_tolerance, matching_of
 from fusion_ros.cli.node import NO_RCLPY_FIX
+
+if TYPE_CHECKING:
+    from fusion_ros.accounting import Stream
+    from fusion_ros.imaging.encodings import PixelFrame
+    from fusion_ros.imaging.pair_check import PairDoubt
 
 _EXAMPLES = """\
 examples:
@@ -132,6 +138,7 @@ def _record_files(args: argparse.Namespace) -> int:
     from fusion_ros.accounting import Stream
     from fusion_ros.imaging.colour import luma
     from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+    from fusion_ros.imaging.pair_check import DOUBT_TEXTS
     from fusion_ros.replay.bag_writing import BagWriter
     from fusion_ros.replay.opening import open_recording
 
@@ -143,6 +150,7 @@ def _record_files(args: argparse.Namespace) -> int:
         print(f"record: warning: {doubt}", file=sys.stderr)
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
     written = dict.fromkeys(Stream, 0)
+    doubts: Counter[PairDoubt] = Counter()
     total = sum(topic.messages for topic in recording.identity.topics)
     try:
         with BagWriter(args.out, storage=args.storage, compression=args.compression) as bag:
@@ -153,6 +161,7 @@ def _record_files(args: argparse.Namespace) -> int:
                 except EncodingError as error:
                     print(f"record: left out: {error}", file=sys.stderr)
                     continue
+                doubts.update(_doubts_of(stream, pixels))
                 if stream is Stream.THERMAL and args.thermal_grey and pixels.pixels.ndim == 3:
                     pixels = PixelFrame(luma(pixels.pixels, order=pixels.order), ChannelOrder.GREY)
                 write = bag.image if args.jpeg is None else bag.jpeg
@@ -171,7 +180,25 @@ def _record_files(args: argparse.Namespace) -> int:
         recording.close()
     counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())
     print(f"record: {args.out}: {counts} frames ({args.storage})")
+    for doubt, count in doubts.items():
+        of = written[Stream.THERMAL]
+        print(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", file=sys.stderr)
     return 0
+
+
+def _doubts_of(stream: Stream, frame: PixelFrame) -> list[PairDoubt]:
+    """Signs that a thermal frame shows by itself."""
+    from fusion_ros.accounting import Stream
+    from fusion_ros.imaging.pair_check import PairDoubt, is_constant, shows_colours
+
+    if stream is not Stream.THERMAL:
+        return []
+    signs = {
+        PairDoubt.RENDERING: bool(frame.rendering_of),
+        PairDoubt.FALSE_COLOUR: shows_colours(frame.pixels),
+        PairDoubt.THERMAL_CONSTANT: is_constant(frame.pixels),
+    }
+    return [doubt for doubt, is_seen in signs.items() if is_seen]
 
 
 def _record_live(args: argparse.Namespace) -> int:

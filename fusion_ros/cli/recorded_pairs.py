@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, input_doubts
 from fusion_ros.pairing import FramePairer, Pair
 from fusion_ros.recordings.picture_files import not_8_bit
 from fusion_ros.replay.opening import open_recording
@@ -73,6 +75,8 @@ def recorded_pairs(
         every = max(1, -(-(expected or most) // most))
         tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
         pairs = _paired(recording.frames(), tolerance_ns)
+        doubts: Counter[PairDoubt] = Counter()
+        read = 0
         for number, pair in enumerate(pairs):
             if number % every:
                 continue
@@ -83,8 +87,12 @@ def recorded_pairs(
             except EncodingError as error:
                 tell(f"pair {number + 1} is left out: {error}")
                 continue
+            doubts.update(input_doubts(*frames))
+            read += 1
             name = Path(pair.visible.name).stem or f"frame {pair.visible.index}"
             yield name, *frames
+        for doubt, count in doubts.items():
+            tell(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
     finally:
         recording.close()
 

@@ -22,6 +22,7 @@ from fusion_ros.imaging.limits import (
     read_limited,
 )
 from fusion_ros.imaging.picture_size import PictureSize, picture_size
+from fusion_ros.imaging.picture_tags import radiometric_maker
 from fusion_ros.imaging.stored_picture import decode_stored
 
 _MESSAGE_KINDS = ("JPEG", "PNG")
@@ -57,9 +58,9 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
             f"the {buffer.size} bytes of format {format[:60]!r} cannot be decoded; the message was "
             "cut or damaged",
         )
-    if pixels.ndim == 2:
-        return PixelFrame(pixels, ChannelOrder.GREY)
-    return PixelFrame(pixels, ChannelOrder.BGR)
+    order = ChannelOrder.GREY if pixels.ndim == 2 else ChannelOrder.BGR
+    maker = radiometric_maker(memoryview(buffer)) if size.kind == "JPEG" else ""
+    return PixelFrame(pixels, order, rendering_of=maker)
 
 
 def read_picture_file(path: Path) -> np.ndarray:

@@ -260,8 +260,8 @@ class RigCalibration:
         if self.baseline_m > MAX_BASELINE_M:
             raise GeometryError(
                 f"the cameras are {self.baseline_m:g} m apart; allowed is 0 to "
-                f"{MAX_BASELINE_M:g} m. Is the translation {translation.tolist()} in millimetres, or in the unit of a "
-                "board? It must be in metres"
+                f"{MAX_BASELINE_M:g} m. Is the translation {translation.tolist()} in millimetres, "
+                "or in the unit of a board? It must be in metres"
             )
 
     @property

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command pairs the same files in the same way, and reports pairs that cannot be right."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros import pipeline_making
+from fusion_ros.accounting import Stream
+from fusion_ros.cli import build_engine
+from fusion_ros.cli.main import main
+from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.replay.findings import Evidence, find_faults
+from fusion_ros.replay.opening import open_recording
+from fusion_ros.replay.recording import RecordingError
+from fusion_ros.replay.session import Replay, ReplayResult
+from fusion_ros.replay.settings import ReplaySettings
+
+SHAPE = (48, 64)
+SETTINGS = ReplaySettings(measures=(), baselines=(), measure_in_background=False)
+GAP = [n for n in range(12) if n not in (3, 4, 5)]
+
+
+class ChosenEngine:
+    """Answers the thermal or the visible picture."""
+
+    visible_channels = output_channels = 1
+    notes: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, answer: str = "thermal") -> None:
+        self._answer = answer
+
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
+        return (thermal if self._answer == "thermal" else visible).copy()
+
+    def describe(self) -> EngineDescription:
+        return EngineDescription("stand-in", "cpu", "exact", "none", "0" * 64, {})
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def use(answer: str) -> None:
+        pipeline = lambda values: FusionPipeline(ChosenEngine(answer))  # noqa: E731
+        monkeypatch.setattr(pipeline_making, "make_pipeline", pipeline)
+
+    use("thermal")
+    return use
+
+
+def number_picture(n: int, *, texture: int = 7, dtype: type = np.uint8) -> np.ndarray:
+    """A bar whose place is the number, over a texture that tells the cameras apart."""
+    picture = np.tile(np.arange(SHAPE[1]) % texture * 5 + 20, (SHAPE[0], 1)).astype(dtype)
+    picture[10:30, 4 * n : 4 * n + 4] = 250
+    return picture
+
+
+def number_of(picture: np.ndarray) -> int:
+    grey = picture if picture.ndim == 2 else picture[..., 1]
+    return int(grey[12:28].astype(np.float64).mean(axis=0).argmax()) // 4
+
+
+def folders(root: Path, seen: list[int], felt: list[int], names: tuple[str, str]) -> Path:
+    for folder, numbers, name in (("vis", seen, names[0]), ("ir", felt, names[1])):
+        (root / folder).mkdir(parents=True)
+        for n in numbers:
+            picture = number_picture(n, texture=len(folder) + 4)
+            cv2.imwrite(str(root / folder / name.format(n)), picture)
+    return root
+
+
+def fuse(root: Path, *more: str) -> int:
+    inputs = ["--visible", str(root / "vis"), "--thermal", str(root / "ir")]
+    return main(["fuse", *inputs, "--out", str(root / "out"), *more])
+
+
+def replay(
+    root: Path, answer: str = "thermal", **options: object
+) -> tuple[ReplayResult, dict[str, object], dict[Stream, list[np.ndarray]]]:
+    """Result, findings by code, and the pictures by stream."""
+    recording = open_recording(root / "vis", partner=root / "ir", **options)
+    result = Replay(recording, FusionPipeline(ChosenEngine(answer)), SETTINGS).run()
+    evidence = Evidence.of(recording.identity, recording.damage, result, SETTINGS)
+    recording.close()
+    again = open_recording(root / "vis", partner=root / "ir", **options)
+    pictures: dict[Stream, list[np.ndarray]] = {stream: [] for stream in Stream}
+    for frame in again.frames():
+        pictures[frame.stream].append(frame.read().pixels)
+    again.close()
+    return result, {finding.code: finding for finding in find_faults(evidence)}, pictures
+
+
+@pytest.mark.parametrize(
+    "names", [("FLIR_{:05}.png", "FLIR_{:05}.png"), ("rgb-{}.png", "thermal_{:04}.png")]
+)
+def test_a_gap_in_one_folder_shifts_no_pair_in_any_command(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    root = folders(tmp_path / "drive", list(range(12)), GAP, names)
+    assert fuse(root) == 0
+    written = sorted(os.listdir(root / "out"))
+    assert len(written) == 9
+    assert sorted(number_of(cv2.imread(str(root / "out" / name))) for name in written) == GAP
+    result, _, pictures = replay(root)
+    assert len(result.log.pairs) == 9
+    for pair in result.log.pairs:
+        seen = number_of(pictures[Stream.VISIBLE][pair.visible_index])
+        assert seen == number_of(pictures[Stream.THERMAL][pair.thermal_index])
+    samples = build_engine.calibration_pairs(root / "vis", root / "ir", SHAPE, 1)
+    assert [number_of(seen) for seen, _ in samples] == GAP
+    assert [number_of(felt) for _, felt in samples] == GAP
+    assert main(["record", str(tmp_path / "bag"), str(root)]) == 0
+    by_stamp: dict[Stream, dict[int, int]] = {stream: {} for stream in Stream}
+    bag = open_recording(tmp_path / "bag")
+    for frame in bag.frames():
+        by_stamp[frame.stream][frame.stamp_ns] = number_of(frame.read().pixels)
+    bag.close()
+    assert sorted(by_stamp[Stream.THERMAL].values()) == GAP
+    for stamp_ns, number in by_stamp[Stream.THERMAL].items():
+        assert by_stamp[Stream.VISIBLE][stamp_ns] == number
+
+
+def test_a_wide_tolerance_gives_no_picture_another_names_partner(tmp_path: Path) -> None:
+    root = folders(tmp_path, [0, 1, 2, 4], [0, 1, 3, 4], ("{}.png", "{}.png"))
+    settings = ReplaySettings(
+        measures=(), baselines=(), measure_in_background=False, tolerance_ns=10**9
+    )
+    recording = open_recording(root / "vis", partner=root / "ir")
+    result = Replay(recording, FusionPipeline(ChosenEngine()), settings).run()
+    assert [(p.visible_index, p.thermal_index) for p in result.log.pairs] == [
+        (0, 0),
+        (1, 1),
+        (3, 3),
+    ]
+
+
+def test_names_that_do_not_belong_together_are_refused_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "drive"
+    for folder, names in (("vis", "abc"), ("ir", "xyz")):
+        (root / folder).mkdir(parents=True)
+        for n, name in enumerate(names):
+            picture = number_picture(n, texture=len(folder) + 4)
+            cv2.imwrite(str(root / folder / f"{name}.png"), picture)
+    inputs = ["--visible", str(root / "vis"), "--thermal", str(root / "ir")]
+    commands = {
+        "fuse": ["fuse", *inputs, "--out", str(root / "out")],
+        "record": ["record", str(root / "bag"), str(root)],
+        "replay": ["replay", str(root), "--out", str(root / "replay")],
+        "calibrate": ["calibrate", "--from-pairs", *inputs, "--out", str(root / "rig.yaml")],
+    }
+    for name, command in commands.items():
+        assert main(command) == 2, name
+        told = capsys.readouterr().err
+        assert "3 visible (a.png, b.png, c.png) and 3 thermal (x.png, y.png, z.png)" in told, name
+    with pytest.raises(RecordingError, match="3 visible"):
+        build_engine.calibration_pairs(root / "vis", root / "ir", SHAPE, 1)
+    assert main([*commands["fuse"], "--by-order"]) == 0
+    assert number_of(cv2.imread(str(root / "out/b.png"))) == 1
+    assert main([*commands["record"], "--by-order"]) == 0
+    assert (
+        len(build_engine.calibration_pairs(root / "vis", root / "ir", SHAPE, 1, by_order=True)) == 3
+    )
+    assert len(replay(root, by_order=True)[0].log.pairs) == 3
+    (root / "ir/z.png").unlink()
+    assert main([*commands["fuse"], "--by-order"]) == 2
+    assert "3 visible and 2 thermal" in capsys.readouterr().err
+
+
+def test_one_folder_for_both_cameras_is_refused_by_every_command(tmp_path: Path) -> None:
+    (tmp_path / "vis").mkdir()
+    cv2.imwrite(str(tmp_path / "vis/a.png"), number_picture(1))
+    (tmp_path / "ir").symlink_to(tmp_path / "vis")
+    inputs = ["--visible", str(tmp_path / "vis"), "--thermal", str(tmp_path / "ir")]
+    assert main(["fuse", *inputs, "--out", str(tmp_path / "out")]) == 2
+    assert main(["record", str(tmp_path / "bag"), str(tmp_path)]) == 2
+    assert main(["replay", str(tmp_path), "--out", str(tmp_path / "replay")]) == 2
+    assert main(["calibrate", "--from-pairs", *inputs, "--out", str(tmp_path / "r.yaml")]) == 2
+    with pytest.raises(RecordingError, match="same folder"):
+        build_engine.calibration_pairs(tmp_path / "vis", tmp_path / "ir", SHAPE, 1)
+    picture = str(tmp_path / "vis/a.png")
+    assert fuse_files(picture, picture, tmp_path) == 2
+    assert fuse_files(picture, str(tmp_path / "ir/a.png"), tmp_path) == 2
+
+
+def fuse_files(visible: str, thermal: str, root: Path) -> int:
+    return main(["fuse", "--visible", visible, "--thermal", thermal, "--out", str(root / "out")])
+
+
+def video(path: Path, count: int, rate_hz: float) -> Path:
+    codec = cv2.VideoWriter_fourcc(*"FFV1")
+    writer = cv2.VideoWriter(str(path), codec, rate_hz, SHAPE[::-1])
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no FFV1")
+    for n in range(count):
+        picture = number_picture(int(n * 12 / count), texture=int(rate_hz))
+        writer.write(np.dstack([picture] * 3))
+    writer.release()
+    return path
+
+
+def test_videos_of_two_rates_pair_by_time_in_every_command(tmp_path: Path) -> None:
+    """Both show one number for the same third of a second, at 30 Hz and at 9 Hz."""
+    seen, felt = video(tmp_path / "a_vis.mkv", 120, 30.0), video(tmp_path / "a_ir.mkv", 36, 9.0)
+    assert fuse_files(str(seen), str(felt), tmp_path) == 0
+    fused = cv2.VideoCapture(str(tmp_path / "out/a_vis.mp4"))
+    assert fused.get(cv2.CAP_PROP_FPS) == pytest.approx(9.0)
+    assert int(fused.get(cv2.CAP_PROP_FRAME_COUNT)) in (35, 36)
+    recording = open_recording(seen)
+    result = Replay(recording, FusionPipeline(ChosenEngine()), SETTINGS).run()
+    recording.close()
+    assert len(result.log.pairs) in (35, 36)
+    for pair in result.log.pairs:
+        assert abs(pair.visible_index / 30 - pair.thermal_index / 9) < 1 / 59
+    samples = build_engine.calibration_pairs(seen, felt, SHAPE, 1)
+    assert len(samples) > 10
+    differ = [number_of(a) - number_of(b) for a, b in samples]
+    assert max(map(abs, differ)) <= 1  # at a change of the number, within half a period
+    assert sum(d != 0 for d in differ) <= len(differ) / 3
+    assert main(["record", str(tmp_path / "bag"), str(seen), "--thermal", str(felt)]) == 0
+    bag = open_recording(tmp_path / "bag")
+    stamps: dict[Stream, list[int]] = {stream: [] for stream in Stream}
+    for frame in bag.frames():
+        stamps[frame.stream].append(frame.stamp_ns)
+    bag.close()
+    for stream, rate_hz in ((Stream.VISIBLE, 30), (Stream.THERMAL, 9)):
+        assert np.median(np.diff(stamps[stream])) == pytest.approx(1e9 / rate_hz, rel=0.02)
+
+
+def pair_files(root: Path, visible: np.ndarray, thermal: np.ndarray) -> Path:
+    for folder, pixels in (("vis", visible), ("ir", thermal)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / folder / "a.png"), pixels)
+    return root
+
+
+COLOURS = cv2.applyColorMap(number_picture(3), cv2.COLORMAP_JET)
+
+
+def test_a_result_without_effect_is_reported_by_fuse_and_replay(
+    tmp_path: Path, stand_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pair_files(tmp_path, number_picture(2), number_picture(5))
+    stand_in("visible")
+    assert fuse(root) == 1
+    assert "equals the visible one" in capsys.readouterr().err
+    _, findings, _ = replay(root, "visible")
+    assert findings["fused_is_visible"].severity == "error"
+    stand_in("thermal")
+    assert fuse(root) == 0
+    assert "fused_is_visible" not in replay(root)[1]
+
+
+@pytest.mark.parametrize(
+    ("visible", "thermal", "code", "word"),
+    [
+        (number_picture(2, dtype=np.uint16), number_picture(2), 1, "uint16"),
+        (number_picture(2), COLOURS, 0, "swapped"),
+        (COLOURS, COLOURS[..., ::-1].copy(), 0, "shows colours"),
+        (number_picture(2), np.full(SHAPE, 77, np.uint8), 0, "one value everywhere"),
+        (number_picture(2), number_picture(2), 1, "same picture"),
+    ],
+    ids=["swapped_depth", "swapped_colour", "false_colour", "constant", "same"],
+)
+def test_inputs_that_cannot_be_meant_are_reported(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    visible: np.ndarray,
+    thermal: np.ndarray,
+    code: int,
+    word: str,
+) -> None:
+    assert fuse(pair_files(tmp_path, visible, thermal)) == code
+    assert word in capsys.readouterr().err
+
+
+def test_thermal_pictures_of_one_value_are_an_error_of_the_replay(tmp_path: Path) -> None:
+    root = pair_files(tmp_path, number_picture(2), np.full(SHAPE, 77, np.uint8))
+    assert replay(root)[1]["thermal_constant"].severity == "error"
+
+
+def test_a_radiometric_jpeg_is_reported_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pair_files(tmp_path / "drive", number_picture(2), number_picture(5))
+    data = cv2.imencode(".jpg", COLOURS)[1].tobytes()
+    body = b"FLIR\0\x01\0\0" + bytes(500)
+    marked = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    (root / "ir/a.png").unlink()
+    (root / "ir/a.jpg").write_bytes(marked)
+    assert fuse(root) == 0
+    assert "radiometric" in capsys.readouterr().err
+    assert "radiometric_rendering" in replay(root)[1]
+    assert main(["record", str(tmp_path / "bag"), str(root)]) == 0
+    assert "radiometric" in capsys.readouterr().err
+    told: list[str] = []
+    build_engine.calibration_pairs(root / "vis", root / "ir", SHAPE, 1, tell=told.append)
+    assert any("radiometric" in line for line in told)

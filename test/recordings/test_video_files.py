@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Videos pair by time and keep their depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros.accounting import Stream
+from fusion_ros.recordings import video_files
+from fusion_ros.recordings.video_files import (
+    VideoError,
+    VideoFile,
+    match_videos,
+    paired_frames,
+)
+from fusion_ros.replay.opening import open_recording
+from fusion_ros.replay.recording import RecordingError
+
+SHAPE = (48, 64)
+
+
+def write_video(
+    path: Path, count: int, rate_hz: float, *, deep: bool = False, codec: str = "FFV1"
+) -> Path:
+    """A video whose frame n shows the level n (8 bits), or counts from 7000 + 100 n."""
+    options = [cv2.VIDEOWRITER_PROP_IS_COLOR, 0 if deep else 1]
+    options += [cv2.VIDEOWRITER_PROP_DEPTH, cv2.CV_16U if deep else cv2.CV_8U]
+    codec = cv2.VideoWriter_fourcc(*codec)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate_hz, SHAPE[::-1], options)
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write such a video")
+    for n in range(count):
+        if deep:
+            writer.write(np.full(SHAPE, 7000 + 100 * n, np.uint16) + np.arange(64, dtype=np.uint16))
+        else:
+            writer.write(np.full((*SHAPE, 3), n, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("rates", "seconds"), [((30, 9), 4), ((9, 30), 4), ((25, 25), 2)])
+@pytest.mark.parametrize("ending", ["mkv", "avi"])
+def test_frames_pair_at_the_nearest_time(
+    tmp_path: Path, rates: tuple[float, float], seconds: int, ending: str
+) -> None:
+    visible, thermal = (
+        VideoFile(write_video(tmp_path / f"{stream.value}.{ending}", rate * seconds, rate), stream)
+        for stream, rate in zip((Stream.VISIBLE, Stream.THERMAL), rates, strict=True)
+    )
+    match = match_videos(visible, thermal)
+    pairs = list(paired_frames(visible, thermal, match.tolerance_ns))
+    # At the end the slower video may last a little longer than the faster one.
+    assert min(rates) * seconds - 1 <= len(pairs) <= min(rates) * seconds
+    assert match.doubt == ""
+    for seen, felt in pairs:
+        seconds_apart = seen.index / rates[0] - felt.index / rates[1]
+        assert abs(seconds_apart) <= 0.5 / max(rates) + 0.001
+        assert int(seen.pixels[0, 0, 0]) == seen.index
+        assert int(felt.pixels[0, 0, 0]) == felt.index
+
+
+def test_sixteen_bit_grey_keeps_its_counts_of_a_thermal_camera(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", 5, 9.0, deep=True)
+    frames = list(VideoFile(path, Stream.THERMAL).frames())
+    assert [int(frame.pixels[0, 0]) for frame in frames] == [7000 + 100 * n for n in range(5)]
+    assert [int(frame.pixels[0, 63]) for frame in frames] == [7063 + 100 * n for n in range(5)]
+    seen = next(VideoFile(path, Stream.VISIBLE).frames())
+    assert (seen.pixels.dtype, seen.pixels.ndim) == (np.uint8, 3)
+
+
+def test_depth_that_would_be_lost_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mkv", 2, 9.0, deep=True)
+    monkeypatch.setattr(video_files, "_GREY16", b"none")  # as any other deep format
+    with pytest.raises(VideoError, match=r"a\.mkv stores 16 bits"):
+        VideoFile(path, Stream.THERMAL)
+
+
+class NoRate:
+    """A capture that names no frame rate."""
+
+    def __init__(self, path: str) -> None:
+        self._capture = REAL_CAPTURE(path)
+
+    def get(self, what: int) -> float:
+        return 0.0 if what == cv2.CAP_PROP_FPS else self._capture.get(what)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._capture, name)
+
+
+REAL_CAPTURE = cv2.VideoCapture
+
+
+def test_an_unknown_rate_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mkv", 4, 10.0)
+    monkeypatch.setattr(video_files.cv2, "VideoCapture", NoRate)
+    with pytest.raises(VideoError, match="--rate"):
+        VideoFile(path, Stream.VISIBLE)
+    frames = list(VideoFile(path, Stream.VISIBLE, 20.0).frames())
+    assert [frame.time_ns for frame in frames] == [0, 50_000_000, 100_000_000, 150_000_000]
+
+
+def test_one_rate_for_two_that_differ_is_refused(tmp_path: Path) -> None:
+    fast = write_video(tmp_path / "a_vis.mkv", 30, 30.0)
+    slow = write_video(tmp_path / "a_ir.mkv", 9, 9.0)
+    with pytest.raises(RecordingError, match="names 9 frames a second"):
+        open_recording(fast, partner=slow, rate_hz=30.0)
+
+
+def test_different_lengths_are_doubted(tmp_path: Path) -> None:
+    long = VideoFile(write_video(tmp_path / "a.mkv", 30, 10.0), Stream.VISIBLE)
+    short = VideoFile(write_video(tmp_path / "b.mkv", 20, 10.0), Stream.THERMAL)
+    assert "3.00 s (30 frames)" in match_videos(long, short).doubt
