@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-VIDEOS = (".mp4", ".avi", ".mkv")
+from fusion_ros.accounting import Stream
+from fusion_ros.recordings.matching import MatchError, match_files
+from fusion_ros.recordings.picture_files import PICTURES, VIDEOS
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class DataSet:
     evaluation_only: bool = False
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES}
+def _pictures(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
 
 
 def match_folders(
@@ -79,23 +80,32 @@ def match_folders(
     visible: Path,
     thermal: Path,
     *,
-    rename: Callable[[str], str] = lambda stem: stem,
     prefix: str = "",
     resize_visible: bool = False,
 ) -> Pairs:
-    """Pair two folders by file stem; ``rename`` turns a visible stem into its thermal partner's."""
+    """Pair two folders by what their names say, as all commands do (`match_files`)."""
     result = Pairs(source)
     for folder in (visible, thermal):
         if not folder.is_dir():
             raise DataSetError(f"{source}: {folder} is no folder; it should hold pictures")
-    of_visible, of_thermal = _pictures(visible), _pictures(thermal)
-    for stem, path in of_visible.items():
-        partner = of_thermal.pop(rename(stem), None)
-        if partner is None:
-            result.problems.append(f"{path}: no thermal partner {rename(stem)} in {thermal}")
-            continue
-        result.pairs.append(PairFiles(prefix + stem, path, partner, resize_visible=resize_visible))
-    result.problems += [f"{p}: no visible partner in {visible}" for p in of_thermal.values()]
+    try:
+        match = match_files(_pictures(visible), _pictures(thermal))
+    except MatchError as error:
+        result.problems.append(f"{visible} and {thermal}: {error}")
+        return result
+    result.pairs = [
+        PairFiles(
+            prefix + pair.visible.stem, pair.visible, pair.thermal, resize_visible=resize_visible
+        )
+        for pair in match.pairs
+    ]
+    result.problems += [
+        f"{each.path}: no thermal partner, {each.why}" for each in match.visible_left
+    ]
+    result.problems += [
+        f"{each.path}: no visible partner, {each.why}" for each in match.thermal_left
+    ]
+    result.problems += [f"{visible}: {doubt}" for doubt in match.doubts()]
     return result
 
 
@@ -187,11 +197,11 @@ def _find_m3svd(root: Path) -> Pairs:
 
 
 def _find_videos(root: Path) -> Pairs:
-    """Video pairs: ``<clip>_vis.mp4`` beside ``<clip>_ir.mp4``, frame n meeting frame n.
+    """Video pairs: ``<clip>_vis.mp4`` beside ``<clip>_ir.mp4``, of one rate.
 
     Every 15th frame is listed; near-copies teach little.
     """
-    import cv2
+    from fusion_ros.recordings.video_files import VideoError, VideoFile, match_videos
 
     result = Pairs("m3svd_video")
     for visible in sorted(p for p in root.glob("*_vis.*") if p.suffix.lower() in VIDEOS):
@@ -199,9 +209,24 @@ def _find_videos(root: Path) -> Pairs:
         if not thermal.is_file():
             result.problems.append(f"{visible}: no thermal video {thermal.name}")
             continue
-        counts = [
-            int(cv2.VideoCapture(str(p)).get(cv2.CAP_PROP_FRAME_COUNT)) for p in (visible, thermal)
-        ]
+        videos: list[VideoFile] = []
+        try:
+            for path, stream in ((visible, Stream.VISIBLE), (thermal, Stream.THERMAL)):
+                videos.append(VideoFile(path, stream))
+            match = match_videos(*videos)
+        except VideoError as error:
+            result.problems.append(str(error))
+            continue
+        finally:
+            for video in videos:
+                video.close()
+        if not match.is_equal_rate:  # frame n is another moment in each
+            result.problems.append(
+                f"{visible}: {match.visible_hz:g} frames a second, thermal {match.thermal_hz:g}; "
+                "both need one rate"
+            )
+            continue
+        counts = [video.count for video in videos]
         if counts[0] != counts[1]:
             result.problems.append(f"{visible}: {counts[0]} frames, thermal {counts[1]}")
         clip = visible.stem.removesuffix("_vis")

@@ -8,6 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.colour import luma
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, shows_colours
+from fusion_ros.recordings.picture_files import not_8_bit, orientations_differ, read_frame
 from training.pairs import DataSetError, PairFiles
 
 SMALLEST = 32
@@ -15,19 +20,21 @@ SMALLEST = 32
 
 def read_visible(path: Path) -> np.ndarray:
     """A picture as uint8 H x W x 3 RGB; grey pictures get three equal planes."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataSetError(f"{path} cannot be decoded as a picture")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    frame = _read(path, Stream.VISIBLE)
+    if frame.pixels.dtype != np.uint8:
+        raise DataSetError(f"{path}: {not_8_bit(path.name, frame.pixels)}")
+    image = frame.as_rgb()
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
 
 
 def read_thermal(path: Path) -> np.ndarray:
     """A picture as uint8 H x W; 16-bit and float are mapped by their 0.1 / 99.9 percentiles."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DataSetError(f"{path} cannot be decoded as a picture")
-    if image.ndim == 3:
-        image = image[..., :3].max(axis=2)
+    frame = _read(path, Stream.THERMAL)
+    if frame.rendering_of:
+        raise DataSetError(f"{path}: {DOUBT_TEXTS[PairDoubt.RENDERING]}")
+    if shows_colours(frame.pixels):
+        raise DataSetError(f"{path}: {DOUBT_TEXTS[PairDoubt.FALSE_COLOUR]}")
+    image = luma(frame.pixels, order=frame.order)
     if image.dtype == np.uint8:
         return image
     if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
@@ -35,6 +42,13 @@ def read_thermal(path: Path) -> np.ndarray:
     low, high = np.percentile(image, (0.1, 99.9))
     scaled = (image.astype(np.float32) - low) / max(float(high - low), 1e-6)
     return (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _read(path: Path, stream: Stream) -> PixelFrame:
+    try:
+        return read_frame(path, stream)
+    except (EncodingError, OSError) as error:
+        raise DataSetError(f"{path}: {error}") from error
 
 
 def read_video_frames(path: Path, start: int, count: int) -> list[np.ndarray]:
@@ -69,6 +83,8 @@ def read_pair(
         (visible uint8 H x W x 3 RGB, thermal uint8 H x W) for each frame.
     """
     if pair.frame is None:
+        if turned := orientations_differ(pair.visible, pair.thermal):
+            raise DataSetError(turned)
         frames = [(read_visible(pair.visible), read_thermal(pair.thermal))]
     else:
         colour = read_video_frames(pair.visible, pair.frame, 2)

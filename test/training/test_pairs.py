@@ -89,6 +89,29 @@ def test_video_frames_meet_by_number_and_come_with_the_frame_that_follows(tmp_pa
     assert [round(float(t.mean()), -1) for _, t in frames] == [50, 40]
 
 
+def test_a_gap_and_another_rate_pair_no_two_moments(tmp_path):
+    for n in range(6):
+        write(tmp_path / f"vis/rgb_{n}.png")
+        if n != 2:
+            write(tmp_path / f"ir/thermal_{n:04d}.png", channels=1)
+    found = find_pairs("folders", tmp_path)
+    assert [(p.visible.stem[-1], p.thermal.stem[-1]) for p in found] == [(n, n) for n in "01345"]
+    for part, rate in (("vis", 30), ("ir", 9)):
+        path = str(tmp_path / f"clip_{part}.avi")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), rate, (64, 48))
+        for _ in range(20):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.release()
+    with pytest.raises(DataSetError, match="no <clip>_vis video"):
+        find_pairs("m3svd_video", tmp_path)
+
+
+def test_thermal_colours_are_named(tmp_path):
+    write(tmp_path / "t.png")
+    with pytest.raises(DataSetError, match=r"t\.png: .*colours"):
+        read_pair(PairFiles("x", write(tmp_path / "v.png"), tmp_path / "t.png"))
+
+
 def test_a_split_list_keeps_its_pairs_only(tmp_path):
     for name in ("a", "b", "c"):
         write(tmp_path / f"set/vis/{name}.png")
