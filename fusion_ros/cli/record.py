@@ -27,7 +27,8 @@ examples:
   fusion-ros record bag --live --seconds 60 --visible-topic /cam/color/image_raw \\
       --thermal-topic /lepton/image_raw --topic /tf
 
-Exit codes: 0 the bag is written (Ctrl-C ends it early, and whole), 2 it is not.
+Exit codes: 0 the bag is written (Ctrl-C ends it early, and whole), 1 it is written, but part of the
+source could not be read, 2 it is not.
 """
 VISIBLE_TOPIC, THERMAL_TOPIC = "/visible/image_raw", "/thermal/image_raw"
 
@@ -97,7 +98,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where a bag was written, 2 where not."""
+    """Return 0 where a bag was written, 1 where it lacks a part of the source, 2 where not."""
     from fusion_ros.replay.recording import RecordingError
 
     try:
@@ -139,6 +140,7 @@ def _record_files(args: argparse.Namespace) -> int:
     from fusion_ros.imaging.colour import luma
     from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
+    from fusion_ros.recordings.damage import DamageKind
     from fusion_ros.replay.bag_writing import BagWriter
     from fusion_ros.replay.opening import open_recording
 
@@ -151,6 +153,7 @@ def _record_files(args: argparse.Namespace) -> int:
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
     written = dict.fromkeys(Stream, 0)
     doubts: Counter[PairDoubt] = Counter()
+    left_out = 0
     total = sum(topic.messages for topic in recording.identity.topics)
     try:
         with BagWriter(args.out, storage=args.storage, compression=args.compression) as bag:
@@ -160,6 +163,7 @@ def _record_files(args: argparse.Namespace) -> int:
                     pixels = frame.read()
                 except EncodingError as error:
                     print(f"record: left out: {error}", file=sys.stderr)
+                    left_out += 1
                     continue
                 doubts.update(_doubts_of(stream, pixels))
                 if stream is Stream.THERMAL and args.thermal_grey and pixels.pixels.ndim == 3:
@@ -178,12 +182,15 @@ def _record_files(args: argparse.Namespace) -> int:
         print("record: stopped; what was written is a whole bag", file=sys.stderr)
     finally:
         recording.close()
+    for damage in recording.damage:
+        print(f"record: {damage.file}: {damage.what}", file=sys.stderr)
     counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())
     print(f"record: {args.out}: {counts} frames ({args.storage})")
     for doubt, count in doubts.items():
         of = written[Stream.THERMAL]
         print(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", file=sys.stderr)
-    return 0
+    lost = any(d.kind in (DamageKind.BYTES, DamageKind.MESSAGES) for d in recording.damage)
+    return 1 if left_out or lost else 0
 
 
 def _doubts_of(stream: Stream, frame: PixelFrame) -> list[PairDoubt]:

@@ -74,9 +74,9 @@ def recorded_pairs(
         expected = recording.identity.messages(Stream.VISIBLE)
         every = max(1, -(-(expected or most) // most))
         tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
-        pairs = _paired(recording.frames(), tolerance_ns)
         doubts: Counter[PairDoubt] = Counter()
         read = 0
+        pairs = _paired(recording.frames(), tolerance_ns, tell)
         for number, pair in enumerate(pairs):
             if number % every:
                 continue
@@ -93,6 +93,8 @@ def recorded_pairs(
             yield name, *frames
         for doubt, count in doubts.items():
             tell(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
+        for damage in recording.damage:
+            tell(f"{damage.file}: {damage.what}")
     finally:
         recording.close()
 
@@ -102,14 +104,24 @@ def _check_visible(frame: PixelFrame, name: str) -> None:
         raise EncodingError(RejectReason.UNKNOWN_ENCODING, not_8_bit(name, frame.pixels))
 
 
+def _problem(frame: RecordedFrame) -> str:
+    try:
+        frame.read()
+    except EncodingError as error:
+        return str(error)
+    return "it has no stamp"
+
+
 def _paired(
-    frames: Iterable[RecordedFrame], tolerance_ns: int
+    frames: Iterable[RecordedFrame], tolerance_ns: int, tell: Callable[[str], None]
 ) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
     pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )
     for frame in frames:
-        if frame.stamp_ns is not None:
+        if frame.stamp_ns is None:
+            tell(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
+        else:
             visible = frame.stream is Stream.VISIBLE
             add = pairer.add_visible if visible else pairer.add_thermal
             yield from add(frame.stamp_ns, frame)

@@ -11,7 +11,8 @@ import numpy as np
 
 from fusion_ros.imaging.compressed import encode_jpeg
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, encode
-from fusion_ros.replay.recording import RecordingError
+from fusion_ros.recordings.damage import RecordingError
+from fusion_ros.recordings.mcap_checksums import add_checksums
 
 NS_PER_S = 1_000_000_000
 STORAGES = ("mcap", "sqlite3")
@@ -63,6 +64,8 @@ class BagWriter:
     ) -> None:
         # Also after Ctrl-C: a bag that was begun is closed as a whole one.
         self._writer.close()
+        for file in self.path.glob("*.mcap"):
+            add_checksums(file)
 
     def image(
         self,

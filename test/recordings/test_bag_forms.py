@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every form of bag that rosbag2 writes is read whole, and an intact one has no damage."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("rosbags")
+
+from bag_forms import (
+    EMPTY,
+    FRAMES,
+    IMAGE,
+    OTHER,
+    THERMAL,
+    VISIBLE,
+    Form,
+    messages,
+    picture,
+    sqlite,
+    write,
+)
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.recordings.damage import DamageKind
+from fusion_ros.replay.bag_writing import BagWriter
+from fusion_ros.replay.opening import open_recording
+
+PLACES = ("folder", "file")
+
+
+def read(path: Path) -> tuple[list[tuple[Stream, int, bool]], list[DamageKind]]:
+    """Camera, number and whether the pixels are right, of every frame; kinds of damage."""
+    recording = open_recording(path)
+    try:
+        found = []
+        for frame in recording.frames():
+            topic = VISIBLE if frame.stream is Stream.VISIBLE else THERMAL
+            right = np.array_equal(frame.read().pixels, picture(frame.index, topic))
+            found.append((frame.stream, frame.index, right))
+        return found, [damage.kind for damage in recording.damage]
+    finally:
+        recording.close()
+
+
+WHOLE = [(stream, n, True) for n in range(FRAMES) for stream in (Stream.VISIBLE, Stream.THERMAL)]
+
+
+def forms() -> list[tuple[Form, str]]:
+    found = []
+    kinds = [("mcap", chunks) for chunks in (None, "", "lz4", "zstd")] + [("sqlite3", "")]
+    for (storage, chunks), compression, files, (metadata, closed) in itertools.product(
+        kinds, ("none", "file", "message"), (1, 3), ((True, True), (False, True), (False, False))
+    ):
+        form = Form(storage, compression, chunks, files, metadata, closed)
+        found += [(form, place) for place in PLACES if place == "folder" or files == 1]
+    return found
+
+
+def name_of(value: object) -> str:
+    if not isinstance(value, Form):
+        return str(value)
+    chunks = "no chunks" if value.chunks is None else value.chunks or "plain"
+    state = "closed" if value.closed else "killed"
+    parts = [value.storage, chunks, value.compression, str(value.files), state]
+    return "-".join([*parts, "yaml" if value.metadata else "no yaml"])
+
+
+@pytest.mark.parametrize(("form", "place"), forms(), ids=name_of)
+def test_every_form_gives_every_frame(form: Form, place: str, tmp_path: Path) -> None:
+    bag = write(tmp_path / "run_2024.05.01_speed_0.5", form)
+    if place == "file":
+        (bag / "metadata.yaml").unlink(missing_ok=True)
+        (path,) = (f for f in bag.iterdir() if not f.name.endswith("-wal"))
+    else:
+        path = bag
+    frames, damage = read(path)
+    assert frames == WHOLE
+    expected = {DamageKind.UNFINISHED} if not form.closed else set()
+    if place == "folder" and not form.metadata:
+        expected |= {DamageKind.UNFINISHED}
+    assert set(damage) == expected
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Form(profile=""),
+        Form(profile="x"),
+        Form(definitions=False),
+        Form(indexes=False),
+        Form(checksums=False),
+        Form(chunks="zstd", indexes=False),
+        Form(indexes=False, metadata=False, closed=False),
+        Form(chunks="lz4", indexes=False, metadata=False, closed=False),
+    ],
+    ids=str,
+)
+def test_what_pixels_do_not_need_does_not_matter(form: Form, tmp_path: Path) -> None:
+    """Profile, definitions and indexes; the QoS of each channel is no YAML in all these bags."""
+    frames, damage = read(write(tmp_path / "bag", form))
+    assert frames == WHOLE
+    assert set(damage) == (set() if form.closed else {DamageKind.UNFINISHED})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("storage_identifier", ""),
+        ("storage_identifier", "my_storage"),
+        ("version", 99),
+        ("compression_mode", "message"),
+        ("compression_format", "unknown"),
+        ("duration", None),
+        ("message_count", 10**6),
+        ("relative_file_paths", ["elsewhere/bag_0.mcap"]),
+    ],
+)
+def test_metadata_that_reading_does_not_need_does_not_matter(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    bag = write(tmp_path / "bag", Form())
+    content = yaml.safe_load((bag / "metadata.yaml").read_text(encoding="utf-8"))
+    content["rosbag2_bagfile_information"][key] = value
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert read(bag) == (WHOLE, [])
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "rosbag2_bagfile_information:", "a: [", "x: !!int ''"])
+def test_metadata_that_cannot_be_understood_is_reported_and_the_files_are_read(
+    text: str, tmp_path: Path
+) -> None:
+    bag = write(tmp_path / "bag", Form(files=2))
+    (bag / "metadata.yaml").write_text(text, encoding="utf-8")
+    assert read(bag) == (WHOLE, [DamageKind.METADATA])
+
+
+def test_a_file_that_metadata_does_not_list_is_reported_and_not_mixed_in(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", Form())
+    sqlite(bag / "copy.db3", messages(), Form())
+    assert read(bag) == (WHOLE, [DamageKind.METADATA])
+
+
+def test_a_half_compressed_file_beside_its_original_is_passed_over(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", Form(metadata=False))
+    (original,) = bag.iterdir()
+    original.with_name(original.name + ".zstd").write_bytes(b"\x28\xb5\x2f\xfd")
+    assert read(bag) == (WHOLE, [DamageKind.UNFINISHED])
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_that_were_packed_or_unpacked_by_hand_are_found(
+    storage: str, packed: bool, tmp_path: Path
+) -> None:
+    form = Form(storage=storage, compression="none" if packed else "file")
+    bag = write(tmp_path / "bag", form)
+    (path,) = (f for f in bag.iterdir() if f.name != "metadata.yaml")
+    from backports import zstd
+
+    if packed:
+        path.with_name(path.name + ".zstd").write_bytes(zstd.compress(path.read_bytes()))
+    else:
+        path.with_name(path.name.removesuffix(".zstd")).write_bytes(
+            zstd.decompress(path.read_bytes())
+        )
+    path.unlink()
+    assert read(bag) == (WHOLE, [])
+
+
+def test_topics_are_listed_with_their_counts_and_empty_ones_are_not_chosen(tmp_path: Path) -> None:
+    for storage in ("mcap", "sqlite3"):
+        recording = open_recording(write(tmp_path / storage, Form(storage=storage)))
+        counts = {t.name: t.messages for t in recording.identity.topics}
+        recording.close()
+        assert counts == {VISIBLE: FRAMES, THERMAL: FRAMES, OTHER: FRAMES, EMPTY: 0}
+        assert (recording.identity.visible, recording.identity.thermal) == (VISIBLE, THERMAL)
+
+
+def test_messages_come_by_the_time_of_recording_whatever_their_order_in_the_file(
+    tmp_path: Path,
+) -> None:
+    written = messages()
+    for storage, chunks in (("mcap", None), ("mcap", "zstd"), ("sqlite3", "")):
+        form = Form(storage=storage, chunks=chunks)
+        bag = write(tmp_path / f"{storage}_{chunks}", form, [*written[12:], *written[:12]])
+        assert read(bag) == (WHOLE, [])
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("compression", ["none", "file", "message"])
+def test_what_our_own_writer_writes_is_read_back(
+    storage: str, compression: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "speed_0.5"
+    with BagWriter(path, storage=storage, compression=compression) as bag:
+        for m in messages():
+            if m.kind == IMAGE:
+                number = (m.log_ns - messages()[0].log_ns) // 33_333_333
+                order = ChannelOrder.RGB if m.topic == VISIBLE else ChannelOrder.GREY
+                pixels = PixelFrame(picture(number, m.topic), order)
+                bag.image(m.topic, pixels, stamp_ns=m.log_ns, log_ns=m.log_ns)
+    assert read(path) == (WHOLE, [])
+
+
+def test_a_recorded_bag_is_not_changed_by_reading_it(tmp_path: Path) -> None:
+    for form in (
+        Form(storage="sqlite3", closed=False, metadata=False),
+        Form(closed=False, metadata=False),
+        Form(compression="file"),
+    ):
+        bag = write(tmp_path / name_of(form), form)
+        before = {f.name: f.read_bytes() for f in bag.iterdir()}
+        read(bag)
+        assert {f.name: f.read_bytes() for f in bag.iterdir()} == before
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("chunks", [None, "", "lz4", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "file", "message"])
+def test_the_test_bags_are_bags_for_rosbags_too(
+    storage: str, chunks: str | None, compression: str, tmp_path: Path
+) -> None:
+    """The forms are built by hand: a reader of another origin reads the whole ones."""
+    from rosbags.rosbag2 import Reader
+
+    form = Form(storage=storage, chunks=chunks, compression=compression, files=2, qos="")
+    with Reader(write(tmp_path / "bag", form)) as reader:
+        found = [(c.topic, c.msgtype, ns, bytes(data)) for c, ns, data in reader.messages()]
+    assert sorted(found) == sorted(tuple(m) for m in messages())
