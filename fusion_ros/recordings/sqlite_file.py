@@ -86,12 +86,10 @@ class SqliteFile:
         """See `BagFile`."""
         wanted = [number for number, topic in self._topics.items() if topic.topic in topics]
         marks = ",".join("?" * len(wanted))
-        order = self._execute(
-            f"SELECT id FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id", wanted
-        )
+        query = f"SELECT id FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
         seen: set[int] = set()
         try:
-            for (number,) in order:
+            for (number,) in self._execute(query, wanted):
                 seen.add(number)
                 yield from self._message(number)
             return
