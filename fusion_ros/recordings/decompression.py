@@ -19,6 +19,7 @@ MAX_FILE_RATIO = 100
 """A compressed file may unpack to 1 GiB, or to this many times its own size."""
 _KEEP_FREE_BYTES = 2**28
 _PIECE = 2**20
+_STEP = 2**24
 
 
 class DecompressionError(ValueError):
@@ -58,7 +59,9 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
                         break
                 else:
                     fed = b""
-                pieces.append(machine.decompress(fed, max_length=limit + 1 - size))
+                # In steps: a decompressor holds what it returns twice for a moment.
+                most = min(_STEP, limit + 1 - size)
+                pieces.append(machine.decompress(fed, max_length=most))
                 size += len(pieces[-1])
                 if size > limit:
                     raise TooLargeError(f"it unpacks to more than {shown_size(limit)}")

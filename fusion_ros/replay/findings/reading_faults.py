@@ -21,7 +21,7 @@ _TOLD = {
         "record anew.",
     ),
     DamageKind.MESSAGES: (
-        "missing_messages", _ERROR, "{lost} messages of {file} could not be read",
+        "missing_messages", _ERROR, "{file}: {lost} of its messages could not be read",
         "Part of the recording is lost or lies elsewhere: copy it again, or record anew.",
     ),
     DamageKind.UNFINISHED: (
