@@ -16,7 +16,8 @@ OFFLINE = (
     "missing_thermal_frames", "unpaired_visible_frames", "unpaired_thermal_frames", "stall",
     "duplicate_frames", "late_frames", "gain_jump", "exposure_jump", "repeated_frames",
     "misaligned", "flicker", "doubtful_pairing", "same_picture", "radiometric_rendering",
-    "fused_constant", "fused_is_visible",
+    "fused_constant", "fused_is_visible", "thermal_constant", "thermal_shows_colours",
+    "swapped_inputs",
 )  # fmt: skip
 """Findings of a replay."""
 
