@@ -41,7 +41,7 @@ def files(pattern: str) -> list[str]:
 setup(
     name=NAME,
     version=version(),
-    description="Pairs an RGB and a thermal camera and fuses them into one picture, on time",
+    description="RGB-thermal image fusion for ROS 2",
     license="Apache-2.0",
     python_requires=">=3.10",
     # Naming the root makes an editable install a plain path entry. setuptools' other way, an import

@@ -127,7 +127,7 @@ step_message() {
   rm -rf "$BUILD"
   # Copies, because CMake refuses include folders below the source folder, and .venv is one.
   mkdir -p "$BUILD/fusion_ros"
-  cp -r CMakeLists.txt package.xml LICENSE msg "$BUILD/fusion_ros"
+  cp -r CMakeLists.txt package.xml LICENSE LICENSE-WEIGHTS msg "$BUILD/fusion_ros"
   cp -r environment/tf2_msgs "$BUILD/tf2_msgs"
   export PATH="$VENV/bin:$PATH" AMENT_PREFIX_PATH="$VENV" CMAKE_PREFIX_PATH="$VENV"
   local package

@@ -11,4 +11,4 @@ from pkgutil import extend_path
 # possibly in another prefix than this source tree: extend_path makes both one package.
 __path__ = extend_path(__path__, __name__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
