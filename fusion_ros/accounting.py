@@ -77,6 +77,20 @@ class StreamCounts:
         """Frames received whose fate is still open. Never negative."""
         return self.received - self.settled
 
+    def since(self, earlier: StreamCounts) -> StreamCounts:
+        """Return what was counted after `earlier`, an older state of the same stream."""
+        names = ("received", *(fate.value for fate in Fate))
+        before = earlier.rejected_by_reason
+        reasons = {
+            reason: count - before.get(reason, 0)
+            for reason, count in self.rejected_by_reason.items()
+            if count > before.get(reason, 0)
+        }
+        return StreamCounts(
+            rejected_by_reason=MappingProxyType(reasons),
+            **{name: getattr(self, name) - getattr(earlier, name) for name in names},
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON; `pending` is among them, so that a reader can add up."""
         return {
@@ -93,6 +107,13 @@ class LedgerSnapshot:
 
     visible: StreamCounts
     thermal: StreamCounts
+
+    def since(self, earlier: LedgerSnapshot) -> LedgerSnapshot:
+        """Return what was counted after `earlier`."""
+        return LedgerSnapshot(
+            visible=self.visible.since(earlier.visible),
+            thermal=self.thermal.since(earlier.thermal),
+        )
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """`{"visible": {...}, "thermal": {...}}` of plain numbers, for JSON."""

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
 from fusion_ros.imaging import colour, palettes, registration, tone_options
 from fusion_ros.model.config import PRESETS
+from fusion_ros.offset import LARGEST_OFFSET_MS
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value, parameter, specs_of
 from fusion_ros.streams.outside_text import printable
 
@@ -98,7 +99,7 @@ class FuseParameters:
         0.0,
         "Constant added to thermal stamps before pairing, for a camera whose stamps are early (+) "
         "or late (-). The status hints at a value where there is one.",
-        group=_PAIRING, low=-1e9, high=1e9, live=True,
+        group=_PAIRING, low=-LARGEST_OFFSET_MS, high=LARGEST_OFFSET_MS, live=True,
     )
     pairing_queue_size: int = parameter(
         8, "Frames of each stream that may wait for a partner.", group=_PAIRING, low=1, high=256,
@@ -304,7 +305,8 @@ class FuseParameters:
         group=_LOSS, choices=("pass_other", "hold", "stop"), live=True,
     )
     stream_timeout_ms: float = parameter(
-        1000.0, "A camera without a frame for this long is lost.",
+        1000.0,
+        "A camera without a frame for this long, and for 2.5 of its usual periods, is lost.",
         group=_LOSS, low=1.0, high=600000.0, live=True,
     )
     detect_shutter: bool = parameter(
@@ -318,11 +320,11 @@ class FuseParameters:
         False, "Publish fused/status with every fused image, besides once a second.",
         group=_WATCH, live=True,
     )
-    alignment_every_frames: int = parameter(
-        15,
-        "Compare the edges of both pictures in every n-th pair, to tell of cameras knocked out of "
-        "line (3 ms each, after publishing). 0: never.",
-        group=_WATCH, low=0, high=100000,
+    alignment_period_s: float = parameter(
+        0.5,
+        "Time between two comparisons of the edges of both pictures, which notice cameras knocked "
+        "out of line (3 ms each, after publishing). 0: never.",
+        group=_WATCH, low=0.0, high=86400.0,
     )
     alignment_warn_px: float = parameter(
         8.0,

@@ -14,11 +14,23 @@ from statistics import median
 
 import numpy as np
 
+from fusion_ros.streams.outside_text import printable
+
 FLAT_SHARE = 0.1
 """A frame is flat when its spread falls below this share of what the stream usually shows."""
 FLAT_GIVE_UP_S = 5.0
 """Flat for this long is no shutter: it is what the camera sees now."""
-_SPREADS = 64
+_KNOWN_AFTER_S = 0.25
+"""A stream whose frames were not flat for so long shows what is usual."""
+_REMEMBERED_S = 2.0
+"""What is usual is the median over this time, or over the newest few frames of a slow stream."""
+_FEWEST_SPREADS = 3
+_MOST_SPREADS = 512
+_GAPS = 9
+"""Distances of frames that tell the usual one: a median, so a number and no time."""
+_PERIODS = 2.5
+"""A stream is lost after so many of its usual periods, if those are longer than the timeout."""
+_LONGEST_PERIOD_S = 10.0
 _GRID = 16
 
 
@@ -31,7 +43,7 @@ class FrameFormat:
     encoding: str
 
     def __str__(self) -> str:
-        return f"{self.width}x{self.height} {self.encoding}"
+        return f"{self.width}x{self.height} {printable(self.encoding, 60)}"
 
 
 class StreamWatch:
@@ -56,7 +68,9 @@ class StreamWatch:
         self._changed_ns = now_ns
         self._format: FrameFormat | None = None
         self._previous: np.ndarray | None = None
-        self._spreads: deque[float] = deque(maxlen=_SPREADS)
+        self._spreads: deque[tuple[int, float]] = deque(maxlen=_MOST_SPREADS)
+        self._gaps_ns: deque[int] = deque(maxlen=_GAPS)
+        self._looked = False
         self._flat_since_ns: int | None = None
 
     def silent_for_ms(self, now_ns: int) -> float:
@@ -66,6 +80,17 @@ class StreamWatch:
     def unchanged_for_ms(self, now_ns: int) -> float:
         """How long no frame has come that shows anything new."""
         return (now_ns - self._changed_ns) / 1e6
+
+    def timeout_ms(self, configured_ms: float) -> float:
+        """How long the stream may bring nothing new: as configured, but 2.5 of its usual periods.
+
+        So a camera of 1 Hz is not lost between any two of its frames.
+        """
+        if not self._gaps_ns:
+            return configured_ms
+        usual_ns = median(self._gaps_ns) if len(self._gaps_ns) > 2 else min(self._gaps_ns)
+        usual_ms = min(usual_ns / 1e6, _LONGEST_PERIOD_S * 1e3)
+        return max(configured_ms, _PERIODS * usual_ms)
 
     def format_change(self, new: FrameFormat) -> tuple[FrameFormat, FrameFormat] | None:
         """Old and new format where a frame differs from the one before, else None."""
@@ -90,16 +115,18 @@ class StreamWatch:
         if self._detect_flat and self._is_flat(pixels, now_ns):
             self.flat += 1
             return False
+        if self._looked:
+            self._gaps_ns.append(now_ns - self._changed_ns)
+        self._looked = True
         self._changed_ns = now_ns
         return True
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:
         spread = _spread(pixels)
-        known = len(self._spreads) >= 8
-        if not known or spread > FLAT_SHARE * median(self._spreads):
+        if not self._knows_spreads() or spread > FLAT_SHARE * self._usual_spread():
             self._flat_since_ns = None
             if spread > 0.0:
-                self._spreads.append(spread)
+                self._remember(spread, now_ns)
             return False
         if self._flat_since_ns is None:
             self._flat_since_ns = now_ns
@@ -108,6 +135,20 @@ class StreamWatch:
             self._flat_since_ns = None
             return False
         return True
+
+    def _remember(self, spread: float, now_ns: int) -> None:
+        self._spreads.append((now_ns, spread))
+        old_ns = now_ns - int(_REMEMBERED_S * 1e9)
+        while len(self._spreads) > _FEWEST_SPREADS and self._spreads[0][0] < old_ns:
+            self._spreads.popleft()
+
+    def _knows_spreads(self) -> bool:
+        if len(self._spreads) < _FEWEST_SPREADS:
+            return False
+        return self._spreads[-1][0] - self._spreads[0][0] >= _KNOWN_AFTER_S * 1e9
+
+    def _usual_spread(self) -> float:
+        return median(spread for _, spread in self._spreads)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -60,28 +60,30 @@ def test_empty_pictures_have_no_score(grey: int) -> None:
     assert np.isnan(AlignmentMonitor().look(flat, flat).score)
 
 
-def test_only_every_nth_pair_is_looked_at(scene: np.ndarray) -> None:
-    monitor = AlignmentMonitor(every=5)
-    for _ in range(11):
-        found = monitor(scene, scene)
-    assert found.looks == 3
+@pytest.mark.parametrize("hz", [1, 5, 9, 30, 60, 120])
+def test_looks_come_at_one_rate_whatever_the_cameras_rate(scene: np.ndarray, hz: int) -> None:
+    monitor, small = AlignmentMonitor(period_s=0.5), scene[:60, :80]
+    for n in range(4 * hz):
+        found = monitor(small, small, now_s=100 + n / hz)
+    assert found.looks == pytest.approx(4 * min(hz, 2), abs=1)
     monitor.reset()
     assert monitor.last is None
 
 
 def test_nothing_is_looked_at_when_switched_off(scene: np.ndarray) -> None:
-    monitor = AlignmentMonitor(every=0)
-    assert monitor(scene, scene) is None
-    with pytest.raises(ValueError, match="alignment_every is -1"):
-        AlignmentMonitor(every=-1)
+    monitor = AlignmentMonitor(period_s=0)
+    assert monitor(scene, scene, now_s=0.0) is None
+    with pytest.raises(ValueError, match="alignment_period_s is -1"):
+        AlignmentMonitor(period_s=-1)
 
 
 def test_a_knock_shows_after_some_looks_even_after_a_long_quiet_time(scene: np.ndarray) -> None:
-    monitor = AlignmentMonitor(every=1)
+    monitor = AlignmentMonitor()
     for n in range(30):
-        monitor(scene[100:412, 120:760], other_sense(scene[100:412, 120:760], n))
+        monitor(scene[100:412, 120:760], other_sense(scene[100:412, 120:760], n), now_s=n)
     for n in range(15):
-        found = monitor(scene[100:412, 120:760], other_sense(scene[100:412, 90:730], n))
+        shown = other_sense(scene[100:412, 90:730], n)
+        found = monitor(scene[100:412, 120:760], shown, now_s=30 + n)
     assert found.shift_x_px == pytest.approx(30, abs=3)
 
 
@@ -89,7 +91,7 @@ def test_a_picture_of_one_column_takes_no_more_memory_than_another() -> None:
     column = np.tile(np.arange(250, dtype=np.uint8), 8)[:, None]
     tracemalloc.start()
     try:
-        AlignmentMonitor(1)(column, column)
+        AlignmentMonitor()(column, column, now_s=0.0)
         assert tracemalloc.get_traced_memory()[1] < 64e6
     finally:
         tracemalloc.stop()

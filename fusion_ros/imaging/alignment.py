@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -41,25 +42,25 @@ class Alignment:
 
 
 class AlignmentMonitor:
-    """Looks at every n-th pair; remembers about the last ten looks, so that one odd frame is none.
+    """Compares pairs at a limited rate; averages about ten evaluations to suppress outliers.
 
-    Tells of a shift after a knock, not of parallax: it sees what most edges do.
+    Notices a shift after a knock, not parallax: it measures what most edges do.
     """
 
-    def __init__(self, every: int = 15) -> None:
-        """`every` 0 never looks.
+    def __init__(self, period_s: float = 0.5) -> None:
+        """Evaluate one pair in `period_s` seconds; 0: never.
 
         Raises:
             ValueError: a negative number.
         """
-        if every < 0:
-            raise ValueError(f"alignment_every is {every}; allowed is 0 (never) and more")
-        self.every = every
+        if not period_s >= 0:
+            raise ValueError(f"alignment_period_s is {period_s}; allowed is 0 (never) and more")
+        self.period_s = period_s
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen: another calibration, another camera."""
-        self._frames = 0
+        self._looked_s = -math.inf
         self._looks = 0
         self._cross: np.ndarray | None = None
         self.last: Alignment | None = None
@@ -69,18 +70,20 @@ class AlignmentMonitor:
         visible: np.ndarray,
         thermal: np.ndarray,
         *,
+        now_s: float,
         order: ChannelOrder | str = ChannelOrder.RGB,
     ) -> Alignment | None:
-        """Count a pair, registered, and look if it is due; the last answer.
+        """Evaluate a registered pair if it is due; the last answer.
 
         Args:
             visible: `uint8` HxW, or HxWx3 with its channels in `order`.
             thermal: `uint8` HxW.
+            now_s: time of any clock that goes on; one that jumps back makes a look due.
             order: "rgb" or "bgr"; grey needs none.
         """
-        due = self.every > 0 and self._frames % self.every == 0
-        self._frames += 1
+        due = self.period_s > 0 and not 0 <= now_s - self._looked_s < self.period_s
         if due:
+            self._looked_s = now_s
             self.last = self.look(luma(visible, order=order), thermal)
         return self.last
 

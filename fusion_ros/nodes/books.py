@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node counts and measures, from `configure` to `cleanup`."""
+"""Counters, telemetry and rejection log of the node, from `configure` to `cleanup`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.nodes.rejections import RejectionLog
 from fusion_ros.nodes.telemetry import Telemetry
 from fusion_ros.stream_watch import StreamWatch
+from fusion_ros.streams.repeated_events import RepeatedEvents
 
 
 @dataclasses.dataclass(frozen=True)
 class Books:
-    """Where frames are counted, timed and complained about.
+    """Counters, telemetry and rejection log.
 
     Attributes:
         ledger: where every frame ended.
@@ -23,6 +24,7 @@ class Books:
         watches: whether each camera is alive, and how many of its frames showed nothing new.
         rejections: frames that could not be used.
         warn: takes a line of text for the log.
+        warn_repeated: the same for an event that may come with every frame; see `RepeatedEvents`.
     """
 
     ledger: FrameLedger
@@ -30,6 +32,7 @@ class Books:
     watches: Mapping[Stream, StreamWatch]
     rejections: RejectionLog
     warn: Callable[[str], object]
+    warn_repeated: RepeatedEvents
 
     @classmethod
     def open(cls, warn: Callable[[str], object]) -> Books:
@@ -38,4 +41,5 @@ class Books:
         watches = {
             stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
         }
-        return cls(ledger, Telemetry(), watches, RejectionLog(ledger, warn), warn)
+        rejections = RejectionLog(ledger, warn)
+        return cls(ledger, Telemetry(), watches, rejections, warn, RepeatedEvents(warn))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node knows of itself, as `/diagnostics`: levels that mean something, and the remedy."""
+"""The node's report as `/diagnostics`: level, cause and remedy for streams, pairing and fusion.
+
+All limits are shares of frames over a window of seconds (`NodeReport.recent`), so that they hold
+at 1 Hz and at 120 Hz alike.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +12,58 @@ from collections.abc import Iterable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from fusion_ros.accounting import Fate, Stream, StreamCounts
-from fusion_ros.nodes.report import MODE_IDLE, MODE_INACTIVE, NodeReport
+from fusion_ros.nodes.rejections import PAIR_REASONS
+from fusion_ros.nodes.report import (
+    DEGRADED,
+    MODE_IDLE,
+    MODE_INACTIVE,
+    MODE_STALLED,
+    NodeReport,
+    paired,
+    usable,
+)
+from fusion_ros.offset import remedy
+from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
 
-_DEGRADED = {"visible_only": "thermal", "thermal_only": "visible"}
-
-# Shares of the frames since the last report, above which somebody should look.
+JUDGED_AFTER_S = 3.0
+"""Shares over less time than this are not judged: cameras start one after the other."""
 _WARN_LOST_SHARE = 0.2
 _WARN_REJECTED_SHARE = 0.01
+_WARN_SHUTTER_SHARE = 0.2
+"""A thermal camera closes its shutter for half a second now and then."""
+_MOSTLY = 0.5
 _CLEAR = 6.0
-"""A shift less clear than this (`Alignment.clearness`) is not spoken of."""
-_FEWEST_FRAMES = 10
-"""Fewer frames than this since the last report say nothing about shares."""
+"""A shift less clear than this (`Alignment.clearness`) is not reported."""
 
 
 def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
-    """Three lines for a robot's dashboard: do the cameras arrive, do they pair, is it quick."""
+    """Return three lines for a robot's dashboard.
+
+    Args:
+        name: the node's name with its namespace.
+        report: see there.
+    """
     array = DiagnosticArray()
     array.header.stamp = report.header.stamp
+    name = name.lstrip("/")
     array.status = [
         _streams(f"{name}: streams", report),
         _pairing(f"{name}: pairing", report),
         _fusion(f"{name}: fusion", report),
     ]
     for status in array.status:
-        status.hardware_id = report.engine.device
+        status.hardware_id = printable(f"{name} ({report.engine.device})")
     return array
 
 
 def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
-    values, silent, rejected = [], [], []
+    values, errors, warnings = [], [], []
     for stream in Stream:
-        topic = report.topics.get(stream, stream.value)
-        silent_ms = report.telemetry.silent_for_ms[stream]
+        topic = printable(report.topics.get(stream, stream.value))
         if stream in report.lost:
-            publishers = report.publishers.get(stream, 0)
-            frozen = silent_ms <= report.stream_timeout_ms
-            how = "frozen or blind" if frozen else f"silent for {silent_ms / 1e3:.1f} s"
-            if frozen and stream is Stream.THERMAL and report.calibration_missing:
-                how = f"is not calibrated: waiting for {report.calibration_missing}"
-            silent.append(f"{topic} {how} ({publishers} publishers)")
-        new = _new(report, stream)
-        if new.received >= _FEWEST_FRAMES and new.rejected > _WARN_REJECTED_SHARE * new.received:
-            rejected.append(f"{topic}: {new.rejected} of {new.received} new frames rejected")
+            errors.append(f"{topic} {_why_lost(report, stream)}")
+        elif rejected := _rejected(report, stream):
+            warnings.append(f"{topic}: {rejected}")
         values += [
             (f"{stream.value} topic", topic),
             (f"{stream.value} rate [Hz]", f"{report.telemetry.stream_hz[stream]:.2f}"),
@@ -61,11 +75,61 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
     ]
     if report.mode in (MODE_INACTIVE, MODE_IDLE):
         return _status(name, DiagnosticStatus.OK, f"{report.mode}: frames are not taken", values)
-    if silent:
-        return _status(name, DiagnosticStatus.ERROR, "; ".join(silent), values)
-    if rejected:
-        return _status(name, DiagnosticStatus.WARN, "; ".join(rejected), values)
+    if errors:
+        return _status(name, DiagnosticStatus.ERROR, "; ".join(errors + warnings), values)
+    if warnings:
+        return _status(name, DiagnosticStatus.WARN, "; ".join(warnings), values)
     return _status(name, DiagnosticStatus.OK, "both streams arrive", values)
+
+
+def _why_lost(report: NodeReport, stream: Stream) -> str:
+    """The cause where it is known: wrong type, silence, rejected frames, and only then a freeze."""
+    silent_ms = report.telemetry.silent_for_ms[stream]
+    number = report.publishers.get(stream, 0)
+    publishers = f"{number} publisher{'' if number == 1 else 's'}"
+    if silent_ms > report.timeout_ms.get(stream, 0.0):
+        how = f"silent for {silent_ms / 1e3:.1f} s ({publishers})"
+        wrong = report.wrong_types.get(stream)
+        return f"{how}; {wrong}" if wrong else how
+    if stream is Stream.THERMAL and report.calibration_missing:
+        return f"is not calibrated: waiting for {printable(report.calibration_missing, 300)}"
+    recent = getattr(report.recent.counts, stream.value)
+    reasons = _camera_reasons(recent)
+    # Frames that repeat one picture are not rejected at first; "frozen" is their reason later.
+    reasons.pop("frozen", None)
+    if sum(reasons.values()) > _MOSTLY * recent.received:
+        return _told_rejected(report, stream, recent, reasons)
+    return f"frozen: its frames repeat one picture ({publishers})"
+
+
+def _rejected(report: NodeReport, stream: Stream) -> str:
+    """What is rejected of a stream that is not lost, or nothing worth a word."""
+    recent = getattr(report.recent.counts, stream.value)
+    reasons = _camera_reasons(recent)
+    limits = {"shutter": _WARN_SHUTTER_SHARE}
+    if any(
+        count > limits.get(reason, _WARN_REJECTED_SHARE) * recent.received
+        for reason, count in reasons.items()
+    ):
+        return _told_rejected(report, stream, recent, reasons)
+    return ""
+
+
+def _told_rejected(
+    report: NodeReport, stream: Stream, recent: StreamCounts, reasons: dict[str, int]
+) -> str:
+    most = max(reasons, key=lambda reason: reasons[reason])
+    message = report.rejections.get((stream, most), "")
+    return (
+        f"{sum(reasons.values())} of {recent.received} frames of the last "
+        f"{report.recent.seconds:.0f} s rejected ({most}): {printable(message, 400)}"
+    )
+
+
+def _camera_reasons(recent: StreamCounts) -> dict[str, int]:
+    """Why frames were rejected as they came in; what failed after pairing is the fusion's."""
+    reasons = recent.rejected_by_reason.items()
+    return {reason: count for reason, count in reasons if reason not in PAIR_REASONS}
 
 
 def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
@@ -83,25 +147,59 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
             ("alignment score", f"{seen.score:.2f}"),
             ("thermal shift [pixels]", f"{seen.shift_x_px:+.1f}, {seen.shift_y_px:+.1f}"),
         ]
-    hint = ""
     if report.thermal_offset_hint_ms is not None:
         values.append(("thermal_offset_ms suggested", f"{report.thermal_offset_hint_ms:.1f}"))
-        hint = f" (the stamps suggest thermal_offset_ms {report.thermal_offset_hint_ms:.1f})"
-    # The slower stream is the one whose every frame could find a partner.
-    new = min((_new(report, stream) for stream in Stream), key=lambda counts: counts.received)
-    lost = new.unpaired + new.late
-    if new.received >= _FEWEST_FRAMES and lost > _WARN_LOST_SHARE * new.received:
-        return _status(
-            name,
-            DiagnosticStatus.WARN,
-            f"{lost} of {new.received} new frames of the slower stream found no partner; look at "
-            f"both cameras' stamps, thermal_offset_ms and pairing_tolerance_ms{hint}",
-            values,
+    if report.mode in (MODE_INACTIVE, MODE_IDLE):
+        return _status(name, DiagnosticStatus.OK, f"{report.mode}: frames are not taken", values)
+    clocks = report.clocks
+    if clocks is not None:
+        text = f"{clocks}; set {clocks.remedy}, or correct the camera's clock"
+        return _status(name, _without_pairs(report), text, values)
+    recent, seconds = report.recent.counts, report.recent.seconds
+    # Of the slower stream every frame could find a partner.
+    slower = min((getattr(recent, stream.value) for stream in Stream), key=usable)
+    # Frames that wait for a partner have no fate yet; at 1 Hz they wait for seconds.
+    if not report.pairs and _both_flow_s(report) >= JUDGED_AFTER_S:
+        text = (
+            f"no pair among the frames of the last {seconds:.0f} s ({usable(recent.visible)} "
+            f"visible, {usable(recent.thermal)} thermal); {_look_at(report)}"
         )
+        return _status(name, DiagnosticStatus.ERROR, text, values)
+    alone = slower.unpaired + slower.late
+    decided = alone + paired(slower)
+    if seconds >= JUDGED_AFTER_S and alone > _WARN_LOST_SHARE * decided and not report.lost:
+        text = (
+            f"{alone} of {decided} frames of the slower stream found no partner in the last "
+            f"{seconds:.0f} s; {_look_at(report)}"
+        )
+        return _status(name, DiagnosticStatus.WARN, text, values)
     knock = _knocked(report)
     if knock:
         return _status(name, DiagnosticStatus.WARN, knock, values)
     return _status(name, DiagnosticStatus.OK, "frames find their partners", values)
+
+
+def _both_flow_s(report: NodeReport) -> float:
+    """For how long usable frames of both streams have come, within the window."""
+    return min(
+        usable(getattr(report.recent.counts, stream.value)) / hz if hz > 0 else 0.0
+        for stream, hz in report.telemetry.stream_hz.items()
+    )
+
+
+def _without_pairs(report: NodeReport) -> bytes:
+    """The level of a fault of the clocks: an error where it leaves no pairs."""
+    return DiagnosticStatus.WARN if report.pairs else DiagnosticStatus.ERROR
+
+
+def _look_at(report: NodeReport) -> str:
+    hint = report.thermal_offset_hint_ms
+    if hint is not None and abs(hint - report.thermal_offset_ms) > 1.0:
+        return f"the stamps suggest to set {remedy(hint)}"
+    return (
+        "compare both cameras' stamps, and look at thermal_offset_ms, pairing_tolerance_ms and "
+        "pairing_queue_size"
+    )
 
 
 def _knocked(report: NodeReport) -> str:
@@ -132,44 +230,46 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
         (f"{stream.value} frames published alone", str(telemetry.passed_alone[stream]))
         for stream in Stream
     ]
-    new = _new(report, Stream.VISIBLE)
-    errors = _new_reason(report, "engine_error")
-    if errors:
-        return _status(
-            name, DiagnosticStatus.ERROR, f"the engine failed on {errors} new pairs", values
+    level, text = _fusion_state(report)
+    return _status(name, level, text, values)
+
+
+def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
+    engine, recent = report.engine, report.recent.counts.visible
+    seconds = report.recent.seconds
+    failed = {r: n for r, n in recent.rejected_by_reason.items() if r in PAIR_REASONS}
+    if report.mode == MODE_STALLED:
+        return DiagnosticStatus.ERROR, (
+            f"stalled: pairs are found, but none was fused in the last {report.stalled_s:.0f} s; "
+            f"the engine ({engine.name} on {engine.device}) or the publishing does not return"
         )
-    if report.mode in _DEGRADED:
-        lost = _DEGRADED[report.mode]
-        why = "lost"
-        if lost == "thermal" and report.calibration_missing:
-            why = "not calibrated yet"
-        text = f"degraded: the {lost} camera is {why}, the other one's picture is published alone"
-        return _status(name, DiagnosticStatus.WARN, text, values)
+    if failed:
+        most = max(failed, key=lambda reason: failed[reason])
+        message = printable(report.rejections.get((Stream.VISIBLE, most), ""), 400)
+        return DiagnosticStatus.ERROR, (
+            f"{sum(failed.values())} of {paired(recent)} pairs of the last {seconds:.0f} s were "
+            f"not fused ({most}): {message}"
+        )
+    if report.mode in DEGRADED:
+        lost = DEGRADED[report.mode]
+        uncalibrated = lost is Stream.THERMAL and report.calibration_missing
+        why = "not calibrated yet" if uncalibrated else "lost"
+        return DiagnosticStatus.WARN, (
+            f"degraded: the {lost.value} camera is {why}, the other one's picture is published "
+            "alone"
+        )
     if report.engine_is_fallback:
-        text = f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"
-        return _status(name, DiagnosticStatus.WARN, text, values)
-    paired = new.fused + new.superseded
-    if paired >= _FEWEST_FRAMES and new.superseded > _WARN_LOST_SHARE * paired:
-        return _status(
-            name,
-            DiagnosticStatus.WARN,
-            f"overloaded: {new.superseded} of {paired} new pairs were superseded; use smaller "
-            "frames, a lower rate, a faster engine, or accept the lower output rate",
-            values,
+        return DiagnosticStatus.WARN, (
+            f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"
         )
-    return _status(name, DiagnosticStatus.OK, report.mode, values)
-
-
-def _new(report: NodeReport, stream: Stream) -> StreamCounts:
-    """The counts of a stream since the previous report."""
-    now, before = (getattr(s, stream.value) for s in (report.counts, report.before))
-    names = ("received", *(fate.value for fate in Fate))
-    return StreamCounts(**{name: getattr(now, name) - getattr(before, name) for name in names})
-
-
-def _new_reason(report: NodeReport, reason: str) -> int:
-    now, before = report.counts.visible, report.before.visible
-    return now.rejected_by_reason.get(reason, 0) - before.rejected_by_reason.get(reason, 0)
+    given_out = paired(recent)
+    if seconds >= JUDGED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * given_out:
+        return DiagnosticStatus.WARN, (
+            f"overloaded: {recent.superseded} of {given_out} pairs of the last {seconds:.0f} s "
+            "were superseded; use smaller frames, a lower rate, a faster engine, or accept the "
+            "lower output rate"
+        )
+    return DiagnosticStatus.OK, report.mode
 
 
 def _totals(stream: Stream, counts: StreamCounts) -> Iterable[tuple[str, str]]:
@@ -185,6 +285,9 @@ def _status(
     return DiagnosticStatus(
         name=name,
         level=level,
-        message=message,
-        values=[KeyValue(key=key, value=value) for key, value in values],
+        message=printable(message, LINE_LIMIT),
+        values=[
+            KeyValue(key=printable(key), value=printable(value, NAME_LIMIT))
+            for key, value in values
+        ],
     )

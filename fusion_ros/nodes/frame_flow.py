@@ -23,9 +23,10 @@ from fusion_ros.nodes.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.stream_loss import NS_PER_MS, OTHER, StreamLoss
 from fusion_ros.nodes.wire import read_image
 from fusion_ros.nodes.worker import NewestWorker
-from fusion_ros.offset import OffsetEstimator
+from fusion_ros.offset import SECONDS_APART_MS, ClockDistance, OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.streams.repeated_events import RepeatedEvents
 
 if TYPE_CHECKING:
     from fusion_ros.nodes.filter_pairing import FilterPairer
@@ -70,14 +71,14 @@ class FrameFlow:
         """Where the pipeline may be replaced, or its registration, while frames come in."""
         self._books = books
         self._publish = publish
-        self._tell = tell
+        self._tell = RepeatedEvents(tell)
         self._can_publish = can_publish
         self._clock_ns = clock_ns
         self._pairer = _make_pairer(values, books)
         self._worker: NewestWorker[FramePair | LoneFrame] = NewestWorker(
             self._work, self._supersede, name="fusion"
         )
-        self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=tell)
+        self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=self._tell)
         self.loss = StreamLoss(
             values,
             books.watches,
@@ -90,7 +91,9 @@ class FrameFlow:
         self._offsets = OffsetEstimator()
         self.offset_hint_ms: float | None = None
         """What `thermal_offset_ms` had better be, as of the last `estimate_offset`."""
-        self._alignment = AlignmentMonitor(values.alignment_every_frames)
+        self.clocks: ClockDistance | None = None
+        """How far the cameras' clocks are apart after `thermal_offset_ms`, if it is seconds."""
+        self._alignment = AlignmentMonitor(values.alignment_period_s)
         self._registration = pipeline.registration
         self._jumps_seen = 0
 
@@ -121,6 +124,13 @@ class FrameFlow:
         """Renew `offset_hint_ms`; now and then, in the thread that calls `take`."""
         estimate_ns = self._offsets.estimate_ns()
         self.offset_hint_ms = None if estimate_ns is None else estimate_ns / NS_PER_MS
+        clocks = self._offsets.clock_distance()
+        if clocks is not None:
+            left_ns = clocks.offset_ns - self._pairer.thermal_offset_ns
+            clocks = clocks if abs(left_ns) >= SECONDS_APART_MS * NS_PER_MS else None
+        self.clocks = clocks
+        if clocks is not None:
+            self._books.warn_repeated("clocks", f"{clocks}: set {clocks.remedy}")
 
     def take(
         self, stream: Stream, topic: str, serialized: bytes, parse: Parser = read_image
@@ -145,7 +155,7 @@ class FrameFlow:
             self._visible_shape = frame.pixels.pixels.shape[:2]
             self._visible_frame_id = frame.frame_id
         if was_lost and self.loss.alone is OTHER[stream] and not self.loss.is_lost(stream):
-            self._tell(f"{topic} is back")
+            self._tell(("back", stream), f"{topic} is back")
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
         if stream is Stream.THERMAL and not self.pipeline.is_registered:
             self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
@@ -164,11 +174,13 @@ class FrameFlow:
         if self._pairer.jumps > self._jumps_seen:
             self._jumps_seen = self._pairer.jumps
             self._books.telemetry.clock_jumped()
-            self._tell(f"{topic}: stamps jumped back (a looped recording?); pairing starts anew")
+            self._tell(
+                "jump", f"{topic}: stamps jumped back (a looped recording?); pairing starts anew"
+            )
             self.pipeline.forget()
         for pair in pairs:
             if self.loss.paired():
-                self._tell("both cameras are there again; fusing")
+                self._tell("both", "both cameras are there again; fusing")
             self._worker.submit(pair)
 
     def _take_alone(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
@@ -177,12 +189,13 @@ class FrameFlow:
             self.loss.alone = stream
             self._pairer.reset()
             lost = OTHER[stream]
-            why = f"lost (no new frame for {self.loss.values.stream_timeout_ms:g} ms)"
+            why = f"lost (no new usable frame for {self.loss.timeout_ms(lost):.0f} ms)"
             if lost is Stream.THERMAL and not self.pipeline.is_registered:
                 why = "not calibrated yet"
-            self._books.warn(
+            self._books.warn_repeated(
+                ("lost", lost),
                 f"the {lost.value} camera is {why}: publishing {topic} alone until it is back "
-                "(parameter on_stream_loss)"
+                "(parameter on_stream_loss)",
             )
         self._books.ledger.receive(stream)
         shape, frame_id = self._visible_shape, self._visible_frame_id
@@ -256,9 +269,11 @@ class FrameFlow:
         try:
             pipeline.learn()
         except Exception as error:
-            self._books.warn(f"nothing learnt from a frame: {type(error).__name__}: {error}")
+            told = f"nothing learnt from a frame: {type(error).__name__}: {error}"
+            self._books.warn_repeated("learn", told)
         try:
-            self._alignment(*sources, order=visible.pixels.order)
+            now_s = self._clock_ns() / 1e9
+            self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
         except Exception as error:
             self._books.warn(f"alignment is looked at no more: {type(error).__name__}: {error}")
             self._alignment = AlignmentMonitor(0)

@@ -17,6 +17,8 @@ from fusion_ros.nodes.stamps import StampError, StampReader
 from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireHeader, WireImage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.stream_watch import FrameFormat
+from fusion_ros.streams.outside_text import printable
+from fusion_ros.streams.repeated_events import RepeatedEvents
 
 Parser = Callable[[bytes], WireImage | WireCompressedImage]
 _NOT_8_BIT = (
@@ -35,7 +37,7 @@ class FrameReader:
         values: the node's parameters.
         books: where rejected frames are counted, and each stream is watched.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
-        tell: takes a line of text about something that changed and need not be wrong.
+        tell: logs what changed and need not be wrong.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class FrameReader:
         books: Books,
         *,
         ros_clock_ns: Callable[[], int],
-        tell: Callable[[str], object],
+        tell: RepeatedEvents,
     ) -> None:
         self.detect_shutter = values.detect_shutter
         self._books = books
@@ -78,12 +80,12 @@ class FrameReader:
         except StampError as error:
             return reject(stream, topic, error.reason, str(error))
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
-            return reject(stream, topic, "not_8_bit", _NOT_8_BIT % encoding)
+            return reject(stream, topic, "not_8_bit", _NOT_8_BIT % printable(encoding))
         watch = self._books.watches[stream]
         height, width = pixels.pixels.shape[:2]
         change = watch.format_change(FrameFormat(width, height, encoding))
         if change is not None:
-            self._tell(f"{topic} changed from {change[0]} to {change[1]}")
+            self._tell(("format", stream), f"{topic} changed from {change[0]} to {change[1]}")
         has_content = watch.look(pixels.pixels, arrived_ns)
         if not has_content and self.detect_shutter:
             return reject(stream, topic, "shutter", _SHUTTER)

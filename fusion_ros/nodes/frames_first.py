@@ -25,8 +25,8 @@ from rclpy.executors import (
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.utilities import timeout_sec_to_nsec
 
+from fusion_ros.nodes.runtime.log_lines import error_lines
 from fusion_ros.nodes.subscription import FollowingSubscription
-from fusion_ros.streams.outside_text import printable_lines
 from fusion_ros.streams.repeated_events import RepeatedEvents
 
 _AFTER_FAILURE_S = 0.01
@@ -68,13 +68,13 @@ class FramesFirstExecutor(SingleThreadedExecutor):
                 if not self.context.ok():
                     raise
                 where = traceback.extract_tb(error.__traceback__)[-1]
-                told = printable_lines("".join(traceback.format_exception(error)))
+                told = "".join(traceback.format_exception(error))
                 log_failure((type(error), where.filename, where.lineno), f"callback failed: {told}")
                 time.sleep(_AFTER_FAILURE_S)
 
     def _log_error(self, text: str) -> None:
         for node in list(self.get_nodes())[:1]:
-            node.get_logger().error(text)
+            error_lines(node)(text)
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for anything, at most so long, and handle what is ready: frames, and one more."""

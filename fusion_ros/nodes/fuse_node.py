@@ -27,11 +27,14 @@ from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.parameter_server import ParameterServer
 from fusion_ros.nodes.process_tuning import calm_garbage_collection
 from fusion_ros.nodes.reload import ReloadService
+from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
+from fusion_ros.nodes.runtime.progress import Progress
 from fusion_ros.nodes.session import Active, Configured
 from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import apply_live, make_live_pipeline
+from fusion_ros.streams.outside_text import printable
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
@@ -73,8 +76,13 @@ class FuseNode(LifecycleNode):
         """Whatever can fail fails here, before a frame depends on it."""
         begun_s = time.monotonic()
         values = self.parameters.current
+        self.get_logger().info(
+            f"configuring: engine {values.engine!r} on {values.device!r}, "
+            f"{printable(values.weights) or 'preset ' + repr(values.preset)}"
+        )
         try:
-            pipeline = self._new_pipeline()
+            with Progress(info_line(self), "configuring: preparing the engine"):
+                pipeline = self._new_pipeline()
             try:
                 self._configured = Configured(self, pipeline, values, self._report)
             except Exception:
@@ -100,6 +108,7 @@ class FuseNode(LifecycleNode):
         except Exception as error:
             super().on_deactivate(state)
             return self._refuse("activate", error)
+        self._configured.history.restart(self._configured.books.ledger.snapshot())
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -126,7 +135,7 @@ class FuseNode(LifecycleNode):
         # Of these kinds each message names its culprit; any other is a fault of ours.
         expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
         told = str(error) if expected else "".join(traceback.format_exception(error))
-        self.get_logger().error(f"cannot {transition}: {told}")
+        error_lines(self)(f"cannot {transition}: {told}")
         return TransitionCallbackReturn.FAILURE
 
     def destroy_node(self) -> None:
@@ -182,7 +191,7 @@ class FuseNode(LifecycleNode):
 
     def _tell_engine_change(self, text: str, good: bool) -> None:
         """In the worker's thread."""
-        (self.get_logger().info if good else self.get_logger().error)(text)
+        (info_line if good else error_lines)(self)(text)
 
     def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
         """Let another pipeline fuse from the next pair on. Returns whether, and a line about it."""
@@ -215,6 +224,8 @@ class FuseNode(LifecycleNode):
         if active is not None:
             active.follow_publishers()
             active.flow.estimate_offset()
+            active.follow_arrivals()
+        configured.history.add(configured.books.ledger.snapshot())
         report = self._make_report(configured)
         if active is not None:
             inputs = active.subscriptions
@@ -222,6 +233,7 @@ class FuseNode(LifecycleNode):
                 report,
                 topics={s: sub.topic_name for s, sub in inputs.items()},
                 publishers={s: sub.publisher_count() for s, sub in inputs.items()},
+                wrong_types=active.wrong_types(),
             )
         configured.outputs.publish_diagnostics(report)
         configured.outputs.publish_status(report)
@@ -253,8 +265,10 @@ class FuseNode(LifecycleNode):
             "engine_is_fallback": getattr(configured.pipeline.engine, "is_fallback", False),
             "counts": configured.books.ledger.snapshot(),
             "before": configured.reported,
+            "recent": configured.history.recent(),
+            "newest": configured.history.recent(reporting.STALLED_S),
+            "rejections": configured.books.rejections.newest(),
             "telemetry": configured.books.telemetry.snapshot(),
-            "stream_timeout_ms": self.parameters.current.stream_timeout_ms,
             "thermal_offset_ms": self.parameters.current.thermal_offset_ms,
             "thermal_repeated": thermal.repeated,
             "thermal_shutter": thermal.flat,
@@ -262,15 +276,20 @@ class FuseNode(LifecycleNode):
         if active is None:
             return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
         flow = active.flow
-        return reporting.NodeReport(
+        report = reporting.NodeReport(
             mode=reporting.MODE_IDLE if active.is_idle else flow.loss.mode(),
+            timeout_ms={stream: flow.loss.timeout_ms(stream) for stream in Stream},
             thermal_offset_hint_ms=flow.offset_hint_ms,
+            clocks=flow.clocks,
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
             calibration_missing=active.calibration_missing(),
             **common,
         )
+        if report.stalled_s and not active.is_idle:
+            report = dataclasses.replace(report, mode=reporting.MODE_STALLED)
+        return report
 
 
 def main(

@@ -132,7 +132,7 @@ class FusedOutputs:
 
     def publish_diagnostics(self, report: NodeReport) -> None:
         """`/diagnostics`."""
-        self._diagnostics.publish(diagnostics(self._node.get_name(), report))
+        self._diagnostics.publish(diagnostics(self._node.get_fully_qualified_name(), report))
 
     def close(self) -> None:
         """Take the topics down."""

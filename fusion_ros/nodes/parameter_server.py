@@ -17,9 +17,10 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
+from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec
 from fusion_ros.parameters import SPECS, FuseParameters
-from fusion_ros.streams.outside_text import printable, printable_lines
+from fusion_ros.streams.outside_text import printable
 
 _INT64 = 2**63 - 1
 
@@ -46,7 +47,7 @@ class ParameterServer:
     ) -> None:
         self._is_configured = is_configured
         self._apply = apply
-        self._log = node.get_logger()
+        self._log = error_lines(node)
         self._name = node.get_fully_qualified_name()
         self._by_name = {spec.name: spec for spec in SPECS}
         values = {}
@@ -62,7 +63,7 @@ class ParameterServer:
             values[spec.name] = declared.value
         if ignored := _undeclared(node):
             told = ParameterError.of_unknown(ignored, self._by_name)
-            node.get_logger().warning(f"ignored: {told}")
+            warning_line(node)(f"ignored: {told}")
         self.current = FuseParameters.from_values(values)
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -76,7 +77,7 @@ class ParameterServer:
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:
-            self._log.error(printable_lines("".join(traceback.format_exception(error))))
+            self._log("".join(traceback.format_exception(error)))
             reason = f"nothing was changed: {type(error).__name__}: {printable(error, 400)}"
             return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)

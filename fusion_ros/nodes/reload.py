@@ -15,6 +15,8 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
+from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
+
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
 
@@ -73,10 +75,10 @@ class ReloadService:
         made = await done
         if isinstance(made, Exception):
             response.success, response.message = False, f"kept what was running: {made}"
-            self._node.get_logger().error(f"~/reload {response.message}")
+            error_lines(self._node)(f"~/reload {response.message}")
             return response
         response.success, response.message = self._replace(made)
-        self._node.get_logger().info(f"~/reload: {response.message}")
+        info_line(self._node)(f"~/reload: {response.message}")
         return response
 
     def _load(self, done: Future) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node knows of itself: one record, told here as `FusionStatus` and as a line for the log.
+"""One record of the node's state, as `FusionStatus` and as a line for the log.
 
-`diagnostics.py` tells the same record, so that the two cannot disagree.
+`diagnostics.py` shows the same record, so that the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -13,12 +13,31 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from fusion_ros.accounting import Fate, LedgerSnapshot, Stream
+from fusion_ros.accounting import Fate, LedgerSnapshot, Stream, StreamCounts
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.imaging.alignment import Alignment
+from fusion_ros.nodes.rejections import PAIR_REASONS
 from fusion_ros.nodes.telemetry import TelemetrySnapshot
+from fusion_ros.offset import ClockDistance
+from fusion_ros.streams.recent_counts import RecentCounts
 
-MODE_INACTIVE, MODE_IDLE = "inactive", "idle"
+MODE_INACTIVE, MODE_IDLE, MODE_STALLED = "inactive", "idle", "stalled"
+DEGRADED = {"visible_only": Stream.THERMAL, "thermal_only": Stream.VISIBLE}
+"""Modes in which one camera's pictures are published alone, and the camera that is lost."""
+STALLED_S = 4.0
+"""Pairs without a fused one for so long are a stalled fusion."""
+
+
+def paired(counts: StreamCounts) -> int:
+    """Frames that found a partner, whatever became of the pair."""
+    failed = sum(counts.rejected_by_reason.get(reason, 0) for reason in PAIR_REASONS)
+    return counts.fused + counts.superseded + failed
+
+
+def usable(counts: StreamCounts) -> int:
+    """Frames that were not rejected as they came in."""
+    failed = sum(counts.rejected_by_reason.get(reason, 0) for reason in PAIR_REASONS)
+    return counts.received - (counts.rejected - failed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +49,18 @@ class NodeReport:
         mode: one of the `MODE_*` words of `FusionStatus.msg`.
         engine: what runs.
         counts: where every frame went, since `configure`.
-        before: the same at the previous report, to tell what is new.
+        before: the same at the previous report, for the debug line.
+        recent: what was counted in the last seconds.
+        newest: the same over the shorter time in which a stalled fusion shows.
         telemetry: the last seconds.
         topics: the input topics as remapped.
-        publishers: how many publishers each input topic has.
-        stream_timeout_ms: silence that counts as a lost stream.
+        publishers: how many publishers of the right type each input topic has.
+        wrong_types: what is published under an input topic instead, and the remedy.
+        timeout_ms: silence that counts as a lost stream.
+        rejections: newest message of each reason for which frames were rejected.
         thermal_offset_ms: offset in use.
         thermal_offset_hint_ms: offset that the stamps suggest, where they do.
+        clocks: how far apart the cameras' clocks are, where it is seconds.
         alignment: how the edges of both pictures lie on each other, where it was looked at.
         alignment_warn_px: shift above which to warn.
         lost: cameras from which nothing new comes, or nothing that can be used.
@@ -52,19 +76,37 @@ class NodeReport:
     engine_is_fallback: bool
     counts: LedgerSnapshot
     before: LedgerSnapshot
+    recent: RecentCounts
+    newest: RecentCounts
     telemetry: TelemetrySnapshot
-    stream_timeout_ms: float
+    rejections: Mapping[tuple[Stream, str], str]
     thermal_offset_ms: float
     thermal_repeated: int
     thermal_shutter: int
     # What only an active node knows:
     topics: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
     publishers: Mapping[Stream, int] = dataclasses.field(default_factory=dict)
+    wrong_types: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
+    timeout_ms: Mapping[Stream, float] = dataclasses.field(default_factory=dict)
     thermal_offset_hint_ms: float | None = None
+    clocks: ClockDistance | None = None
     alignment: Alignment | None = None
     alignment_warn_px: float = math.inf
     lost: frozenset[Stream] = frozenset()
     calibration_missing: str = ""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that were found in the last seconds, whatever became of them."""
+        return paired(self.recent.counts.visible)
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long pairs have been found and none was fused or rejected; 0: not for long."""
+        new = self.newest.counts.visible
+        # A pair that nothing is done with is superseded by the next one.
+        idle = new.superseded > 0 and paired(new) == new.superseded
+        return self.newest.seconds if idle and self.newest.seconds >= STALLED_S else 0.0
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:

@@ -14,14 +14,17 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from fusion_ros.accounting import Stream
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_flow import FrameFlow
+from fusion_ros.nodes.fuse.awaited_frames import AwaitedFrames, wrong_type
 from fusion_ros.nodes.jobs import Output
 from fusion_ros.nodes.live_calibration import LiveCalibration
 from fusion_ros.nodes.outputs import FusedOutputs
+from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
 from fusion_ros.nodes.subscription import FollowingSubscription
 from fusion_ros.nodes.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.trace import TraceWriter
 from fusion_ros.nodes.wire import read_compressed_image, read_image
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.streams.recent_counts import CountHistory
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
@@ -60,11 +63,12 @@ class Configured:
     ) -> None:
         self._node = node
         self.pipeline = pipeline
-        self.books = Books.open(node.get_logger().warning)
+        self.books = Books.open(warning_line(node))
         self.reported = self.books.ledger.snapshot()
+        self.history = CountHistory(self.reported)
         self._trace: TraceWriter | None = None
         if values.trace_file:
-            self._trace = TraceWriter(values.trace_file, TRACED, warn=node.get_logger().warning)
+            self._trace = TraceWriter(values.trace_file, TRACED, warn=warning_line(node))
             self.books.telemetry.trace = self._trace.write
         self.outputs = FusedOutputs(node, reliability=values.output_reliability)
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
@@ -93,6 +97,8 @@ class Active:
     ) -> None:
         self._node = node
         self._outputs = configured.outputs
+        self._ledger = configured.books.ledger
+        self._awaited = AwaitedFrames(info_line(node))
         self._take_values(values)
         self._after_each_frame = after_each_frame
         self.visible_info: CameraInfo | None = None
@@ -102,7 +108,7 @@ class Active:
             configured.books,
             self._publish,
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
-            tell=node.get_logger().info,
+            tell=info_line(node),
             can_publish=node.context.ok,
         )
         self.calibration: LiveCalibration | None = None
@@ -152,6 +158,15 @@ class Active:
         if self.calibration is not None:
             self.calibration.follow()
 
+    def follow_arrivals(self) -> None:
+        """Log which frames are still awaited; to be called about once a second."""
+        self._awaited.look(self._ledger.snapshot(), self._images)
+
+    def wrong_types(self) -> dict[Stream, str]:
+        """What is published under an input topic in place of its type, in words."""
+        found = {stream: wrong_type(stream, sub) for stream, sub in self._images.items()}
+        return {stream: text for stream, text in found.items() if text}
+
     def calibration_missing(self) -> str:
         """What a live calibration still waits for, in words; empty where nothing is missing."""
         return "" if self.calibration is None else self.calibration.missing()
@@ -189,6 +204,7 @@ class Active:
             camera_info_topic(self._node, Stream.VISIBLE.value),
             self._keep_info,
         )
+        self._awaited.restart(self._ledger.snapshot())
         inputs = ", ".join(f"{s.topic_name} ({s.reliability})" for s in self._images.values())
         self._node.get_logger().info(f"active: {inputs} -> {self._outputs.image_topic}")
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
@@ -14,8 +16,8 @@ SOURCES = ("header", "arrival")
 ABSURD_S = 3600.0
 """Stamps this far from the node's clock are told: a wrong clock, or a recording without time."""
 
-NOTICE_EVERY = 30
-"""Frames from one look at that to the next: asking ROS for the time takes 0.05 ms."""
+NOTICE_EVERY_S = 1.0
+"""Time from one look at that to the next: asking ROS for the time takes 0.05 ms."""
 
 
 class StampError(ValueError):
@@ -38,16 +40,23 @@ class StampReader:
         source: "header" or "arrival".
         clock_ns: the node's ROS clock (which follows `use_sim_time`).
         warn: takes one line of text, once.
+        monotonic_s: a clock that always goes on.
     """
 
     def __init__(
-        self, source: str, *, clock_ns: Callable[[], int], warn: Callable[[str], object]
+        self,
+        source: str,
+        *,
+        clock_ns: Callable[[], int],
+        warn: Callable[[str], object],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._clock_ns = clock_ns
         self._warn = warn
         self._told = False
-        self._read = 0
+        self._monotonic_s = monotonic_s
+        self._next_look_s = -math.inf
 
     def read(self, topic: str, header: WireHeader) -> int:
         """The frame's time in nanoseconds.
@@ -77,9 +86,10 @@ class StampReader:
                 "more, and 0 to 999999999 ns",
             )
         stamp_ns = header.sec * NS_PER_S + header.nanosec
-        if self._read % NOTICE_EVERY == 0:
+        now_s = self._monotonic_s()
+        if now_s >= self._next_look_s:
+            self._next_look_s = now_s + NOTICE_EVERY_S
             self._notice_absurd(topic, stamp_ns)
-        self._read += 1
         return stamp_ns
 
     def _notice_absurd(self, topic: str, stamp_ns: int) -> None:

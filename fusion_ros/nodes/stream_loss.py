@@ -47,7 +47,7 @@ class StreamLoss:
     def is_lost(self, stream: Stream) -> bool:
         """Whether nothing new has come from a camera for `stream_timeout_ms`, or nothing that could
         be used: a thermal picture whose place on the visible one is not known yet."""
-        now_ns, timeout_ms = self._clock_ns(), self.values.stream_timeout_ms
+        now_ns, timeout_ms = self._clock_ns(), self.timeout_ms(stream)
         watch = self._watches[stream]
         if watch.silent_for_ms(now_ns) > timeout_ms:
             return True
@@ -56,8 +56,13 @@ class StreamLoss:
         if stream is Stream.VISIBLE or not self.values.detect_shutter:
             return False
         # In front of a scene that stands still to the bit (a simulator) nothing is frozen.
-        moving = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns) <= timeout_ms
+        visible_ms = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns)
+        moving = visible_ms <= self.timeout_ms(Stream.VISIBLE)
         return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
+
+    def timeout_ms(self, stream: Stream) -> float:
+        """How long a stream may bring nothing new before it is lost."""
+        return self._watches[stream].timeout_ms(self.values.stream_timeout_ms)
 
     def mode(self) -> str:
         """What comes out now: `FusionStatus.MODE_*` but for "inactive" and "idle"."""
@@ -84,7 +89,7 @@ class StreamLoss:
         if self.values.on_stream_loss != "pass_other" or not self.is_lost(OTHER[stream]):
             return False
         flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
-        return self.alone is stream or flowing_ms > self.values.stream_timeout_ms
+        return self.alone is stream or flowing_ms > self.timeout_ms(OTHER[stream])
 
     def paired(self) -> bool:
         """A pair is there. Returns whether one camera's pictures went out alone until now."""

@@ -124,18 +124,31 @@ class FollowingSubscription:
         """Stop receiving."""
         self._node.destroy_subscription(self._subscription)
 
+    @property
+    def type_name(self) -> str:
+        """The type of the messages, as ROS writes it: "sensor_msgs/msg/Image"."""
+        return f"{self._message_type.__module__.split('.')[0]}/msg/{self._message_type.__name__}"
+
     def publisher_count(self) -> int:
-        """How many publishers the topic has."""
-        return self._node.count_publishers(self.topic_name)
+        """How many publishers of its type the topic has."""
+        return sum(info.topic_type == self.type_name for info in self._publishers())
+
+    def other_types(self) -> tuple[str, ...]:
+        """Types other than its own that are published under the topic's name."""
+        types = {info.topic_type for info in self._publishers()} - {self.type_name}
+        return tuple(sorted(types))
+
+    def _publishers(self) -> list[Any]:
+        resolved = self._node.resolve_topic_name(self._topic)
+        return list(self._node.get_publishers_info_by_topic(resolved))
 
     def _choose(self) -> ReliabilityPolicy:
         if self._wanted != "auto":
             return _NAMED[self._wanted]
         offers = [
             info.qos_profile.reliability
-            for info in self._node.get_publishers_info_by_topic(
-                self._node.resolve_topic_name(self._topic)
-            )
+            for info in self._publishers()
+            if info.topic_type == self.type_name
         ]
         if not offers:
             # Nobody there: keep what we have, or begin with what receives from everybody.

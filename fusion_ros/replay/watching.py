@@ -18,6 +18,9 @@ _SAME_SCENE = 0.9
 """Correlation of two frames, at least, for a change of grey to be the camera's and no cut."""
 _COLOURFUL = 3.0
 """Mean spread of a frame's channels, in grey levels, from which it is a colour picture."""
+_REMEMBERED_S = 2.0
+"""Usual changes of grey are the median over this time, or over the newest three."""
+_FEWEST_CHANGES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,7 @@ class StreamWatcher:
         self.odd_byte_order = 0
         self.kinds: Counter[str] = Counter()
         self._before: np.ndarray | None = None
-        self._changes: deque[float] = deque(maxlen=60)
+        self._changes: deque[tuple[int, float]] = deque(maxlen=512)
 
     def look(self, index: int, frame: PixelFrame, encoding: str, arrived_ns: int) -> Look:
         """See `Look`."""
@@ -84,7 +87,7 @@ class StreamWatcher:
         has_content = self.watch.look(pixels, arrived_ns)
         small = _small(frame)
         mean = float(small.mean())
-        motion, jump = self._compare(small, mean, pixels.dtype == np.uint8)
+        motion, jump = self._compare(small, mean, pixels.dtype == np.uint8, arrived_ns)
         self._before = small
         repeated = self.watch.repeated > repeated_before
         return Look(mean, motion, repeated, has_content, jump if has_content else 0.0)
@@ -106,7 +109,9 @@ class StreamWatcher:
             sample = pixels[::8, :256]
             self.odd_byte_order += _roughness(sample) > 4 * _roughness(sample.byteswap())
 
-    def _compare(self, small: np.ndarray, mean: float, eight_bit: bool) -> tuple[float, float]:
+    def _compare(
+        self, small: np.ndarray, mean: float, eight_bit: bool, arrived_ns: int
+    ) -> tuple[float, float]:
         before = self._before
         spread = float(small.std())
         if before is None or before.shape != small.shape or spread <= 0:
@@ -119,12 +124,19 @@ class StreamWatcher:
         change = mean - float(before.mean())
         # Not the slope of a fitted line: whatever moves makes that one smaller.
         size = max(abs(change), abs(spread - float(before.std())))
-        usual = float(np.median(self._changes)) if len(self._changes) >= 8 else 0.0
+        usual = self._usual_change(arrived_ns)
         least = 4.0 if eight_bit else 0.15 * spread
         is_jump = size > max(least, 5 * usual)
         if not is_jump:
-            self._changes.append(size)
+            self._changes.append((arrived_ns, size))
         return motion, (change if abs(change) >= size / 2 else size) if is_jump else 0.0
+
+    def _usual_change(self, arrived_ns: int) -> float:
+        old_ns = arrived_ns - int(_REMEMBERED_S * 1e9)
+        while len(self._changes) > _FEWEST_CHANGES and self._changes[0][0] < old_ns:
+            self._changes.popleft()
+        known = len(self._changes) >= _FEWEST_CHANGES
+        return float(np.median([size for _, size in self._changes])) if known else 0.0
 
 
 def _small(frame: PixelFrame) -> np.ndarray:

@@ -7,8 +7,6 @@ printed or put into diagnostics passes through here first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 NAME_LIMIT = 120
 """Characters of one name in a message."""
 LINE_LIMIT = 1000
@@ -33,11 +31,6 @@ def printable(text: object, limit: int = NAME_LIMIT) -> str:
 def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
     """Return text of several lines of ours (a traceback) with each line made printable."""
     return "\n".join(printable(line, limit) for line in text.split("\n"))
-
-
-def printing(write: Callable[[str], object]) -> Callable[[str], object]:
-    """Return `write` for whole lines that may hold text from outside."""
-    return lambda text: write(printable(text, LINE_LIMIT))
 
 
 def _escaped(character: str) -> str:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log's answer to "nothing comes out": which topic is awaited, and what is published there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from fusion_ros.accounting import LedgerSnapshot, Stream
+from fusion_ros.streams.outside_text import printable
+
+FIRST_AFTER_S = 2.0
+REPEAT_S = 30.0
+
+
+class Input(Protocol):
+    """What is asked of a subscription."""
+
+    topic_name: str
+    type_name: str
+
+    def publisher_count(self) -> int:
+        """Publishers of its type."""
+
+    def other_types(self) -> tuple[str, ...]:
+        """Other types under the topic's name."""
+
+
+class AwaitedFrames:
+    """Logs each camera from which no frame came since the activation, and its first frame.
+
+    Args:
+        tell: takes a line of text.
+        clock_s: a monotonic clock.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], object], *, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
+        self._clock_s = clock_s
+        self._before: LedgerSnapshot | None = None
+
+    def restart(self, totals: LedgerSnapshot) -> None:
+        """Await the first frame of both cameras after these totals."""
+        self._before = totals
+        self._begun_s = self._clock_s()
+        self._next_s = dict.fromkeys(Stream, self._begun_s + FIRST_AFTER_S)
+        self._waited: set[Stream] = set()
+
+    def look(self, totals: LedgerSnapshot, inputs: Mapping[Stream, Input]) -> None:
+        """Log what is still awaited; to be called about once a second."""
+        if self._before is None:
+            return
+        now_s = self._clock_s()
+        for stream in list(self._next_s):
+            before, now = (getattr(t, stream.value).received for t in (self._before, totals))
+            subscription = inputs.get(stream)
+            if now > before:
+                del self._next_s[stream]
+                if stream in self._waited and subscription is not None:
+                    topic = printable(subscription.topic_name)
+                    self._tell(f"first frame on {topic} after {now_s - self._begun_s:.0f} s")
+            elif subscription is not None and now_s >= self._next_s[stream]:
+                self._next_s[stream] = now_s + REPEAT_S
+                self._waited.add(stream)
+                self._tell(waiting_line(stream, subscription))
+
+
+def waiting_line(stream: Stream, subscription: Input) -> str:
+    """Say that frames are awaited, and what is known of their publishers."""
+    number = subscription.publisher_count()
+    found = f"{number} publisher{'' if number == 1 else 's'}, none received"
+    if not number:
+        found = f"no publisher of {subscription.type_name}"
+    line = f"waiting for frames on {printable(subscription.topic_name)} ({found})"
+    wrong = wrong_type(stream, subscription)
+    return f"{line}; {wrong}" if wrong else line
+
+
+def wrong_type(stream: Stream, subscription: Input) -> str:
+    """Say which other type is published under the topic's name, and what to do; else nothing."""
+    others = subscription.other_types()
+    if not others:
+        return ""
+    topic, wanted = printable(subscription.topic_name), subscription.type_name
+    told = f"{printable(', '.join(others))} is published on {topic}, and {wanted} is subscribed: "
+    transport = f"{stream.value}_transport"
+    if "sensor_msgs/msg/Image" in others:
+        remedy = f"set {transport} to 'raw'"
+    elif "sensor_msgs/msg/CompressedImage" in others and topic.endswith("/compressed"):
+        remedy = f"set {transport} to 'compressed'"
+    elif "sensor_msgs/msg/CompressedImage" in others:
+        remedy = f"publish it on {topic}/compressed and set {transport} to 'compressed'"
+    else:
+        remedy = f"remap {stream.value}/image_raw to a topic of images"
+    return told + remedy

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A line in the log every few seconds while a long step runs in the thread that logs otherwise."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+PERIOD_S = 5.0
+
+
+class Progress:
+    """Logs "WHAT for N s" every `period_s` seconds from its beginning to its end.
+
+    Args:
+        tell: takes a line of text, in a thread of its own.
+        what: the step.
+        period_s: time from one line to the next.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], object], what: str, *, period_s: float = PERIOD_S
+    ) -> None:
+        self._tell = tell
+        self._what = what
+        self._period_s = period_s
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        begun_s = time.monotonic()
+        while not self._done.wait(self._period_s):
+            self._tell(f"{self._what} for {time.monotonic() - begun_s:.0f} s")
