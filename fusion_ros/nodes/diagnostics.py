@@ -176,7 +176,8 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
     knock = _knocked(report)
     if knock:
         return _status(name, DiagnosticStatus.WARN, knock, values)
-    return _status(name, DiagnosticStatus.OK, "frames find their partners", values)
+    text = "frames find their partners" if report.pairs else "no pair yet"
+    return _status(name, DiagnosticStatus.OK, text, values)
 
 
 def _both_flow_s(report: NodeReport) -> float:

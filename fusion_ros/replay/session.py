@@ -31,7 +31,8 @@ from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.watching import StreamWatcher
 
 _MS = 1e6
-_OFFSET_EVERY = 15  # thermal frames between two looks at the constant offset
+_OFFSET_EVERY_NS = 500_000_000
+"""Time between two estimates of the constant offset."""
 
 
 class FusedSink(Protocol):
@@ -110,6 +111,7 @@ class Replay:
         }
         self._log = ReplayLog()
         self._offsets = OffsetEstimator()
+        self._next_estimate_ns = 0
         self._rejections: dict[str, str] = {}
         identity = recording.identity
         expected = min((identity.messages(stream) or 0) for stream in Stream)
@@ -214,7 +216,8 @@ class Replay:
 
     def _estimate_offset(self, entry: FrameEntry, stamp_ns: int) -> None:
         self._offsets.observe(entry.stream, stamp_ns, entry.arrived_ns)
-        if entry.stream is Stream.THERMAL and entry.index % _OFFSET_EVERY == 0:
+        if entry.stream is Stream.THERMAL and entry.arrived_ns >= self._next_estimate_ns:
+            self._next_estimate_ns = entry.arrived_ns + _OFFSET_EVERY_NS
             estimate_ns = self._offsets.estimate_ns()
             if estimate_ns is not None:
                 self._log.offsets_ms.append((entry.arrived_ns, estimate_ns / _MS))

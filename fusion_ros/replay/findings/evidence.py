@@ -8,6 +8,7 @@ from enum import Enum
 from statistics import median
 
 from fusion_ros.accounting import Stream
+from fusion_ros.offset import SECONDS_APART_MS
 from fusion_ros.replay.log import FrameEntry
 from fusion_ros.replay.recording import Damage, Identity
 from fusion_ros.replay.session import ReplayResult
@@ -15,6 +16,8 @@ from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.timing import Rhythm, rhythm_of
 
 MOST_PLACES = 24
+_ENOUGH = 5
+"""Fewer frames do not tell a delay of milliseconds from jitter."""
 
 
 class Severity(str, Enum):
@@ -89,13 +92,18 @@ def _constant_offset(
     """What to add to thermal stamps, and what says so."""
     if result.log.offsets_ms:
         return median(value for _, value in result.log.offsets_ms), "stamps and arrival"
-    delays = {}
+    delays, enough = {}, True
     for stream, entries in frames.items():
         stamped = [f for f in entries if f.stamp_ns]
-        if len(stamped) < 5:
+        if not stamped:
             return None, ""
+        enough &= len(stamped) >= _ENOUGH
         delays[stream] = median(f.arrived_ns - f.stamp_ns for f in stamped)
-    return (delays[Stream.THERMAL] - delays[Stream.VISIBLE]) / 1e6, "arrival"
+    offset_ms = (delays[Stream.THERMAL] - delays[Stream.VISIBLE]) / 1e6
+    # A distance of seconds is no matter of transport delays, in however few frames it shows.
+    if not enough and abs(offset_ms) < SECONDS_APART_MS:
+        return None, ""
+    return offset_ms, "arrival"
 
 
 def times(count: int) -> str:

@@ -7,9 +7,12 @@ import itertools
 from collections.abc import Iterator
 
 from fusion_ros.accounting import Fate, Stream
+from fusion_ros.offset import SECONDS_APART_MS, remedy
 from fusion_ros.replay.findings.evidence import MOST_PLACES, Evidence, Finding, Severity, times
 from fusion_ros.replay.log import FrameEntry
 from fusion_ros.replay.motion_offset import motion_offset_ms
+
+_AT_THE_ENDS = 2
 
 
 def looped(e: Evidence) -> Iterator[Finding]:
@@ -45,19 +48,38 @@ def offset(e: Evidence) -> Iterator[Finding]:
     in_use = e.settings.thermal_offset_ns / 1e6
     limit = max(5.0, 0.3 * period_ms) if e.offset_from == "stamps and arrival" else 25.0
     if wanted is not None and abs(wanted - in_use) > limit:
-        late = in_use - wanted
+        late, fix = in_use - wanted, remedy(wanted)
         yield Finding(
             "constant_offset",
             Severity.ERROR,
-            f"Thermal stamps are {abs(late):.0f} ms {'late' if late > 0 else 'early'}",
+            f"Thermal stamps are {_duration(late)} {'late' if late > 0 else 'early'}",
             f"By {e.offset_from}, thermal and visible frames of one moment carry stamps that "
-            f"differ by a constant {abs(late):.1f} ms. Frames of different moments are paired, or "
-            "none at all.",
-            f"Set thermal_offset_ms to {wanted:.1f} (replay: --thermal-offset-ms {wanted:.1f}), "
-            "or mend the driver's clock.",
+            f"differ by {abs(late):.1f} ms{_both_stamps(e)}. Frames of different moments are "
+            "paired, or none at all.",
+            f"Set {fix} (replay: {fix.option}), or correct the driver's clock.",
         )
         return
     yield from _offset_in_pictures(e, in_use, period_ms)
+
+
+def _duration(milliseconds: float) -> str:
+    """A distance in the unit that suits its size."""
+    for unit, length in (("h", 3.6e6), ("s", 1e4)):
+        if abs(milliseconds) >= length:
+            return f"{abs(milliseconds) / (3.6e6 if unit == 'h' else 1e3):.1f} {unit}"
+    return f"{abs(milliseconds):.0f} ms"
+
+
+def _both_stamps(e: Evidence) -> str:
+    """The first stamp of each stream, where they differ by seconds."""
+    first = {
+        stream: next((f.stamp_ns for f in entries if f.stamp_ns), None)
+        for stream, entries in e.frames.items()
+    }
+    if None in first.values() or abs(e.offset_ms or 0.0) < SECONDS_APART_MS:
+        return ""
+    told = ", ".join(f"{s.value} {(ns or 0) / 1e9:.3f} s" for s, ns in first.items())
+    return f" (first stamps: {told})"
 
 
 def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
@@ -112,9 +134,10 @@ def unpaired(e: Evidence) -> Iterator[Finding]:
         alone = [f for f in entries if f.fate is Fate.UNPAIRED]
         other = Stream.THERMAL if stream is Stream.VISIBLE else Stream.VISIBLE
         rate, others = e.rhythms[stream].rate_hz, e.rhythms[other].rate_hz
-        # The faster camera's extra frames have nobody to meet.
+        # Only every n-th frame of the faster camera can have a partner.
         expected = max(0.0, 1 - others / rate) if rate > 0 else 0.0
-        if len(alone) > 2 and len(alone) > (expected + 0.05) * len(entries):
+        # At each end of the recording one frame may be alone: its partner was not recorded.
+        if len(alone) > max(_AT_THE_ENDS, (expected + 0.05) * len(entries)):
             yield Finding(
                 f"unpaired_{stream.value}_frames",
                 Severity.WARNING,
