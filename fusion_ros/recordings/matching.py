@@ -98,6 +98,11 @@ class MatchResult:
         """Sentences about pairs that the names suggest and the counts do not."""
         if self.rule not in (Rule.NAMES, Rule.NUMBERS) or not self.pairs:
             return ()
+        if self._is_shifted():
+            return (
+                f"the files are {len(self.visible_left)} numbers apart at both ends: if each "
+                "camera counted from its own start, equal numbers are not equal moments",
+            )
         few = len(self.pairs) + min(len(self.visible_left), len(self.thermal_left))
         tail = self.slots[-(len(self.slots) - len(self.pairs)) :]
         only_tail = len(tail) < len(self.slots) and not any(s.visible and s.thermal for s in tail)
@@ -108,6 +113,18 @@ class MatchResult:
             f"the {shorter} files end with the first {len(self.pairs)} of {len(self.slots)} "
             f"{longer} ones: if each camera counted its own frames, equal names are not equal "
             "moments",
+        )
+
+    def _is_shifted(self) -> bool:
+        """Whether equal counts run from different starts, as 0 to 9 and 1 to 10."""
+        count = len(self.visible_left)
+        if count == 0 or len(self.thermal_left) != count:
+            return False
+        ends = self.slots[:count], self.slots[-count:]
+        return any(
+            all(slot.thermal is None for slot in first)
+            and all(slot.visible is None for slot in last)
+            for first, last in (ends, ends[::-1])
         )
 
 

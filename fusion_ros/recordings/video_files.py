@@ -20,9 +20,10 @@ from fusion_ros.pairing import FramePairer
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
 _SAME_RATE = 0.01
 """Relative difference of two rates, and of two durations, that counts as none."""
-# FFmpeg's names of pixel formats with more than 8 bits a sample: "Y1" is grey, "Y3" YUV 4:2:0 ...
-_DEEP_GREY = b"Y1"
-_DEEP = (b"Y1", b"Y2", b"Y3", b"Y4", b"P0", b"P2", b"P4", b"G3", b"G4", b"B4", b"R4")
+# FFmpeg's tags of pixel formats with more than 8 bits a sample (libavcodec/raw.c): planar ones as
+# "Y1" (grey), a shift and the bits, reversed where big-endian; packed ones by their whole tag.
+_DEEP_PLANAR = (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")
+_DEEP_PACKED = (b"RGB0", b"BGR0", b"RBA@", b"BRA@", b"P010", b"P012", b"P016", b"P210", b"P216")
 _GREY16 = b"Y1\x00\x10"
 
 
@@ -45,7 +46,8 @@ class VideoFile:
     Args:
         path: the file.
         stream: the camera. Of the thermal one 16-bit grey is read with 16 bits; other formats of
-            more than 8 bits are refused, since decoding would reduce them.
+            more than 8 bits are refused, since decoding would reduce them. Of the visible one,
+            colour of more than 8 bits is reduced, and such grey refused.
         rate_hz: frames a second where the file names none.
 
     Raises:
@@ -68,9 +70,15 @@ class VideoFile:
         self._pixel_format = struct.pack(
             "<I", int(self._capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF
         )
-        self._is_deep = stream is Stream.THERMAL and self._pixel_format[:2] in _DEEP
+        self._is_deep = stream is Stream.THERMAL and bits_of(self._pixel_format) > 8
         if self._is_deep:
             self._keep_depth()
+        elif b"Y1" in (self._pixel_format[:2], self._pixel_format[:1:-1]):
+            self.close()
+            raise VideoError(
+                f"{path} stores {bits_of(self._pixel_format)}-bit grey; a visible video is 8-bit "
+                "grey or colour. Are visible and thermal swapped?"
+            )
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         named_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.named_rate_hz = named_hz if _SLOWEST_HZ <= named_hz <= _FASTEST_HZ else None
@@ -119,13 +127,21 @@ class VideoFile:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) == 0:
                 return
-        kind, bits = self._pixel_format[:2].decode(), self._pixel_format[3]
+        bits = bits_of(self._pixel_format)
         self.close()
         raise VideoError(
-            f"{self.path} stores {bits} bits a sample ({kind}), which OpenCV {cv2.__version__} "
-            "would reduce to 8; allowed are 8 bits, and 16-bit grey (FFV1 gray16le): convert it, "
-            "or write the frames as 16-bit PNG or TIFF"
+            f"{self.path} stores {bits} bits a sample ({self._pixel_format!r}), which OpenCV "
+            f"{cv2.__version__} would reduce to 8; allowed are 8 bits, and 16-bit grey (FFV1 "
+            "gray16le): convert it, or write the frames as 16-bit PNG or TIFF"
         )
+
+
+def bits_of(pixel_format: bytes) -> int:
+    """Return the bits of a sample by FFmpeg's tag of a pixel format, 8 where it is not known."""
+    for tag in (pixel_format, pixel_format[::-1]):
+        if tag[:2] in _DEEP_PLANAR and 8 < tag[3] <= 32:
+            return tag[3]
+    return 16 if {pixel_format, pixel_format[::-1]} & set(_DEEP_PACKED) else 8
 
 
 def as_frame(pixels: np.ndarray) -> PixelFrame:

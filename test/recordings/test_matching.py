@@ -152,5 +152,7 @@ def test_a_counter_of_each_camera_is_doubted() -> None:
     visible = files("v", *(f"{n:04d}.png" for n in range(30)))
     assert match_files(visible, files("t", *(f"{n:04d}.png" for n in range(9)))).doubts()
     assert not match_files(visible, files("t", *(f"{n:04d}.png" for n in range(29)))).doubts()
+    shifted = match_files(visible, files("t", *(f"{n:04d}.png" for n in range(1, 31))))
+    assert "1 numbers apart" in shifted.doubts()[0]
     gap = files("t", *(f"{n:04d}.png" for n in range(30) if not 9 <= n < 19))
     assert not match_files(visible, gap).doubts()

@@ -68,8 +68,8 @@ def test_sixteen_bit_grey_keeps_its_counts_of_a_thermal_camera(tmp_path: Path) -
     frames = list(VideoFile(path, Stream.THERMAL).frames())
     assert [int(frame.pixels[0, 0]) for frame in frames] == [7000 + 100 * n for n in range(5)]
     assert [int(frame.pixels[0, 63]) for frame in frames] == [7063 + 100 * n for n in range(5)]
-    seen = next(VideoFile(path, Stream.VISIBLE).frames())
-    assert (seen.pixels.dtype, seen.pixels.ndim) == (np.uint8, 3)
+    with pytest.raises(VideoError, match="swapped"):
+        VideoFile(path, Stream.VISIBLE)
 
 
 def test_depth_that_would_be_lost_is_refused(
@@ -79,6 +79,25 @@ def test_depth_that_would_be_lost_is_refused(
     monkeypatch.setattr(video_files, "_GREY16", b"none")  # as any other deep format
     with pytest.raises(VideoError, match=r"a\.mkv stores 16 bits"):
         VideoFile(path, Stream.THERMAL)
+
+
+@pytest.mark.parametrize(
+    ("tag", "bits"),
+    [
+        (b"Y1\0\x10", 16),  # gray16le
+        (b"\x10\x001Y", 16),  # gray16be
+        (b"Y1\0\x0e", 14),
+        (b"Y3\x0b\x0a", 10),  # yuv420p10le
+        (b"RGB0", 16),  # rgb48le
+        (b"P010", 16),
+        (b"Y800", 8),
+        (b"I420", 8),
+        (b"BGRA", 8),
+        (b"\0\0\0\0", 8),
+    ],
+)
+def test_the_depth_is_that_of_the_pixel_format(tag: bytes, bits: int) -> None:
+    assert video_files.bits_of(tag) == bits
 
 
 class NoRate:
