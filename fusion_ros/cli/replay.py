@@ -20,9 +20,10 @@ examples:
   fusion-ros replay day/*.mcap --out reports --jobs 4
   fusion-ros replay drive.mcap --out live --live                   through DDS, in time
 
-Exit codes: 0 passed, or no gate and everything was read; 1 the gate failed, or part of a
-recording could not be read (damaged_file, missing_messages, ...; a gate's "expect" allows it);
-2 could not run or was stopped by Ctrl-C.
+Exit codes: 0 passed, or no gate and everything was read; 1 the gate failed, which it also does
+when part of a recording could not be read (damaged_file, missing_messages, ...) and its "expect"
+does not allow that; 2 could not run, was stopped by Ctrl-C, or without a gate: part of a recording
+could not be read.
 """
 PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
 

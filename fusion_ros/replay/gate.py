@@ -12,8 +12,8 @@
 `limits` name a path into summary.json. `forbid` and `expect` are codes of findings that must not,
 or must, be there; `forbid_severity` forbids all of that severity and worse, but expected ones.
 
-With any gate, and without one, a run fails when part of the recording was not read (the codes in
-`finding_codes.INCOMPLETE`), unless `expect` names that code.
+With any gate a run fails when part of the recording was not read (the codes in
+`finding_codes.INCOMPLETE`), unless `expect` names that code; without one it is "incomplete".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEYS = ("limits", "forbid", "forbid_severity", "expect")
 class Verdict:
     """Whether a run passed, and a line for every check; failed ones first.
 
-    `word` is "passed", "failed", "could not run" or "no gate".
+    `word` is "passed", "failed", "could not run", "no gate" or, without a gate, "incomplete".
     """
 
     word: str
@@ -47,7 +47,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """0, 1 or 2."""
-        return {"failed": 1, "could not run": 2}.get(self.word, 0)
+        return {"failed": 1, "could not run": 2, "incomplete": 2}.get(self.word, 0)
 
     @classmethod
     def could_not_run(cls, error: str) -> Verdict:
@@ -100,7 +100,7 @@ class Gate:
         checks.sort()  # failed (False) first
         reasons = tuple(f"{'pass' if good else 'FAIL'}: {text}" for good, text in checks)
         if not all(good for good, _ in checks):
-            return Verdict("failed", reasons)
+            return Verdict("incomplete" if self == NO_GATE else "failed", reasons)
         return Verdict("no gate") if self == NO_GATE else Verdict("passed", reasons)
 
     def _limit(self, path: str, summary: Mapping[str, Any]) -> list[tuple[bool, str]]:
@@ -136,7 +136,7 @@ class Gate:
 
 
 NO_GATE = Gate({})
-"""Without thresholds: fails a run only when part of the recording was not read."""
+"""Without thresholds: "incomplete" when part of the recording was not read, else no verdict."""
 
 
 class _Loader(yaml.SafeLoader):

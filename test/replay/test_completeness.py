@@ -59,7 +59,7 @@ def video(path: Path, topic: str, count: int) -> Path:
 @pytest.mark.parametrize(
     ("gate", "code"),
     [
-        (None, 1),
+        (None, 2),
         (ANY_GATE, 1),
         (ANY_GATE + "expect: [damaged_file]\n", 1),
         (ANY_GATE + "expect: [damaged_file, missing_messages]\n", 0),
@@ -111,7 +111,7 @@ def test_a_picture_that_cannot_be_decoded_fails_the_run(
     folder = clip(tmp_path / "clip")
     bad = folder / "ir" / "0003.png"
     bad.write_bytes(bad.read_bytes()[:200] if content is None else content)
-    assert quick(folder, tmp_path / "out", "--no-report") == 1
+    assert quick(folder, tmp_path / "out", "--no-report") == 2
     summary = read(tmp_path / "out")
     assert summary["fused"] == FRAMES - 1
     assert summary["counts"]["thermal"]["rejected"] == 1
@@ -173,5 +173,5 @@ def test_a_thermal_hole_of_whole_frames_shows_in_the_share(tmp_path: Path) -> No
     text = (bag / "metadata.yaml").read_text(encoding="utf-8")
     text = text.replace(f"message_count: {FRAMES}\n", f"message_count: {2 * FRAMES}\n")
     (bag / "metadata.yaml").write_text(text, encoding="utf-8")
-    assert quick(bag, tmp_path / "out", "--no-report") == 1
+    assert quick(bag, tmp_path / "out", "--no-report") == 2
     assert read(tmp_path / "out")["fused_share"] == 0.5
