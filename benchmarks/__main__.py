@@ -29,6 +29,7 @@ from typing import Any
 from benchmarks.load import MOST_LOAD_BEFORE, LoadWatch
 from benchmarks.summary import write_summary
 from benchmarks.timing import machine
+from fusion_ros.files.writing import write_text
 
 RUN_FILE = "run.json"
 #: A benchmark may take so much longer than was expected before it is ended.
@@ -259,9 +260,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
+from fusion_ros.files.writing import write_text
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy", "opencv-python-headless")
 
@@ -112,7 +113,7 @@ def report(path: Path | None, title: str, rows: list[dict[str, Any]]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"benchmark": title, "machine": machine(), "rows": rows}
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(document, indent=1) + "\n")
     print(f"wrote {path}")
 
 

@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
+from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
+from fusion_ros.files.writing import write_text
 from fusion_ros.parameter_spec import ParameterError, ParameterSpec, Value
 from fusion_ros.parameters import SPECS
 from fusion_ros.streams.outside_text import printable
@@ -56,11 +55,9 @@ def _of_the_fuse_node(file: Path) -> dict[str, Any]:
     """What the file gives the fuse node, but for what belongs to ROS itself."""
     shown = printable(file, 300)
     try:
-        written = read_limited(file, MAX_SETTINGS_BYTES)
-    except TooLargeError as error:
+        written = read_bytes(file)
+    except UnreadableFileError as error:
         raise ParameterError(f"parameter file {error}") from error
-    except OSError as error:
-        raise ParameterError(f"parameter file {shown}: {error.strerror}") from error
     sections = _sections(_from_yaml(written, f"parameter file {shown} is no YAML"))
     meant = {name: given for name, given in sections.items() if _FOR_US.fullmatch(name)}
     if not meant and len(sections) == 1:
@@ -94,10 +91,9 @@ def _sections(loaded: Any, inside: str = "", depth: int = 0) -> dict[str, dict[s
 
 def _from_yaml(text: bytes | str, complaint: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except Exception as error:
-        # Not only YAMLError: ValueError for the month 13, IndexError for an empty !!int, and more.
-        raise ParameterError(f"{complaint}: {printable(error, 400)}") from error
+        return parse_yaml(text)
+    except MalformedFileError as error:
+        raise ParameterError(f"{complaint}: {error}") from error
 
 
 def as_yaml() -> str:
@@ -157,7 +153,7 @@ def main() -> None:
         (REPOSITORY / "docs" / "reference" / "parameters.md", as_markdown()),
     ):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
         print(f"wrote {path.relative_to(REPOSITORY)}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_ros.files.images import write_image
 from training.pairs import PairFiles
 from training.reading import read_pair
 
@@ -51,4 +52,4 @@ def contact_sheet(
         rows.append(np.hstack(tiles))
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    cv2.imwrite(str(target), np.vstack(padded))
+    write_image(target, np.vstack(padded))

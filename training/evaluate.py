@@ -12,7 +12,6 @@ several data sets, each to a folder of its kind's name there.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fusion_ros.files.images import write_image
+from fusion_ros.files.tables import new_table
 from fusion_ros.metrics import MEASURES, score
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
@@ -102,7 +103,7 @@ def evaluate(
                 target = out / name.replace(" ", "_") / f"{pair.name.replace('/', '_')}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 bgr = fused if fused.ndim == 2 else cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
-                cv2.imwrite(str(target), bgr)
+                write_image(target, bgr)
     return results
 
 
@@ -112,12 +113,11 @@ def evaluate_set(
     """Score the methods on one data set; tables, pictures and the sheet go to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     results = evaluate(methods, pairs.pairs, measures, out)
-    with (out / "per_picture.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "picture", *measures])
+    with new_table(out / "per_picture.csv") as table:
+        table.write(["method", "picture", *measures])
         for name, rows in results.items():
             for pair, row in zip(pairs.pairs, rows, strict=True):
-                writer.writerow([name, pair.name, *(f"{row[m]:.6f}" for m in measures)])
+                table.write([name, pair.name, *(f"{row[m]:.6f}" for m in measures)])
     means = {
         name: {m: float(np.nanmean([row[m] for row in rows])) for m in measures}
         for name, rows in results.items()

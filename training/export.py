@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fusion_ros.files.writing import new_file_path
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.rewrites import optimise_for_inference
 from fusion_ros.model.weights import WeightsError, load_weights, save_weights
@@ -34,13 +35,13 @@ def export_onnx(net: FusionNet, path: Path) -> None:
     visible = torch.zeros(1, net.config.visible_channels, side, side)
     thermal = torch.zeros(1, 1, side, side)
     sizes = {0: "batch", 2: "height", 3: "width"}
-    with warnings.catch_warnings():
+    with new_file_path(path) as unfinished, warnings.catch_warnings():
         # The tracing exporter says that it is the older of two; it keeps sizes dynamic.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             optimise_for_inference(net),
             (visible, thermal),
-            str(path),
+            str(unfinished),
             input_names=["visible", "thermal"],
             output_names=["fused"],
             dynamic_axes={"visible": sizes, "thermal": sizes, "fused": sizes},

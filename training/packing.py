@@ -7,12 +7,16 @@ RGB, thermal H x W, and, where it is cut from video, the same for the frame that
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from fusion_ros.files.writing import new_file, write_json
 
 PIXELS_NAME = "pixels.u8"
 INDEX_NAME = "index.json"
@@ -44,16 +48,18 @@ class PackWriter:
         (self._folder / INDEX_NAME).unlink(missing_ok=True)
         self._pairs: list[PackedPair] = []
         self._offset = 0
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> PackWriter:
-        self._file = (self._folder / PIXELS_NAME).open("wb")
+        # A process that has mapped an earlier pack keeps its file.
+        self._file = self._open.enter_context(new_file(self._folder / PIXELS_NAME))
         return self
 
-    def __exit__(self, kind: object, value: object, trace: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        self._open.__exit__(kind, value, trace)
         if kind is None:
             pairs = [asdict(pair) for pair in self._pairs]
-            (self._folder / INDEX_NAME).write_text(json.dumps({"format": FORMAT, "pairs": pairs}))
+            write_json(self._folder / INDEX_NAME, {"format": FORMAT, "pairs": pairs}, indent=None)
 
     def add(self, name: str, source: str, frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Append consecutive (visible uint8 HxWx3 RGB, thermal uint8 HxW) frames as one pair."""

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from fusion_ros.files.tables import new_table
+from fusion_ros.files.writing import write_text
 from fusion_ros.metrics import MEASURES
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -64,7 +65,8 @@ def write_tables(scores: Scores, mean_rank: Mapping[str, float], folder: Path, t
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {mean_rank[name]:.2f} |")
         rows.append([name, *(f"{scores[name][m]:.6f}" for m in measures), f"{mean_rank[name]:.4f}"])
     text = "\n".join(lines) + "\n"
-    (folder / "table.md").write_text(text)
-    with (folder / "table.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["method", *measures, "mean rank"], *rows])
+    write_text(folder / "table.md", text)
+    with new_table(folder / "table.csv") as table:
+        for row in [["method", *measures, "mean rank"], *rows]:
+            table.write(row)
     return text

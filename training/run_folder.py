@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from fusion_ros.files.writing import write_json, write_text
 from training.config import ConfigError, RunConfig
 
 CHECKPOINT = "checkpoint.pt"
@@ -51,8 +52,8 @@ def open_run_folder(config: RunConfig) -> Path:
                     f"{folder} holds a run with {key} = {before.get(key)!r}, asked is {value!r}; "
                     "choose another run_folder or the same config"
                 )
-    stored.write_text(yaml.safe_dump(values, sort_keys=False))
-    (folder / ENVIRONMENT).write_text(json.dumps(environment(), indent=2))
+    write_text(stored, yaml.safe_dump(values, sort_keys=False))
+    write_json(folder / ENVIRONMENT, environment())
     return folder
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_ros.files.writing import write_json
 from training.augmentation import Draw, draw
 from training.config import Augmentation, ConfigError, DataEntry
 from training.packing import INDEX_NAME, Pack, PackWriter
@@ -51,7 +52,7 @@ def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, li
     problems_file = target / "problems.json"
     if not (target / INDEX_NAME).is_file():
         problems = _write_pack(listed, target)
-        problems_file.write_text(json.dumps(problems))
+        write_json(problems_file, problems)
     return Pack(target), json.loads(problems_file.read_text())
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fusion_ros.files.writing import write_text
 from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
 from fusion_ros.model.weights import WeightsError
 from training.baselines import BASELINES
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(table)
+    write_text(options.out, table)
     print(table)
     return 0
 

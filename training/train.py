@@ -22,6 +22,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
+from fusion_ros.files.writing import new_file, write_text
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, load_weights, save_weights
@@ -248,23 +249,19 @@ class Trainer:
     def _save(self) -> None:
         """Write the checkpoint whole or not at all: a kill while writing leaves the old one."""
         if self.fabric.is_global_zero:
-            path = self.folder / CHECKPOINT
-            part = path.with_suffix(".part")
-            torch.save(
-                {
-                    "net": self.net.state_dict(),
-                    "running_mean": self.running_mean.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "step": self.step,
-                    "bad_batches": self.bad_batches,
-                },
-                part,
-            )
-            os.replace(part, path)
+            state = {
+                "net": self.net.state_dict(),
+                "running_mean": self.running_mean.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "bad_batches": self.bad_batches,
+            }
+            with new_file(self.folder / CHECKPOINT) as file:
+                torch.save(state, file)
         self.fabric.barrier()
 
     def _save_bad(self, message: str) -> None:
-        (self.folder / "bad_batch.txt").write_text(message + "\n")
+        write_text(self.folder / "bad_batch.txt", message + "\n")
 
     def _write_weights(self, scores: dict[str, float]) -> None:
         kinds = sorted({entry.kind for entry in self.config.train})

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
+from fusion_ros.files.writing import write_text
 from fusion_ros.imaging.geometry import (
     Calibration,
     CameraModel,
@@ -18,8 +20,8 @@ from fusion_ros.imaging.geometry import (
     RigCalibration,
     Size,
 )
-from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
 from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+from fusion_ros.streams.outside_text import printable
 
 VERSION = 1
 _VERSION_KEY = "fusion_ros_calibration"
@@ -55,8 +57,8 @@ def load_calibration(path: str | Path) -> Calibration:
             f"entries are {sorted(map(str, content))}; allowed is one of homography and rig, "
             "beside quality and note"
         )
-    except GeometryError as error:
-        raise CalibrationFileError(f"{path}: {error}") from error
+    except Exception as error:
+        raise unusable(path, error) from error
 
 
 def save_calibration(
@@ -89,8 +91,7 @@ def save_calibration(
         }
     if quality:
         content["quality"] = dict(quality)
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
-    Path(path).write_text(text, encoding="utf-8")
+    write_text(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
 def make_registration(options: RegistrationOptions) -> ThermalRegistration:
@@ -142,6 +143,20 @@ def declared_parts(
     return options.distance_m or rig.distance_m, (rig.rotation, rig.translation_m)
 
 
+def unusable(path: Path, error: Exception) -> CalibrationFileError:
+    """Return the error for content that is not the expected one.
+
+    NumPy and OpenCV raise more than GeometryError for entries of other types and sizes:
+    OverflowError for a number of 400 digits, TypeError, LinAlgError, cv2.error.
+    """
+    text = printable(" ".join(str(error).split()), 400)
+    if isinstance(error, GeometryError):
+        return CalibrationFileError(f"{path}: {text}")
+    return CalibrationFileError(
+        f"{path}: an entry is not of the expected type or size ({type(error).__name__}: {text})"
+    )
+
+
 def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:
     """The mapping in a small YAML file.
 
@@ -149,18 +164,14 @@ def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> di
         CalibrationFileError: missing, too large, no YAML, or no mapping.
     """
     try:
-        text = read_limited(path, MAX_SETTINGS_BYTES).decode("utf-8")
+        data = read_bytes(path)
         # OpenCV writes a version line that YAML itself does not know.
-        text = text.removeprefix("%YAML:1.0\n").removeprefix("%YAML:1.0\r\n")
-        content = yaml.load(text, Loader=loader)
-    except TooLargeError as error:
+        data = data.removeprefix(b"%YAML:1.0\n").removeprefix(b"%YAML:1.0\r\n")
+        content = parse_yaml(data, loader)
+    except UnreadableFileError as error:
         raise CalibrationFileError(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationFileError(f"{path}: cannot be read ({error})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, CalibrationFileError):
-            raise
-        raise CalibrationFileError(f"{path}: no valid YAML ({error})") from error
+    except MalformedFileError as error:
+        raise CalibrationFileError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise CalibrationFileError(f"{path}: holds {type(content).__name__}, not named entries")
     return content

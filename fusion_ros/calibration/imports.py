@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fusion_ros.calibration.files import CalibrationFileError, read_yaml
+from fusion_ros.calibration.files import read_yaml, unusable
 from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration, Size
 
 _KALIBR_LENSES = {"radtan": "plumb_bob", "equidistant": "equidistant", "none": "none"}
@@ -49,8 +49,8 @@ def import_kalibr(
         return RigCalibration(
             cameras[visible], cameras[thermal], way[:3, :3], way[:3, 3], distance_m
         )
-    except (GeometryError, TypeError, ValueError, AttributeError) as error:
-        raise CalibrationFileError(f"{path}: {error}") from error
+    except Exception as error:
+        raise unusable(path, error) from error
 
 
 def _kalibr_camera(chain: dict[str, Any], name: str) -> CameraModel:
@@ -67,7 +67,9 @@ def _kalibr_camera(chain: dict[str, Any], name: str) -> CameraModel:
             f"{name}.distortion_model is {lens!r}; allowed are {', '.join(_KALIBR_LENSES)}"
         )
     fx, fy, cx, cy = (float(v) for v in camera.get("intrinsics", ()))
-    width, height = (int(v) for v in camera.get("resolution", ()))
+    width, height = camera.get("resolution", ())
+    if not all(type(side) is int for side in (width, height)):
+        raise GeometryError(f"{name}.resolution is {[width, height]!r}; allowed are whole numbers")
     coefficients = () if lens == "none" else tuple(camera.get("distortion_coeffs", ()))
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     return CameraModel(Size(width, height), matrix, _KALIBR_LENSES[lens], coefficients)
@@ -113,8 +115,8 @@ def import_camera_info(path: str | Path) -> CameraModel:
             d=_values(_entry(info, "distortion_coefficients", "d", "D")),
             distortion_model=str(info.get("distortion_model", "")),
         )
-    except (GeometryError, TypeError, ValueError) as error:
-        raise CalibrationFileError(f"{path}: {error}") from error
+    except Exception as error:
+        raise unusable(path, error) from error
 
 
 def import_extrinsic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -130,8 +132,8 @@ def import_extrinsic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         rotation = np.asarray(_values(_entry(content, "R", "rotation")), np.float64)
         translation = np.asarray(_values(_entry(content, "T", "translation_m")), np.float64)
         return rotation.reshape(3, 3), translation.reshape(3)
-    except (GeometryError, TypeError, ValueError) as error:
-        raise CalibrationFileError(f"{path}: {error}") from error
+    except Exception as error:
+        raise unusable(path, error) from error
 
 
 def _entry(content: dict[str, Any], *names: str) -> Any:

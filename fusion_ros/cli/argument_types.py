@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+from fusion_ros.files.reading import other_kind
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -61,15 +64,20 @@ def result_folder(text: str) -> Path:
     path = Path(text)
     there = next((p for p in (path, *path.parents) if p.exists()), None)
     if there is not None and not there.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r}: {there} is a file; allowed is a folder")
+        kind = other_kind(there.stat().st_mode) or "a file"
+        raise argparse.ArgumentTypeError(f"{text!r}: {there} is {kind}; allowed is a folder")
+    if there is not None and not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: {there} is write-protected")
     return path
 
 
 def result_file(text: str) -> Path:
     """A file to write, in a folder that is there; an older file of that name is replaced."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder; allowed is a file to write")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {path.parent}")
+    if path.exists() and (kind := other_kind(path.stat().st_mode)):
+        raise argparse.ArgumentTypeError(f"{text!r} is {kind}; allowed is a file to write")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: the folder {path.parent} is write-protected")
     return path

@@ -13,6 +13,7 @@ from typing import Any
 
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance
+from fusion_ros.streams.outside_text import error_line
 
 _EXAMPLES = """\
 examples:
@@ -78,35 +79,25 @@ def run(args: argparse.Namespace) -> int:
     from fusion_ros.parameter_files import read_parameters
     from fusion_ros.parameters import FuseParameters
 
-    try:
-        values = FuseParameters.from_values(read_parameters(args.params, args.set))
-    except (ValueError, OSError) as error:
-        print(f"fusion-ros build-engine: {error}", file=sys.stderr)
-        return 2
+    values = FuseParameters.from_values(read_parameters(args.params, args.set))
     precision = args.precision or values.precision
     folders = bool(args.visible and args.thermal)
     if precision == "int8" and folders == bool(args.bag):
-        needs = "int8 needs either --visible and --thermal, or --bag"
-        print(f"fusion-ros build-engine: {needs}", file=sys.stderr)
-        return 2
+        raise ValueError("int8 needs either --visible and --thermal, or --bag")
     from fusion_ros.engines.choice import choose
     from fusion_ros.engines.engine_cache import EngineCache
     from fusion_ros.engines.tensorrt_engine import TensorRtEngine
     from fusion_ros.model.weights import load_weights, shipped_weights
 
-    try:
-        # A preset on the command line wins over weights in the file.
-        named = args.weights or ("" if args.preset else values.weights)
-        weights = load_weights(named or shipped_weights(args.preset or values.preset))
-        engine = TensorRtEngine(
-            weights,
-            device=args.device or choose("tensorrt", values.device).device,
-            precision=precision,
-            cache=EngineCache(args.cache),
-        )
-    except (ValueError, RuntimeError) as error:
-        print(f"fusion-ros build-engine: {error}", file=sys.stderr)
-        return 2
+    # A preset on the command line wins over weights in the file.
+    named = args.weights or ("" if args.preset else values.weights)
+    weights = load_weights(named or shipped_weights(args.preset or values.preset))
+    engine = TensorRtEngine(
+        weights,
+        device=args.device or choose("tensorrt", values.device).device,
+        precision=precision,
+        cache=EngineCache(args.cache),
+    )
     failed = 0
     for width, height in args.sizes or [(values.warm_up_width, values.warm_up_height)]:
         try:
@@ -126,9 +117,9 @@ def run(args: argparse.Namespace) -> int:
                 )
             with _heartbeat():
                 engine.build(height, width, calibration=samples, tell=_say)
-        except (ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # this size fails, the others may be built
             failed += 1
-            print(f"{width}x{height} failed: {error}", file=sys.stderr)
+            print(f"{width}x{height} failed: {error_line(error)}", file=sys.stderr)
     return 1 if failed else 0
 
 

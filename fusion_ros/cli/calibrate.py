@@ -117,21 +117,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments name; see the exit codes above."""
-    from fusion_ros.replay.recording import RecordingError
-
-    try:
-        if args.show is None and args.out is None:
-            raise ValueError("--out is missing: name the calibration file to write")
-        if args.show is not None:
-            return _show(args.show)
-        if args.from_pairs:
-            return _from_pairs(args)
-        if args.board:
-            return _from_board(args)
-        return _imported(args)
-    except (ValueError, RecordingError, OSError) as error:
-        print(f"fusion-ros calibrate: {error}", file=sys.stderr)
-        return 2
+    if args.show is None and args.out is None:
+        raise ValueError("--out is missing: name the calibration file to write")
+    if args.show is not None:
+        return _show(args.show)
+    if args.from_pairs:
+        return _from_pairs(args)
+    if args.board:
+        return _from_board(args)
+    return _imported(args)
 
 
 def _pairs(args: argparse.Namespace) -> list:
@@ -270,9 +264,10 @@ def _write_checks(
 ) -> None:
     from fusion_ros.calibration.overlays import before_and_after
     from fusion_ros.cli.pictures import write_picture
+    from fusion_ros.files.writing import write_text
 
     if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(figures, indent=2) + "\n")
     if args.pictures is not None:
         args.pictures.mkdir(parents=True, exist_ok=True)
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):

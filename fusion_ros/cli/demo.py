@@ -175,6 +175,7 @@ def _show_registration(args: argparse.Namespace) -> None:
     """Fuse the recorded pair once more, with and without calibration, by the node's pipeline."""
     import cv2
 
+    from fusion_ros.files.images import write_image
     from fusion_ros.nodes.recording import side_by_side
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline_making import make_pipeline
@@ -197,7 +198,7 @@ def _show_registration(args: argparse.Namespace) -> None:
             ..., ::-1
         ]
         pipeline.close()
-    cv2.imwrite(str(args.out / "registration.png"), side_by_side(panels))
+    write_image(args.out / "registration.png", side_by_side(panels))
 
 
 def _died(processes: Processes, name: str, code: int) -> str:

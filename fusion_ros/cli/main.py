@@ -8,11 +8,14 @@ runs, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, replay
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
 from fusion_ros.engines.cpu import keep_freed_memory
 
 _DESCRIPTION = """\
@@ -27,11 +30,10 @@ Pairs an RGB and a thermal camera and fuses them into one picture.
   fusion-ros node --params fuse.yaml     the fuse node, without a ROS distribution
   fusion-ros build-engine --size 640x480 a TensorRT engine ahead of time
 """
-_EPILOG = """\
+_EPILOG = f"""\
 `fusion-ros COMMAND --help` tells more, with examples.
-Exit codes: 0 all went well, 1 some of it did not, 2 could not begin, 130 stopped by Ctrl-C;
-what a command means by them, and by others, stands in its own --help.
-"""
+
+{TABLE}"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,13 +53,25 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be valid text, and a terminal need not know all characters.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args(arguments)
     keep_freed_memory()
     try:
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print("fusion-ros: stopped", file=sys.stderr)
-        return 130
+        print(f"fusion-ros {args.command}: stopped", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:
+        # Nobody reads the output any more; what is still buffered must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT_RUN
+    except Exception as error:  # the one place where an error becomes a line and an exit code
+        return could_not_run(args.command, error)
+    return code
 
 
 if __name__ == "__main__":

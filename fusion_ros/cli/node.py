@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.dds_profile import profile_settings
+from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
 
 _EXAMPLES = """\
 examples:
@@ -64,10 +65,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the node until it is stopped. 2 where it cannot begin, else the node's own exit code."""
-    if args.params is not None and not args.params.is_file():
-        what = "is a folder" if args.params.is_dir() else "does not exist"
-        print(f"fusion-ros node: parameter file {args.params} {what}", file=sys.stderr)
-        return 2
+    if args.params is not None:
+        try:  # ROS reports a file that it cannot read by a traceback
+            sections = parse_yaml(read_bytes(args.params))
+        except MalformedFileError as error:
+            raise ValueError(f"parameter file {args.params}: {error}") from error
+        if not isinstance(sections, dict):
+            raise ValueError(
+                f"parameter file {args.params} holds no sections; see config/fuse.yaml"
+            )
     if args.ros and not args.ros[0].startswith("-"):
         hint = "parameters go behind -p, topics behind -r"
         print(f"fusion-ros node: {args.ros[0]!r} is no argument of ROS; {hint}", file=sys.stderr)

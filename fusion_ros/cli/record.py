@@ -98,15 +98,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 where a bag was written, 1 where it lacks a part of the source, 2 where not."""
-    from fusion_ros.replay.recording import RecordingError
-
-    try:
-        _check(args)
-        return _record_live(args) if args.live else _record_files(args)
-    except (ValueError, RecordingError, OSError) as error:
-        print(f"record: {error}", file=sys.stderr)
-        return 2
+    """Return 0 where a bag was written, 1 where it lacks a part of the source."""
+    _check(args)
+    return _record_live(args) if args.live else _record_files(args)
 
 
 def _check(args: argparse.Namespace) -> None:

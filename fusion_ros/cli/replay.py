@@ -22,10 +22,9 @@ examples:
 
 Exit codes: 0 passed, or no gate and everything was read; 1 the gate failed, which it also does
 when part of a recording could not be read (damaged_file, missing_messages, ...) and its "expect"
-does not allow that; 2 could not run, was stopped by Ctrl-C, or without a gate: part of a recording
-could not be read.
+does not allow that; 2 could not run, no pair could be read, or without a gate: part of a recording
+could not be read; 130 stopped by Ctrl-C.
 """
-PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
 
 
 def add_parser(subparsers: Any) -> None:
@@ -165,27 +164,22 @@ def _add_live(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay. See the exit codes above."""
-    from fusion_ros.replay.recording import RecordingError
+    """Replay, and return the exit code.
 
-    try:
-        if args.live:
-            from fusion_ros.cli.replay_live import run_live
+    Raises:
+        Exception: something cannot be read, run or written.
+    """
+    if args.live:
+        from fusion_ros.cli.replay_live import run_live
 
-            return run_live(args)
-        for option in ("rate", "search_s"):
-            if getattr(args, option) is not None:
-                name = option.replace("_", "-")
-                raise ValueError(f"--{name} goes with --live; see --picture-rate for folders")
-        from fusion_ros.cli.replay_run import run_offline
+        return run_live(args)
+    for option in ("rate", "search_s"):
+        if getattr(args, option) is not None:
+            name = option.replace("_", "-")
+            raise ValueError(f"--{name} goes with --live; see --picture-rate for folders")
+    from fusion_ros.cli.replay_run import run_offline
 
-        return run_offline(args)
-    except (RecordingError, ValueError, RuntimeError, OSError, ImportError) as error:
-        print(f"replay: could not run: {error}", file=sys.stderr)
-        return COULD_NOT_RUN
-    except KeyboardInterrupt:
-        print("replay: stopped", file=sys.stderr)
-        return COULD_NOT_RUN
+    return run_offline(args)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

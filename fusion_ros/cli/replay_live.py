@@ -15,9 +15,11 @@ from types import FrameType
 from typing import Any
 
 from fusion_ros.accounting import Stream
+from fusion_ros.cli.exit_codes import STOPPED
 from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.cli.replay_run import parameter_values
+from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
@@ -46,14 +48,26 @@ def run_live(args: argparse.Namespace) -> int:
     if parameters.weights:
         node_values["weights"] = str(Path(parameters.weights).resolve())
     node_values |= _as_recorded(args, given)
-    out: Path = args.out
-    out.mkdir(parents=True, exist_ok=True)
-    for name in RESULTS:  # an old result must not be taken for a new one
-        (out / name).unlink(missing_ok=True)
-    failure = ""
+    with reserved(args.out):
+        staging = stage(args.out)
+        try:
+            return _played(args, staging, node_values, gate, rate, search_s)
+        finally:
+            discard(staging)
+
+
+def _played(
+    args: argparse.Namespace,
+    staging: Path,
+    node_values: dict[str, Any],
+    gate: Gate | None,
+    rate: float,
+    search_s: float,
+) -> int:
+    failure, stopped = "", False
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Processes(isolated_environment(os.environ), out / "logs") as processes:
+        with Processes(isolated_environment(os.environ), args.out / "logs") as processes:
             player = processes.start(
                 "player",
                 "fusion_ros.nodes.bag_player",
@@ -63,7 +77,7 @@ def run_live(args: argparse.Namespace) -> int:
                     "visible_topic": args.visible_topic or "",
                     "thermal_topic": args.thermal_topic or "",
                     "picture_rate_hz": float(args.picture_rate or 0),
-                    "out": str(out),
+                    "out": str(staging.resolve()),
                     "rate": rate,
                     "search_s": search_s,
                     "most_frames": args.max_messages or 0,
@@ -74,10 +88,11 @@ def run_live(args: argparse.Namespace) -> int:
             node = processes.start("fuse_node", "fusion_ros.nodes.fuse_node", node_values)
             failure = _wait(player, node, processes.log("fuse_node"))
     except KeyboardInterrupt:
-        failure = "stopped; nothing is left running"
+        failure, stopped = "stopped; nothing is left running", True
     finally:
         signal.signal(signal.SIGTERM, before)
-    return _conclude(out, gate, failure)
+    code = _conclude(staging, gate, failure)
+    return STOPPED if stopped else code
 
 
 def _checked(args: argparse.Namespace) -> tuple[float, float]:
@@ -142,16 +157,17 @@ def _wait(player: subprocess.Popen[bytes], node: subprocess.Popen[bytes], log: P
                 return f"the fuse node ended with code {node.returncode}; it said:\n{last}"
 
 
-def _conclude(out: Path, gate: Gate | None, failure: str) -> int:
-    """Judge, write the page, and say it all in a few lines."""
-    path = out / "live.json"
+def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
+    """Judge, write the page, publish all files, and say it all in a few lines."""
+    path = staging / "live.json"
     live = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     played = "counts" in live
     verdict = Verdict.could_not_run(failure) if failure else (gate or NO_GATE).judge(live)
     if played:
         from fusion_ros.replay.live.page import write_page
 
-        write_page(out, live, verdict)
+        write_page(staging, live, verdict)
+        publish(staging, RESULTS)
         for line in summary_lines(live):
             print(f"replay: {line}")
     if failure:
@@ -159,7 +175,7 @@ def _conclude(out: Path, gate: Gate | None, failure: str) -> int:
         return verdict.exit_code
     for reason in verdict.reasons:
         print(f"replay:   {reason}")
-    print(f"replay: {verdict.word} ({out / 'live.html'})")
+    print(f"replay: {verdict.word} ({staging.parent / 'live.html'})")
     return verdict.exit_code
 
 

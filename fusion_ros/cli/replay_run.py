@@ -8,16 +8,23 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fusion_ros.cli.exit_codes import STOPPED
+from fusion_ros.files.folders import discard, publish, reserved
 from fusion_ros.parameter_files import read_parameters
+from fusion_ros.replay.finding_codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
-from fusion_ros.replay.job import Job, JobResult
+from fusion_ros.replay.job import RESULTS, Job, JobResult
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings
+from fusion_ros.streams.outside_text import error_line, printable
+
+if TYPE_CHECKING:
+    from fusion_ros.replay.compare import Comparison
 
 
 def run_offline(args: argparse.Namespace) -> int:
-    """Replay every recording; 0 passed, 1 the gate failed, 2 one of them could not run."""
+    """Replay every recording and return the exit code."""
     values = parameter_values(args)
     gate = Gate.load(args.gate) if args.gate else None
     settings = settings_of(args, values)
@@ -46,17 +53,19 @@ def run_offline(args: argparse.Namespace) -> int:
     ]
     others = _other_runs(args, jobs)
     concluded: dict[str, tuple[JobResult, Verdict]] = {}
-    with _progress(args, len(jobs)) as bar:
-        for result in _results(jobs, args):
-            with bar.external_write_mode():
-                verdict = _conclude(result, gate, others.get(result.out), args)
-            concluded[result.out] = (result, verdict)
-            bar.update()
-    outcomes = [concluded[job.out] for job in jobs]
-    if several:
-        from fusion_ros.replay.index_page import write_index
+    with reserved(args.out):
+        with _progress(args, len(jobs)) as bar:
+            for result in _results(jobs, args):
+                with bar.external_write_mode():
+                    concluded[result.out] = _conclude(result, gate, others.get(result.out), args)
+                bar.update()
+        outcomes = [concluded[job.out] for job in jobs]
+        if several:
+            from fusion_ros.replay.index_page import write_index
 
-        print(f"replay: {write_index(args.out, outcomes)}")
+            print(f"replay: {write_index(args.out, outcomes)}")
+    if any(result.stopped for result, _ in outcomes):
+        return STOPPED
     return max(verdict.exit_code for _, verdict in outcomes)
 
 
@@ -130,9 +139,9 @@ def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
 
     if args.ray:
         return many.run_on_ray(jobs, args.ray)
-    if args.jobs > 1 and len(jobs) > 1:
+    if len(jobs) > 1:
         return many.run_side_by_side(jobs, args.jobs)
-    return many.run_one_by_one(jobs)
+    return many.run_here(jobs[0])
 
 
 def _progress(args: argparse.Namespace, recordings: int) -> Any:
@@ -164,28 +173,26 @@ def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
 
 def _conclude(
     result: JobResult, gate: Gate | None, other: Path | None, args: argparse.Namespace
-) -> Verdict:
-    """Print what came out; compare; write the report."""
-    label = Path(result.recording).name
+) -> tuple[JobResult, Verdict]:
+    """Judge, compare, write the report and publish all files; a failure is that recording's own."""
+    label = printable(Path(result.recording).name)
+    comparison = None
+    if not result.error:
+        staging = Path(result.staged)
+        try:
+            verdict = _verdict(result, gate or NO_GATE)
+            comparison = _finish(staging, result, verdict, other, args)
+            publish(staging, RESULTS)
+        except Exception as error:  # a full disk, an earlier run that cannot be compared
+            result = JobResult(result.recording, result.out, error=error_line(error))
+        finally:
+            discard(staging)
     if result.error:
         print(f"replay: {label}: could not run: {result.error}", file=sys.stderr)
-        return Verdict.could_not_run(result.error)
+        return result, Verdict.could_not_run(result.error)
     summary = result.summary
-    if result.stopped:
-        verdict = Verdict.could_not_run("stopped before the recording's end")
-    else:
-        verdict = (gate or NO_GATE).judge(summary)
-    comparison = None
-    if other:
-        from fusion_ros.replay.compare import compare_runs, write_comparison
-
-        comparison = compare_runs(other, Path(result.out))
-        write_comparison(Path(result.out), comparison)
+    if comparison:
         print(f"replay: {label}: compared with {other}: {comparison.headline}")
-    if not args.no_report:
-        from fusion_ros.replay.report import write_report
-
-        write_report(Path(result.out), result.material, verdict, comparison)
     print(
         f"replay: {label}: {summary['fused']} pairs fused of {summary['recorded']['visible']} "
         f"visible and {summary['recorded']['thermal']} thermal frames, "
@@ -197,7 +204,43 @@ def _conclude(
     for reason in verdict.reasons:
         print(f"replay:   {reason}")
     print(f"replay: {label}: {verdict.word} ({result.out})")
-    return verdict
+    return result, verdict
+
+
+def _verdict(result: JobResult, gate: Gate) -> Verdict:
+    summary = result.summary
+    if result.stopped:
+        return Verdict.could_not_run("stopped before the recording's end")
+    unread = [
+        finding["title"]
+        for finding in summary["findings"]
+        if finding["code"] in INCOMPLETE and finding["code"] not in gate.expect
+    ]
+    if unread and not summary["fused"]:
+        # Nothing was measured, so that a gate has nothing to judge.
+        return Verdict.could_not_run(f"no pair could be fused: {'; '.join(unread)}")
+    return gate.judge(summary)
+
+
+def _finish(
+    staging: Path,
+    result: JobResult,
+    verdict: Verdict,
+    other: Path | None,
+    args: argparse.Namespace,
+) -> Comparison | None:
+    """Prepare the files that need the verdict, or an earlier run."""
+    comparison = None
+    if other:
+        from fusion_ros.replay.compare import compare_runs, write_comparison
+
+        comparison = compare_runs(other, staging)
+        write_comparison(staging, comparison)
+    if not args.no_report:
+        from fusion_ros.replay.report import write_report
+
+        write_report(staging, result.material, verdict, comparison)
+    return comparison
 
 
 def _folder_names(recordings: list[Path]) -> list[str]:

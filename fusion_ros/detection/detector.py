@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.detection.layouts import LAYOUTS, fits, guess_layout
+from fusion_ros.files.reading import read_bytes
 
 FLOOR = 0.01
 """Least score of a box: average precision needs the boxes that nobody would display."""
@@ -20,6 +21,8 @@ _NMS_OVERLAP = 0.5
 _MOST_BOXES = 300
 _SIDE_WHERE_FREE = 640
 _LARGEST_SIDE = 8192
+_LONGEST_NAMES = 1 << 20
+_MOST_MODEL_BYTES = 2 << 30
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 Box = tuple[float, float, float, float]
@@ -145,13 +148,13 @@ class OnnxDetector:
 
     def _names_in_metadata(self) -> tuple[str, ...] | None:
         text = self._session.get_modelmeta().custom_metadata_map.get("names")
-        if not text:
+        if not text or len(text) > _LONGEST_NAMES:
             return None
         try:
             names = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
             return tuple(str(names[number]) for number in range(len(names)))
         return tuple(map(str, names)) if isinstance(names, list | tuple) else None
 
@@ -183,7 +186,9 @@ def _session_of(model: Path) -> Any:
     # Idle worker threads that spin take the cores from the fusion.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        data = model.read_bytes()  # a file that is replaced during the run has no effect
+        data = read_bytes(
+            model, _MOST_MODEL_BYTES
+        )  # a file that is replaced during the run has no effect
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common base of their own
         raise DetectorError(f"detector {model} cannot be loaded: {_first_line(error)}") from error

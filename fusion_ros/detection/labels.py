@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.detection.detector import Box
+from fusion_ros.files.reading import parse_json, parse_text, read_bytes
+from fusion_ros.imaging.limits import MAX_TEXT_BYTES
+
+MAX_LABEL_BYTES = 1 << 30
+"""COCO's own instances_train2017.json has 449 MB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +78,7 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
     try:
         pictures = _yolo(path, names) if path.is_dir() else _coco(path)
     except OSError as error:
-        raise ValueError(f"labels {path}: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise ValueError(f"labels {path}: nested too deeply") from error
+        raise ValueError(f"labels {error}") from error
     except ValueError as error:
         raise ValueError(f"labels {path}: {error}") from error
     seen = set()
@@ -88,7 +90,7 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
 
 
 def _coco(path: Path) -> list[LabelledPicture]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = parse_json(read_bytes(path, MAX_LABEL_BYTES))
     images, categories, annotations = (
         _entries(content, name) for name in ("images", "categories", "annotations")
     )
@@ -119,7 +121,7 @@ def _coco(path: Path) -> list[LabelledPicture]:
                 raise ValueError(f"{where}: size {width:g}x{height:g}")
             size = (width, height)
         frame = image.get("frame_index")
-        if frame is not None and not isinstance(frame, int):
+        if frame is not None and type(frame) is not int:
             raise ValueError(f"{where}.frame_index is {frame!r}, not a whole number")
         pictures.append(
             LabelledPicture(
@@ -140,12 +142,12 @@ def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledPicture]:
     found: dict[str, list[LabelledBox]] = {}
     for file in files:
         boxes = found.setdefault(file.stem, [])
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(parse_text(read_bytes(file, MAX_TEXT_BYTES)).splitlines(), 1):
             where = f"{file.name}, line {number}"
             words = line.split()
             if not words:
                 continue
-            if len(words) < 5 or not words[0].isdigit():
+            if len(words) < 5 or not re.fullmatch(r"[0-9]{1,9}", words[0]):
                 raise ValueError(f"{where}: {line[:60]!r} is not 'class x y width height'")
             x, y, width, height = _numbers(words[1:5], where)
             name = f"class {int(words[0])}"
@@ -187,7 +189,7 @@ def _numbers(values: Any, where: str, count: int = 4) -> list[float]:
     """So many finite numbers, the last two of which are sizes."""
     try:
         numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)) or min(numbers[-2:]) < 0:
         raise ValueError(f"{where} is {values!r:.80}, not {count} numbers with sizes of at least 0")

@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
-MOST_TEXT_BYTES = 1 << 20
-"""Limit of parameter, calibration, gate and class files: a thousand times the usual size."""
-_MOST_EXPANDED = 4 * MOST_TEXT_BYTES
+from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, shown_size
+from fusion_ros.streams.outside_text import printable
+
+_MOST_EXPANDED = 4 * MAX_SETTINGS_BYTES
 """Entries and characters of a YAML document with its aliases written out."""
 _LONGEST_NUMBER = 400
 _KINDS = (
@@ -33,41 +34,47 @@ class UnreadableFileError(OSError):
     """A file that is missing, no regular file, too large or not permitted; the text names it."""
 
 
+class TooLargeFileError(UnreadableFileError, TooLargeError):
+    """A file beyond its limit."""
+
+
 class MalformedFileError(ValueError):
     """The content of a file is not of the expected format; the text says what is wrong."""
 
 
-def read_bytes(path: str | os.PathLike[str], most_bytes: int = MOST_TEXT_BYTES) -> bytes:
+def read_bytes(path: str | os.PathLike[str], most_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
     """Return the content of a regular file; never blocks on a FIFO or device.
 
     Raises:
         UnreadableFileError: see there.
     """
+    shown = printable(os.fspath(path), 300)
     try:
         # O_NONBLOCK: opening a FIFO without a writer returns at once.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise UnreadableFileError(f"{path} does not exist") from error
+        raise UnreadableFileError(f"{shown} does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise UnreadableFileError(f"{path} cannot be opened ({_reason(error)})") from error
+        raise UnreadableFileError(f"{shown} cannot be opened ({_reason(error)})") from error
     try:
         status = os.fstat(descriptor)
         if kind := other_kind(status.st_mode):
-            raise UnreadableFileError(f"{path} is {kind}; allowed is a regular file")
+            raise UnreadableFileError(f"{shown} is {kind}; allowed is a regular file")
         if status.st_size > most_bytes:
-            raise UnreadableFileError(
-                f"{path} has {status.st_size} bytes; allowed are at most {most_bytes}"
+            raise TooLargeFileError(
+                f"{shown} has {shown_size(status.st_size)}; allowed is at most "
+                f"{shown_size(most_bytes)}"
             )
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(most_bytes + 1)
     except UnreadableFileError:
         raise
     except OSError as error:
-        raise UnreadableFileError(f"{path} cannot be read ({_reason(error)})") from error
+        raise UnreadableFileError(f"{shown} cannot be read ({_reason(error)})") from error
     finally:
         os.close(descriptor)
     if len(data) > most_bytes:
-        raise UnreadableFileError(f"{path} grows beyond the {most_bytes} bytes allowed")
+        raise TooLargeFileError(f"{shown} grows beyond the {shown_size(most_bytes)} allowed")
     return data
 
 
@@ -177,6 +184,6 @@ def _reason(error: BaseException) -> str:
         return error.strerror
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    text = " ".join(str(error).split())[:300]
+    text = printable(" ".join(str(error).split()), 300)
     plain = isinstance(error, ValueError | yaml.YAMLError) and text
     return text if plain else f"{type(error).__name__}: {text}"

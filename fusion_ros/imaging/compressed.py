@@ -13,13 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fusion_ros.files.reading import TooLargeFileError, read_bytes
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.limits import (
     MAX_IMAGE_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_PIXELS,
-    TooLargeError,
-    read_limited,
 )
 from fusion_ros.imaging.picture_size import PictureSize, picture_size
 from fusion_ros.imaging.picture_tags import radiometric_maker
@@ -73,8 +72,8 @@ def read_picture_file(path: Path) -> np.ndarray:
         OSError: the file cannot be read.
     """
     try:
-        buffer = np.frombuffer(read_limited(path, MAX_MESSAGE_BYTES), np.uint8)
-    except TooLargeError as error:
+        buffer = np.frombuffer(read_bytes(path, MAX_MESSAGE_BYTES), np.uint8)
+    except TooLargeFileError as error:
         raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
     size = picture_size(memoryview(buffer))
     if size is not None:

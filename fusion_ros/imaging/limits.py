@@ -7,8 +7,6 @@ entry point compares the claim with these limits first, and stops where the data
 
 from __future__ import annotations
 
-from pathlib import Path
-
 MAX_PIXELS = 2**26
 """Pixels of one frame (64 Mi, as 8192 x 8192)."""
 
@@ -38,16 +36,3 @@ def shown_size(count: int) -> str:
         if count >= size:
             return f"{count / size:.{0 if count >= 10 * size else 1}f} {unit}"
     return f"{count} bytes"
-
-
-def read_limited(path: Path, limit: int) -> bytes:
-    """Read a whole file, of which no more than `limit` bytes are taken.
-
-    Raises:
-        TooLargeError: the file is larger; it may also grow while it is read, or be a device.
-    """
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise TooLargeError(f"{path} is larger than {shown_size(limit)}, the limit for such a file")
-    return data

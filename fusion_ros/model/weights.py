@@ -25,6 +25,7 @@ from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
 from fusion_ros.model.network import FusionNet
+from fusion_ros.streams.outside_text import printable
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fusion_ros"
@@ -165,7 +166,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         # The library raises SafetensorError, and KeyError or ValueError for types of its own that
         # PyTorch has not.
         raise WeightsError(
-            f"weights file {path} is not a readable safetensors file ({error}); pickled "
+            f"weights file {path} is not a readable safetensors file ({printable(error)}); pickled "
             "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
         ) from error
     if METADATA_KEY not in header:
@@ -177,7 +178,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     if (measured := tensors_sha256(tensors)) != metadata.sha256:
         raise WeightsError(
             f"weights file {path} is damaged or altered: its tensors hash to {measured[:12]}, "
-            f"its metadata says {metadata.sha256[:12]}"
+            f"its metadata says {printable(metadata.sha256[:12])}"
         )
     return tensors, metadata
 
@@ -202,12 +203,13 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
         metadata = WeightsMetadata(config=config, **values)
         _check_types(metadata)
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"weights file {path}: its metadata cannot be used: {error}") from error
+        text = printable(error, 500)
+        raise WeightsError(f"weights file {path}: its metadata cannot be used: {text}") from error
     expected = PRESETS.get(metadata.preset)
     if metadata.preset != "custom" and expected != config:
         raise WeightsError(
-            f"weights file {path} says preset {metadata.preset!r}, but its config is not that "
-            "preset's; it was made by another version of this package"
+            f"weights file {path} says preset {printable(repr(metadata.preset))}; its config is "
+            "another one; it was made by another version of this package"
         )
     return metadata
 
@@ -227,7 +229,7 @@ def _check_fit(path: Path, config: FusionNetConfig, tensors: Mapping[str, Tensor
     if missing := sorted(set(wanted) - set(tensors)):
         raise WeightsError(f"weights file {path} lacks {len(missing)} tensors, first {missing[0]}")
     if extra := sorted(set(tensors) - set(wanted)):
-        raise WeightsError(f"weights file {path} has unknown tensors, first {extra[0]}")
+        raise WeightsError(f"weights file {path} has unknown tensors, first {printable(extra[0])}")
     for name, shape in wanted.items():
         if tuple(tensors[name].shape) != shape:
             raise WeightsError(

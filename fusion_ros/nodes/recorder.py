@@ -8,7 +8,6 @@ Waits for the first fused image (`timeout_s`), records for `seconds`, writes to 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,12 +21,14 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from fusion_ros.files.images import write_image
+from fusion_ros.files.writing import write_json
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.nodes.codec import decode_image
 from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.recording import (
+    PacedVideo,
     RecentFrames,
-    VideoWriter,
     counts_from_observation,
     counts_from_status,
     percentiles_ms,
@@ -75,9 +76,9 @@ class Recorder(Node):
         self._status: Any = None
         self._best: tuple[float, dict[str, np.ndarray], np.ndarray] | None = None
         self._next_picture = 0.0
-        self._video: VideoWriter | None = None
+        self._video: PacedVideo | None = None
         if values["video"]:
-            self._video = VideoWriter(self.out / "fused.mp4", VIDEO_HZ)
+            self._video = PacedVideo(self.out / "fused.mp4", VIDEO_HZ)
         for stream in STREAMS:
             self.create_subscription(
                 Image,
@@ -116,20 +117,19 @@ class Recorder(Node):
         if self._video is not None:
             self._say("finishing the video")
             self._video.close()
+            if self._video.error:
+                self._say(f"the video could not be written: {self._video.error}")
 
     def write(self) -> None:
         """Write the picture and the summary."""
         if self._best is not None:
-            import cv2
-
             _, panels, thermal = self._best
-            cv2.imwrite(str(self.out / "side_by_side.png"), side_by_side(panels))
+            write_image(self.out / "side_by_side.png", side_by_side(panels))
             # The pair as it came, for whoever wants to fuse it otherwise.
-            cv2.imwrite(str(self.out / "visible.png"), _as_opencv_writes(panels["visible"]))
+            write_image(self.out / "visible.png", _as_opencv_writes(panels["visible"]))
             if thermal.dtype in (np.uint8, np.uint16):
-                cv2.imwrite(str(self.out / "thermal.png"), thermal)
-        summary = json.dumps(self.summary(), indent=2, allow_nan=False)
-        (self.out / "summary.json").write_text(summary + "\n", encoding="utf-8")
+                write_image(self.out / "thermal.png", thermal)
+        write_json(self.out / "summary.json", self.summary())
         self._say(f"{self.received['fused']} fused; wrote {self.out.resolve()}")
 
     def summary(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Recorder(Node):
                 },
             }
         if self._video is not None:
-            summary["video_frames"] = self._video.written
+            summary["video_frames"] = 0 if self._video.error else self._video.written
             summary["video_frames_left_out"] = self._video.left_out
         return summary
 

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from fusion_ros.accounting import Fate, Stream
+from fusion_ros.files.images import VideoWriter, new_video
+from fusion_ros.streams.outside_text import error_line
 
 STRIP = 34
 VIDEO_PANEL_WIDTH = 448
@@ -67,7 +69,7 @@ def side_by_side(panels: dict[str, np.ndarray], panel_width: int | None = None) 
     return np.hstack(columns)
 
 
-class VideoWriter:
+class PacedVideo:
     """Writes frames to an mp4 on a thread of its own, so that nobody waits for the encoder.
 
     Plays at the speed of life: a frame stays in the picture until the next one's time has come. A
@@ -78,11 +80,14 @@ class VideoWriter:
         self.path = path
         self.written = 0
         self.left_out = 0
+        self.error = ""
+        """Why there is no video, after `close`; empty where nothing went wrong."""
+        self._is_ended = False
         self._rate_hz = rate_hz
         self._waiting: queue.Queue[tuple[float, dict[str, np.ndarray]] | None] = queue.Queue(
             maxsize=30
         )
-        self._thread = threading.Thread(target=self._write, name="video")
+        self._thread = threading.Thread(target=self._run, name="video")
         self._thread.start()
 
     def add(self, seconds: float, panels: dict[str, np.ndarray]) -> None:
@@ -93,27 +98,34 @@ class VideoWriter:
             self.left_out += 1
 
     def close(self) -> None:
-        """Write what waits and close the file."""
+        """Write what waits and close the file; an earlier file stays where that fails."""
         self._waiting.put(None)
         self._thread.join()
 
-    def _write(self) -> None:
-        writer: cv2.VideoWriter | None = None
+    def _run(self) -> None:
+        if (first := self._waiting.get()) is None:
+            return
+        try:
+            with new_video(self.path, self._rate_hz) as video:
+                self._write(video, first)
+        except Exception as error:  # a full disk must not keep `close` waiting
+            self.error = error_line(error)
+            while not self._is_ended:
+                self._is_ended = self._waiting.get() is None
+
+    def _write(self, video: VideoWriter, first: tuple[float, dict[str, np.ndarray]]) -> None:
+        item: tuple[float, dict[str, np.ndarray]] | None = first
         before: np.ndarray | None = None
-        while (item := self._waiting.get()) is not None:
+        while item is not None:
             picture = side_by_side(item[1], VIDEO_PANEL_WIDTH)
-            if writer is None:
-                codec = cv2.VideoWriter_fourcc(*"mp4v")
-                size = (picture.shape[1], picture.shape[0])
-                writer = cv2.VideoWriter(str(self.path), codec, self._rate_hz, size)
             while before is not None and self.written < round(item[0] * self._rate_hz):
-                writer.write(before)
+                video.write(before)
                 self.written += 1
-            writer.write(picture)
+            video.write(picture)
             self.written += 1
             before = picture
-        if writer is not None:
-            writer.release()
+            item = self._waiting.get()
+        self._is_ended = True
 
 
 def percentiles_ms(samples: list[float]) -> dict[str, float | None]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from fusion_ros.imaging.limits import MAX_TEXT_BYTES, TooLargeError, read_limited
+from fusion_ros.files.reading import read_bytes
+from fusion_ros.imaging.limits import MAX_TEXT_BYTES, TooLargeError
 from fusion_ros.recordings.bag_file import TopicType, ros2_type
 
 NAME = "metadata.yaml"
@@ -44,7 +45,7 @@ def read_metadata(folder: Path) -> BagMetadata:
     path = folder / NAME
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(read_limited(path, MAX_TEXT_BYTES), Loader=loader)
+        content = yaml.load(read_bytes(path, MAX_TEXT_BYTES), Loader=loader)
     except TooLargeError as error:
         raise MetadataError(str(error)) from error
     except OSError as error:

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from fusion_ros.accounting import Stream
+from fusion_ros.files.reading import read_bytes
 from fusion_ros.imaging.compressed import read_picture_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, TooLargeError, read_limited
+from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, TooLargeError
 from fusion_ros.imaging.picture_size import picture_size
 from fusion_ros.imaging.picture_tags import PictureTags, picture_tags
 
@@ -78,7 +79,7 @@ def not_8_bit(what: str, pixels: np.ndarray) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return read_limited(path, MAX_MESSAGE_BYTES)
+        return read_bytes(path, MAX_MESSAGE_BYTES)
     except TooLargeError as error:
         raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
 

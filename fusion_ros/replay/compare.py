@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.files.reading import parse_json, parse_text, read_bytes
+from fusion_ros.files.writing import write_json
+from fusion_ros.imaging.limits import MAX_TEXT_BYTES
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.gate import look_up
+from fusion_ros.streams.outside_text import printable
 
+MAX_TABLE_BYTES = 1 << 30
 MEASURE = "fused.qw"
 _MOST_FRAMES = 8
 # Name, path into the summary, and whether more is better.
@@ -109,7 +114,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)
     frames, identical, pairs = _frame_changes(other, this)
     lost = sorted((f for f in frames if f.change < -0.001), key=lambda f: f.change)
-    same = before["recording"]["sha256"] == now["recording"]["sha256"]
+    same = before["recording"].get("sha256") == now["recording"].get("sha256")
     worse = sum(row.mood == "bad" for row in rows)
     better = sum(row.mood == "good" for row in rows)
     headline = (
@@ -134,8 +139,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
 
 def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write `comparison.json`."""
-    text = json.dumps(dataclasses.asdict(comparison), indent=2)
-    (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "comparison.json", dataclasses.asdict(comparison))
 
 
 def load_summary(folder: Path) -> dict[str, Any]:
@@ -146,11 +150,22 @@ def load_summary(folder: Path) -> dict[str, Any]:
     """
     path = folder / "summary.json" if folder.is_dir() else folder
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if summary["format"] != 1:
-            raise ValueError(f"its format is {summary['format']}, allowed is 1")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no summary of a replay: {error}") from error
+        summary = parse_json(read_bytes(path, MAX_TEXT_BYTES))
+        if not isinstance(summary, dict) or summary.get("format") != 1:
+            raise ValueError("it has no format 1")
+        for name, kind in (("recording", dict), ("quality", dict), ("findings", list)):
+            if not isinstance(summary.get(name), kind):
+                raise ValueError(f"its entry {name!r} is missing or of another type")
+        candidates = summary["quality"].setdefault("candidates", {})
+        if not isinstance(candidates, dict) or not isinstance(candidates.get("fused", {}), dict):
+            raise ValueError("its entry 'quality.candidates' is of another type")
+        if not all(
+            isinstance(finding, dict) and isinstance(finding.get("code"), str)
+            for finding in summary["findings"]
+        ):
+            raise ValueError("its findings are not those of a replay")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{printable(path, 300)} is no summary of a replay: {error}") from error
     return summary
 
 
@@ -165,7 +180,7 @@ def _row(
 ) -> Row | None:
     """One figure of both summaries; `notable` is a share of the larger value."""
     a, b = look_up(before, path), look_up(now, path)
-    if a is None or b is None:
+    if a is None or b is None or not all(abs(value) < 1e300 for value in (a, b)):
         return None
     worse_by = (a - b if more_is_better else b - a) / max(abs(a), abs(b), 1e-9)
     mood = "soft"
@@ -186,14 +201,23 @@ def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int
         pairs += 1
         identical += row["fused_sha256"] == then["fused_sha256"]
         if row.get(MEASURE) and then.get(MEASURE):
-            values = float(then[MEASURE]), float(row[MEASURE])
-            frames.append(FrameChange(int(row["pair"]), float(row["arrived_s"]), *values))
+            try:
+                values = float(then[MEASURE]), float(row[MEASURE])
+                frames.append(FrameChange(int(row["pair"]), float(row["arrived_s"]), *values))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"pairs.csv of {other} or {this}: {error}") from error
     return frames, identical, pairs
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
     path = folder / "pairs.csv"
-    if not path.is_file():
+    if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        text = parse_text(read_bytes(path, MAX_TABLE_BYTES))
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{printable(path, 300)} cannot be read: {error}") from error
+    if rows and not {"visible_stamp_ns", "fused_sha256", "pair", "arrived_s"} <= set(rows[0]):
+        raise ValueError(f"{printable(path, 300)} is no table of a replay's pairs")
+    return rows

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ from fusion_ros.detection import (
     read_labels,
     require_evaluator,
 )
+from fusion_ros.files.reading import parse_text, read_bytes
+from fusion_ros.files.tables import new_table
 from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.gallery import Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
@@ -134,14 +135,13 @@ class DetectorSink:
 
     def write(self, path: Path) -> None:
         """Every box of at least the chosen confidence as a row of a CSV file."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["pair", "picture", "label", "score", "x1", "y1", "x2", "y2"])
+        with new_table(path) as table:
+            table.write(["pair", "picture", "label", "score", "x1", "y1", "x2", "y2"])
             for at, pair in enumerate(self._pairs):
                 for name in PICTURES:
                     for d in self._shown[name][at]:
                         sides = (f"{side:.2f}" for side in d.box)
-                        writer.writerow([pair, name, d.label, f"{d.score:.4f}", *sides])
+                        table.write([pair, name, d.label, f"{d.score:.4f}", *sides])
 
     def _note(self) -> str:
         if self._labels is None:
@@ -229,8 +229,8 @@ class DetectorSink:
 
 def _class_names(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = parse_text(read_bytes(path)).splitlines()
+    except (OSError, ValueError) as error:
         raise ValueError(f"class names {path}: {error}") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:

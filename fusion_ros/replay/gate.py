@@ -27,7 +27,12 @@ from typing import Any
 
 import yaml
 
-from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, read_limited
+from fusion_ros.files.reading import (
+    MalformedFileError,
+    UnreadableFileError,
+    parse_yaml,
+    read_bytes,
+)
 from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
 
 _SEVERITIES = ("error", "warning", "info")
@@ -152,11 +157,11 @@ class _Loader(yaml.SafeLoader):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.load(read_limited(path, MAX_SETTINGS_BYTES), Loader=_Loader)
-    except TooLargeError as error:
+        found = parse_yaml(read_bytes(path), _Loader)
+    except UnreadableFileError as error:
         raise ValueError(f"--gate {error}") from error
-    except Exception as error:  # OSError, YAMLError, and ValueError, ... of odd scalars
-        raise ValueError(f"--gate {path} cannot be read: {error}") from error
+    except MalformedFileError as error:
+        raise ValueError(f"--gate {path}: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from fusion_ros.files.writing import write_json
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import JobResult
 from fusion_ros.replay.page_making import write_html
@@ -44,7 +44,6 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
         )
     rows.sort(key=lambda row: (not row["error"], MOODS.index(row["mood"])))
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(rows, indent=2)
-    (folder / "index.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "index.json", rows)
     counts = Counter(row["verdict"] for row in rows)
     return write_html(folder / "index.html", "index.html.j2", {"rows": rows, "counts": counts})

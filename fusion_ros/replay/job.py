@@ -7,11 +7,22 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fusion_ros.files.folders import discard, stage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import make_pipeline
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.streams.outside_text import error_line
+
+if TYPE_CHECKING:
+    from fusion_ros.replay.recording import Recording
+
+RESULTS = (
+    "summary.json", "frames.csv", "pairs.csv", "times.csv", "report.html", "detections.csv",
+    "comparison.json", "fused.mp4", "fused_bag",
+)  # fmt: skip
+"""All that a replay may write into its folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +60,8 @@ class Job:
 class JobResult:
     """What came out: the summary and what the report is made of, or what went wrong.
 
-    `stopped`: by Ctrl-C; what was replayed until then is there.
+    `stopped`: by Ctrl-C; what was replayed until then is there. `staged`: the folder in `out` in
+    which the files wait to be published; see `fusion_ros.files.folders`.
     """
 
     recording: str
@@ -58,30 +70,26 @@ class JobResult:
     error: str = ""
     material: Any = None
     stopped: bool = False
+    staged: str = ""
 
 
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
-    """Replay one recording and write its files. Errors are told in the result, not raised.
+    """Replay one recording and prepare its files. Errors are told in the result, not raised.
 
     Args:
         job: see there.
         is_stopped: asked with every message; True is as Ctrl-C.
     """
-    from fusion_ros.replay.recording import RecordingError
-
     try:
         return _run(job, is_stopped)
-    except (RecordingError, ValueError, RuntimeError, OSError, ImportError) as error:
-        return JobResult(job.recording, job.out, error=str(error))
+    except Exception as error:
+        # One bad recording must not cost the others: readers, OpenCV, onnxruntime and a lack of
+        # memory raise many kinds.
+        return JobResult(job.recording, job.out, error=error_line(error))
 
 
 def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
-    from fusion_ros.replay.findings import Evidence, find_faults
     from fusion_ros.replay.opening import open_recording
-    from fusion_ros.replay.pictures import PictureRecording
-    from fusion_ros.replay.report import Material
-    from fusion_ros.replay.session import Replay
-    from fusion_ros.replay.summary import summarise, write_all
 
     recording = open_recording(
         Path(job.recording),
@@ -92,8 +100,26 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
         by_order=job.by_order,
         tolerance_ms=job.settings.tolerance_ns / 1e6,
     )
-    out = Path(job.out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        staging = stage(Path(job.out))
+        try:
+            return _replayed(job, recording, staging, is_stopped)
+        except BaseException:
+            discard(staging)
+            raise
+    finally:
+        recording.close()
+
+
+def _replayed(
+    job: Job, recording: Recording, out: Path, is_stopped: Callable[[], bool]
+) -> JobResult:
+    from fusion_ros.replay.findings import Evidence, find_faults
+    from fusion_ros.replay.pictures import PictureRecording
+    from fusion_ros.replay.report import Material
+    from fusion_ros.replay.session import Replay
+    from fusion_ros.replay.summary import summarise, write_all
+
     names = recording.visible_names if isinstance(recording, PictureRecording) else None
     pipeline = make_pipeline(FuseParameters.from_values(job.parameters))
     try:
@@ -111,9 +137,15 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
             detector.write(out / "detections.csv")
         write_all(out, summary, evidence)
         material = Material.of(summary, evidence, detector) if job.report else None
-        return JobResult(job.recording, job.out, summary, material=material, stopped=result.stopped)
+        return JobResult(
+            job.recording,
+            job.out,
+            summary,
+            material=material,
+            stopped=result.stopped,
+            staged=str(out),
+        )
     finally:
-        recording.close()
         pipeline.close()
 
 

@@ -7,60 +7,133 @@ soon as it is there; after a Ctrl-C what was begun is given as far as it came, t
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
+from pathlib import Path
 from typing import Any
 
 from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.files.folders import discard, remove_abandoned
 from fusion_ros.replay.job import Job, JobResult, run_job
+from fusion_ros.streams.outside_text import error_line
 
 _NOT_BEGUN = "stopped before it was begun"
 
 
-def run_one_by_one(jobs: Sequence[Job]) -> Iterator[JobResult]:
-    """Run jobs in this process."""
-    stopped = False
-    for job in jobs:
-        if stopped:
-            yield JobResult(job.recording, job.out, error=_NOT_BEGUN)
-            continue
-        result = run_job(job)
-        stopped = result.stopped
-        yield result
+def run_here(job: Job) -> Iterator[JobResult]:
+    """Run one job in this process."""
+    yield run_job(job)
 
 
 def run_side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[JobResult]:
     """Run jobs in so many processes; results in the order in which they end.
 
-    A fresh interpreter for each worker: threads of torch or OpenVINO do not survive a fork.
+    A fresh interpreter for each worker: threads of torch or OpenVINO do not survive a fork. A
+    worker that crashes, or is killed for its memory, fails its own recording only.
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(stop,)
-    ) as pool:
-        # Workers inherit this: a Ctrl-C reaches them through `stop`, between two messages.
+    waiting = deque(jobs)
+    idle: list[_Worker] = []
+    running: dict[Connection, tuple[_Worker, Job]] = {}
+    try:
+        while waiting or running:
+            try:
+                while waiting and len(running) < workers:
+                    worker = idle.pop() if idle else _Worker(context, stop)
+                    job = waiting.popleft()
+                    running[worker.connection] = (worker, job)
+                    worker.begin(job)
+                ready = wait(list(running))
+            except KeyboardInterrupt:
+                stop.set()
+                while waiting:
+                    job = waiting.popleft()
+                    yield JobResult(job.recording, job.out, error=_NOT_BEGUN)
+                continue
+            for connection in ready:
+                worker, job = running.pop(connection)
+                result = worker.result()
+                if result is None:
+                    remove_abandoned(Path(job.out))
+                    result = JobResult(job.recording, job.out, error=worker.ending())
+                else:
+                    idle.append(worker)
+                yield result
+    finally:
+        stop.set()
+        for worker in [*idle, *(worker for worker, _ in running.values())]:
+            worker.close()
+
+
+class _Worker:
+    """A process that runs one job after the other."""
+
+    def __init__(self, context: SpawnContext, stop: Any) -> None:
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, stop), name="replay")
+        # The worker inherits this: a Ctrl-C reaches it through `stop`, between two messages.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            running = {pool.submit(_run_in_worker, job): job for job in jobs}
+            self._process.start()
         finally:
             signal.signal(signal.SIGINT, before)
+        theirs.close()
+
+    def begin(self, job: Job) -> None:
+        with contextlib.suppress(OSError):  # it has died: its ending is reported with the result
+            self.connection.send(job)
+
+    def result(self) -> JobResult | None:
+        """The result that has come; None where the process has ended without one."""
         try:
-            while running:
-                try:
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                except KeyboardInterrupt:
-                    stop.set()
-                    for future in running:
-                        future.cancel()
-                    continue
-                for future in done:
-                    yield _result(running.pop(future), future)
-        finally:
-            stop.set()
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def ending(self) -> str:
+        """How the process ended."""
+        self.connection.close()
+        self._process.join()
+        code = self._process.exitcode
+        if code == -signal.SIGKILL:
+            return "its process was killed (SIGKILL); was there enough memory?"
+        if code is not None and code < 0:
+            return f"its process crashed ({signal.Signals(-code).name})"
+        return f"its process ended with exit code {code}"
+
+    def close(self) -> None:
+        """Let the process end by itself after its job."""
+        self.connection.close()
+        self._process.join()
+
+
+def _work(connection: Connection, stop: Any) -> None:
+    keep_freed_memory()
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        if stop.is_set():
+            connection.send(JobResult(job.recording, job.out, error=_NOT_BEGUN))
+            continue
+        result = run_job(job, stop.is_set)
+        try:
+            connection.send(result)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            if result.staged:
+                discard(Path(result.staged))
+            if isinstance(error, OSError):  # nobody waits for it any more
+                return
+            text = f"its result cannot be passed on: {error_line(error)}"
+            connection.send(JobResult(job.recording, job.out, error=text))
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[JobResult]:
@@ -99,34 +172,9 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[JobResult]:
         ray.shutdown()
 
 
-_stop: Any = None
-
-
-def _begin(stop: Any) -> None:
-    global _stop
-    _stop = stop
-    keep_freed_memory()
-
-
-def _run_in_worker(job: Job) -> JobResult:
-    if _stop.is_set():  # it was handed out ahead, and could not be cancelled any more
-        return JobResult(job.recording, job.out, error=_NOT_BEGUN)
-    return run_job(job, _stop.is_set)
-
-
 def _run_in_folder(job: Job, folder: str) -> JobResult:
     os.chdir(folder)  # paths were given relative to it
     return run_job(job)
-
-
-def _result(job: Job, future: Future[JobResult]) -> JobResult:
-    if future.cancelled():
-        return JobResult(job.recording, job.out, error=_NOT_BEGUN)
-    try:
-        return future.result()
-    except Exception as error:  # a worker that died costs its recording, not the others
-        text = f"{type(error).__name__}: {error}"
-        return JobResult(job.recording, job.out, error=text)
 
 
 def _from_ray(ray: Any, job: Job, reference: Any) -> JobResult:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fusion_ros.files.images import VideoWriter
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.replay.bag_writing import BagWriter
 from fusion_ros.replay.log import PairEntry
@@ -17,11 +17,9 @@ FUSED_TOPIC = "/fused/image_raw"
 
 
 class BagSink:
-    """Writes `fused/image_raw` with the visible frames' stamps; replaces an older bag of ours."""
+    """Writes `fused/image_raw` with the visible frames' stamps."""
 
     def __init__(self, path: Path) -> None:
-        if (path / "metadata.yaml").is_file():
-            shutil.rmtree(path)
         self._bag = BagWriter(path)
         self._bag.__enter__()
 
@@ -46,28 +44,21 @@ class VideoSink:
     """Writes visible, thermal and fused side by side, a frame for each pair."""
 
     def __init__(self, path: Path, rate_hz: float = 30.0, panel_width: int = 480) -> None:
-        self._path = path
-        self._rate_hz = rate_hz
+        self._video = VideoWriter(path, rate_hz)
         self._width = panel_width
-        self._writer: cv2.VideoWriter | None = None
         self._height = 0
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        if self._writer is None:
+        if not self._height:
             self._height = round(visible.shape[0] * self._width / visible.shape[1] / 2) * 2
-            codec = cv2.VideoWriter_fourcc(*"mp4v")
-            size = (3 * self._width, self._height)
-            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate_hz, size)
-        panels = [self._panel(picture) for picture in (visible, thermal, fused)]
-        self._writer.write(np.hstack(panels))
+        self._video.write(np.hstack([self._panel(p) for p in (visible, thermal, fused)]))
 
     def close(self) -> None:
-        """See `FusedSink`."""
-        if self._writer is not None:
-            self._writer.release()
+        """See `FusedSink`; raises OSError where frames are missing in the file."""
+        self._video.finish()
 
     def _panel(self, picture: np.ndarray) -> np.ndarray:
         code = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR

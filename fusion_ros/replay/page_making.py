@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.files.writing import write_text
+
 PAGES = Path(__file__).parent / "pages"
 
 
@@ -23,5 +25,5 @@ def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
     )
     css = Markup((PAGES / "style.css").read_text(encoding="utf-8"))
     page = environment.get_template(template).render(**values, css=css)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path

@@ -7,8 +7,6 @@ of one recording with one engine, byte by byte.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 import platform
@@ -24,6 +22,8 @@ import numpy as np
 import fusion_ros
 from fusion_ros.accounting import Stream
 from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.files.tables import write_table
+from fusion_ros.files.writing import write_json
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.findings import Evidence, Finding
@@ -199,8 +199,7 @@ def _machine(engine: EngineDescription) -> dict[str, Any]:
 
 def write_all(folder: Path, summary: Mapping[str, Any], evidence: Evidence) -> None:
     """Write the four files into an existing folder."""
-    text = json.dumps(summary, indent=2, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "summary.json", summary)
     _write_csv(folder / "frames.csv", _frame_rows(evidence))
     _write_csv(folder / "pairs.csv", _pair_rows(evidence))
     times = evidence.result.log.times_ms
@@ -255,13 +254,7 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
 
 
 def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer: csv.DictWriter[str] | None = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow({key: _cell(value) for key, value in row.items()})
+    write_table(path, ({key: _cell(value) for key, value in row.items()} for row in rows))
 
 
 def _cell(value: Any) -> Any:

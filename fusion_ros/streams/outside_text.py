@@ -28,6 +28,18 @@ def printable(text: object, limit: int = NAME_LIMIT) -> str:
     return shown
 
 
+def error_line(error: BaseException) -> str:
+    """Return an error as one line; one of a kind that names no cause by itself, with its type."""
+    text = printable(" ".join(str(error).split()), 1000)
+    if isinstance(error, MemoryError):
+        return "not enough memory" + (f" ({text})" if text else "")
+    explains = type(error).__module__.startswith("fusion_ros.") or (
+        isinstance(error, ValueError | RuntimeError | OSError | ImportError)
+        and not isinstance(error, UnicodeError | RecursionError)
+    )
+    return text if explains and text else f"{type(error).__name__}: {text}"
+
+
 def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
     """Return text of several lines of ours (a traceback) with each line made printable."""
     return "\n".join(printable(line, limit) for line in text.split("\n"))

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_player_and_node(bag: Path, tmp_path: Path) -> None:
         assert len(processes_with(mark)) == 3
         running.send_signal(signal.SIGINT)
         rest = running.communicate(timeout=60)[0]
-    assert running.returncode == 2, rest
+    assert running.returncode == 130, rest
     assert "Traceback" not in rest
     assert processes_with(mark) == []
 

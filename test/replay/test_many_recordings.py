@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
+import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import cv2
 import pytest
 from planted_faults import write_bag
 from whole_runs import read, run
@@ -19,7 +24,8 @@ from whole_runs import read, run
 from fusion_ros.replay import many
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.index_page import write_index
-from fusion_ros.replay.job import Job, JobResult
+from fusion_ros.replay.job import Job, JobResult, run_job
+from fusion_ros.replay.settings import ReplaySettings
 
 OPTIONS = ("--engine", "torch", "--measures", "none")
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,13 +105,88 @@ def test_ray_that_is_not_there_is_told_with_the_way_to_get_it(
     assert "pip install ray" in capsys.readouterr().err
 
 
-def test_after_a_ctrl_c_the_next_recording_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        many, "run_job", lambda job: JobResult(job.recording, job.out, stopped=True)
-    )
-    first, second = many.run_one_by_one([Job("a", "out/a"), Job("b", "out/b")])
-    assert first.stopped
-    assert second.error == "stopped before it was begun"
+def test_a_worker_that_is_killed_costs_its_own_recording_only(tmp_path: Path) -> None:
+    """As the kernel does to the process that takes too much memory."""
+    counts = {"long": 400, "short": 6, "last": 6}
+    jobs = [
+        Job(
+            str(write_bag(tmp_path / name, count=count)),
+            str(tmp_path / "out" / name),
+            parameters={"engine": "torch"},
+            settings=ReplaySettings(measures=(), baselines=(), measure_in_background=False),
+            show_progress=False,
+        )
+        for name, count in counts.items()
+    ]
+    (tmp_path / "out" / "long").mkdir(parents=True)
+    (tmp_path / "out" / "long" / "summary.json").write_text("earlier", encoding="utf-8")
+
+    def kill_first() -> None:
+        began = threading.Event()
+        while not list((tmp_path / "out" / "long").glob(".unfinished-*")):
+            began.wait(0.02)
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_first)
+    killer.start()
+    results = {Path(r.recording).name: r for r in many.run_side_by_side(jobs, 1)}
+    killer.join()
+    assert "SIGKILL" in results["long"].error
+    assert [results[name].summary["fused"] for name in ("short", "last")] == [6, 6]
+    assert os.listdir(tmp_path / "out" / "long") == ["summary.json"]
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [cv2.error("bad"), MemoryError(), KeyError("x"), struct.error("short"), RecursionError(),
+     UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), TypeError("none"), OverflowError("large"),
+     AssertionError()],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_an_error_of_any_kind_is_that_recordings_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fusion_ros.replay.session.Replay.run", fail)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "summary.json").write_text("earlier", encoding="utf-8")
+    bag = write_bag(tmp_path / "bag", count=2)
+    result = run_job(Job(str(bag), str(out), parameters={"engine": "torch"}))
+    assert result.error
+    assert "\n" not in result.error
+    assert os.listdir(out) == ["summary.json"]
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_the_earlier_report_and_the_other_recordings(
+    bags: list[Path], tmp_path: Path
+) -> None:
+    """The second run meets the limit with the first recording's report, not with the table."""
+    out = tmp_path / "out"
+    assert run(*bags, "--out", out, *OPTIONS) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    limit = (40_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_ros.cli.main", "replay", *map(str, bags), "--out", str(out),
+         *OPTIONS],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("could not run") == 2
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    index = {out / "index.html", out / "index.json"}
+    assert {p: b for p, b in after.items() if p not in index} == {
+        p: b for p, b in before.items() if p not in index
+    }
+    assert [row["verdict"] for row in json.loads((out / "index.json").read_text())] == [
+        "could not run"
+    ] * 2
 
 
 @pytest.mark.slow
@@ -125,13 +206,14 @@ def test_ctrl_c_leaves_reports_of_what_was_begun_and_an_index(tmp_path: Path) ->
         start_new_session=True,
     )
     videos = [out / f"bag{n}" / "fused.mp4" for n in range(jobs)]
-    while not all(video.is_file() for video in videos):  # so many have begun to fuse
+    # So many have begun to fuse.
+    while not all(list(v.parent.glob(f".unfinished-*/{v.name}")) for v in videos):
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(timeout=0.05)
             pytest.fail(f"it ended by itself: {running.communicate()[0]}")
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers, too
     said = running.communicate(timeout=120)[0]
-    assert running.returncode == 2, said
+    assert running.returncode == 130, said
     assert "Traceback" not in said
     for video in videos:
         summary = json.loads((video.parent / "summary.json").read_text(encoding="utf-8"))

@@ -12,8 +12,8 @@ import pytest
 
 from fusion_ros.nodes.recording import (
     STRIP,
+    PacedVideo,
     RecentFrames,
-    VideoWriter,
     counts_from_observation,
     counts_from_status,
     percentiles_ms,
@@ -56,7 +56,7 @@ def test_panels_stand_in_a_row_in_their_colours() -> None:
 
 
 def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> None:
-    video = VideoWriter(tmp_path / "v.mp4", rate_hz=10.0)
+    video = PacedVideo(tmp_path / "v.mp4", rate_hz=10.0)
     for n in range(4):  # two frames a second
         video.add(n * 0.5, {"visible": np.full((48, 64, 3), 60 * n, np.uint8)})
     video.close()

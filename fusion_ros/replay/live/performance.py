@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -14,6 +12,8 @@ from typing import Any, Protocol
 
 import fusion_ros
 from fusion_ros.accounting import Stream
+from fusion_ros.files.tables import new_table
+from fusion_ros.files.writing import write_json
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.live.one_pass import FusedPicture, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
@@ -173,13 +173,11 @@ class Performance:
 
 def write(out: Path, performance: Performance) -> None:
     """`live.json`, and `live_frames.csv` of the pass over the whole recording."""
-    text = json.dumps(performance.result, indent=2, allow_nan=False)
-    (out / "live.json").write_text(text + "\n", encoding="utf-8")
-    with (out / "live_frames.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["at_s", "age_ms", "way_ms"])
+    write_json(out / "live.json", performance.result)
+    with new_table(out / "live_frames.csv") as table:
+        table.write(["at_s", "age_ms", "way_ms"])
         for p in performance.pictures:
-            writer.writerow([f"{p.at_s:.4f}", f"{p.age_ms:.3f}", f"{p.way_ms:.3f}"])
+            table.write([f"{p.at_s:.4f}", f"{p.age_ms:.3f}", f"{p.way_ms:.3f}"])
 
 
 class _Progress:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes of all commands, in one place, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from fusion_ros.streams.outside_text import error_line
+
+DONE = 0
+NEGATIVE = 1
+COULD_NOT_RUN = 2
+FAILED = 3
+STOPPED = 130
+
+TABLE = """\
+exit codes:
+    0  done; of replay: every gate passed
+    1  done, with a negative result: a gate failed (replay), some files failed (fuse, build-engine),
+       a doubtful calibration (calibrate), something is missing (doctor), nothing fused (demo)
+    2  could not run, wholly or in part: wrong arguments, input that cannot be read, a full disk;
+       of several recordings, one of them. Never the verdict of a gate
+    3  calibrate: no usable calibration was found, and no file was written
+  130  stopped by Ctrl-C
+"""
+TRACEBACK_VARIABLE = "FUSION_ROS_TRACEBACK"
+
+
+def could_not_run(command: str, error: BaseException) -> int:
+    """Report an error on one line and return its exit code.
+
+    With FUSION_ROS_TRACEBACK=1 in the environment the traceback is printed as well.
+    """
+    if os.environ.get(TRACEBACK_VARIABLE) == "1":
+        traceback.print_exception(error)
+    print(f"fusion-ros {command}: could not run: {error_line(error)}", file=sys.stderr)
+    return COULD_NOT_RUN
