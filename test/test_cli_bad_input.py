@@ -229,5 +229,5 @@ def test_the_table_of_exit_codes_is_in_the_help_and_in_the_documentation(
     with pytest.raises(SystemExit):
         main(["--help"])
     assert TABLE in capsys.readouterr().out
-    page = (ROOT / "docs/exit_codes.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/exit-codes.md").read_text(encoding="utf-8")
     assert TABLE in page
