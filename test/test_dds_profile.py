@@ -61,6 +61,18 @@ def test_the_profile_carries_images_within_and_beyond_this_machine() -> None:
     assert segment >= 4 * 1920 * 1080 * 3
 
 
+def test_a_dead_reader_is_forgotten_before_its_port_counts_as_broken() -> None:
+    root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
+    seconds = {
+        name: float(root.findtext(f".//dds:{name}/dds:sec", "nan", NAMESPACE))
+        for name in ("leaseDuration", "leaseAnnouncement")
+    }
+    broken_after_ms = float(root.findtext(".//dds:healthy_check_timeout_ms", "nan", NAMESPACE))
+
+    assert broken_after_ms > 1000 * seconds["leaseDuration"]
+    assert seconds["leaseDuration"] >= 3 * seconds["leaseAnnouncement"]
+
+
 def test_a_missing_file_names_the_places_that_were_searched() -> None:
     with pytest.raises(FileNotFoundError, match=r"config/no_such\.yaml .*share/fusion_ros/config"):
         shipped_files.config_file("no_such.yaml")
