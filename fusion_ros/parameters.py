@@ -74,6 +74,13 @@ class FuseParameters:
         "and try the first one again later. false: pairs are rejected until it works again.",
         group=_NETWORK,
     )
+    engine_deadline_ms: float = parameter(
+        2000.0,
+        "Longest time [ms] that fusing one pair may take. Past it the pair is rejected, "
+        "diagnostics report an error, and the next engine goes on where fallback is true. The "
+        "first pair of a size has a minute, since engines compile for it.",
+        group=_NETWORK, low=10.0, high=600000.0, live=True,
+    )
     warm_up_width: int = parameter(
         640, "Width [pixels] of the visible frames to prepare for while configuring.",
         group=_NETWORK, low=1, high=16384,

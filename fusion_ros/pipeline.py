@@ -69,7 +69,7 @@ class FusionPipeline:
         self.engine = engine
         self.tone = tone or ThermalToneMapper(ToneOptions())
         self.registration = registration or ThermalRegistration(RegistrationOptions())
-        colour = colour or ColourOptions()
+        self._colour = colour = colour or ColourOptions()
         self._luma = self._fused_luma = np.empty((0, 0), np.uint8)
         self._replace_luma = LumaReplacer(
             natural=colour.natural_darkening, dark_luma=colour.dark_luma
@@ -184,6 +184,19 @@ class FusionPipeline:
     def reset(self) -> None:
         """Forget what was learned from earlier frames (a new recording, a jump of the clock)."""
         self.tone.reset()
+
+    def past_hung_engine(self) -> FusionPipeline | None:
+        """A pipeline that goes on with another engine while a call to this one's never returns.
+
+        It shares with this one only what a late return of that call does not change. None where
+        the engine has no other to fall back on; then nothing changes.
+        """
+        give_up = getattr(self.engine, "give_up_current", None)
+        if give_up is None or not give_up():
+            return None
+        return FusionPipeline(
+            self.engine, tone=self.tone, registration=self.registration, colour=self._colour
+        )
 
     def close(self) -> None:
         """Give back the engine's device memory."""

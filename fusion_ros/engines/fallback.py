@@ -14,6 +14,8 @@ from fusion_ros.engines.engine import Engine, EngineDescription, EngineError
 
 FIRST_RETRY_S = 10.0
 LONGEST_RETRY_S = 600.0
+CLOSE_WAIT_S = 1.0
+"""How long `close` waits for an engine that is being tried again."""
 
 
 class FallbackEngine:
@@ -56,6 +58,8 @@ class FallbackEngine:
         self._retrying: threading.Thread | None = None
         self._ready: tuple[int, Engine] | None = None
         self._closed = False
+        self.is_changing = False
+        """Whether an `infer` is under way that makes the next engine, which takes seconds."""
 
     @property
     def visible_channels(self) -> int:
@@ -66,6 +70,11 @@ class FallbackEngine:
     def output_channels(self) -> int:
         """See `Engine`."""
         return self._engine.output_channels
+
+    @property
+    def running(self) -> Engine:
+        """The engine in use."""
+        return self._engine
 
     @property
     def is_fallback(self) -> bool:
@@ -87,12 +96,24 @@ class FallbackEngine:
         """
         self._size = (thermal.shape[0], thermal.shape[1])
         self._take_better_engine()
-        failures = []
+        try:
+            return self._infer(visible, thermal, out)
+        finally:
+            self.is_changing = False
+
+    def _infer(
+        self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray | None
+    ) -> np.ndarray:
+        failures: list[str] = []
         while True:
+            engine = self._engine
             try:
-                return self._engine.infer(visible, thermal, out=out)
+                return engine.infer(visible, thermal, out=out)
             except EngineError as error:
-                failures.append(f"{self._engine.describe().name}: {error}")
+                if engine is not self._engine:
+                    raise  # given up meanwhile: another thread runs the next engine
+                self.is_changing = True
+                failures.append(f"{engine.describe().name}: {error}")
                 if not self._take_next_engine(failures):
                     raise EngineError("no engine works: " + "; ".join(failures)) from error
 
@@ -100,11 +121,27 @@ class FallbackEngine:
         """What runs now."""
         return self._engine.describe()
 
+    def give_up_current(self) -> bool:
+        """Leave the engine in use, whose call does not return: `infer`, called by another thread,
+        takes the next one. The engine is not closed, since that call may still use it.
+
+        Returns:
+            False, without any change, where there is no other engine.
+        """
+        if self._index + 1 >= len(self._makers):
+            return False
+        self._engine = _GivenUp(self._engine)
+        return True
+
     def close(self) -> None:
-        """See `Engine.close`; waits for a retry that is under way."""
+        """See `Engine.close`; waits a little for a retry that is under way."""
         self._closed = True
         if self._retrying is not None:
-            self._retrying.join()
+            self._retrying.join(CLOSE_WAIT_S)
+            if self._retrying.is_alive():
+                self._tell(
+                    "an engine that was tried again has not returned; it is left open", False
+                )
         self._engine.close()
         if self._ready is not None:
             self._ready[1].close()
@@ -174,8 +211,36 @@ class FallbackEngine:
                 _close_quietly(engine)
                 continue
             with self._lock:
-                self._ready = (index, engine)
+                late = self._closed
+                if not late:
+                    self._ready = (index, engine)
+            if late:
+                _close_quietly(engine)
             return
+
+
+class _GivenUp:
+    """In place of an engine that does not return: fails, so that the next one is taken."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.visible_channels = engine.visible_channels
+        self.output_channels = engine.output_channels
+        self.notes = getattr(engine, "notes", {})
+        self._description = engine.describe()
+
+    def warm_up(self, height: int, width: int) -> None:
+        raise EngineError("it did not return within its deadline")
+
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        raise EngineError("it did not return within its deadline")
+
+    def describe(self) -> EngineDescription:
+        return self._description
+
+    def close(self) -> None:
+        """Nothing: the engine itself is still in use."""
 
 
 def _close_quietly(engine: Engine) -> None:

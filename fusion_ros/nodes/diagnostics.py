@@ -231,6 +231,7 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
         (f"{stream.value} frames published alone", str(telemetry.passed_alone[stream]))
         for stream in Stream
     ]
+    values += [(f"{topic} not published", str(n)) for topic, n in report.unpublished.items()]
     level, text = _fusion_state(report)
     return _status(name, level, text, values)
 
@@ -239,6 +240,14 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
     engine, recent = report.engine, report.recent.counts.visible
     seconds = report.recent.seconds
     failed = {r: n for r, n in recent.rejected_by_reason.items() if r in PAIR_REASONS}
+    if report.engine_hung_s:
+        return DiagnosticStatus.ERROR, (
+            f"engine {engine.name} on {engine.device} has not returned for "
+            f"{report.engine_hung_s:.0f} s; nothing is fused. Call ~/reload or restart the node"
+        )
+    held_up = _held_up(report)
+    if report.held_up_s:
+        return DiagnosticStatus.ERROR, held_up
     if report.mode == MODE_STALLED:
         return DiagnosticStatus.ERROR, (
             f"stalled: pairs are found, but none was fused in the last {report.stalled_s:.0f} s; "
@@ -259,6 +268,8 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
             f"degraded: the {lost.value} camera is {why}, the other one's picture is published "
             "alone"
         )
+    if held_up:
+        return DiagnosticStatus.WARN, held_up
     if report.engine_is_fallback:
         return DiagnosticStatus.WARN, (
             f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"
@@ -271,6 +282,17 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
             "lower output rate"
         )
     return DiagnosticStatus.OK, report.mode
+
+
+def _held_up(report: NodeReport) -> str:
+    """A line about outputs that the middleware does not take, or nothing."""
+    why = "; look for a stopped or killed subscriber of this machine (docs/reliability.md)"
+    if report.held_up_s:
+        topics = ", ".join(f"{topic} for {s:.0f} s" for topic, s in report.held_up_s.items())
+        return f"a publish has not returned: {topics}{why}"
+    lost = {t: n - report.unpublished_before.get(t, 0) for t, n in report.unpublished.items()}
+    topics = ", ".join(f"{n} of {topic}" for topic, n in lost.items() if n > 0)
+    return f"could not be published in time: {topics}{why}" if topics else ""
 
 
 def _totals(stream: Stream, counts: StreamCounts) -> Iterable[tuple[str, str]]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of a frame through the node: message, pixels, pair, fused image.
 
-Two threads meet here. The executor's calls `take`: it reads the message, pairs it, and leaves the
-newest job in the worker's one waiting place. The worker fuses and publishes. Every frame that
-`take` was given ends in exactly one count of the ledger.
+The executor's thread calls `take`: it reads the message, pairs it, and hands the newest job to the
+fusion lane, which fuses in a thread of its own and publishes in another. Every frame that `take`
+was given ends in exactly one count of the ledger.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fusion_ros.accounting import Fate, Stream
-from fusion_ros.engines.engine import EngineError
-from fusion_ros.imaging.alignment import Alignment, AlignmentMonitor
-from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.alignment import Alignment
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_reader import FrameReader, Parser
-from fusion_ros.nodes.jobs import ArrivedFrame, FramePair, LoneFrame, Output
+from fusion_ros.nodes.fusion_lane import FusionLane
+from fusion_ros.nodes.jobs import ArrivedFrame, LoneFrame, Output
 from fusion_ros.nodes.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.stream_loss import NS_PER_MS, OTHER, StreamLoss
 from fusion_ros.nodes.wire import read_image
-from fusion_ros.nodes.worker import NewestWorker
 from fusion_ros.offset import SECONDS_APART_MS, ClockDistance, OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
@@ -45,10 +43,12 @@ class FrameFlow:
         pipeline: fuses; used by the worker's thread only while the flow runs.
         values: the node's parameters; `apply` takes changed ones.
         books: where frames are counted.
-        publish: takes each output, in the worker's thread.
+        publish: publishes each output, in the publishing thread.
+        topic: of the outputs, for reports.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: takes a line of text about something that changed and need not be wrong.
         can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
+        replaced: takes the pipeline that goes on after an engine did not return.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
 
     Raises:
@@ -60,24 +60,30 @@ class FrameFlow:
         pipeline: FusionPipeline,
         values: FuseParameters,
         books: Books,
-        publish: Callable[[Output], None],
+        publish: Callable[[Output], dict[str, float]],
         *,
+        topic: str = "fused/image_raw",
         ros_clock_ns: Callable[[], int] = time.time_ns,
         tell: Callable[[str], object] = lambda text: None,
         can_publish: Callable[[], bool] = lambda: True,
+        replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.pipeline = PipelineSlot(pipeline, books.warn)
-        """Where the pipeline may be replaced, or its registration, while frames come in."""
         self._books = books
-        self._publish = publish
         self._tell = RepeatedEvents(tell)
-        self._can_publish = can_publish
         self._clock_ns = clock_ns
         self._pairer = _make_pairer(values, books)
-        self._worker: NewestWorker[FramePair | LoneFrame] = NewestWorker(
-            self._work, self._supersede, name="fusion"
+        self.lane = FusionLane(
+            pipeline,
+            values,
+            books,
+            publish,
+            topic=topic,
+            can_publish=can_publish,
+            replaced=replaced,
+            clock_ns=clock_ns,
         )
+        """What fuses and publishes."""
         self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=self._tell)
         self.loss = StreamLoss(
             values,
@@ -93,24 +99,25 @@ class FrameFlow:
         """What `thermal_offset_ms` had better be, as of the last `estimate_offset`."""
         self.clocks: ClockDistance | None = None
         """How far the cameras' clocks are apart after `thermal_offset_ms`, if it is seconds."""
-        self._alignment = AlignmentMonitor(values.alignment_period_s)
-        self._registration = pipeline.registration
         self._jumps_seen = 0
 
     def start(self) -> None:
         """Begin to fuse."""
-        self._worker.start()
+        self.lane.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Finish the job in work; what waits for a partner ends unpaired, what waits for the
-        worker superseded."""
+        worker superseded.
+
+        Returns:
+            False where a thread had to be left behind, see `FusionLane.stop`.
+        """
         self._pairer.reset()
-        self._worker.stop()
-        self.pipeline.for_next_job()
+        return self.lane.stop()
 
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
-        self.loss.values = values
+        self.loss.values = self.lane.values = values
         self._reader.detect_shutter = values.detect_shutter
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
@@ -118,7 +125,12 @@ class FrameFlow:
     @property
     def alignment(self) -> Alignment | None:
         """Whether both pictures lie on each other, where it was looked at."""
-        return self._alignment.last
+        return self.lane.alignment
+
+    @property
+    def pipeline(self) -> PipelineSlot:
+        """Where the pipeline may be replaced, or its registration, while frames come in."""
+        return self.lane.pipeline
 
     def estimate_offset(self) -> None:
         """Renew `offset_hint_ms`; now and then, in the thread that calls `take`."""
@@ -181,7 +193,7 @@ class FrameFlow:
         for pair in pairs:
             if self.loss.paired():
                 self._tell("both", "both cameras are there again; fusing")
-            self._worker.submit(pair)
+            self.lane.submit(pair)
 
     def _take_alone(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
         """The other camera is lost: this picture goes out by itself."""
@@ -199,93 +211,7 @@ class FrameFlow:
             )
         self._books.ledger.receive(stream)
         shape, frame_id = self._visible_shape, self._visible_frame_id
-        self._worker.submit(LoneFrame(stream, frame, shape, frame_id))
-
-    # --- in the worker's thread -------------------------------------------------------------------
-
-    def _supersede(self, job: FramePair | LoneFrame) -> None:
-        if isinstance(job, LoneFrame):
-            self._books.ledger.settle(job.stream, Fate.SUPERSEDED)
-        else:
-            self._books.ledger.settle_pair(Fate.SUPERSEDED)
-
-    def _work(self, job: FramePair | LoneFrame) -> None:
-        """Whatever goes wrong costs this job and nothing else."""
-        pipeline = self.pipeline.for_next_job()
-        if pipeline.registration is not self._registration:
-            self._registration = pipeline.registration
-            self._alignment.reset()
-        try:
-            if isinstance(job, LoneFrame):
-                self._pass_on(job, pipeline)
-            else:
-                self._fuse(job, pipeline)
-        except EngineError as error:
-            self._reject(job, "engine_error", str(error))
-        except (ValueError, EncodingError) as error:
-            self._reject(job, "unusable_pair", str(error))
-        except Exception as error:
-            if not self._can_publish():  # it was shut down under this very job
-                self._supersede(job)
-            else:
-                self._reject(job, "internal_error", f"{type(error).__name__}: {error}")
-
-    def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
-        if isinstance(job, LoneFrame):
-            self._books.rejections.lone(job.stream, reason, message)
-        else:
-            self._books.rejections.pair(reason, message)
-
-    def _fuse(self, pair: FramePair, pipeline: FusionPipeline) -> None:
-        visible, thermal = pair.visible, pair.thermal
-        arrived_ns = max(visible.arrived_ns, thermal.arrived_ns)
-        begun_ns = self._clock_ns()
-        fused = pipeline.fuse(
-            visible.pixels.pixels,
-            thermal.pixels.pixels,
-            order=visible.pixels.order,
-            thermal_order=thermal.pixels.order,
-            stamp_ns=pair.thermal_stamp_ns,
-            learn_later=True,
-        )
-        sources = (visible.pixels.pixels, fused.thermal)
-        timings_ms = self._publish(
-            Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
-        )
-        published_ns = self._clock_ns()
-        self._books.ledger.settle_pair(Fate.FUSED)
-        self._books.telemetry.fused(
-            stamp_ns=pair.visible_stamp_ns,
-            arrived_ns=arrived_ns,
-            skew_ms=pair.skew_ns / NS_PER_MS,
-            latency_ms=(published_ns - arrived_ns) / NS_PER_MS,
-            stages_ms={
-                "wait": (begun_ns - arrived_ns) / NS_PER_MS,
-                **fused.timings_ms,
-                **timings_ms,
-            },
-        )
-        # After publishing nobody waits. The pair is settled, whatever comes of this.
-        try:
-            pipeline.learn()
-        except Exception as error:
-            told = f"nothing learnt from a frame: {type(error).__name__}: {error}"
-            self._books.warn_repeated("learn", told)
-        try:
-            now_s = self._clock_ns() / 1e9
-            self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
-        except Exception as error:
-            self._books.warn(f"alignment is looked at no more: {type(error).__name__}: {error}")
-            self._alignment = AlignmentMonitor(0)
-
-    def _pass_on(self, job: LoneFrame, pipeline: FusionPipeline) -> None:
-        frame = job.frame
-        output = Output(frame.pixels.pixels, frame.pixels.order, frame.stamp_ns, frame.frame_id)
-        if job.stream is Stream.THERMAL:
-            output = job.as_grey(pipeline)
-        self._publish(output)
-        self._books.ledger.settle(job.stream, Fate.UNPAIRED)
-        self._books.telemetry.passed_alone(job.stream)
+        self.lane.submit(LoneFrame(stream, frame, shape, frame_id))
 
 
 def _make_pairer(

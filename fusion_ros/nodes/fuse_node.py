@@ -12,7 +12,7 @@ import dataclasses
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -26,6 +26,7 @@ from fusion_ros.nodes.frames_first import FramesFirstExecutor
 from fusion_ros.nodes.node_process import run_node
 from fusion_ros.nodes.parameter_server import ParameterServer
 from fusion_ros.nodes.process_tuning import calm_garbage_collection
+from fusion_ros.nodes.publishing_lane import PublishingLane
 from fusion_ros.nodes.reload import ReloadService
 from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
 from fusion_ros.nodes.runtime.progress import Progress
@@ -100,10 +101,20 @@ class FuseNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to fuse."""
         assert self._configured is not None
+        if self._configured.is_pipeline_busy():
+            busy = RuntimeError(
+                "the engine has not returned since the node was active last; clean up and "
+                "configure, which makes another one, or restart the node"
+            )
+            return self._refuse("activate", busy)
         super().on_activate(state)  # the publishers first: a frame may come at once
         try:
             self._active = Active(
-                self, self._configured, self.parameters.current, self._report_each_frame
+                self,
+                self._configured,
+                self.parameters.current,
+                self._report_each_frame,
+                self._report,
             )
         except Exception as error:
             super().on_deactivate(state)
@@ -240,6 +251,7 @@ class FuseNode(LifecycleNode):
         if self.get_logger().is_enabled_for(LoggingSeverity.DEBUG):
             self.get_logger().debug(reporting.debug_line(report))
         configured.reported = report.counts
+        configured.unpublished = report.unpublished
         lost_after_fusing = report.lost and report.counts.visible.fused
         if lost_after_fusing and self.parameters.current.on_stream_loss == "stop":
             names = " and ".join(sorted(stream.value for stream in report.lost))
@@ -272,10 +284,13 @@ class FuseNode(LifecycleNode):
             "thermal_offset_ms": self.parameters.current.thermal_offset_ms,
             "thermal_repeated": thermal.repeated,
             "thermal_shutter": thermal.flat,
+            "unpublished_before": configured.unpublished,
+            **_publishing(configured.outputs.lanes),
         }
         if active is None:
             return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
         flow = active.flow
+        common |= _publishing((flow.lane.publishing, *configured.outputs.lanes))
         report = reporting.NodeReport(
             mode=reporting.MODE_IDLE if active.is_idle else flow.loss.mode(),
             timeout_ms={stream: flow.loss.timeout_ms(stream) for stream in Stream},
@@ -285,11 +300,21 @@ class FuseNode(LifecycleNode):
             alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
             calibration_missing=active.calibration_missing(),
+            engine_hung_s=flow.lane.hung_s,
             **common,
         )
         if report.stalled_s and not active.is_idle:
             report = dataclasses.replace(report, mode=reporting.MODE_STALLED)
         return report
+
+
+def _publishing(lanes: Iterable[PublishingLane]) -> dict[str, Mapping[str, Any]]:
+    """What the report has of the publishing threads."""
+    lanes = tuple(lanes)
+    return {
+        "unpublished": {lane.topic: lane.unpublished for lane in lanes},
+        "held_up_s": {lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},
+    }
 
 
 def main(

@@ -12,7 +12,12 @@ from rclpy.node import Node
 
 from fusion_ros.nodes.frames_first import FramesFirstExecutor
 from fusion_ros.nodes.process_tuning import tune_process
-from fusion_ros.nodes.stopping import ignore_further_signals
+from fusion_ros.nodes.stopping import (
+    end_at_once,
+    has_abandoned_threads,
+    ignore_further_signals,
+    limit_stop,
+)
 
 N = TypeVar("N", bound=Node)
 
@@ -28,7 +33,7 @@ def run_node(
     stopped: int = 0,
 ) -> int:
     """Run a node until its work is done or it is told to stop (SIGINT, SIGTERM, a shutdown of the
-    context), and tidy up.
+    context), and tidy up. From the stop on that takes `stopping.LONGEST_STOP_S` at most.
 
     Args:
         name: of the node, for the log where there is none yet.
@@ -52,6 +57,8 @@ def run_node(
         return _cannot_start(name, error)
     context = rclpy.get_default_context()
     executor = node = None
+    code = stopped
+    stop_is_done = limit_stop(name, lambda: not context.ok(), code=stopped)
     try:
         # Before the node, which may take seconds: rclpy complains where a stop meets this.
         executor = FramesFirstExecutor()
@@ -62,7 +69,8 @@ def run_node(
                 return _cannot_start(name, error)
             raise
         executor.add_node(node)
-        return work(node, executor)
+        code = work(node, executor)
+        return code
     except (KeyboardInterrupt, ExternalShutdownException):
         return stopped
     except Exception:
@@ -76,8 +84,12 @@ def run_node(
             executor.shutdown()
         if node is not None:
             close(node)
+            if has_abandoned_threads():
+                # They may be inside the middleware or a device, which must not go from under them.
+                end_at_once(code)
             node.destroy_node()
         rclpy.try_shutdown()
+        stop_is_done()
 
 
 def _cannot_start(name: str, error: Exception) -> int:

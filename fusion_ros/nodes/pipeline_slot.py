@@ -47,6 +47,21 @@ class PipelineSlot:
                     pipeline.registration = registration
 
     @property
+    def current(self) -> FusionPipeline:
+        """The pipeline that jobs use."""
+        return self._current
+
+    @property
+    def has_next(self) -> bool:
+        """Whether another pipeline waits to take over."""
+        return self._next is not None
+
+    def leave_old_open(self) -> None:
+        """Do not close the pipeline that is being replaced: its engine has not returned."""
+        with self._lock:
+            self._replaced.clear()
+
+    @property
     def is_registered(self) -> bool:
         """Whether it is known where thermal pictures lie; false while a calibration is awaited."""
         return self._current.registration.is_ready

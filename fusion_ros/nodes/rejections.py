@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from fusion_ros.accounting import Fate, FrameLedger, Stream
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
-PAIR_REASONS = ("engine_error", "unusable_pair", "internal_error")
+PAIR_REASONS = ("engine_error", "engine_deadline", "unusable_pair", "internal_error")
 """Reasons that concern a pair or its fusion, and not the camera that a frame is from."""
 
 

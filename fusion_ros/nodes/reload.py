@@ -16,9 +16,13 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
+from fusion_ros.nodes.stopping import register_abandoned
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
+
+STOP_WAIT_S = 1.0
+"""How long a stop waits for a reload. Loading a network takes seconds, building one minutes."""
 
 try:
     from std_srvs.srv import Trigger
@@ -57,10 +61,12 @@ class ReloadService:
         group = ReentrantCallbackGroup()
         node.create_service(Trigger, "~/reload", self._serve, callback_group=group)
 
-    def wait(self) -> None:
-        """Wait for a reload that is under way."""
+    def wait(self, timeout_s: float = STOP_WAIT_S) -> None:
+        """Wait for a reload that is under way, and leave it to itself where it takes longer."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                register_abandoned(self._thread)
 
     async def _serve(self, request: object, response: object) -> object:
         if not self._is_configured():

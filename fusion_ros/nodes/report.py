@@ -68,6 +68,11 @@ class NodeReport:
         thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
             content, since `configure`.
         engine_is_fallback: whether another engine than the one asked for runs.
+        engine_hung_s: seconds since an engine was called that has not returned and that no other
+            engine replaces.
+        unpublished, unpublished_before: messages by topic that a newer one replaced before they
+            could be published, now and at the previous report.
+        held_up_s: how long a publish has taken that has not returned, by topic.
     """
 
     header: Header
@@ -94,6 +99,10 @@ class NodeReport:
     alignment_warn_px: float = math.inf
     lost: frozenset[Stream] = frozenset()
     calibration_missing: str = ""
+    engine_hung_s: float = 0.0
+    unpublished: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unpublished_before: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    held_up_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def pairs(self) -> int:

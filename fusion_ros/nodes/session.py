@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REPORT_PERIOD_S = 1.0
 DEMAND_PERIOD_S = 0.2
+DEADLINE_PERIOD_S = 0.1
 TRACED = (
     "stamp_ns",
     "arrived_ns",
@@ -72,12 +73,21 @@ class Configured:
             self.books.telemetry.trace = self._trace.write
         self.outputs = FusedOutputs(node, reliability=values.output_reliability)
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
+        self.unpublished: dict[str, int] = {}
+        """Messages by topic that were not published, as of the previous report."""
+        self.is_pipeline_busy: Callable[[], bool] = lambda: False
+        """Whether a call to the pipeline, left behind by a stop, has not returned."""
 
     def close(self) -> None:
-        """Release all of it."""
+        """Release all of it but what a call that does not return still uses."""
         self._node.destroy_timer(self._timer)
         self.outputs.close()
-        self.pipeline.close()
+        if self.is_pipeline_busy():
+            self._node.get_logger().error(
+                "the engine has not returned; it is left open until the process ends"
+            )
+        else:
+            self.pipeline.close()
         if self._trace is not None:
             self._trace.close()
 
@@ -94,13 +104,16 @@ class Active:
         configured: Configured,
         values: FuseParameters,
         after_each_frame: Callable[[], None],
+        report: Callable[[], None],
     ) -> None:
         self._node = node
+        self._configured = configured
         self._outputs = configured.outputs
         self._ledger = configured.books.ledger
         self._awaited = AwaitedFrames(info_line(node))
         self._take_values(values)
         self._after_each_frame = after_each_frame
+        self._report = report
         self.visible_info: CameraInfo | None = None
         self.flow = FrameFlow(
             configured.pipeline,
@@ -108,8 +121,10 @@ class Active:
             configured.books,
             self._publish,
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
+            topic=configured.outputs.image_topic,
             tell=info_line(node),
             can_publish=node.context.ok,
+            replaced=self._go_on_with,
         )
         self.calibration: LiveCalibration | None = None
         options = values.registration_options()
@@ -121,6 +136,7 @@ class Active:
                 self.flow.pipeline.register,
             )
         self.flow.start()
+        self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
         self._images: dict[Stream, FollowingSubscription] = {}
         self._info: FollowingSubscription | None = None
         self._demand_timer = None
@@ -173,12 +189,21 @@ class Active:
 
     def close(self) -> None:
         """Stop taking frames, finish the one in work."""
+        self._node.destroy_timer(self._deadline_timer)
         if self._demand_timer is not None:
             self._node.destroy_timer(self._demand_timer)
         self._unsubscribe()
         if self.calibration is not None:
             self.calibration.close()
-        self.flow.stop()
+        if not self.flow.stop():
+            self._configured.is_pipeline_busy = lambda: self.flow.lane.is_busy
+
+    def _check_deadline(self) -> None:
+        if self.flow.lane.check():
+            self._report()
+
+    def _go_on_with(self, pipeline: FusionPipeline) -> None:
+        self._configured.pipeline = pipeline
 
     def _follow_demand(self) -> None:
         wanted = self._outputs.listeners() > 0
@@ -250,7 +275,7 @@ class Active:
             self.calibration.take_visible(message)
 
     def _publish(self, output: Output) -> dict[str, float]:
-        """In the worker's thread."""
+        """Publish one output; in the publishing thread."""
         timings_ms = self._outputs.publish_image(
             output,
             encoding=self._values.output_encoding,

@@ -14,6 +14,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+import numpy as np
+
 _BYTE_ORDERS = {0x00: ">", 0x01: "<", 0x06: ">", 0x07: "<"}
 """By the representation identifier: plain CDR of version 1 and 2, big and little endian."""
 _ENCAPSULATION_BYTES = 4
@@ -74,6 +76,43 @@ def read_compressed_image(serialized: bytes) -> WireCompressedImage:
     """
     cdr = _Cdr(serialized)
     return WireCompressedImage(cdr.header(), cdr.string(), cdr.octets())
+
+
+def write_image(
+    stamp: tuple[int, int], frame_id: str, shape: tuple[int, int], encoding: str, rows: np.ndarray
+) -> bytearray:
+    """An Image as plain CDR of version 1, little endian.
+
+    rclpy would copy the picture three times on the way to the same bytes.
+
+    Args:
+        stamp: seconds and nanoseconds.
+        frame_id: of the header.
+        shape: height and width.
+        encoding: of the pixels; one byte a channel, rows side by side.
+        rows: the pixels, contiguous.
+    """
+    height, width = shape
+    head = bytearray(b"\x00\x01\x00\x00")
+    head += struct.pack("<iI", *stamp)
+    _append_string(head, frame_id)
+    _align(head)
+    head += struct.pack("<II", height, width)
+    _append_string(head, encoding)
+    head += b"\x00"  # is_bigendian
+    _align(head)
+    head += struct.pack("<II", rows.nbytes // height, rows.nbytes)
+    return head + memoryview(rows).cast("B")
+
+
+def _append_string(out: bytearray, text: str) -> None:
+    encoded = text.encode()
+    out += struct.pack("<I", len(encoded) + 1) + encoded + b"\0"
+
+
+def _align(out: bytearray) -> None:
+    """Pad to a multiple of four, counted from behind the encapsulation (itself four bytes)."""
+    out += bytes(-len(out) % 4)
 
 
 class _Cdr:

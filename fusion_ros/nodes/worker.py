@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from fusion_ros.nodes.stopping import register_abandoned
+
 Job = TypeVar("Job")
 
 HEAD_START_S = 0.001
@@ -28,6 +30,7 @@ class NewestWorker(Generic[Job]):
         superseded: called with each job that will never be processed, in the thread that caused
             it. Every submitted job reaches exactly one of the two.
         name: the thread's name.
+        head_start_s: how long `submit` sleeps after it handed a job to an idle worker.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class NewestWorker(Generic[Job]):
         superseded: Callable[[Job], None],
         *,
         name: str = "worker",
+        head_start_s: float = HEAD_START_S,
     ) -> None:
         self._process = process
         self._superseded = superseded
+        self._head_start_s = head_start_s
         self._changed = threading.Condition()
         self._waiting: Job | None = None
         self._idle = False
@@ -54,7 +59,7 @@ class NewestWorker(Generic[Job]):
     def submit(self, job: Job) -> None:
         """Hand over a job; it takes the place of one that waits. After `stop` it is superseded.
 
-        An idle worker gets the interpreter for `HEAD_START_S`.
+        An idle worker gets the interpreter for `head_start_s`.
         """
         with self._changed:
             refused = self._stopping or self._failure is not None
@@ -65,8 +70,8 @@ class NewestWorker(Generic[Job]):
                 self._changed.notify()
         if old is not None:
             self._superseded(old)
-        elif idle:
-            time.sleep(HEAD_START_S)
+        elif idle and self._head_start_s:
+            time.sleep(self._head_start_s)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Finish the job in work, give up the one that waits, end the thread.
@@ -88,6 +93,29 @@ class NewestWorker(Generic[Job]):
         if self._failure is not None:
             raise self._failure
         return not self._thread.is_alive()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a job waits."""
+        return self._waiting is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs; false before `start`."""
+        return self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Leave a worker whose job does not end: its thread takes no further job.
+
+        The process must not wait for it, nor tear down what it may still use; see `stopping`.
+        """
+        with self._changed:
+            self._stopping = True
+            old, self._waiting = self._waiting, None
+            self._changed.notify()
+        if old is not None:
+            self._superseded(old)
+        register_abandoned(self._thread)
 
     def _run(self) -> None:
         while True:

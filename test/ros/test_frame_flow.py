@@ -119,7 +119,7 @@ def test_what_fails_after_publishing_costs_no_pair(monkeypatch):
     assert counts["visible"]["pending"] == counts["visible"]["rejected"] == 0
     told = {
         "what ran before was not given back": 1,
-        "alignment is looked at no more": 1,
+        "alignment is evaluated no more": 1,
         "nothing learnt from a frame": 1,
     }
     for what, times in told.items():
