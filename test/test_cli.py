@@ -158,9 +158,11 @@ def test_the_doctor_knows_whose_dds_profile_is_set(
     assert text in profile.what + profile.fix
 
 
-def test_too_little_shared_memory_is_missing_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "NEEDED_SHM_BYTES", 1 << 62)
-    finding = examination._shared_memory(Path("/"))
+def test_too_little_shared_memory_is_missing_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(examination.shared_memory, "NEEDED_BYTES", 1 << 62)
+    (finding,) = examination._shared_memory(tmp_path)
     assert finding.state == "missing"
     assert "--shm-size" in finding.fix
 

@@ -17,10 +17,9 @@ from typing import Any
 from fusion_ros import __version__
 from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.dds_profile import PROFILE_NAME, profile_settings, users_profile
+from fusion_ros.nodes import shared_memory
 from fusion_ros.shipped_files import config_file
 
-#: Shared memory that the shipped DDS profile's segments of two cameras and the node take.
-NEEDED_SHM_BYTES = 256 << 20
 _MESSAGE_FIX = "make setup (without a distribution), or colcon build --packages-select fusion_ros"
 
 
@@ -149,19 +148,25 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(group, "profile", "ok", f"{own[0]}={own[1]} ({whose})")
     if shipped:
         yield Finding(group, "shipped profile", "ok", shipped)
-    yield _shared_memory(Path("/dev/shm"))
+    yield from _shared_memory(shared_memory.SHARED_MEMORY)
 
 
-def _shared_memory(folder: Path) -> Finding:
-    name, fix = "shared memory", "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
+def _shared_memory(folder: Path) -> Iterator[Finding]:
+    name = "shared memory"
     if not folder.is_dir():
-        return Finding("DDS", name, "note", f"{folder} is not there; DDS uses the network", "")
+        yield Finding("DDS", name, "note", f"{folder} is not there; DDS uses the network", "")
+        return
+    left = shared_memory.clean(folder)
+    if str(left):
+        yield Finding("DDS", "left by dead processes", "note", f"{folder}: {left}")
     free = shutil.disk_usage(folder).free
     what = f"{free >> 20} MB free in {folder}"
-    if free < NEEDED_SHM_BYTES:
-        what += f"; two cameras and the node want {NEEDED_SHM_BYTES >> 20} MB"
-        return Finding("DDS", name, "missing", what, fix)
-    return Finding("DDS", name, "ok", what)
+    needed = shared_memory.NEEDED_BYTES
+    if free < needed:
+        what += f"; two cameras, the node and a subscriber take {needed >> 20} MB"
+        yield Finding("DDS", name, "missing", what, shared_memory.FIX_TOO_SMALL)
+    else:
+        yield Finding("DDS", name, "ok", what)
 
 
 def _engines() -> Iterator[Finding]:

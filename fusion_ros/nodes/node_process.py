@@ -10,6 +10,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
+from fusion_ros.nodes import shared_memory
 from fusion_ros.nodes.frames_first import FramesFirstExecutor
 from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.stopping import (
@@ -50,11 +51,13 @@ def run_node(
     """
     try:
         tune_process()
+        left = shared_memory.clean()
         rclpy.init(args=args)
     except KeyboardInterrupt:
         return stopped
     except RuntimeError as error:  # ROS arguments that are none, a keystore that is not there
         return _cannot_start(name, error)
+    _report_shared_memory(name, left)
     context = rclpy.get_default_context()
     executor = node = None
     code = stopped
@@ -90,6 +93,15 @@ def run_node(
             node.destroy_node()
         rclpy.try_shutdown()
         stop_is_done()
+
+
+def _report_shared_memory(name: str, left: shared_memory.Leftovers) -> None:
+    logger = rclpy.logging.get_logger(name)
+    if str(left):
+        logger.warning(f"{shared_memory.SHARED_MEMORY}: {left}")
+    short = shared_memory.shortage()
+    if short and "fastrtps" in rclpy.utilities.get_rmw_implementation_identifier():
+        logger.error(short)
 
 
 def _cannot_start(name: str, error: Exception) -> int:
