@@ -144,7 +144,7 @@ class FusionLane:
         if self._hung is None:
             self._worker.submit(_Work(job))
         else:
-            self._reject(job, LATE, self._late_text())
+            self._reject(job, LATE, self._late_text(self._hung[1]))
 
     def stop(self) -> bool:
         """Finish what is under way, each within a time limit; False where a thread was left."""
@@ -220,15 +220,14 @@ class FusionLane:
     def _give_up_job(self) -> None:
         now = self._progress.now
         if now is not None and now[0].claim.take():
-            self._reject(now[0].job, LATE, self._late_text(now[2]))
+            self._reject(now[0].job, LATE, self._late_text(now[1]))
 
-    def _late_text(self, deadline_ns: int | None = None) -> str:
-        limit_ms = (deadline_ns or self._deadline_ns(known=True)) / NS_PER_MS
+    def _late_text(self, begun_ns: int) -> str:
         engine = self.pipeline.current.engine.describe()
         return (
-            f"engine {engine.name} on {engine.device} did not return within {limit_ms:g} ms "
-            "(parameter engine_deadline_ms); if it does not recover, call ~/reload or restart "
-            "the node"
+            f"engine {engine.name} on {engine.device} has not returned for "
+            f"{(self._clock_ns() - begun_ns) / NS_PER_MS:.0f} ms (parameter engine_deadline_ms); if "
+            "it does not recover, call ~/reload or restart the node"
         )
 
     def _deadline_ns(self, *, known: bool) -> int:

@@ -63,6 +63,9 @@ MOMENTS = {
         "fuse_node.FuseNode.release = marked"
     ),
 }
+HANGING_NODE = Path(__file__).with_name("hanging_node.py")
+HANGS = ("engine", "publish", "configure", "reload")
+MOST_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +80,14 @@ class NodeProcess:
     """A fuse node whose output can be waited for."""
 
     def __init__(self, weights: Path, moment: str = "imported") -> None:
-        program = PROGRAM.format(patch=MOMENTS[moment]) if moment in MOMENTS else IMPORTING
+        program = PROGRAM.format(patch=MOMENTS.get(moment, ""))
+        if moment == "importing":
+            program = IMPORTING
         options = {"weights": f"'{weights}'", "engine": "torch", "warm_up_width": 64}
         options["warm_up_height"] = 64
         command = [sys.executable, "-c", program, "--ros-args"]
+        if moment in HANGS:
+            command = [sys.executable, str(HANGING_NODE), moment, "--ros-args"]
         for name, value in options.items():
             command += ["-p", f"{name}:={value}"]
         self.process = subprocess.Popen(
@@ -174,3 +181,16 @@ def test_a_second_signal_while_shutting_down_changes_nothing(started, second):
     node.process.send_signal(signal.SIGINT)
     node.wait_for("MARK releasing")
     assert_clean(node, *node.end(second))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("what", HANGS)
+def test_what_never_returns_does_not_keep_the_process(started, what: str, number: int) -> None:
+    node = started(what)
+    node.wait_for("MARK hung")
+    begun_s = time.monotonic()
+    code, output = node.end(number)
+    assert time.monotonic() - begun_s < MOST_S
+    assert code == 0, output
+    assert "Traceback" not in output
+    assert node.left_behind() == []
