@@ -18,11 +18,12 @@ STOPPED = 130
 TABLE = """\
 exit codes:
     0  done; of replay: every gate passed
-    1  done, with a negative result: a gate failed or part of a recording was not read (replay), some
-       files failed (fuse, build-engine), the bag lacks a part of its source (record), a doubtful
-       calibration (calibrate), something is missing (doctor), nothing was fused (demo)
-    2  could not run, wholly or in part: wrong arguments, input that cannot be read, a full disk;
-       of several recordings, one of them. Never the verdict of a gate
+    1  done, with a negative result: a gate failed (replay), some files failed (fuse, build-engine),
+       the bag lacks a part of its source (record), a doubtful calibration (calibrate), something is
+       missing (doctor), nothing was fused (demo)
+    2  could not run, wholly or in part: wrong arguments, input that cannot be read, a full disk; of
+       several recordings, one of them; without a gate, a part of a recording. Never the verdict of
+       a gate
     3  calibrate: no usable calibration was found, and no file was written
   130  stopped by Ctrl-C
 """
