@@ -21,6 +21,7 @@ def compiled_step(
     visible: Tensor,
     thermal: Tensor,
     *,
+    preferences: Tensor | None = None,
     moving: bool = False,
     backward: Callable[[Tensor], object] = Tensor.backward,
 ) -> nn.Module:
@@ -33,6 +34,7 @@ def compiled_step(
     Args:
         step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are left empty.
         visible, thermal: a batch as the run has them, N, C, H, W and N, 1, H, W in [0, 1].
+        preferences: of the batch's objects, as the run has them, or None.
         moving: compare the step for consecutive frames as well, which is compiled apart.
         backward: takes a loss back to the weights; Fabric's own where precision is reduced.
 
@@ -41,7 +43,7 @@ def compiled_step(
     """
     compiled = torch.compile(step)
     for consecutive in (False, True) if moving else (False,):
-        batch = visible, thermal, consecutive
+        batch = visible, thermal, consecutive, preferences
         plain = _gradient(step, step, batch, backward)
         fused = _gradient(step, compiled, batch, backward)
         distance = ((fused - plain).norm() / plain.norm().clamp_min(1e-12)).item()
@@ -57,7 +59,7 @@ def compiled_step(
 def _gradient(
     step: nn.Module,
     compute: nn.Module,
-    batch: tuple[Tensor, Tensor, bool],
+    batch: tuple[Tensor, Tensor, bool, Tensor | None],
     backward: Callable[[Tensor], object],
 ) -> Tensor:
     """The loss' gradient by all weights that learn, in one row."""

@@ -112,6 +112,8 @@ class RunConfig:
             the cost; the weights file has them all (``training/thin.py``). For a first stage.
         channels_last: keep pictures and weights with the channels side by side in memory: a wide
             network such as `paper` then takes half the time on a CPU, `compact` gains nothing.
+        objects: JSON of objects and scores (``training/objects.py``), for ``loss.objects``.
+        objects_chance: share of crops drawn around an object of ``objects``.
         flicker_every: each n-th step takes consecutive frames and the flicker term; 0 is never.
         compile: let torch.compile fuse the step (a minute or two once, then up to twice as fast).
     """
@@ -137,6 +139,8 @@ class RunConfig:
     thin_encoders: int = 1
     channels_last: bool = False
     window_stride: int = 4
+    objects: str | None = None
+    objects_chance: float = 0.0
     flicker_every: int = 0
     compile: bool = False
     initial_weights: str | None = None
@@ -189,6 +193,10 @@ class RunConfig:
                 f"batch is {self.batch}; allowed are multiples of devices x nodes "
                 f"= {self.devices * self.nodes}"
             )
+        if not 0 <= self.objects_chance <= 1:
+            raise ConfigError(f"objects_chance is {self.objects_chance}; allowed is 0..1")
+        if (self.loss.objects or self.objects_chance) and not self.objects:
+            raise ConfigError("loss.objects and objects_chance need `objects`, a file of them")
         if not self.train:
             raise ConfigError("train is empty; it needs at least one data set")
         for entry in self.train:

@@ -20,6 +20,10 @@ from fusion_ros.metrics.quality_index import edge_image, qw
 LUMA = (0.299, 0.587, 0.114)
 CALMER = 0.1
 """How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
+STEADY = 1.25
+"""How many times the average's change of static pixels costs nothing."""
+LEAST_SHARE = 0.82
+"""How much of the way to the thermal brightness a hotter area has to go, at large scale."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,16 @@ class LossWeights:
         overshoot: fused value outside the range that the sources have within a few pixels.
         scd: one minus half the sum of the correlations of differences (SCD): each source should be
             found again in what the other does not explain.
+        brightness: broad brightness (Gaussian of 12 pixels) below the visible picture's, or below
+            `LEAST_SHARE` of the way to the thermal's where that is brighter, or above it.
+        flipped: strong visible edges, weak in thermal, that lose or change their sign.
         colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
             a network that gives RGB; the other terms see luma alone.
         flicker: change between two consecutive frames beyond what the sources' average changes.
         restlessness: the flicker index of two consecutive frames beyond that of the average.
+        objects: distance of the contrast on objects from that of the camera that shows them
+            better (``training/objects.py``).
+        static: change of pixels that stand still, beyond `STEADY` times the average's.
     """
 
     qw: float = 1.0
@@ -48,9 +58,13 @@ class LossWeights:
     glow: float = 0.0
     overshoot: float = 0.0
     scd: float = 0.0
+    brightness: float = 0.0
+    flipped: float = 0.0
     colour: float = 0.0
     flicker: float = 0.0
     restlessness: float = 0.0
+    static: float = 0.0
+    objects: float = 0.0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, float]) -> LossWeights:
@@ -147,6 +161,57 @@ def correlation_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     return 1 - 0.5 * both.mean()
 
 
+def _gaussian(x: Tensor, sigma: float) -> Tensor:
+    """Blur N, C, H, W with a Gaussian, the border repeated."""
+    reach = int(3 * sigma + 0.5)
+    offsets = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum())[None, None, None].repeat(x.shape[1], 1, 1, 1)
+    for axis, weight in ((3, kernel), (2, kernel.transpose(2, 3))):
+        # Not F.pad: torch 2.13 compiles the gradient of its replication wrongly.
+        first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
+        x = torch.cat([*[first] * reach, x, *[last] * reach], dim=axis)
+        x = F.conv2d(x, weight, groups=x.shape[1])
+    return x
+
+
+def brightness_loss(
+    visible: Tensor, thermal: Tensor, fused: Tensor, *, tolerance: float = 0.01
+) -> Tensor:
+    """Broad brightness outside the band from `LEAST_SHARE` of the way up to thermal to all of it.
+
+    Where thermal is the darker one the band is the visible brightness itself. The mean over 4x4
+    pixels, then a Gaussian of 3 of those, stands for a Gaussian of 12 pixels.
+    """
+    broad = _gaussian(F.avg_pool2d(torch.cat([visible, thermal, fused], 1), 4), 3.0)
+    v, t, f = broad.chunk(3, dim=1)
+    hotter = F.relu(t - v)
+    return (
+        F.relu(v + LEAST_SHARE * hotter - f - tolerance) + F.relu(f - v - hotter - tolerance)
+    ).mean()
+
+
+def flipped_edge_loss(
+    visible: Tensor,
+    thermal: Tensor,
+    fused: Tensor,
+    *,
+    span: int = 3,
+    least: float = 25 / 255,
+    kept: float = 0.15,
+) -> Tensor:
+    """How far strong visible edges that thermal hardly has fall short of ``kept`` of their step."""
+    soft = _gaussian(torch.cat([visible, thermal, fused], 1), 1.5)
+    total = fused.new_zeros(())
+    for axis in (2, 3):
+        length = soft.shape[axis] - span
+        step = soft.narrow(axis, span, length) - soft.narrow(axis, 0, length)
+        v, t, f = step.chunk(3, dim=1)
+        strong = ((v.abs() > least) & (t.abs() < 0.5 * v.abs())).to(f.dtype)
+        total = total + (strong * F.relu(kept * v.abs() - torch.sign(v) * f)).mean()
+    return total
+
+
 def colour_loss(visible: Tensor, fused: Tensor) -> Tensor:
     """Mean distance of the two pictures' colour differences; both N, 3, H, W in [0, 1]."""
     return (fused - luma(fused) - (visible - luma(visible))).abs().mean()
@@ -178,6 +243,51 @@ def restlessness_loss(
     fused = restlessness(before[2], after[2])
     average = restlessness(0.5 * (before[0] + before[1]), 0.5 * (after[0] + after[1]))
     return F.relu(torch.log(fused / average) + CALMER).mean()
+
+
+def static_loss(
+    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """How far static pixels change beyond `STEADY` times the average's change, as a logarithm.
+
+    Static is a pixel around which neither source changes by more than three grey levels after a
+    mean over 9x9 pixels. Both arguments are (a, b, f) of N, 1, H, W in [0, 1].
+    """
+    a, b, f = (y - x for x, y in zip(before, after, strict=True))
+    with torch.no_grad():
+        moved = F.avg_pool2d(torch.cat([a, b], 1).abs(), 9, 1, 4, count_include_pad=False)
+        still = (moved.amax(dim=1, keepdim=True) < 3 / 255).to(f.dtype)
+        average = (still * (0.5 * (a + b)).abs()).sum(dim=(1, 2, 3))
+        count = still.sum(dim=(1, 2, 3))
+        enough = (count > 0.05 * still[0].numel()).to(f.dtype)
+    least = 0.1 / 255 * count + 1e-6
+    ratio = ((still * f.abs()).sum(dim=(1, 2, 3)) + least) / (average + least)
+    return (enough * F.relu(torch.log(ratio / STEADY))).mean()
+
+
+def objects_loss(visible: Tensor, thermal: Tensor, fused: Tensor, preferences: Tensor) -> Tensor:
+    """Distance of the contrast on objects from that of the camera that shows them better.
+
+    Contrast is the differences to the neighbours at 1, 2, 4 and 8 pixels, so that the brightness
+    of the region is left to the other terms: what the preferred camera shows is kept, what only the
+    other one has there (clutter, glare) is damped.
+
+    Args:
+        visible, thermal, fused: N, 1, H, W.
+        preferences: N, 2, H / 8, W / 8, of the visible and the thermal picture, 0 off objects.
+    """
+    images = torch.cat([visible, thermal, fused], dim=1)
+    cell = visible.shape[-1] // preferences.shape[-1]
+    weights = preferences.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
+    total = fused.new_zeros(())
+    for octave in range(4):
+        if octave:
+            images, weights = F.avg_pool2d(images, 2), F.avg_pool2d(weights, 2)
+        inner = weights[:, :, :-1, :-1]
+        for step in forward_differences(images):
+            away = (step[:, 2:] - step[:, :2]).abs()
+            total = total + (inner * away).sum() / (inner.sum() + 1.0)
+    return total
 
 
 def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) -> Tensor:
@@ -219,6 +329,10 @@ def fusion_loss(
         terms["overshoot"] = overshoot_loss(visible, thermal, fused)
     if weights.scd:
         terms["scd"] = correlation_loss(visible, thermal, fused)
+    if weights.brightness:
+        terms["brightness"] = brightness_loss(visible, thermal, fused)
+    if weights.flipped:
+        terms["flipped"] = flipped_edge_loss(visible, thermal, fused)
     total = fused.new_zeros(())
     for name, value in terms.items():
         total = total + getattr(weights, name) * value

@@ -13,7 +13,9 @@ from training.losses import (
     flicker_loss,
     fusion_loss,
     luma,
+    objects_loss,
     restlessness_loss,
+    static_loss,
 )
 from training.sampling import Batch
 
@@ -28,11 +30,16 @@ class TrainingStep(nn.Module):
         self._stride = window_stride
 
     def forward(
-        self, visible: Tensor, thermal: Tensor, consecutive: bool = False
+        self,
+        visible: Tensor,
+        thermal: Tensor,
+        consecutive: bool = False,
+        preferences: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and unweighted terms of pictures in [0, 1]: N, C, H, W and N, 1, H, W.
 
-        With ``consecutive`` the second half of the batch follows the first half in time.
+        With ``consecutive`` the second half of the batch follows the first half in time;
+        ``preferences`` are those of the batch's objects (see `training.objects`).
         """
         fused = (self.net(visible * 2 - 1, thermal * 2 - 1).float() + 1) / 2
         a, f = luma(visible), luma(fused)
@@ -41,13 +48,21 @@ class TrainingStep(nn.Module):
             colour = colour_loss(visible, fused)
             loss = loss + self._weights.colour * colour
             terms["colour"] = colour.detach()
+        if preferences is not None and self._weights.objects:
+            objects = objects_loss(a, thermal, f, preferences)
+            loss = loss + self._weights.objects * objects
+            terms["objects"] = objects.detach()
         if consecutive:
             half = len(f) // 2
             before, after = (
                 tuple(x[:half] for x in (a, thermal, f)),
                 tuple(x[half:] for x in (a, thermal, f)),
             )
-            for name, term in (("flicker", flicker_loss), ("restlessness", restlessness_loss)):
+            for name, term in (
+                ("flicker", flicker_loss),
+                ("restlessness", restlessness_loss),
+                ("static", static_loss),
+            ):
                 if weight := getattr(self._weights, name):
                     value = term(before, after)
                     loss = loss + weight * value

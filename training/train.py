@@ -29,6 +29,7 @@ from fusion_ros.model.weights import WeightsError, load_weights, save_weights
 from training.compiling import CompileError, compiled_step
 from training.config import ConfigError, RunConfig, load_config
 from training.folded import fold_for_training
+from training.objects import ObjectsError, read_objects
 from training.pairs import DATA_SETS, DataSetError
 from training.run_folder import CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
@@ -95,6 +96,8 @@ class Trainer:
             batch=config.batch,
             rank=self.fabric.global_rank,
             world=world,
+            objects=read_objects(Path(config.objects)) if config.objects else None,
+            objects_chance=config.objects_chance,
         )
         if config.flicker_every and not self.sampler.has_motion:
             raise ConfigError("flicker_every is set, but no data set of `train` has moving frames")
@@ -154,10 +157,13 @@ class Trainer:
         last_save = time.monotonic()
         self.module.train()
         if self.config.compile and self.step < self.config.steps:
-            batch = pictures(self.sampler.batch(self.step), self.fabric.device)
-            moving = self.config.flicker_every > 0
+            batch = self.sampler.batch(self.step)
             self._compute = compiled_step(
-                self.module, *batch, moving=moving, backward=self.fabric.backward
+                self.module,
+                *pictures(batch, self.fabric.device),
+                preferences=self._on_device(batch.preferences),
+                moving=self.config.flicker_every > 0,
+                backward=self.fabric.backward,
             )
         try:
             for batch in prefetch(self.sampler, steps, self.config.flicker_every):
@@ -196,7 +202,8 @@ class Trainer:
         visible, thermal = (
             x.contiguous(memory_format=self._memory) for x in pictures(batch, self.fabric.device)
         )
-        loss, terms = self._compute(visible, thermal, batch.consecutive)
+        preferences = self._on_device(batch.preferences)
+        loss, terms = self._compute(visible, thermal, batch.consecutive, preferences)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_gradient)
@@ -216,6 +223,9 @@ class Trainer:
         self._follow()
         values = {"loss": loss.detach(), **terms, "lr": torch.tensor(rate)}
         return {k: float(v) for k, v in values.items()} if (self.step + 1) % 20 == 0 else {}
+
+    def _on_device(self, x: torch.Tensor | None) -> torch.Tensor | None:
+        return None if x is None else x.to(self.fabric.device, non_blocking=True)
 
     def _follow(self) -> None:
         decay = min(self.config.ema, (self.step + 1) / (self.step + 11)) if self.config.ema else 0.0
@@ -286,6 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
         CompileError,
         ConfigError,
         DataSetError,
+        ObjectsError,
         TrainingError,
         WeightsError,
         WideningError,

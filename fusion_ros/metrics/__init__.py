@@ -6,6 +6,7 @@ it when they run (extra ``train``); the rest needs torch alone.
 """
 
 from fusion_ros.metrics.activity import average_gradient, spatial_frequency, standard_deviation
+from fusion_ros.metrics.brightness import brightness_shares, colour_shift, flipped_edges
 from fusion_ros.metrics.correlation import (
     correlation_coefficient,
     sum_of_correlations_of_differences,
@@ -15,6 +16,7 @@ from fusion_ros.metrics.feature_information import fmi
 from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index
 from fusion_ros.metrics.information import entropy, mutual_information
 from fusion_ros.metrics.measures import MEASURES, Measure, score
+from fusion_ros.metrics.objects import object_contrast
 from fusion_ros.metrics.quality_index import edge_image, qe, qw, sobel_magnitude
 from fusion_ros.metrics.similarity import ms_ssim, psnr, ssim, vif
 
@@ -22,16 +24,20 @@ __all__ = [
     "MEASURES",
     "Measure",
     "average_gradient",
+    "brightness_shares",
     "change_ratio",
+    "colour_shift",
     "correlation_coefficient",
     "edge_image",
     "entropy",
     "excess_flicker",
     "flicker_index",
+    "flipped_edges",
     "fmi",
     "ms_ssim",
     "mutual_information",
     "nabf",
+    "object_contrast",
     "psnr",
     "qabf",
     "qe",

@@ -11,17 +11,22 @@ import torch
 from fusion_ros.metrics import flicker_index, qw, sum_of_correlations_of_differences
 from training.losses import (
     CALMER,
+    LEAST_SHARE,
+    STEADY,
     LossWeights,
+    brightness_loss,
     colour_loss,
     correlation_loss,
     excess_gradient_loss,
     flicker_loss,
+    flipped_edge_loss,
     fusion_loss,
     glow_loss,
     gradient_loss,
     luma,
     overshoot_loss,
     restlessness_loss,
+    static_loss,
 )
 from training.step import TrainingStep
 
@@ -149,3 +154,52 @@ def test_gradients_are_finite_on_flat_and_identical_pictures():
     weights = LossWeights(mse=1, gradient=1, excess_gradient=1, glow=1, overshoot=1, scd=1)
     fusion_loss(flat, flat, fused, weights)[0].backward()
     assert torch.isfinite(fused.grad).all()
+
+
+def test_a_hotter_area_has_to_get_brighter_and_a_colder_one_must_not_get_darker():
+    visible, thermal = torch.full((1, 1, 64, 64), 0.3), torch.full((1, 1, 64, 64), 0.8)
+    reached = visible + LEAST_SHARE * (thermal - visible)
+    assert brightness_loss(visible, thermal, reached).item() == pytest.approx(0, abs=1e-6)
+    assert brightness_loss(visible, thermal, thermal).item() == pytest.approx(0, abs=1e-6)
+    low = brightness_loss(visible, thermal, reached - 0.1, tolerance=0.01)
+    assert low.item() == pytest.approx(0.09, abs=1e-6)
+    # The colder thermal picture draws nothing down, and nothing is lifted without need.
+    assert brightness_loss(thermal, visible, thermal).item() == pytest.approx(0, abs=1e-6)
+    assert brightness_loss(thermal, visible, thermal - 0.1).item() == pytest.approx(0.09, abs=1e-6)
+    assert brightness_loss(thermal, visible, thermal + 0.1).item() == pytest.approx(0.09, abs=1e-6)
+
+
+def test_fine_detail_is_free_of_the_brightness_term():
+    visible = torch.full((1, 1, 64, 64), 0.5)
+    fused = visible.clone()
+    fused[..., ::2] += 0.2
+    fused[..., 1::2] -= 0.2
+    assert brightness_loss(visible, visible, fused).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_visible_edge_must_keep_its_sign():
+    visible = torch.full((1, 1, 40, 40), 0.2)
+    visible[..., 20:] = 0.7
+    flat = torch.full_like(visible, 0.5)
+    assert flipped_edge_loss(visible, flat, visible).item() == 0
+    gone = flipped_edge_loss(visible, flat, flat).item()
+    turned = flipped_edge_loss(visible, flat, 1 - visible).item()
+    assert 0 < gone < turned
+    # An edge that thermal has, too, is the other terms' business.
+    assert flipped_edge_loss(visible, 1 - visible, 1 - visible).item() == 0
+
+
+def test_static_pixels_may_change_a_little_more_than_the_average_does():
+    a, b = torch.full((2, 1, 32, 32), 0.4), torch.full((2, 1, 32, 32), 0.6)
+    trembling = 0.02 * (noise(2, 1, 32, 32, seed=3) - 0.5)
+    before, after = (a, b, 0.5 * (a + b)), (a + trembling, b + trembling, 0.5 * (a + b))
+
+    def loss(factor: float) -> float:
+        return static_loss(before, (*after[:2], after[2] + factor * trembling)).item()
+
+    assert loss(1.0) == 0
+    assert loss(STEADY) == pytest.approx(0, abs=1e-3)
+    assert loss(2 * STEADY) == pytest.approx(math.log(2), abs=0.1)
+    # A scene that moves everywhere has no static pixel.
+    moved = a + 0.3
+    assert static_loss(before, (moved, b, a)).item() == 0

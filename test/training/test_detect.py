@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors as judges: the tables by hand, and the commands with a detector of bright cells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detector_models import bright_cells
+from tiny_run import write_config
+
+from fusion_ros.detection import Detection, LabelledBox, LabelledPicture
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import save_weights
+from training import detect, pseudo_labels
+
+pytest.importorskip("pycocotools")
+
+SQUARE = (0.0, 0.0, 10.0, 10.0)
+APART = (30.0, 30.0, 40.0, 40.0)
+
+
+def picture(*boxes: tuple, name: str = "p", label: str = "person") -> LabelledPicture:
+    return LabelledPicture(name, tuple(LabelledBox(b, label) for b in boxes), frozenset([label]))
+
+
+def hit(box: tuple = SQUARE, score: float = 0.9, label: str = "person") -> Detection:
+    return Detection(box, score, label)
+
+
+def test_pooling_drops_the_weaker_of_two_boxes_of_one_object():
+    near = (1.0, 0.0, 11.0, 10.0)  # IoU 9 / 11
+    pooled = detect.pooled_boxes([hit(score=0.4)], [hit(near, 0.8), hit(near, 0.3, "vehicle")])
+    assert [(d.box, d.score) for d in pooled] == [(near, 0.8), (near, 0.3)]
+
+
+def test_half_of_the_objects_found_is_half_of_the_precision():
+    labels = {("s", "a"): picture(SQUARE, APART), ("s", "b"): picture(name="b")}
+    found = {"visible": {("s", "a"): [hit()], ("s", "b"): []}}
+    values = detect.average_precisions(found, labels)["visible"]
+    # COCO's 101 recall levels: 0, .01 .. .5 are reached.
+    assert values["person"] == pytest.approx(100 * 51 / 101)
+    assert values["both"] == values["person"]
+
+
+def test_a_picture_that_is_drawn_twice_counts_twice():
+    labels = {("s", "a"): picture(SQUARE), ("s", "b"): picture(SQUARE, name="b")}
+    found = {"visible": {("s", "a"): [hit()], ("s", "b"): []}}
+    drawn = [("s", "a"), ("s", "a"), ("s", "b")]
+    value = detect.average_precisions(found, labels, drawn)["visible"]["person"]
+    assert value == pytest.approx(100 * 67 / 101)
+
+
+def test_the_interval_of_equal_inputs_is_nothing_and_of_unlike_ones_not():
+    labels = {("s", str(k)): picture(SQUARE, name=str(k)) for k in range(6)}
+    some = {key: [hit()] if int(key[1]) % 2 else [] for key in labels}
+    found = dict.fromkeys(("visible", "late", "same"), some)
+    found |= {"thermal": {key: [] for key in labels}}
+    rows = detect.differences(found, labels, ["same"], resamples=20)["same"]
+    assert rows["person minus visible"] == (0, 0, 0)
+    value, low, high = rows["person minus thermal"]
+    assert low < value < high
+    without = detect.differences(found, labels, ["same"], resamples=0)["same"]
+    assert without["person minus thermal"] == (value, value, value)
+
+
+def test_an_objects_score_is_that_of_the_box_that_overlaps_it():
+    view = [hit(score=0.3), hit(APART, 0.9), hit(score=0.8, label="vehicle")]
+    assert pseudo_labels.best_score(view, hit((1.0, 0.0, 11.0, 10.0))) == 0.3
+    assert pseudo_labels.best_score([], hit()) == 0
+    (turned,) = pseudo_labels.mirrored([hit((0.0, 2.0, 10.0, 4.0))], 100)
+    assert turned.box == (90.0, 2.0, 100.0, 4.0)
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "untrained.safetensors"
+    save_weights(path, FusionNet(PRESETS["compact"]), training_data="none", metrics={}, version="0")
+    return path
+
+
+@pytest.fixture
+def scene(tmp_path) -> str:
+    """A set of two dark pairs of 64x64; a lamp of 16x16 shines in the thermal picture of one."""
+    for folder in ("vis", "ir"):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            image = np.full((64, 64), 2, np.uint8)
+            if (folder, name) == ("ir", "a"):
+                image[16:32, 32:48] = 250
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), image)
+    labels = {
+        "images": [
+            {"id": k, "file_name": f"{n}.png", "width": 64, "height": 64}
+            for k, n in enumerate("ab", 1)
+        ],
+        "categories": [{"id": 7, "name": "lamp"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 7, "bbox": [32, 16, 16, 16], "iscrowd": 0}
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    return f"night={tmp_path / 'vis'},{tmp_path / 'ir'},{tmp_path / 'labels.json'}"
+
+
+def test_the_command_measures_every_input(tmp_path, weights, scene):
+    model = bright_cells(tmp_path / "lamps.onnx")
+    out = tmp_path / "figures.json"
+    arguments = ["--weights", str(weights), "--detector", str(model), "--set", scene]
+    assert detect.main([*arguments, "--resamples", "5", "--out", str(out)]) == 0
+    figures = json.loads(out.read_text())["lamps"]
+    assert set(figures) == {"night", "pooled"}
+    assert figures["night"]["objects"] == {"lamp": 1}
+    values = figures["pooled"]["ap50"]
+    assert values["thermal"]["lamp"] == pytest.approx(100)
+    assert values["late"]["lamp"] == pytest.approx(100)
+    assert values["visible"]["lamp"] < 50
+    assert "lamp minus late" in figures["pooled"]["differences"]["untrained"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("night=", ""), ("labels.json", "absent.json"), ("ir,", "vis/none,")]
+)
+def test_a_set_that_cannot_be_read_ends_with_2(tmp_path, weights, scene, old, new):
+    model = bright_cells(tmp_path / "lamps.onnx")
+    arguments = ["--weights", str(weights), "--detector", str(model)]
+    assert detect.main([*arguments, "--set", scene.replace(old, new)]) == 2
+
+
+def test_a_labelled_picture_that_is_absent_is_named(tmp_path, scene):
+    (tmp_path / "vis" / "b.png").unlink()
+    with pytest.raises(detect.DataSetError, match=r"names b"):
+        detect.find_labelled_pairs(scene)
+
+
+def test_pseudo_labels_are_what_training_reads(tmp_path, weights):
+    model = bright_cells(tmp_path / "lamps.onnx", names="{0: 'person'}")
+    out = tmp_path / "objects.json"
+    config = write_config(tmp_path)
+    arguments = [str(config), "--weights", str(weights), "--detector", str(model)]
+    assert pseudo_labels.main([*arguments, "--out", str(out)]) == 0
+    objects = json.loads(out.read_text())
+    assert len(objects) == 4
+    rows = np.array([row for rows in objects.values() for row in rows])
+    assert rows.shape[1] == 7
+    assert ((rows[:, 4:] >= 0) & (rows[:, 4:] <= 1)).all()
+    # The warm blobs are bright in the thermal picture.
+    assert rows[:, 6].max() > 0.35

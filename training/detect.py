@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m training.detect``: how well detectors see in visible, thermal and fused pictures.
+
+    python -m training.detect --weights FILE|PRESET ... --detector FILE.onnx --classes coco.names
+        --set NAME=VISIBLE,THERMAL,LABELS.json ... [--out FILE.json]
+
+`late` is no picture: it pools the boxes found in the visible and in the thermal picture and drops
+doubles, at the price of two runs. For each set and all of them pooled, the table gives AP50 of each
+class and their mean, and how far each fused input lies above the others, with a 95 % interval over
+pictures drawn anew within their sets. Cars, buses and trucks are one class, ``vehicle``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.detection import (
+    Detection,
+    DetectorError,
+    LabelledPicture,
+    OnnxDetector,
+    evaluate,
+    overlap,
+    read_labels,
+    require_evaluator,
+)
+from fusion_ros.imaging.colour import replace_luma
+from fusion_ros.model.weights import WeightsError
+from training.evaluate import Fuser, named_networks
+from training.pairs import DataSetError, PairFiles, match_folders
+from training.reading import read_pair
+
+MERGED = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle"}
+SAME_BOX = 0.5
+CONFIDENCE = 0.3
+POOLED, LATE, BOTH = "pooled", "late", "both"
+
+Key = tuple[str, str]
+"""Set and picture."""
+Found = Mapping[str, Mapping[Key, Sequence[Detection]]]
+"""Boxes by input and picture."""
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    """A pair of a set and its labels, in pixels of the thermal picture."""
+
+    key: Key
+    files: PairFiles
+    labels: LabelledPicture
+
+
+def find_labelled_pairs(text: str) -> list[LabelledPair]:
+    """The labelled pairs of ``NAME=VISIBLE,THERMAL,LABELS``.
+
+    Raises:
+        DataSetError: the text is of another form, or a labelled picture has no pair.
+    """
+    name, equals, rest = text.partition("=")
+    paths = rest.split(",")
+    if not equals or len(paths) != 3:
+        raise DataSetError(f"--set has {text!r}; allowed is NAME=VISIBLE,THERMAL,LABELS")
+    visible, thermal, labels = map(Path, paths)
+    found = match_folders(name, visible, thermal, resize_visible=True)
+    by_name = {pair.name: pair for pair in found}
+    try:
+        pictures = [p.renamed(MERGED) for p in read_labels(labels)]
+    except (OSError, ValueError) as error:
+        raise DataSetError(f"set {name}: {error}") from error
+    absent = sorted(p.name for p in pictures if p.name not in by_name)
+    if absent:
+        raise DataSetError(f"set {name}: {labels} names {absent[0]}, which {visible} has not")
+    return [LabelledPair((name, p.name), by_name[p.name], p) for p in pictures]
+
+
+def fused_in_colour(
+    fuser: Fuser, name: str, visible: np.ndarray, thermal: np.ndarray
+) -> np.ndarray:
+    """The fused picture as the pipeline publishes it: colours of the visible one, H x W x 3."""
+    fused = fuser(name, visible, thermal)
+    return replace_luma(visible, fused) if fused.ndim == 2 else fused
+
+
+def detect_all(
+    detector: OnnxDetector, pairs: Sequence[LabelledPair], fusers: Mapping[str, Fuser]
+) -> dict[str, dict[Key, list[Detection]]]:
+    """Boxes in every input of every pair, `late` included."""
+    found: dict[str, dict[Key, list[Detection]]] = {
+        name: {} for name in ("visible", "thermal", *fusers, LATE)
+    }
+    for pair in pairs:
+        visible, thermal = read_pair(pair.files)[0]
+        pictures = {"visible": visible, "thermal": cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB)}
+        for name, fuser in fusers.items():
+            pictures[name] = fused_in_colour(fuser, pair.files.name, visible, thermal)
+        for name, picture in pictures.items():
+            found[name][pair.key] = detector.detect(picture)
+        found[LATE][pair.key] = pooled_boxes(found["visible"][pair.key], found["thermal"][pair.key])
+    return found
+
+
+def pooled_boxes(*detections: Sequence[Detection]) -> list[Detection]:
+    """All boxes, best first, without those that overlap a better one of their class."""
+    kept: list[Detection] = []
+    for box in sorted((d for own in detections for d in own), key=lambda d: -d.score):
+        if all(k.label != box.label or overlap(k.box, box.box) <= SAME_BOX for k in kept):
+            kept.append(box)
+    return kept
+
+
+def average_precisions(
+    found: Found, labels: Mapping[Key, LabelledPicture], drawn: Sequence[Key] | None = None
+) -> dict[str, dict[str, float]]:
+    """AP50 in percent by input and class, and the mean of the classes as `both`.
+
+    Args:
+        found: boxes by input and picture.
+        labels: by picture.
+        drawn: pictures to measure, some maybe several times; None is each of ``labels`` once.
+    """
+    keys = list(labels) if drawn is None else drawn
+    # The same picture twice is two pictures to the evaluator.
+    truth = {(*key, copy): labels[key] for copy, key in enumerate(keys)}
+    result = {}
+    for name, boxes in found.items():
+        claims = {(*key, copy): boxes[key] for copy, key in enumerate(keys)}
+        scores = evaluate(claims, truth, confidence=CONFIDENCE)
+        values = {label: 100 * score.ap50 for label, score in scores.items()}
+        result[name] = {**values, BOTH: float(np.mean(list(values.values())))} if values else {}
+    return result
+
+
+def differences(
+    found: Found,
+    labels: Mapping[Key, LabelledPicture],
+    fused: Sequence[str],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """How far each fused input lies above the others: value and 95 % interval, in percent.
+
+    By fused input, then ``CLASS minus INPUT``. Pictures are drawn with replacement within their
+    sets; with no resamples the interval is the value itself.
+    """
+    whole = average_precisions(found, labels)
+    sets: dict[str, list[Key]] = {}
+    for key in labels:
+        sets.setdefault(key[0], []).append(key)
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(resamples):
+        drawn = [own[i] for own in sets.values() for i in rng.integers(0, len(own), len(own))]
+        draws.append(average_precisions(found, labels, drawn))
+    result: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for name in fused:
+        for other in ("visible", "thermal", LATE):
+            for label in whole[name]:
+                value = whole[name][label] - whole[other][label]
+                samples = [
+                    draw[name][label] - draw[other][label] for draw in draws if label in draw[name]
+                ] or [value]
+                low, high = np.percentile(samples, [2.5, 97.5])
+                result.setdefault(name, {})[f"{label} minus {other}"] = (
+                    value,
+                    float(low),
+                    float(high),
+                )
+    return result
+
+
+def report(
+    title: str, found: Found, pairs: Sequence[LabelledPair], fused: Sequence[str], resamples: int
+) -> dict[str, dict]:
+    """Print the tables of one detector; returns all figures by set."""
+    result: dict[str, dict] = {}
+    for group in (*dict.fromkeys(p.key[0] for p in pairs), POOLED):
+        labels = {p.key: p.labels for p in pairs if group in (p.key[0], POOLED)}
+        values = average_precisions(found, labels)
+        columns = list(values["visible"])
+        if not columns:
+            raise DataSetError(f"set {group}: its labels hold no object")
+        objects = {
+            c: sum(b.label == c and not b.ignored for p in labels.values() for b in p.boxes)
+            for c in columns
+            if c != BOTH
+        }
+        heads = [f"{c} ({objects[c]})" if c in objects else c for c in columns]
+        print(f"\n| {title}, {group}, AP50 | " + " | ".join(heads) + " |")
+        print("|---" * (len(columns) + 1) + "|")
+        for name, row in values.items():
+            print(f"| {name} | " + " | ".join(f"{row[c]:.1f}" for c in columns) + " |")
+        result[group] = {"objects": objects, "ap50": values}
+        if group == POOLED:
+            apart = differences(found, labels, fused, resamples=resamples)
+            result[group]["differences"] = apart
+            print(f"\n| {title}, {group}, difference of AP50 | [95 % interval] |\n|---|---|")
+            for name, rows in apart.items():
+                for what, (value, low, high) in rows.items():
+                    print(f"| {name}: {what} | {value:+.1f} [{low:+.1f}, {high:+.1f}] |")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.detect",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--weights", nargs="+", required=True, help="weights files or presets")
+    parser.add_argument("--detector", nargs="+", type=Path, required=True, help="ONNX files")
+    parser.add_argument("--classes", type=Path, help="class names, one a line; else the model's")
+    parser.add_argument(
+        "--set", nargs="+", required=True, dest="sets", metavar="NAME=VISIBLE,THERMAL,LABELS"
+    )
+    parser.add_argument("--resamples", type=int, default=200, help="for the intervals; 0 is none")
+    parser.add_argument("--out", type=Path, help="JSON file for all figures")
+    options = parser.parse_args(arguments)
+    try:
+        require_evaluator()
+        names = options.classes.read_text().splitlines() if options.classes else None
+        pairs = [pair for text in options.sets for pair in find_labelled_pairs(text)]
+        fusers = named_networks(options.weights)
+        result = {}
+        for path in options.detector:
+            detector = OnnxDetector(path, classes=names, merge=MERGED)
+            found = detect_all(detector, pairs, fusers)
+            result[path.stem] = report(path.stem, found, pairs, list(fusers), options.resamples)
+    except (DataSetError, DetectorError, OSError, RuntimeError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
