@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether fusing has an effect: a thermal stream that changes no pixel is a fault."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from fusion_ros.imaging.pair_check import PairDoubt, result_doubts
+
+_LOOK_EVERY_NS = 250_000_000
+_LOOKS = 4
+"""Looks that must agree: one second, or the newest few of a slow stream."""
+
+
+class EffectWatch:
+    """Compares fused frames with their visible ones four times a second; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._looked_ns: int | None = None
+        self._looks: deque[bool] = deque(maxlen=_LOOKS)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the newest fused frames were the visible ones, bit for bit."""
+        return len(self._looks) == _LOOKS and all(self._looks)
+
+    def look(self, visible: np.ndarray, fused: np.ndarray, now_ns: int) -> None:
+        """Take a visible frame and its fused one, in one channel order."""
+        if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _LOOK_EVERY_NS:
+            return
+        self._looked_ns = now_ns
+        self._looks.append(PairDoubt.FUSED_IS_VISIBLE in result_doubts(visible, fused))
+
+    def restart(self) -> None:
+        """Forget earlier frames, as after a pause or with another calibration."""
+        self._looks.clear()
