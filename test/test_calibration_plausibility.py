@@ -31,6 +31,9 @@ from fusion_ros.imaging.geometry import (
 )
 from fusion_ros.imaging.overlap import overlap
 from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+from fusion_ros.parameter_spec import ParameterError
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline_making import pipeline_around
 
 VISIBLE, THERMAL = Size(320, 256), Size(160, 128)
 
@@ -132,6 +135,11 @@ def test_pictures_that_do_not_overlap_are_refused_wherever_they_are_registered(
     options = RegistrationOptions(mode=mode, calibration_file=str(tmp_path / "rig.yaml"))
     with pytest.raises(CalibrationFileError, match=r"rig\.yaml.*overlap"):
         make_registration(options)
+    values = FuseParameters.from_values(
+        {"registration_mode": mode, "registration_calibration_file": str(tmp_path / "rig.yaml")}
+    )
+    with pytest.raises(ParameterError, match=r"registration_.*rig\.yaml.*overlap"):
+        pipeline_around(None, values)  # what the node makes when it is configured or reloads
     assert main(["calibrate", "--show", str(tmp_path / "rig.yaml")]) == 2
     assert main(["doctor", "--calibration", str(tmp_path / "rig.yaml")]) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import Rig, pixels
 from sensor_msgs.msg import CameraInfo
@@ -88,6 +89,21 @@ def test_the_visible_picture_goes_alone_until_all_is_there_and_it_is_said_what_i
     )
     robot.wait_for("both streams arrive")
     assert robot.status_mode() == "fusing"
+
+
+def test_tf_in_millimetres_or_of_a_body_frame_is_named_until_it_is_right(ros):
+    robot = LiveRobot(ros)
+    robot.send_infos()
+    robot.send_tf("left", "right", 52.0)
+    robot.wait_for("52 m apart")
+    assert robot.diagnostics[-1].status[0].level == DiagnosticStatus.ERROR
+    assert robot.counts()["thermal"]["fused"] == 0
+    robot.send_tf("left", "right", 9.9)  # 63 pixels: the pictures have no pixel in common
+    robot.wait_for("plausible geometry")
+    robot.send_tf("left", "right", 0.0)
+    robot.send_until(
+        robot.send_pair, lambda: bool(robot.fused) and robot.bright_columns() == [40], "it is fused"
+    )
 
 
 def test_another_camera_info_while_running_is_followed(ros):
