@@ -55,7 +55,7 @@ def read_metadata(folder: Path) -> BagMetadata:
         raise MetadataError(f"{NAME} is no YAML ({text[:100]})") from error
     try:
         entries = content["rosbag2_bagfile_information"]
-        files = tuple(PurePosixPath(str(name)).name for name in entries["relative_file_paths"])
+        files = tuple(PurePosixPath(_name(file)).name for file in entries["relative_file_paths"])
         counts: dict[TopicType, int] = {}
         for entry in entries.get("topics_with_message_count") or ():
             topic = _topic(entry["topic_metadata"])
@@ -66,4 +66,11 @@ def read_metadata(folder: Path) -> BagMetadata:
 
 
 def _topic(entry: Any) -> TopicType:
-    return TopicType(str(entry["name"]), ros2_type(str(entry["type"])))
+    return TopicType(_name(entry["name"]), ros2_type(_name(entry["type"])))
+
+
+def _name(value: Any) -> str:
+    """A text and nothing else: the text of nested aliases could fill the memory."""
+    if not isinstance(value, str):
+        raise TypeError(f"a name is {type(value).__name__}, not a text")
+    return value

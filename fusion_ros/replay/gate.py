@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 import yaml
@@ -36,6 +36,7 @@ from fusion_ros.files.reading import (
 from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
 
 _SEVERITIES = ("error", "warning", "info")
+_MOST = 1e300
 _KEYS = ("limits", "forbid", "forbid_severity", "expect")
 
 
@@ -83,7 +84,7 @@ class Gate:
         severity = found.get("forbid_severity")
         if severity is not None and severity not in _SEVERITIES:
             raise ValueError(
-                f"{where}: forbid_severity is {severity!r}; allowed: {', '.join(_SEVERITIES)}"
+                f"{where}: forbid_severity is {shown(severity)}; allowed: {', '.join(_SEVERITIES)}"
             )
         gate = cls(
             _limits(where, found.get("limits")),
@@ -175,17 +176,17 @@ def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise ValueError(f"{where}: limits is {given!r:.60}; allowed is {{PATH: {{min: NUMBER}}}}")
+        raise ValueError(f"{where}: limits is {shown(given)}; allowed is {{PATH: {{min: NUMBER}}}}")
     for name, limit in given.items():
         if not isinstance(limit, dict) or not limit or set(limit) - {"min", "max"}:
             raise ValueError(
-                f"{where}: limits.{name} is {limit!r:.60}; allowed is {{min: NUMBER}}, "
+                f"{where}: limits.{name} is {shown(limit)}; allowed is {{min: NUMBER}}, "
                 "{max: NUMBER} or both"
             )
         for value in limit.values():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not math.isfinite(value):
-                raise ValueError(f"{where}: limits.{name} holds {value!r:.60}, no finite number")
+            if not is_number or not -_MOST <= value <= _MOST:
+                raise ValueError(f"{where}: limits.{name} holds {shown(value)}, no finite number")
     return {str(name): limit for name, limit in given.items()}
 
 
@@ -193,7 +194,7 @@ def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     if not isinstance(given, list):
-        raise ValueError(f"{where}: {key} is {given!r:.60}; allowed is a list of codes: [stall]")
+        raise ValueError(f"{where}: {key} is {shown(given)}; allowed is a list of codes: [stall]")
     for code in given:
         if code not in CODES:
             raise ValueError(f"{where}: {key}: {_unknown('finding', code, CODES)}")
@@ -201,8 +202,8 @@ def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
 
 
 def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(allowed), 3, 0.5)
-    text = f"there is no {what} {str(name)[:60]!r}"
+    near = difflib.get_close_matches(name, list(allowed), 3, 0.5) if isinstance(name, str) else []
+    text = f"there is no {what} {shown(name)}"
     return (
         f"{text}; did you mean {' or '.join(near)}?"
         if near

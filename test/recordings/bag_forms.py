@@ -161,7 +161,13 @@ def chunk(records: bytes, kind: str, begin_ns: int, end_ns: int, *, checksum: bo
     return record(6, head + _text(kind) + struct.pack("<Q", len(packed)) + packed)
 
 
-def mcap(path: Path, written: Sequence[Written], form: Form, closed: bool = True) -> None:
+def mcap(
+    path: Path,
+    written: Sequence[Written],
+    form: Form,
+    closed: bool = True,
+    encoding: str = "cdr",
+) -> None:
     """An mcap file with one chunk for every four messages."""
     kinds = list(dict.fromkeys([*(m.kind for m in written), IMAGE]))
     topics = list(dict.fromkeys([*((m.topic, m.kind) for m in written), (EMPTY, IMAGE)]))
@@ -173,7 +179,7 @@ def mcap(path: Path, written: Sequence[Written], form: Form, closed: bool = True
         known = form.definitions or kind == IMAGE
         schema = kinds.index(kind) + 1 if known else 0
         qos = _text("offered_qos_profiles") + _text(form.qos)
-        channel = struct.pack("<HH", n, schema) + _text(topic) + _text("cdr") + _text(qos)
+        channel = struct.pack("<HH", n, schema) + _text(topic) + _text(encoding) + _text(qos)
         declared += record(4, channel)
     numbers = {topic: n for n, (topic, _) in enumerate(topics)}
     out = bytearray(MAGIC + record(1, _text(form.profile) + _text("a test")))

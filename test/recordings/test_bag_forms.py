@@ -234,3 +234,24 @@ def test_the_test_bags_are_bags_for_rosbags_too(
     with Reader(write(tmp_path / "bag", form)) as reader:
         found = [(c.topic, c.msgtype, ns, bytes(data)) for c, ns, data in reader.messages()]
     assert sorted(found) == sorted(tuple(m) for m in messages())
+
+
+def test_a_ros1_bag_that_was_converted_to_mcap_is_read(tmp_path: Path) -> None:
+    """The `mcap` tool keeps the ROS 1 serialisation, profile and spelling of types."""
+    import bag_forms
+    from rosbags.typesys import Stores, get_typestore
+
+    ros1 = get_typestore(Stores.ROS1_NOETIC)
+    ros2 = bag_forms.TYPES
+    written = []
+    for m in messages():
+        if m.kind == IMAGE:
+            old = ros2.deserialize_cdr(m.data, IMAGE)
+            header = ros1.types["std_msgs/msg/Header"](0, old.header.stamp, old.header.frame_id)
+            new = ros1.types[IMAGE](
+                header, old.height, old.width, old.encoding, old.is_bigendian, old.step, old.data
+            )
+            data = bytes(ros1.serialize_ros1(new, IMAGE))
+            written.append(m._replace(kind="sensor_msgs/Image", data=data))
+    bag_forms.mcap(tmp_path / "a.mcap", written, Form(profile="ros1"), encoding="ros1")
+    assert read(tmp_path / "a.mcap") == (WHOLE, [])

@@ -21,7 +21,12 @@ from bag_forms import IMAGE, MAGIC, THERMAL, VISIBLE, Form, Written, _text, mess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.imaging.limits import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, TooLargeError
+from fusion_ros.imaging.limits import (
+    MAX_CHUNK_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_TEXT_BYTES,
+    TooLargeError,
+)
 from fusion_ros.recordings import decompression
 from fusion_ros.recordings.damage import DamageKind
 from fusion_ros.recordings.decompression import DecompressionError, decompress, unpack_file
@@ -254,3 +259,22 @@ def test_a_full_disk_is_told_before_it_is_full(
     (tmp_path / "a.zstd").write_bytes(zstd.compress(bytes(1000)))
     with pytest.raises(TooLargeError, match="TMPDIR"):
         unpack_file(tmp_path / "a.zstd", tmp_path / "a", lambda kind, what: None)
+
+
+def test_metadata_of_nested_aliases_takes_no_memory(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", Form())
+    text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    for n in range(1, 12):
+        text += f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n"
+    text += "rosbag2_bagfile_information:\n  relative_file_paths: [*a11]\n"
+    (bag / "metadata.yaml").write_text(text, encoding="utf-8")
+    good, _, _, extra_mb = _read(bag)
+    assert good == 16
+    assert extra_mb < MOST_EXTRA_MB
+
+
+def test_metadata_that_is_too_large_is_passed_over(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", Form())
+    with (bag / "metadata.yaml").open("a", encoding="utf-8") as file:
+        file.write("#" * (MAX_TEXT_BYTES + 1))
+    assert _read(bag)[0] == 16
