@@ -318,9 +318,16 @@ class FuseParameters:
     )
     detect_shutter: bool = parameter(
         True,
-        "Reject thermal frames without content (a closed shutter), and count a thermal camera that "
-        "repeats one frame, while the visible one moves, as lost after stream_timeout_ms.",
+        "Reject thermal frames without content (a closed shutter); a thermal camera without others "
+        "is lost after stream_timeout_ms.",
         group=_LOSS, live=True,
+    )
+    frozen_after_ms: float = parameter(
+        2000.0,
+        "A thermal camera that repeats one picture bit for bit for longer is frozen, and lost, if "
+        "its pictures are known to have noise or the visible view changed as a whole meanwhile. "
+        "0: never (simulated cameras without noise).",
+        group=_LOSS, low=0.0, high=600000.0, live=True,
     )
 
     status_every_frame: bool = parameter(

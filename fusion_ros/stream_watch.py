@@ -60,12 +60,16 @@ class StreamWatch:
         """Frames so far whose pixels were those of the frame before."""
         self.flat = 0
         """Frames so far without content (a closed shutter)."""
+        self.frozen = False
+        """Whether the picture stands still for no good reason; set by `streams.intake`."""
         self.restart(started_ns)
 
     def restart(self, now_ns: int) -> None:
         """Look at the stream anew, as after a pause; only the counts of frames go on."""
         self._arrived_ns = now_ns
         self._changed_ns = now_ns
+        self._content_ns = now_ns
+        self.frozen = False
         self._format: FrameFormat | None = None
         self._previous: np.ndarray | None = None
         self._spreads: deque[tuple[int, float]] = deque(maxlen=_MOST_SPREADS)
@@ -76,10 +80,6 @@ class StreamWatch:
     def silent_for_ms(self, now_ns: int) -> float:
         """How long no frame has come."""
         return (now_ns - self._arrived_ns) / 1e6
-
-    def unchanged_for_ms(self, now_ns: int) -> float:
-        """How long no frame has come that shows anything new."""
-        return (now_ns - self._changed_ns) / 1e6
 
     def timeout_ms(self, configured_ms: float) -> float:
         """How long the stream may bring nothing new: as configured, but 2.5 of its usual periods.
@@ -92,6 +92,10 @@ class StreamWatch:
         usual_ms = min(usual_ns / 1e6, _LONGEST_PERIOD_S * 1e3)
         return max(configured_ms, _PERIODS * usual_ms)
 
+    def blind_for_ms(self, now_ns: int) -> float:
+        """How long no frame has come that has content."""
+        return (now_ns - self._content_ns) / 1e6
+
     def format_change(self, new: FrameFormat) -> tuple[FrameFormat, FrameFormat] | None:
         """Old and new format where a frame differs from the one before, else None."""
         old, self._format = self._format, new
@@ -100,8 +104,8 @@ class StreamWatch:
     def look(self, pixels: np.ndarray, now_ns: int) -> bool:
         """A frame came; whether it is a picture of anything.
 
-        A repeated frame is (a 9 Hz sensor behind a 30 Hz driver repeats each picture): only
-        `unchanged_for_ms` grows. A flat one is not.
+        A repeated frame is (a 9 Hz sensor behind a 30 Hz driver repeats each picture), a flat one
+        is not.
 
         Args:
             pixels: HxW or HxWx3; kept until the next frame, not copied.
@@ -111,14 +115,16 @@ class StreamWatch:
         previous, self._previous = self._previous, pixels
         if previous is not None and _same(previous, pixels):
             self.repeated += 1
-            return self._flat_since_ns is None
+            has_content = self._flat_since_ns is None
+            self._content_ns = now_ns if has_content else self._content_ns
+            return has_content
         if self._detect_flat and self._is_flat(pixels, now_ns):
             self.flat += 1
             return False
         if self._looked:
             self._gaps_ns.append(now_ns - self._changed_ns)
         self._looked = True
-        self._changed_ns = now_ns
+        self._changed_ns = self._content_ns = now_ns
         return True
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:

@@ -113,6 +113,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
         queue_size=parameters.pairing_queue_size,
         stamp_source=parameters.stamp_source,
         detect_shutter=parameters.detect_shutter,
+        frozen_after_ms=parameters.frozen_after_ms,
         quality_every=args.every,
         measures=measures,
         baselines=baselines,

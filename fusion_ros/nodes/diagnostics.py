@@ -75,6 +75,10 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
     ]
     if report.mode in (MODE_INACTIVE, MODE_IDLE):
         return _status(name, DiagnosticStatus.OK, f"{report.mode}: frames are not taken", values)
+    for stream, found in report.faults.items():
+        for fault, text in found.items():
+            (errors if fault.is_error else warnings).append(text)
+            values.append((f"{stream.value} fault: {fault.value}", text))
     if errors:
         return _status(name, DiagnosticStatus.ERROR, "; ".join(errors + warnings), values)
     if warnings:
@@ -95,11 +99,10 @@ def _why_lost(report: NodeReport, stream: Stream) -> str:
         return f"is not calibrated: waiting for {printable(report.calibration_missing, 300)}"
     recent = getattr(report.recent.counts, stream.value)
     reasons = _camera_reasons(recent)
-    # Frames that repeat one picture are not rejected at first; "frozen" is their reason later.
-    reasons.pop("frozen", None)
-    if sum(reasons.values()) > _MOSTLY * recent.received:
+    # A camera that froze a moment ago has few rejected frames in the window.
+    if "frozen" in reasons or sum(reasons.values()) > _MOSTLY * recent.received:
         return _told_rejected(report, stream, recent, reasons)
-    return f"frozen: its frames repeat one picture ({publishers})"
+    return f"sends no frame that can be used ({publishers})"
 
 
 def _rejected(report: NodeReport, stream: Stream) -> str:

@@ -9,7 +9,7 @@ was given ends in exactly one count of the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fusion_ros.accounting import Stream
@@ -17,13 +17,14 @@ from fusion_ros.imaging.alignment import Alignment
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.frame_reader import FrameReader, Parser
 from fusion_ros.nodes.fusion_lane import FusionLane
-from fusion_ros.nodes.jobs import ArrivedFrame, LoneFrame, Output
+from fusion_ros.nodes.jobs import LoneFrame, Output
 from fusion_ros.nodes.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.stream_loss import NS_PER_MS, OTHER, StreamLoss
 from fusion_ros.nodes.wire import read_image
 from fusion_ros.offset import SECONDS_APART_MS, ClockDistance, OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.streams.intake import CheckedFrame
 from fusion_ros.streams.repeated_events import RepeatedEvents
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class FrameFlow:
         topic: of the outputs, for reports.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: takes a line of text about something that changed and need not be wrong.
+        image_topics: gives the names of all image topics that are there.
         can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
         replaced: takes the pipeline that goes on after an engine did not return.
         clock_ns: the monotonic clock that `books.telemetry` runs on.
@@ -65,6 +67,7 @@ class FrameFlow:
         topic: str = "fused/image_raw",
         ros_clock_ns: Callable[[], int] = time.time_ns,
         tell: Callable[[str], object] = lambda text: None,
+        image_topics: Callable[[], Iterable[str]] = tuple,
         can_publish: Callable[[], bool] = lambda: True,
         replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
@@ -84,7 +87,10 @@ class FrameFlow:
             clock_ns=clock_ns,
         )
         """What fuses and publishes."""
-        self._reader = FrameReader(values, books, ros_clock_ns=ros_clock_ns, tell=self._tell)
+        self._reader = FrameReader(
+            values, books, ros_clock_ns=ros_clock_ns, tell=self._tell, image_topics=image_topics
+        )
+        self.faults = self._reader.faults
         self.loss = StreamLoss(
             values,
             books.watches,
@@ -118,7 +124,7 @@ class FrameFlow:
     def apply(self, values: FuseParameters) -> None:
         """Live parameters changed; they hold from the next frame on."""
         self.loss.values = self.lane.values = values
-        self._reader.detect_shutter = values.detect_shutter
+        self._reader.apply(values)
         self._pairer.tolerance_ns = round(values.pairing_tolerance_ms * NS_PER_MS)
         self._pairer.thermal_offset_ns = round(values.thermal_offset_ms * NS_PER_MS)
 
@@ -173,12 +179,10 @@ class FrameFlow:
             self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
         elif self.loss.goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
-        elif self.loss.is_lost(stream):  # it is frozen: its picture must not meet a living one
-            self._books.rejections.frame(stream, topic, "frozen", "the picture stands still")
         else:
             self._pair(stream, topic, frame)
 
-    def _pair(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
+    def _pair(self, stream: Stream, topic: str, frame: CheckedFrame) -> None:
         if stream is Stream.VISIBLE:
             pairs = self._pairer.add_visible(frame.stamp_ns, frame)
         else:
@@ -195,7 +199,7 @@ class FrameFlow:
                 self._tell("both", "both cameras are there again; fusing")
             self.lane.submit(pair)
 
-    def _take_alone(self, stream: Stream, topic: str, frame: ArrivedFrame) -> None:
+    def _take_alone(self, stream: Stream, topic: str, frame: CheckedFrame) -> None:
         """The other camera is lost: this picture goes out by itself."""
         if self.loss.alone is not stream:
             self.loss.alone = stream
@@ -216,7 +220,7 @@ class FrameFlow:
 
 def _make_pairer(
     values: FuseParameters, books: Books
-) -> FramePairer[ArrivedFrame, ArrivedFrame] | FilterPairer[ArrivedFrame, ArrivedFrame]:
+) -> FramePairer[CheckedFrame, CheckedFrame] | FilterPairer[CheckedFrame, CheckedFrame]:
     common = {
         "tolerance_ns": round(values.pairing_tolerance_ms * NS_PER_MS),
         "thermal_offset_ns": round(values.thermal_offset_ms * NS_PER_MS),

@@ -1,43 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the bytes of a message to a frame that can be paired, or to a rejection that says why."""
+"""The node's side of `streams.intake`: from a message's bytes to a checked frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from fusion_ros.accounting import Stream
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.nodes.books import Books
 from fusion_ros.nodes.codec import decode_image
-from fusion_ros.nodes.jobs import ArrivedFrame
-from fusion_ros.nodes.repeated_header import RepeatedHeader
-from fusion_ros.nodes.stamps import StampError, StampReader
-from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireHeader, WireImage
+from fusion_ros.nodes.stamps import ClockNotice
+from fusion_ros.nodes.wire import WireCompressedImage, WireError, WireImage
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.stream_watch import FrameFormat
+from fusion_ros.streams.content import Fault
+from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, IntakeOptions, Rejection
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.repeated_events import RepeatedEvents
+from fusion_ros.streams.topic_names import thermal_beside
 
 Parser = Callable[[bytes], WireImage | WireCompressedImage]
-_NOT_8_BIT = (
-    "encoding is %s; a visible frame is 8-bit grey or colour. Are the two cameras' topics swapped?"
-)
-_SHUTTER = (
-    "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
-    "(parameter detect_shutter)"
-)
 
 
 class FrameReader:
-    """Reads the messages of both cameras, and tells where one changed its format.
+    """Reads the messages of both cameras, counts rejections and logs what changed.
 
     Args:
         values: the node's parameters.
         books: where rejected frames are counted, and each stream is watched.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         tell: logs what changed and need not be wrong.
+        image_topics: gives the names of all image topics that are there.
     """
 
     def __init__(
@@ -47,20 +39,38 @@ class FrameReader:
         *,
         ros_clock_ns: Callable[[], int],
         tell: RepeatedEvents,
+        image_topics: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self.detect_shutter = values.detect_shutter
         self._books = books
         self._tell = tell
-        self._known: dict[Stream, RepeatedHeader] = {}
-        self._stamps = {
-            stream: StampReader(values.stamp_source, clock_ns=ros_clock_ns, warn=books.warn)
+        self._image_topics = image_topics
+        self._intake = Intake(intake_options(values), books.watches, clock_ns=ros_clock_ns)
+        self._notices: dict[Stream, ClockNotice] = {}
+        if values.stamp_source == "header":
+            self._notices = {
+                stream: ClockNotice(clock_ns=ros_clock_ns, warn=books.warn) for stream in Stream
+            }
+        self._texts: dict[tuple[Stream, Fault], str] = {}
+
+    def apply(self, values: FuseParameters) -> None:
+        """Take changed live parameters; they hold from the next frame on."""
+        self._intake.options = intake_options(values)
+
+    def faults(self) -> Mapping[Stream, Mapping[Fault, str]]:
+        """Faults that the streams' pixels show now, each with a line for people."""
+        return {
+            stream: {
+                fault: self._texts.get((stream, fault), fault.text)
+                for fault in Fault
+                if fault in self._intake.faults(stream)
+            }
             for stream in Stream
         }
 
     def read(
         self, stream: Stream, topic: str, serialized: bytes, parse: Parser, arrived_ns: int
-    ) -> ArrivedFrame | None:
-        """The message as a frame, or None where it was rejected (and counted).
+    ) -> CheckedFrame | None:
+        """Return the message as a frame, or None where it was rejected (and counted).
 
         Args:
             stream: which camera it is from.
@@ -71,39 +81,39 @@ class FrameReader:
         """
         reject = self._books.rejections.frame
         try:
-            header, encoding, pixels = self._understood(stream, serialized, parse)
-            stamp_ns = self._stamps[stream].read(topic, header)
+            message = parse(serialized)
         except WireError as error:
             return reject(stream, topic, "malformed", str(error))
-        except EncodingError as error:
-            return reject(stream, topic, error.reason.value, str(error))
-        except StampError as error:
-            return reject(stream, topic, error.reason, str(error))
-        if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
-            return reject(stream, topic, "not_8_bit", _NOT_8_BIT % printable(encoding))
-        watch = self._books.watches[stream]
-        height, width = pixels.pixels.shape[:2]
-        change = watch.format_change(FrameFormat(width, height, encoding))
-        if change is not None:
-            self._tell(("format", stream), f"{topic} changed from {change[0]} to {change[1]}")
-        has_content = watch.look(pixels.pixels, arrived_ns)
-        if not has_content and self.detect_shutter:
-            return reject(stream, topic, "shutter", _SHUTTER)
-        return ArrivedFrame(pixels, header.frame_id, stamp_ns, arrived_ns)
+        compressed = isinstance(message, WireCompressedImage)
+        frame = IncomingFrame(
+            *message.header,
+            message.format if compressed else message.encoding,
+            partial(decode_image, message),
+        )
+        checked = self._intake.take(stream, frame, arrived_ns)
+        seen = self._intake.observation
+        if seen.format_change is not None:
+            before, after = seen.format_change
+            self._tell(("format", stream), f"{topic} changed from {before} to {after}")
+        for change in seen.faults:
+            self._warn_of(change.fault, stream, topic)
+        if isinstance(checked, Rejection):
+            return reject(stream, topic, checked.reason, checked.message)
+        if self._notices:
+            self._notices[stream].look(topic, checked.stamp_ns)
+        return checked
 
-    def _understood(
-        self, stream: Stream, serialized: bytes, parse: Parser
-    ) -> tuple[WireHeader, str, PixelFrame]:
-        known = self._known.get(stream)
-        found = known.read(serialized) if known is not None else None
-        if found is not None:
-            return found[0], known.encoding, found[1]
-        self._known.pop(stream, None)
-        message = parse(serialized)
-        pixels = decode_image(message)
-        if isinstance(message, WireCompressedImage):
-            return message.header, message.format, pixels
-        known = RepeatedHeader.of(serialized, message, pixels)
-        if known is not None:
-            self._known[stream] = known
-        return message.header, message.encoding, pixels
+    def _warn_of(self, fault: Fault, stream: Stream, topic: str) -> None:
+        text = f"{printable(topic)}: {fault.text}: {fault.remedy}"
+        if fault is Fault.COLOURS:
+            others = [printable(other) for other in thermal_beside(topic, self._image_topics())]
+            text += f"; there are {', '.join(others)}" if others else ""
+        first = (stream, fault) not in self._texts
+        self._texts[stream, fault] = text
+        if first:
+            self._books.warn(text)
+
+
+def intake_options(values: FuseParameters) -> IntakeOptions:
+    """The parameters that the intake takes."""
+    return IntakeOptions(values.stamp_source, values.detect_shutter, values.frozen_after_ms)

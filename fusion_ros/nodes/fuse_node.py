@@ -299,6 +299,7 @@ class FuseNode(LifecycleNode):
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
             lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
+            faults=flow.faults(),
             calibration_missing=active.calibration_missing(),
             engine_hung_s=flow.lane.hung_s,
             **common,

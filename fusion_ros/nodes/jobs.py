@@ -9,31 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion_ros.accounting import Stream
-from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.pairing import Pair
+from fusion_ros.streams.intake import CheckedFrame
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
 
 
-@dataclasses.dataclass(frozen=True)
-class ArrivedFrame:
-    """A frame as it came in.
-
-    Attributes:
-        pixels: may look into the message's own bytes.
-        frame_id: the camera's.
-        stamp_ns: when it was taken.
-        arrived_ns: when it got here, by the monotonic clock.
-    """
-
-    pixels: PixelFrame
-    frame_id: str
-    stamp_ns: int
-    arrived_ns: int
-
-
-FramePair = Pair[ArrivedFrame, ArrivedFrame]
+FramePair = Pair[CheckedFrame, CheckedFrame]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +47,7 @@ class LoneFrame:
     """
 
     stream: Stream
-    frame: ArrivedFrame
+    frame: CheckedFrame
     visible_shape: tuple[int, int] | None
     visible_frame_id: str
 

@@ -19,6 +19,7 @@ from fusion_ros.imaging.alignment import Alignment
 from fusion_ros.nodes.rejections import PAIR_REASONS
 from fusion_ros.nodes.telemetry import TelemetrySnapshot
 from fusion_ros.offset import ClockDistance
+from fusion_ros.streams.content import Fault
 from fusion_ros.streams.recent_counts import RecentCounts
 
 MODE_INACTIVE, MODE_IDLE, MODE_STALLED = "inactive", "idle", "stalled"
@@ -64,6 +65,7 @@ class NodeReport:
         alignment: how the edges of both pictures lie on each other, where it was looked at.
         alignment_warn_px: shift above which to warn.
         lost: cameras from which nothing new comes, or nothing that can be used.
+        faults: what the pixels of a stream show to be wrong, each with a line for people.
         calibration_missing: what a live calibration waits for, in words.
         thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
             content, since `configure`.
@@ -103,6 +105,7 @@ class NodeReport:
     unpublished: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unpublished_before: Mapping[str, int] = dataclasses.field(default_factory=dict)
     held_up_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    faults: Mapping[Stream, Mapping[Fault, str]] = dataclasses.field(default_factory=dict)
 
     @property
     def pairs(self) -> int:

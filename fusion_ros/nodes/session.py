@@ -123,6 +123,7 @@ class Active:
             ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             topic=configured.outputs.image_topic,
             tell=info_line(node),
+            image_topics=lambda: _image_topics(node),
             can_publish=node.context.ok,
             replaced=self._go_on_with,
         )
@@ -285,6 +286,14 @@ class Active:
         )
         self._after_each_frame()
         return timings_ms
+
+
+def _image_topics(node: LifecycleNode) -> list[str]:
+    return [
+        name
+        for name, kinds in node.get_topic_names_and_types()
+        if {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"} & set(kinds)
+    ]
 
 
 def _real_timer(node: LifecycleNode, period_s: float, callback: Callable[[], None]) -> Timer:

@@ -53,12 +53,10 @@ class StreamLoss:
             return True
         if stream is Stream.THERMAL and not self._is_registered():
             return True
-        if stream is Stream.VISIBLE or not self.values.detect_shutter:
+        if stream is Stream.VISIBLE:
             return False
-        # In front of a scene that stands still to the bit (a simulator) nothing is frozen.
-        visible_ms = self._watches[Stream.VISIBLE].unchanged_for_ms(now_ns)
-        moving = visible_ms <= self.timeout_ms(Stream.VISIBLE)
-        return moving and watch.unchanged_for_ms(now_ns) > timeout_ms
+        blind = self.values.detect_shutter and watch.blind_for_ms(now_ns) > timeout_ms
+        return watch.frozen or blind
 
     def timeout_ms(self, stream: Stream) -> float:
         """How long a stream may bring nothing new before it is lost."""

@@ -19,7 +19,7 @@ from fusion_ros.recordings.bag_folder import open_bag
 from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError
 from fusion_ros.recordings.decompression import DecompressionError, plain_message
 from fusion_ros.replay.recording import Identity, RecordedFrame, TopicFacts, hash_files
-from fusion_ros.replay.topics import choose_topics
+from fusion_ros.replay.topics import UNKNOWN, choose_topics, shown_by
 
 NS_PER_S = 1_000_000_000
 
@@ -50,7 +50,9 @@ class BagRecording:
     ) -> Identity:
         path = self._path
         try:
-            chosen_visible, chosen_thermal, why = choose_topics(topics, visible, thermal)
+            chosen_visible, chosen_thermal, why = choose_topics(
+                topics, visible, thermal, look=self._look
+            )
         except RecordingError as error:
             said = "".join(f"; {d.file}: {d.what}" for d in self.damage[:3])
             raise RecordingError(f"{path}: {error}{said}") from None
@@ -67,6 +69,19 @@ class BagRecording:
             thermal=chosen_thermal,
             choice=why,
         )
+
+    def _look(self, topic: str) -> str:
+        """What the first frame of a topic shows; damage is reported when all is read."""
+        known = list(self.damage)
+        try:
+            for file in self._files:
+                for message in file.messages((topic,)):
+                    return shown_by(_as_frame(Stream.THERMAL, 0, message).read())
+        except EncodingError:
+            pass
+        finally:
+            self.damage[:] = known
+        return UNKNOWN
 
     def frames(self) -> Iterator[RecordedFrame]:
         """See `Recording`."""
@@ -132,12 +147,15 @@ def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
         problem = EncodingError(RejectReason.TRUNCATED, text)
     except Exception as error:  # deserialisers raise arbitrary errors on malformed input
         text = f"{len(message.data)} bytes are no {kind} ({type(error).__name__})"
-        problem = EncodingError(RejectReason.TRUNCATED, text)
+        problem = EncodingError(RejectReason.MALFORMED, text)
     if problem is not None:
         return RecordedFrame(stream, index, log_ns, None, "", partial(_raise, problem))
     read = partial(_read_compressed if compressed else _read_raw, parsed)
     cdr = None if message.ros1 else data
-    return RecordedFrame(stream, index, log_ns, stamp_ns, encoding, read, cdr)
+    header_stamp = (int(stamp.sec), int(stamp.nanosec))
+    return RecordedFrame(
+        stream, index, log_ns, stamp_ns, encoding, read, cdr, header_stamp=header_stamp
+    )
 
 
 def _deserialize(data: bytes, kind: str, ros1: bool) -> Any:

@@ -41,6 +41,7 @@ class RecordedFrame:
         read: gives the pixels; raises `EncodingError` where the message is damaged.
         cdr: the message as ROS 2 sends it, where the recording holds it so.
         name: of the frame's own file, where it has one.
+        header_stamp: seconds and nanoseconds as the header has them, which need not be a time.
     """
 
     stream: Stream
@@ -51,6 +52,7 @@ class RecordedFrame:
     read: Callable[[], PixelFrame]
     cdr: bytes | None = None
     name: str = ""
+    header_stamp: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from fusion_ros.accounting import Fate, FrameLedger, LedgerSnapshot, Stream
 from fusion_ros.calibration.plausibility import registration_doubts
 from fusion_ros.engines.engine import EngineError
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.imaging.encodings import PixelFrame
 from fusion_ros.imaging.pair_check import input_doubts, result_doubts
 from fusion_ros.offset import OffsetEstimator
 from fusion_ros.pairing import FramePairer, Pair
@@ -29,6 +29,8 @@ from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.recording import RecordedFrame, Recording
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.watching import StreamWatcher
+from fusion_ros.streams.intake import IncomingFrame, Intake, IntakeOptions, Rejection
+from fusion_ros.streams.stamps import NS_PER_S
 
 _MS = 1e6
 _OFFSET_EVERY_NS = 500_000_000
@@ -109,6 +111,12 @@ class Replay:
         self._watchers = {
             stream: StreamWatcher(detect_flat=stream is Stream.THERMAL) for stream in Stream
         }
+        self._now_ns = 0
+        self._intake = Intake(
+            IntakeOptions(settings.stamp_source, settings.detect_shutter, settings.frozen_after_ms),
+            {stream: watcher.watch for stream, watcher in self._watchers.items()},
+            clock_ns=lambda: self._now_ns,
+        )
         self._log = ReplayLog()
         self._offsets = OffsetEstimator()
         self._next_estimate_ns = 0
@@ -175,38 +183,32 @@ class Replay:
             yield frame
 
     def _take(self, recorded: RecordedFrame) -> None:
-        """The node's `FrameFlow.take`, with what the recording says in place of a clock."""
-        stream = recorded.stream
-        arrival = self._settings.stamp_source == "arrival"
-        stamp_ns = recorded.arrived_ns if arrival else recorded.stamp_ns
-        entry = FrameEntry(stream, recorded.index, recorded.arrived_ns, stamp_ns)
+        """Do what the node's `FrameFlow.take` does, by recorded time."""
+        stream, self._now_ns = recorded.stream, recorded.arrived_ns
+        entry = FrameEntry(stream, recorded.index, recorded.arrived_ns, recorded.stamp_ns)
         self._log.frames.append(entry)
-        try:
-            with self._log.timed("decode"):
-                frame = recorded.read()
-        except EncodingError as error:
-            return self._reject(entry, error.reason.value, str(error))
-        if stamp_ns is None or stamp_ns <= 0:
-            return self._reject(
-                entry, "zero_stamp", "header.stamp is zero: replay with --stamp-source arrival"
+        checked = self._intake.take(stream, self._incoming(recorded), recorded.arrived_ns)
+        seen = self._intake.observation
+        if seen.pixels is not None:
+            look = self._watchers[stream].look(
+                recorded.index, seen, recorded.encoding, recorded.arrived_ns
             )
-        look = self._watchers[stream].look(
-            recorded.index, frame, recorded.encoding, recorded.arrived_ns
-        )
-        entry.mean, entry.motion = look.mean, look.motion
-        entry.repeated, entry.jump = look.repeated, look.jump
-        if stream is Stream.VISIBLE and frame.pixels.dtype != np.uint8:
-            return self._reject(
-                entry,
-                "not_8_bit",
-                f"encoding is {recorded.encoding}; a visible frame is 8-bit grey or colour. Are "
-                "the two cameras' topics swapped?",
-            )
-        if not look.has_content and self._settings.detect_shutter:
-            return self._reject(entry, "shutter", "the picture has no content")
-        self._estimate_offset(entry, stamp_ns)
-        self._pair(_Held(entry, frame), stamp_ns)
+            entry.mean, entry.motion = look.mean, look.motion
+            entry.repeated, entry.jump = look.repeated, look.jump
+        if isinstance(checked, Rejection):
+            return self._reject(entry, checked.reason, checked.message)
+        entry.stamp_ns = checked.stamp_ns
+        self._estimate_offset(entry, checked.stamp_ns)
+        self._pair(_Held(entry, checked.pixels), checked.stamp_ns)
         return None
+
+    def _incoming(self, recorded: RecordedFrame) -> IncomingFrame:
+        def read() -> PixelFrame:
+            with self._log.timed("decode"):
+                return recorded.read()
+
+        stamp = recorded.header_stamp or divmod(recorded.stamp_ns or 0, NS_PER_S)
+        return IncomingFrame(*stamp, "", recorded.encoding, read)
 
     def _reject(self, entry: FrameEntry, reason: str, message: str) -> None:
         self._ledger.receive(entry.stream)

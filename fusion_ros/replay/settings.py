@@ -22,6 +22,7 @@ class ReplaySettings:
         tolerance_ns, thermal_offset_ns, queue_size: of the `FramePairer`.
         stamp_source: "header", or "arrival" for recordings whose stamps are zero.
         detect_shutter: reject thermal frames without content, as the node does.
+        frozen_after_ms: reject thermal frames of a frozen camera, as the node does; 0 never does.
         quality_every: measure every n-th fused frame; 0 chooses n from the recording's length.
         measures: names of `fusion_ros.metrics.MEASURES`.
         baselines: names of `fusion_ros.baselines.BASELINES` to measure beside the fused picture.
@@ -34,6 +35,7 @@ class ReplaySettings:
     queue_size: int = 8
     stamp_source: str = "header"
     detect_shutter: bool = True
+    frozen_after_ms: float = 2000.0
     quality_every: int = 0
     measures: tuple[str, ...] = QUICK_MEASURES
     baselines: tuple[str, ...] = BASELINES

@@ -1,48 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which two topics are the cameras, told by type and name, and why."""
+"""Choose the two topics of the cameras, by type, name and first frame, and say why."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from fusion_ros.imaging.encodings import PixelFrame
+from fusion_ros.imaging.pair_check import shows_colours
 from fusion_ros.replay.recording import RecordingError, TopicFacts
+from fusion_ros.streams.topic_names import (
+    THERMAL_WORDS,
+    VISIBLE_WORDS,
+    is_other,
+    is_view,
+    score,
+    words_of,
+)
+
+COUNTS, GREY, COLOURS, UNKNOWN = "counts", "grey levels", "colours", ""
+"""What a thermal topic shows."""
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
-# The strongest word first; a word counts where it stands by itself ("ir", not "first").
-THERMAL_WORDS = (
-    "thermal", "infrared", "lwir", "flir", "boson", "lepton", "tau", "seek", "optris", "hikmicro",
-    "thermo", "ir", "temperature",
-)  # fmt: skip
-VISIBLE_WORDS = (
-    "visible", "vis", "rgb", "color", "colour", "eo", "left", "mono", "camera", "cam", "image",
-)  # fmt: skip
-# Topics of images that are no camera's.
-OTHER_WORDS = (
-    "depth", "fused", "fusion", "mask", "disparity", "debug", "overlay", "compresseddepth",
-    "detections", "annotated", "segmentation",
-)  # fmt: skip
+Look = Callable[[str], str]
+"""What the first frame of a topic shows: COUNTS, GREY, COLOURS or UNKNOWN."""
 
 
-def _words(topic: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", topic)
-    return [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
-
-
-def _score(topic: str, words: Sequence[str]) -> int:
-    """0 where no word fits, more the stronger the word."""
-    found = [len(words) - words.index(word) for word in _words(topic) if word in words]
-    return max(found, default=0)
+def shown_by(frame: PixelFrame) -> str:
+    """Return what a thermal frame shows."""
+    if shows_colours(frame.pixels):
+        return COLOURS
+    return GREY if frame.pixels.dtype == np.uint8 else COUNTS
 
 
 def choose_topics(
-    topics: Sequence[TopicFacts], visible: str | None = None, thermal: str | None = None
+    topics: Sequence[TopicFacts],
+    visible: str | None = None,
+    thermal: str | None = None,
+    *,
+    look: Look = lambda topic: UNKNOWN,
 ) -> tuple[str, str, str]:
-    """The visible and the thermal topic, and a sentence that says why these.
+    """Return the visible and the thermal topic, and a sentence that says why these.
 
     A given name is taken as it is (it must be there, and hold images). The other one is chosen by
-    its name; where names do not tell and two image topics are left, by what is left over.
+    its name; where names do not tell and two image topics are left, by what is left over. Of
+    several thermal topics one that shows colours is taken only where there is no other.
 
     Raises:
         RecordingError: names the image topics that are there, and how to choose.
@@ -61,13 +65,12 @@ def choose_topics(
         return visible, thermal, "both topics were given"
     left = [t for t in images if t.name not in (visible, thermal)]
     if thermal is None:
-        ranked = [t for t in left if _score(t.name, THERMAL_WORDS) and not _is_other(t.name)]
+        ranked = [t for t in left if score(t.name, THERMAL_WORDS) and not is_other(t.name)]
         if ranked:
-            thermal = _best(ranked, THERMAL_WORDS)
-            how = f"thermal by its name ({_why(thermal, THERMAL_WORDS)})"
+            thermal, how = _best_thermal(ranked, look)
         else:
-            rest = [t for t in left if not _is_other(t.name)]
-            by_name = [t for t in rest if _score(t.name, VISIBLE_WORDS)]
+            rest = [t for t in left if not is_other(t.name)]
+            by_name = [t for t in rest if score(t.name, VISIBLE_WORDS)]
             if visible is None and len(rest) == 2 and by_name:
                 visible = _best(by_name, VISIBLE_WORDS)
                 rest = [t for t in rest if t.name != visible]
@@ -82,7 +85,7 @@ def choose_topics(
         how = "thermal was given"
     if visible is not None:
         return visible, thermal, how
-    candidates = [t for t in left if not _is_other(t.name) and not _score(t.name, THERMAL_WORDS)]
+    candidates = [t for t in left if not is_other(t.name) and not score(t.name, THERMAL_WORDS)]
     if not candidates:
         raise RecordingError(
             f"besides {thermal!r} no image topic is left for the visible camera; {_listed(topics)}"
@@ -96,20 +99,40 @@ def choose_topics(
     return visible, thermal, how
 
 
-def _is_other(topic: str) -> bool:
-    return any(word in OTHER_WORDS for word in _words(topic))
+def _best_thermal(ranked: Sequence[TopicFacts], look: Look) -> tuple[str, str]:
+    several = len(ranked) > 1
+    shown = {t.name: look(t.name) if several else UNKNOWN for t in ranked}
+    best = min(
+        ranked,
+        key=lambda t: (
+            shown[t.name] == COLOURS or (shown[t.name] == UNKNOWN and is_view(t.name)),
+            -score(t.name, THERMAL_WORDS),
+            shown[t.name] != COUNTS,
+            "Compressed" in t.message_type,
+            -t.messages,
+            t.name,
+        ),
+    ).name
+    how = f"thermal by its name ({_why(best, THERMAL_WORDS)})"
+    if several:
+        how += f" and its {shown[best]}" if shown[best] else ""
+        others = sorted(
+            f"{t.name} ({shown[t.name] or 'not readable'})" for t in ranked if t.name != best
+        )
+        how += f"; thermal topics not taken: {', '.join(others)}"
+    return best, how
 
 
 def _best(topics: Sequence[TopicFacts], words: Sequence[str]) -> str:
     """By name, then raw before compressed, then the one with more messages, then by alphabet."""
     return min(
         topics,
-        key=lambda t: (-_score(t.name, words), "Compressed" in t.message_type, -t.messages, t.name),
+        key=lambda t: (-score(t.name, words), "Compressed" in t.message_type, -t.messages, t.name),
     ).name
 
 
 def _why(topic: str, words: Sequence[str]) -> str:
-    found = [word for word in words if word in _words(topic)]
+    found = [word for word in words if word in words_of(topic)]
     return f"{found[0]!r} in {topic}" if found else ""
 
 
@@ -119,8 +142,3 @@ def _listed(topics: Sequence[TopicFacts]) -> str:
         return f"image topics here: {', '.join(sorted(images))}"
     others = ", ".join(t.name for t in topics)
     return f"topics here: {others}" if others else "no message at all: it is empty or cut"
-
-
-def name_fits(topic: str, words: Sequence[str]) -> bool:
-    """Whether a topic's name holds one of the words by itself."""
-    return _score(topic, words) > 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one stream looks like, frame by frame: brightness, motion, jumps of gain, odd bytes."""
+"""Measure one stream frame by frame: brightness, motion, jumps of gain, formats."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.imaging.pair_check import shows_colours
 from fusion_ros.stream_watch import FrameFormat, StreamWatch
+from fusion_ros.streams.content import FaultChange
+from fusion_ros.streams.intake import Observation
 
 SMALL = (80, 60)
 """Width and height at which frames are compared: noise averages out, motion stays."""
 _SAME_SCENE = 0.9
 """Correlation of two frames, at least, for a change of grey to be the camera's and no cut."""
-_COLOURFUL = 3.0
-"""Mean spread of a frame's channels, in grey levels, from which it is a colour picture."""
 _REMEMBERED_S = 2.0
 """Usual changes of grey are the median over this time, or over the newest three."""
 _FEWEST_CHANGES = 3
@@ -40,14 +41,12 @@ class Look:
         mean: of all pixels, in the camera's own numbers.
         motion: mean change against the frame before, as a share of the picture's spread.
         repeated: every pixel as in the frame before.
-        has_content: False for a closed shutter.
         jump: size of a gain jump, 0 where there was none.
     """
 
     mean: float
     motion: float
     repeated: bool
-    has_content: bool
     jump: float
 
 
@@ -64,50 +63,33 @@ class StreamWatcher:
         self.format_changes: list[tuple[int, str, str]] = []
         self.frames = 0
         self.colourful = 0
-        self.odd_steps = 0
-        self.odd_byte_order = 0
+        self.faults: list[tuple[int, FaultChange]] = []
         self.kinds: Counter[str] = Counter()
         self._before: np.ndarray | None = None
         self._changes: deque[tuple[int, float]] = deque(maxlen=512)
 
-    def look(self, index: int, frame: PixelFrame, encoding: str, arrived_ns: int) -> Look:
-        """See `Look`."""
-        pixels = frame.pixels
+    def look(self, index: int, seen: Observation, encoding: str, arrived_ns: int) -> Look:
+        """Take what the intake observed of a frame that was decoded, and measure the rest."""
+        pixels = seen.pixels.pixels
         height, width = pixels.shape[:2]
-        kind = FrameFormat(width, height, encoding)
-        change = self.watch.format_change(kind)
-        if change is not None:
-            self.format_changes.append((index, str(change[0]), str(change[1])))
+        if seen.format_change is not None:
+            self.format_changes.append((index, *map(str, seen.format_change)))
             self._before = None
-        self.formats[str(kind)] += 1
+        self.faults += [(index, change) for change in seen.faults]
+        self.formats[str(FrameFormat(width, height, encoding))] += 1
         self.kinds[str(pixels.dtype)] += 1
         self.frames += 1
-        self._notice_bytes(pixels)
-        repeated_before = self.watch.repeated
-        has_content = self.watch.look(pixels, arrived_ns)
-        small = _small(frame)
+        self.colourful += shows_colours(pixels)
+        small = _small(seen.pixels)
         mean = float(small.mean())
         motion, jump = self._compare(small, mean, pixels.dtype == np.uint8, arrived_ns)
         self._before = small
-        repeated = self.watch.repeated > repeated_before
-        return Look(mean, motion, repeated, has_content, jump if has_content else 0.0)
+        return Look(mean, motion, seen.repeated, jump if seen.has_content else 0.0)
 
     @property
     def is_colour(self) -> bool:
         """Whether most frames show colours (and not grey stored in three channels)."""
         return self.frames > 0 and self.colourful > self.frames / 2
-
-    def _notice_bytes(self, pixels: np.ndarray) -> None:
-        if pixels.ndim == 3:
-            sample = pixels[::16, ::16].astype(np.int16)
-            spread = float((sample.max(axis=2) - sample.min(axis=2)).mean())
-            self.colourful += spread > _COLOURFUL
-        row = pixels.shape[1] * pixels.itemsize * (3 if pixels.ndim == 3 else 1)
-        # Drivers pad rows to 16 or 64 bytes, never to twice their length.
-        self.odd_steps += pixels.strides[0] >= 2 * row and pixels.shape[0] > 1
-        if pixels.dtype == np.uint16:
-            sample = pixels[::8, :256]
-            self.odd_byte_order += _roughness(sample) > 4 * _roughness(sample.byteswap())
 
     def _compare(
         self, small: np.ndarray, mean: float, eight_bit: bool, arrived_ns: int
@@ -148,8 +130,3 @@ def _small(frame: PixelFrame) -> np.ndarray:
         pixels = cv2.cvtColor(np.ascontiguousarray(pixels[::step, ::step]), code)
     small = cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
     return np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _roughness(sample: np.ndarray) -> float:
-    values = sample.astype(np.float32)
-    return float(np.abs(np.diff(values, axis=1)).mean()) / max(float(values.std()), 1e-6)

@@ -108,13 +108,18 @@ def test_stop_deactivates_the_node_once_a_camera_is_lost(ros):
     assert rig.node._state_machine.current_state[1] == "inactive"
 
 
-def test_a_thermal_camera_that_repeats_one_picture_before_a_moving_scene_is_lost(ros):
-    rig = fusing_rig(ros)
-    level = iter(range(1_000_000))
+WALL = (
+    np.random.default_rng(1).integers(20, 200, (6, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+)
 
-    def send(stamp_ms: float) -> None:
-        rig.send_visible(stamp_ms, np.full((48, 64, 3), 10 + next(level) % 80, np.uint8))
-        rig.send_thermal(stamp_ms)
+
+def test_a_thermal_camera_that_repeats_one_picture_while_the_robot_moves_is_lost(ros):
+    rig = fusing_rig(ros, frozen_after_ms=400.0)
+    turn = iter(range(1_000_000))
+
+    def send(stamp_ms: float, thermal: np.ndarray | None = None) -> None:
+        rig.send_visible(stamp_ms, np.roll(WALL, next(turn), axis=1))
+        rig.send_thermal(stamp_ms, thermal)
 
     rig.send_until(send, lambda: rig.status_mode() == "visible_only", "thermal counts as lost")
     status = rig.statuses[-1]
@@ -122,16 +127,32 @@ def test_a_thermal_camera_that_repeats_one_picture_before_a_moving_scene_is_lost
     reasons = dict(
         zip(status.thermal_rejected_reasons, status.thermal_rejected_counts, strict=True)
     )
-    assert set(reasons) <= {"frozen"}
+    assert set(reasons) == {"frozen"}
     rig.send_until(
-        lambda stamp_ms: (
-            rig.send_visible(stamp_ms, np.full((48, 64, 3), 10 + next(level) % 80, np.uint8)),
-            rig.send_thermal(stamp_ms, np.full((48, 64), 100 + next(level) % 80, np.uint8)),
-        ),
+        lambda stamp_ms: send(stamp_ms, np.full((48, 64), 100 + next(turn) % 80, np.uint8)),
         lambda: rig.status_mode() == "fusing",
         "it moves again, and is fused again",
     )
     assert rig.counts()["thermal"]["rejected_by_reason"]["frozen"] > 0
+
+
+def test_a_noise_free_thermal_camera_before_a_still_view_is_fused_for_as_long_as_it_repeats(ros):
+    rig = fusing_rig(ros, frozen_after_ms=200.0)
+    rng = np.random.default_rng(2)
+
+    def send(stamp_ms: float) -> None:
+        noisy = np.clip(WALL + rng.normal(0, 2, WALL.shape), 0, 255).astype(np.uint8)
+        rig.send_visible(stamp_ms, noisy)
+        rig.send_thermal(stamp_ms)
+
+    fused = rig.counts()["thermal"]["fused"]
+    rig.send_until(
+        send,
+        lambda: rig.counts()["thermal"]["fused"] >= fused + 60 and len(rig.statuses) >= 3,
+        "sixty more pairs were fused",
+    )
+    assert rig.counts()["thermal"]["rejected"] == 0
+    assert rig.status_mode() == "fusing"
 
 
 def test_frames_of_a_closed_shutter_are_counted_and_never_fused(ros):

@@ -19,7 +19,7 @@ _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     reading.damage, reading.empty_stream, message.swapped, message.wrong_encoding,
     effect.doubtful_pairing, effect.doubtful_calibration, effect.without_effect,
     time.looped, time.offset, time.missing_frames, time.unpaired, picture.gain_jumps,
-    message.rejections, message.odd_bytes, message.format_changes, picture.frozen, time.stalls,
+    message.rejections, message.content_faults, message.format_changes, picture.frozen, time.stalls,
     time.doubles, picture.misaligned, picture.flicker, reading.not_finished,
 )  # fmt: skip
 

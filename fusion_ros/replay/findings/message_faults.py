@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from fusion_ros.accounting import Stream
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
-from fusion_ros.replay.topics import THERMAL_WORDS, VISIBLE_WORDS, name_fits
+from fusion_ros.replay.topics import IMAGE_TYPES
+from fusion_ros.streams.content import Fault
+from fusion_ros.streams.outside_text import printable
+from fusion_ros.streams.topic_names import THERMAL_WORDS, VISIBLE_WORDS, score, thermal_beside
 
 _WRONG_ENCODING = ("unknown_encoding", "bad_step", "bad_size", "zero_size", "too_large")
 
@@ -21,9 +24,7 @@ def swapped(e: Evidence) -> Iterator[Finding]:
     deep = [kind for kind in seen[Stream.VISIBLE].kinds if kind != "uint8"]
     if deep:
         reasons.append(f"{e.identity.visible} carries {deep[0]}, as thermal cameras do")
-    if name_fits(e.identity.visible, THERMAL_WORDS) and name_fits(
-        e.identity.thermal, VISIBLE_WORDS
-    ):
+    if score(e.identity.visible, THERMAL_WORDS) and score(e.identity.thermal, VISIBLE_WORDS):
         reasons.append("the topics' names say the opposite")
     if reasons:
         yield Finding(
@@ -57,6 +58,12 @@ def wrong_encoding(e: Evidence) -> Iterator[Finding]:
 def rejections(e: Evidence) -> Iterator[Finding]:
     """Frames that were left out, by reason."""
     told = {
+        "malformed": ("damaged_messages", "are no messages of their type", "The recorder lost "
+                      "bytes, or another type was recorded under the topic's name."),
+        "bad_stamp": ("bad_stamps", "carry a stamp that is no time", "Correct the driver, or "
+                      "replay with --stamp-source arrival."),
+        "frozen": ("frozen", "repeat one picture although the camera should show a new one",
+                   "Restart the camera; for a simulated one without noise set frozen_after_ms=0."),
         "truncated": ("damaged_messages", "are cut or damaged", "The transport or the recorder "
                       "lost bytes; look at its disk and at DDS fragmentation."),
         "zero_stamp": ("zero_stamps", "carry no time", "Replay with --stamp-source arrival, and "
@@ -87,29 +94,34 @@ def rejections(e: Evidence) -> Iterator[Finding]:
                 )
 
 
-def odd_bytes(e: Evidence) -> Iterator[Finding]:
-    """Headers that can be read, but do not fit the pixels."""
+def content_faults(e: Evidence) -> Iterator[Finding]:
+    """Streams whose pixels show a fault although every message can be read."""
+    visible_in_colour = e.result.watchers[Stream.VISIBLE].is_colour
     for stream, seen in e.result.watchers.items():
-        if seen.odd_steps > seen.frames / 2:
+        topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal
+        for fault in dict.fromkeys(change.fault for _, change in seen.faults):
+            others = _other_thermal_topics(e) if fault is Fault.COLOURS else []
+            if fault is Fault.COLOURS and not (visible_in_colour or others):
+                continue  # they are the visible camera's: see `swapped`
+            at = {index for index, change in seen.faults if change.fault is fault}
+            encoding = next(c.encoding for _, c in seen.faults if c.fault is fault)
+            remedy = fault.remedy
+            if others:
+                remedy += f"; here: --thermal-topic {' or '.join(map(printable, others))}"
             yield Finding(
-                "wrong_encoding",
-                Severity.ERROR,
-                f"The {stream.value} frames' rows are twice as long as their encoding needs",
-                f"Named {next(iter(seen.formats))}, but half or more of every row is not used: "
-                "the pixels are of another encoding than the header says.",
-                "Correct the encoding that the driver names (mono16 for 16-bit, rgb8 for colour).",
-                count=seen.odd_steps,
+                fault.value,
+                Severity.ERROR if fault.is_error else Severity.WARNING,
+                f"{fault.text[:1].upper()}{fault.text[1:]} ({stream.value})",
+                f"Seen on {printable(topic)}, encoding {printable(encoding)}.",
+                f"{remedy[:1].upper()}{remedy[1:]}.",
+                e.places([f for f in e.frames[stream] if f.index in at]),
+                len(at),
             )
-        if seen.odd_byte_order > seen.frames / 2:
-            yield Finding(
-                "wrong_byte_order",
-                Severity.ERROR,
-                f"The {stream.value} frames' bytes look swapped",
-                "Read as the header says, neighbouring pixels have nothing to do with each other; "
-                "with the two bytes of each pixel swapped they do.",
-                "Correct is_bigendian in the driver.",
-                count=seen.odd_byte_order,
-            )
+
+
+def _other_thermal_topics(e: Evidence) -> list[str]:
+    images = [t.name for t in e.identity.topics if t.message_type in IMAGE_TYPES and t.messages]
+    return thermal_beside(e.identity.thermal, (t for t in images if t != e.identity.visible))
 
 
 def format_changes(e: Evidence) -> Iterator[Finding]:

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults that a stream's pixels show although every message can be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections import deque
+from enum import Enum
+
+import numpy as np
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import PixelFrame
+from fusion_ros.imaging.pair_check import shows_colours
+
+_LOOK_EVERY_NS = 250_000_000
+_LOOKS = 12
+"""A fault is judged by the newest looks: three seconds, or the newest few of a slow stream."""
+_ROUGHER = 4.0
+_MANY_BYTES = 12
+_LARGEST_FLOAT, _SMALLEST_FLOAT = 1e6, 1e-6
+
+
+class Fault(str, Enum):
+    """A fault of a stream. The values are codes for machines, in diagnostics and findings."""
+
+    BYTE_ORDER = "wrong_byte_order"
+    ROW_LENGTH = "wrong_encoding"
+    COLOURS = "thermal_shows_colours"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it spoils the fused image; else it may."""
+        return self is not Fault.COLOURS
+
+    @property
+    def text(self) -> str:
+        """What is seen."""
+        return _TEXTS[self][0]
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return _TEXTS[self][1]
+
+
+_TEXTS = {
+    Fault.BYTE_ORDER: (
+        "the two bytes of each pixel look swapped: read as the header says, neighbouring pixels "
+        "have nothing in common",
+        "correct is_bigendian in the driver",
+    ),
+    Fault.ROW_LENGTH: (
+        "the rows are twice as long as the encoding says",
+        "correct the encoding in the driver (mono16 for 16 bits, rgb8 for colour)",
+    ),
+    Fault.COLOURS: (
+        "the thermal frames are false colours, and only their luma is fused",
+        "take the topic with the camera's counts (mono16) or grey levels (mono8)",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultChange:
+    """A fault that appeared at a frame."""
+
+    fault: Fault
+    encoding: str
+
+
+class ContentWatch:
+    """Looks at one stream's frames four times a second; a look takes up to 0.1 ms."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._looked_ns: int | None = None
+        self._looks: deque[frozenset[Fault]] = deque(maxlen=_LOOKS)
+        self.active: frozenset[Fault] = frozenset()
+        """Faults that most of the newest looks showed."""
+
+    def look(self, frame: PixelFrame, encoding: str, now_ns: int) -> tuple[FaultChange, ...]:
+        """Take a frame. Return the faults that are seen now and were not before."""
+        if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _LOOK_EVERY_NS:
+            return ()
+        self._looked_ns = now_ns
+        self._looks.append(faults_of(frame, self._stream))
+        before = self.active
+        self.active = frozenset(
+            fault
+            for fault in Fault
+            if sum(fault in seen for seen in self._looks) > len(self._looks) / 2
+        )
+        return tuple(FaultChange(fault, encoding) for fault in self.active - before)
+
+
+def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:
+    """Return what one frame shows."""
+    pixels = frame.pixels
+    found = set()
+    if has_long_rows(pixels):
+        found.add(Fault.ROW_LENGTH)
+    if has_swapped_bytes(pixels):
+        found.add(Fault.BYTE_ORDER)
+    if stream is Stream.THERMAL and shows_colours(pixels):
+        found.add(Fault.COLOURS)
+    return frozenset(found)
+
+
+def has_long_rows(pixels: np.ndarray) -> bool:
+    """Whether rows are padded to twice their length: drivers pad to 16 or 64 bytes, never so far.
+
+    A picture so narrow that 64 bytes are twice its row does not count.
+    """
+    row = pixels.shape[1] * pixels.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
+    return pixels.shape[0] > 1 and pixels.strides[0] >= 2 * row and row >= 64
+
+
+def has_swapped_bytes(pixels: np.ndarray) -> bool:
+    """Whether 16-bit or float pixels make a picture only with their bytes reversed."""
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32) or pixels.shape[1] < 8:
+        return False
+    rows = max(1, pixels.shape[0] // 32)
+    sample = np.ascontiguousarray(pixels[::rows, :128])
+    if sample.dtype == np.float32:
+        return _plausible_share(sample) < 0.5 and _plausible_share(sample.byteswap()) > 0.9
+    if _roughness(sample) > _ROUGHER * _roughness(sample.byteswap()):
+        return True
+    # Counts of a narrow range do not look rough, but their high bytes, few neighbouring values,
+    # are in the place of the low ones. (Multiples of 16 are padded counts, not swapped ones.)
+    octets = sample.reshape(-1).view(np.uint8).reshape(-1, 2)
+    first, second = (np.flatnonzero(np.bincount(octets[:, side])) for side in (0, 1))
+    low, high = (first, second) if sys.byteorder == "little" else (second, first)
+    neighbours = low[-1] - low[0] < 2 * low.size
+    padded = not (low & 0xF).any()
+    return bool(neighbours and not padded and high.size >= max(_MANY_BYTES, 4 * low.size))
+
+
+def _roughness(sample: np.ndarray) -> float:
+    values = sample.astype(np.float32)
+    return float(np.abs(np.diff(values, axis=1)).mean()) / max(float(values.std()), 1e-6)
+
+
+def _plausible_share(sample: np.ndarray) -> float:
+    """Share of numbers that a thermal unit can have; NaN stands for pixels without a reading."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(sample[~np.isnan(sample)])
+        if size.size == 0:
+            return 1.0
+        plausible = (size == 0) | ((size > _SMALLEST_FLOAT) & (size < _LARGEST_FLOAT))
+    return float(plausible.mean())

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a message or a file frame to a checked frame, or to a rejection that has the remedy.
+
+The fuse node and the replay pass every frame through here, so each check exists once. There are no
+threads and no clock here: the caller gives each frame's time of arrival.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from fusion_ros.accounting import Stream
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.stream_watch import FrameFormat, StreamWatch
+from fusion_ros.streams.content import ContentWatch, Fault, FaultChange
+from fusion_ros.streams.freeze import FreezeDetector
+from fusion_ros.streams.outside_text import printable
+from fusion_ros.streams.stamps import StampError, read_stamp
+
+
+@dataclasses.dataclass(frozen=True)
+class IntakeOptions:
+    """The fuse node's parameters of these names."""
+
+    stamp_source: str = "header"
+    detect_shutter: bool = True
+    frozen_after_ms: float = 2000.0
+
+
+class IncomingFrame(NamedTuple):
+    """A frame before any check.
+
+    Attributes:
+        sec, nanosec: its header's stamp, which need not be a time.
+        frame_id: its header's.
+        encoding: its own word for its pixels ("rgb8", "jpeg", ...).
+        read: decodes the pixels; raises `EncodingError` where they do not fit their header.
+    """
+
+    sec: int
+    nanosec: int
+    frame_id: str
+    encoding: str
+    read: Callable[[], PixelFrame]
+
+
+class CheckedFrame(NamedTuple):
+    """A frame that can be paired.
+
+    Attributes:
+        pixels: may look into the message's own bytes.
+        frame_id: the camera's.
+        stamp_ns: when it was taken.
+        arrived_ns: when it came, by the caller's clock.
+    """
+
+    pixels: PixelFrame
+    frame_id: str
+    stamp_ns: int
+    arrived_ns: int
+
+
+class Rejection(NamedTuple):
+    """A frame that cannot be used: `reason` is a counter's name, `message` has the remedy."""
+
+    reason: str
+    message: str
+
+
+class Observation(NamedTuple):
+    """What one frame showed beside its pixels.
+
+    Attributes:
+        pixels: None where they could not be decoded.
+        format_change: old and new format, where they differ.
+        faults: faults of the stream that this frame brought to light.
+        repeated: whether every pixel is that of the frame before.
+        has_content: False for a closed shutter.
+    """
+
+    pixels: PixelFrame | None = None
+    format_change: tuple[FrameFormat, FrameFormat] | None = None
+    faults: tuple[FaultChange, ...] = ()
+    repeated: bool = False
+    has_content: bool = True
+
+
+_NOTHING = Observation()
+_SHUTTER = (
+    "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
+    "(parameter detect_shutter)"
+)
+
+
+class Intake:
+    """Checks the frames of both streams.
+
+    Args:
+        options: see there; may be set anew.
+        watches: of both streams; what they count and judge is kept here.
+        clock_ns: the clock for stamps by arrival, see `read_stamp`.
+    """
+
+    def __init__(
+        self,
+        options: IntakeOptions,
+        watches: Mapping[Stream, StreamWatch],
+        *,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.options = options
+        self.observation = _NOTHING
+        """What the newest frame showed."""
+        self._watches = watches
+        self._clock_ns = clock_ns
+        self._contents = {stream: ContentWatch(stream) for stream in Stream}
+        self._freeze = FreezeDetector(options.frozen_after_ms)
+
+    def faults(self, stream: Stream) -> frozenset[Fault]:
+        """Faults that a stream shows now."""
+        return self._contents[stream].active
+
+    def restart(self) -> None:
+        """Forget what earlier frames showed, as after a pause; the watches are the caller's."""
+        self._contents = {stream: ContentWatch(stream) for stream in Stream}
+        self._freeze.restart()
+
+    def take(
+        self, stream: Stream, frame: IncomingFrame, arrived_ns: int
+    ) -> CheckedFrame | Rejection:
+        """Check a frame.
+
+        Args:
+            stream: which camera it is from.
+            frame: the frame.
+            arrived_ns: when it came, by a monotonic clock or by that of a recording.
+        """
+        self.observation = _NOTHING
+        try:
+            pixels = frame.read()
+        except EncodingError as error:
+            return Rejection(error.reason.value, str(error))
+        self.observation = Observation(pixels)
+        try:
+            stamp_ns = read_stamp(
+                self.options.stamp_source, frame.sec, frame.nanosec, self._clock_ns
+            )
+        except StampError as error:
+            return Rejection(error.reason, str(error))
+        if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
+            return Rejection(
+                "not_8_bit",
+                f"encoding is {printable(frame.encoding)}; a visible frame is 8-bit grey or "
+                "colour. Are the two cameras' topics swapped?",
+            )
+        self._observe(stream, pixels, frame.encoding, arrived_ns)
+        if not self.observation.has_content and self.options.detect_shutter:
+            return Rejection("shutter", _SHUTTER)
+        if stream is Stream.THERMAL and self._watches[stream].frozen:
+            return Rejection("frozen", self._frozen_text())
+        return CheckedFrame(pixels, frame.frame_id, stamp_ns, arrived_ns)
+
+    def _observe(self, stream: Stream, frame: PixelFrame, encoding: str, arrived_ns: int) -> None:
+        watch, pixels = self._watches[stream], frame.pixels
+        height, width = pixels.shape[:2]
+        change = watch.format_change(FrameFormat(width, height, encoding))
+        if change is not None and stream is Stream.THERMAL:
+            self._freeze.restart()
+        faults = self._contents[stream].look(frame, encoding, arrived_ns)
+        repeated_before = watch.repeated
+        has_content = watch.look(pixels, arrived_ns)
+        repeated = watch.repeated > repeated_before
+        if stream is Stream.VISIBLE:
+            self._freeze.see_visible(pixels, arrived_ns)
+        elif has_content:
+            self._freeze.after_ms = self.options.frozen_after_ms
+            watch.frozen = self._freeze.see_thermal(pixels, arrived_ns, repeated=repeated)
+        self.observation = Observation(frame, change, faults, repeated, has_content)
+
+    def _frozen_text(self) -> str:
+        why = (
+            "though this camera's pictures have noise"
+            if self._freeze.has_noise
+            else "while the visible view changed as a whole"
+        )
+        return (
+            f"the picture has been the same to the last bit for over "
+            f"{self.options.frozen_after_ms:g} ms, {why}: restart the camera, or set parameter "
+            "frozen_after_ms (0: never) for a simulated camera without noise"
+        )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the name of an image topic says of its camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+# The strongest word first; a word counts where it stands by itself ("ir", not "first").
+THERMAL_WORDS = (
+    "thermal", "infrared", "lwir", "flir", "boson", "lepton", "tau", "seek", "optris", "hikmicro",
+    "thermo", "ir", "temperature",
+)  # fmt: skip
+VISIBLE_WORDS = (
+    "visible", "vis", "rgb", "color", "colour", "eo", "left", "mono", "camera", "cam", "image",
+)  # fmt: skip
+OTHER_WORDS = (
+    "depth", "fused", "fusion", "mask", "disparity", "debug", "overlay", "compresseddepth",
+    "detections", "annotated", "segmentation",
+)  # fmt: skip
+"""Words of image topics that are no camera's."""
+VIEW_WORDS = (
+    "view", "preview", "palette", "colormap", "colorized", "colourised", "colorised", "display",
+    "pseudocolor", "falsecolor", "jet", "rainbow", "ironbow", "visualization",
+)  # fmt: skip
+"""Words of topics that show a camera's data to people."""
+
+
+def words_of(topic: str) -> list[str]:
+    """Return the words of a topic's name in lower case."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", topic)
+    return [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
+
+
+def score(topic: str, words: Sequence[str]) -> int:
+    """Return 0 where no word matches, more the stronger the word."""
+    found = [len(words) - words.index(word) for word in words_of(topic) if word in words]
+    return max(found, default=0)
+
+
+def is_other(topic: str) -> bool:
+    """Whether the name says that it is no camera's."""
+    return any(word in OTHER_WORDS for word in words_of(topic))
+
+
+def is_view(topic: str) -> bool:
+    """Whether the name says that it is made for people to look at."""
+    return any(word in VIEW_WORDS for word in words_of(topic))
+
+
+def thermal_beside(topic: str, topics: Iterable[str]) -> list[str]:
+    """Return the other thermal image topics that may hold data and no view, likeliest first.
+
+    Args:
+        topic: the one in use.
+        topics: all image topics that are there.
+    """
+    base = _without_transport(topic)
+    others = {
+        t
+        for t in topics
+        if score(t, THERMAL_WORDS)
+        and not is_other(t)
+        and not is_view(t)
+        and _without_transport(t) != base
+    }
+    return sorted(others, key=lambda t: (-_shared(t, topic), -score(t, THERMAL_WORDS), t))
+
+
+def _without_transport(topic: str) -> str:
+    return topic.removesuffix("/compressed")
+
+
+def _shared(first: str, second: str) -> int:
+    """How many leading characters two names share."""
+    count = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
