@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node for a long time: memory, threads, files, latency and counts, plotted; fails on growth.
+"""The node for a long time, with all that happens to a robot: nothing may grow or be mixed up.
 
-    python -m benchmarks.soak [--seconds 600] [--out soak]         (or --hours 8)
+    python -m benchmarks.soak [--seconds 600] [--out soak]         (or --hours 1)
 
-Cameras, node and listener are processes of their own, as in `node_latency`. Writes `soak.json`,
-`soak.csv` and `soak.svg`. Exit code 1 where memory, threads or open files grow, where frames are
-lost, refused or not accounted for, where none is fused, or where the node did not end cleanly.
+Cameras, node and listener are processes of their own, as in `node_latency`. The cameras lose, delay
+and double frames; meanwhile weights are reloaded, parameters change, and subscribers come, stall
+and die. Both cameras draw the number of the moment into their picture, so that each fused image
+proves its partners. Writes `soak.json`, `soak.csv` and `soak.svg`.
+
+Exit code 1 where memory, threads or open files grow, a status does not balance, an image is not of
+one moment or carries another one's stamp, more than 1 % of the frames are lost before the node,
+good frames are rejected, a reload or a change is not answered as it should, or the node does not
+end cleanly.
 """
 
 from __future__ import annotations
@@ -21,11 +27,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from benchmarks.field import strip
 from benchmarks.field.listening import Field
 
 SAMPLE_S = 2.0
 ALLOWED_GROWTH = 0.02
 ALLOWED_GROWTH_MB = 8.0
+MOST_LOST = 0.01
 FATES = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
 
 
@@ -38,36 +48,64 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=0.0, help="in place of --seconds")
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--size", default="640x512")
+    parser.add_argument("--seed", type=int, default=1, help="of losses and disturbances")
     parser.add_argument("--out", type=Path, default=Path("soak"))
     args = parser.parse_args()
     seconds = args.hours * 3600 or args.seconds
     args.out.mkdir(parents=True, exist_ok=True)
     width, height = (int(n) for n in args.size.split("x"))
+    if width < strip.WIDTH or height < strip.HEIGHT:
+        parser.error(f"--size {args.size}: numbers need at least {strip.WIDTH}x{strip.HEIGHT}")
     parameters = {"warm_up_width": width, "warm_up_height": height, "status_every_frame": False}
     samples: list[dict[str, float]] = []
     unbalanced: list[str] = []
     with tempfile.TemporaryDirectory() as folder, Field(Path(folder), parameters) as field:
+        from benchmarks.field.disturbances import Disturbances
+
         watch = _Watch(field, samples, unbalanced)
+        partners = Partners()
+        disturbances = Disturbances(field.listener.node, Path(folder), args.seed)
         field.listener.on_status = watch.look
-        field.run_cameras(
-            seconds=seconds, rate_hz=args.rate, size=args.size, reliability="best_effort"
-        )
-        sent = len(field.sent())
+        field.listener.on_image = partners.look
+
+        def disturb() -> None:
+            if field.listener.fused:
+                disturbances.step()
+
+        try:
+            field.run_cameras(
+                seconds=seconds,
+                rate_hz=args.rate,
+                size=args.size,
+                reliability="best_effort",
+                more=["--numbered", f"--lossy={args.seed}"],
+                meanwhile=disturb,
+            )
+        finally:
+            disturbances.close()
+        sent = field.sent()
         status = field.listener.status
-    failures = [*judge(samples), *unbalanced[:5]]
-    lost = {s: sent - getattr(status, f"{s}_received") for s in ("visible", "thermal")}
+    passed = {s: sent[-1][f"{s}_passed"] for s in ("visible", "thermal")}
+    lost = {s: n - getattr(status, f"{s}_received") for s, n in passed.items()}
+    failures = [*judge(samples), *unbalanced[:5], *judge_fates(status)]
+    failures += partners.judge([row["stamp_ns"] for row in sent])
+    failures += disturbances.failures[:10]
     failures += [
-        f"{n} of {sent} {s} frames were lost before the node" for s, n in lost.items() if n
+        f"{n} of {passed[s]} {s} frames were lost before the node"
+        for s, n in lost.items()
+        if n > MOST_LOST * passed[s]
     ]
-    failures += judge_fates(status)
     if field.exit_codes["fuse_node"] != 0:
         failures.append(f"the node ended with code {field.exit_codes['fuse_node']}")
     result = {
         "seconds": seconds,
         "samples": len(samples),
-        "sent": sent,
+        "moments": len(sent),
+        "passed_by_the_cameras": passed,
         "lost_before_the_node": lost,
         "statuses_that_do_not_reconcile": len(unbalanced),
+        "fused_images": len(partners.seen),
+        "disturbances": dict(disturbances.done),
         "first": samples[0] if samples else {},
         "last": samples[-1] if samples else {},
         "growth_mb": round(growth([s["rss_mb"] for s in samples]), 2) if samples else None,
@@ -131,6 +169,41 @@ class _Watch:
         )
 
 
+class Partners:
+    """Reads from each fused image which moment its two frames are of."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int | None, int | None]] = []
+
+    def look(self, message: Any) -> None:
+        """Take a fused image."""
+        channels = message.step // message.width
+        flat = np.frombuffer(message.data, np.uint8)[: strip.HEIGHT * message.step]
+        rows = flat.reshape(strip.HEIGHT, message.width, channels)
+        stamp = message.header.stamp
+        numbers = (strip.read(rows, row) for row in (strip.VISIBLE_ROW, strip.THERMAL_ROW))
+        self.seen.append((stamp.sec * 10**9 + stamp.nanosec, *numbers))
+
+    def judge(self, stamps_ns: Sequence[int]) -> list[str]:
+        """Compare with the stamps that the cameras gave, by moment."""
+        number_of = {stamp_ns: number for number, stamp_ns in enumerate(stamps_ns)}
+        unreadable = [s for s in self.seen if None in s]
+        mixed = [s for s in self.seen if None not in s and s[1] != s[2]]
+        stamped = [s for s in self.seen if None not in s and number_of.get(s[0]) != s[1]]
+        twice = len(self.seen) - len({stamp_ns for stamp_ns, *_ in self.seen})
+        failures = []
+        for what, which in (
+            ("do not show both numbers", unreadable),
+            ("are of two moments", mixed),
+            ("carry the stamp of another moment", stamped),
+        ):
+            if which:
+                failures.append(f"{len(which)} fused images {what}, first {which[0]}")
+        if twice:
+            failures.append(f"{twice} fused images came twice")
+        return failures
+
+
 def judge(samples: Sequence[dict[str, float]]) -> list[str]:
     """What grew."""
     if len(samples) < 9:
@@ -145,12 +218,11 @@ def judge(samples: Sequence[dict[str, float]]) -> list[str]:
 
 
 def judge_fates(status: Any) -> list[str]:
-    """Frames that ended as none should: the cameras send nothing but good ones, each once."""
+    """Good frames that were rejected; late and doubled ones are expected."""
     wrong = [
-        f"{count} {stream} frames ended as {fate}"
+        f"{count} {stream} frames were rejected"
         for stream in ("visible", "thermal")
-        for fate in ("rejected", "late", "duplicate")
-        if (count := getattr(status, f"{stream}_{fate}"))
+        if (count := getattr(status, f"{stream}_rejected"))
     ]
     return wrong if status.visible_fused else [*wrong, "no pair was fused"]
 

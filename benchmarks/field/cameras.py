@@ -4,7 +4,9 @@
     python -m benchmarks.field.cameras --out FILE [--rate 30] [--seconds 60] [--size 640x512]
 
 Publishes pictures that were drawn beforehand, both of one moment with one stamp, and writes a CSV:
-stamp and the monotonic times at which each publish began and ended. Begins when a node listens.
+stamp, the monotonic times at which each publish began and ended, and how many frames of each camera
+were published so far. Begins when a node listens. With `--lossy` frames are lost, late and doubled;
+with `--numbered` the row's number is drawn into both pictures (see `strip`).
 With `--bytes` messages are serialised before that time counts, as rclpy's conversion of a message
 is no part of a camera's driver that is written in C++.
 """
@@ -25,13 +27,22 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from benchmarks.field import strip
+from benchmarks.field.lossy import Lossy
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.codec import encode_image
 from fusion_ros.nodes.process_tuning import tune_process
 from fusion_ros.nodes.subscription import named_quality
 
 PICTURES = 8
-COLUMNS = ("stamp_ns", "visible_sent_ns", "thermal_sent_ns", "thermal_done_ns")
+COLUMNS = (
+    "stamp_ns",
+    "visible_sent_ns",
+    "thermal_sent_ns",
+    "thermal_done_ns",
+    "visible_passed",
+    "thermal_passed",
+)
 START_TIMEOUT_S = 90.0
 
 
@@ -54,6 +65,13 @@ def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
     ]
 
 
+def _pixels(message: Image) -> np.ndarray:
+    """The message's own memory, HxWxC or HxW."""
+    kind = np.uint16 if message.encoding == "mono16" else np.uint8
+    flat = np.frombuffer(message.data, kind)
+    return flat.reshape(message.height, message.width, -1).squeeze()
+
+
 def main() -> int:
     """0 after `--seconds`; 1 where nobody listened."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,6 +81,8 @@ def main() -> int:
     parser.add_argument("--size", default="640x512")
     parser.add_argument("--reliability", default="best_effort")
     parser.add_argument("--bytes", action="store_true")
+    parser.add_argument("--lossy", type=int, metavar="SEED")
+    parser.add_argument("--numbered", action="store_true")
     args = parser.parse_args()
     width, height = (int(n) for n in args.size.split("x"))
     tune_process()
@@ -81,22 +101,29 @@ def main() -> int:
     with args.out.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
-        begun_ns = time.monotonic_ns()
+        links = [None if args.lossy is None else Lossy(args.lossy + n) for n in range(2)]
+        begun_ns, clock_ns = time.monotonic_ns(), time.time_ns()
         for number in range(round(args.rate * args.seconds)):
             due_ns = begun_ns + round(number * 1e9 / args.rate)
             time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             colour, warm = pictures[number % PICTURES]
-            stamp_ns = time.time_ns()
+            # Numbered moments lie a period apart even where this process is late.
+            stamp_ns = clock_ns + due_ns - begun_ns if args.numbered else time.time_ns()
             for message in (colour, warm):
                 message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+            if args.numbered:
+                strip.write(_pixels(colour), number, strip.VISIBLE_ROW, dark=20, bright=235)
+                strip.write(_pixels(warm), number, strip.THERMAL_ROW, dark=29000, bright=30500)
             out = (colour, warm)
             if args.bytes:
                 out = tuple(serialize_message(message) for message in out)
-            times = [time.monotonic_ns()]
-            visible.publish(out[0])
-            times.append(time.monotonic_ns())
-            thermal.publish(out[1])
-            rows.writerow((stamp_ns, *times, time.monotonic_ns()))
+            times = []
+            for publisher, link, message in zip((visible, thermal), links, out, strict=True):
+                times.append(time.monotonic_ns())
+                for arrived in (message,) if link is None else link.arrivals(message):
+                    publisher.publish(arrived)
+            passed = [number + 1 if link is None else link.passed for link in links]
+            rows.writerow((stamp_ns, *times, time.monotonic_ns(), *passed))
     time.sleep(1.0)  # let the last ones be taken before the topics go
     node.destroy_node()
     rclpy.shutdown()

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Listener:
         self.fused = 0
         self.status: Any = None
         self.on_status: Callable[[Any], object] = lambda status: None
+        self.on_image: Callable[[Any], object] = lambda message: None
         self.node.create_subscription(
             Image,
             "fused/image_raw",
@@ -67,6 +68,7 @@ class Listener:
 
     def _take(self, message: Any) -> None:
         self._came(time.monotonic_ns(), message.header.stamp)
+        self.on_image(message)
 
     def _take_bytes(self, serialized: bytes) -> None:
         self._came(time.monotonic_ns(), read_image(serialized).header)
@@ -124,8 +126,22 @@ class Field:
         self.exit_codes = self._processes.stop()
         self.listener.close()
 
-    def run_cameras(self, *, seconds: float, rate_hz: float, size: str, reliability: str) -> None:
+    def run_cameras(
+        self,
+        *,
+        seconds: float,
+        rate_hz: float,
+        size: str,
+        reliability: str,
+        more: Sequence[str] = (),
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         """Let the cameras run to their end and the node settle what it has.
+
+        Args:
+            seconds, rate_hz, size, reliability: of the cameras.
+            more: further options of `cameras`.
+            meanwhile: called again and again.
 
         Raises:
             RuntimeError: the cameras failed, or the node ended.
@@ -135,16 +151,19 @@ class Field:
         cameras = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.field.cameras"]
             + [f"--{name}={value}" for name, value in options.items()]
-            + ["--bytes"] * self._peers_use_bytes,
+            + [*["--bytes"] * self._peers_use_bytes, *more],
             env=self._environment,
         )
         try:
             end_s = time.monotonic() + seconds + CAMERAS_TIMEOUT_S
-            self.listener.spin_while(
-                lambda: (
+
+            def goes_on() -> bool:
+                meanwhile()
+                return (
                     cameras.poll() is None and self.node.poll() is None and time.monotonic() < end_s
                 )
-            )
+
+            self.listener.spin_while(goes_on)
             if cameras.poll() != 0:
                 log = self._processes.log("fuse_node").read_text(encoding="utf-8")
                 raise RuntimeError(f"the cameras did not run; the node said: {log[-2000:]}")

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bad link does to a camera's frames: some lost, in bursts too, some late, some twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Frame = TypeVar("Frame")
+
+LOST, BURST, TWICE, LATE = 0.03, 0.002, 0.005, 0.005
+BURST_FRAMES = 8
+
+
+class Lossy(Generic[Frame]):
+    """Passes frames on as a bad link does.
+
+    Args:
+        seed: makes the losses repeatable.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._burst = 0
+        self._held: Frame | None = None
+        self.passed = 0
+
+    def arrivals(self, frame: Frame) -> Iterator[Frame]:
+        """What arrives in this frame's period: nothing, the frame, or several frames."""
+        for arrived in self._arrivals(frame):
+            self.passed += 1
+            yield arrived
+
+    def _arrivals(self, frame: Frame) -> Iterator[Frame]:
+        draw = self._random.random()
+        if self._burst or draw < BURST:
+            self._burst = (self._burst or BURST_FRAMES) - 1
+            return
+        if draw < BURST + LOST:
+            return
+        if draw < BURST + LOST + LATE and self._held is None:
+            self._held = frame  # comes after its successor
+            return
+        yield frame
+        if draw > 1 - TWICE:
+            yield frame
+        if self._held is not None:
+            held, self._held = self._held, None
+            yield held
