@@ -68,17 +68,9 @@ bench: setup ## every benchmark that needs no data, about 8 minutes: JSON and su
 soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fails on growth
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
 
-.PHONY: fuzz
-fuzz: setup ## hostile messages and parameters: FUZZ_EXAMPLES (20000) of each, then FUZZ_SECONDS (300) by coverage
-	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) $(VENV)/bin/python -m pytest test/ros/test_hostile_input.py $(ARGS)
-	@$(VENV)/bin/python -c 'import atheris' 2>/dev/null || { echo 'not guided by coverage: atheris is not installed ($(VENV)/bin/pip install atheris)'; exit 0; }; \
-	for target in messages parameters files; do \
-	  $(VENV)/bin/python test/ros/fuzz_with_coverage.py $$target -max_total_time=$(or $(FUZZ_SECONDS),300) || exit 1; \
-	done
-
-$(DONE)/docs: setup.py environment/constraints.txt | $(DONE)/package
-	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/constraints.txt) -r environment/docs.txt
-	@touch $@
+.PHONY: attack
+attack: setup ## hostile files, bags, parameters, messages, stalls and kills, at most 10 minutes: attack/; fails on any breach
+	PYTHONPATH=test $(VENV)/bin/python -m attack --out attack $(ARGS)
 
 .PHONY: docs
 docs: setup $(DONE)/docs ## the documentation site in site/; warnings are errors
@@ -87,4 +79,4 @@ docs: setup $(DONE)/docs ## the documentation site in site/; warnings are errors
 
 .PHONY: clean
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build install log demo bench site fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) build install log demo bench site fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis attack

@@ -88,7 +88,6 @@ setup(
             "tensorboard",
             "torchmetrics>=1.4",
         ],
-        "fuzz": ["atheris>=2.3"],  # `make fuzz` guided by coverage
         "dev": [
             "hypothesis>=6",
             "pytest>=7",

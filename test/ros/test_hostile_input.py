@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anything that can be put into a message or a parameter: no crash, no memory, every case counted.
 
-A bounded search here; `make fuzz` runs the same for as long as it is told (FUZZ_EXAMPLES), and
-then guided by coverage (`fuzz_with_coverage.py`).
+A bounded search: FUZZ_EXAMPLES sets its length. `make attack` does the same to the real program.
 """
 
 from __future__ import annotations

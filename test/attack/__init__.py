@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks on the real program, by kind: `make attack`."""
