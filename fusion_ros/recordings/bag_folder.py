@@ -155,6 +155,7 @@ class _UnpackedFile:
             self._folder.cleanup()
             raise
         self.kind, self.counts = self._file.kind, self._file.counts
+        self.begin_ns = self._file.begin_ns
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """See `BagFile`."""

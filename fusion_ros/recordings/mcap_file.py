@@ -100,6 +100,8 @@ class McapFile:
                 raise RecordingError(f"{path} does not begin as an mcap file does")
             self._index()
             self.counts = self._counted()
+            self.begin_ns = min((block.begin_ns for block in self._blocks), default=0)
+            self._source.close()  # opened again to read messages: a bag may have many files
         except BaseException:
             self.close()
             raise
@@ -124,6 +126,7 @@ class McapFile:
                     heapq.heappush(waiting, (log_ns, number, known, content))
         while waiting:
             yield _message(*heapq.heappop(waiting))
+        self._source.close()
 
     # What the file holds -----------------------------------------------------------------------
 
@@ -260,6 +263,9 @@ class McapFile:
         for record in walk(source, at, end, damaged):
             if record.opcode == MESSAGE:
                 head = source.read(record.at, MESSAGE_HEAD.size)
+                if len(head) < MESSAGE_HEAD.size:
+                    report(DamageKind.BYTES, "it became shorter while it was read")
+                    return
                 number, _, log_ns, _ = MESSAGE_HEAD.unpack(head)
                 at = record.at + MESSAGE_HEAD.size
                 yield number, log_ns, _Content(source, at, record.size - MESSAGE_HEAD.size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -48,20 +48,25 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file as a source."""
+    """A file as a source; it is opened by the first read, also after `close`."""
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
-        self._file = path.open("rb")
+        self._path = path
+        self._file: BinaryIO | None = None
 
     def read(self, at: int, count: int) -> bytes:
         """See `Source`."""
+        if self._file is None:
+            self._file = self._path.open("rb")
         self._file.seek(at)
         return self._file.read(count)
 
     def close(self) -> None:
         """Release the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class MemorySource:

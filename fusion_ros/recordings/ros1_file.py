@@ -52,6 +52,7 @@ class Ros1File:
         for connection in self._reader.connections:
             counts[TopicType(connection.topic, connection.msgtype)] += connection.msgcount
         self.counts = dict(counts)
+        self.begin_ns = int(self._reader.start_time)
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """See `BagFile`."""

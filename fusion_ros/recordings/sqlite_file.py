@@ -66,6 +66,7 @@ class SqliteFile:
                 )
             }
             self.counts = self._counted()
+            self.begin_ns = self._first_ns()
         except sqlite3.Error as error:
             self.close()
             raise RecordingError(f"{path}: SQLite cannot read its topics ({error})") from error
@@ -133,6 +134,11 @@ class SqliteFile:
             )
         else:
             yield BagMessage(*self._topics[row[0]], int(row[1]), bytes(row[3]))
+
+    def _first_ns(self) -> int:
+        with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+            return int(self._execute("SELECT min(timestamp) FROM messages", []).fetchone()[0])
+        return 0
 
     def _counted(self) -> dict[TopicType, int]:
         counts = dict.fromkeys(self._topics.values(), 0)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +13,7 @@ from fusion_ros.accounting import Stream
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason, decode_frame
 from fusion_ros.imaging.limits import TooLargeError
-from fusion_ros.recordings.bag_file import BagFile, BagMessage, TopicType
+from fusion_ros.recordings.bag_file import BagFile, BagMessage, TopicType, merged
 from fusion_ros.recordings.bag_folder import open_bag
 from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError
 from fusion_ros.recordings.decompression import DecompressionError, plain_message
@@ -90,9 +89,7 @@ class BagRecording:
             self.identity.thermal: Stream.THERMAL,
         }
         seen = dict.fromkeys(Stream, 0)
-        parts = [file.messages(tuple(streams)) for file in self._files]
-        # Split bags follow each other, several ROS 1 bags may overlap: merged by time.
-        for message in heapq.merge(*parts, key=lambda m: m.log_ns):
+        for message in merged(self._files, tuple(streams)):
             stream = streams[message.topic]
             yield _as_frame(stream, seen[stream], message)
             seen[stream] += 1

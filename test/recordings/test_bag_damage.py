@@ -212,3 +212,15 @@ def test_counts_in_metadata_that_are_larger_than_the_files_are_reported(tmp_path
     (bag / "metadata.yaml").write_text(text, encoding="utf-8")
     found = outcome(bag)
     assert (found.damage, found.lost) == ({DamageKind.MESSAGES}, 6)
+
+
+@pytest.mark.parametrize("form", [Form(chunks=None), Form(chunks="zstd")], ids=str)
+def test_a_file_that_is_cut_while_it_is_open_is_reported(form: Form, tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", form)
+    recording = open_recording(bag)
+    path = next(bag.glob("*.mcap"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    received = sum(1 for _ in recording.frames())
+    recording.close()
+    assert received < 2 * FRAMES
+    assert {damage.kind for damage in recording.damage} == LOSS

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ from bag_forms import (
     IMAGE,
     OTHER,
     THERMAL,
+    TYPES,
     VISIBLE,
     Form,
+    mcap,
     messages,
     picture,
     sqlite,
@@ -238,11 +242,10 @@ def test_the_test_bags_are_bags_for_rosbags_too(
 
 def test_a_ros1_bag_that_was_converted_to_mcap_is_read(tmp_path: Path) -> None:
     """The `mcap` tool keeps the ROS 1 serialisation, profile and spelling of types."""
-    import bag_forms
     from rosbags.typesys import Stores, get_typestore
 
     ros1 = get_typestore(Stores.ROS1_NOETIC)
-    ros2 = bag_forms.TYPES
+    ros2 = TYPES
     written = []
     for m in messages():
         if m.kind == IMAGE:
@@ -253,5 +256,31 @@ def test_a_ros1_bag_that_was_converted_to_mcap_is_read(tmp_path: Path) -> None:
             )
             data = bytes(ros1.serialize_ros1(new, IMAGE))
             written.append(m._replace(kind="sensor_msgs/Image", data=data))
-    bag_forms.mcap(tmp_path / "a.mcap", written, Form(profile="ros1"), encoding="ros1")
+    mcap(tmp_path / "a.mcap", written, Form(profile="ros1"), encoding="ros1")
     assert read(tmp_path / "a.mcap") == (WHOLE, [])
+
+
+def test_of_a_bag_of_many_files_few_are_open_and_in_memory_at_a_time(tmp_path: Path) -> None:
+    """More files than the process may open."""
+    written = messages(40, 240, 320)
+    bag = write(tmp_path / "bag", Form(files=len(written)), written)
+    program = f"""
+import resource
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from fusion_ros.replay.opening import open_recording
+recording = open_recording(Path({str(bag)!r}))
+frames = sum(frame.read().pixels.size > 0 for frame in recording.frames())
+print(frames, len(recording.damage))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["80", "0"], done.stderr
+
+
+def test_overlapping_files_are_merged_by_time(tmp_path: Path) -> None:
+    """As two recorders leave them: every second message in the other file."""
+    written = messages()
+    bag = write(tmp_path / "bag", Form(files=2), [*written[::2], *written[1::2]])
+    assert read(bag) == (WHOLE, [])
