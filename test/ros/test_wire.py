@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import struct
 
+import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import given
@@ -15,7 +16,7 @@ from rig import Rig, header
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.nodes.wire import WireError, read_compressed_image, read_image
+from fusion_ros.nodes.wire import WireError, read_compressed_image, read_image, write_image
 
 pytestmark = pytest.mark.ros
 
@@ -107,6 +108,25 @@ def test_a_length_beyond_the_end_is_refused_without_taking_memory():
 def test_another_representation_than_plain_cdr_is_named(begin):
     with pytest.raises(WireError, match=begin[:2].hex(" ")):
         read_image(begin + whole()[4:])
+
+
+@given(
+    header=headers,
+    encoding=texts,
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 3])),
+)
+def test_an_image_that_we_write_is_what_rclpy_reads(header, encoding, shape):
+    rows = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    stamp = header.stamp.sec, header.stamp.nanosec
+    written = write_image(stamp, header.frame_id, shape[:2], encoding, rows)
+
+    message = deserialize_message(bytes(written), Image)
+
+    assert message.header == header
+    assert (message.height, message.width) == shape[:2]
+    assert (message.encoding, message.is_bigendian) == (encoding, 0)
+    assert message.step == shape[1] * shape[2]
+    assert bytes(message.data) == rows.tobytes()
 
 
 def test_the_pixels_are_a_view_on_the_message():
