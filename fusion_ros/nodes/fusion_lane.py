@@ -224,10 +224,11 @@ class FusionLane:
 
     def _late_text(self, begun_ns: int) -> str:
         engine = self.pipeline.current.engine.describe()
+        age_ms = (self._clock_ns() - begun_ns) / NS_PER_MS
         return (
-            f"engine {engine.name} on {engine.device} has not returned for "
-            f"{(self._clock_ns() - begun_ns) / NS_PER_MS:.0f} ms (parameter engine_deadline_ms); if "
-            "it does not recover, call ~/reload or restart the node"
+            f"engine {engine.name} on {engine.device} has not returned for {age_ms:.0f} ms "
+            "(parameter engine_deadline_ms); if it does not recover, call ~/reload or restart the "
+            "node"
         )
 
     def _deadline_ns(self, *, known: bool) -> int:
