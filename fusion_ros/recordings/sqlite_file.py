@@ -57,6 +57,8 @@ class SqliteFile:
             how = "mode=ro&immutable=1" if source == path else "mode=rw"
             self._connection = sqlite3.connect(f"{source.absolute().as_uri()}?{how}", uri=True)
             self._connection.execute("PRAGMA trusted_schema = OFF")
+            if hasattr(self._connection, "setlimit"):  # from Python 3.11 on
+                self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
             if self._connection.execute(_TABLES).fetchone()[0] != 2:
                 raise RecordingError(f"{path} holds no tables topics and messages: it is no bag")
             self._topics = {
@@ -132,8 +134,12 @@ class SqliteFile:
                 f"message {number} is of {shown_size(row[2] or 0)}; the limit is "
                 f"{shown_size(MAX_MESSAGE_BYTES)}",
             )
+        elif not isinstance(row[1], int) or not isinstance(row[3], bytes):
+            kinds = type(row[1]).__name__, type(row[3]).__name__
+            text = f"message {number} has a time of type {kinds[0]} and data of type {kinds[1]}"
+            self._report(DamageKind.BYTES, text)
         else:
-            yield BagMessage(*self._topics[row[0]], int(row[1]), bytes(row[3]))
+            yield BagMessage(*self._topics[row[0]], row[1], row[3])
 
     def _first_ns(self) -> int:
         with contextlib.suppress(sqlite3.Error, TypeError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sqlite3
 import struct
 import tempfile
 from functools import cache
@@ -225,3 +226,38 @@ def test_a_file_that_is_cut_while_it_is_open_is_reported(form: Form, tmp_path: P
     assert received < 2 * FRAMES
     lost = sum(d.lost for d in recording.damage if d.kind is DamageKind.MESSAGES)
     assert lost == 2 * FRAMES - received
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE messages SET data = 'text' WHERE id = 4",
+        "UPDATE messages SET data = 7 WHERE id = 4",
+        "UPDATE messages SET timestamp = 'noon' WHERE id = 4",
+        "UPDATE messages SET data = x'' WHERE id = 4",
+        "UPDATE messages SET topic_id = 77 WHERE id = 4",
+    ],
+)
+def test_a_row_of_other_types_costs_itself(change: str, tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", Form(storage="sqlite3"))
+    base = sqlite3.connect(next(bag.glob("*.db3")))
+    base.execute(change)
+    base.commit()
+    base.close()
+    found = outcome(bag)
+    assert sum(found.received.values()) - found.refused == 2 * FRAMES - 1
+    assert found.is_reported
+
+
+def test_tables_that_are_computed_are_refused(tmp_path: Path) -> None:
+    """A view could produce rows without end."""
+    base = sqlite3.connect(tmp_path / "a.db3")
+    base.execute("CREATE TABLE topics(id, name, type)")
+    base.execute(
+        "CREATE VIEW messages AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+        "SELECT id, 1 AS topic_id, id AS timestamp, x'00' AS data FROM n"
+    )
+    base.commit()
+    base.close()
+    with pytest.raises(RecordingError):
+        outcome(tmp_path / "a.db3")
