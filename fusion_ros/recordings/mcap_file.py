@@ -53,12 +53,11 @@ class _Channel(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A chunk, or a run of messages outside of chunks. `expected`: messages by channel."""
+    """A chunk, or a run of messages outside of chunks."""
 
     record: Record
     begin_ns: int
     is_chunk: bool
-    expected: Counter[int]
 
 
 class _Content(NamedTuple):
@@ -94,6 +93,8 @@ class McapFile:
         self._channels: dict[int, _Channel] = {}
         self._statistics: dict[int, int] | None = None
         self._blocks: list[_Block] = []
+        self._indexed: dict[int, Counter[int]] = {}
+        """Messages by channel that the indexes behind a chunk name, by the chunk's place."""
         self._source = FileSource(path)
         try:
             if self._source.read(0, len(MAGIC)) != MAGIC:
@@ -189,7 +190,7 @@ class McapFile:
         if record.size >= CHUNK_HEAD.size:
             head = self._source.read(record.at, CHUNK_HEAD.size)
             begin_ns = CHUNK_HEAD.unpack(head)[0]
-        self._blocks.append(_Block(record, begin_ns, True, Counter()))
+        self._blocks.append(_Block(record, begin_ns, True))
 
     def _note_message(self, record: Record) -> None:
         head = self._source.read(record.at, MESSAGE_HEAD.size)
@@ -202,12 +203,13 @@ class McapFile:
                 self._blocks[-1] = last._replace(record=run, begin_ns=min(last.begin_ns, log_ns))
                 return
         run = Record(MESSAGE, record.at - 9, record.size + 9)
-        self._blocks.append(_Block(run, log_ns, False, Counter()))
+        self._blocks.append(_Block(run, log_ns, False))
 
     def _note_index(self, record: Record) -> None:
         channel, size = struct.unpack("<HI", self._source.read(record.at, 6))
         if self._blocks and self._blocks[-1].is_chunk:
-            self._blocks[-1].expected[channel] += size // 16
+            place = self._blocks[-1].record.at
+            self._indexed.setdefault(place, Counter())[channel] += size // 16
 
     def _learn(self, source: Source, record: Record) -> None:
         """Read a schema, a channel or the statistics; anything else is passed over."""
@@ -238,7 +240,7 @@ class McapFile:
                 found = Counter(
                     channel for channel, _, _ in self._of_block(block, lambda kind, what: None)
                 )
-                counted += found | block.expected
+                counted += found | self._indexed.get(block.record.at, Counter())
             counted |= Counter(self._statistics)
         counts: Counter[TopicType] = Counter()
         for number, channel in self._channels.items():
@@ -275,7 +277,7 @@ class McapFile:
     def _unpacked(self, block: _Block, where: str, report: Report) -> bytes:
         """The records of a chunk, as many as can be had."""
         at, size, cut = block.record.at, block.record.size, block.record.cut
-        lost = sum(block.expected.values())
+        lost = sum(self._indexed.get(at, Counter()).values())
         held = f" with {lost} messages" if lost else ""
         head = self._source.read(at, min(size, CHUNK_HEAD.size + 64))
         try:
