@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_folder
 from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance, matching_of
+from fusion_ros.streams.outside_text import error_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +161,6 @@ class _Job:
         self._times_ms: list[float] = []
 
     def fuse_all(self, pairs: list[FilePair]) -> None:
-        import cv2
         from tqdm import tqdm
 
         from fusion_ros.cli.videos import frame_count
@@ -179,8 +179,9 @@ class _Job:
                         self._fuse_picture(pair)
                         bar.update()
                     self.fused += 1
-                except (ValueError, RuntimeError, OSError, cv2.error) as error:
-                    self.failures.append(f"{pair.visible.name}: {error}")
+                except Exception as error:  # a bad pair costs the others nothing
+                    name = printable(pair.visible.name)
+                    self.failures.append(f"{name}: {error_line(error)}")
                     tqdm.write(f"failed: {self.failures[-1]}", file=sys.stderr)
 
     def report(self) -> None:

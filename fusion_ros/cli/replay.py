@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,6 +170,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Exception: something cannot be read, run or written.
     """
+    # As Ctrl-C, so that a stopped service leaves whole results and nothing unfinished.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(args)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.live:
         from fusion_ros.cli.replay_live import run_live
 

@@ -190,7 +190,10 @@ def test_a_full_disk_keeps_the_earlier_report_and_the_other_recordings(
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_reports_of_what_was_begun_and_an_index(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_reports_of_what_was_begun_and_an_index(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     jobs = 2
     paths = [str(write_bag(tmp_path / f"bag{n}", count=400)) for n in range(3)]
     command = [sys.executable, "-m", "fusion_ros.cli.main", "replay", *paths]
@@ -211,7 +214,10 @@ def test_ctrl_c_leaves_reports_of_what_was_begun_and_an_index(tmp_path: Path) ->
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(timeout=0.05)
             pytest.fail(f"it ended by itself: {running.communicate()[0]}")
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    if number == signal.SIGINT:
+        os.killpg(running.pid, number)  # as a terminal does: to the workers, too
+    else:
+        running.send_signal(number)  # as a service manager does
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 130, said
     assert "Traceback" not in said
