@@ -9,7 +9,7 @@ was given ends in exactly one count of the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fusion_ros.accounting import Stream
@@ -24,6 +24,7 @@ from fusion_ros.nodes.wire import read_image
 from fusion_ros.offset import SECONDS_APART_MS, ClockDistance, OffsetEstimator
 from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.streams.content import Fault
 from fusion_ros.streams.intake import CheckedFrame
 from fusion_ros.streams.repeated_events import RepeatedEvents
 
@@ -90,7 +91,6 @@ class FrameFlow:
         self._reader = FrameReader(
             values, books, ros_clock_ns=ros_clock_ns, tell=self._tell, image_topics=image_topics
         )
-        self.faults = self._reader.faults
         self.loss = StreamLoss(
             values,
             books.watches,
@@ -106,6 +106,14 @@ class FrameFlow:
         self.clocks: ClockDistance | None = None
         """How far the cameras' clocks are apart after `thermal_offset_ms`, if it is seconds."""
         self._jumps_seen = 0
+
+    def faults(self) -> Mapping[Stream, Mapping[Fault, str]]:
+        """Faults that the streams show now, each with a line for people."""
+        found = self._reader.faults()
+        if not self.lane.has_no_effect:
+            return found
+        text = f"{Fault.NO_EFFECT.text}: {Fault.NO_EFFECT.remedy}"
+        return {**found, Stream.THERMAL: {**found[Stream.THERMAL], Fault.NO_EFFECT: text}}
 
     def start(self) -> None:
         """Begin to fuse."""

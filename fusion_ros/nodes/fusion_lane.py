@@ -21,6 +21,7 @@ from fusion_ros.nodes.jobs import FramePair, LoneFrame, Output
 from fusion_ros.nodes.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.publishing_lane import PublishingLane
 from fusion_ros.nodes.worker import HEAD_START_S, NewestWorker
+from fusion_ros.streams.effect import EffectWatch
 
 if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
@@ -106,6 +107,7 @@ class FusionLane:
         self._replaced = replaced
         self._clock_ns = clock_ns
         self._alignment = AlignmentMonitor(values.alignment_period_s)
+        self._effect = EffectWatch()
         self._registration = pipeline.registration
         self._known_sizes: set[tuple[int, tuple[int, ...], tuple[int, ...]]] = set()
         self._hung: tuple[NewestWorker[_Work], int] | None = None
@@ -123,6 +125,11 @@ class FusionLane:
     def alignment(self) -> Alignment | None:
         """How both pictures lie on each other, where that was evaluated."""
         return self._alignment.last
+
+    @property
+    def has_no_effect(self) -> bool:
+        """Whether the newest fused frames were the visible ones, bit for bit."""
+        return self._effect.is_missing
 
     @property
     def hung_s(self) -> float:
@@ -262,6 +269,7 @@ class FusionLane:
         if pipeline.registration is not self._registration:
             self._registration = pipeline.registration
             self._alignment.reset()
+            self._effect.restart()
         try:
             if isinstance(work.job, LoneFrame):
                 self._pass_on(work, pipeline)
@@ -313,6 +321,7 @@ class FusionLane:
         try:
             now_s = self._clock_ns() / 1e9
             self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
+            self._effect.look(visible.pixels.pixels, fused, self._clock_ns())
         except Exception as error:
             self._books.warn(f"alignment is evaluated no more: {type(error).__name__}: {error}")
             self._alignment = AlignmentMonitor(0)

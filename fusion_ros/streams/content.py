@@ -28,11 +28,13 @@ class Fault(str, Enum):
     BYTE_ORDER = "wrong_byte_order"
     ROW_LENGTH = "wrong_encoding"
     COLOURS = "thermal_shows_colours"
+    RENDERING = "radiometric_rendering"
+    NO_EFFECT = "fused_is_visible"
 
     @property
     def is_error(self) -> bool:
         """Whether it spoils the fused image; else it may."""
-        return self is not Fault.COLOURS
+        return self not in (Fault.COLOURS, Fault.RENDERING)
 
     @property
     def text(self) -> str:
@@ -58,6 +60,15 @@ _TEXTS = {
     Fault.COLOURS: (
         "the thermal frames are false colours, and only their luma is fused",
         "take the topic with the camera's counts (mono16) or grey levels (mono8)",
+    ),
+    Fault.RENDERING: (
+        "the frames are radiometric JPEGs, of which the rendering (palette, logo, scale) is fused "
+        "and not the measured counts",
+        "let the driver publish the counts (mono16), or export them",
+    ),
+    Fault.NO_EFFECT: (
+        "the fused frames are the visible ones, bit for bit: the thermal stream has no effect",
+        "look at its topic, and at the registration with fusion-ros calibrate --show",
     ),
 }
 
@@ -105,6 +116,8 @@ def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:
         found.add(Fault.BYTE_ORDER)
     if stream is Stream.THERMAL and shows_colours(pixels):
         found.add(Fault.COLOURS)
+    if frame.rendering_of:
+        found.add(Fault.RENDERING)
     return frozenset(found)
 
 

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusion_ros.imaging.pair_check import PairDoubt, result_doubts
+from fusion_ros.imaging.pair_check import PairDoubt, is_constant, result_doubts
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusedFrame
 
 _LOOK_EVERY_NS = 250_000_000
 _LOOKS = 4
@@ -26,12 +30,17 @@ class EffectWatch:
         """Whether the newest fused frames were the visible ones, bit for bit."""
         return len(self._looks) == _LOOKS and all(self._looks)
 
-    def look(self, visible: np.ndarray, fused: np.ndarray, now_ns: int) -> None:
-        """Take a visible frame and its fused one, in one channel order."""
+    def look(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
+        """Take a visible frame and what was made of it.
+
+        Thermal frames of one value everywhere do not count: those are a closed shutter's.
+        """
         if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _LOOK_EVERY_NS:
             return
         self._looked_ns = now_ns
-        self._looks.append(PairDoubt.FUSED_IS_VISIBLE in result_doubts(visible, fused))
+        if not is_constant(fused.thermal):
+            doubts = result_doubts(visible, fused.image)
+            self._looks.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
 
     def restart(self) -> None:
         """Forget earlier frames, as after a pause or with another calibration."""

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_ros.accounting import Stream
+from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, decode_frame
 from fusion_ros.streams.content import (
     ContentWatch,
@@ -105,3 +107,13 @@ def test_one_odd_frame_among_good_ones_is_no_fault():
     bad = PixelFrame(good.pixels.byteswap(), ChannelOrder.GREY)
     for n in range(50):
         assert watch.look(bad if n == 20 else good, "mono16", n * 300 * MS) == ()
+
+
+def test_a_radiometric_jpeg_is_a_fault_of_its_stream_at_once():
+    """A compressed message of a FLIR camera shows its rendering; the counts lie in a segment."""
+    jpeg = cv2.imencode(".jpg", np.tile(np.arange(160, dtype=np.uint8), (120, 1)))[1].tobytes()
+    segment = b"\xff\xe1\x00\x20FLIR\0" + bytes(25)
+    watch = ContentWatch(Stream.THERMAL)
+    frame = decode_compressed(jpeg[:2] + segment + jpeg[2:], format="jpeg")
+    assert [change.fault for change in watch.look(frame, "jpeg", 0)] == [Fault.RENDERING]
+    assert not ContentWatch(Stream.THERMAL).look(decode_compressed(jpeg), "jpeg", 0)

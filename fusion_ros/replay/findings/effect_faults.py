@@ -11,7 +11,6 @@ from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
 
 _FIXES = {
     PairDoubt.SAME_PICTURE: "Name the thermal camera's topic, folder or file.",
-    PairDoubt.RENDERING: "Export the counts with the maker's tool.",
     PairDoubt.THERMAL_CONSTANT: "Look at the thermal camera's lens, shutter and driver.",
     PairDoubt.FUSED_CONSTANT: "Look at both inputs in the report.",
     PairDoubt.FUSED_IS_VISIBLE: (

@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.pipeline import FusedFrame
 from fusion_ros.streams.effect import EffectWatch
 
 VISIBLE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
@@ -13,19 +15,30 @@ CHANGED = VISIBLE.copy()
 CHANGED[17, 23, 1] ^= 1
 
 
+def fused(image: np.ndarray, thermal: np.ndarray = VISIBLE[..., 0]) -> FusedFrame:
+    return FusedFrame(image, ChannelOrder.RGB, {}, thermal)
+
+
 @pytest.mark.parametrize("rate_hz", [1, 5, 9, 30, 60, 120])
 def test_a_missing_effect_is_noticed_within_five_frames_or_two_seconds(rate_hz: int) -> None:
     watch = EffectWatch()
     for n in range(max(5, 2 * rate_hz)):
-        watch.look(VISIBLE, VISIBLE.copy(), n * 10**9 // rate_hz)
+        watch.look(VISIBLE, fused(VISIBLE.copy()), n * 10**9 // rate_hz)
     assert watch.is_missing
     for n in range(max(5, 2 * rate_hz), max(5, 2 * rate_hz) + max(1, rate_hz)):
-        watch.look(VISIBLE, CHANGED, n * 10**9 // rate_hz)
+        watch.look(VISIBLE, fused(CHANGED), n * 10**9 // rate_hz)
     assert not watch.is_missing
 
 
 def test_single_frames_without_effect_are_no_fault() -> None:
     watch = EffectWatch()
     for n in range(40):
-        watch.look(VISIBLE, CHANGED if n % 3 == 0 else VISIBLE, n * 250_000_000)
+        watch.look(VISIBLE, fused(CHANGED if n % 3 == 0 else VISIBLE), n * 250_000_000)
         assert not watch.is_missing
+
+
+def test_a_closed_shutter_is_not_judged() -> None:
+    watch = EffectWatch()
+    for n in range(20):
+        watch.look(VISIBLE, fused(VISIBLE, np.zeros((48, 64), np.uint8)), n * 250_000_000)
+    assert not watch.is_missing
