@@ -32,6 +32,7 @@ from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
 from fusion_ros.nodes.runtime.progress import Progress
 from fusion_ros.nodes.session import Active, Configured
 from fusion_ros.nodes.subscription import FollowingSubscription
+from fusion_ros.nodes.topic_names import COMPRESSED
 from fusion_ros.parameter_spec import ParameterError
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import apply_live, make_live_pipeline
@@ -82,6 +83,7 @@ class FuseNode(LifecycleNode):
             f"{printable(values.weights) or 'preset ' + repr(values.preset)}"
         )
         try:
+            self._check_topics()
             with Progress(info_line(self), "configuring: preparing the engine"):
                 pipeline = self._new_pipeline()
             try:
@@ -97,6 +99,22 @@ class FuseNode(LifecycleNode):
             f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
         )
         return TransitionCallbackReturn.SUCCESS
+
+    def _check_topics(self) -> None:
+        """Refuse one topic for both cameras, raw or compressed.
+
+        Raises:
+            ValueError: names the topic and the remapping to correct.
+        """
+        names = {
+            self.resolve_topic_name(f"{stream.value}/image_raw").removesuffix(COMPRESSED)
+            for stream in Stream
+        }
+        if len(names) == 1:
+            raise ValueError(
+                f"visible/image_raw and thermal/image_raw are both remapped to {names.pop()}; "
+                "remap thermal/image_raw to the thermal camera's topic"
+            )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to fuse."""

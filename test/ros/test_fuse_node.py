@@ -247,6 +247,23 @@ def test_a_pipeline_that_cannot_be_made_refuses_to_configure(ros):
     assert node.count_publishers("fused/image_raw") == 0
 
 
+@pytest.mark.parametrize("thermal", ["/cam/image_raw", "/cam/image_raw/compressed"])
+def test_one_topic_for_both_cameras_refuses_to_configure(ros, capfd, thermal):
+    remapped = ["visible/image_raw:=/cam/image_raw", f"thermal/image_raw:={thermal}"]
+    arguments = ["--ros-args", *(word for name in remapped for word in ("-r", name))]
+    made = []
+    node = ros.add(
+        FuseNode(
+            pipeline_maker=lambda *values: made.append(values),
+            context=ros.context,
+            cli_args=arguments,
+        )
+    )
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert made == []
+    assert "/cam/image_raw" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
