@@ -205,7 +205,8 @@ def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int
                 values = float(then[MEASURE]), float(row[MEASURE])
                 frames.append(FrameChange(int(row["pair"]), float(row["arrived_s"]), *values))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"pairs.csv of {other} or {this}: {error}") from error
+                text = printable(error, 200)
+                raise ValueError(f"pairs.csv of {other} or {this}: {text}") from error
     return frames, identical, pairs
 
 
@@ -217,7 +218,9 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         text = parse_text(read_bytes(path, MAX_TABLE_BYTES))
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(f"{printable(path, 300)} cannot be read: {error}") from error
+        raise ValueError(
+            f"{printable(path, 300)} cannot be read: {printable(error, 300)}"
+        ) from error
     if rows and not {"visible_stamp_ns", "fused_sha256", "pair", "arrived_s"} <= set(rows[0]):
         raise ValueError(f"{printable(path, 300)} is no table of a replay's pairs")
     return rows
