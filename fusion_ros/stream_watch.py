@@ -24,6 +24,8 @@ _KNOWN_AFTER_S = 0.25
 """A stream whose frames were not flat for so long shows what is usual."""
 _REMEMBERED_S = 2.0
 """What is usual is the median over this time, or over the newest few frames of a slow stream."""
+_REMEMBER_EVERY_NS = 100_000_000
+"""A median of more spreads takes 0.03 ms, and this runs between arrival and pairing."""
 _FEWEST_SPREADS = 3
 _MOST_SPREADS = 512
 _GAPS = 9
@@ -143,6 +145,8 @@ class StreamWatch:
         return True
 
     def _remember(self, spread: float, now_ns: int) -> None:
+        if self._spreads and 0 <= now_ns - self._spreads[-1][0] < _REMEMBER_EVERY_NS:
+            return
         self._spreads.append((now_ns, spread))
         old_ns = now_ns - int(_REMEMBERED_S * 1e9)
         while len(self._spreads) > _FEWEST_SPREADS and self._spreads[0][0] < old_ns:

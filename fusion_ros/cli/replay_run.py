@@ -16,7 +16,7 @@ from fusion_ros.parameter_files import read_parameters
 from fusion_ros.replay.finding_codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import RESULTS, Job, JobResult
-from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings
+from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line, printable
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
     from fusion_ros.parameters import FuseParameters
 
     parameters = FuseParameters.from_values(values)
+    refuse_unsupported(parameters)
     known = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
     measures = known.get(args.measures, tuple(args.measures.split(",")))
     if unknown := [name for name in measures if name not in MEASURES]:

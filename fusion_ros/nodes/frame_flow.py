@@ -36,6 +36,8 @@ _NOT_CALIBRATED = (
     "where it lies on the visible picture is not known yet; /diagnostics says what is waited for "
     "(parameter registration_source)"
 )
+_PATIENCE_NS = 500_000_000
+"""Frames are looked at closer after so long where no pair comes about."""
 
 
 class FrameFlow:
@@ -171,12 +173,20 @@ class FrameFlow:
         """
         arrived_ns = self._clock_ns()
         self._books.telemetry.arrived(stream, arrived_ns)
+        handed_over = self._take(stream, topic, serialized, parse, arrived_ns)
+        # A closer look takes up to 0.3 ms: when the fusion has its work, or waits for none.
+        self._reader.examine(arrived_ns, waited_ns=0 if handed_over else _PATIENCE_NS)
+
+    def _take(
+        self, stream: Stream, topic: str, serialized: bytes, parse: Parser, arrived_ns: int
+    ) -> bool:
+        """Return whether something was handed to the fusion."""
         was_lost = self.loss.is_lost(stream)
         if was_lost:
             self.loss.comes_back(stream, arrived_ns)
         frame = self._reader.read(stream, topic, serialized, parse, arrived_ns)
         if frame is None:
-            return
+            return False
         if stream is Stream.VISIBLE:
             self._visible_shape = frame.pixels.pixels.shape[:2]
             self._visible_frame_id = frame.frame_id
@@ -185,12 +195,13 @@ class FrameFlow:
         self._offsets.observe(stream, frame.stamp_ns, arrived_ns)
         if stream is Stream.THERMAL and not self.pipeline.is_registered:
             self._books.rejections.frame(stream, topic, "not_calibrated", _NOT_CALIBRATED)
-        elif self.loss.goes_alone(stream, arrived_ns):
+            return False
+        if self.loss.goes_alone(stream, arrived_ns):
             self._take_alone(stream, topic, frame)
-        else:
-            self._pair(stream, topic, frame)
+            return True
+        return self._pair(stream, topic, frame)
 
-    def _pair(self, stream: Stream, topic: str, frame: CheckedFrame) -> None:
+    def _pair(self, stream: Stream, topic: str, frame: CheckedFrame) -> bool:
         if stream is Stream.VISIBLE:
             pairs = self._pairer.add_visible(frame.stamp_ns, frame)
         else:
@@ -206,6 +217,7 @@ class FrameFlow:
             if self.loss.paired():
                 self._tell("both", "both cameras are there again; fusing")
             self.lane.submit(pair)
+        return bool(pairs)
 
     def _take_alone(self, stream: Stream, topic: str, frame: CheckedFrame) -> None:
         """The other camera is lost: this picture goes out by itself."""

@@ -50,6 +50,7 @@ class FrameReader:
             self._notices = {
                 stream: ClockNotice(clock_ns=ros_clock_ns, warn=books.warn) for stream in Stream
             }
+        self._topics: dict[Stream, str] = {}
         self._texts: dict[tuple[Stream, Fault], str] = {}
 
     def apply(self, values: FuseParameters) -> None:
@@ -95,13 +96,17 @@ class FrameReader:
         if seen.format_change is not None:
             before, after = seen.format_change
             self._tell(("format", stream), f"{topic} changed from {before} to {after}")
-        for change in seen.faults:
-            self._warn_of(change.fault, stream, topic)
+        self._topics[stream] = topic
         if isinstance(checked, Rejection):
             return reject(stream, topic, checked.reason, checked.message)
         if self._notices:
             self._notices[stream].look(topic, checked.stamp_ns)
         return checked
+
+    def examine(self, now_ns: int, *, waited_ns: int = 0) -> None:
+        """Look closer at some frames; see `Intake.examine`."""
+        for stream, change in self._intake.examine(now_ns, waited_ns=waited_ns):
+            self._warn_of(change.fault, stream, self._topics[stream])
 
     def _warn_of(self, fault: Fault, stream: Stream, topic: str) -> None:
         text = f"{printable(topic)}: {fault.text}: {fault.remedy}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusion_ros.files.folders import discard, stage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_making import make_pipeline
-from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def _replayed(
     from fusion_ros.replay.summary import summarise, write_all
 
     names = recording.visible_names if isinstance(recording, PictureRecording) else None
-    pipeline = make_pipeline(FuseParameters.from_values(job.parameters))
+    parameters = FuseParameters.from_values(job.parameters)
+    refuse_unsupported(parameters)
+    pipeline = make_pipeline(parameters)
     try:
         sinks, detector = _sinks(job, out, names)
         replay = Replay(recording, pipeline, job.settings, sinks)

@@ -195,6 +195,8 @@ class Replay:
             )
             entry.mean, entry.motion = look.mean, look.motion
             entry.repeated, entry.jump = look.repeated, look.jump
+        for at, change in self._intake.examine(recorded.arrived_ns):
+            self._watchers[at].faults.append((recorded.index, change))
         if isinstance(checked, Rejection):
             return self._reject(entry, checked.reason, checked.message)
         entry.stamp_ns = checked.stamp_ns

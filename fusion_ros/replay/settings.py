@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from fusion_ros.parameters import FuseParameters
+
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",
 )  # fmt: skip
@@ -12,6 +14,25 @@ QUICK_MEASURES = (
 
 BASELINES = ("visible", "thermal", "average", "Laplacian pyramid")
 STAMP_SOURCES = ("header", "arrival")
+
+
+def refuse_unsupported(parameters: FuseParameters) -> None:
+    """Refuse parameters of the fuse node that would change what is fused and cannot be replayed.
+
+    Raises:
+        ValueError: one line that names the parameter, its value and what is allowed.
+    """
+    for name, allowed, why in (
+        ("pairing_policy", ("nearest",), "the other policies are those of message_filters"),
+        ("on_stream_loss", ("pass_other", "hold"), "a replay cannot deactivate a node"),
+    ):
+        value = getattr(parameters, name)
+        if value not in allowed:
+            raise ValueError(
+                f"parameter {name} is {value!r}, which a replay cannot follow ({why}); allowed "
+                f"here: {', '.join(map(repr, allowed))} (--set {name}={allowed[0]}), or replay "
+                "through the node with --live"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

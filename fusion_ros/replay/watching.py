@@ -75,7 +75,6 @@ class StreamWatcher:
         if seen.format_change is not None:
             self.format_changes.append((index, *map(str, seen.format_change)))
             self._before = None
-        self.faults += [(index, change) for change in seen.faults]
         self.formats[str(FrameFormat(width, height, encoding))] += 1
         self.kinds[str(pixels.dtype)] += 1
         self.frames += 1

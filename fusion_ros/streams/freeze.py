@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 
 _GRID = (8, 6)
-_SAMPLES = (40, 30)
+_SAMPLES = (80, 60)
 """Width and height of the grid of blocks, and of the pixels that are sampled for it."""
 _PAIRS = np.triu_indices(_GRID[0] * _GRID[1], k=1)
-_LOOK_EVERY_NS = 100_000_000
-_MOVED_LEVELS, _MOVED_SHARE = 6.0, 0.6
-"""A view moved where so many of its blocks changed by so many grey levels."""
+_MOVED_SPREADS, _MOVED_LEVELS, _MOVED_SHARE = 0.4, (2.5, 6.0), 0.6
+"""A view moved where so many of its blocks changed by that share of the blocks' spread, in grey
+levels at least and at most."""
 _STILL_LEVELS, _STILL_SHARE = 3.0, 0.25
 """A view stands still where fewer of its blocks changed by so much."""
 _STILL_NS = 1_000_000_000
@@ -61,20 +61,21 @@ class FreezeDetector:
         self._all_over_since_ns: int | None = None
         self._view_at_change: np.ndarray | None = None
         self._moved = False
+        self._before: np.ndarray | None = None
         self._thermal: np.ndarray | None = None
+        self._examined_ns: int | None = None
         self._changed_ns: int | None = None
         self._gaps_ns: deque[int] = deque(maxlen=_GAPS)
 
-    def see_visible(self, pixels: np.ndarray, now_ns: int) -> None:
-        """Take a visible frame; looks at ten a second, since a look takes 0.05 ms."""
-        if self._viewed_ns is not None and 0 <= now_ns - self._viewed_ns < _LOOK_EVERY_NS:
-            return
+    def examine_visible(self, pixels: np.ndarray, now_ns: int) -> None:
+        """Look at a visible frame. A few a second will do; a look takes 0.2 ms."""
         self._viewed_ns = now_ns
         self._view = view = _blocks(pixels)
         if self._view_at_change is None:
             self._view_at_change = view
         elif not self._moved:
-            changed = _changed_share(self._view_at_change, view, _MOVED_LEVELS)
+            levels = float(np.clip(_MOVED_SPREADS * view.std(), *_MOVED_LEVELS))
+            changed = _changed_share(self._view_at_change, view, levels)
             self._moved = changed > _MOVED_SHARE
         still = self._still_view is not None and not _is_flat(view)
         if not still or _changed_share(self._still_view, view, _STILL_LEVELS) > _STILL_SHARE:
@@ -95,18 +96,19 @@ class FreezeDetector:
             beyond = self.after_ms > 0 and for_ns > longest_ns
             self.is_frozen = beyond and (self.has_noise or self._moved)
             return self.is_frozen
-        self._notice_noise(pixels, now_ns)
         if self._changed_ns is not None and now_ns > self._changed_ns:
             self._gaps_ns.append(now_ns - self._changed_ns)
-        self._thermal, self._changed_ns = pixels, now_ns
+        self._before, self._thermal, self._changed_ns = self._thermal, pixels, now_ns
         self._view_at_change, self._moved, self.is_frozen = None, False, False
         return False
 
-    def _notice_noise(self, pixels: np.ndarray, now_ns: int) -> None:
-        if self.has_noise:
+    def examine_thermal(self) -> None:
+        """Look for noise in the newest two different thermal frames; as often as above."""
+        now_ns, before = self._changed_ns, self._before
+        if self.has_noise or now_ns is None or now_ns == self._examined_ns:
             return
-        before = self._thermal
-        if before is None or not _differs_all_over(before, pixels):
+        self._examined_ns = now_ns
+        if before is None or not _differs_all_over(before, self._thermal):
             self._all_over_since_ns = None
             return
         if self._all_over_since_ns is None:
@@ -119,7 +121,7 @@ class FreezeDetector:
 
 
 def _blocks(pixels: np.ndarray) -> np.ndarray:
-    """Mean grey levels of 8x6 blocks, from 40x30 pixels."""
+    """Mean grey levels of 8x6 blocks, from 80x60 pixels."""
     height, width = pixels.shape[:2]
     rows, columns = max(1, height // _SAMPLES[1]), max(1, width // _SAMPLES[0])
     sample = np.ascontiguousarray(pixels[rows // 2 :: rows, columns // 2 :: columns])

@@ -93,11 +93,13 @@ def test_a_fault_is_reported_once_and_ends_with_the_evidence():
     watch = ContentWatch(Stream.THERMAL)
     good = PixelFrame(counts(8000, 900, 3), ChannelOrder.GREY)
     bad = PixelFrame(good.pixels.byteswap(), ChannelOrder.GREY)
-    changes = [watch.look(bad, "mono16", n * 33 * MS) for n in range(100)]
+    changes = [watch.look(bad, "mono16", n * 250 * MS) for n in range(20)]
     assert [c.fault for found in changes for c in found] == [Fault.BYTE_ORDER]
     assert watch.active == {Fault.BYTE_ORDER}
-    for n in range(100, 400):
-        assert watch.look(good, "mono16", n * 33 * MS) == ()
+    assert not watch.is_due(20 * 250 * MS - 1)
+    assert watch.is_due(20 * 250 * MS)
+    for n in range(20, 40):
+        assert watch.look(good, "mono16", n * 250 * MS) == ()
     assert watch.active == frozenset()
 
 

@@ -50,11 +50,12 @@ class Run:
             self.now_ns += self.period_ns
             n = next(self.numbers)
             if visible is not None:
-                self.detector.see_visible(visible(n), self.now_ns)
+                self.detector.examine_visible(visible(n), self.now_ns)
             pixels = thermal(n)
             repeated = self.before is not None and np.array_equal(self.before, pixels)
             self.before = pixels
             judged.append(self.detector.see_thermal(pixels, self.now_ns, repeated=repeated))
+            self.detector.examine_thermal()
         return judged
 
 

@@ -124,7 +124,9 @@ def test_a_format_change_is_observed_once():
 def test_a_fault_of_the_content_is_observed_and_the_frame_taken(frame, fault):
     bench = Bench()
     assert isinstance(bench.thermal(frame), CheckedFrame)
-    assert [change.fault for change in bench.intake.observation.faults] == [fault]
+    assert bench.intake.examine(0, waited_ns=1) == []
+    found = bench.intake.examine(0)
+    assert [(stream, change.fault) for stream, change in found] == [(Stream.THERMAL, fault)]
     assert bench.intake.faults(Stream.THERMAL) == {fault}
     assert bench.intake.faults(Stream.VISIBLE) == frozenset()
     assert fault.text
@@ -134,6 +136,7 @@ def test_a_fault_of_the_content_is_observed_and_the_frame_taken(frame, fault):
 def test_colours_are_the_visible_camera_s_right():
     bench = Bench()
     bench.visible(VISIBLE)
+    assert bench.intake.examine(0) == []
     assert bench.intake.faults(Stream.VISIBLE) == frozenset()
 
 
@@ -145,6 +148,7 @@ def test_a_frozen_thermal_camera_is_rejected_and_the_parameter_ends_it():
             seen = np.roll(VISIBLE.pixels, 2 * n, axis=1).repeat(4, 0).repeat(4, 1)
             bench.visible(PixelFrame(seen, ChannelOrder.RGB), 33 * n)
             found.append(bench.thermal(grey(COUNTS), 33 * n))
+            bench.intake.examine(33 * n * MS)
         rejected = [checked.reason for checked in found if isinstance(checked, Rejection)]
         assert set(rejected) == ({"frozen"} if after_ms else set())
         assert bench.watches[Stream.THERMAL].frozen is bool(after_ms)
