@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 from rclpy.serialization import serialize_message
+from rclpy.task import Future
 from rig import AveragingEngine, header
 
 from fusion_ros.accounting import Stream
@@ -45,7 +46,7 @@ def make_pipeline(values, tell):
 def feed(node: fuse_node.FuseNode) -> None:
     """Give the node pairs, as its subscriptions would, until it ends."""
     if WHAT == "reload":
-        thread = threading.Thread(target=node._reload._load, args=(None,), daemon=True)
+        thread = threading.Thread(target=node._reload._load, args=(Future(),), daemon=True)
         node._reload._thread = thread
         thread.start()
     for number in range(1_000_000):
