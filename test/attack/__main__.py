@@ -76,6 +76,8 @@ def main() -> int:
                 attack(tally)
             except Exception:  # the others still run; a kind that broke is not a pass
                 tally.breach("silent", "the attack itself broke", traceback.format_exc())
+            if not tally.tried:
+                tally.breach("silent", "nothing was tried", "no time was left; see --seconds")
             counts = ", ".join(f"{n} {way}" for way, n in tally.counts().items() if n)
             print(f"{kind}: {tally.tried} tried, {counts or 'no breach'}", flush=True)
     result = {

@@ -162,6 +162,8 @@ def attack_messages(tally: Tally) -> None:
             if not live.look("messages"):
                 live.revive("messages")
                 memory = _memory_mb(live.process.pid)
+        if not tally.tried:
+            return
         grown = _memory_mb(live.process.pid) - memory if live.is_alive else 0.0
         if grown > MEMORY_MB:
             tally.breach("silent", "messages", f"memory grew by {grown:.0f} MB")
