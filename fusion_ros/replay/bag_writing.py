@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,7 @@ from fusion_ros.recordings.damage import RecordingError
 from fusion_ros.recordings.mcap_checksums import add_checksums
 
 NS_PER_S = 1_000_000_000
+COMMIT_EVERY_S = 1.0
 STORAGES = ("mcap", "sqlite3")
 COMPRESSIONS = ("none", "file", "message")
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -51,6 +53,7 @@ class BagWriter:
             )
         self._connections: dict[str, Any] = {}
         self.messages = 0
+        self._committed_s = time.monotonic()
 
     def __enter__(self) -> BagWriter:
         self._writer.open()
@@ -149,9 +152,21 @@ class BagWriter:
         """Write a message that is serialised already (CDR)."""
         self._writer.write(self._connection(topic, message_type), log_ns, data)
         self.messages += 1
+        self._commit()
 
     def _write(self, topic: str, kind: str, message: Any, log_ns: int) -> None:
         self.serialised(topic, kind, self._types.serialize_cdr(message, kind), log_ns)
+
+    def _commit(self) -> None:
+        """Commit an sqlite3 bag now and then: rosbags commits when the bag is closed.
+
+        Without it the bag of a recorder that is killed holds no message at all.
+        """
+        database = getattr(self._writer.storage, "conn", None)
+        now_s = time.monotonic()
+        if database is not None and now_s - self._committed_s >= COMMIT_EVERY_S:
+            database.commit()
+            self._committed_s = now_s
 
     def _connection(self, topic: str, kind: str) -> Any:
         if topic not in self._connections:
