@@ -22,8 +22,8 @@ CALMER = 0.1
 """How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
 STEADY = 1.25
 """How many times the average's change of static pixels costs nothing."""
-LEAST_SHARE = 0.82
-"""How much of the way to the thermal brightness a hotter area has to go, at large scale."""
+LEAST_SHARE, MOST_SHARE = 0.8, 0.06
+"""How far towards the thermal brightness a hotter area has to go, and a darker one may."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class LossWeights:
         overshoot: fused value outside the range that the sources have within a few pixels.
         scd: one minus half the sum of the correlations of differences (SCD): each source should be
             found again in what the other does not explain.
-        brightness: broad brightness (Gaussian of 12 pixels) below the visible picture's, or below
-            `LEAST_SHARE` of the way to the thermal's where that is brighter, or above it.
+        brightness: broad brightness (Gaussian of 12 pixels) outside the band that `LEAST_SHARE` and
+            `MOST_SHARE` leave.
         flipped: strong visible edges, weak in thermal, that lose or change their sign.
         colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
             a network that gives RGB; the other terms see luma alone.
@@ -169,8 +169,10 @@ def _gaussian(x: Tensor, sigma: float) -> Tensor:
     kernel = (kernel / kernel.sum())[None, None, None].repeat(x.shape[1], 1, 1, 1)
     for axis, weight in ((3, kernel), (2, kernel.transpose(2, 3))):
         # Not F.pad: torch 2.13 compiles the gradient of its replication wrongly.
+        border = [-1] * 4
+        border[axis] = reach
         first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
-        x = torch.cat([*[first] * reach, x, *[last] * reach], dim=axis)
+        x = torch.cat([first.expand(border), x, last.expand(border)], dim=axis)
         x = F.conv2d(x, weight, groups=x.shape[1])
     return x
 
@@ -178,17 +180,17 @@ def _gaussian(x: Tensor, sigma: float) -> Tensor:
 def brightness_loss(
     visible: Tensor, thermal: Tensor, fused: Tensor, *, tolerance: float = 0.01
 ) -> Tensor:
-    """Broad brightness outside the band from `LEAST_SHARE` of the way up to thermal to all of it.
+    """How far the broad brightness lies outside its band.
 
-    Where thermal is the darker one the band is the visible brightness itself. The mean over 4x4
-    pixels, then a Gaussian of 3 of those, stands for a Gaussian of 12 pixels.
+    Where thermal is brighter, the band reaches from `LEAST_SHARE` of the way up to thermal to all
+    of it; where it is darker, from the visible brightness to `MOST_SHARE` of the way down. The mean
+    over 4x4 pixels, then a Gaussian of 3 of those, stands for a Gaussian of 12 pixels.
     """
     broad = _gaussian(F.avg_pool2d(torch.cat([visible, thermal, fused], 1), 4), 3.0)
     v, t, f = broad.chunk(3, dim=1)
-    hotter = F.relu(t - v)
-    return (
-        F.relu(v + LEAST_SHARE * hotter - f - tolerance) + F.relu(f - v - hotter - tolerance)
-    ).mean()
+    hotter, darker = F.relu(t - v), F.relu(v - t)
+    low = v + LEAST_SHARE * hotter - MOST_SHARE * darker
+    return (F.relu(low - f - tolerance) + F.relu(f - v - hotter - tolerance)).mean()
 
 
 def flipped_edge_loss(

@@ -12,6 +12,7 @@ from fusion_ros.metrics import flicker_index, qw, sum_of_correlations_of_differe
 from training.losses import (
     CALMER,
     LEAST_SHARE,
+    MOST_SHARE,
     STEADY,
     LossWeights,
     brightness_loss,
@@ -165,7 +166,9 @@ def test_a_hotter_area_has_to_get_brighter_and_a_colder_one_must_not_get_darker(
     assert low.item() == pytest.approx(0.09, abs=1e-6)
     # The colder thermal picture draws nothing down, and nothing is lifted without need.
     assert brightness_loss(thermal, visible, thermal).item() == pytest.approx(0, abs=1e-6)
-    assert brightness_loss(thermal, visible, thermal - 0.1).item() == pytest.approx(0.09, abs=1e-6)
+    allowed = thermal - MOST_SHARE * (thermal - visible)
+    assert brightness_loss(thermal, visible, allowed).item() == pytest.approx(0, abs=1e-6)
+    assert brightness_loss(thermal, visible, allowed - 0.1).item() == pytest.approx(0.09, abs=1e-6)
     assert brightness_loss(thermal, visible, thermal + 0.1).item() == pytest.approx(0.09, abs=1e-6)
 
 
