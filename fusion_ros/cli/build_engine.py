@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance
-from fusion_ros.streams.outside_text import error_line
+from fusion_ros.streams.outside_text import error_line, say
 
 _EXAMPLES = """\
 examples:
@@ -119,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
                 engine.build(height, width, calibration=samples, tell=_say)
         except Exception as error:  # this size fails, the others may be built
             failed += 1
-            print(f"{width}x{height} failed: {error_line(error)}", file=sys.stderr)
+            say(f"{width}x{height} failed: {error_line(error)}", error=True)
     return 1 if failed else 0
 
 
@@ -194,4 +193,4 @@ def _heartbeat() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    say(line)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_file, result_folder, whole_number
 from fusion_ros.cli.matching_options import add_by_order, add_rate
+from fusion_ros.streams.outside_text import say, say_lines
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.geometry import Calibration
@@ -176,11 +177,11 @@ def _from_pairs(args: argparse.Namespace) -> int:
     _say(figures)
     _say_verdict(figures)
     if result.verdict is Verdict.FAILED:
-        print("no calibration was written; record more varied scenes, or name a --scale-range")
+        say("no calibration was written; record more varied scenes, or name a --scale-range")
         return _EXIT[result.verdict.value]
     doubts = check_calibration(result.calibration)
     save_calibration(args.out, result.calibration, quality=figures)
-    print(f"written: {args.out}")
+    say(f"written: {args.out}")
     return max(_EXIT[result.verdict.value], _say_doubts(doubts))
 
 
@@ -205,7 +206,7 @@ def _from_board(args: argparse.Namespace) -> int:
     save_calibration(args.out, result.calibration, quality=figures)
     _say(figures)
     _say_verdict(figures)
-    print(f"written: {args.out}")
+    say(f"written: {args.out}")
     return max(_EXIT[figures["verdict"]], _say_doubts(doubts))
 
 
@@ -234,7 +235,7 @@ def _imported(args: argparse.Namespace) -> int:
     doubts = check_calibration(rig)
     save_calibration(args.out, rig)
     _describe(rig)
-    print(f"written: {args.out}")
+    say(f"written: {args.out}")
     return _say_doubts(doubts)
 
 
@@ -251,12 +252,12 @@ def _describe(calibration: Calibration) -> None:
     """What a calibration means, and what parallax to expect of it."""
     from fusion_ros.calibration.description import expected_parallax_px, summary
 
-    print(summary(calibration))
+    say_lines(summary(calibration))
     parallax_px = expected_parallax_px(calibration)
     if parallax_px:
-        print("expected parallax elsewhere:")
+        say("expected parallax elsewhere:")
     for distance_m, off_px in parallax_px.items():
-        print(f"  {distance_m:7.2f} m  {off_px:6.1f} px")
+        say(f"  {distance_m:7.2f} m  {off_px:6.1f} px")
 
 
 def _write_checks(
@@ -273,28 +274,31 @@ def _write_checks(
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
             picture = before_and_after(visible, thermal, calibration)
             write_picture(args.pictures / f"overlay_{number:02d}.png", picture)
-        print(f"left as they come, right registered: {args.pictures}")
+        say(f"left as they come, right registered: {args.pictures}")
 
 
 def _say(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
-            print(f"{name.replace('_', ' '):34s} {value}")
+            say(f"{name.replace('_', ' '):34s} {value}")
 
 
 def _say_verdict(figures: dict[str, Any]) -> None:
-    print(f"\nverdict: {figures['verdict']}" + "".join(f"\n  {r}" for r in figures["reasons"]))
+    say()
+    say(f"verdict: {figures['verdict']}")
+    for reason in figures["reasons"]:
+        say(f"  {reason}")
 
 
 def _say_doubts(doubts: tuple[str, ...]) -> int:
     """Print doubts about the geometry; return the exit code that they lead to."""
     for doubt in doubts:
-        print(f"doubtful: {doubt}")
+        say(f"doubtful: {doubt}")
     return _EXIT["doubtful"] if doubts else 0
 
 
 def _tell(text: str) -> None:
-    print(f"pairs: {text}", file=sys.stderr)
+    say(f"pairs: {text}", error=True)
 
 
 def _progress(text: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_folder
 from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance, matching_of
-from fusion_ros.streams.outside_text import error_line, printable
+from fusion_ros.streams.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,16 +93,16 @@ def run(args: argparse.Namespace) -> int:
         pipeline = _make_pipeline(args)
         args.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"fusion-ros fuse: {error}", file=sys.stderr)
+        say(f"fusion-ros fuse: {error}", error=True)
         return 2
     _show_match(found)
     for doubt in registration_doubts(pipeline.registration):
-        print(f"warning: calibration: {doubt}", file=sys.stderr)
+        say(f"warning: calibration: {doubt}", error=True)
     job = _Job(pipeline, args.out, triptych=args.triptych, rate_hz=args.rate)
     try:
         job.fuse_all(found.pairs)
     except KeyboardInterrupt:
-        print(f"stopped; {job.fused} whole results are in {args.out}", file=sys.stderr)
+        say(f"stopped; {job.fused} whole results are in {args.out}", error=True)
         return 130
     finally:
         pipeline.close()
@@ -137,13 +137,13 @@ def _show_match(found: Found) -> None:
     """Print by which rule the files belong together, and all that have no partner."""
     match = found.match
     if len(match.slots) > 1:
-        print(f"{len(match.pairs)} pairs by {match.rule.value}")
+        say(f"{len(match.pairs)} pairs by {match.rule.value}")
     if match.left:
-        print(f"without a partner ({len(match.left)}):")
+        say(f"without a partner ({len(match.left)}):")
         for left in match.left:
-            print(f"  {left.path}: {left.why}")
+            say(f"  {left.path}: {left.why}")
     for doubt in match.doubts():
-        print(f"warning: {doubt}", file=sys.stderr)
+        say(f"warning: {doubt}", error=True)
 
 
 class _Job:
@@ -188,16 +188,16 @@ class _Job:
         from fusion_ros.imaging.pair_check import DOUBT_TEXTS
 
         engine = self._pipeline.engine.describe()
-        print(
+        say(
             f"fused {self.fused}, failed {len(self.failures)}: {engine.preset} (weights "
             f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
         )
         for doubt, names in self._doubts.items():
             where = f"{len(names)} of {len(self._times_ms)}, first {names[0]!r}"
-            print(f"warning: {DOUBT_TEXTS[doubt]} ({where})", file=sys.stderr)
+            say(f"warning: {DOUBT_TEXTS[doubt]} ({where})", error=True)
         if self._times_ms:
-            print(f"median {statistics.median(self._times_ms):.1f} ms a frame, reading not counted")
-        print(f"results: {self._out.resolve()}")
+            say(f"median {statistics.median(self._times_ms):.1f} ms a frame, reading not counted")
+        say(f"results: {self._out.resolve()}")
 
     def _fuse_picture(self, pair: FilePair) -> None:
         from fusion_ros.accounting import Stream
@@ -228,11 +228,11 @@ class _Job:
             return self._fuse(*frames, stamp_ns, pair.visible.name)
 
         made = fuse_video(pair, self._out / pair.result_name, fuse, progress, self._rate_hz)
-        print(f"{pair.visible.name}: {made.count} frames {made.summary}")
+        say(f"{pair.visible.name}: {made.count} frames {made.summary}")
         if any(made.left):
-            print(f"  without a partner: {made.left[0]} visible, {made.left[1]} thermal frames")
+            say(f"  without a partner: {made.left[0]} visible, {made.left[1]} thermal frames")
         if made.doubt:
-            print(f"warning: {made.doubt}", file=sys.stderr)
+            say(f"warning: {made.doubt}", error=True)
 
     def _fuse(
         self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, name: str

@@ -17,6 +17,7 @@ from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, replay
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
 from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.streams.outside_text import say
 
 _DESCRIPTION = """\
 Pairs an RGB and a thermal camera and fuses them into one picture.
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print(f"fusion-ros {args.command}: stopped", file=sys.stderr)
+        say(f"fusion-ros {args.command}: stopped", error=True)
         return STOPPED
     except BrokenPipeError:
         # Nobody reads the output any more; what is still buffered must not raise at exit.

@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from fusion_ros.dds_profile import profile_settings
 from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
+from fusion_ros.streams.outside_text import say
 
 _EXAMPLES = """\
 examples:
@@ -76,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
             )
     if args.ros and not args.ros[0].startswith("-"):
         hint = "parameters go behind -p, topics behind -r"
-        print(f"fusion-ros node: {args.ros[0]!r} is no argument of ROS; {hint}", file=sys.stderr)
+        say(f"fusion-ros node: {args.ros[0]!r} is no argument of ROS; {hint}", error=True)
         return 2
     if importlib.util.find_spec("rclpy") is None:
-        print(f"fusion-ros node: rclpy is not installed: {NO_RCLPY_FIX}", file=sys.stderr)
+        say(f"fusion-ros node: rclpy is not installed: {NO_RCLPY_FIX}", error=True)
         return 2
     # Read by the middleware when the node makes its participant, so before anything of ROS.
     os.environ.update(profile_settings(os.environ))

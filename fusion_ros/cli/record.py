@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fusion_ros.cli.argument_types import number, result_folder, whole_number
 from fusion_ros.cli.matching_options import add_by_order, add_tolerance, matching_of
 from fusion_ros.cli.node import NO_RCLPY_FIX
+from fusion_ros.streams.outside_text import say
 
 if TYPE_CHECKING:
     from fusion_ros.accounting import Stream
@@ -141,9 +141,9 @@ def _record_files(args: argparse.Namespace) -> int:
     recording = open_recording(
         args.source, partner=args.thermal, rate_hz=args.rate, **matching_of(args)
     )
-    print(f"record: {recording.identity.choice}")
+    say(f"record: {recording.identity.choice}")
     for doubt in recording.identity.doubts:
-        print(f"record: warning: {doubt}", file=sys.stderr)
+        say(f"record: warning: {doubt}", error=True)
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
     written = dict.fromkeys(Stream, 0)
     doubts: Counter[PairDoubt] = Counter()
@@ -156,7 +156,7 @@ def _record_files(args: argparse.Namespace) -> int:
                 try:
                     pixels = frame.read()
                 except EncodingError as error:
-                    print(f"record: left out: {error}", file=sys.stderr)
+                    say(f"record: left out: {error}", error=True)
                     left_out += 1
                     continue
                 doubts.update(_doubts_of(stream, pixels))
@@ -173,16 +173,16 @@ def _record_files(args: argparse.Namespace) -> int:
                 )
                 written[stream] += 1
     except KeyboardInterrupt:
-        print("record: stopped; what was written is a whole bag", file=sys.stderr)
+        say("record: stopped; what was written is a whole bag", error=True)
     finally:
         recording.close()
     for damage in recording.damage:
-        print(f"record: {damage.file}: {damage.what}", file=sys.stderr)
+        say(f"record: {damage.file}: {damage.what}", error=True)
     counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())
-    print(f"record: {args.out}: {counts} frames ({args.storage})")
+    say(f"record: {args.out}: {counts} frames ({args.storage})")
     for doubt, count in doubts.items():
         of = written[Stream.THERMAL]
-        print(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", file=sys.stderr)
+        say(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", error=True)
     lost = any(d.kind in (DamageKind.BYTES, DamageKind.MESSAGES) for d in recording.damage)
     return 1 if left_out or lost else 0
 
@@ -216,7 +216,7 @@ def _record_live(args: argparse.Namespace) -> int:
     )
     if not any(counts.values()):
         shutil.rmtree(args.out)  # made by this very call
-        print(f"record: nothing came on {', '.join(sorted(counts))}: no bag", file=sys.stderr)
+        say(f"record: nothing came on {', '.join(sorted(counts))}: no bag", error=True)
         return 2
-    print(f"record: {args.out}: " + ", ".join(f"{n} {t}" for t, n in sorted(counts.items())))
+    say(f"record: {args.out}: " + ", ".join(f"{n} {t}" for t, n in sorted(counts.items())))
     return 0

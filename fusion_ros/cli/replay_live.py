@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +23,7 @@ from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.opening import open_recording
+from fusion_ros.streams.outside_text import say
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
 _NOT_LIVE = {
@@ -169,13 +169,13 @@ def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
         write_page(staging, live, verdict)
         publish(staging, RESULTS)
         for line in summary_lines(live):
-            print(f"replay: {line}")
+            say(f"replay: {line}")
     if failure:
-        print(f"replay: could not run: {failure}", file=sys.stderr)
+        say(f"replay: could not run: {failure}", error=True)
         return verdict.exit_code
     for reason in verdict.reasons:
-        print(f"replay:   {reason}")
-    print(f"replay: {verdict.word} ({staging.parent / 'live.html'})")
+        say(f"replay:   {reason}")
+    say(f"replay: {verdict.word} ({staging.parent / 'live.html'})")
     return verdict.exit_code
 
 

@@ -17,7 +17,7 @@ from fusion_ros.replay.finding_codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import RESULTS, Job, JobResult
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
-from fusion_ros.streams.outside_text import error_line, printable
+from fusion_ros.streams.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
     from fusion_ros.replay.compare import Comparison
@@ -63,7 +63,7 @@ def run_offline(args: argparse.Namespace) -> int:
         if several:
             from fusion_ros.replay.index_page import write_index
 
-            print(f"replay: {write_index(args.out, outcomes)}")
+            say(f"replay: {write_index(args.out, outcomes)}")
     if any(result.stopped for result, _ in outcomes):
         return STOPPED
     return max(verdict.exit_code for _, verdict in outcomes)
@@ -190,22 +190,22 @@ def _conclude(
         finally:
             discard(staging)
     if result.error:
-        print(f"replay: {label}: could not run: {result.error}", file=sys.stderr)
+        say(f"replay: {label}: could not run: {result.error}", error=True)
         return result, Verdict.could_not_run(result.error)
     summary = result.summary
     if comparison:
-        print(f"replay: {label}: compared with {other}: {comparison.headline}")
-    print(
+        say(f"replay: {label}: compared with {other}: {comparison.headline}")
+    say(
         f"replay: {label}: {summary['fused']} pairs fused of {summary['recorded']['visible']} "
         f"visible and {summary['recorded']['thermal']} thermal frames, "
         f"{summary['times']['real_time_factor'] or 0:.2f} x real time"
     )
-    print(f"replay:   topics: {summary['recording']['choice']}")
+    say(f"replay:   topics: {summary['recording']['choice']}")
     for finding in summary["findings"]:
-        print(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
+        say(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
     for reason in verdict.reasons:
-        print(f"replay:   {reason}")
-    print(f"replay: {label}: {verdict.word} ({result.out})")
+        say(f"replay:   {reason}")
+    say(f"replay: {label}: {verdict.word} ({result.out})")
     return result, verdict
 
 

@@ -41,6 +41,7 @@ from fusion_ros.replay.live.performance import Performance, write
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
 from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.streams.outside_text import say
 
 TELLS_OF_PUBLISHING = hasattr(Subscription, "CallbackType")
 """Whether a subscription's callback may take a second argument, what is known of the message."""
@@ -226,7 +227,7 @@ def main(args: list[str] | None = None) -> int:
         )
         performance.run()
     except (RecordingError, OSError) as error:
-        print(f"live: cannot play: {error}", flush=True)
+        say(f"live: cannot play: {error}")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

@@ -35,6 +35,7 @@ from fusion_ros.nodes.recording import (
     side_by_side,
     thermal_for_the_eye,
 )
+from fusion_ros.streams.outside_text import say
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -227,7 +228,7 @@ class Recorder(Node):
             executor.spin_once(timeout_sec=0.1)
 
     def _say(self, text: str) -> None:
-        print(f"recorder: {text}", flush=True)
+        say(f"recorder: {text}")
 
 
 def _as_opencv_writes(pixels: np.ndarray) -> np.ndarray:

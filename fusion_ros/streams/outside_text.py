@@ -7,6 +7,8 @@ printed or put into diagnostics passes through here first.
 
 from __future__ import annotations
 
+import sys
+
 NAME_LIMIT = 120
 """Characters of one name in a message."""
 LINE_LIMIT = 1000
@@ -43,6 +45,17 @@ def error_line(error: BaseException) -> str:
 def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
     """Return text of several lines of ours (a traceback) with each line made printable."""
     return "\n".join(printable(line, limit) for line in text.split("\n"))
+
+
+def say(text: object = "", *, error: bool = False) -> None:
+    """Print one line to standard output, or to standard error; at once and printable."""
+    print(printable(text, LINE_LIMIT), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def say_lines(text: str) -> None:
+    """Print lines of ours, each printable."""
+    for line in text.split("\n"):
+        say(line)
 
 
 def _escaped(character: str) -> str:

@@ -14,6 +14,7 @@ from fusion_ros.replay.recording import Damage, Identity
 from fusion_ros.replay.session import ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.timing import Rhythm, rhythm_of
+from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24
 _ENOUGH = 5
@@ -46,6 +47,11 @@ class Finding:
     fix: str
     at_s: tuple[float, ...] = ()
     count: int = 1
+
+    def __post_init__(self) -> None:
+        # They hold topics, file names and messages about pixels that come from outside.
+        for name in ("title", "detail", "fix"):
+            object.__setattr__(self, name, printable(getattr(self, name), LINE_LIMIT))
 
 
 @dataclasses.dataclass(frozen=True)

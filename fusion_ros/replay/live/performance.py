@@ -26,6 +26,7 @@ from fusion_ros.replay.live.time_line import (
     rate_hz,
 )
 from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.streams.outside_text import say
 
 FORMAT = 1
 _CLIP_BYTES, _CLIP_FRAMES = 256 * 2**20, 600
@@ -206,4 +207,4 @@ def _tell(figures: PassFigures) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"live: {text}", flush=True)
+    say(f"live: {text}")
