@@ -15,6 +15,7 @@ from fusion_ros.pairing import FramePairer
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.watching import StreamWatcher
 from fusion_ros.stream_watch import StreamWatch
+from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.recent_counts import CountHistory
 from fusion_ros.streams.repeated_events import RepeatedEvents
 
@@ -150,7 +151,7 @@ def test_a_gain_jump_is_found_at_any_rate(hz):
     for n in range(3 * hz + 8):
         pixels = scene(n) + np.uint16(2000 if n >= 2 * hz + 4 else 0)
         frame = PixelFrame(pixels, ChannelOrder.GREY)
-        look = watcher.look(n, frame, "mono16", n * S // hz)
+        look = watcher.look(n, Observation(frame), "mono16", n * S // hz)
         if look.jump:
             jumps.append(n)
     assert jumps == [2 * hz + 4]

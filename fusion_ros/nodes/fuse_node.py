@@ -28,7 +28,7 @@ from fusion_ros.nodes.parameter_server import ParameterServer
 from fusion_ros.nodes.process_tuning import calm_garbage_collection
 from fusion_ros.nodes.publishing_lane import PublishingLane
 from fusion_ros.nodes.reload import ReloadService
-from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
+from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line
 from fusion_ros.nodes.runtime.progress import Progress
 from fusion_ros.nodes.session import Active, Configured
 from fusion_ros.nodes.subscription import FollowingSubscription
@@ -163,8 +163,11 @@ class FuseNode(LifecycleNode):
         """Tell why a transition fails: of an exception that leaves it rclpy says nothing."""
         # Of these kinds each message names its culprit; any other is a fault of ours.
         expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
-        told = str(error) if expected else "".join(traceback.format_exception(error))
-        error_lines(self)(f"cannot {transition}: {told}")
+        if expected:
+            error_line(self)(f"cannot {transition}: {error}")
+        else:
+            told = "".join(traceback.format_exception(error))
+            error_lines(self)(f"cannot {transition}: {told}")
         return TransitionCallbackReturn.FAILURE
 
     def destroy_node(self) -> None:
@@ -220,7 +223,7 @@ class FuseNode(LifecycleNode):
 
     def _tell_engine_change(self, text: str, good: bool) -> None:
         """In the worker's thread."""
-        (info_line if good else error_lines)(self)(text)
+        (info_line if good else error_line)(self)(text)
 
     def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
         """Let another pipeline fuse from the next pair on. Returns whether, and a line about it."""

@@ -35,6 +35,16 @@ def warning_line(node: Node) -> Write:
     return write
 
 
+def error_line(node: Node) -> Write:
+    """Return a function that logs one line at level error."""
+    logger = node.get_logger()
+
+    def write(text: str) -> object:
+        return logger.error(printable(text, LINE_LIMIT))
+
+    return write
+
+
 def error_lines(node: Node) -> Write:
     """Return a function that logs lines, as of a traceback, at level error."""
     logger = node.get_logger()
