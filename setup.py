@@ -105,7 +105,7 @@ setup(
             "fuse_node = fusion_ros.nodes.programs:fuse_node",
             "synthetic_camera = fusion_ros.nodes.programs:synthetic_camera",
             "recorder = fusion_ros.nodes.programs:recorder",
-            "replay = fusion_ros.cli.replay:main",
+            "replay = fusion_ros.cli.replay.command:main",
         ],
     },
     zip_safe=False,

@@ -18,11 +18,11 @@ import numpy as np
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.imaging import colour, encodings
-from fusion_ros.imaging.alignment import AlignmentMonitor
-from fusion_ros.imaging.geometry import HomographyCalibration, Size
 from fusion_ros.imaging.palettes import overlay
-from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
-from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.registration.alignment import AlignmentMonitor
+from fusion_ros.registration.geometry import HomographyCalibration, Size
+from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
 
 
 def thermal_scene(height: int, width: int) -> np.ndarray:

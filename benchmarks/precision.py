@@ -19,12 +19,12 @@ import torch
 from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
 from benchmarks.timing import machine, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.recorded_pairs import recorded_pairs
 from fusion_ros.engines.engine import Engine
 from fusion_ros.imaging.colour import luma
 from fusion_ros.metrics import score
 from fusion_ros.model.config import PRESETS
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.recordings.sampled_pairs import recorded_pairs
 
 QUALITY = ("qw", "qe")
 

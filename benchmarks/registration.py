@@ -29,7 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.calibration.from_pairs import Verdict, estimate
+from fusion_ros.calibration.from_pairs.estimate import Verdict, estimate
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 _EDGES = Path(__file__).with_name("registration_edges.csv")

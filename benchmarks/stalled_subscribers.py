@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.field.listening import Field
-from fusion_ros.dds_profile import PROFILE_VARIABLES
+from fusion_ros.nodes.runtime.dds_profile import PROFILE_VARIABLES
 
 LEAST_FUSED = 0.99
 MOST_GROWTH = 1.2

@@ -27,8 +27,8 @@ import numpy as np
 
 from benchmarks.imaging import thermal_scene
 from benchmarks.timing import machine, measure
-from fusion_ros.imaging.tone import ThermalToneMapper, ToneOptions
-from fusion_ros.imaging.tone_curve import distribution
+from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone_curve import distribution
 
 FRAME_NS = 33_333_333
 Mapping = Callable[[np.ndarray], np.ndarray]

@@ -33,10 +33,10 @@ from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.imaging.encodings import decode, encode
-from fusion_ros.imaging.geometry import HomographyCalibration, Size
-from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
 from fusion_ros.model.config import PRESETS
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.registration.geometry import HomographyCalibration, Size
+from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
 
 WARM_UP_FRAMES = 5
 

@@ -18,7 +18,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from fusion_ros.launch_ending import end_with_exit_code
+from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
 
 FUSE = Path(__file__).resolve().parent / "fuse.launch.py"
 FUSED = LaunchConfiguration("fused_namespace")

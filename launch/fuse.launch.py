@@ -29,8 +29,8 @@ from launch.actions import (
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from fusion_ros.dds_profile import profile_settings
-from fusion_ros.launch_ending import end_with_exit_code
+from fusion_ros.nodes.runtime.dds_profile import profile_settings
+from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
 
 # Beside this folder in the source tree, and in share/fusion_ros.
 CONFIG = Path(__file__).resolve().parent.parent / "config"

@@ -18,7 +18,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from fusion_ros.launch_ending import end_with_exit_code
+from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
 
 ARGUMENTS = [
     DeclareLaunchArgument(

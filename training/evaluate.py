@@ -24,9 +24,9 @@ from tqdm import tqdm
 from fusion_ros.files.images import write_image
 from fusion_ros.files.tables import new_table
 from fusion_ros.metrics import MEASURES, score
+from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
-from training.baselines import BASELINES
 from training.contact_sheet import contact_sheet
 from training.pairs import DATA_SETS, DataSetError, Pairs, find_pairs
 from training.ranks import mean_ranks, write_tables

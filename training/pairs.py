@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from fusion_ros.accounting import Stream
+from fusion_ros.recordings.image_files import PICTURES, VIDEOS
 from fusion_ros.recordings.matching import MatchError, match_files
-from fusion_ros.recordings.picture_files import PICTURES, VIDEOS
+from fusion_ros.streams.ledger import Stream
 
 
 @dataclass(frozen=True)

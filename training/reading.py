@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, shows_colours
-from fusion_ros.recordings.picture_files import not_8_bit, orientations_differ, read_frame
+from fusion_ros.recordings.image_files import not_8_bit, orientations_differ, read_frame
+from fusion_ros.streams.ledger import Stream
 from training.pairs import DataSetError, PairFiles
 
 SMALLEST = 32

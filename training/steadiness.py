@@ -20,8 +20,8 @@ import torch
 
 from fusion_ros.files.writing import write_text
 from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
+from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.model.weights import WeightsError
-from training.baselines import BASELINES
 from training.evaluate import baseline_fuser, grey, named_networks
 from training.pairs import DataSetError, PairFiles, find_pairs
 from training.reading import read_pair

@@ -30,9 +30,9 @@ from std_msgs.msg import Header
 from benchmarks.field import strip
 from benchmarks.field.lossy import Lossy
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.process_tuning import tune_process
-from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.process_tuning import tune_process
+from fusion_ros.nodes.runtime.subscription import named_quality
 
 PICTURES = 8
 COLUMNS = (

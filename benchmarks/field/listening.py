@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.processes import Processes, isolated_environment
-from fusion_ros.nodes.wire import read_image
+from fusion_ros.nodes.runtime.wire import read_image
 
 CAMERAS_TIMEOUT_S = 300.0
 SETTLING_S = 5.0
-NODE = "fusion_ros.nodes.fuse_node"
+NODE = "fusion_ros.nodes.fuse.fuse_node"
 
 
 class Listener:
@@ -33,8 +33,8 @@ class Listener:
         from rclpy.executors import SingleThreadedExecutor
         from sensor_msgs.msg import Image
 
-        from fusion_ros.nodes.process_tuning import tune_process
-        from fusion_ros.nodes.subscription import named_quality
+        from fusion_ros.nodes.runtime.process_tuning import tune_process
+        from fusion_ros.nodes.runtime.subscription import named_quality
 
         tune_process()
         rclpy.init()

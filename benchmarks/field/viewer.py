@@ -11,7 +11,7 @@ import sys
 import rclpy
 from sensor_msgs.msg import Image
 
-from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import named_quality
 
 
 def main() -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration, Size
-from fusion_ros.imaging.structure import equalised
+from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration, Size
+from fusion_ros.registration.structure import equalised
 
 KINDS = ("checkerboard", "circles", "asymmetric_circles", "charuco")
 _FEWEST_VIEWS = 5

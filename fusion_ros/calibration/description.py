@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from fusion_ros.imaging.geometry import Calibration, HomographyCalibration, parallax_px
+from fusion_ros.registration.geometry import Calibration, HomographyCalibration, parallax_px
 
 #: Told at these multiples of the distance at which the pictures meet.
 _DISTANCES = (0.25, 0.5, 2.0, math.inf)

@@ -12,7 +12,7 @@ import yaml
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.files.writing import write_text
-from fusion_ros.imaging.geometry import (
+from fusion_ros.registration.geometry import (
     Calibration,
     CameraModel,
     GeometryError,
@@ -20,7 +20,7 @@ from fusion_ros.imaging.geometry import (
     RigCalibration,
     Size,
 )
-from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
 from fusion_ros.streams.outside_text import printable
 
 VERSION = 1

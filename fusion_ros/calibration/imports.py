@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from fusion_ros.calibration.files import read_yaml, unusable
-from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration, Size
+from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration, Size
 
 _KALIBR_LENSES = {"radtan": "plumb_bob", "equidistant": "equidistant", "none": "none"}
 

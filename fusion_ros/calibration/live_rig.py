@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion_ros.calibration.transforms import TransformTree
-from fusion_ros.imaging.geometry import CameraModel, GeometryError, RigCalibration
-from fusion_ros.imaging.overlap import check_overlap
+from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration
+from fusion_ros.registration.overlap import check_overlap
 
 _LEAST_TURN_RAD, _LEAST_MOVE_M = 5e-4, 1e-3
 """Less is the noise of a transform that is measured: it moves a picture by a third of a pixel."""

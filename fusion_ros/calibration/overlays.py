@@ -6,9 +6,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.geometry import Calibration, HomographyCalibration
-from fusion_ros.imaging.registration import RegistrationOptions, ThermalRegistration
-from fusion_ros.imaging.structure import equalised
+from fusion_ros.registration.geometry import Calibration, HomographyCalibration
+from fusion_ros.registration.structure import equalised
+from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
 
 
 def before_and_after(

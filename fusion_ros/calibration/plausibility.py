@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fusion_ros.imaging.geometry import (
+from fusion_ros.registration.geometry import (
     Calibration,
     CameraModel,
     HomographyCalibration,
     RigCalibration,
 )
-from fusion_ros.imaging.overlap import check_overlap
-from fusion_ros.imaging.registration import ThermalRegistration
+from fusion_ros.registration.overlap import check_overlap
+from fusion_ros.registration.warp import ThermalRegistration
 
 USUAL_BASELINE_M = 1.0
 _USUAL_VIEW_DEGREES = (2.0, 140.0)

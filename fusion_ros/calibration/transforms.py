@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fusion_ros.imaging.geometry import GeometryError, rotation_from_quaternion
+from fusion_ros.registration.geometry import GeometryError, rotation_from_quaternion
 
 
 class TransformTree:

@@ -75,8 +75,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build; see the module's exit codes."""
-    from fusion_ros.parameter_files import read_parameters
-    from fusion_ros.parameters import FuseParameters
+    from fusion_ros.parameters.files import read_parameters
+    from fusion_ros.parameters.table import FuseParameters
 
     values = FuseParameters.from_values(read_parameters(args.params, args.set))
     precision = args.precision or values.precision
@@ -146,10 +146,10 @@ def calibration_pairs(
     """
     import cv2
 
-    from fusion_ros.cli.pictures import InputError
-    from fusion_ros.cli.recorded_pairs import recorded_pairs
     from fusion_ros.imaging.colour import luma
-    from fusion_ros.imaging.tone import ThermalToneMapper
+    from fusion_ros.recordings.output_files import InputError
+    from fusion_ros.recordings.sampled_pairs import recorded_pairs
+    from fusion_ros.thermal.tone import ThermalToneMapper
 
     result = []
     for _, visible, thermal in recorded_pairs(

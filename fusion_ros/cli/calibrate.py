@@ -14,7 +14,7 @@ from fusion_ros.cli.matching_options import add_by_order, add_rate
 from fusion_ros.streams.outside_text import say, say_lines
 
 if TYPE_CHECKING:
-    from fusion_ros.imaging.geometry import Calibration
+    from fusion_ros.registration.geometry import Calibration
 
 _EXAMPLES = """\
 examples:
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pairs(args: argparse.Namespace) -> list:
-    from fusion_ros.cli.recorded_pairs import read_pairs
+    from fusion_ros.recordings.sampled_pairs import read_pairs
 
     if (args.bag is None) == (args.visible is None):
         raise ValueError("name either --visible and --thermal, or --bag")
@@ -158,7 +158,7 @@ def _from_pairs(args: argparse.Namespace) -> int:
     import numpy as np
 
     from fusion_ros.calibration.files import save_calibration
-    from fusion_ros.calibration.from_pairs import Verdict, estimate
+    from fusion_ros.calibration.from_pairs.estimate import Verdict, estimate
     from fusion_ros.calibration.plausibility import check_calibration
 
     low, high = args.scale_range
@@ -218,7 +218,7 @@ def _imported(args: argparse.Namespace) -> int:
         import_kalibr,
     )
     from fusion_ros.calibration.plausibility import check_calibration
-    from fusion_ros.imaging.geometry import RigCalibration
+    from fusion_ros.registration.geometry import RigCalibration
 
     if args.import_kalibr is not None:
         rig = import_kalibr(
@@ -264,8 +264,8 @@ def _write_checks(
     args: argparse.Namespace, pairs: list, calibration: Calibration, figures: dict[str, Any]
 ) -> None:
     from fusion_ros.calibration.overlays import before_and_after
-    from fusion_ros.cli.pictures import write_picture
     from fusion_ros.files.writing import write_text
+    from fusion_ros.recordings.output_files import write_picture
 
     if args.json is not None:
         write_text(args.json, json.dumps(figures, indent=2) + "\n")

@@ -104,7 +104,7 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
     # The recorder and the node first: then no frame is published to nobody.
     recorder = processes.start(
         "recorder",
-        "fusion_ros.nodes.recorder",
+        "fusion_ros.nodes.recorder.recorder_node",
         {
             "out": str(args.out),
             "seconds": args.seconds,
@@ -115,7 +115,7 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
     width, height = args.size
     processes.start(
         "fuse_node",
-        "fusion_ros.nodes.fuse_node",
+        "fusion_ros.nodes.fuse.fuse_node",
         {
             "preset": args.preset,
             "weights": str(args.weights.resolve()) if args.weights else "",
@@ -176,9 +176,9 @@ def _show_registration(args: argparse.Namespace) -> None:
     import cv2
 
     from fusion_ros.files.images import write_image
-    from fusion_ros.nodes.recording import side_by_side
-    from fusion_ros.parameters import FuseParameters
-    from fusion_ros.pipeline_making import make_pipeline
+    from fusion_ros.nodes.recorder.side_by_side import side_by_side
+    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.pipeline_factory import make_pipeline
 
     visible = cv2.imread(str(args.out / "visible.png"), cv2.IMREAD_UNCHANGED)
     thermal = cv2.imread(str(args.out / "thermal.png"), cv2.IMREAD_UNCHANGED)

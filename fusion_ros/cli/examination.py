@@ -16,8 +16,8 @@ from typing import Any
 
 from fusion_ros import __version__
 from fusion_ros.cli.node import NO_RCLPY_FIX
-from fusion_ros.dds_profile import PROFILE_NAME, profile_settings, users_profile
-from fusion_ros.nodes import shared_memory
+from fusion_ros.nodes.runtime import shared_memory
+from fusion_ros.nodes.runtime.dds_profile import PROFILE_NAME, profile_settings, users_profile
 from fusion_ros.shipped_files import config_file
 
 _MESSAGE_FIX = "make setup (without a distribution), or colcon build --packages-select fusion_ros"
@@ -211,7 +211,7 @@ def _calibration(file: Path) -> Iterator[Finding]:
     from fusion_ros.calibration.description import expected_parallax_px, summary
     from fusion_ros.calibration.files import CalibrationFileError, load_calibration
     from fusion_ros.calibration.plausibility import check_calibration
-    from fusion_ros.imaging.geometry import GeometryError
+    from fusion_ros.registration.geometry import GeometryError
 
     group = "Calibration"
     try:

@@ -18,10 +18,10 @@ from fusion_ros.streams.outside_text import error_line, printable, say
 if TYPE_CHECKING:
     import numpy as np
 
-    from fusion_ros.cli.pictures import FilePair, Found
     from fusion_ros.imaging.encodings import PixelFrame
     from fusion_ros.imaging.pair_check import PairDoubt
     from fusion_ros.pipeline import FusionPipeline
+    from fusion_ros.recordings.output_files import FilePair, Found
 
 _EXAMPLES = """\
 examples:
@@ -85,7 +85,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fuse what the arguments name; see the module's exit codes."""
     from fusion_ros.calibration.plausibility import registration_doubts
-    from fusion_ros.cli.pictures import find_pairs
+    from fusion_ros.recordings.output_files import find_pairs
 
     try:
         found = find_pairs(args.visible, args.thermal, **matching_of(args))
@@ -112,9 +112,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
     """The same pipeline as the node's, from the same parameters."""
-    from fusion_ros.parameter_files import read_parameters
-    from fusion_ros.parameters import FuseParameters
-    from fusion_ros.pipeline_making import make_pipeline
+    from fusion_ros.parameters.files import read_parameters
+    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.pipeline_factory import make_pipeline
 
     values = read_parameters(args.params, args.set)
     for name in ("preset", "engine", "device", "weights"):
@@ -200,13 +200,13 @@ class _Job:
         say(f"results: {self._out.resolve()}")
 
     def _fuse_picture(self, pair: FilePair) -> None:
-        from fusion_ros.accounting import Stream
-        from fusion_ros.cli.pictures import write_picture
-        from fusion_ros.recordings.picture_files import (
+        from fusion_ros.recordings.image_files import (
             not_8_bit,
             orientations_differ,
             read_frame,
         )
+        from fusion_ros.recordings.output_files import write_picture
+        from fusion_ros.streams.ledger import Stream
 
         visible, thermal = (
             read_frame(path, stream)
@@ -237,8 +237,8 @@ class _Job:
     def _fuse(
         self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, name: str
     ) -> np.ndarray:
-        from fusion_ros.cli.pictures import side_by_side
         from fusion_ros.imaging.pair_check import PairDoubt, input_doubts, result_doubts
+        from fusion_ros.recordings.output_files import side_by_side
 
         begun_ns = time.perf_counter_ns()
         frame = self._pipeline.fuse(

@@ -14,8 +14,9 @@ import sys
 from collections.abc import Sequence
 
 from fusion_ros import __version__
-from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, replay
+from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
+from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.streams.outside_text import say
 

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.dds_profile import profile_settings
 from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
+from fusion_ros.nodes.runtime.dds_profile import profile_settings
 from fusion_ros.streams.outside_text import say
 
 _EXAMPLES = """\
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     # Read by the middleware when the node makes its participant, so before anything of ROS.
     os.environ.update(profile_settings(os.environ))
-    from fusion_ros.nodes.fuse_node import main
+    from fusion_ros.nodes.fuse.fuse_node import main
 
     return main(ros_arguments(args))
 

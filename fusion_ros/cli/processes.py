@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO
 
 import fusion_ros
-from fusion_ros.dds_profile import with_profile
+from fusion_ros.nodes.runtime.dds_profile import with_profile
 
 _PR_SET_PDEATHSIG = 1
 SIGINT_GRACE_S, SIGTERM_GRACE_S = 10.0, 4.0

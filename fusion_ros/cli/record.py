@@ -16,9 +16,9 @@ from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.streams.outside_text import say
 
 if TYPE_CHECKING:
-    from fusion_ros.accounting import Stream
     from fusion_ros.imaging.encodings import PixelFrame
     from fusion_ros.imaging.pair_check import PairDoubt
+    from fusion_ros.streams.ledger import Stream
 
 _EXAMPLES = """\
 examples:
@@ -130,13 +130,13 @@ def _topic(text: str) -> str:
 def _record_files(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from fusion_ros.accounting import Stream
     from fusion_ros.imaging.colour import luma
     from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
+    from fusion_ros.recordings.bags.writer import BagWriter
     from fusion_ros.recordings.damage import DamageKind
-    from fusion_ros.replay.bag_writing import BagWriter
-    from fusion_ros.replay.opening import open_recording
+    from fusion_ros.recordings.opening import open_recording
+    from fusion_ros.streams.ledger import Stream
 
     recording = open_recording(
         args.source, partner=args.thermal, rate_hz=args.rate, **matching_of(args)
@@ -189,8 +189,8 @@ def _record_files(args: argparse.Namespace) -> int:
 
 def _doubts_of(stream: Stream, frame: PixelFrame) -> list[PairDoubt]:
     """Signs that a thermal frame shows by itself."""
-    from fusion_ros.accounting import Stream
     from fusion_ros.imaging.pair_check import PairDoubt, is_constant, shows_colours
+    from fusion_ros.streams.ledger import Stream
 
     if stream is not Stream.THERMAL:
         return []

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.accounting import Stream
-from fusion_ros.cli.pictures import FilePair, InputError
 from fusion_ros.files.images import new_video
+from fusion_ros.recordings.output_files import FilePair, InputError
 from fusion_ros.recordings.video_files import VideoFile, match_videos, paired_frames
+from fusion_ros.streams.ledger import Stream
 
 FuseFrame = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 

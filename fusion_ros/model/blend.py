@@ -49,7 +49,7 @@ class BlendNet(nn.Module):
 
     def _start_as_average(self) -> None:
         for layer in self.modules():
-            # Without memory there is nothing to fill, and PyTorch imports its compiler for it (4 s).
+            # Filling weights on the meta device makes PyTorch import its compiler (4 s).
             if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)

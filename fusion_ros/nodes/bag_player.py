@@ -29,18 +29,18 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.process_tuning import tune_process
-from fusion_ros.nodes.stopping import ignore_further_signals
-from fusion_ros.nodes.subscription import named_quality
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.process_tuning import tune_process
+from fusion_ros.nodes.runtime.stopping import ignore_further_signals
+from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures
 from fusion_ros.replay.live.performance import Performance, write
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
-from fusion_ros.replay.opening import open_recording
-from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
 
 TELLS_OF_PUBLISHING = hasattr(Subscription, "CallbackType")

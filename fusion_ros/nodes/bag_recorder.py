@@ -26,7 +26,7 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 
-from fusion_ros.replay.bag_writing import BagWriter
+from fusion_ros.recordings.bags.writer import BagWriter
 
 _LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_ALL,

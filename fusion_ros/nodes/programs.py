@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from fusion_ros.nodes.stopping import quiet_while_importing
+from fusion_ros.nodes.runtime.stopping import quiet_while_importing
 
 
 def fuse_node() -> int:
     """The fuse node; its exit code."""
     with quiet_while_importing(code=0):
-        from fusion_ros.nodes.fuse_node import main
+        from fusion_ros.nodes.fuse.fuse_node import main
     return main()
 
 
@@ -23,5 +23,5 @@ def synthetic_camera() -> int:
 def recorder() -> int:
     """The recorder; its exit code. 1 where it is stopped before it could record."""
     with quiet_while_importing(code=1):
-        from fusion_ros.nodes.recorder import main
+        from fusion_ros.nodes.recorder.recorder_node import main
     return main()

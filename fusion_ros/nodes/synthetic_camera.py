@@ -21,9 +21,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.node_process import run_node
-from fusion_ros.nodes.subscription import named_quality
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.node_process import run_node
+from fusion_ros.nodes.runtime.subscription import named_quality
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import as_the_thermal_camera_sees
 from fusion_ros.synthetic.shutter import Exposure, Shutter

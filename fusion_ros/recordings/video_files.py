@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.accounting import FrameLedger, Stream
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.limits import MAX_PIXELS
-from fusion_ros.pairing import FramePairer
+from fusion_ros.streams.ledger import FrameLedger, Stream
+from fusion_ros.streams.pairer import FramePairer
 
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
 _SAME_RATE = 0.01

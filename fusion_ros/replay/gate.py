@@ -33,7 +33,7 @@ from fusion_ros.files.reading import (
     parse_yaml,
     read_bytes,
 )
-from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
+from fusion_ros.replay.findings.codes import CODES, INCOMPLETE
 
 _SEVERITIES = ("error", "warning", "info")
 _MOST = 1e300

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.files.folders import discard, stage
-from fusion_ros.parameters import FuseParameters
-from fusion_ros.pipeline_making import make_pipeline
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line
 
 if TYPE_CHECKING:
-    from fusion_ros.replay.recording import Recording
+    from fusion_ros.recordings.recording import Recording
 
 RESULTS = (
     "summary.json", "frames.csv", "pairs.csv", "times.csv", "report.html", "detections.csv",
@@ -89,7 +89,7 @@ def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResu
 
 
 def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
-    from fusion_ros.replay.opening import open_recording
+    from fusion_ros.recordings.opening import open_recording
 
     recording = open_recording(
         Path(job.recording),
@@ -114,10 +114,10 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
 def _replayed(
     job: Job, recording: Recording, out: Path, is_stopped: Callable[[], bool]
 ) -> JobResult:
+    from fusion_ros.recordings.image_recordings import PictureRecording
     from fusion_ros.replay.findings import Evidence, find_faults
-    from fusion_ros.replay.pictures import PictureRecording
     from fusion_ros.replay.report import Material
-    from fusion_ros.replay.session import Replay
+    from fusion_ros.replay.run import Replay
     from fusion_ros.replay.summary import summarise, write_all
 
     names = recording.visible_names if isinstance(recording, PictureRecording) else None

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fusion_ros.accounting import Fate, Stream
-from fusion_ros.imaging.alignment import Alignment
 from fusion_ros.imaging.pair_check import PairDoubt
+from fusion_ros.registration.alignment import Alignment
+from fusion_ros.streams.ledger import Fate, Stream
 
 _CLEAR = 6.0
 """Clearness from which the node's diagnostics believe a shift, too."""

@@ -8,10 +8,10 @@ import hashlib
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.pipeline import FusedFrame
+from fusion_ros.registration.alignment import AlignmentMonitor
 from fusion_ros.replay.gallery import Moment, keep_moment
 from fusion_ros.replay.log import PairEntry, ReplayLog
 from fusion_ros.replay.quality import QualityBench

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion_ros.files.images import VideoWriter
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
-from fusion_ros.replay.bag_writing import BagWriter
+from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.replay.log import PairEntry
 
 FUSED_TOPIC = "/fused/image_raw"

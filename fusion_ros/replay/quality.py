@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fusion_ros.baselines import BASELINES
 from fusion_ros.metrics import score
+from fusion_ros.metrics.baselines import BASELINES
 
 FUSED = "fused"
 Quality = dict[str, dict[str, float]]
@@ -32,7 +32,7 @@ def measure_quality(
     Args:
         visible, thermal, fused: `uint8` HxW, the luma of each on one grid.
         measures: names of `fusion_ros.metrics.MEASURES`.
-        baselines: names of `fusion_ros.baselines.BASELINES`.
+        baselines: names of `fusion_ros.metrics.baselines.BASELINES`.
 
     Returns:
         Measure by candidate ("fused" first) and name; NaN where a picture is too small.

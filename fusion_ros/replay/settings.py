@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.parameters.table import FuseParameters
 
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",
@@ -46,7 +46,7 @@ class ReplaySettings:
         frozen_after_ms: reject thermal frames of a frozen camera, as the node does; 0 never does.
         quality_every: measure every n-th fused frame; 0 chooses n from the recording's length.
         measures: names of `fusion_ros.metrics.MEASURES`.
-        baselines: names of `fusion_ros.baselines.BASELINES` to measure beside the fused picture.
+        baselines: names of `metrics.baselines.BASELINES` to measure beside the fused picture.
         measure_in_background: measure in a process of its own, beside the fusing.
         max_frames: stop after so many messages; None reads all.
     """

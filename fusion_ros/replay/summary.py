@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 import fusion_ros
-from fusion_ros.accounting import Stream
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.files.tables import write_table
 from fusion_ros.files.writing import write_json
@@ -28,6 +27,7 @@ from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.findings import Evidence, Finding
 from fusion_ros.replay.log import ReplayLog
+from fusion_ros.streams.ledger import Stream
 
 FORMAT = 1
 NOT_REPEATABLE = ("times", "machine")

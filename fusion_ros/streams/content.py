@@ -10,9 +10,9 @@ from enum import Enum
 
 import numpy as np
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import PixelFrame
 from fusion_ros.imaging.pair_check import shows_colours
+from fusion_ros.streams.ledger import Stream
 
 _LOOK_EVERY_NS = 250_000_000
 _LOOKS = 12

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
-from fusion_ros.stream_watch import FrameFormat, StreamWatch
 from fusion_ros.streams.content import ContentWatch, Fault, FaultChange
 from fusion_ros.streams.freeze import FreezeDetector
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.stamps import StampError, read_stamp
+from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fusion_ros.accounting import LedgerSnapshot
+from fusion_ros.streams.ledger import LedgerSnapshot
 
 WINDOW_S = 10.0
 

@@ -44,7 +44,7 @@ def import_the_program() -> None:
     import fusion_ros.pipeline
     import fusion_ros.replay.job
     import fusion_ros.replay.report
-    import fusion_ros.replay.session  # noqa: F401
+    import fusion_ros.replay.run  # noqa: F401
 
 
 def command(arguments: Sequence[object], folder: Path, timeout_s: float = TIMEOUT_S) -> Ended:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.rivals import IfcnnLike, SeaFusionLike, counted, guided_filter, laplacian_pyramid
-from fusion_ros import baselines
+from fusion_ros.metrics import baselines
 
 
 @pytest.mark.parametrize(

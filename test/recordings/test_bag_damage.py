@@ -20,10 +20,10 @@ from bag_forms import FRAMES, THERMAL, VISIBLE, Form, messages, picture, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings.damage import DamageKind, RecordingError
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.streams.ledger import Stream
 
 LOSS = {DamageKind.BYTES, DamageKind.MESSAGES}
 WITH_CHECKSUMS = [Form(chunks=""), Form(chunks="lz4"), Form(chunks="zstd")]

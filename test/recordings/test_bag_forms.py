@@ -30,11 +30,11 @@ from bag_forms import (
     write,
 )
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.recordings.damage import DamageKind
-from fusion_ros.replay.bag_writing import BagWriter
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.streams.ledger import Stream
 
 PLACES = ("folder", "file")
 
@@ -268,7 +268,7 @@ def test_of_a_bag_of_many_files_few_are_open_and_in_memory_at_a_time(tmp_path: P
 import resource
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.recordings.opening import open_recording
 recording = open_recording(Path({str(bag)!r}))
 frames = sum(frame.read().pixels.size > 0 for frame in recording.frames())
 print(frames, len(recording.damage))

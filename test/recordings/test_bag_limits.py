@@ -27,9 +27,9 @@ from fusion_ros.imaging.limits import (
     MAX_TEXT_BYTES,
     TooLargeError,
 )
-from fusion_ros.recordings import decompression
+from fusion_ros.recordings.bags import decompression
+from fusion_ros.recordings.bags.decompression import DecompressionError, decompress, unpack_file
 from fusion_ros.recordings.damage import DamageKind
-from fusion_ros.recordings.decompression import DecompressionError, decompress, unpack_file
 
 BOMB_BYTES = 2**29 + 2**24
 """More than the limit of a chunk, and of a message."""
@@ -38,10 +38,10 @@ READ = """
 import resource, sys
 from pathlib import Path
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.recordings import decompression
+from fusion_ros.recordings.bags import decompression
 from fusion_ros.recordings.damage import RecordingError
-from fusion_ros.replay import bags
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.recordings.bags import recording as bags
+from fusion_ros.recordings.opening import open_recording
 bags._typestore(False)
 decompression.ALWAYS_ALLOWED_FILE_BYTES = 2**26
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

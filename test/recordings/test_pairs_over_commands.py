@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros import pipeline_making
-from fusion_ros.accounting import Stream
+from fusion_ros import pipeline_factory as pipeline_making
 from fusion_ros.cli import build_engine
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import RecordingError
 from fusion_ros.replay.findings import Evidence, find_faults
-from fusion_ros.replay.opening import open_recording
-from fusion_ros.replay.recording import RecordingError
-from fusion_ros.replay.session import Replay, ReplayResult
+from fusion_ros.replay.run import Replay, ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.streams.ledger import Stream
 
 SHAPE = (48, 64)
 SETTINGS = ReplaySettings(measures=(), baselines=(), measure_in_background=False)

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError
-from fusion_ros.imaging.picture_tags import picture_tags, radiometric_maker
-from fusion_ros.recordings.picture_files import orientations_differ, read_frame
+from fusion_ros.imaging.image_tags import picture_tags, radiometric_maker
+from fusion_ros.recordings.image_files import orientations_differ, read_frame
+from fusion_ros.streams.ledger import Stream
 
 COUNTS = (np.arange(24 * 32).reshape(24, 32) + 7000).astype(np.uint16)
 GREY = np.arange(24 * 32).reshape(24, 32).astype(np.uint8)

@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.accounting import Stream
 from fusion_ros.recordings import video_files
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import RecordingError
 from fusion_ros.recordings.video_files import (
     VideoError,
     VideoFile,
     match_videos,
     paired_frames,
 )
-from fusion_ros.replay.opening import open_recording
-from fusion_ros.replay.recording import RecordingError
+from fusion_ros.streams.ledger import Stream
 
 SHAPE = (48, 64)
 

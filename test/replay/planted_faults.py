@@ -13,10 +13,10 @@ import numpy as np
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.pipeline import FusionPipeline
-from fusion_ros.replay.bag_writing import BagWriter
+from fusion_ros.recordings.bags.writer import BagWriter
+from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.findings import Evidence, Finding, find_faults
-from fusion_ros.replay.opening import open_recording
-from fusion_ros.replay.session import Replay, ReplayResult
+from fusion_ros.replay.run import Replay, ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
 
 VISIBLE, THERMAL = "/camera/color/image_raw", "/lwir/image_raw"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from planted_faults import shots
 
-from fusion_ros.replay import bag_writing
+from fusion_ros.recordings.bags import writer as bag_writing
 
 
 def messages_on_disk(bag: Path) -> int:

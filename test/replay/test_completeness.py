@@ -13,13 +13,13 @@ from whole_runs import quick, read
 
 pytest.importorskip("rosbags")
 
-from fusion_ros.accounting import Stream
 from fusion_ros.cli.main import main
-from fusion_ros.cli.recorded_pairs import recorded_pairs
-from fusion_ros.replay.finding_codes import INCOMPLETE
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.sampled_pairs import recorded_pairs
 from fusion_ros.replay.findings import Severity
+from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.live.reading import reading_findings
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.streams.ledger import Stream
 
 FRAMES = 12
 ANY_GATE = "limits:\n  fused: {min: 1}\n"

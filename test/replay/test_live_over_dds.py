@@ -19,8 +19,8 @@ from planted_faults import THERMAL, Shot, write_bag
 pytest.importorskip("rclpy")
 pytest.importorskip("rosbags")
 
-from fusion_ros.accounting import Fate
 from fusion_ros.cli.main import main
+from fusion_ros.streams.ledger import Fate
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 

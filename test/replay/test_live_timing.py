@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fusion_ros.accounting import Fate, Stream
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.parameters.table import FuseParameters
 from fusion_ros.replay.live.one_pass import OnePass, findings_of
 from fusion_ros.replay.live.rate_search import MOST_LOSS, highest_rate
 from fusion_ros.replay.live.reading import ReadAhead
@@ -23,6 +22,7 @@ from fusion_ros.replay.live.time_line import (
     stamp_of,
     with_stamp,
 )
+from fusion_ros.streams.ledger import Fate, Stream
 
 MS = 1_000_000
 LAST_YEAR_NS = 1_700_000_000 * 1000 * MS

@@ -23,8 +23,8 @@ from whole_runs import read, run
 
 from fusion_ros.replay import many
 from fusion_ros.replay.gate import Verdict
-from fusion_ros.replay.index_page import write_index
 from fusion_ros.replay.job import Job, JobResult, run_job
+from fusion_ros.replay.report.index_page import write_index
 from fusion_ros.replay.settings import ReplaySettings
 
 OPTIONS = ("--engine", "torch", "--measures", "none")
@@ -151,7 +151,7 @@ def test_an_error_of_any_kind_is_that_recordings_own(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("fusion_ros.replay.session.Replay.run", fail)
+    monkeypatch.setattr("fusion_ros.replay.run.Replay.run", fail)
     out = tmp_path / "out"
     out.mkdir()
     (out / "summary.json").write_text("earlier", encoding="utf-8")

@@ -11,11 +11,11 @@ import pytest
 from planted_faults import PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, replayed, write_bag
 from whole_runs import quick
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
-from fusion_ros.parameters import FuseParameters
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.settings import refuse_unsupported
+from fusion_ros.streams.ledger import Stream
 
 
 def thermal(change):
@@ -85,10 +85,10 @@ KINDS = {
 def through_the_node(bag: Path, **parameters) -> tuple[dict, set[str], list]:
     """Thermal reasons, faults seen and pairs (by stamps), of the node's flow on recorded time."""
     pytest.importorskip("rclpy")
-    from fusion_ros.nodes.books import Books
-    from fusion_ros.nodes.frame_reader import FrameReader
-    from fusion_ros.nodes.wire import read_image
-    from fusion_ros.pairing import FramePairer
+    from fusion_ros.nodes.fuse.frame_reader import FrameReader
+    from fusion_ros.nodes.fuse.reporting.counters import Books
+    from fusion_ros.nodes.runtime.wire import read_image
+    from fusion_ros.streams.pairer import FramePairer
     from fusion_ros.streams.repeated_events import RepeatedEvents
 
     books = Books.open(lambda text: None)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from planted_faults import BEGIN_NS, PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, replayed, write_bag
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.replay.findings import Severity
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.synthetic import Scene
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from planted_faults import THERMAL, VISIBLE, replayed, shots, write_bag
 
-from fusion_ros.accounting import Stream
-from fusion_ros.replay.opening import open_recording
-from fusion_ros.replay.recording import RecordingError, TopicFacts
-from fusion_ros.replay.topics import choose_topics
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import RecordingError, TopicFacts
+from fusion_ros.recordings.topics import choose_topics
+from fusion_ros.streams.ledger import Stream
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 

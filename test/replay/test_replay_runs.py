@@ -12,17 +12,17 @@ import torch
 from planted_faults import QUIET, MeanEngine, replayed, write_bag
 from whole_runs import quick, read, run
 
-from fusion_ros.accounting import Fate, Stream
 from fusion_ros.cli.main import main
 from fusion_ros.metrics import excess_flicker, flicker_index, qw
 from fusion_ros.metrics.flicker import change_ratio
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.findings import Evidence, Finding, Severity
 from fusion_ros.replay.gate import Verdict
-from fusion_ros.replay.opening import open_recording
 from fusion_ros.replay.report import Material, write_report
-from fusion_ros.replay.session import Replay
+from fusion_ros.replay.run import Replay
 from fusion_ros.replay.summary import NOT_REPEATABLE, summarise, write_all
+from fusion_ros.streams.ledger import Fate, Stream
 
 
 class Collector:

@@ -15,7 +15,7 @@ from whole_runs import quick, read
 
 import fusion_ros
 from fusion_ros.replay.compare import compare_runs
-from fusion_ros.replay.finding_codes import CODES, INCOMPLETE
+from fusion_ros.replay.findings.codes import CODES, INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, look_up
 
 GATE = {

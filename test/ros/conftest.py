@@ -16,7 +16,7 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from fusion_ros.dds_profile import profile_settings  # noqa: E402
+from fusion_ros.nodes.runtime.dds_profile import profile_settings  # noqa: E402
 
 os.environ.update(profile_settings(os.environ))
 

@@ -15,11 +15,11 @@ from rclpy.serialization import serialize_message
 from rclpy.task import Future
 from rig import AveragingEngine, header
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes import fuse_node, outputs
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.pipeline_making import pipeline_around
+from fusion_ros.nodes.fuse import fuse_node, outputs
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.pipeline_factory import pipeline_around
+from fusion_ros.streams.ledger import Stream
 
 WHAT = sys.argv.pop(1)
 _made = 0

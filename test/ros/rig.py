@@ -17,9 +17,9 @@ from std_msgs.msg import Header
 
 from fusion_ros.engines.engine import EngineDescription, EngineError
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.pipeline_making import pipeline_around
+from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.pipeline_factory import pipeline_around
 
 MS = 1_000_000
 

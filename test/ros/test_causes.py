@@ -14,15 +14,15 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rig import Rig, header
 from sensor_msgs.msg import CompressedImage, Image
 
-from fusion_ros.accounting import Fate, FrameLedger, Stream
 from fusion_ros.engines.engine import EngineDescription
-from fusion_ros.nodes.diagnostics import diagnostics
-from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.nodes.report import MODE_STALLED, NodeReport
+from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
+from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, NodeReport
+from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
 from fusion_ros.nodes.runtime.progress import Progress
-from fusion_ros.nodes.telemetry import Telemetry
-from fusion_ros.offset import OffsetEstimator
-from fusion_ros.pipeline_making import pipeline_around
+from fusion_ros.pipeline_factory import pipeline_around
+from fusion_ros.streams.clock_offset import OffsetEstimator
+from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.recent_counts import CountHistory
 
 pytestmark = pytest.mark.ros

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import RAW_ENCODINGS, ChannelOrder, EncodingError
-from fusion_ros.nodes.codec import decode_image, encode_image
+from fusion_ros.nodes.runtime.codec import decode_image, encode_image
 
 pytestmark = pytest.mark.ros
 needs_cv_bridge = pytest.mark.skipif(

@@ -8,7 +8,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rig import Rig
 
-from fusion_ros.accounting import Stream
+from fusion_ros.streams.ledger import Stream
 
 pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
 pytestmark = pytest.mark.ros

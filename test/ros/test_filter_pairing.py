@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.accounting import FrameLedger, Stream
-from fusion_ros.nodes.filter_pairing import FilterPairer
-from fusion_ros.pairing import FramePairer
+from fusion_ros.nodes.fuse.filter_pairing import FilterPairer
+from fusion_ros.streams.ledger import FrameLedger, Stream
+from fusion_ros.streams.pairer import FramePairer
 
 pytestmark = pytest.mark.ros
 HAS_FILTERS = importlib.util.find_spec("message_filters") is not None

@@ -13,8 +13,8 @@ from rig import Rig, header
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from fusion_ros.accounting import Stream
-from fusion_ros.nodes.subscription import FollowingSubscription, named_quality
+from fusion_ros.nodes.runtime.subscription import FollowingSubscription, named_quality
+from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
 from rig import AveragingEngine, header
 
-from fusion_ros.accounting import Stream
-from fusion_ros.imaging.alignment import AlignmentMonitor
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.books import Books
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.frame_flow import FrameFlow
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.nodes.fuse.frame_flow import FrameFlow
+from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.parameters.table import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.registration.alignment import AlignmentMonitor
+from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
 

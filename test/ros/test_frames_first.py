@@ -12,7 +12,7 @@ from conftest import RosSide
 from rcl_interfaces.srv import GetParameters
 from rig import Rig
 
-from fusion_ros.nodes.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
 
 pytestmark = pytest.mark.ros
 

@@ -12,11 +12,11 @@ from rclpy.qos import ReliabilityPolicy
 from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
-from fusion_ros.accounting import Stream
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.codec import encode_image
-from fusion_ros.nodes.fuse_node import FuseNode
+from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
 

@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rig import Rig
 
-from fusion_ros.nodes.diagnostics import diagnostics
+from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 
 pytestmark = pytest.mark.ros
 

@@ -24,15 +24,15 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
-from fusion_ros.nodes.books import Books
-from fusion_ros.nodes.frame_flow import FrameFlow
-from fusion_ros.nodes.wire import read_compressed_image, read_image
-from fusion_ros.parameter_files import read_parameters
-from fusion_ros.parameter_spec import ParameterError
-from fusion_ros.parameters import SPECS, FuseParameters
+from fusion_ros.nodes.fuse.frame_flow import FrameFlow
+from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
+from fusion_ros.parameters.files import read_parameters
+from fusion_ros.parameters.specification import ParameterError
+from fusion_ros.parameters.table import SPECS, FuseParameters
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.streams.ledger import Stream
 
 from rig import AveragingEngine  # isort: skip
 

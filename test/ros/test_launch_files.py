@@ -27,7 +27,7 @@ from lifecycle_msgs.srv import GetState  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from fusion_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
+from fusion_ros.nodes.runtime.dds_profile import PROFILE_VARIABLES  # noqa: E402
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 MARK = "FUSION_ROS_TEST_LAUNCH"

@@ -92,7 +92,7 @@ def test_a_broken_jpeg_is_rejected_and_counted(ros):
 
 
 def test_the_compressed_fused_image_is_made_only_while_someone_listens(ros, monkeypatch):
-    from fusion_ros.nodes import outputs
+    from fusion_ros.nodes.fuse import outputs
 
     made = []
     original = outputs.encode_compressed

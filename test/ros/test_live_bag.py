@@ -18,12 +18,12 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from fusion_ros.accounting import Stream
 from fusion_ros.cli.main import main
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.nodes.bag_recorder import BagRecorder
-from fusion_ros.replay.bag_writing import BagWriter
-from fusion_ros.replay.opening import open_recording
+from fusion_ros.recordings.bags.writer import BagWriter
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
 

@@ -11,7 +11,7 @@ from rig import Rig, pixels
 from sensor_msgs.msg import CameraInfo
 
 from fusion_ros.calibration.files import save_calibration
-from fusion_ros.imaging.geometry import CameraModel, RigCalibration, Size
+from fusion_ros.registration.geometry import CameraModel, RigCalibration, Size
 
 pytestmark = pytest.mark.ros
 

@@ -9,8 +9,8 @@ import pytest
 from rclpy.parameter import Parameter
 from rig import Rig
 
-from fusion_ros.nodes.fuse_node import FuseNode
-from fusion_ros.parameter_spec import ParameterError
+from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.parameters.specification import ParameterError
 
 pytestmark = pytest.mark.ros
 

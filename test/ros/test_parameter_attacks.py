@@ -15,9 +15,9 @@ from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomic
 from rclpy.parameter import Parameter
 from rig import Rig
 
-from fusion_ros.nodes.frames_first import FramesFirstExecutor
-from fusion_ros.parameter_spec import ParameterSpec
-from fusion_ros.parameters import SPECS, FuseParameters
+from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
+from fusion_ros.parameters.specification import ParameterSpec
+from fusion_ros.parameters.table import SPECS, FuseParameters
 
 pytestmark = pytest.mark.ros
 

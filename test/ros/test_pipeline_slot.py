@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusion_ros.nodes.pipeline_slot import PipelineSlot
+from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 
 
 class RecordingPipeline:

@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import gc, weakref
-from fusion_ros.nodes.process_tuning import YOUNG_OBJECTS, calm_garbage_collection
+from fusion_ros.nodes.runtime.process_tuning import YOUNG_OBJECTS, calm_garbage_collection
 
 class Ring:
     def __init__(self):

@@ -8,7 +8,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
-from fusion_ros.nodes import raw_publisher
+from fusion_ros.nodes.runtime import raw_publisher
 
 pytestmark = pytest.mark.ros
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.nodes.recording import (
+from fusion_ros.nodes.recorder.side_by_side import (
     STRIP,
     PacedVideo,
     RecentFrames,

@@ -74,7 +74,7 @@ def test_where_security_is_enforced_and_there_is_no_keystore_the_node_refuses_to
         "ROS_SECURITY_STRATEGY": "Enforce",
     }
     ended = subprocess.run(
-        [sys.executable, "-m", "fusion_ros.nodes.fuse_node"],
+        [sys.executable, "-m", "fusion_ros.nodes.fuse.fuse_node"],
         env=isolated_environment({**os.environ, **enforced}),
         capture_output=True,
         text=True,

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 TIMEOUT_S = 60.0  # for failures only
 PROGRAM = """
 import sys
-from fusion_ros.nodes import fuse_node
+from fusion_ros.nodes.fuse import fuse_node
 {patch}
 print("MARK imported", flush=True)
 sys.exit(fuse_node.main())
@@ -35,7 +35,7 @@ from fusion_ros.nodes.programs import fuse_node
 
 class NeverDone:
     def find_spec(self, name, path, target=None):
-        if name == "fusion_ros.nodes.fuse_node":
+        if name == "fusion_ros.nodes.fuse.fuse_node":
             print("MARK importing", flush=True)
             while True:
                 signal.pause()

@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from fusion_ros.nodes.codec import decode_image
+from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.synthetic_camera import SyntheticCamera
 from fusion_ros.synthetic import Scene
 

@@ -16,7 +16,7 @@ from rig import Rig, header
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.nodes.wire import WireError, read_compressed_image, read_image, write_image
+from fusion_ros.nodes.runtime.wire import WireError, read_compressed_image, read_image, write_image
 
 pytestmark = pytest.mark.ros
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, decode_frame
 from fusion_ros.streams.content import (
@@ -18,6 +17,7 @@ from fusion_ros.streams.content import (
     has_long_rows,
     has_swapped_bytes,
 )
+from fusion_ros.streams.ledger import Stream
 
 Y, X = np.mgrid[0:120, 0:160]
 MS = 1_000_000

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.stream_watch import StreamWatch
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, IntakeOptions, Rejection
+from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.stream_health import StreamWatch
 
 MS = 1_000_000
 RNG = np.random.default_rng(0)

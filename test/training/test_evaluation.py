@@ -11,11 +11,11 @@ import pytest
 import torch
 from tiny_run import write_pairs
 
+from fusion_ros.metrics.baselines import BASELINES, laplacian_pyramid
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
 from training import evaluate, export, steadiness
-from training.baselines import BASELINES, laplacian_pyramid
 from training.ranks import mean_ranks, ranks, write_tables
 
 

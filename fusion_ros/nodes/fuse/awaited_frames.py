@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from fusion_ros.accounting import LedgerSnapshot, Stream
+from fusion_ros.streams.ledger import LedgerSnapshot, Stream
 from fusion_ros.streams.outside_text import printable
 
 FIRST_AFTER_S = 2.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fusion_ros.accounting import Stream
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
+from fusion_ros.streams.ledger import Stream
 
 _FIXES = {
     PairDoubt.SAME_PICTURE: "Name the thermal camera's topic, folder or file.",

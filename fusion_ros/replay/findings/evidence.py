@@ -7,13 +7,13 @@ import dataclasses
 from enum import Enum
 from statistics import median
 
-from fusion_ros.accounting import Stream
-from fusion_ros.offset import SECONDS_APART_MS
+from fusion_ros.recordings.recording import Damage, Identity
+from fusion_ros.replay.findings.stamp_timing import Rhythm, rhythm_of
 from fusion_ros.replay.log import FrameEntry
-from fusion_ros.replay.recording import Damage, Identity
-from fusion_ros.replay.session import ReplayResult
+from fusion_ros.replay.run import ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
-from fusion_ros.replay.timing import Rhythm, rhythm_of
+from fusion_ros.streams.clock_offset import SECONDS_APART_MS
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fusion_ros.accounting import Stream
+from fusion_ros.recordings.topics import IMAGE_TYPES
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
-from fusion_ros.replay.topics import IMAGE_TYPES
 from fusion_ros.streams.content import Fault
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.topic_names import THERMAL_WORDS, VISIBLE_WORDS, score, thermal_beside
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from fusion_ros.accounting import Stream
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
+from fusion_ros.streams.ledger import Stream
 
 _ALIGNED = 0.9
 """Score of edges that agree about as well where they lie as at the best place."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fusion_ros.accounting import Stream
 from fusion_ros.recordings.damage import Damage, DamageKind
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
+from fusion_ros.streams.ledger import Stream
 
 _MOST_TEXTS = 5
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from fusion_ros.accounting import Fate, Stream
-from fusion_ros.offset import SECONDS_APART_MS, remedy
 from fusion_ros.replay.findings.evidence import MOST_PLACES, Evidence, Finding, Severity, times
+from fusion_ros.replay.findings.motion_offset import motion_offset_ms
 from fusion_ros.replay.log import FrameEntry
-from fusion_ros.replay.motion_offset import motion_offset_ms
+from fusion_ros.streams.clock_offset import SECONDS_APART_MS, remedy
+from fusion_ros.streams.ledger import Fate, Stream
 
 _AT_THE_ENDS = 2
 

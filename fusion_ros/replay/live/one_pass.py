@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from fusion_ros.accounting import Fate, FrameLedger, Stream
-from fusion_ros.pairing import FramePairer
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.parameters.table import FuseParameters
 from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
+from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
+from fusion_ros.streams.pairer import FramePairer
 
 NODE_COUNTS = ("received", *(fate.value for fate in Fate), "pending")
 Counts = Mapping[str, Mapping[str, int]]

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.accounting import Fate
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.live.rate_search import MOST_LOSS
-from fusion_ros.replay.page_making import write_html
-from fusion_ros.replay.plots import histogram, line_plot
 from fusion_ros.replay.report.cells import number, plot
+from fusion_ros.replay.report.plots import histogram, line_plot
+from fusion_ros.replay.report.templates import write_html
+from fusion_ros.streams.ledger import Fate
 
 _PERCENTILES = ("p50", "p95", "p99", "max")
 

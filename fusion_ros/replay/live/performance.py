@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import fusion_ros
-from fusion_ros.accounting import Stream
 from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_json
-from fusion_ros.parameters import FuseParameters
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import FusedPicture, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
 from fusion_ros.replay.live.reading import Messages, ReadAhead, reading_findings
@@ -25,7 +25,7 @@ from fusion_ros.replay.live.time_line import (
     over_and_over,
     rate_hz,
 )
-from fusion_ros.replay.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
 
 FORMAT = 1

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings.damage import Damage
+from fusion_ros.recordings.recording import RecordedFrame
 from fusion_ros.replay.live.time_line import PlayedFrame
-from fusion_ros.replay.recording import RecordedFrame
 
 _AHEAD = 16
 

@@ -15,7 +15,7 @@ import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
 
-from fusion_ros.accounting import Stream
+from fusion_ros.streams.ledger import Stream
 
 
 @dataclasses.dataclass(frozen=True)

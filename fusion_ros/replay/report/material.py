@@ -7,12 +7,12 @@ import dataclasses
 import itertools
 from typing import Any
 
-from fusion_ros.accounting import Stream
 from fusion_ros.replay.findings import Evidence
 from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.timeline import FrameTick
+from fusion_ros.replay.report.timeline import FrameTick
+from fusion_ros.streams.ledger import Stream
 
 FACE = "qw"
 """The measure that stands for quality on the timeline and in the gallery."""

@@ -7,11 +7,11 @@ import base64
 import json
 from typing import Any
 
-from fusion_ros.accounting import Fate
 from fusion_ros.replay.gallery import PANELS, Moment
 from fusion_ros.replay.report.cells import markup
 from fusion_ros.replay.report.material import FACE, Material
-from fusion_ros.replay.timeline import LEFT, RIGHT, timeline_svg
+from fusion_ros.replay.report.timeline import LEFT, RIGHT, timeline_svg
+from fusion_ros.streams.ledger import Fate
 
 MOST_ON_TIMELINE = 40
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.accounting import Fate, Stream
 from fusion_ros.replay.compare import Comparison
 from fusion_ros.replay.gate import Verdict
-from fusion_ros.replay.page_making import PAGES, write_html
-from fusion_ros.replay.plots import line_plot
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report import moments, origin, pairing_section, picture_section
 from fusion_ros.replay.report.badge import badge
 from fusion_ros.replay.report.cells import markup, number, plot
 from fusion_ros.replay.report.material import FACE, Material
+from fusion_ros.replay.report.plots import line_plot
+from fusion_ros.replay.report.templates import PAGES, write_html
+from fusion_ros.streams.ledger import Fate, Stream
 
 
 def write_report(

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusion_ros.accounting import Fate, Stream
-from fusion_ros.replay.plots import histogram, line_plot
 from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.material import Material
+from fusion_ros.replay.report.plots import histogram, line_plot
+from fusion_ros.streams.ledger import Fate, Stream
 
 
 def streams(m: Material) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fusion_ros.accounting import Stream
 from fusion_ros.metrics import MEASURES
-from fusion_ros.replay.plots import line_plot
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.material import Material
+from fusion_ros.replay.report.plots import line_plot
+from fusion_ros.streams.ledger import Stream
 
 
 def quality(m: Material) -> dict[str, Any]:

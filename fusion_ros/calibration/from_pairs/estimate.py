@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A homography from pictures as they come: no board, only pairs, the more the better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fusion_ros.calibration.from_pairs import coarse
+from fusion_ros.calibration.from_pairs.refine import Refined, refine
+from fusion_ros.registration.geometry import GeometryError, HomographyCalibration, Size
+from fusion_ros.registration.structure import equalised, structure
+
+_STEPS = ((160, 4, 4, 3, 0.0, 0), (320, 5, 8, 3, 0.1, 0), (640, 4, 8, 3, 1.0, 3))
+"""Width looked at, largest shift, degrees of freedom, rounds, how strongly the higher degrees are
+held (little before the pictures lie on each other, when all cells pull anywhere), and rounds that
+let go what disagrees with most."""
+_MOST_PAIRS = 8
+_COARSE_PAIRS = 4
+REFERENCE_WIDTH = 640
+"""Errors are told in pixels of a visible picture of this width."""
+
+
+class Verdict(str, Enum):
+    """What to do with a result."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, eq=False)
+class PairEstimate:
+    """A homography and what speaks for and against it. Errors in pixels at 640 wide."""
+
+    calibration: HomographyCalibration
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Why it is not `good`; empty where it is."""
+    expected_corner_error_px: float
+    """One deviation at the picture's corners, from how much its parts pull against each other."""
+    residual_px: float
+    """Median distance of the blocks from the homography."""
+    agreeing: float
+    """Share of the blocks, by weight, that lie within four pixels of it."""
+    clear_blocks: float
+    """How many blocks, out of 70 or so, had something to say."""
+    score: float
+    """Normalised correlation of the edges at the first guess."""
+    margin: float
+    """How much better the first guess was than the best one elsewhere."""
+    pairs_used: int
+
+    def figures(self) -> dict[str, Any]:
+        """For the calibration file and for JSON."""
+        return {
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "scale_across_and_down": [round(s, 4) for s in self.calibration.scale],
+            "expected_corner_error_px_at_640": round(self.expected_corner_error_px, 2),
+            "residual_px_at_640": round(self.residual_px, 2),
+            "agreeing_blocks": round(self.agreeing, 3),
+            "clear_blocks": round(self.clear_blocks, 1),
+            "edge_correlation": round(self.score, 3),
+            "margin": round(self.margin, 3),
+            "pairs_used": self.pairs_used,
+        }
+
+
+@dataclass(frozen=True)
+class VerdictLimits:
+    """What a result must reach; measured on real pairs, see docs/explanation/calibration.md."""
+
+    most_corner_error_px: float = 1.0
+    most_corner_error_failed_px: float = 5.0
+    most_residual_px: float = 0.8
+    most_residual_failed_px: float = 3.0
+    fewest_agreeing: float = 0.90
+    fewest_agreeing_failed: float = 0.5
+    fewest_blocks: float = 8.0
+    fewest_blocks_failed: float = 4.0
+    least_margin: float = 0.10
+    least_score_failed: float = 0.03
+    fewest_pairs: int = 3
+
+
+def estimate(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    scales: Sequence[float] = coarse.SCALES,
+    turns_deg: Sequence[float] = coarse.TURNS_DEG,
+    exact_distance_m: float = 0.0,
+    limits: VerdictLimits | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> PairEstimate:
+    """The homography that brings thermal pictures onto visible ones.
+
+    `pairs` are (visible, thermal): grey HxW of any type, all visible ones of one size and all
+    thermal ones of one size. `scales` are relative to stretching the thermal picture over the
+    visible one. Up to eight pairs are used, those with most to see, spread over the recording.
+
+    Raises:
+        GeometryError: no pairs, or sizes that change.
+    """
+    if not pairs:
+        raise GeometryError("there are no pairs; give at least one, better eight or more")
+    visible_size, thermal_size = Size.of(pairs[0][0].shape), Size.of(pairs[0][1].shape)
+    for number, (visible, thermal) in enumerate(pairs):
+        sizes = Size.of(visible.shape), Size.of(thermal.shape)
+        if sizes != (visible_size, thermal_size):
+            raise GeometryError(
+                f"pair {number} is {sizes[0]} and {sizes[1]}, the first one {visible_size} and "
+                f"{thermal_size}: all pairs of one calibration must have the same two sizes"
+            )
+    chosen = _most_telling(pairs)
+    matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
+    refined: Refined | None = None
+    width = REFERENCE_WIDTH
+    for width, reach, freedom, rounds, hold, settle_rounds in _STEPS:
+        width = min(width, max(320, visible_size.width))  # no more pixels than there are
+        progress(f"refining at {width} pixels")
+        visible, thermal, to_work = _prepared(chosen, width, visible_size)
+        stretch = thermal_size.scaling_to(Size.of(visible[0].shape))
+        refined = refine(
+            visible, thermal, to_work @ matrix @ np.linalg.inv(stretch),
+            reach=reach, freedom=freedom, rounds=rounds, hold=hold,
+            bent=refined.bent if refined else None, settle_rounds=settle_rounds,
+        )  # fmt: skip
+        matrix = np.linalg.inv(to_work) @ refined.matrix @ stretch
+    calibration = HomographyCalibration(
+        matrix / matrix[2, 2], thermal_size, visible_size, exact_distance_m
+    )
+    return _judged(calibration, refined, guess, width, len(chosen), limits or VerdictLimits())
+
+
+def _first_guess(
+    pairs: list[tuple[np.ndarray, np.ndarray]],
+    visible_size: Size,
+    thermal_size: Size,
+    scales: Sequence[float],
+    turns_deg: Sequence[float],
+    progress: Callable[[str], None],
+) -> tuple[np.ndarray, coarse.CoarseGuess]:
+    """Thermal to visible pixels at full size, and the search's own answer."""
+    some = pairs[:: -(-len(pairs) // _COARSE_PAIRS)]
+    visible, thermal, to_work = _prepared(some, coarse.WORK_WIDTH, visible_size)
+    work = Size.of(visible[0].shape)
+    stretch = thermal_size.scaling_to(work)
+    found = []
+    # Either the thermal picture was stretched to the visible one's shape, or its pixels are square.
+    squeeze = (thermal_size.width / thermal_size.height) / (
+        visible_size.width / visible_size.height
+    )
+    for aspect in (1.0,) if abs(squeeze - 1) < 0.01 else (1.0, squeeze):
+        progress(f"searching {len(scales)} scales and {len(turns_deg)} turns")
+        middle = (work.height - 1) / 2
+        square = np.array([[1, 0, 0], [0, 1 / aspect, middle * (1 - 1 / aspect)], [0, 0, 1]])
+        size = (work.width, work.height)
+        shaped = [
+            cv2.warpPerspective(t, square, size, borderMode=cv2.BORDER_REPLICATE) for t in thermal
+        ]
+        guess = coarse.search(visible, shaped, scales, turns_deg)
+        found.append((guess, guess.matrix @ square))
+    guess, at_work = max(found, key=lambda entry: entry[0].score)
+    return np.linalg.inv(to_work) @ at_work @ stretch, guess
+
+
+def _prepared(
+    pairs: list[tuple[np.ndarray, np.ndarray]], width: int, visible_size: Size
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """Both pictures of each pair at `width`, evened out, and the visible one's scaling."""
+    size = (width, max(24, round(width * visible_size.height / visible_size.width)))
+    prepared = [
+        [equalised(cv2.resize(p, size, interpolation=_interpolation(p, size))) for p in pair]
+        for pair in pairs
+    ]
+    to_work = visible_size.scaling_to(Size(*size))
+    return [p[0] for p in prepared], [p[1] for p in prepared], to_work
+
+
+def _interpolation(picture: np.ndarray, size: tuple[int, int]) -> int:
+    return cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
+
+
+def _most_telling(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Up to eight pairs: of each eighth of the recording the one in which both show most edges."""
+    if len(pairs) <= _MOST_PAIRS:
+        return list(pairs)
+    chosen = []
+    for part in np.array_split(np.arange(len(pairs)), _MOST_PAIRS):
+        looked = part[:: max(1, len(part) // 4)]
+        chosen.append(max(looked, key=lambda n: min(_edges(p) for p in pairs[n])))
+    return [pairs[n] for n in chosen]
+
+
+def _edges(picture: np.ndarray) -> float:
+    small = cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA)
+    return float(np.abs(structure(equalised(small))).mean())
+
+
+def _judged(
+    calibration: HomographyCalibration,
+    refined: Refined,
+    guess: coarse.CoarseGuess,
+    width: int,
+    pairs: int,
+    limits: VerdictLimits,
+) -> PairEstimate:
+    scale = REFERENCE_WIDTH / width
+    error, residual, agreeing, blocks = float("inf"), float("inf"), 0.0, 0.0
+    if refined.fit is not None and refined.agreement is not None:
+        said = refined.agreement
+        error, residual = refined.fit.corner_error_px * scale, said.residual_px * scale
+        agreeing, blocks = said.agreeing, said.weight
+    failed, doubtful = [], []
+    for bad, worse, text in (
+        (
+            error > limits.most_corner_error_px,
+            error > limits.most_corner_error_failed_px,
+            f"the corners are uncertain by {error:.1f} px",
+        ),
+        (
+            residual > limits.most_residual_px,
+            residual > limits.most_residual_failed_px,
+            f"the picture's parts are off by {residual:.1f} px (objects at several distances?)",
+        ),
+        (
+            agreeing < limits.fewest_agreeing,
+            agreeing < limits.fewest_agreeing_failed,
+            f"only {agreeing:.0%} of the picture agree",
+        ),
+        (
+            blocks < limits.fewest_blocks,
+            blocks < limits.fewest_blocks_failed,
+            f"only {blocks:.0f} blocks show the same edges in both",
+        ),
+        (
+            guess.margin < limits.least_margin,
+            False,
+            "another place fits almost as well",
+        ),
+        (
+            guess.score < limits.least_score_failed,
+            guess.score < limits.least_score_failed,
+            f"the edges of both agree nowhere (correlation {guess.score:.3f})",
+        ),
+        (
+            pairs < limits.fewest_pairs,
+            False,
+            f"only {pairs} pairs; {limits.fewest_pairs} or more can bear each other out",
+        ),
+    ):
+        (failed if worse else doubtful if bad else []).append(text)
+    verdict = Verdict.FAILED if failed else Verdict.DOUBTFUL if doubtful else Verdict.GOOD
+    return PairEstimate(
+        calibration, verdict, (*failed, *doubtful), error, residual, agreeing, blocks,
+        guess.score, guess.margin, pairs,
+    )  # fmt: skip

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the command line of `fusion-ros replay` to jobs, and from their results to a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusion_ros.cli.exit_codes import STOPPED
+from fusion_ros.files.folders import discard, publish, reserved
+from fusion_ros.parameters.files import read_parameters
+from fusion_ros.replay.findings.codes import INCOMPLETE
+from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
+from fusion_ros.replay.job import RESULTS, Job, JobResult
+from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
+from fusion_ros.streams.outside_text import error_line, printable, say
+
+if TYPE_CHECKING:
+    from fusion_ros.replay.compare import Comparison
+
+
+def run_offline(args: argparse.Namespace) -> int:
+    """Replay every recording and return the exit code."""
+    values = parameter_values(args)
+    gate = Gate.load(args.gate) if args.gate else None
+    settings = settings_of(args, values)
+    several = len(args.recordings) > 1
+    if several and args.thermal:
+        raise ValueError("--thermal is the partner of one recording, several were given")
+    names = _folder_names(args.recordings)
+    jobs = [
+        Job(
+            recording=str(path),
+            partner=str(args.thermal) if args.thermal else None,
+            out=str(args.out / name if several else args.out),
+            visible_topic=args.visible_topic,
+            thermal_topic=args.thermal_topic,
+            rate_hz=args.picture_rate,
+            by_order=args.by_order,
+            parameters=values,
+            settings=settings,
+            fused_bag=args.fused_bag,
+            fused_video=args.fused_video,
+            report=not args.no_report,
+            detector=_detector_of(args),
+            show_progress=not several or args.jobs == 1,
+        )
+        for path, name in zip(args.recordings, names, strict=True)
+    ]
+    others = _other_runs(args, jobs)
+    concluded: dict[str, tuple[JobResult, Verdict]] = {}
+    with reserved(args.out):
+        with _progress(args, len(jobs)) as bar:
+            for result in _results(jobs, args):
+                with bar.external_write_mode():
+                    concluded[result.out] = _conclude(result, gate, others.get(result.out), args)
+                bar.update()
+        outcomes = [concluded[job.out] for job in jobs]
+        if several:
+            from fusion_ros.replay.report.index_page import write_index
+
+            say(f"replay: {write_index(args.out, outcomes)}")
+    if any(result.stopped for result, _ in outcomes):
+        return STOPPED
+    return max(verdict.exit_code for _, verdict in outcomes)
+
+
+def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The node's parameters: --params, then --set, then the options that stand for one.
+
+    Raises:
+        ValueError: names what is wrong.
+    """
+    values = read_parameters(args.params, args.set)
+    for option, name in (
+        ("preset", "preset"),
+        ("engine", "engine"),
+        ("device", "device"),
+        ("tolerance_ms", "pairing_tolerance_ms"),
+        ("thermal_offset_ms", "thermal_offset_ms"),
+        ("stamp_source", "stamp_source"),
+    ):
+        if getattr(args, option) is not None:
+            values[name] = getattr(args, option)
+    if args.weights:
+        values["weights"] = str(args.weights)
+    return values
+
+
+def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
+    """What the replay itself needs of the parameters and options."""
+    from fusion_ros.metrics import MEASURES
+    from fusion_ros.parameters.table import FuseParameters
+
+    parameters = FuseParameters.from_values(values)
+    refuse_unsupported(parameters)
+    known = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
+    measures = known.get(args.measures, tuple(args.measures.split(",")))
+    if unknown := [name for name in measures if name not in MEASURES]:
+        raise ValueError(f"--measures names {unknown}; allowed: quick, all, none, {list(MEASURES)}")
+    from fusion_ros.metrics.baselines import BASELINES as ALL
+
+    choices = {"default": BASELINES, "none": ()}
+    baselines = choices.get(args.baselines, tuple(args.baselines.split(",")))
+    if unknown := [name for name in baselines if name not in ALL]:
+        raise ValueError(f"--baselines names {unknown}; allowed: default, none, {list(ALL)}")
+    return ReplaySettings(
+        tolerance_ns=round(parameters.pairing_tolerance_ms * 1e6),
+        thermal_offset_ns=round(parameters.thermal_offset_ms * 1e6),
+        queue_size=parameters.pairing_queue_size,
+        stamp_source=parameters.stamp_source,
+        detect_shutter=parameters.detect_shutter,
+        frozen_after_ms=parameters.frozen_after_ms,
+        quality_every=args.every,
+        measures=measures,
+        baselines=baselines,
+        measure_in_background=args.jobs == 1 and not args.ray,
+        max_frames=args.max_messages,
+    )
+
+
+def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.detector is None:
+        return None
+    return {
+        "model": str(args.detector),
+        "layout": args.detector_layout,
+        "classes": str(args.classes) if args.classes else None,
+        "labels": str(args.labels) if args.labels else None,
+        "confidence": args.confidence,
+        "merge": {old: new for merged in args.merge_classes for old, new in merged.items()},
+    }
+
+
+def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
+    from fusion_ros.replay import many
+
+    if args.ray:
+        return many.run_on_ray(jobs, args.ray)
+    if len(jobs) > 1:
+        return many.run_side_by_side(jobs, args.jobs)
+    return many.run_here(jobs[0])
+
+
+def _progress(args: argparse.Namespace, recordings: int) -> Any:
+    """A bar over recordings, where they do not show one each."""
+    from tqdm import tqdm
+
+    show = recordings > 1 and (args.ray or args.jobs > 1) and sys.stderr.isatty()
+    return tqdm(total=recordings, unit="recording", disable=not show)
+
+
+def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
+    """What each job is compared with; looked at before hours are spent.
+
+    Raises:
+        ValueError: there is no earlier run where it should be.
+    """
+    if not args.compare:
+        return {}
+    from fusion_ros.replay.compare import load_summary
+
+    if len(jobs) == 1:
+        others = {jobs[0].out: args.compare}
+    else:
+        others = {job.out: args.compare / Path(job.out).name for job in jobs}
+    for other in others.values():
+        load_summary(other)
+    return others
+
+
+def _conclude(
+    result: JobResult, gate: Gate | None, other: Path | None, args: argparse.Namespace
+) -> tuple[JobResult, Verdict]:
+    """Judge, compare, write the report and publish all files; a failure is that recording's own."""
+    label = printable(Path(result.recording).name)
+    comparison = None
+    if not result.error:
+        staging = Path(result.staged)
+        try:
+            verdict = _verdict(result, gate or NO_GATE)
+            comparison = _finish(staging, result, verdict, other, args)
+            publish(staging, RESULTS)
+        except Exception as error:  # a full disk, an earlier run that cannot be compared
+            result = JobResult(result.recording, result.out, error=error_line(error))
+        finally:
+            discard(staging)
+    if result.error:
+        say(f"replay: {label}: could not run: {result.error}", error=True)
+        return result, Verdict.could_not_run(result.error)
+    summary = result.summary
+    if comparison:
+        say(f"replay: {label}: compared with {other}: {comparison.headline}")
+    say(
+        f"replay: {label}: {summary['fused']} pairs fused of {summary['recorded']['visible']} "
+        f"visible and {summary['recorded']['thermal']} thermal frames, "
+        f"{summary['times']['real_time_factor'] or 0:.2f} x real time"
+    )
+    say(f"replay:   topics: {summary['recording']['choice']}")
+    for finding in summary["findings"]:
+        say(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
+    for reason in verdict.reasons:
+        say(f"replay:   {reason}")
+    say(f"replay: {label}: {verdict.word} ({result.out})")
+    return result, verdict
+
+
+def _verdict(result: JobResult, gate: Gate) -> Verdict:
+    summary = result.summary
+    if result.stopped:
+        return Verdict.could_not_run("stopped before the recording's end")
+    unread = [
+        finding["title"]
+        for finding in summary["findings"]
+        if finding["code"] in INCOMPLETE and finding["code"] not in gate.expect
+    ]
+    if unread and not summary["fused"]:
+        # Nothing was measured, so that a gate has nothing to judge.
+        return Verdict.could_not_run(f"no pair could be fused: {'; '.join(unread)}")
+    return gate.judge(summary)
+
+
+def _finish(
+    staging: Path,
+    result: JobResult,
+    verdict: Verdict,
+    other: Path | None,
+    args: argparse.Namespace,
+) -> Comparison | None:
+    """Prepare the files that need the verdict, or an earlier run."""
+    comparison = None
+    if other:
+        from fusion_ros.replay.compare import compare_runs, write_comparison
+
+        comparison = compare_runs(other, staging)
+        write_comparison(staging, comparison)
+    if not args.no_report:
+        from fusion_ros.replay.report import write_report
+
+        write_report(staging, result.material, verdict, comparison)
+    return comparison
+
+
+def _folder_names(recordings: list[Path]) -> list[str]:
+    """A folder for each recording, named after it; equal names are told apart by a number."""
+    names: list[str] = []
+    for path in recordings:
+        name = re.sub(r"[^\w.-]+", "_", path.stem if path.is_file() else path.name) or "recording"
+        wanted, number = name, 2
+        while name in names:
+            name, number = f"{wanted}_{number}", number + 1
+        names.append(name)
+    return names

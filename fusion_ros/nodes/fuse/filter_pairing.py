@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairing by `message_filters`, for those who want its policies, with every frame accounted for.
+
+The same interface as `FramePairer`. message_filters tells nobody of the messages that it drops, so
+its queues are compared with what was put in after each message. Its callback, which runs inside its
+lock, only notes the pair: fusing happens after the lock is free.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from std_msgs.msg import Header
+
+from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
+from fusion_ros.streams.pairer import JUMP_BACK_NS, Pair
+
+V = TypeVar("V")
+T = TypeVar("T")
+
+POLICIES = ("approximate", "exact")
+_S = 1_000_000_000
+
+
+class _Carrier:
+    """What message_filters sees of a frame: a header with the stamp to pair by."""
+
+    def __init__(self, stamp_ns: int, original_ns: int, frame: Any) -> None:
+        self.header = Header()
+        self.header.stamp.sec, self.header.stamp.nanosec = divmod(stamp_ns, _S)
+        self.stamp_ns = stamp_ns
+        self.original_ns = original_ns
+        self.frame = frame
+
+
+class FilterPairer(Generic[V, T]):
+    """Pairs two streams with message_filters' exact or approximate policy.
+
+    Args:
+        policy: "exact" (equal stamps) or "approximate" (the first match within the tolerance).
+        tolerance_ns, ledger, queue_size, thermal_offset_ns: as for `FramePairer`.
+
+    Raises:
+        ModuleNotFoundError: message_filters is not installed; the message has the fix.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: str,
+        tolerance_ns: int,
+        ledger: FrameLedger,
+        queue_size: int = 8,
+        thermal_offset_ns: int = 0,
+    ) -> None:
+        try:
+            import message_filters
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"pairing_policy is {policy!r}, which needs message_filters, and that is not "
+                "installed: `apt install ros-$ROS_DISTRO-message-filters`, or use 'nearest'"
+            ) from error
+        if policy not in POLICIES:
+            raise ValueError(f"policy is {policy!r}; allowed: {POLICIES}")
+        self._filters = message_filters
+        self._policy = policy
+        self._ledger = ledger
+        self._queue_size = queue_size
+        self._tolerance_ns = tolerance_ns
+        self.thermal_offset_ns = thermal_offset_ns
+        self.jumps = 0
+        self._connect()
+
+    @property
+    def tolerance_ns(self) -> int:
+        """Largest skew of a pair in nanoseconds, inclusive; "exact" takes none."""
+        return self._tolerance_ns
+
+    @tolerance_ns.setter
+    def tolerance_ns(self, value: int) -> None:
+        if value != self._tolerance_ns:
+            self._tolerance_ns = value
+            self.reset()  # message_filters takes its slop when it is made
+
+    def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
+        """A visible frame came in. Returns the pairs that it completes."""
+        return self._add(Stream.VISIBLE, stamp_ns, 0, frame)
+
+    def add_thermal(self, stamp_ns: int, frame: T) -> list[Pair[V, T]]:
+        """A thermal frame came in. Returns the pairs that it completes."""
+        return self._add(Stream.THERMAL, stamp_ns, self.thermal_offset_ns, frame)
+
+    def flush(self) -> list[Pair[V, T]]:
+        """What waits ends unpaired: message_filters pairs at once or never."""
+        self.reset()
+        return []
+
+    def reset(self) -> None:
+        """What waits ends unpaired, and a new time line begins."""
+        for stream, waiting in self._waiting.items():
+            for _ in waiting:
+                self._ledger.settle(stream, Fate.UNPAIRED)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._inputs = {stream: self._filters.SimpleFilter() for stream in Stream}
+        sources = list(self._inputs.values())
+        if self._policy == "exact":
+            self._sync = self._filters.TimeSynchronizer(sources, self._queue_size)
+        else:
+            # Its slop is exclusive, ours inclusive: one nanosecond more.
+            slop_s = (self._tolerance_ns + 1) / _S
+            self._sync = self._filters.ApproximateTimeSynchronizer(
+                sources, self._queue_size, slop_s
+            )
+        self._matched: list[tuple[_Carrier, _Carrier]] = []
+        self._sync.registerCallback(lambda *pair: self._matched.append(pair))
+        self._waiting: dict[Stream, dict[int, _Carrier]] = {stream: {} for stream in Stream}
+        self._newest: dict[Stream, int | None] = dict.fromkeys(Stream)
+
+    def _add(self, stream: Stream, stamp_ns: int, offset_ns: int, frame: Any) -> list[Pair[V, T]]:
+        self._ledger.receive(stream)
+        newest = self._newest[stream]
+        if newest is not None and newest - stamp_ns >= JUMP_BACK_NS:
+            # After a jump back it would drop every new message in favour of the old ones.
+            self.reset()
+            self.jumps += 1
+        carrier = _Carrier(stamp_ns + offset_ns, stamp_ns, frame)
+        waiting = self._waiting[stream]
+        if carrier.stamp_ns in waiting:
+            self._ledger.settle(stream, Fate.DUPLICATE)
+            return []
+        self._newest[stream] = max(stamp_ns, self._newest[stream] or stamp_ns)
+        waiting[carrier.stamp_ns] = carrier
+        self._inputs[stream].signalMessage(carrier)
+        matched, self._matched = self._matched, []
+        for visible, thermal in matched:
+            del self._waiting[Stream.VISIBLE][visible.stamp_ns]
+            del self._waiting[Stream.THERMAL][thermal.stamp_ns]
+        self._settle_dropped()
+        return [
+            Pair(
+                visible=visible.frame,
+                thermal=thermal.frame,
+                visible_stamp_ns=visible.original_ns,
+                thermal_stamp_ns=thermal.original_ns,
+                skew_ns=thermal.stamp_ns - visible.stamp_ns,
+            )
+            for visible, thermal in matched
+        ]
+
+    def _settle_dropped(self) -> None:
+        """Settle what message_filters no longer holds."""
+        for stream, queue in zip(Stream, self._sync.queues, strict=True):
+            waiting = self._waiting[stream]
+            for stamp_ns in [stamp for stamp in waiting if stamp not in queue]:
+                del waiting[stamp_ns]
+                self._ledger.settle(stream, Fate.UNPAIRED)

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fuse node: pairs a visible and a thermal stream and publishes their fusion.
+
+A lifecycle node. Each resource is made in one transition and released in its mirror: `configure`
+reads the parameters, loads the weights, prepares the engine and makes the publishers, `cleanup`
+undoes that; `activate` starts to fuse and subscribes, `deactivate` undoes that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import LoggingSeverity
+from std_msgs.msg import Header
+
+from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.fuse.reload import ReloadService
+from fusion_ros.nodes.fuse.reporting import report as reporting
+from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.session import Active, Configured
+from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line
+from fusion_ros.nodes.runtime.node_process import run_node
+from fusion_ros.nodes.runtime.parameter_server import ParameterServer
+from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
+from fusion_ros.nodes.runtime.progress import Progress
+from fusion_ros.nodes.runtime.subscription import FollowingSubscription
+from fusion_ros.nodes.runtime.topic_names import COMPRESSED
+from fusion_ros.parameters.specification import ParameterError
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.pipeline_factory import apply_live, make_live_pipeline
+from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.outside_text import printable
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusionPipeline
+
+PipelineMaker = Callable[[FuseParameters, Callable[[str, bool], object]], "FusionPipeline"]
+
+
+class FuseNode(LifecycleNode):
+    """See the module; `docs/reference/parameters.md` has the parameters, the README the topics.
+
+    Args:
+        pipeline_maker: builds the pipeline at `configure` and `~/reload`; tests give another one.
+        node_options: for `rclpy.lifecycle.LifecycleNode`.
+
+    Raises:
+        ParameterError: a parameter given at start cannot be used.
+    """
+
+    def __init__(
+        self, *, pipeline_maker: PipelineMaker = make_live_pipeline, **node_options: Any
+    ) -> None:
+        super().__init__("fuse_node", **node_options)
+        self._pipeline_maker = pipeline_maker
+        self._configured: Configured | None = None
+        self._active: Active | None = None
+        self.parameters = ParameterServer(
+            self, is_configured=lambda: self._configured is not None, apply=self._apply
+        )
+        self._reload = ReloadService(
+            self,
+            make=self._new_pipeline,
+            replace=self._replace_pipeline,
+            is_configured=lambda: self._configured is not None,
+        )
+
+    # --- transitions ------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Whatever can fail fails here, before a frame depends on it."""
+        begun_s = time.monotonic()
+        values = self.parameters.current
+        self.get_logger().info(
+            f"configuring: engine {values.engine!r} on {values.device!r}, "
+            f"{printable(values.weights) or 'preset ' + repr(values.preset)}"
+        )
+        try:
+            self._check_topics()
+            with Progress(info_line(self), "configuring: preparing the engine"):
+                pipeline = self._new_pipeline()
+            try:
+                self._configured = Configured(self, pipeline, values, self._report)
+            except Exception:
+                pipeline.close()
+                raise
+        except Exception as error:
+            return self._refuse("configure", error)
+        engine = pipeline.engine.describe()
+        self.get_logger().info(
+            f"configured in {time.monotonic() - begun_s:.1f} s: {engine.preset} (weights "
+            f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
+        )
+        return TransitionCallbackReturn.SUCCESS
+
+    def _check_topics(self) -> None:
+        """Refuse one topic for both cameras, raw or compressed.
+
+        Raises:
+            ValueError: names the topic and the remapping to correct.
+        """
+        names = {
+            self.resolve_topic_name(f"{stream.value}/image_raw").removesuffix(COMPRESSED)
+            for stream in Stream
+        }
+        if len(names) == 1:
+            raise ValueError(
+                f"visible/image_raw and thermal/image_raw are both remapped to {names.pop()}; "
+                "remap thermal/image_raw to the thermal camera's topic"
+            )
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to fuse."""
+        assert self._configured is not None
+        if self._configured.is_pipeline_busy():
+            busy = RuntimeError(
+                "the engine has not returned since the node was active last; clean up and "
+                "configure, which makes another one, or restart the node"
+            )
+            return self._refuse("activate", busy)
+        super().on_activate(state)  # the publishers first: a frame may come at once
+        try:
+            self._active = Active(
+                self,
+                self._configured,
+                self.parameters.current,
+                self._report_each_frame,
+                self._report,
+            )
+        except Exception as error:
+            super().on_deactivate(state)
+            return self._refuse("activate", error)
+        self._configured.history.restart(self._configured.books.ledger.snapshot())
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop fusing; the pair in work is finished and published."""
+        if self._active is not None:
+            self._active.close()
+            self._active = None
+        if self._configured is not None:
+            self._configured.pipeline.reset()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: what `deactivate` and `cleanup` do."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _refuse(self, transition: str, error: Exception) -> TransitionCallbackReturn:
+        """Tell why a transition fails: of an exception that leaves it rclpy says nothing."""
+        # Of these kinds each message names its culprit; any other is a fault of ours.
+        expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
+        if expected:
+            error_line(self)(f"cannot {transition}: {error}")
+        else:
+            told = "".join(traceback.format_exception(error))
+            error_lines(self)(f"cannot {transition}: {told}")
+        return TransitionCallbackReturn.FAILURE
+
+    def destroy_node(self) -> None:
+        """Leave the graph at once. rclpy's state machine holds the node, and both hold on to each
+        other until Python collects garbage: for so long others would go on seeing it."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
+    def release(self) -> None:
+        """Give back all that the node holds, in whatever state it is."""
+        self._reload.wait()
+        if self._active is not None:
+            self._active.close()
+            self._active = None
+        if self._configured is not None:
+            self._configured.close()
+            self._configured = None
+
+    # --- what others may ask ----------------------------------------------------------------------
+
+    @property
+    def books(self) -> Books:
+        """What is counted and measured since `configure`."""
+        if self._configured is None:
+            raise RuntimeError("the node counts nothing before it is configured")
+        return self._configured.books
+
+    @property
+    def has_camera_info(self) -> bool:
+        """Whether the visible camera's intrinsics are known since `activate`."""
+        return self._active is not None and self._active.visible_info is not None
+
+    def frame_subscriptions(self) -> list[FollowingSubscription]:
+        """The image subscriptions that stand now."""
+        return list(self._active.subscriptions.values()) if self._active is not None else []
+
+    def input_reliabilities(self) -> dict[Stream, str]:
+        """What each input is subscribed as now: "reliable" or "best_effort"."""
+        if self._active is None:
+            return {}
+        return {s: sub.reliability for s, sub in self._active.subscriptions.items()}
+
+    # --- changes while running --------------------------------------------------------------------
+
+    def _apply(self, values: FuseParameters) -> None:
+        if self._configured is not None:
+            apply_live(self._configured.pipeline, values)
+        if self._active is not None:
+            self._active.apply(values)
+
+    def _new_pipeline(self) -> FusionPipeline:
+        return self._pipeline_maker(self.parameters.current, self._tell_engine_change)
+
+    def _tell_engine_change(self, text: str, good: bool) -> None:
+        """In the worker's thread."""
+        (info_line if good else error_line)(self)(text)
+
+    def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
+        """Let another pipeline fuse from the next pair on. Returns whether, and a line about it."""
+        if self._configured is None:
+            pipeline.close()
+            return False, "the node was cleaned up meanwhile; nothing was reloaded"
+        apply_live(pipeline, self.parameters.current)
+        if self._active is not None and self._active.calibration is not None:
+            try:
+                self._active.calibration.reload()
+            except ValueError as error:  # the file was fine when the pipeline was made
+                pipeline.close()
+                return False, f"kept what was running: {error}"
+            pipeline.registration = self._active.calibration.registration()
+        old, self._configured.pipeline = self._configured.pipeline, pipeline
+        if self._active is not None:
+            self._active.flow.pipeline.replace(pipeline, done_with_old=old.close)
+        else:
+            old.close()
+        return True, f"running weights {pipeline.engine.describe().weights_sha256[:12]}"
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Once a second."""
+        configured = self._configured
+        if configured is None:
+            return
+        active = self._active
+        if active is not None:
+            active.follow_publishers()
+            active.flow.estimate_offset()
+            active.follow_arrivals()
+        configured.history.add(configured.books.ledger.snapshot())
+        report = self._make_report(configured)
+        if active is not None:
+            inputs = active.subscriptions
+            report = dataclasses.replace(
+                report,
+                topics={s: sub.topic_name for s, sub in inputs.items()},
+                publishers={s: sub.publisher_count() for s, sub in inputs.items()},
+                wrong_types=active.wrong_types(),
+            )
+        configured.outputs.publish_diagnostics(report)
+        configured.outputs.publish_status(report)
+        if self.get_logger().is_enabled_for(LoggingSeverity.DEBUG):
+            self.get_logger().debug(reporting.debug_line(report))
+        configured.reported = report.counts
+        configured.unpublished = report.unpublished
+        lost_after_fusing = report.lost and report.counts.visible.fused
+        if lost_after_fusing and self.parameters.current.on_stream_loss == "stop":
+            names = " and ".join(sorted(stream.value for stream in report.lost))
+            self.get_logger().error(f"lost: {names}; deactivating (on_stream_loss is 'stop')")
+            self.trigger_deactivate()
+
+    def _report_each_frame(self) -> None:
+        """In the worker's thread, after each fused image."""
+        configured = self._configured
+        if configured is not None and self.parameters.current.status_every_frame:
+            configured.outputs.publish_status(self._make_report(configured))
+
+    def _make_report(self, configured: Configured) -> reporting.NodeReport:
+        """By either thread, so it asks for nothing that belongs to the executor's."""
+        active, thermal = self._active, configured.books.watches[Stream.THERMAL]
+        header = Header(
+            stamp=self.get_clock().now().to_msg(),
+            frame_id=configured.outputs.last_frame_id,
+        )
+        common = {
+            "header": header,
+            "engine": configured.pipeline.engine.describe(),
+            "engine_is_fallback": getattr(configured.pipeline.engine, "is_fallback", False),
+            "counts": configured.books.ledger.snapshot(),
+            "before": configured.reported,
+            "recent": configured.history.recent(),
+            "newest": configured.history.recent(reporting.STALLED_S),
+            "rejections": configured.books.rejections.newest(),
+            "telemetry": configured.books.telemetry.snapshot(),
+            "thermal_offset_ms": self.parameters.current.thermal_offset_ms,
+            "thermal_repeated": thermal.repeated,
+            "thermal_shutter": thermal.flat,
+            "unpublished_before": configured.unpublished,
+            **_publishing(configured.outputs.lanes),
+        }
+        if active is None:
+            return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
+        flow = active.flow
+        common |= _publishing((flow.lane.publishing, *configured.outputs.lanes))
+        report = reporting.NodeReport(
+            mode=reporting.MODE_IDLE if active.is_idle else flow.loss.mode(),
+            timeout_ms={stream: flow.loss.timeout_ms(stream) for stream in Stream},
+            thermal_offset_hint_ms=flow.offset_hint_ms,
+            clocks=flow.clocks,
+            alignment=flow.alignment,
+            alignment_warn_px=self.parameters.current.alignment_warn_px,
+            lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
+            faults=flow.faults(),
+            calibration_missing=active.calibration_missing(),
+            engine_hung_s=flow.lane.hung_s,
+            **common,
+        )
+        if report.stalled_s and not active.is_idle:
+            report = dataclasses.replace(report, mode=reporting.MODE_STALLED)
+        return report
+
+
+def _publishing(lanes: Iterable[PublishingLane]) -> dict[str, Mapping[str, Any]]:
+    """What the report has of the publishing threads."""
+    lanes = tuple(lanes)
+    return {
+        "unpublished": {lane.topic: lane.unpublished for lane in lanes},
+        "held_up_s": {lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},
+    }
+
+
+def main(
+    args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_live_pipeline
+) -> int:
+    """Run the node until it is told to stop (SIGINT, SIGTERM, shutdown of the context).
+
+    Args:
+        args: in place of the command line's.
+        pipeline_maker: as for `FuseNode`.
+
+    Returns:
+        0 after a stop, 1 where the node could not start.
+    """
+
+    def make(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
+        pipeline = pipeline_maker(values, tell)
+        calm_garbage_collection()
+        return pipeline
+
+    return run_node(
+        "fuse_node",
+        lambda: FuseNode(pipeline_maker=make),
+        _autostart_and_spin,
+        args=args,
+        refusals=(ParameterError,),
+        close=FuseNode.release,
+    )
+
+
+def _autostart_and_spin(node: FuseNode, executor: FramesFirstExecutor) -> int:
+    executor.frames = node.frame_subscriptions
+    if node.parameters.current.autostart:
+        for transition in (node.trigger_configure, node.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                return 1 if node.context.ok() else 0
+    executor.spin()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two threads behind the executor: one fuses, one publishes; with a deadline for the first.
+
+A job is settled exactly once. Whoever is done with it takes its claim: the thread that works on it,
+or the executor when that thread did not come back in time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.nodes.fuse.jobs import FramePair, LoneFrame, Output
+from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
+from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.worker import HEAD_START_S, NewestWorker
+from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
+from fusion_ros.streams.effect import EffectWatch
+from fusion_ros.streams.ledger import Fate, Stream
+
+if TYPE_CHECKING:
+    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.pipeline import FusedFrame, FusionPipeline
+
+FIRST_CALL_DEADLINE_NS = 60_000_000_000
+"""Deadline of the first frame of a size, for which engines compile."""
+STOP_S = 2.0
+"""How long `stop` waits for the job in work."""
+MOST_SIZES = 256
+"""Frame sizes remembered as compiled for; bounds memory whatever a publisher sends."""
+NS_PER_MS = 1_000_000
+LATE = "engine_deadline"
+"""Reason code of pairs that an engine did not fuse in time."""
+
+
+class _Claim:
+    """The right to settle a job; the first who takes it has it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        return self._lock.acquire(blocking=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    job: FramePair | LoneFrame
+    claim: _Claim = dataclasses.field(default_factory=_Claim)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Publication:
+    """A picture on its way out, and what to note when it is published."""
+
+    output: Output
+    job: FramePair | LoneFrame
+    fused: FusedFrame | None = None
+    begun_ns: int = 0
+    claim: _Claim = dataclasses.field(default_factory=_Claim)
+
+
+class _Progress:
+    """What one worker's thread is at; None between two jobs."""
+
+    def __init__(self) -> None:
+        self.now: tuple[_Work, int, int] | None = None
+        """The work, when it began, and its deadline in nanoseconds."""
+
+
+class FusionLane:
+    """Fuses the newest job in one thread and publishes the newest result in another.
+
+    Args:
+        pipeline: fuses.
+        values: the node's parameters; `apply` takes changed ones.
+        books: where frames are counted.
+        publish: publishes an output, in the publishing thread; returns milliseconds by stage.
+        topic: of that output, for reports.
+        can_publish: whether the middleware still runs.
+        replaced: takes the pipeline that goes on with another engine.
+        clock_ns: a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        pipeline: FusionPipeline,
+        values: FuseParameters,
+        books: Books,
+        publish: Callable[[Output], dict[str, float]],
+        *,
+        topic: str,
+        can_publish: Callable[[], bool],
+        replaced: Callable[[FusionPipeline], object],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.pipeline = PipelineSlot(pipeline, books.warn)
+        self.values = values
+        self._books = books
+        self._publish = publish
+        self._can_publish = can_publish
+        self._replaced = replaced
+        self._clock_ns = clock_ns
+        self._alignment = AlignmentMonitor(values.alignment_period_s)
+        self._effect = EffectWatch()
+        self._registration = pipeline.registration
+        self._known_sizes: set[tuple[int, tuple[int, ...], tuple[int, ...]]] = set()
+        self._hung: tuple[NewestWorker[_Work], int] | None = None
+        self._progress, self._worker = self._new_worker()
+        self.publishing: PublishingLane[_Publication] = PublishingLane(
+            topic,
+            self._send,
+            books.warn,
+            can_publish=can_publish,
+            dropped=self._drop,
+            head_start_s=HEAD_START_S,
+        )
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """How both pictures lie on each other, where that was evaluated."""
+        return self._alignment.last
+
+    @property
+    def has_no_effect(self) -> bool:
+        """Whether the newest fused frames were the visible ones, bit for bit."""
+        return self._effect.is_missing
+
+    @property
+    def hung_s(self) -> float:
+        """How long an engine has not returned that no other engine can replace; 0 if none."""
+        return 0.0 if self._hung is None else (self._clock_ns() - self._hung[1]) / 1e9
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread still uses the pipeline; after `stop`, one that was left behind."""
+        return self._worker.is_alive or (self._hung is not None and self._hung[0].is_alive)
+
+    def start(self) -> None:
+        """Begin to fuse."""
+        self._worker.start()
+
+    def submit(self, job: FramePair | LoneFrame) -> None:
+        """Fuse this next, in place of a job that waits."""
+        self.check()
+        if self._hung is None:
+            self._worker.submit(_Work(job))
+        else:
+            self._reject(job, LATE, self._late_text(self._hung[1]))
+
+    def stop(self) -> bool:
+        """Finish what is under way, each within a time limit; False where a thread was left."""
+        ended = self._worker.stop(STOP_S)
+        if not ended:
+            self._give_up_job()
+            self._worker.abandon()
+        published = self.publishing.stop()
+        if ended and self._hung is None:
+            self.pipeline.for_next_job()
+        return ended and published and self._hung is None
+
+    def check(self) -> bool:
+        """Compare the job in work with its deadline; to be called a few times a second.
+
+        Past the deadline the pair is rejected and the thread left to itself, its result unused.
+        Another engine goes on where there is one; else pairs are rejected until the call returns
+        or the pipeline is replaced.
+
+        Returns:
+            Whether a deadline was missed just now.
+        """
+        if self._hung is not None:
+            self._look_after_hung()
+            return False
+        now = self._progress.now
+        if now is None or self._clock_ns() - now[1] <= self._limit_ns(now[2]):
+            return False
+        pipeline, begun_ns = self.pipeline.current, now[1]
+        self._give_up_job()
+        self._worker.abandon()
+        other = pipeline.past_hung_engine()
+        if other is None:
+            self._hung = (self._worker, begun_ns)
+            return True
+        self.pipeline.replace(other, done_with_old=lambda: None)
+        self._replaced(other)
+        self._resume()
+        return True
+
+    # --- in the executor's thread -----------------------------------------------------------------
+
+    def _limit_ns(self, deadline_ns: int) -> int:
+        """The deadline of the job in work, also while its engine is being replaced."""
+        changing = getattr(self.pipeline.current.engine, "is_changing", False)
+        return max(deadline_ns, FIRST_CALL_DEADLINE_NS) if changing else deadline_ns
+
+    def _new_worker(self) -> tuple[_Progress, NewestWorker[_Work]]:
+        progress = _Progress()
+        worker: NewestWorker[_Work] = NewestWorker(
+            lambda work: self._work(work, progress), self._supersede, name="fusion"
+        )
+        return progress, worker
+
+    def _resume(self) -> None:
+        self._hung = None
+        self._progress, self._worker = self._new_worker()
+        self._worker.start()
+
+    def _look_after_hung(self) -> None:
+        """Go on where the call returned, or where `~/reload` brought another pipeline."""
+        assert self._hung is not None
+        worker, begun_ns = self._hung
+        if worker.is_alive and not self.pipeline.has_next:
+            return
+        if worker.is_alive:
+            self.pipeline.leave_old_open()
+        else:
+            seconds = (self._clock_ns() - begun_ns) / 1e9
+            self._books.warn(f"the engine returned after {seconds:.1f} s; fusing again")
+        self._resume()
+
+    def _give_up_job(self) -> None:
+        now = self._progress.now
+        if now is not None and now[0].claim.take():
+            self._reject(now[0].job, LATE, self._late_text(now[1]))
+
+    def _late_text(self, begun_ns: int) -> str:
+        engine = self.pipeline.current.engine.describe()
+        age_ms = (self._clock_ns() - begun_ns) / NS_PER_MS
+        return (
+            f"engine {engine.name} on {engine.device} has not returned for {age_ms:.0f} ms "
+            "(parameter engine_deadline_ms); if it does not recover, call ~/reload or restart the "
+            "node"
+        )
+
+    def _deadline_ns(self, *, known: bool) -> int:
+        deadline_ns = round(self.values.engine_deadline_ms * NS_PER_MS)
+        return deadline_ns if known else max(deadline_ns, FIRST_CALL_DEADLINE_NS)
+
+    # --- in the worker's thread -------------------------------------------------------------------
+
+    def _supersede(self, work: _Work) -> None:
+        if work.claim.take():
+            self._settle(work.job, Fate.SUPERSEDED)
+
+    def _settle(self, job: FramePair | LoneFrame, fate: Fate) -> None:
+        if isinstance(job, LoneFrame):
+            self._books.ledger.settle(job.stream, fate)
+        else:
+            self._books.ledger.settle_pair(fate)
+
+    def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
+        if isinstance(job, LoneFrame):
+            self._books.rejections.lone(job.stream, reason, message)
+        else:
+            self._books.rejections.pair(reason, message)
+
+    def _work(self, work: _Work, progress: _Progress) -> None:
+        """Run one job. A failure affects only this job."""
+        pipeline = self.pipeline.for_next_job()
+        size = _size_key(pipeline, work.job)
+        known = size is None or size in self._known_sizes
+        progress.now = (work, self._clock_ns(), self._deadline_ns(known=known))
+        if pipeline.registration is not self._registration:
+            self._registration = pipeline.registration
+            self._alignment.reset()
+            self._effect.restart()
+        try:
+            if isinstance(work.job, LoneFrame):
+                self._pass_on(work, pipeline)
+            else:
+                self._fuse(work, work.job, pipeline)
+            if size is not None and not known:
+                if len(self._known_sizes) >= MOST_SIZES:
+                    self._known_sizes.clear()
+                self._known_sizes.add(size)
+        except Exception as error:
+            self._failed(work, error)
+        finally:
+            progress.now = None
+
+    def _failed(self, work: _Work, error: Exception) -> None:
+        if not work.claim.take():
+            return
+        if isinstance(error, EngineError):
+            self._reject(work.job, "engine_error", str(error))
+        elif isinstance(error, ValueError | EncodingError):
+            self._reject(work.job, "unusable_pair", str(error))
+        elif not self._can_publish():  # it was shut down during this very job
+            self._settle(work.job, Fate.SUPERSEDED)
+        else:
+            self._reject(work.job, "internal_error", f"{type(error).__name__}: {error}")
+
+    def _fuse(self, work: _Work, pair: FramePair, pipeline: FusionPipeline) -> None:
+        visible, thermal = pair.visible, pair.thermal
+        begun_ns = self._clock_ns()
+        fused = pipeline.fuse(
+            visible.pixels.pixels,
+            thermal.pixels.pixels,
+            order=visible.pixels.order,
+            thermal_order=thermal.pixels.order,
+            stamp_ns=pair.thermal_stamp_ns,
+            learn_later=True,
+        )
+        if not work.claim.take():
+            return  # past its deadline: another pipeline goes on
+        sources = (visible.pixels.pixels, fused.thermal)
+        output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
+        self.publishing.submit(_Publication(output, pair, fused, begun_ns))
+        # The pair is on its way out, whatever comes of the following.
+        try:
+            pipeline.learn()
+        except Exception as error:
+            told = f"nothing learnt from a frame: {type(error).__name__}: {error}"
+            self._books.warn_repeated("learn", told)
+        try:
+            now_s = self._clock_ns() / 1e9
+            self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
+            self._effect.look(visible.pixels.pixels, fused, self._clock_ns())
+        except Exception as error:
+            self._books.warn(f"alignment is evaluated no more: {type(error).__name__}: {error}")
+            self._alignment = AlignmentMonitor(0)
+
+    def _pass_on(self, work: _Work, pipeline: FusionPipeline) -> None:
+        job = work.job
+        assert isinstance(job, LoneFrame)
+        frame = job.frame
+        output = Output(frame.pixels.pixels, frame.pixels.order, frame.stamp_ns, frame.frame_id)
+        if job.stream is Stream.THERMAL:
+            output = job.as_grey(pipeline)
+        if work.claim.take():
+            self.publishing.submit(_Publication(output, job))
+
+    # --- in the publishing thread -----------------------------------------------------------------
+
+    def _send(self, publication: _Publication) -> None:
+        try:
+            timings_ms = self._publish(publication.output)
+        except Exception as error:
+            if not self._can_publish() or not publication.claim.take():
+                raise
+            self._reject(publication.job, "internal_error", f"{type(error).__name__}: {error}")
+            return
+        published_ns = self._clock_ns()
+        if not publication.claim.take():
+            return  # given up by a stop
+        job = publication.job
+        if isinstance(job, LoneFrame):
+            self._settle(job, Fate.UNPAIRED)
+            self._books.telemetry.passed_alone(job.stream)
+            return
+        assert publication.fused is not None
+        arrived_ns = max(job.visible.arrived_ns, job.thermal.arrived_ns)
+        self._settle(job, Fate.FUSED)
+        self._books.telemetry.fused(
+            stamp_ns=job.visible_stamp_ns,
+            arrived_ns=arrived_ns,
+            skew_ms=job.skew_ns / NS_PER_MS,
+            latency_ms=(published_ns - arrived_ns) / NS_PER_MS,
+            stages_ms={
+                "wait": (publication.begun_ns - arrived_ns) / NS_PER_MS,
+                **publication.fused.timings_ms,
+                **timings_ms,
+            },
+        )
+
+    def _drop(self, publication: _Publication) -> None:
+        if publication.claim.take():
+            self._settle(publication.job, Fate.SUPERSEDED)
+
+
+def _size_key(
+    pipeline: FusionPipeline, job: FramePair | LoneFrame
+) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
+    """What an engine may have to compile for; None where no engine runs."""
+    if isinstance(job, LoneFrame):
+        return None
+    frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)
+    engine = pipeline.engine
+    running = getattr(engine, "running", engine)  # of a fallback, the engine in use
+    return id(running), frames[0].shape, frames[1].shape

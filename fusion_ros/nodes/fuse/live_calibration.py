@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calibration from what the robot says of itself: both camera_infos, and tf.
+
+Parameter `registration_source`: with "camera_info" the way between the cameras is the calibration
+file's, with "tf" it is that between the two frames that the camera_infos name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+from fusion_ros.calibration.files import declared_parts
+from fusion_ros.calibration.imports import camera_from_info
+from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
+from fusion_ros.calibration.plausibility import registration_doubts
+from fusion_ros.nodes.runtime.subscription import FollowingSubscription
+from fusion_ros.registration.geometry import GeometryError, Size
+from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # the wheels have none; every ROS distribution does
+    TFMessage = None
+
+_TF_DEPTH = 100
+
+
+class LiveCalibration:
+    """From `activate` to `deactivate`: listens, and hands over each registration it can make.
+
+    Args:
+        node: who subscribes.
+        options: live ones.
+        thermal_info_topic: the thermal camera's camera_info. The visible one's is given to
+            `take_visible`, since the node listens to it anyway.
+        use: takes the registration to run with from now on.
+
+    Raises:
+        ValueError: the calibration file cannot be used.
+        ModuleNotFoundError: source "tf" where tf2_msgs is not installed.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        options: RegistrationOptions,
+        thermal_info_topic: str,
+        use: Callable[[ThermalRegistration], None],
+    ) -> None:
+        self._node = node
+        self._options = options
+        self._use = use
+        self._rig = LiveRig(*declared_parts(options))
+        self._heard: dict[str, tuple] = {}
+        self._tf: list[Any] = []
+        if options.source == "tf":
+            self._tf = [self._listen_to_tf("/tf_static", latched=True), self._listen_to_tf("/tf")]
+        self._info = FollowingSubscription(node, CameraInfo, thermal_info_topic, self._take_thermal)
+        use(ThermalRegistration(options))
+
+    def missing(self) -> str:
+        """What is still waited for, in words; empty once there is a calibration."""
+        return "" if self._rig.calibration is not None else self._rig.missing()
+
+    def registration(self) -> ThermalRegistration:
+        """What to run with: not ready as long as something is missing."""
+        return ThermalRegistration(self._options, self._rig.calibration)
+
+    def reload(self) -> None:
+        """Read the calibration file again, where a part comes from one.
+
+        Raises:
+            ValueError: it cannot be used any more.
+        """
+        self._rig.declare(*declared_parts(self._options))
+        self._update()
+
+    def follow(self) -> None:
+        """Follow the publishers, and transforms that move; to be called about once a second."""
+        self._info.follow()
+        self._update()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._info.close()
+        for subscription in self._tf:
+            self._node.destroy_subscription(subscription)
+
+    def take_visible(self, message: CameraInfo) -> None:
+        """The visible camera's camera_info."""
+        if self._is_news("visible", message):
+            self._rig.visible = _camera(message)
+            self._update()
+
+    def _take_thermal(self, message: CameraInfo) -> None:
+        if self._is_news("thermal", message):
+            self._rig.thermal = _camera(message)
+            self._update()
+
+    def _is_news(self, name: str, message: CameraInfo) -> bool:
+        """Whether it says anything but the camera_info before it, which comes with every frame."""
+        before, self._heard[name] = self._heard.get(name), _content(message)
+        return before != self._heard[name]
+
+    def _listen_to_tf(self, topic: str, *, latched: bool = False) -> Any:
+        if TFMessage is None:
+            raise ModuleNotFoundError(
+                "registration_source is 'tf', which needs the package tf2_msgs, and it is not "
+                "installed; allowed without it: 'file', 'camera_info'"
+            )
+        quality = QoSProfile(
+            depth=_TF_DEPTH,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        take = self._take_static if latched else self._take_moving
+        return self._node.create_subscription(TFMessage, topic, take, quality)
+
+    def _take_static(self, message: Any) -> None:
+        self._take_moving(message)
+        self._update()
+
+    def _take_moving(self, message: Any) -> None:
+        for stamped in message.transforms:
+            move, turn = stamped.transform.translation, stamped.transform.rotation
+            try:
+                self._rig.tree.put(
+                    stamped.header.frame_id,
+                    stamped.child_frame_id,
+                    (move.x, move.y, move.z),
+                    (turn.x, turn.y, turn.z, turn.w),
+                )
+            except GeometryError as error:
+                self._node.get_logger().warning(
+                    f"transform of {stamped.child_frame_id} left out: {error}", once=True
+                )
+
+    def _update(self) -> None:
+        if not self._rig.update():
+            return
+        rig = self._rig.calibration
+        self._node.get_logger().info(
+            f"calibration from {self._options.source}: visible {rig.visible.size} in "
+            f"{self._rig.visible.frame_id}, thermal {rig.thermal.size} in "
+            f"{self._rig.thermal.frame_id}, {rig.baseline_m * 1000:.0f} mm apart; the pictures "
+            f"meet at {rig.distance_m:g} m"
+        )
+        registration = self.registration()
+        for doubt in registration_doubts(registration):
+            self._node.get_logger().warning(f"doubtful calibration: {doubt}")
+        self._use(registration)
+
+
+def _content(message: CameraInfo) -> tuple:
+    """What `_camera` makes of it, in a form that is cheap to compare."""
+    roi = message.roi
+    return (
+        message.header.frame_id,
+        *(message.width, message.height, message.binning_x, message.binning_y),
+        *(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        *(message.distortion_model, *message.k, *message.d),
+    )
+
+
+def _camera(message: CameraInfo) -> LiveCamera:
+    """The camera of the pictures that are sent, which may be a binned part of the sensor's."""
+    roi, binning = message.roi, (max(message.binning_x, 1), max(message.binning_y, 1))
+    matrix = np.array(message.k, np.float64).reshape(3, 3)
+    matrix[:2, 2] -= roi.x_offset, roi.y_offset
+    matrix[:2] /= np.array(binning)[:, None]
+    width, height = roi.width or message.width, roi.height or message.height
+    try:
+        size = Size(width // binning[0], height // binning[1])
+        model = camera_from_info(
+            width=size.width,
+            height=size.height,
+            k=matrix,
+            d=message.d,
+            distortion_model=message.distortion_model,
+        )
+    except GeometryError as error:
+        return LiveCamera(None, message.header.frame_id, str(error))
+    return LiveCamera(model, message.header.frame_id)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the fuse node publishes, from `configure` to `cleanup`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.publisher import Publisher
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import ChannelOrder, encode
+from fusion_ros.imaging.palettes import OverlayOptions, overlay
+from fusion_ros.nodes.fuse.jobs import Output
+from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
+from fusion_ros.nodes.fuse.reporting.report import NodeReport, fill_status
+from fusion_ros.nodes.runtime.codec import encode_compressed
+from fusion_ros.nodes.runtime.log_lines import warning_line
+from fusion_ros.nodes.runtime.raw_publisher import publish_serialized, releases_the_lock
+from fusion_ros.nodes.runtime.stamps import to_time
+from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
+from fusion_ros.nodes.runtime.wire import write_image
+
+try:
+    from fusion_ros.msg import FusionStatus
+except ImportError:  # a plain pip install has no generated messages
+    FusionStatus = None
+
+
+class FusedOutputs:
+    """The fused image (raw and compressed), its camera_info, status and diagnostics.
+
+    Image and camera_info are lifecycle publishers: silent unless the node is active. Status and
+    diagnostics are published as long as the node is configured. All but the raw image, whose caller
+    has a thread for it, are published in threads of their own (`PublishingLane`).
+
+    Args:
+        node: who publishes.
+        reliability: "reliable" or "best_effort", for image and camera_info.
+    """
+
+    def __init__(self, node: LifecycleNode, *, reliability: str) -> None:
+        self._node = node
+        offered = named_quality(reliability)
+        self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
+        # As image_transport has it: whoever remaps the image takes these two along.
+        self._compressed = node.create_lifecycle_publisher(
+            CompressedImage, self._image.topic_name + COMPRESSED, offered
+        )
+        self._info = node.create_lifecycle_publisher(
+            CameraInfo, camera_info_topic(node, "fused"), offered
+        )
+        self._overlay = node.create_lifecycle_publisher(Image, "fused/overlay", offered)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._status = None
+        if FusionStatus is not None:
+            self._status = node.create_publisher(FusionStatus, "fused/status", 10)
+        else:
+            node.get_logger().warning(
+                "fusion_ros/msg/FusionStatus was not built, so fused/status is not published "
+                "(/diagnostics has the same figures); build it with colcon, or with `make setup`"
+            )
+        self.last_frame_id = ""
+        if not releases_the_lock():
+            node.get_logger().warning(
+                "librcl.so was not found beside rclpy: a subscriber that stands still may hold up "
+                "the whole node while it publishes"
+            )
+        # The other pictures are made only while somebody listens, in the same threads.
+        self._compressed_lane = self._lane(self._compressed, self._send_compressed)
+        self._overlay_lane = self._lane(self._overlay, self._send_overlay)
+        self._diagnostics_lane = self._lane(self._diagnostics, self._send_diagnostics)
+        self._lanes: list[PublishingLane] = [
+            self._compressed_lane,
+            self._overlay_lane,
+            self._diagnostics_lane,
+        ]
+        if self._status is not None:
+            self._status_lane = self._lane(self._status, self._send_status)
+            self._lanes.append(self._status_lane)
+
+    def _lane(self, publisher: Publisher, send: Callable[..., object]) -> PublishingLane:
+        return PublishingLane(
+            publisher.topic_name,
+            send,
+            warning_line(self._node),
+            can_publish=self._node.context.ok,
+        )
+
+    @property
+    def lanes(self) -> list[PublishingLane]:
+        """The publishing threads, but for the raw image's."""
+        return self._lanes
+
+    @property
+    def image_topic(self) -> str:
+        """Topic of the fused image, as remapped."""
+        return str(self._image.topic_name)
+
+    def listeners(self) -> int:
+        """How many subscribers the fused pictures have."""
+        pictures = (self._image, self._compressed, self._overlay)
+        return sum(picture.get_subscription_count() for picture in pictures)
+
+    def publish_image(
+        self,
+        output: Output,
+        *,
+        encoding: str,
+        jpeg_quality_percent: int,
+        overlay_options: OverlayOptions,
+        visible_info: CameraInfo | None,
+    ) -> dict[str, float]:
+        """Publish the picture and the intrinsics of its pixel grid; to be called by one thread.
+
+        Args:
+            output: what to publish.
+            encoding: "rgb8", "bgr8" or "mono8".
+            jpeg_quality_percent: of the compressed picture.
+            overlay_options: of the picture for people.
+            visible_info: the visible camera's newest; the fused image lies on its grid, so its
+                intrinsics hold. It goes out with the image's own header, since consumers match the
+                two by exact stamp.
+
+        Returns:
+            Milliseconds by stage: "encode" and "publish".
+        """
+        begun_ns = time.perf_counter_ns()
+        header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
+        image = _serialized_image(output.pixels, output.order, encoding, header)
+        encoded_ns = time.perf_counter_ns()
+        publish_serialized(self._image, image)
+        if visible_info is not None and _same_size(visible_info, output):
+            _publish(self._info, _with_header(visible_info, header))
+        published_ns = time.perf_counter_ns()
+        if self._compressed.get_subscription_count():
+            self._compressed_lane.submit((output, header, jpeg_quality_percent))
+        if self._overlay.get_subscription_count() and output.thermal is not None:
+            self._overlay_lane.submit((output, header, overlay_options))
+        self.last_frame_id = output.frame_id
+        return {
+            "encode": (encoded_ns - begun_ns) / 1e6,
+            "publish": (published_ns - encoded_ns) / 1e6,
+        }
+
+    def publish_status(self, report: NodeReport) -> None:
+        """Publish `fused/status`, where its message was built."""
+        if self._status is not None:
+            self._status_lane.submit(report)
+
+    def publish_diagnostics(self, report: NodeReport) -> None:
+        """Publish `/diagnostics`."""
+        self._diagnostics_lane.submit(report)
+
+    # --- each in a thread of its own --------------------------------------------------------------
+
+    def _send_compressed(self, item: tuple[Output, Header, int]) -> None:
+        output, header, quality_percent = item
+        message = encode_compressed(
+            output.pixels, output.order, header, quality_percent=quality_percent
+        )
+        _publish(self._compressed, message)
+
+    def _send_overlay(self, item: tuple[Output, Header, OverlayOptions]) -> None:
+        output, header, options = item
+        order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
+        pixels = overlay(output.visible, output.thermal, options, order=order)
+        publish_serialized(self._overlay, _serialized_image(pixels, order, "rgb8", header))
+
+    def _send_status(self, report: NodeReport) -> None:
+        _publish(self._status, fill_status(FusionStatus(), report))
+
+    def _send_diagnostics(self, report: NodeReport) -> None:
+        _publish(self._diagnostics, diagnostics(self._node.get_fully_qualified_name(), report))
+
+    def close(self) -> bool:
+        """Take the topics down. False where a publish has not returned: then its thread, and the
+        publishers, are left behind."""
+        left_behind = [lane.topic for lane in self._lanes if not lane.stop()]
+        if left_behind:
+            return False
+        for publisher in (
+            self._image,
+            self._compressed,
+            self._overlay,
+            self._info,
+            self._diagnostics,
+            self._status,
+        ):
+            if publisher is None:
+                continue
+            if isinstance(publisher, LifecyclePublisher):
+                # `destroy_publisher` alone would leave it among the node's managed entities.
+                self._node.destroy_lifecycle_publisher(publisher)
+                continue
+            self._node.destroy_publisher(publisher)
+        return True
+
+
+def _publish(publisher: Publisher, message: Any) -> None:
+    publish_serialized(publisher, serialize_message(message))
+
+
+def _serialized_image(
+    pixels: np.ndarray, order: ChannelOrder, encoding: str, header: Header
+) -> bytearray:
+    colour = ChannelOrder.RGB if order is ChannelOrder.GREY else order
+    rows, _ = encode(pixels, encoding, order=colour)
+    stamp = header.stamp.sec, header.stamp.nanosec
+    return write_image(stamp, header.frame_id, pixels.shape[:2], encoding, rows)
+
+
+def _same_size(info: CameraInfo, output: Output) -> bool:
+    return (info.height, info.width) == output.pixels.shape[:2]
+
+
+def _with_header(info: CameraInfo, header: Header) -> CameraInfo:
+    return CameraInfo(
+        header=header,
+        height=info.height,
+        width=info.width,
+        distortion_model=info.distortion_model,
+        d=info.d,
+        k=info.k,
+        r=info.r,
+        p=info.p,
+        binning_x=info.binning_x,
+        binning_y=info.binning_y,
+        roi=info.roi,
+    )

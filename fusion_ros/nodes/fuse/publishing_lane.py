@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread for each output, so that a subscriber that stands still delays nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from fusion_ros.nodes.fuse.worker import NewestWorker
+
+Item = TypeVar("Item")
+
+HELD_UP_S = 1.0
+"""A publish that takes longer than this is reported."""
+STOP_S = 0.5
+"""How long `stop` waits for a publish that is under way."""
+
+
+class PublishingLane(Generic[Item]):
+    """Publishes the newest of what it is given; older waiting items are dropped and counted.
+
+    Args:
+        topic: for reports.
+        publish: publishes one item, in the lane's thread.
+        warn: takes a line of text where that failed; the first time only.
+        can_publish: whether the middleware still runs; a failure after its end is none.
+        dropped: called with each item that is not published, in the thread that caused it.
+        head_start_s: see `NewestWorker`.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        publish: Callable[[Item], object],
+        warn: Callable[[str], object],
+        *,
+        can_publish: Callable[[], bool] = lambda: True,
+        dropped: Callable[[Item], object] = lambda item: None,
+        head_start_s: float = 0.0,
+    ) -> None:
+        self.topic = topic
+        self.unpublished = 0
+        """Items that were not published since the lane was made."""
+        self._publish = publish
+        self._warn = warn
+        self._can_publish = can_publish
+        self._dropped = dropped
+        self._has_warned = self._is_stopping = False
+        self._current: tuple[Item, float] | None = None
+        self._worker: NewestWorker[Item] = NewestWorker(
+            self._process, self._drop, name=f"publish {topic}"[:48], head_start_s=head_start_s
+        )
+        self._worker.start()
+
+    @property
+    def held_up_s(self) -> float:
+        """How long the publish under way has taken, where that is longer than `HELD_UP_S`."""
+        current = self._current
+        seconds = 0.0 if current is None else time.monotonic() - current[1]
+        return seconds if seconds > HELD_UP_S else 0.0
+
+    def submit(self, item: Item) -> None:
+        """Publish this next, in place of one that waits."""
+        self._worker.submit(item)
+
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """Publish what is there and end the thread; False where it had to be left behind."""
+        self._is_stopping = True
+        end_s = time.monotonic() + timeout_s
+        while self._worker.has_waiting and time.monotonic() < end_s:
+            time.sleep(0.001)
+        if self._worker.stop(max(0.0, end_s - time.monotonic())):
+            return True
+        self._worker.abandon()
+        current = self._current
+        if current is not None:
+            self._count(current[0])
+        self._warn(
+            f"{self.topic}: a publish has not returned; its thread is left behind. A subscriber "
+            "that was stopped or killed holds up the middleware"
+        )
+        return False
+
+    def _process(self, item: Item) -> None:
+        self._current = (item, time.monotonic())
+        try:
+            self._publish(item)
+        except Exception as error:
+            self._fail(item, error)
+        finally:
+            self._current = None
+
+    def _fail(self, item: Item, error: Exception) -> None:
+        self._dropped(item)
+        if not self._can_publish():
+            return
+        self.unpublished += 1
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(
+                f"{self.topic}: not published: {type(error).__name__}: {error} (further ones are "
+                "counted, not logged)"
+            )
+
+    def _drop(self, item: Item) -> None:
+        if self._is_stopping:
+            self._dropped(item)
+        else:
+            self._count(item)
+
+    def _count(self, item: Item) -> None:
+        self.unpublished += 1
+        self._dropped(item)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters, telemetry and rejection log of the node, from `configure` to `cleanup`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+
+from fusion_ros.nodes.fuse.reporting.rejections import RejectionLog
+from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
+from fusion_ros.streams.ledger import FrameLedger, Stream
+from fusion_ros.streams.repeated_events import RepeatedEvents
+from fusion_ros.streams.stream_health import StreamWatch
+
+
+@dataclasses.dataclass(frozen=True)
+class Books:
+    """Counters, telemetry and rejection log.
+
+    Attributes:
+        ledger: where every frame ended.
+        telemetry: the last seconds.
+        watches: whether each camera is alive, and how many of its frames showed nothing new.
+        rejections: frames that could not be used.
+        warn: takes a line of text for the log.
+        warn_repeated: the same for an event that may come with every frame; see `RepeatedEvents`.
+    """
+
+    ledger: FrameLedger
+    telemetry: Telemetry
+    watches: Mapping[Stream, StreamWatch]
+    rejections: RejectionLog
+    warn: Callable[[str], object]
+    warn_repeated: RepeatedEvents
+
+    @classmethod
+    def open(cls, warn: Callable[[str], object]) -> Books:
+        """New books, all at zero."""
+        ledger, now_ns = FrameLedger(), time.monotonic_ns()
+        watches = {
+            stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
+        }
+        rejections = RejectionLog(ledger, warn)
+        return cls(ledger, Telemetry(), watches, rejections, warn, RepeatedEvents(warn))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames that cannot be used: counted each time, logged once for each reason."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
+from fusion_ros.streams.outside_text import LINE_LIMIT, printable
+
+PAIR_REASONS = ("engine_error", "engine_deadline", "unusable_pair", "internal_error")
+"""Reasons that concern a pair or its fusion, and not the camera that a frame is from."""
+
+
+class RejectionLog:
+    """Books rejected frames and logs the first of each kind, with the way to mend it.
+
+    Args:
+        ledger: where they are counted.
+        warn: takes one line of text.
+    """
+
+    def __init__(self, ledger: FrameLedger, warn: Callable[[str], object]) -> None:
+        self._ledger = ledger
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._told: set[tuple[str, str]] = set()
+        self._newest: dict[tuple[Stream, str], str] = {}
+
+    def frame(self, stream: Stream, topic: str, reason: str, message: str) -> None:
+        """One frame that is refused as it comes in, before it reaches the pairer."""
+        self._ledger.receive(stream)
+        self._ledger.settle(stream, Fate.REJECTED, reason)
+        self._tell((stream,), printable(topic), reason, message)
+
+    def pair(self, reason: str, message: str) -> None:
+        """Both frames of a pair that could not be fused."""
+        self._ledger.settle_pair(Fate.REJECTED, reason)
+        self._tell(tuple(Stream), "a pair", reason, message)
+
+    def lone(self, stream: Stream, reason: str, message: str) -> None:
+        """A frame that was to be published alone and could not be."""
+        self._ledger.settle(stream, Fate.REJECTED, reason)
+        self._tell((stream,), f"a {stream.value} frame", reason, message)
+
+    def newest(self) -> Mapping[tuple[Stream, str], str]:
+        """The newest message of each reason."""
+        with self._lock:
+            return dict(self._newest)
+
+    def _tell(self, streams: tuple[Stream, ...], what: str, reason: str, message: str) -> None:
+        with self._lock:
+            first = (what, reason) not in self._told
+            self._told.add((what, reason))
+            for stream in streams:
+                self._newest[stream, reason] = message
+        if first:
+            shown = printable(message, LINE_LIMIT - 200)
+            self._warn(
+                f"{what}: rejected ({reason}): {shown} (further ones are counted, not logged)"
+            )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened in the last few seconds: rates, skews, latencies. Pure Python and thread-safe."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from fusion_ros.streams.ledger import Stream
+
+WINDOW_S = 10.0
+MAX_SAMPLES = 4096
+"""Samples kept at most: 10 s at 400 Hz. Bounds memory whatever a publisher does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Percentiles:
+    """Median and 95th percentile; NaN where there was no sample."""
+
+    p50: float
+    p95: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FusedSample:
+    """One fused image: when it was published, its visible frame's stamp, and what it took."""
+
+    at_ns: int
+    stamp_ns: int
+    skew_ms: float
+    latency_ms: float
+    stages_ms: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class TelemetrySnapshot:
+    """The window as it stands; times in milliseconds, rates in hertz."""
+
+    window_s: float
+    stream_hz: Mapping[Stream, float]
+    silent_for_ms: Mapping[Stream, float]
+    fused_hz: float
+    skew_ms: Percentiles
+    signed_skew_ms_p50: float
+    latency_ms: Percentiles
+    stages_ms: Mapping[str, Percentiles]
+    passed_alone: Mapping[Stream, int]
+    """Frames published without their partner, in total."""
+    clock_jumps: int
+    """How often the stamps jumped back, in total."""
+    newest: FusedSample | None
+    """The last fused image of the window."""
+
+
+class Telemetry:
+    """Collects arrivals and fused frames; `snapshot` sums up the last `window_s` seconds.
+
+    Args:
+        window_s: length of the window.
+        clock_ns: a monotonic clock in nanoseconds.
+    """
+
+    def __init__(
+        self, *, window_s: float = WINDOW_S, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._window_ns = int(window_s * 1e9)
+        self._clock_ns = clock_ns
+        self._lock = threading.Lock()
+        self._started_ns = clock_ns()
+        self._arrivals: dict[Stream, deque[int]] = {s: deque(maxlen=MAX_SAMPLES) for s in Stream}
+        self._newest_ns = dict.fromkeys(Stream, self._started_ns)
+        self._fused: deque[FusedSample] = deque(maxlen=MAX_SAMPLES)
+        self._passed_alone = dict.fromkeys(Stream, 0)
+        self._clock_jumps = 0
+        self.trace: Callable[[dict[str, float]], None] | None = None
+        """Takes a row for each fused frame, if set; must not block."""
+
+    def arrived(self, stream: Stream, at_ns: int) -> None:
+        """A frame of this stream reached the process at this time of the clock."""
+        with self._lock:
+            self._arrivals[stream].append(at_ns)
+            self._newest_ns[stream] = at_ns
+
+    def fused(
+        self,
+        *,
+        skew_ms: float,
+        latency_ms: float,
+        stages_ms: Mapping[str, float],
+        stamp_ns: int = 0,
+        arrived_ns: int = 0,
+    ) -> None:
+        """A fused image was published.
+
+        `stamp_ns` is the visible frame's; `arrived_ns`, of the pair's later message, is for the
+        trace.
+        """
+        sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms)
+        with self._lock:
+            self._fused.append(sample)
+        if self.trace is not None:
+            row = {"stamp_ns": stamp_ns, "arrived_ns": arrived_ns}
+            row |= {"skew_ms": skew_ms, "latency_ms": latency_ms}
+            self.trace({**row, **{f"{name}_ms": value for name, value in stages_ms.items()}})
+
+    def passed_alone(self, stream: Stream) -> None:
+        """A frame was published without its partner."""
+        with self._lock:
+            self._passed_alone[stream] += 1
+
+    def clock_jumped(self) -> None:
+        """The stamps of the cameras jumped back."""
+        with self._lock:
+            self._clock_jumps += 1
+
+    def snapshot(self) -> TelemetrySnapshot:
+        """Sum up the window; a young node's window is as long as it has lived."""
+        now_ns = self._clock_ns()
+        oldest_ns = max(now_ns - self._window_ns, self._started_ns)
+        with self._lock:
+            arrivals = {
+                s: [t for t in times if t >= oldest_ns] for s, times in self._arrivals.items()
+            }
+            silent_ms = {s: (now_ns - t) / 1e6 for s, t in self._newest_ns.items()}
+            fused = [sample for sample in self._fused if sample.at_ns >= oldest_ns]
+            passed_alone, clock_jumps = dict(self._passed_alone), self._clock_jumps
+        window_s = (now_ns - oldest_ns) / 1e9
+        names = list(dict.fromkeys(name for sample in fused for name in sample.stages_ms))
+        return TelemetrySnapshot(
+            window_s=window_s,
+            stream_hz={s: _rate_hz(times) for s, times in arrivals.items()},
+            silent_for_ms=silent_ms,
+            fused_hz=_rate_hz([sample.at_ns for sample in fused]),
+            skew_ms=percentiles([abs(sample.skew_ms) for sample in fused]),
+            signed_skew_ms_p50=percentiles([sample.skew_ms for sample in fused]).p50,
+            latency_ms=percentiles([sample.latency_ms for sample in fused]),
+            stages_ms={
+                name: percentiles([s.stages_ms[name] for s in fused if name in s.stages_ms])
+                for name in names
+            },
+            passed_alone=passed_alone,
+            clock_jumps=clock_jumps,
+            newest=fused[-1] if fused else None,
+        )
+
+
+def percentiles(values: Sequence[float]) -> Percentiles:
+    """Nearest-rank percentiles: the smallest value that at least so many percent do not exceed."""
+    if not values:
+        return Percentiles(math.nan, math.nan)
+    ordered = sorted(values)
+    return Percentiles(
+        *(ordered[max(0, math.ceil(share * len(ordered)) - 1)] for share in (0.5, 0.95))
+    )
+
+
+def _rate_hz(times_ns: Sequence[int]) -> float:
+    """Mean rate between the first and the last of some times; 0 for fewer than two."""
+    if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:
+        return 0.0
+    return (len(times_ns) - 1) * 1e9 / (times_ns[-1] - times_ns[0])

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node holds while it is configured, and what it holds while it is active."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_ros.nodes.fuse.awaited_frames import AwaitedFrames, wrong_type
+from fusion_ros.nodes.fuse.frame_flow import FrameFlow
+from fusion_ros.nodes.fuse.jobs import Output
+from fusion_ros.nodes.fuse.live_calibration import LiveCalibration
+from fusion_ros.nodes.fuse.outputs import FusedOutputs
+from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.reporting.trace import TraceWriter
+from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
+from fusion_ros.nodes.runtime.subscription import FollowingSubscription
+from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
+from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
+from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.recent_counts import CountHistory
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusionPipeline
+
+REPORT_PERIOD_S = 1.0
+DEMAND_PERIOD_S = 0.2
+DEADLINE_PERIOD_S = 0.1
+TRACED = (
+    "stamp_ns",
+    "arrived_ns",
+    "skew_ms",
+    "latency_ms",
+    "wait_ms",
+    "tone_ms",
+    "registration_ms",
+    "colour_ms",
+    "infer_ms",
+    "recolour_ms",
+    "encode_ms",
+    "publish_ms",
+)
+
+
+class Configured:
+    """From `configure` to `cleanup`: pipeline, books, publishers, the report's timer.
+
+    Raises:
+        OSError: the trace file cannot be written.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        pipeline: FusionPipeline,
+        values: FuseParameters,
+        report: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self.pipeline = pipeline
+        self.books = Books.open(warning_line(node))
+        self.reported = self.books.ledger.snapshot()
+        self.history = CountHistory(self.reported)
+        self._trace: TraceWriter | None = None
+        if values.trace_file:
+            self._trace = TraceWriter(values.trace_file, TRACED, warn=warning_line(node))
+            self.books.telemetry.trace = self._trace.write
+        self.outputs = FusedOutputs(node, reliability=values.output_reliability)
+        self._timer = _real_timer(node, REPORT_PERIOD_S, report)
+        self.unpublished: dict[str, int] = {}
+        """Messages by topic that were not published, as of the previous report."""
+        self.is_pipeline_busy: Callable[[], bool] = lambda: False
+        """Whether a call to the pipeline, left behind by a stop, has not returned."""
+
+    def close(self) -> None:
+        """Release all of it but what a call that does not return still uses."""
+        self._node.destroy_timer(self._timer)
+        self.outputs.close()
+        if self.is_pipeline_busy():
+            self._node.get_logger().error(
+                "the engine has not returned; it is left open until the process ends"
+            )
+        else:
+            self.pipeline.close()
+        if self._trace is not None:
+            self._trace.close()
+
+
+class Active:
+    """From `activate` to `deactivate`: the flow of frames and the subscriptions that feed it.
+
+    With the parameter `lazy` the subscriptions come and go with the listeners.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        configured: Configured,
+        values: FuseParameters,
+        after_each_frame: Callable[[], None],
+        report: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._configured = configured
+        self._outputs = configured.outputs
+        self._ledger = configured.books.ledger
+        self._awaited = AwaitedFrames(info_line(node))
+        self._take_values(values)
+        self._after_each_frame = after_each_frame
+        self._report = report
+        self.visible_info: CameraInfo | None = None
+        self.flow = FrameFlow(
+            configured.pipeline,
+            values,
+            configured.books,
+            self._publish,
+            ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
+            topic=configured.outputs.image_topic,
+            tell=info_line(node),
+            image_topics=lambda: _image_topics(node),
+            can_publish=node.context.ok,
+            replaced=self._go_on_with,
+        )
+        self.calibration: LiveCalibration | None = None
+        options = values.registration_options()
+        if options.is_live:
+            self.calibration = LiveCalibration(
+                node,
+                options,
+                camera_info_topic(node, Stream.THERMAL.value),
+                self.flow.pipeline.register,
+            )
+        self.flow.start()
+        self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
+        self._images: dict[Stream, FollowingSubscription] = {}
+        self._info: FollowingSubscription | None = None
+        self._demand_timer = None
+        if values.lazy:
+            self._demand_timer = _real_timer(node, DEMAND_PERIOD_S, self._follow_demand)
+            self._follow_demand()
+        else:
+            self._subscribe()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody listens and so nothing is taken in."""
+        return not self._images
+
+    @property
+    def subscriptions(self) -> dict[Stream, FollowingSubscription]:
+        """The image subscriptions that stand now."""
+        return self._images
+
+    def apply(self, values: FuseParameters) -> None:
+        """Live parameters changed."""
+        self._take_values(values)
+        self.flow.apply(values)
+
+    def _take_values(self, values: FuseParameters) -> None:
+        self._values = values
+        self._overlay_options = values.overlay_options()
+
+    def follow_publishers(self) -> None:
+        """Follow what the cameras offer; to be called about once a second."""
+        for subscription in self._images.values():
+            subscription.follow()
+        if self._info is not None:
+            self._info.follow()
+        if self.calibration is not None:
+            self.calibration.follow()
+
+    def follow_arrivals(self) -> None:
+        """Log which frames are still awaited; to be called about once a second."""
+        self._awaited.look(self._ledger.snapshot(), self._images)
+
+    def wrong_types(self) -> dict[Stream, str]:
+        """What is published under an input topic in place of its type, in words."""
+        found = {stream: wrong_type(stream, sub) for stream, sub in self._images.items()}
+        return {stream: text for stream, text in found.items() if text}
+
+    def calibration_missing(self) -> str:
+        """What a live calibration still waits for, in words; empty where nothing is missing."""
+        return "" if self.calibration is None else self.calibration.missing()
+
+    def close(self) -> None:
+        """Stop taking frames, finish the one in work."""
+        self._node.destroy_timer(self._deadline_timer)
+        if self._demand_timer is not None:
+            self._node.destroy_timer(self._demand_timer)
+        self._unsubscribe()
+        if self.calibration is not None:
+            self.calibration.close()
+        if not self.flow.stop():
+            self._configured.is_pipeline_busy = lambda: self.flow.lane.is_busy
+
+    def _check_deadline(self) -> None:
+        if self.flow.lane.check():
+            self._report()
+
+    def _go_on_with(self, pipeline: FusionPipeline) -> None:
+        self._configured.pipeline = pipeline
+
+    def _follow_demand(self) -> None:
+        wanted = self._outputs.listeners() > 0
+        if wanted and self.is_idle:
+            self._subscribe()
+        elif not wanted and not self.is_idle:
+            self._unsubscribe()
+            self._node.get_logger().info("idle: nobody listens to the fused image")
+
+    def _subscribe(self) -> None:
+        values = self._values
+        self._images = {
+            Stream.VISIBLE: self._subscribe_image(
+                Stream.VISIBLE, values.visible_transport, values.visible_reliability
+            ),
+            Stream.THERMAL: self._subscribe_image(
+                Stream.THERMAL, values.thermal_transport, values.thermal_reliability
+            ),
+        }
+        self._info = FollowingSubscription(
+            self._node,
+            CameraInfo,
+            camera_info_topic(self._node, Stream.VISIBLE.value),
+            self._keep_info,
+        )
+        self._awaited.restart(self._ledger.snapshot())
+        inputs = ", ".join(f"{s.topic_name} ({s.reliability})" for s in self._images.values())
+        self._node.get_logger().info(f"active: {inputs} -> {self._outputs.image_topic}")
+
+    def _unsubscribe(self) -> None:
+        for subscription in self._images.values():
+            subscription.close()
+        self._images = {}
+        if self._info is not None:
+            self._info.close()
+            self._info = None
+
+    def _subscribe_image(
+        self, stream: Stream, transport: str, reliability: str
+    ) -> FollowingSubscription:
+        topic = f"{stream.value}/image_raw"
+        resolved = self._node.resolve_topic_name(topic)
+        compressed = transport == "compressed" or (
+            transport == "auto" and resolved.endswith(COMPRESSED)
+        )
+        if compressed and not resolved.endswith(COMPRESSED):
+            topic = resolved = resolved + COMPRESSED
+        read = read_compressed_image if compressed else read_image
+        return FollowingSubscription(
+            self._node,
+            CompressedImage if compressed else Image,
+            topic,
+            lambda serialized: self.flow.take(stream, resolved, serialized, read),
+            reliability=reliability,
+            depth=self._values.input_queue_size,
+            raw=True,
+            then=lambda: self._take_partner(stream),
+        )
+
+    def _take_partner(self, stream: Stream) -> None:
+        """Cameras that are triggered together send together: what is there is taken at once."""
+        for other, subscription in self._images.items():
+            if other is not stream:
+                subscription.take_waiting()
+
+    def _keep_info(self, message: CameraInfo) -> None:
+        self.visible_info = message
+        if self.calibration is not None:
+            self.calibration.take_visible(message)
+
+    def _publish(self, output: Output) -> dict[str, float]:
+        """Publish one output; in the publishing thread."""
+        timings_ms = self._outputs.publish_image(
+            output,
+            encoding=self._values.output_encoding,
+            jpeg_quality_percent=self._values.jpeg_quality_percent,
+            overlay_options=self._overlay_options,
+            visible_info=self.visible_info,
+        )
+        self._after_each_frame()
+        return timings_ms
+
+
+def _image_topics(node: LifecycleNode) -> list[str]:
+    return [
+        name
+        for name, kinds in node.get_topic_names_and_types()
+        if {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"} & set(kinds)
+    ]
+
+
+def _real_timer(node: LifecycleNode, period_s: float, callback: Callable[[], None]) -> Timer:
+    """A timer that goes on while a simulation is paused or its clock is set back."""
+    return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))

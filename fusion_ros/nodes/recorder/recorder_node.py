@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps what the fuse node and its cameras publish: a picture, a video, a summary; then ends.
+
+Waits for the first fused image (`timeout_s`), records for `seconds`, writes to the folder `out`:
+`side_by_side.png`, `fused.mp4` and `summary.json`. Exit code 1 where nothing was fused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+
+from fusion_ros.files.images import write_image
+from fusion_ros.files.writing import write_json
+from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.nodes.recorder.side_by_side import (
+    PacedVideo,
+    RecentFrames,
+    counts_from_observation,
+    counts_from_status,
+    percentiles_ms,
+    side_by_side,
+    thermal_for_the_eye,
+)
+from fusion_ros.nodes.runtime.codec import decode_image
+from fusion_ros.nodes.runtime.node_process import run_node
+from fusion_ros.streams.outside_text import say
+
+try:
+    from fusion_ros.msg import FusionStatus
+except ImportError:  # our message was not built: we count what we see
+    FusionStatus = None
+
+VIDEO_HZ = 15.0
+STREAMS = ("visible", "thermal", "fused")
+_PARAMETERS: tuple[tuple[str, object, str], ...] = (
+    ("out", "demo", "Folder to write to; it is made where it is missing."),
+    ("seconds", 15.0, "How long to record, from the first fused image on."),
+    ("timeout_s", 60.0, "How long to wait for the first fused image."),
+    ("video", True, "Also write fused.mp4."),
+)
+
+
+class Recorder(Node):
+    """Subscribes to both cameras and the fuse node; `run` returns when the recording is done."""
+
+    def __init__(self) -> None:
+        super().__init__("recorder")
+        values = {
+            name: self.declare_parameter(
+                name, default, ParameterDescriptor(description=text, read_only=True)
+            ).value
+            for name, default, text in _PARAMETERS
+        }
+        self.out = Path(values["out"])
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.seconds: float = values["seconds"]
+        self.timeout_s: float = values["timeout_s"]
+        self.received = dict.fromkeys(STREAMS, 0)
+        self.unreadable = dict.fromkeys(STREAMS, 0)
+        self._arrivals: dict[str, list[float]] = {stream: [] for stream in STREAMS}
+        self._latency_ms: list[float] = []
+        self._recent = {"visible": RecentFrames(), "thermal": RecentFrames()}
+        self._formats: dict[str, str] = {}
+        self._first_fused: float | None = None
+        self._status: Any = None
+        self._best: tuple[float, dict[str, np.ndarray], np.ndarray] | None = None
+        self._next_picture = 0.0
+        self._video: PacedVideo | None = None
+        if values["video"]:
+            self._video = PacedVideo(self.out / "fused.mp4", VIDEO_HZ)
+        for stream in STREAMS:
+            self.create_subscription(
+                Image,
+                f"{stream}/image_raw",
+                lambda message, stream=stream: self._take(stream, message),
+                qos_profile_sensor_data,
+            )
+        if FusionStatus is not None:
+            self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
+
+    def run(self, executor: SingleThreadedExecutor) -> bool:
+        """Record. Returns whether anything was fused."""
+        began = time.monotonic()
+        said = 0
+        while self.context.ok():
+            executor.spin_once(timeout_sec=0.1)
+            now = time.monotonic()
+            if self._first_fused is None:
+                if now - began > self.timeout_s:
+                    break
+                if now - began > 5 * (said + 1):
+                    said += 1
+                    self._say(f"waiting for the first fused image ({now - began:.0f} s)")
+                continue
+            elapsed = now - self._first_fused
+            if elapsed >= self.seconds:
+                break
+            if elapsed >= said + 1:
+                said = int(elapsed)
+                self._say(f"{said:3d} of {self.seconds:.0f} s, {self.received['fused']} fused")
+        self._wait_for_last_status(executor)
+        return self.received["fused"] > 0
+
+    def close(self) -> None:
+        """Finish the video. To be called once, whatever happened."""
+        if self._video is not None:
+            self._say("finishing the video")
+            self._video.close()
+            if self._video.error:
+                self._say(f"the video could not be written: {self._video.error}")
+
+    def write(self) -> None:
+        """Write the picture and the summary."""
+        if self._best is not None:
+            _, panels, thermal = self._best
+            write_image(self.out / "side_by_side.png", side_by_side(panels))
+            # The pair as it came, for whoever wants to fuse it otherwise.
+            write_image(self.out / "visible.png", _as_opencv_writes(panels["visible"]))
+            if thermal.dtype in (np.uint8, np.uint16):
+                write_image(self.out / "thermal.png", thermal)
+        write_json(self.out / "summary.json", self.summary())
+        self._say(f"{self.received['fused']} fused; wrote {self.out.resolve()}")
+
+    def summary(self) -> dict[str, Any]:
+        """Everything counted and measured, as plain JSON values."""
+        status = self._status
+        counts = (
+            counts_from_status(status)
+            if status is not None
+            else counts_from_observation(self.received)
+        )
+        summary: dict[str, Any] = {
+            "fused": self.received["fused"],
+            **counts,
+            "recorder_received": dict(self.received),
+            "recorder_unreadable": dict(self.unreadable),
+            "rates_hz": {stream: _rate(self._arrivals[stream]) for stream in STREAMS},
+            "latency_ms": percentiles_ms(self._latency_ms),
+            "latency_is": "from the stamp of the visible frame to the arrival of the fused image",
+            "formats": dict(self._formats),
+            "recorded_s": self.seconds,
+        }
+        if status is not None:
+            summary["node"] = {
+                "engine": status.engine,
+                "device": status.device,
+                "precision": status.precision,
+                "preset": status.preset,
+                "weights_sha256": status.weights_sha256,
+                "latency_ms_p50": _finite(status.latency_ms_p50),
+                "latency_ms_p95": _finite(status.latency_ms_p95),
+                "skew_ms_p50": _finite(status.skew_ms_p50),
+                "skew_ms_p95": _finite(status.skew_ms_p95),
+                "stage_ms_p50": {
+                    name: _finite(value)
+                    for name, value in zip(status.stage_names, status.stage_ms_p50, strict=False)
+                },
+            }
+        if self._video is not None:
+            summary["video_frames"] = 0 if self._video.error else self._video.written
+            summary["video_frames_left_out"] = self._video.left_out
+        return summary
+
+    def _take(self, stream: str, message: Image) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        self.received[stream] += 1
+        self._formats[stream] = f"{message.width}x{message.height} {message.encoding}"
+        try:
+            pixels = decode_image(message).as_rgb()
+        except EncodingError as error:
+            self.unreadable[stream] += 1
+            self.get_logger().warning(f"{stream}: {error}", once=True)
+            return
+        if stream != "fused":
+            self._arrivals[stream].append(time.monotonic())
+            self._recent[stream].add(stamp_ns, pixels)
+            return
+        now = time.monotonic()
+        if self._first_fused is None:
+            self._first_fused = now
+            for arrivals in self._arrivals.values():
+                arrivals.clear()  # rates are those of the recording, not of the start
+            self._say("first fused image is here")
+        self._arrivals["fused"].append(now)
+        self._latency_ms.append((now_ns - stamp_ns) / 1e6)
+        if now - self._first_fused >= self._next_picture:
+            self._next_picture += 1.0 / VIDEO_HZ
+            self._keep_picture(now - self._first_fused, stamp_ns, pixels)
+
+    def _keep_picture(self, seconds: float, stamp_ns: int, fused: np.ndarray) -> None:
+        visible = self._recent["visible"].nearest(stamp_ns)
+        thermal = self._recent["thermal"].nearest(stamp_ns)
+        if visible is None or thermal is None:
+            return
+        panels = {"visible": visible, "thermal": thermal_for_the_eye(thermal), "fused": fused}
+        if self._video is not None:
+            self._video.add(seconds, panels)
+        # The picture to show is the one in which the most warm things are to be seen.
+        warmth = float(np.asarray(thermal[::8, ::8], np.float32).std())
+        if self._best is None or warmth > self._best[0]:
+            self._best = (warmth, panels, thermal)
+
+    def _keep_status(self, status: Any) -> None:
+        self._status = status
+
+    def _wait_for_last_status(self, executor: SingleThreadedExecutor) -> None:
+        """The status is published once a second: the last one shall cover the whole recording."""
+        before, until = self._status, time.monotonic() + 1.5
+        while (
+            self.context.ok()
+            and before is not None
+            and self._status is before
+            and time.monotonic() < until
+        ):
+            executor.spin_once(timeout_sec=0.1)
+
+    def _say(self, text: str) -> None:
+        say(f"recorder: {text}")
+
+
+def _as_opencv_writes(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 2 else pixels[..., ::-1]
+
+
+def _rate(arrivals: list[float]) -> float | None:
+    if len(arrivals) < 2 or arrivals[-1] <= arrivals[0]:
+        return None
+    return round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 3)
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the recorder; 0 where something was fused, 1 where nothing was."""
+
+    def work(recorder: Recorder, executor: SingleThreadedExecutor) -> int:
+        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            recorder.run(executor)
+        return 0 if recorder.received["fused"] else 1
+
+    def close(recorder: Recorder) -> None:
+        recorder.close()
+        recorder.write()
+
+    return run_node("recorder", Recorder, work, args=args, close=close, stopped=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the recorder makes of what it got: pictures side by side, a video, a summary. No rclpy."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fusion_ros.files.images import VideoWriter, new_video
+from fusion_ros.streams.ledger import Fate, Stream
+from fusion_ros.streams.outside_text import error_line
+
+STRIP = 34
+VIDEO_PANEL_WIDTH = 448
+_BACKGROUND, _INK = (28, 24, 22), (235, 232, 228)
+
+
+class RecentFrames:
+    """The newest frames of one stream, found by stamp. Holds at most `size`."""
+
+    def __init__(self, size: int = 24) -> None:
+        self._size = size
+        self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def add(self, stamp_ns: int, pixels: np.ndarray) -> None:
+        self._frames[stamp_ns] = pixels
+        while len(self._frames) > self._size:
+            self._frames.popitem(last=False)
+
+    def nearest(self, stamp_ns: int) -> np.ndarray | None:
+        """The frame whose stamp is nearest, `None` where there is none."""
+        if not self._frames:
+            return None
+        return self._frames[min(self._frames, key=lambda stamp: abs(stamp - stamp_ns))]
+
+
+def thermal_for_the_eye(pixels: np.ndarray) -> np.ndarray:
+    """Thermal pixels of any type, stretched to uint8 between their 1st and 99.7th percentile."""
+    sample = pixels[::4, ::4].astype(np.float32)
+    low, high = np.percentile(sample[np.isfinite(sample)], (1.0, 99.7)) if sample.size else (0, 1)
+    gain = 255.0 / max(float(high - low), 1e-6)
+    return np.clip((pixels.astype(np.float32) - low) * gain, 0, 255).astype(np.uint8)
+
+
+def side_by_side(panels: dict[str, np.ndarray], panel_width: int | None = None) -> np.ndarray:
+    """RGB or grey panels in a row, each under its label; BGR as OpenCV writes it.
+
+    All panels get the first one's aspect, `panel_width` pixels wide (default: the first's width).
+    """
+    first = next(iter(panels.values()))
+    width = panel_width or first.shape[1]
+    height = round(first.shape[0] * width / first.shape[1])
+    height += height % 2  # mp4v wants even sides
+    columns = []
+    for label, pixels in panels.items():
+        colour = cv2.COLOR_GRAY2BGR if pixels.ndim == 2 else cv2.COLOR_RGB2BGR
+        shrink = cv2.INTER_AREA if pixels.shape[1] > width else cv2.INTER_LINEAR
+        panel = cv2.resize(cv2.cvtColor(pixels, colour), (width, height), interpolation=shrink)
+        strip = np.full((STRIP, width, 3), _BACKGROUND, np.uint8)
+        where = (10, STRIP - 11)
+        cv2.putText(strip, label, where, cv2.FONT_HERSHEY_DUPLEX, 0.6, _INK, 1, cv2.LINE_AA)
+        columns.append(np.vstack([strip, panel]))
+    return np.hstack(columns)
+
+
+class PacedVideo:
+    """Writes frames to an mp4 on a thread of its own, so that nobody waits for the encoder.
+
+    Plays at the speed of life: a frame stays in the picture until the next one's time has come. A
+    frame that finds 30 others waiting is left out and counted in `left_out`.
+    """
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self.path = path
+        self.written = 0
+        self.left_out = 0
+        self.error = ""
+        """Why there is no video, after `close`; empty where nothing went wrong."""
+        self._is_ended = False
+        self._rate_hz = rate_hz
+        self._waiting: queue.Queue[tuple[float, dict[str, np.ndarray]] | None] = queue.Queue(
+            maxsize=30
+        )
+        self._thread = threading.Thread(target=self._run, name="video")
+        self._thread.start()
+
+    def add(self, seconds: float, panels: dict[str, np.ndarray]) -> None:
+        """A frame that is to be seen from `seconds` after the video's beginning on."""
+        try:
+            self._waiting.put_nowait((seconds, panels))
+        except queue.Full:
+            self.left_out += 1
+
+    def close(self) -> None:
+        """Write what waits and close the file; an earlier file stays where that fails."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        if (first := self._waiting.get()) is None:
+            return
+        try:
+            with new_video(self.path, self._rate_hz) as video:
+                self._write(video, first)
+        except Exception as error:  # a full disk must not keep `close` waiting
+            self.error = error_line(error)
+            while not self._is_ended:
+                self._is_ended = self._waiting.get() is None
+
+    def _write(self, video: VideoWriter, first: tuple[float, dict[str, np.ndarray]]) -> None:
+        item: tuple[float, dict[str, np.ndarray]] | None = first
+        before: np.ndarray | None = None
+        while item is not None:
+            picture = side_by_side(item[1], VIDEO_PANEL_WIDTH)
+            while before is not None and self.written < round(item[0] * self._rate_hz):
+                video.write(before)
+                self.written += 1
+            video.write(picture)
+            self.written += 1
+            before = picture
+            item = self._waiting.get()
+        self._is_ended = True
+
+
+def percentiles_ms(samples: list[float]) -> dict[str, float | None]:
+    """p50, p95 and p99 of milliseconds; `None` where there was no sample."""
+    if not samples:
+        return {"p50": None, "p95": None, "p99": None}
+    values = np.percentile(samples, (50, 95, 99))
+    return {name: round(float(v), 3) for name, v in zip(("p50", "p95", "p99"), values, strict=True)}
+
+
+def counts_from_status(status: Any) -> dict[str, Any]:
+    """Frames in, fused and dropped by reason, from a `FusionStatus`."""
+    fates = [fate.value for fate in Fate if fate is not Fate.FUSED]
+    streams = [stream.value for stream in Stream]
+
+    def of(field: str) -> dict[str, int]:
+        return {stream: int(getattr(status, f"{stream}_{field}")) for stream in streams}
+
+    dropped: dict[str, dict[str, Any]] = {}
+    for stream in streams:
+        dropped[stream] = {fate: int(getattr(status, f"{stream}_{fate}")) for fate in fates}
+        reasons = getattr(status, f"{stream}_rejected_reasons")
+        counts = getattr(status, f"{stream}_rejected_counts")
+        dropped[stream]["rejected_by_reason"] = {
+            reason: int(count) for reason, count in zip(reasons, counts, strict=False)
+        }
+    return {
+        "counts_from": "fused/status, since the fuse node started",
+        "frames_in": of("received"),
+        "frames_fused": of("fused"),
+        "frames_pending": of("pending"),
+        "frames_dropped": dropped,
+    }
+
+
+def counts_from_observation(received: dict[str, int]) -> dict[str, Any]:
+    """The same as far as it can be seen from outside: no status message was to be had."""
+    streams = ("visible", "thermal")
+    fused = received["fused"]
+    return {
+        "counts_from": "what the recorder saw; fused/status was not published "
+        "(FusionStatus not built: see `make setup` or colcon build)",
+        "frames_in": {stream: received[stream] for stream in streams},
+        "frames_fused": dict.fromkeys(streams, fused),
+        "frames_pending": dict.fromkeys(streams),
+        "frames_dropped": {
+            stream: {"not_fused": max(0, received[stream] - fused)} for stream in streams
+        },
+    }

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter table on a ROS node: declared, described, checked, followed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
+
+from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
+from fusion_ros.parameters.specification import ParameterError, ParameterSpec
+from fusion_ros.parameters.table import SPECS, FuseParameters
+from fusion_ros.streams.outside_text import printable
+
+_INT64 = 2**63 - 1
+
+
+class ParameterServer:
+    """Declares every parameter of the table on a node and keeps the checked values.
+
+    Args:
+        node: gets the parameters.
+        is_configured: whether parameters that are not live are in use, and so must not change.
+        apply: called with the new values before a change is kept; where it raises, the change is
+            refused, and it is called with the old values again.
+
+    Raises:
+        ParameterError: a value given at start cannot be used.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        *,
+        is_configured: Callable[[], bool],
+        apply: Callable[[FuseParameters], None],
+    ) -> None:
+        self._is_configured = is_configured
+        self._apply = apply
+        self._log = error_lines(node)
+        self._name = node.get_fully_qualified_name()
+        self._by_name = {spec.name: spec for spec in SPECS}
+        values = {}
+        for spec in SPECS:
+            try:
+                declared = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
+            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+                hint = " (write 20.0 for 20)" if spec.kind is float else ""
+                raise ParameterError(
+                    f"parameter {spec.name} was given what it cannot take; it takes "
+                    f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy says: {error}"
+                ) from error
+            values[spec.name] = declared.value
+        if ignored := _undeclared(node):
+            told = ParameterError.of_unknown(ignored, self._by_name)
+            warning_line(node)(f"ignored: {told}")
+        self.current = FuseParameters.from_values(values)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Take all changes or none: first the whole resulting record is checked, then applied.
+
+        An exception that leaves a parameter callback would end the process.
+        """
+        try:
+            self._take({parameter.name: parameter.value for parameter in parameters})
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:
+            self._log("".join(traceback.format_exception(error)))
+            reason = f"nothing was changed: {type(error).__name__}: {printable(error, 400)}"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _take(self, values: Mapping[str, Any]) -> None:
+        """Check and apply changes, then keep them.
+
+        Raises:
+            ParameterError: a change cannot be used; everything is as it was.
+        """
+        # rclpy asks its own callback for this one after ours: ours must not have applied by then.
+        if not isinstance(values.get("use_sim_time", False), bool):
+            raise ParameterError("parameter use_sim_time takes bool: true | false")
+        changes = {}
+        for name, given in values.items():
+            spec = self._by_name.get(name)
+            if spec is None:
+                continue  # use_sim_time and its like belong to rclpy
+            value = spec.check(given)
+            if value == getattr(self.current, name):
+                continue
+            if not spec.live and self._is_configured():
+                raise ParameterError(
+                    f"parameter {name} is read by `configure`; deactivate and clean up the node "
+                    "first, then set it and configure again"
+                )
+            changes[name] = value
+        if not changes:
+            return
+        try:
+            new = self.current.changed(changes)
+        except ParameterError as error:
+            if len(error.names) < 2:
+                raise
+            raise ParameterError(
+                f"{error}. Set the other parameter first, or both in one call of the service "
+                f"{self._name}/set_parameters_atomically",
+                names=error.names,
+            ) from error
+        try:
+            self._apply(new)
+        except Exception:
+            self._apply(self.current)
+            raise
+        self.current = new
+
+
+def _undeclared(node: LifecycleNode) -> list[str]:
+    """Names that were given at start (command line, parameter file) and that nobody declared.
+
+    ROS says nothing of them, so a misspelt parameter would be lost in silence. rclpy keeps what was
+    given under a private name only; without it nothing is told.
+    """
+    given = getattr(node, "_parameter_overrides", {})
+    return sorted(
+        name
+        for name in given
+        if not node.has_parameter(name) and not name.startswith("qos_overrides.")
+    )
+
+
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=spec.meaning)
+    if spec.choices:
+        descriptor.additional_constraints = f"one of {spec.allowed}"
+    if not spec.live:
+        note = "read by configure"
+        descriptor.additional_constraints = "; ".join(
+            filter(None, (descriptor.additional_constraints, note))
+        )
+    if spec.kind is float and (spec.low is not None or spec.high is not None):
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=-1e308 if spec.low is None else float(spec.low),
+                to_value=1e308 if spec.high is None else float(spec.high),
+            )
+        ]
+    if spec.kind is int and (spec.low is not None or spec.high is not None):
+        descriptor.integer_range = [
+            IntegerRange(
+                from_value=-_INT64 if spec.low is None else int(spec.low),
+                to_value=_INT64 if spec.high is None else int(spec.high),
+                step=1,
+            )
+        ]
+    return descriptor

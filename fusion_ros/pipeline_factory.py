@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline that the parameters describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fusion_ros.parameters.specification import ParameterError
+from fusion_ros.parameters.table import FuseParameters
+
+if TYPE_CHECKING:
+    from fusion_ros.engines.engine import Engine
+    from fusion_ros.model.weights import LoadedWeights
+    from fusion_ros.pipeline import FusionPipeline
+
+
+def make_pipeline(values: FuseParameters) -> FusionPipeline:
+    """The pipeline that the parameters describe, without fallback: a failure is told.
+
+    Engine "auto" means the first that is installed, not the fastest in a trial: two runs over the
+    same files must run the same one.
+
+    Raises:
+        ValueError: parameters, network config, weights, calibration; the message has the culprit.
+        RuntimeError: the engine (`EngineError`).
+    """
+    from fusion_ros.engines.choice import choose, create_engine
+
+    if values.registration_options().is_live:
+        raise ValueError(
+            f"parameter registration_source is {values.registration_source!r}, which only a "
+            "running node can follow; allowed here: 'file' (`fusion-ros calibrate "
+            "--import-camera-info` makes one of two camera_infos)"
+        )
+    weights = _weights(values)
+    chosen = choose(values.engine, values.device)
+    return pipeline_around(
+        create_engine(
+            weights,
+            name=chosen.name,
+            device=chosen.device,
+            precision=values.precision,
+            tune_threads=True,
+        ),
+        values,
+    )
+
+
+def make_live_pipeline(
+    values: FuseParameters, tell: Callable[[str, bool], object]
+) -> FusionPipeline:
+    """The pipeline for a robot: with fallback, and warmed up.
+
+    torch takes seconds to import; it is imported here, when the node is on the graph already.
+
+    Args:
+        values: the node's parameters.
+        tell: takes a line of text when the engine changes later on, or about a doubtful
+            calibration, and whether it is good news.
+
+    Raises:
+        ValueError: parameters, network config, weights, calibration; the message has the culprit.
+        RuntimeError: the engine (`EngineError`).
+    """
+    from fusion_ros.calibration.plausibility import registration_doubts
+    from fusion_ros.engines.choice import choose, create_engine, probe_engines
+    from fusion_ros.engines.fallback import FallbackEngine
+
+    weights = _weights(values)
+    wanted = choose(values.engine, values.device)
+    engines = [(values.engine, values.device, values.precision)]
+    if values.fallback:
+        engines += [
+            (probe.name, probe.device, "auto")
+            for probe in probe_engines()
+            if probe.available and (probe.name, probe.device) != (wanted.name, wanted.device)
+        ]
+    engine = FallbackEngine(
+        [
+            lambda e=e: create_engine(
+                weights,
+                name=e[0],
+                device=e[1],
+                precision=e[2],
+                size=(values.warm_up_height, values.warm_up_width),
+                tune_threads=True,
+            )
+            for e in engines
+        ],
+        tell=tell,
+    )
+    pipeline = pipeline_around(engine, values)
+    for doubt in registration_doubts(pipeline.registration):
+        tell(f"doubtful calibration: {doubt}", False)
+    pipeline.warm_up(values.warm_up_height, values.warm_up_width)
+    return pipeline
+
+
+def _weights(values: FuseParameters) -> LoadedWeights:
+    from fusion_ros.model.weights import load_weights, shipped_weights
+
+    return load_weights(values.weights or shipped_weights(values.preset))
+
+
+def pipeline_around(engine: Engine, values: FuseParameters) -> FusionPipeline:
+    """The pipeline that the parameters describe, around an engine that is there."""
+    from fusion_ros.calibration.files import make_registration
+    from fusion_ros.pipeline import FusionPipeline
+    from fusion_ros.thermal.tone import ThermalToneMapper
+
+    try:
+        registration = make_registration(values.registration_options())
+    except ValueError as error:
+        raise ParameterError(f"parameters registration_*: {error}") from error
+    return FusionPipeline(
+        engine,
+        tone=ThermalToneMapper(values.tone_options()),
+        registration=registration,
+        colour=values.colour_options(),
+    )
+
+
+def apply_live(pipeline: FusionPipeline, values: FuseParameters) -> None:
+    """Hand changed live parameters to a pipeline; they hold from its next frame on."""
+    from fusion_ros.thermal.tone import ThermalToneMapper
+
+    options = values.tone_options()
+    if options != pipeline.tone.options:
+        pipeline.tone = ThermalToneMapper(options)

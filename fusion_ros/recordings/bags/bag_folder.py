@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of a bag: found by metadata.yaml or by their names, opened by what they contain."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from fusion_ros.recordings.bags import mcap_records, ros1_file, sqlite_file
+from fusion_ros.recordings.bags import metadata as bag_metadata
+from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType
+from fusion_ros.recordings.bags.decompression import ZSTD_MAGIC, unpack_file
+from fusion_ros.recordings.bags.mcap_file import McapFile
+from fusion_ros.recordings.bags.ros1_file import Ros1File
+from fusion_ros.recordings.bags.sqlite_file import SqliteFile
+from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError, Report
+
+ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
+_PACKED = ".zstd"
+_STORAGES: dict[bytes, Callable[[Path, Report], BagFile]] = {
+    mcap_records.MAGIC: McapFile,
+    sqlite_file.MAGIC: SqliteFile,
+    ros1_file.MAGIC: Ros1File,
+}
+
+
+def is_bag_file(path: Path) -> bool:
+    """Whether a file's name ends as a bag's does."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def is_bag_folder(folder: Path) -> bool:
+    """Whether a folder holds a bag."""
+    return (folder / bag_metadata.NAME).is_file() or any(map(is_bag_file, folder.iterdir()))
+
+
+def open_bag(path: Path, damage: list[Damage]) -> tuple[list[BagFile], dict[TopicType, int]]:
+    """Open the files of a bag.
+
+    Args:
+        path: a bag's folder, or one of its files.
+        damage: receives what cannot be read, now and while messages are read.
+
+    Returns:
+        The files that can be read, and messages by topic as metadata.yaml counts them (empty
+        without one).
+
+    Raises:
+        RecordingError: not one file can be read.
+    """
+    counts: dict[TopicType, int] = {}
+    paths = [path]
+    if path.is_dir():
+        paths, counts = _files_of(path, damage)
+    opened: list[BagFile] = []
+    for file in paths:
+        before = len(damage)
+        try:
+            opened.append(_open_file(file, _reporter(file, damage)))
+        except (RecordingError, OSError, ValueError, MemoryError) as error:
+            del damage[before:]
+            damage.append(Damage(file.name, str(error)))
+    if not opened:
+        raise RecordingError("; ".join(d.what for d in damage) or f"{path} holds no bag")
+    return opened, counts
+
+
+def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[TopicType, int]]:
+    present = sorted(file for file in folder.iterdir() if is_bag_file(file))
+    try:
+        metadata = bag_metadata.read_metadata(folder)
+    except bag_metadata.MetadataError as error:
+        if not present:
+            raise RecordingError(
+                f"{folder}: {error}, and it holds no file that ends in {', '.join(ENDINGS)}"
+            ) from error
+        if (folder / bag_metadata.NAME).exists():
+            damage.append(Damage(bag_metadata.NAME, str(error), DamageKind.METADATA))
+        else:
+            what = f"it has no {bag_metadata.NAME}: the recorder did not close it"
+            damage.append(Damage(folder.name, what, DamageKind.UNFINISHED))
+        # rosbag2 removes a file after it was compressed: where both are there, the second is cut.
+        names = {file.name for file in present}
+        return [f for f in present if f.name.removesuffix(_PACKED) not in names - {f.name}], {}
+    files = []
+    for name in metadata.files:
+        if (found := _find(folder, name)) is not None:
+            files.append(found)
+        else:
+            what = f"{bag_metadata.NAME} lists it, but it is not there"
+            damage.append(Damage(name, what))
+    if files or metadata.files:
+        for file in present:
+            if file not in files:
+                what = f"{bag_metadata.NAME} does not list it, so that it is not read"
+                damage.append(Damage(file.name, what, DamageKind.METADATA))
+    if not files:
+        raise RecordingError(
+            f"{folder}: not one of the files that {bag_metadata.NAME} lists is there "
+            f"({', '.join(metadata.files) or 'none'})"
+        )
+    return files, metadata.counts
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """The file that metadata.yaml names; it may have been compressed or unpacked since."""
+    for candidate in (name, name + _PACKED, name.removesuffix(_PACKED)):
+        if candidate and (folder / candidate).is_file():
+            return folder / candidate
+    return None
+
+
+def _reporter(file: Path, damage: list[Damage]) -> Report:
+    def report(kind: DamageKind, what: str) -> None:
+        damage.append(Damage(file.name, what, kind))
+
+    return report
+
+
+def _open_file(path: Path, report: Report) -> BagFile:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        raise RecordingError(f"{path} is empty")
+    if start.startswith(ZSTD_MAGIC):
+        return _UnpackedFile(path, report)
+    for magic, storage in _STORAGES.items():
+        if start.startswith(magic):
+            try:
+                return storage(path, report)
+            except ImportError as error:
+                raise RecordingError(
+                    f"{path}: reading it needs the package {error.name}: pip install "
+                    "'fusion_ros[replay]'"
+                ) from error
+    raise RecordingError(
+        f"{path} begins with {start[:8]!r}: it is no mcap, sqlite3 or ROS 1 bag, or its start is "
+        "damaged"
+    )
+
+
+class _UnpackedFile:
+    """A file that rosbag2 compressed as a whole, unpacked into a temporary folder."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="fusion_ros_")
+        try:
+            unpacked = Path(self._folder.name) / path.name.removesuffix(_PACKED)
+            try:
+                unpack_file(path, unpacked, report)
+            except ValueError as error:
+                raise RecordingError(f"{path}: {error}") from error
+            self._file = _open_file(unpacked, report)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.kind, self.counts = self._file.kind, self._file.counts
+        self.begin_ns = self._file.begin_ns
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """See `BagFile`."""
+        yield from self._file.messages(topics)
+
+    def close(self) -> None:
+        """See `BagFile`."""
+        self._file.close()
+        self._folder.cleanup()

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS bags as recordings: ROS 2 (mcap, sqlite3; split, compressed, unfinished) and ROS 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.imaging.compressed import decode_compressed
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason, decode_frame
+from fusion_ros.imaging.limits import TooLargeError
+from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType, merged
+from fusion_ros.recordings.bags.bag_folder import open_bag
+from fusion_ros.recordings.bags.decompression import DecompressionError, plain_message
+from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError
+from fusion_ros.recordings.recording import Identity, RecordedFrame, TopicFacts, hash_files
+from fusion_ros.recordings.topics import UNKNOWN, choose_topics, shown_by
+from fusion_ros.streams.ledger import Stream
+
+NS_PER_S = 1_000_000_000
+
+
+class BagRecording:
+    """Two image topics of one bag.
+
+    Args:
+        path: a bag's folder, or one of its files.
+        visible, thermal: topics; None is chosen by name and type.
+
+    Raises:
+        RecordingError: nothing can be read, or the topics are not clear.
+    """
+
+    def __init__(self, path: Path, visible: str | None = None, thermal: str | None = None) -> None:
+        self.damage: list[Damage] = []
+        self._path = path
+        self._files, counts = open_bag(path, self.damage)
+        try:
+            self.identity = self._identify(_recorded(self._files, counts), visible, thermal)
+        except BaseException:
+            self.close()
+            raise
+
+    def _identify(
+        self, topics: tuple[TopicFacts, ...], visible: str | None, thermal: str | None
+    ) -> Identity:
+        path = self._path
+        try:
+            chosen_visible, chosen_thermal, why = choose_topics(
+                topics, visible, thermal, look=self._look
+            )
+        except RecordingError as error:
+            said = "".join(f"; {d.file}: {d.what}" for d in self.damage[:3])
+            raise RecordingError(f"{path}: {error}{said}") from None
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        digest, size = hash_files(f for f in files if f.is_file())
+        return Identity(
+            name=path.name,
+            path=str(path),
+            kind=self._files[0].kind,
+            sha256=digest,
+            size_bytes=size,
+            topics=topics,
+            visible=chosen_visible,
+            thermal=chosen_thermal,
+            choice=why,
+        )
+
+    def _look(self, topic: str) -> str:
+        """What the first frame of a topic shows; damage is reported when all is read."""
+        known = list(self.damage)
+        try:
+            for file in self._files:
+                for message in file.messages((topic,)):
+                    return shown_by(_as_frame(Stream.THERMAL, 0, message).read())
+        except EncodingError:
+            pass
+        finally:
+            self.damage[:] = known
+        return UNKNOWN
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """See `Recording`."""
+        streams = {
+            self.identity.visible: Stream.VISIBLE,
+            self.identity.thermal: Stream.THERMAL,
+        }
+        seen = dict.fromkeys(Stream, 0)
+        for message in merged(self._files, tuple(streams)):
+            stream = streams[message.topic]
+            yield _as_frame(stream, seen[stream], message)
+            seen[stream] += 1
+        for stream, received in seen.items():
+            recorded = self.identity.messages(stream) or 0
+            if received < recorded:
+                topic = self.identity.topic(stream)
+                name = topic.name if topic is not None else stream.value
+                self.damage.append(
+                    Damage(
+                        self._path.name,
+                        f"{received} of {recorded} recorded messages of {name} could be read",
+                        DamageKind.MESSAGES,
+                        recorded - received,
+                    )
+                )
+
+    def close(self) -> None:
+        """See `Recording`."""
+        for file in self._files:
+            file.close()
+
+
+def _recorded(files: list[BagFile], counted: dict[TopicType, int]) -> tuple[TopicFacts, ...]:
+    """Every topic with its number of messages: of metadata.yaml or the files, whichever is more.
+
+    A count in metadata.yaml that is larger than the files' own is how missing files show.
+    """
+    of_files: Counter[TopicType] = Counter()
+    for file in files:
+        of_files.update(file.counts)
+    topics = sorted(of_files.keys() | counted.keys())
+    return tuple(
+        TopicFacts(t.topic, t.message_type, max(of_files[t], counted.get(t, 0))) for t in topics
+    )
+
+
+def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
+    kind, log_ns = message.message_type, message.log_ns
+    problem: EncodingError | None = None
+    try:
+        data = plain_message(message.data)
+        parsed = _deserialize(data, kind, message.ros1)
+        stamp = parsed.header.stamp
+        stamp_ns = int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+        compressed = kind.endswith("CompressedImage")
+        encoding = str(parsed.format if compressed else parsed.encoding)
+    except TooLargeError as error:
+        problem = EncodingError(RejectReason.TOO_LARGE, f"the message is too large: {error}")
+    except DecompressionError as error:
+        text = f"the recorder compressed the message, and it is damaged ({error})"
+        problem = EncodingError(RejectReason.TRUNCATED, text)
+    except Exception as error:  # deserialisers raise arbitrary errors on malformed input
+        text = f"{len(message.data)} bytes are no {kind} ({type(error).__name__})"
+        problem = EncodingError(RejectReason.MALFORMED, text)
+    if problem is not None:
+        return RecordedFrame(stream, index, log_ns, None, "", partial(_raise, problem))
+    read = partial(_read_compressed if compressed else _read_raw, parsed)
+    cdr = None if message.ros1 else data
+    header_stamp = (int(stamp.sec), int(stamp.nanosec))
+    return RecordedFrame(
+        stream, index, log_ns, stamp_ns, encoding, read, cdr, header_stamp=header_stamp
+    )
+
+
+def _deserialize(data: bytes, kind: str, ros1: bool) -> Any:
+    store = _typestore(ros1)
+    return store.deserialize_ros1(data, kind) if ros1 else store.deserialize_cdr(data, kind)
+
+
+_stores: dict[bool, Any] = {}
+
+
+def _typestore(ros1: bool) -> Any:
+    """The image messages are the same in every distribution, so bags need not define them."""
+    if ros1 not in _stores:
+        from rosbags.typesys import Stores, get_typestore
+
+        _stores[ros1] = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
+    return _stores[ros1]
+
+
+def _read_raw(message: Any) -> PixelFrame:
+    return decode_frame(
+        message.data,
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def _read_compressed(message: Any) -> PixelFrame:
+    return decode_compressed(message.data, format=message.format)
+
+
+def _raise(error: EncodingError) -> PixelFrame:
+    raise error

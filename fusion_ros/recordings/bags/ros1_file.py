@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole ROS 1 bags, read by `rosbags` with a limit on each chunk."""
+
+from __future__ import annotations
+
+import bz2
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.imaging.limits import MAX_CHUNK_BYTES
+from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType
+from fusion_ros.recordings.bags.decompression import decompress
+from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
+
+MAGIC = b"#ROSBAG V"
+
+
+class Ros1File:
+    """One .bag file with an index.
+
+    Args:
+        path: the file.
+        report: receives what is missing.
+
+    Raises:
+        RecordingError: it has no index, is damaged, or is no ROS 1 bag.
+    """
+
+    kind = "ros1"
+
+    def __init__(self, path: Path, report: Report) -> None:
+        from lz4.frame import decompress as lz4_decompress
+        from rosbags.rosbag1 import Reader
+
+        self._report = report
+        self._reader: Any = Reader(path)
+        try:
+            self._reader.open()
+        except Exception as error:  # struct errors and its own on files that were cut
+            raise RecordingError(
+                f"{path} cannot be read as a ROS 1 bag: {error}; `rosbag reindex` repairs bags "
+                "that were not closed"
+            ) from error
+        kinds = {bz2.decompress: "bz2", lz4_decompress: "lz4"}
+        for place, chunk in self._reader.chunks.items():
+            limited = _limited(kinds.get(chunk.decompressor, "none"))
+            self._reader.chunks[place] = chunk._replace(decompressor=limited)
+        counts: Counter[TopicType] = Counter()
+        for connection in self._reader.connections:
+            counts[TopicType(connection.topic, connection.msgtype)] += connection.msgcount
+        self.counts = dict(counts)
+        self.begin_ns = int(self._reader.start_time)
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """See `BagFile`."""
+        wanted = [c for c in self._reader.connections if c.topic in topics]
+        try:
+            for connection, log_ns, data in self._reader.messages(wanted) if wanted else ():
+                yield BagMessage(connection.topic, connection.msgtype, log_ns, data, ros1=True)
+        except Exception as error:  # of a damaged chunk: its own, the decompressor's, struct's
+            self._report(DamageKind.BYTES, f"reading stopped: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """See `BagFile`."""
+        self._reader.close()
+
+
+def _limited(kind: str) -> Callable[[bytes], bytes]:
+    return partial(decompress, kind, limit=MAX_CHUNK_BYTES)

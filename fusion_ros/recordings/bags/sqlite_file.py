@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sqlite3 files of bags, with the journal that an unfinished recorder leaves beside them.
+
+The reader of `rosbags` opens a file as immutable, so that a write-ahead log is ignored, and stops
+at the first damaged page. Here SQLite itself applies the journal, to a copy: the recording is never
+changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, shown_size
+from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType, ros2_type
+from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
+
+MAGIC = b"SQLite format 3\0"
+JOURNALS = ("-wal", "-journal")
+_GIVE_UP = 200
+"""Numbers in a row under which no message can be read: behind them none is expected."""
+_TABLES = """
+    SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('topics', 'messages')
+"""
+
+
+class SqliteFile:
+    """One .db3 file.
+
+    Args:
+        path: the file.
+        report: receives what is missing or not understood.
+
+    Raises:
+        RecordingError: it is no bag, or its list of topics cannot be read.
+        OSError: it cannot be read.
+    """
+
+    kind = "sqlite3"
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._report = report
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        with path.open("rb") as file:
+            header = file.read(100)
+        if not header.startswith(MAGIC):
+            raise RecordingError(f"{path} does not begin as an SQLite file does")
+        self._connection: sqlite3.Connection | None = None
+        try:
+            source = self._usable(path, header)
+            # Without "immutable", SQLite would write a -shm file beside the recording.
+            how = "mode=ro&immutable=1" if source == path else "mode=rw"
+            self._connection = sqlite3.connect(f"{source.absolute().as_uri()}?{how}", uri=True)
+            self._connection.execute("PRAGMA trusted_schema = OFF")
+            if hasattr(self._connection, "setlimit"):  # from Python 3.11 on
+                self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
+            if self._connection.execute(_TABLES).fetchone()[0] != 2:
+                raise RecordingError(f"{path} holds no tables topics and messages: it is no bag")
+            self._topics = {
+                number: TopicType(str(name), ros2_type(str(kind)))
+                for number, name, kind in self._connection.execute(
+                    "SELECT id, name, type FROM topics"
+                )
+            }
+            self.counts = self._counted()
+            self.begin_ns = self._first_ns()
+        except sqlite3.Error as error:
+            self.close()
+            raise RecordingError(f"{path}: SQLite cannot read its topics ({error})") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See `BagFile`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """See `BagFile`."""
+        wanted = [number for number, topic in self._topics.items() if topic.topic in topics]
+        marks = ",".join("?" * len(wanted))
+        query = f"SELECT id FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
+        seen: set[int] = set()
+        try:
+            for (number,) in self._execute(query, wanted):
+                seen.add(number)
+                yield from self._message(number)
+            return
+        except sqlite3.Error as error:
+            self._report(DamageKind.BYTES, f"its messages cannot be read in order ({error})")
+        yield from self._one_by_one(set(wanted), seen)
+
+    def _one_by_one(self, wanted: set[int], seen: set[int]) -> Iterator[BagMessage]:
+        """Messages by their numbers, from the first to the last one that can be read."""
+        number = failed = 0
+        while failed < _GIVE_UP:
+            number += 1
+            if number in seen:
+                failed = 0
+                continue
+            topic = None
+            with contextlib.suppress(sqlite3.Error):
+                query = "SELECT topic_id FROM messages WHERE id = ?"
+                topic = self._execute(query, [number]).fetchone()
+            failed = 0 if topic else failed + 1
+            if topic and topic[0] in wanted:
+                yield from self._message(number)
+
+    def _message(self, number: int) -> Iterator[BagMessage]:
+        query = (
+            "SELECT topic_id, timestamp, length(data), "
+            "CASE WHEN length(data) <= ? THEN data END FROM messages WHERE id = ?"
+        )
+        try:
+            row = self._execute(query, [MAX_MESSAGE_BYTES, number]).fetchone()
+        except sqlite3.Error as error:
+            self._report(DamageKind.BYTES, f"message {number} cannot be read ({error})")
+            return
+        if row is None:
+            self._report(DamageKind.BYTES, f"message {number} is not in its table")
+        elif row[3] is None:
+            self._report(
+                DamageKind.BYTES,
+                f"message {number} is of {shown_size(row[2] or 0)}; the limit is "
+                f"{shown_size(MAX_MESSAGE_BYTES)}",
+            )
+        elif not isinstance(row[1], int) or not isinstance(row[3], bytes):
+            kinds = type(row[1]).__name__, type(row[3]).__name__
+            text = f"message {number} has a time of type {kinds[0]} and data of type {kinds[1]}"
+            self._report(DamageKind.BYTES, text)
+        else:
+            yield BagMessage(*self._topics[row[0]], row[1], row[3])
+
+    def _first_ns(self) -> int:
+        with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+            return int(self._execute("SELECT min(timestamp) FROM messages", []).fetchone()[0])
+        return 0
+
+    def _counted(self) -> dict[TopicType, int]:
+        counts = dict.fromkeys(self._topics.values(), 0)
+        query = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
+        try:
+            for number, count in self._execute(query, []):
+                if number in self._topics:
+                    counts[self._topics[number]] += count
+                else:
+                    text = f"{count} messages belong to topic number {number}, which is not listed"
+                    self._report(DamageKind.BYTES, text)
+        except sqlite3.Error:  # reported when the messages are read
+            found = self._one_by_one_counted()
+            counts = {topic: max(counts[topic], found.get(topic, 0)) for topic in counts}
+        return counts
+
+    def _one_by_one_counted(self) -> dict[TopicType, int]:
+        counts = dict.fromkeys(self._topics.values(), 0)
+        number = failed = 0
+        while failed < _GIVE_UP:
+            number += 1
+            row = None
+            with contextlib.suppress(sqlite3.Error):
+                query = "SELECT topic_id FROM messages WHERE id = ?"
+                row = self._execute(query, [number]).fetchone()
+            failed = 0 if row else failed + 1
+            if row and row[0] in self._topics:
+                counts[self._topics[row[0]]] += 1
+        return counts
+
+    def _execute(self, query: str, values: list[int]) -> sqlite3.Cursor:
+        assert self._connection is not None
+        return self._connection.execute(query, values)
+
+    def _usable(self, path: Path, header: bytes) -> Path:
+        """The file, or a copy: with its journal beside it, or padded where the file is cut."""
+        journals = [path.with_name(path.name + end) for end in JOURNALS]
+        journals = [file for file in journals if file.is_file() and file.stat().st_size]
+        missing = _missing_bytes(header, path.stat().st_size)
+        if not journals and not missing:
+            return path
+        self._folder = tempfile.TemporaryDirectory(prefix="fusion_ros_")
+        folder = Path(self._folder.name)
+        size = sum(file.stat().st_size for file in (path, *journals)) + missing
+        if size > shutil.disk_usage(folder).free:
+            raise RecordingError(
+                f"{path}: reading it takes a copy of {shown_size(size)}, for which "
+                f"{folder.parent} has no room; set TMPDIR to a larger disk"
+            )
+        for file in (path, *journals):
+            shutil.copyfile(file, folder / file.name)
+        if journals:
+            self._report(
+                DamageKind.UNFINISHED,
+                f"the recorder did not close it; {', '.join(f.name for f in journals)} was read, "
+                "too",
+            )
+        elif missing:
+            # SQLite refuses a short file as a whole; of one of the right length it reads the rest.
+            self._report(DamageKind.BYTES, f"its last {missing} bytes are missing")
+            with (folder / path.name).open("r+b") as copy:
+                copy.truncate(path.stat().st_size + missing)
+        return folder / path.name
+
+
+def _missing_bytes(header: bytes, size: int) -> int:
+    """Bytes that the header counts and the file does not have."""
+    if len(header) < 100:
+        return 0
+    page, changes, pages = struct.unpack_from(">H6xII", header, 16)
+    (valid_for,) = struct.unpack_from(">I", header, 92)
+    if changes != valid_for:  # an old SQLite did not maintain the count of pages
+        return 0
+    return max(0, (65536 if page == 1 else page) * pages - size)

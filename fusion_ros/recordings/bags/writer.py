@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes image bags without ROS, for `fusion-ros record` and for the fused output of a replay."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fusion_ros.imaging.compressed import encode_jpeg
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, encode
+from fusion_ros.recordings.bags.mcap_checksums import add_checksums
+from fusion_ros.recordings.damage import RecordingError
+
+NS_PER_S = 1_000_000_000
+COMMIT_EVERY_S = 1.0
+STORAGES = ("mcap", "sqlite3")
+COMPRESSIONS = ("none", "file", "message")
+IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+
+
+class BagWriter:
+    """Writes images to a new ROS 2 bag; a context manager.
+
+    Args:
+        path: the bag's folder; it must not exist.
+        storage: "mcap" or "sqlite3".
+        compression: zstd over each "message", over the whole "file", or "none".
+
+    Raises:
+        RecordingError: the folder exists, or `rosbags` is missing.
+    """
+
+    def __init__(self, path: Path, *, storage: str = "mcap", compression: str = "none") -> None:
+        try:
+            from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError as error:
+            raise RecordingError(
+                "writing bags needs the package rosbags: pip install rosbags"
+            ) from error
+        if path.exists():
+            raise RecordingError(f"{path} exists; a bag is never written over another")
+        self.path = path
+        self._types = get_typestore(Stores.ROS2_HUMBLE)
+        self._writer = Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()])
+        if compression != "none":
+            self._writer.set_compression(
+                CompressionMode[compression.upper()], CompressionFormat.ZSTD
+            )
+        self._connections: dict[str, Any] = {}
+        self.messages = 0
+        self._committed_s = time.monotonic()
+
+    def __enter__(self) -> BagWriter:
+        self._writer.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Also after Ctrl-C: a bag that was begun is closed as a whole one.
+        self._writer.close()
+        for file in self.path.glob("*.mcap"):
+            add_checksums(file)
+
+    def image(
+        self,
+        topic: str,
+        frame: PixelFrame,
+        *,
+        stamp_ns: int,
+        log_ns: int | None = None,
+        frame_id: str = "camera",
+        encoding: str | None = None,
+    ) -> None:
+        """Write one picture as `sensor_msgs/Image`.
+
+        `encoding` defaults to what the pixels are: rgb8, bgr8, mono8, mono16 or 32FC1.
+        """
+        encoding = encoding or _encoding_of(frame)
+        order = ChannelOrder.RGB if frame.order is ChannelOrder.GREY else frame.order
+        data, step = encode(frame.pixels, encoding, order=order)
+        height, width = frame.pixels.shape[:2]
+        self.raw_image(
+            topic,
+            data,
+            encoding=encoding,
+            height=height,
+            width=width,
+            step=step,
+            stamp_ns=stamp_ns,
+            log_ns=log_ns,
+            frame_id=frame_id,
+        )
+
+    def raw_image(
+        self,
+        topic: str,
+        data: np.ndarray,
+        *,
+        encoding: str,
+        height: int,
+        width: int,
+        step: int,
+        stamp_ns: int,
+        log_ns: int | None = None,
+        frame_id: str = "camera",
+    ) -> None:
+        """Write an image message whose header says what it is told to, true or not."""
+        message = self._types.types[IMAGE](
+            header=self._header(stamp_ns, frame_id),
+            height=height,
+            width=width,
+            encoding=encoding,
+            is_bigendian=0,
+            step=step,
+            data=data,
+        )
+        self._write(topic, IMAGE, message, stamp_ns if log_ns is None else log_ns)
+
+    def jpeg(
+        self,
+        topic: str,
+        frame: PixelFrame,
+        *,
+        stamp_ns: int,
+        log_ns: int | None = None,
+        frame_id: str = "camera",
+        quality_percent: int = 90,
+    ) -> None:
+        """Write one uint8 picture as `sensor_msgs/CompressedImage`."""
+        grey = frame.order is ChannelOrder.GREY
+        message = self._types.types[COMPRESSED_IMAGE](
+            header=self._header(stamp_ns, frame_id),
+            format="mono8; jpeg compressed mono8" if grey else "rgb8; jpeg compressed bgr8",
+            data=encode_jpeg(frame.pixels, frame.order, quality_percent=quality_percent),
+        )
+        self._write(topic, COMPRESSED_IMAGE, message, stamp_ns if log_ns is None else log_ns)
+
+    def knows(self, message_type: str) -> bool:
+        """Whether the definition of a type is at hand, which a bag holds beside the messages."""
+        return message_type in self._types.types
+
+    def serialised(self, topic: str, message_type: str, data: bytes, log_ns: int) -> None:
+        """Write a message that is serialised already (CDR)."""
+        self._writer.write(self._connection(topic, message_type), log_ns, data)
+        self.messages += 1
+        self._commit()
+
+    def _write(self, topic: str, kind: str, message: Any, log_ns: int) -> None:
+        self.serialised(topic, kind, self._types.serialize_cdr(message, kind), log_ns)
+
+    def _commit(self) -> None:
+        """Commit an sqlite3 bag now and then: rosbags commits when the bag is closed.
+
+        Without it the bag of a recorder that is killed holds no message at all.
+        """
+        database = getattr(self._writer.storage, "conn", None)
+        now_s = time.monotonic()
+        if database is not None and now_s - self._committed_s >= COMMIT_EVERY_S:
+            database.commit()
+            self._committed_s = now_s
+
+    def _connection(self, topic: str, kind: str) -> Any:
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(
+                topic, kind, typestore=self._types
+            )
+        return self._connections[topic]
+
+    def _header(self, stamp_ns: int, frame_id: str) -> Any:
+        time = self._types.types["builtin_interfaces/msg/Time"]
+        header = self._types.types["std_msgs/msg/Header"]
+        sec, nanosec = divmod(stamp_ns, NS_PER_S)
+        return header(stamp=time(sec=sec, nanosec=nanosec), frame_id=frame_id)
+
+
+def _encoding_of(frame: PixelFrame) -> str:
+    if frame.order is not ChannelOrder.GREY:
+        return f"{frame.order.value}8"
+    return {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}[str(frame.pixels.dtype)]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read picture files of the two cameras: the pixels that the camera meant, or a refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_ros.files.reading import read_bytes
+from fusion_ros.imaging.compressed import read_picture_file
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.image_size import picture_size
+from fusion_ros.imaging.image_tags import PictureTags, picture_tags
+from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, TooLargeError
+from fusion_ros.streams.ledger import Stream
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+_ALPHA = b"\x04\x06"
+_PNG_COLOUR_AT = 25
+
+
+def read_frame(path: Path, stream: Stream) -> PixelFrame:
+    """Read a picture of one camera.
+
+    Returns:
+        Visible: `uint8` HxWx3 (BGR) or HxW; `uint16` HxW where the file holds 16-bit grey, which
+        no visible camera of ours sends. Thermal: as stored, `uint8`, `uint16` or `float32` HxW;
+        `uint8` HxWx3 (BGR) where the file shows colours.
+
+    Raises:
+        EncodingError: damaged, too large, several pages, transparent pixels, or samples that are
+            neither 8 nor 16 bits nor float.
+        OSError: the file cannot be read.
+    """
+    pixels = read_picture_file(path)
+    data = _bytes(path)
+    tags = picture_tags(data)
+    _check(path, tags, data)
+    pixels = _samples(path, pixels)
+    if stream is Stream.VISIBLE and pixels.dtype == np.uint16 and _is_stored_as_colour(data):
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    if pixels.ndim == 3:
+        pixels = _colour(path, pixels, stream)
+    if stream is Stream.VISIBLE and tags.gamma is not None:
+        pixels = _to_srgb(pixels, tags.gamma)
+    order = ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY
+    return PixelFrame(pixels, order, rendering_of=tags.rendering_of)
+
+
+def orientation_of(path: Path) -> int:
+    """Return a file's orientation tag, 1 where it has none or cannot be read."""
+    try:
+        return picture_tags(_bytes(path)).orientation
+    except (OSError, EncodingError):
+        return 1
+
+
+def orientations_differ(visible: Path, thermal: Path) -> str:
+    """Return why two pictures cannot be laid on each other as stored, or ""."""
+    seen, felt = orientation_of(visible), orientation_of(thermal)
+    if seen == felt:
+        return ""
+    return (
+        f"orientation tag is {seen} in {visible.name} and {felt} in {thermal.name}: one of the two "
+        "is stored turned; turn its pixels and remove the tag from both"
+    )
+
+
+def not_8_bit(what: str, pixels: np.ndarray) -> str:
+    """Return why such pixels are no visible frame."""
+    return (
+        f"{what} holds {pixels.dtype}; a visible picture is 8-bit grey or colour. Are visible and "
+        "thermal swapped?"
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_bytes(path, MAX_MESSAGE_BYTES)
+    except TooLargeError as error:
+        raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
+
+
+def _check(path: Path, tags: PictureTags, data: bytes) -> None:
+    if tags.pages > 1:
+        raise _refused(path, f"holds {tags.pages} pictures; allowed is one, write each to a file")
+    if tags.orientation != 1 and data[:2] in (b"II", b"MM"):
+        # OpenCV turns TIFF pixels by the tag, and no others.
+        raise _refused(
+            path, f"has orientation tag {tags.orientation}; allowed is 1, store the pixels upright"
+        )
+    if tags.is_inverted:
+        raise _refused(path, "stores white as 0 (photometric MINISWHITE); allowed is MINISBLACK")
+    if _has_transparent_pixels(data):
+        raise _refused(path, "has transparent pixels; allowed are opaque ones, flatten the picture")
+
+
+def _has_transparent_pixels(data: bytes) -> bool:
+    may = data[:4] == b"\x89PNG" and (
+        data[_PNG_COLOUR_AT] in _ALPHA or b"tRNS" in data[: data.find(b"IDAT")]
+    )
+    if not may:
+        return False
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return False
+    return bool((pixels[..., 3] == 0).any())  # their colour is not defined
+
+
+def _is_stored_as_colour(data: bytes) -> bool:
+    """Whether 16-bit samples, decoded as grey, are stored in three or four channels."""
+    size = picture_size(data)
+    return size is not None and size.pixel_bytes >= 6
+
+
+def _samples(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """`uint8`, `uint16` or `float32`; other kinds where no value changes."""
+    if pixels.dtype.kind == "i" and pixels.size and 0 <= pixels.min() <= pixels.max() <= 65535:
+        return pixels.astype(np.uint16)
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        what = f"{pixels.dtype} from {pixels.min()} to {pixels.max()}" if pixels.size else "nothing"
+        raise _refused(path, f"holds {what}; allowed are 8 bits, 0 to 65535, or float32")
+    return pixels
+
+
+def _colour(path: Path, pixels: np.ndarray, stream: Stream) -> np.ndarray:
+    """8-bit colour; of the thermal camera grey, where the channels are equal."""
+    if stream is Stream.THERMAL and (pixels == pixels[..., :1]).all():
+        return np.ascontiguousarray(pixels[..., 0])
+    if pixels.dtype != np.uint8:
+        raise _refused(path, f"is a colour picture of {pixels.dtype}; allowed are 8 or 16 bits")
+    return pixels
+
+
+def _to_srgb(pixels: np.ndarray, gamma: float) -> np.ndarray:
+    """Samples with another exponent as those of a display, by the PNG specification."""
+    if pixels.dtype != np.uint8:
+        return pixels
+    levels = np.linspace(0.0, 1.0, 256) ** (1 / (2.2 * gamma))
+    return cv2.LUT(pixels, np.rint(levels * 255).astype(np.uint8))
+
+
+def _refused(path: Path, why: str) -> EncodingError:
+    return EncodingError(RejectReason.UNKNOWN_ENCODING, f"{path.name} {why}")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Some pairs out of any recording: folders, videos, or a bag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_ros.imaging.colour import luma
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, input_doubts
+from fusion_ros.recordings.image_files import not_8_bit
+from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import RecordedFrame
+from fusion_ros.streams.ledger import FrameLedger, Stream
+from fusion_ros.streams.pairer import FramePairer, Pair
+
+
+def read_pairs(
+    path: Path, *, partner: Path | None = None, **options: Any
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """`recorded_pairs` in grey: name, visible `uint8`, thermal as it is."""
+    return [
+        (name, *(np.array(luma(frame.pixels, order=frame.order)) for frame in frames))
+        for name, *frames in recorded_pairs(path, partner=partner, **options)
+    ]
+
+
+def recorded_pairs(
+    path: Path,
+    *,
+    partner: Path | None = None,
+    visible_topic: str | None = None,
+    thermal_topic: str | None = None,
+    tolerance_ms: float = 20.0,
+    most: int = 32,
+    by_order: bool = False,
+    rate_hz: float | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
+    """Up to `most` pairs, evenly over the recording: name, visible frame, thermal frame.
+
+    Args:
+        path: a bag, a folder that holds both cameras, or the visible folder, video or picture.
+        partner: the thermal one.
+        visible_topic, thermal_topic: of a bag.
+        tolerance_ms: of two stamps of a pair.
+        most: pairs to read.
+        by_order, rate_hz: see `open_recording`.
+        progress: takes a line for each pair.
+        tell: takes lines about the pairing and about frames that are left out.
+
+    Raises:
+        RecordingError: the paths cannot be read as a recording, or matched.
+    """
+    recording = open_recording(
+        path,
+        partner=partner,
+        visible_topic=visible_topic,
+        thermal_topic=thermal_topic,
+        rate_hz=rate_hz,
+        by_order=by_order,
+        tolerance_ms=tolerance_ms,
+    )
+    tell(recording.identity.choice)
+    for doubt in recording.identity.doubts:
+        tell(f"doubtful: {doubt}")
+    try:
+        expected = recording.identity.messages(Stream.VISIBLE)
+        every = max(1, -(-(expected or most) // most))
+        tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
+        doubts: Counter[PairDoubt] = Counter()
+        read = 0
+        pairs = _paired(recording.frames(), tolerance_ns, tell)
+        for number, pair in enumerate(pairs):
+            if number % every:
+                continue
+            progress(f"pair {number + 1}")
+            try:
+                frames = pair.visible.read(), pair.thermal.read()
+                _check_visible(frames[0], pair.visible.name or pair.visible.encoding)
+            except EncodingError as error:
+                tell(f"pair {number + 1} is left out: {error}")
+                continue
+            doubts.update(input_doubts(*frames))
+            read += 1
+            name = Path(pair.visible.name).stem or f"frame {pair.visible.index}"
+            yield name, *frames
+        for doubt, count in doubts.items():
+            tell(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
+        for damage in recording.damage:
+            tell(f"{damage.file}: {damage.what}")
+    finally:
+        recording.close()
+
+
+def _check_visible(frame: PixelFrame, name: str) -> None:
+    if frame.pixels.dtype != np.uint8:
+        raise EncodingError(RejectReason.UNKNOWN_ENCODING, not_8_bit(name, frame.pixels))
+
+
+def _problem(frame: RecordedFrame) -> str:
+    try:
+        frame.read()
+    except EncodingError as error:
+        return str(error)
+    return "it has no stamp"
+
+
+def _paired(
+    frames: Iterable[RecordedFrame], tolerance_ns: int, tell: Callable[[str], None]
+) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
+    pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
+        tolerance_ns=tolerance_ns, ledger=FrameLedger()
+    )
+    for frame in frames:
+        if frame.stamp_ns is None:
+            tell(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
+        else:
+            visible = frame.stream is Stream.VISIBLE
+            add = pairer.add_visible if visible else pairer.add_thermal
+            yield from add(frame.stamp_ns, frame)
+    yield from pairer.flush()

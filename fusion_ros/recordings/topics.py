@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose the two topics of the cameras, by type, name and first frame, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fusion_ros.imaging.encodings import PixelFrame
+from fusion_ros.imaging.pair_check import shows_colours
+from fusion_ros.recordings.recording import RecordingError, TopicFacts
+from fusion_ros.streams.topic_names import (
+    THERMAL_WORDS,
+    VISIBLE_WORDS,
+    is_other,
+    is_view,
+    score,
+    words_of,
+)
+
+COUNTS, GREY, COLOURS, UNKNOWN = "counts", "grey levels", "colours", ""
+"""What a thermal topic shows."""
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+
+Look = Callable[[str], str]
+"""What the first frame of a topic shows: COUNTS, GREY, COLOURS or UNKNOWN."""
+
+
+def shown_by(frame: PixelFrame) -> str:
+    """Return what a thermal frame shows."""
+    if shows_colours(frame.pixels):
+        return COLOURS
+    return GREY if frame.pixels.dtype == np.uint8 else COUNTS
+
+
+def choose_topics(
+    topics: Sequence[TopicFacts],
+    visible: str | None = None,
+    thermal: str | None = None,
+    *,
+    look: Look = lambda topic: UNKNOWN,
+) -> tuple[str, str, str]:
+    """Return the visible and the thermal topic, and a sentence that says why these.
+
+    A given name is taken as it is (it must be there, and hold images). The other one is chosen by
+    its name; where names do not tell and two image topics are left, by what is left over. Of
+    several thermal topics one that shows colours is taken only where there is no other.
+
+    Raises:
+        RecordingError: names the image topics that are there, and how to choose.
+    """
+    images = [t for t in topics if t.message_type in IMAGE_TYPES and t.messages > 0]
+    if not images:
+        raise RecordingError(f"no images can be read from it; {_listed(topics)}")
+    for given, option in ((visible, "--visible-topic"), (thermal, "--thermal-topic")):
+        if given is not None and given not in {t.name for t in images}:
+            raise RecordingError(
+                f"{option} is {given!r}, but no images are recorded under it; {_listed(topics)}"
+            )
+    if visible is not None and visible == thermal:
+        raise RecordingError(f"--visible-topic and --thermal-topic are both {visible!r}")
+    if visible is not None and thermal is not None:
+        return visible, thermal, "both topics were given"
+    left = [t for t in images if t.name not in (visible, thermal)]
+    if thermal is None:
+        ranked = [t for t in left if score(t.name, THERMAL_WORDS) and not is_other(t.name)]
+        if ranked:
+            thermal, how = _best_thermal(ranked, look)
+        else:
+            rest = [t for t in left if not is_other(t.name)]
+            by_name = [t for t in rest if score(t.name, VISIBLE_WORDS)]
+            if visible is None and len(rest) == 2 and by_name:
+                visible = _best(by_name, VISIBLE_WORDS)
+                rest = [t for t in rest if t.name != visible]
+            if len(rest) != 1 or visible is None:
+                raise RecordingError(
+                    "no topic's name says that it is thermal; give --thermal-topic (and "
+                    f"--visible-topic); {_listed(topics)}"
+                )
+            thermal, how = rest[0].name, "thermal because it is the only other image topic"
+        left = [t for t in left if t.name != thermal]
+    else:
+        how = "thermal was given"
+    if visible is not None:
+        return visible, thermal, how
+    candidates = [t for t in left if not is_other(t.name) and not score(t.name, THERMAL_WORDS)]
+    if not candidates:
+        raise RecordingError(
+            f"besides {thermal!r} no image topic is left for the visible camera; {_listed(topics)}"
+        )
+    visible = _best(candidates, VISIBLE_WORDS)
+    why = _why(visible, VISIBLE_WORDS)
+    how += f"; visible by its name ({why})" if why else "; visible because it is left over"
+    if len(candidates) > 1:
+        others = ", ".join(sorted(t.name for t in candidates if t.name != visible))
+        how += f"; not taken: {others}"
+    return visible, thermal, how
+
+
+def _best_thermal(ranked: Sequence[TopicFacts], look: Look) -> tuple[str, str]:
+    several = len(ranked) > 1
+    shown = {t.name: look(t.name) if several else UNKNOWN for t in ranked}
+    best = min(
+        ranked,
+        key=lambda t: (
+            shown[t.name] == COLOURS or (shown[t.name] == UNKNOWN and is_view(t.name)),
+            -score(t.name, THERMAL_WORDS),
+            shown[t.name] != COUNTS,
+            "Compressed" in t.message_type,
+            -t.messages,
+            t.name,
+        ),
+    ).name
+    how = f"thermal by its name ({_why(best, THERMAL_WORDS)})"
+    if several:
+        how += f" and its {shown[best]}" if shown[best] else ""
+        others = sorted(
+            f"{t.name} ({shown[t.name] or 'not readable'})" for t in ranked if t.name != best
+        )
+        how += f"; thermal topics not taken: {', '.join(others)}"
+    return best, how
+
+
+def _best(topics: Sequence[TopicFacts], words: Sequence[str]) -> str:
+    """By name, then raw before compressed, then the one with more messages, then by alphabet."""
+    return min(
+        topics,
+        key=lambda t: (-score(t.name, words), "Compressed" in t.message_type, -t.messages, t.name),
+    ).name
+
+
+def _why(topic: str, words: Sequence[str]) -> str:
+    found = [word for word in words if word in words_of(topic)]
+    return f"{found[0]!r} in {topic}" if found else ""
+
+
+def _listed(topics: Sequence[TopicFacts]) -> str:
+    images = [f"{t.name} ({t.messages})" for t in topics if t.message_type in IMAGE_TYPES]
+    if images:
+        return f"image topics here: {', '.join(sorted(images))}"
+    others = ", ".join(t.name for t in topics)
+    return f"topics here: {others}" if others else "no message at all: it is empty or cut"

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of the two pictures a calibration lays on each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fusion_ros.registration.geometry import (
+    Calibration,
+    GeometryError,
+    HomographyCalibration,
+    Size,
+)
+from fusion_ros.registration.sampling_map import thermal_pixels
+
+LEAST_OVERLAP = 0.01
+"""Share of the visible or of the thermal picture, whichever is larger, that must be covered."""
+_LEAST_VISIBLE = 1e-4
+_GRID = (96, 72)
+
+
+class Overlap(NamedTuple):
+    """Shares, 0 to 1. `thermal` is that of the part's bounding box in the thermal picture."""
+
+    visible: float
+    thermal: float
+
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.visible:.2g} % of the visible and {100 * self.thermal:.2g} % of the "
+            "thermal picture"
+        )
+
+
+def overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
+    """Measure the overlap on a coarse grid. `distance_m` is of a rig's plane, 0: its own."""
+    visible, thermal = sizes_of(calibration)
+    part = np.array([[0.0, 0.0], [visible.width - 1.0, visible.height - 1.0]])
+    found = _seen(calibration, part, thermal, distance_m)
+    share = 1.0
+    if found.sum() < 0.05 * found.size:
+        # A small part (a telephoto lens, or nothing): find it, and look there with a finer grid.
+        part, share = _finer(part, found)
+        found = _seen(calibration, part, thermal, distance_m)
+    visible_share = share * float(found.mean())
+    if not found.any():
+        return Overlap(0.0, 0.0)
+    pixels = thermal_pixels(calibration, _points(part)[found.ravel()], distance_m)
+    # A grid cell at each border of the part counts half.
+    spread = np.ptp(pixels, axis=0) * (1 + 1 / np.sqrt(found.sum()))
+    covered = np.minimum(spread / (thermal.width, thermal.height), 1.0)
+    return Overlap(visible_share, float(covered[0] * covered[1]))
+
+
+def check_overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
+    """Refuse a calibration by which the thermal picture covers nothing.
+
+    Raises:
+        GeometryError: names the shares, what is allowed, and the figures to look at.
+    """
+    found = overlap(calibration, distance_m)
+    if max(found) >= LEAST_OVERLAP and found.visible >= _LEAST_VISIBLE:
+        return found
+    where = "the homography"
+    if not isinstance(calibration, HomographyCalibration):
+        at_m = distance_m or calibration.distance_m
+        where = f"rotation, baseline ({calibration.baseline_m:g} m) and distance ({at_m:g} m)"
+    raise GeometryError(
+        f"the two pictures overlap in {found}; allowed is {100 * LEAST_OVERLAP:g} % and more of "
+        f"one of them: check {where}"
+    )
+
+
+def sizes_of(calibration: Calibration) -> tuple[Size, Size]:
+    """Sizes of the visible and of the thermal picture that a calibration was made for."""
+    if isinstance(calibration, HomographyCalibration):
+        return calibration.visible_size, calibration.thermal_size
+    return calibration.visible.size, calibration.thermal.size
+
+
+def _points(part: np.ndarray) -> np.ndarray:
+    x, y = (np.linspace(part[0, axis], part[1, axis], _GRID[axis]) for axis in (0, 1))
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _seen(
+    calibration: Calibration, part: np.ndarray, thermal: Size, distance_m: float
+) -> np.ndarray:
+    """Which points of a grid over a part of the visible picture the thermal camera sees."""
+    pixels = thermal_pixels(calibration, _points(part), distance_m)
+    with np.errstate(invalid="ignore"):
+        inside = (pixels >= -0.5) & (pixels <= np.array([thermal.width, thermal.height]) - 0.5)
+    return inside.all(axis=1).reshape(_GRID[1], _GRID[0])
+
+
+def _finer(part: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
+    """The part with one cell around what was found, and its share of the picture."""
+    steps = (part[1] - part[0]) / (np.array(_GRID) - 1)
+    rows, columns = np.nonzero(found)
+    if not len(rows):
+        return part, 1.0
+    low = np.maximum(part[0], part[0] + steps * (columns.min() - 1, rows.min() - 1))
+    high = np.minimum(part[1], part[0] + steps * (columns.max() + 1, rows.max() + 1))
+    whole = np.prod(np.maximum(part[1] - part[0], 1.0))
+    return np.stack((low, high)), float(np.prod(high - low) / whole)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure one stream frame by frame: brightness, motion, jumps of gain, formats."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+
+import cv2
+import numpy as np
+
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.imaging.pair_check import shows_colours
+from fusion_ros.streams.content import FaultChange
+from fusion_ros.streams.intake import Observation
+from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
+
+SMALL = (80, 60)
+"""Width and height at which frames are compared: noise averages out, motion stays."""
+_SAME_SCENE = 0.9
+"""Correlation of two frames, at least, for a change of grey to be the camera's and no cut."""
+_REMEMBERED_S = 2.0
+"""Usual changes of grey are the median over this time, or over the newest three."""
+_FEWEST_CHANGES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class GainJump:
+    """A change of the camera's own gain or offset from one frame to the next."""
+
+    index: int
+    change: float
+    """In the camera's own numbers, at the picture's mean."""
+
+
+@dataclasses.dataclass
+class Look:
+    """What one frame showed.
+
+    Attributes:
+        mean: of all pixels, in the camera's own numbers.
+        motion: mean change against the frame before, as a share of the picture's spread.
+        repeated: every pixel as in the frame before.
+        jump: size of a gain jump, 0 where there was none.
+    """
+
+    mean: float
+    motion: float
+    repeated: bool
+    jump: float
+
+
+class StreamWatcher:
+    """Looks at one stream's frames in order. Holds one small frame.
+
+    Args:
+        detect_flat: whether frames without content are told, as `StreamWatch` does.
+    """
+
+    def __init__(self, *, detect_flat: bool) -> None:
+        self.watch = StreamWatch(0, detect_flat=detect_flat)
+        self.formats: Counter[str] = Counter()
+        self.format_changes: list[tuple[int, str, str]] = []
+        self.frames = 0
+        self.colourful = 0
+        self.faults: list[tuple[int, FaultChange]] = []
+        self.kinds: Counter[str] = Counter()
+        self._before: np.ndarray | None = None
+        self._changes: deque[tuple[int, float]] = deque(maxlen=512)
+
+    def look(self, index: int, seen: Observation, encoding: str, arrived_ns: int) -> Look:
+        """Take what the intake observed of a frame that was decoded, and measure the rest."""
+        pixels = seen.pixels.pixels
+        height, width = pixels.shape[:2]
+        if seen.format_change is not None:
+            self.format_changes.append((index, *map(str, seen.format_change)))
+            self._before = None
+        self.formats[str(FrameFormat(width, height, encoding))] += 1
+        self.kinds[str(pixels.dtype)] += 1
+        self.frames += 1
+        self.colourful += shows_colours(pixels)
+        small = _small(seen.pixels)
+        mean = float(small.mean())
+        motion, jump = self._compare(small, mean, pixels.dtype == np.uint8, arrived_ns)
+        self._before = small
+        return Look(mean, motion, seen.repeated, jump if seen.has_content else 0.0)
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether most frames show colours (and not grey stored in three channels)."""
+        return self.frames > 0 and self.colourful > self.frames / 2
+
+    def _compare(
+        self, small: np.ndarray, mean: float, eight_bit: bool, arrived_ns: int
+    ) -> tuple[float, float]:
+        before = self._before
+        spread = float(small.std())
+        if before is None or before.shape != small.shape or spread <= 0:
+            return 0.0, 0.0
+        motion = float(np.abs(small - before).mean()) / spread
+        x, y = before.reshape(-1) - before.mean(), small.reshape(-1) - mean
+        energy = float(np.sqrt((x @ x) * (y @ y)))
+        if energy <= 0 or float(x @ y) / energy < _SAME_SCENE:
+            return motion, 0.0
+        change = mean - float(before.mean())
+        # Not the slope of a fitted line: whatever moves makes that one smaller.
+        size = max(abs(change), abs(spread - float(before.std())))
+        usual = self._usual_change(arrived_ns)
+        least = 4.0 if eight_bit else 0.15 * spread
+        is_jump = size > max(least, 5 * usual)
+        if not is_jump:
+            self._changes.append((arrived_ns, size))
+        return motion, (change if abs(change) >= size / 2 else size) if is_jump else 0.0
+
+    def _usual_change(self, arrived_ns: int) -> float:
+        old_ns = arrived_ns - int(_REMEMBERED_S * 1e9)
+        while len(self._changes) > _FEWEST_CHANGES and self._changes[0][0] < old_ns:
+            self._changes.popleft()
+        known = len(self._changes) >= _FEWEST_CHANGES
+        return float(np.median([size for _, size in self._changes])) if known else 0.0
+
+
+def _small(frame: PixelFrame) -> np.ndarray:
+    """The frame as a small grey float picture."""
+    pixels = frame.pixels
+    if pixels.ndim == 3:
+        step = max(1, pixels.shape[0] // 240)
+        code = cv2.COLOR_RGB2GRAY if frame.order is ChannelOrder.RGB else cv2.COLOR_BGR2GRAY
+        pixels = cv2.cvtColor(np.ascontiguousarray(pixels[::step, ::step]), code)
+    small = cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thermal frames in whatever their sensor counts, brought to the network's 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from fusion_ros.thermal.gain_jump import GainStabiliser
+from fusion_ros.thermal.sensor_defects import DeadPixelMask, without_telemetry
+from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, straight, target_curve
+from fusion_ros.thermal.tone_options import ToneOptions
+from fusion_ros.thermal.tone_smoothing import CurveSmoother
+
+__all__ = ["ThermalToneMapper", "ToneOptions"]
+
+_ABSURD = 1e6
+"""Float readings of this size and more are rubbish in every thermal unit there is."""
+_GREYS = np.linspace(0.0, 255.0, KNOTS)
+
+
+class ThermalToneMapper:
+    """Thermal frames to `uint8`, calm over time.
+
+    One object for one camera: it keeps state from frame to frame; `reset` forgets it.
+
+    A frame that goes on with the scene before it is mapped towards what the frames before it asked
+    for, and what it asks for itself is learnt afterwards: by `learn`, when the picture is on its
+    way and nobody waits, or else when the next frame comes. The answers are the same.
+    """
+
+    def __init__(self, options: ToneOptions | None = None) -> None:
+        self.options = options or ToneOptions()
+        self._dead_pixels = DeadPixelMask(self.options.dead_pixels)
+        self._smoother = CurveSmoother(self.options.smoothing_s, self.options.scene_change)
+        self._stabiliser = GainStabiliser(self.options.smoothing_s)
+        self._to_learn: tuple[np.ndarray, tuple[float, float] | None] | None = None
+        self._least_span = 0.0
+        self._table = np.zeros(65536, np.uint8)
+        self._inverts = self.options.polarity != self.options.input_polarity
+        tiles = (self.options.clahe_tiles, self.options.clahe_tiles)
+        self._clahe = cv2.createCLAHE(self.options.clahe_clip, tiles)
+
+    def reset(self) -> None:
+        """Forget what earlier frames taught: the clock jumped, or another camera begins."""
+        self._smoother.reset()
+        self._stabiliser.reset()
+        self._to_learn = None
+
+    def __call__(
+        self, thermal: np.ndarray, stamp_ns: int | None = None, *, learn_later: bool = False
+    ) -> np.ndarray:
+        """`uint8` HxW of `thermal` (HxW `uint8`, `uint16` or `float32`), less telemetry rows.
+
+        NaN and -inf count as the coldest, +inf as the hottest. `stamp_ns` is the frame's time, for
+        smoothing over time; without it every frame stands for itself. The answer is `thermal`
+        itself where there was nothing to do, else a new array. With `learn_later` the caller calls
+        `learn` soon, and leaves `thermal` as it is until then.
+
+        Raises:
+            ValueError: not HxW, another type, or fewer rows than telemetry is said to take.
+        """
+        if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(
+                f"thermal is {thermal.dtype} of shape {thermal.shape}; "
+                "allowed is uint8, uint16 or float32 of shape (height, width)"
+            )
+        options = self.options
+        thermal = without_telemetry(
+            thermal, options.telemetry_rows_top, options.telemetry_rows_bottom
+        )
+        thermal = self._dead_pixels(thermal)
+        if thermal.dtype == np.uint8 and options.eight_bit != "map":
+            if options.eight_bit == "stabilise":
+                thermal = self._stabiliser(thermal, stamp_ns)
+            return cv2.bitwise_not(thermal) if self._inverts else thermal
+        extremes = None
+        if thermal.dtype == np.float32:
+            thermal, extremes = _only_numbers(thermal)
+        self.learn()
+        curve, detail_per_unit = self._curve(thermal, extremes, stamp_ns)
+        grey = self._apply(thermal, curve)
+        if not learn_later:
+            self.learn()
+        if options.detail_gain:
+            _add_detail(grey, thermal, detail_per_unit)
+        if options.mode == "clahe":
+            grey = self._clahe.apply(grey)
+        return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
+
+    def learn(self) -> None:
+        """Take from the last frame what is still to be taken: what curve it asks for."""
+        if self._to_learn is None:
+            return
+        (thermal, extremes), self._to_learn = self._to_learn, None
+        integer = thermal.dtype != np.float32
+        found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
+        self._smoother.aim(target_curve(self.options, found, integer), found)
+        self._least_span = smallest_span(self.options, found.noise, integer)
+
+    def _curve(
+        self, thermal: np.ndarray, extremes: tuple[float, float] | None, stamp_ns: int | None
+    ) -> tuple[np.ndarray, float]:
+        """The curve for this frame, and how many grey levels a unit of fine detail is worth.
+
+        `extremes` are the frame's smallest and largest value, where they are known already.
+        """
+        if self.options.mode == "fixed":
+            low, high = sorted(self.options.fixed_limits())
+            return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
+        self._to_learn = thermal, extremes
+        if not self._smoother.goes_on(thermal, stamp_ns):
+            self.learn()
+        curve = self._smoother.at(stamp_ns)
+        span = max(float(curve[-1] - curve[0]), self._least_span)
+        return curve, 255.0 / span * self.options.detail_gain
+
+    def _apply(self, thermal: np.ndarray, curve: np.ndarray) -> np.ndarray:
+        low, high = float(curve[0]), float(curve[-1])
+        scale = 255.0 / (high - low)
+        straight_line = self.options.mode != "histogram"
+        if straight_line and thermal.dtype == np.float32:
+            return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
+        if straight_line and thermal.dtype == np.uint16 and scale <= 1.0:
+            # Cheaper than a table. Black is rounded to a count, which is half a grey at most.
+            raised = cv2.max(thermal, float(np.clip(round(low), 0, 65535)))
+            return cv2.convertScaleAbs(raised, alpha=scale, beta=-low * scale)
+        if thermal.dtype == np.float32:
+            # 4096 even steps between the curve's ends are finer than any of its greys.
+            scale = 4095.0 / (high - low)
+            thermal = cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_16U)
+            curve, low, high = (curve - low) * scale, 0.0, 4095.0
+        first = int(np.clip(np.floor(low), 0, 65535))
+        last = int(np.clip(np.ceil(high), first, 65535))
+        self._table[:first] = 0
+        greys = np.interp(np.arange(first, last + 1), curve, _GREYS)
+        self._table[first : last + 1] = np.rint(greys)
+        self._table[last + 1 :] = 255
+        if thermal.dtype == np.uint8:
+            return cv2.LUT(thermal, self._table[:256])
+        return _look_up(thermal, self._table)
+
+
+def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) -> None:
+    """Add what a 3x3 blur takes away, to `grey` in place."""
+    blurred = cv2.blur(thermal, (3, 3))
+    gain = greys_per_unit
+    if thermal.dtype == np.float32:
+        # Around the middle of a byte: 127 grey levels either way are more than detail has.
+        detail = cv2.addWeighted(thermal, gain, blurred, -gain, 128.0, dtype=cv2.CV_8U)
+        cv2.addWeighted(grey, 1.0, detail, 1.0, -128.0, dst=grey)
+        return
+    up = cv2.convertScaleAbs(cv2.subtract(thermal, blurred), alpha=gain)
+    down = cv2.convertScaleAbs(cv2.subtract(blurred, thermal), alpha=gain)
+    cv2.subtract(cv2.add(grey, up, dst=grey), down, dst=grey)
+
+
+def _only_numbers(thermal: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """`thermal` itself if it holds only sensible numbers, else a copy that does; its extremes."""
+    low, high = float(thermal.min()), float(thermal.max())
+    if low > -_ABSURD and high < _ABSURD:  # false with a NaN, too
+        return thermal, (low, high)
+    with np.errstate(invalid="ignore"):
+        sensible = np.abs(thermal) < _ABSURD
+    if not sensible.any():
+        return np.zeros_like(thermal), (0.0, 0.0)
+    low, high = float(thermal[sensible].min()), float(thermal[sensible].max())
+    numbers = np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
+    return numbers, (low, high)
+
+
+def _numpy_look_up(thermal: np.ndarray, table: np.ndarray) -> np.ndarray:
+    out = np.empty(thermal.shape, np.uint8)
+    return np.take(table, thermal, out=out, mode="clip")
+
+
+def _choose_look_up() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    # OpenCV learnt 16-bit tables late; it is more than twice as fast as numpy at them.
+    try:
+        cv2.LUT(np.zeros((1, 1), np.uint16), np.zeros((65536, 1), np.uint8))
+    except cv2.error:
+        return _numpy_look_up
+    return lambda thermal, table: cv2.LUT(thermal, table.reshape(-1, 1))
+
+
+_look_up = _choose_look_up()

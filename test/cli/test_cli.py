@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line itself: it answers at once, teaches, and says what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusion_ros import __version__
+from fusion_ros.calibration.files import save_calibration
+from fusion_ros.cli import examination, node
+from fusion_ros.cli.examination import Finding
+from fusion_ros.cli.main import main, parser
+from fusion_ros.registration.geometry import (
+    CameraModel,
+    HomographyCalibration,
+    RigCalibration,
+    Size,
+)
+
+COMMANDS = sorted(parser()._subparsers._group_actions[0].choices)
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
+
+
+def shown_commands() -> list[str]:
+    """Each `fusion-ros` command line in a block of a page."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```.*?^```", text, flags=re.DOTALL | re.MULTILINE):
+            found += re.findall(r"^(?:\$ )?fusion-ros (.*)$", block, flags=re.MULTILINE)
+    return found
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from fusion_ros.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'cv2', 'numpy', 'rclpy', 'openvino', 'tensorrt'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_every_command_line_that_a_page_shows_is_one(line: str) -> None:
+    parser().parse_args(shlex.split(line, comments=True))  # else it exits
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"usage: fusion-ros {command}" in capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"fusion-ros {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["fuse"], ["fuse", "--preset", "x"]])
+def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+def test_node_hands_its_arguments_to_ros() -> None:
+    args = parser().parse_args(
+        [
+            "node",
+            "--params",
+            "f.yaml",
+            "-p",
+            "preset=paper",
+            "-p",
+            "rate:=1.5",
+            "-r",
+            "visible/image_raw:=/rgb",
+            "--",
+            "--log-level",
+            "debug",
+        ]
+    )
+    assert node.ros_arguments(args) == [
+        *("--ros-args", "--params-file", "f.yaml"),
+        *("-p", "preset:=paper", "-p", "rate:=1.5"),
+        *("-r", "visible/image_raw:=/rgb", "--log-level", "debug"),
+    ]
+
+
+@pytest.mark.parametrize("wrong", [["-p", "preset"], ["-p", "=3"], ["-r", "a=b"], ["-r", "a:="]])
+def test_node_refuses_what_ros_would_misread(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["node", *wrong])
+    assert end.value.code == 2
+
+
+def test_node_without_its_parameter_file_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["node", "--params", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml does not exist" in capsys.readouterr().err
+
+
+def test_node_without_rclpy_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(node.importlib.util, "find_spec", lambda name: None)
+    assert main(["node"]) == 2
+    assert "make setup" in capsys.readouterr().err
+
+
+def test_the_doctor_finds_everything_that_these_tests_run_on() -> None:
+    findings = {(f.group, f.name): f for f in examination.examine()}
+    for name in ("python", "numpy", "cv2", "torch", "safetensors"):
+        assert findings["Python", name].state == "ok"
+    assert findings["Engines", "torch on cpu"].state == "ok"
+    assert findings["Engines", "auto"].what
+    for finding in findings.values():
+        assert finding.what
+        assert finding.state in ("ok", "note", "missing")
+        assert finding.state != "missing" or finding.fix
+
+
+def test_the_doctor_reports_a_broken_part_as_a_finding() -> None:
+    def broken() -> None:
+        raise ImportError("libfoo.so.3: cannot open shared object file")
+
+    (finding,) = examination._guarded("Engines", broken)
+    assert finding.state == "missing"
+    assert "libfoo.so.3" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("environment", "state", "text"),
+    [
+        ({}, "note", "export FASTDDS_DEFAULT_PROFILES_FILE="),
+        ({"ROS_DISTRO": "humble"}, "note", "export FASTRTPS_DEFAULT_PROFILES_FILE="),
+        ({"FASTDDS_DEFAULT_PROFILES_FILE": "/none.xml"}, "missing", "unset"),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": __file__}, "ok", "your own"),
+    ],
+)
+def test_the_doctor_knows_whose_dds_profile_is_set(
+    environment: dict[str, str], state: str, text: str
+) -> None:
+    profile = next(f for f in examination._dds(environment) if f.name == "profile")
+    assert profile.state == state
+    assert text in profile.what + profile.fix
+
+
+def test_too_little_shared_memory_is_missing_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(examination.shared_memory, "NEEDED_BYTES", 1 << 62)
+    (finding,) = examination._shared_memory(tmp_path)
+    assert finding.state == "missing"
+    assert "--shm-size" in finding.fix
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("missing", 1)])
+def test_the_doctors_exit_code_is_its_verdict(
+    state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding("ROS", "rclpy", state, "what it is", "what to do")
+    monkeypatch.setattr(examination, "examine", lambda calibration: [finding])
+    assert main(["doctor"]) == code
+    assert "what to do" in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == code
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is (code == 0)
+    assert report["findings"] == [finding.as_dict()]
+
+
+def examined(file: Path) -> dict[str, Finding]:
+    findings = examination.examine(file)
+    return {f.name: f for f in findings if f.group == "Calibration"}
+
+
+def test_the_doctor_tells_what_parallax_to_expect_of_two_cameras(tmp_path: Path) -> None:
+    cameras = [
+        CameraModel(Size(640, 480), np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]))
+        for _ in range(2)
+    ]
+    rig = RigCalibration(*cameras, np.eye(3), np.array([-0.05, 0, 0]), distance_m=10.0)
+    save_calibration(tmp_path / "rig.yaml", rig)
+    told = examined(tmp_path / "rig.yaml")
+    assert "50 mm apart, the pictures meet at 10 m" in told["file"].what
+    # 600 px * 0.05 m is 30 px m: 30 / 2.5 - 30 / 10 = 9, 30 / 5 - 3 = 3, 30 / 20 - 3 = -1.5, 0 - 3.
+    assert told["expected parallax"].what == (
+        "9.0 px at 2.5 m, 3.0 px at 5 m, 1.5 px at 20 m, 3.0 px at infinity"
+    )
+
+
+def test_the_doctor_knows_no_parallax_of_a_homography_and_a_broken_file_by_its_fault(
+    tmp_path: Path,
+) -> None:
+    size = Size(640, 480)
+    save_calibration(tmp_path / "h.yaml", HomographyCalibration(np.eye(3), size, size))
+    assert examined(tmp_path / "h.yaml")["expected parallax"].state == "note"
+    (tmp_path / "bad.yaml").write_text("fusion_ros_calibration: 9")
+    finding = examined(tmp_path / "bad.yaml")["file"]
+    assert finding.state == "missing"
+    assert "fusion_ros_calibration is 9" in finding.what

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros fuse`: which files meet, what comes out, and what a bad file costs."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_ros import pipeline_factory as pipeline_making
+from fusion_ros.cli.main import main
+from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.pipeline import FusionPipeline
+
+
+class ThermalEngine:
+    """Stands in for a network: gives the thermal picture."""
+
+    visible_channels = output_channels = 1
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
+
+    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
+        return thermal.copy()
+
+    def describe(self) -> EngineDescription:
+        return EngineDescription("stand-in", "cpu", "exact", "none", "0" * 64, {})
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        pipeline_making, "make_pipeline", lambda values: FusionPipeline(ThermalEngine())
+    )
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    for name in ("vis", "ir"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "vis", tmp_path / "ir", tmp_path / "out"
+
+
+def fuse(visible: Path, thermal: Path, out: Path, *more: str) -> int:
+    return main(
+        ["fuse", "--visible", str(visible), "--thermal", str(thermal), "--out", str(out), *more]
+    )
+
+
+def write(path: Path, value: int, *, shape: tuple[int, ...] = (32, 40)) -> None:
+    assert cv2.imwrite(str(path), np.full(shape, value, np.uint8))
+
+
+def test_folders_are_paired_by_name_and_strangers_listed(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10)
+    write(ir / "a.jpg", 200)
+    write(vis / "b.tiff", 10)
+    write(ir / "b.png", 90)
+    write(vis / "only_seen.png", 1)
+    write(ir / "only_felt.png", 1)
+    (vis / "notes.txt").write_text("not a picture")
+    assert fuse(vis, ir, out) == 0
+    assert sorted(os.listdir(out)) == ["a.png", "b.png"]
+    assert abs(int(cv2.imread(str(out / "a.png"), 0)[5, 5]) - 200) <= 2
+    assert cv2.imread(str(out / "b.png"), 0)[5, 5] == 90
+    printed = capsys.readouterr().out
+    assert "only_seen.png" in printed
+    assert "only_felt.png" in printed
+    assert "notes.txt" not in printed
+    assert "fused 2, failed 0" in printed
+
+
+def test_a_bad_file_costs_itself_alone_and_is_counted(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    for name in ("a", "b", "c", "d"):
+        write(vis / f"{name}.png", 10)
+        write(ir / f"{name}.png", 200)
+    (vis / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    (ir / "c.png").write_bytes(b"")
+    assert fuse(vis, ir, out) == 1
+    assert sorted(os.listdir(out)) == ["a.png", "d.png"]
+    printed = capsys.readouterr()
+    assert "b.png" in printed.err
+    assert "c.png" in printed.err
+    assert "fused 2, failed 2" in printed.out
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_thermal_counts_are_read_in_full_depth(
+    folders: tuple[Path, Path, Path], dtype: type
+) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10)
+    ramp = np.linspace(29_000, 29_200, 32 * 40).reshape(32, 40).astype(dtype)
+    assert cv2.imwrite(str(ir / "a.tiff"), ramp)
+    assert fuse(vis / "a.png", ir / "a.tiff", out) == 0
+    fused = cv2.imread(str(out / "a.png"), 0)
+    # 200 counts fill the grey levels; read as 8 bits they would be one level.
+    assert np.ptp(fused) > 200
+
+
+def test_colour_alpha_and_16_bit_visible_pictures_are_taken(
+    folders: tuple[Path, Path, Path],
+) -> None:
+    vis, ir, out = folders
+    colour = np.full((32, 40, 4), (40, 80, 160, 255), np.uint8)
+    assert cv2.imwrite(str(vis / "alpha.png"), colour)
+    assert cv2.imwrite(str(vis / "deep.png"), colour[..., :3].astype(np.uint16) * 257)
+    for name in ("alpha", "deep"):
+        write(ir / f"{name}.png", 96)  # near the luma of that colour, by hand 99.4
+    assert fuse(vis, ir, out) == 0
+    for name in ("alpha", "deep"):
+        fused = cv2.imread(str(out / f"{name}.png"))
+        assert np.abs(fused[0, 0].astype(int) - (39, 77, 155)).max() <= 2
+
+
+def test_sizes_may_differ_and_the_visible_one_holds(folders: tuple[Path, Path, Path]) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10, shape=(48, 64, 3))
+    write(ir / "a.png", 100, shape=(24, 32))
+    assert fuse(vis, ir, out) == 0
+    assert cv2.imread(str(out / "a.png"), cv2.IMREAD_UNCHANGED).shape == (48, 64, 3)
+
+
+def test_a_triptych_shows_all_three(folders: tuple[Path, Path, Path]) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10)
+    write(ir / "a.png", 200)
+    assert fuse(vis, ir, out, "--triptych") == 0
+    assert cv2.imread(str(out / "a.png"), 0)[0, ::40].tolist() == [10, 200, 200]
+
+
+def write_video(path: Path, levels: list[int]) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no mp4")
+    for level in levels:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+
+
+def test_frame_n_of_a_video_meets_frame_n(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    levels = [20, 60, 100, 140, 180, 220]
+    write_video(vis / "a_vis.mp4", [128] * 6)
+    write_video(ir / "a_ir.mp4", [*levels, 250, 250])
+    assert fuse(vis / "a_vis.mp4", ir / "a_ir.mp4", out) == 0
+    assert os.listdir(out) == ["a_vis.mp4"]
+    video = cv2.VideoCapture(str(out / "a_vis.mp4"))
+    seen = []
+    while (frame := video.read())[0]:
+        seen.append(float(frame[1].mean()))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
+    # Two passes through a lossy codec; the steps are 40.
+    assert seen == pytest.approx(levels, abs=10)
+    assert "0 visible, 2 thermal frames" in capsys.readouterr().out
+
+
+def test_a_video_that_is_none_is_a_failure_and_leaves_nothing(
+    folders: tuple[Path, Path, Path],
+) -> None:
+    vis, ir, out = folders
+    for folder in (vis, ir):
+        (folder / "a.mp4").write_bytes(b"no video")
+    assert fuse(vis, ir, out) == 1
+    assert os.listdir(out) == []
+
+
+def test_ctrl_c_leaves_whole_files_only(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vis, ir, out = folders
+    for name in ("a", "b", "c"):
+        write(vis / f"{name}.png", 10)
+        write(ir / f"{name}.png", 200)
+    real = os.replace
+
+    def interrupted(source: str, target: str, **options: int) -> None:
+        if Path(target).name == "b.png":
+            raise KeyboardInterrupt
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    assert fuse(vis, ir, out) == 130
+    assert os.listdir(out) == ["a.png"]
+
+
+def test_a_result_never_replaces_a_source(folders: tuple[Path, Path, Path]) -> None:
+    vis, ir, _ = folders
+    write(vis / "a.png", 10)
+    write(ir / "a.png", 200)
+    assert fuse(vis, ir, vis) == 2
+    assert cv2.imread(str(vis / "a.png"), 0)[0, 0] == 10
+
+
+def test_what_cannot_begin_says_why(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10)
+    write(ir / "b.png", 10)
+    (ir / "c.txt").write_text("text")
+    write_video(ir / "d.mp4", [1, 2])
+    for visible, thermal, complaint in (
+        (vis, ir, r"1 visible \(a\.png\) and 2 thermal"),
+        (vis / "none", ir, "--visible .* does not exist"),
+        (vis, ir / "b.png", "one is a folder, one a file"),
+        (vis / "a.png", ir / "c.txt", "allowed are .png"),
+        (vis / "a.png", ir / "d.mp4", "one is a video"),
+    ):
+        assert fuse(visible, thermal, out) == 2
+        assert not out.exists()
+        assert re.search(complaint, capsys.readouterr().err)
+
+
+def test_two_files_of_one_name_are_not_guessed_between(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 10)
+    write(vis / "a.jpg", 10)
+    write(ir / "a.png", 10)
+    assert fuse(vis, ir, out) == 2
+    assert "a.jpg and a.png" in capsys.readouterr().err

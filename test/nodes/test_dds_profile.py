@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Fast DDS profile: found, set, and never in the way of the user's own."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from fusion_ros import shipped_files
+from fusion_ros.nodes.runtime.dds_profile import (
+    PROFILE_VARIABLES,
+    profile_settings,
+    users_profile,
+    with_profile,
+)
+
+NAMESPACE = {"dds": "http://www.eprosima.com"}
+
+
+def test_the_profile_is_set_where_the_user_has_none() -> None:
+    environment = with_profile({"HOME": "/home/someone"})
+
+    assert environment["HOME"] == "/home/someone"
+    assert Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).name == "fastdds_shm.xml"
+    assert Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment  # Fast DDS 3 warns about it
+
+
+@pytest.mark.parametrize("distribution", ["humble", "jazzy"])
+def test_older_distributions_get_the_variable_that_their_fast_dds_reads(distribution: str) -> None:
+    assert list(profile_settings({"ROS_DISTRO": distribution})) == [
+        "FASTRTPS_DEFAULT_PROFILES_FILE"
+    ]
+
+
+@pytest.mark.parametrize("variable", PROFILE_VARIABLES)
+def test_a_profile_of_the_users_own_stays(variable: str) -> None:
+    theirs = {variable: "/etc/their.xml"}
+
+    assert profile_settings(theirs) == {}
+    assert with_profile(theirs) == theirs
+    assert users_profile(theirs) == (variable, "/etc/their.xml")
+
+
+def test_an_empty_variable_is_no_choice() -> None:
+    assert users_profile({PROFILE_VARIABLES[0]: ""}) is None
+
+
+def test_the_profile_carries_images_within_and_beyond_this_machine() -> None:
+    root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
+    transports = {
+        transport.findtext("dds:type", namespaces=NAMESPACE): transport
+        for transport in root.iterfind(".//dds:transport_descriptor", NAMESPACE)
+    }
+    used = [node.text for node in root.iterfind(".//dds:userTransports/*", NAMESPACE)]
+    declared = [
+        transport.findtext("dds:transport_id", namespaces=NAMESPACE)
+        for transport in transports.values()
+    ]
+
+    assert set(transports) == {"SHM", "UDPv4"}
+    assert used == declared
+    segment = int(transports["SHM"].findtext("dds:segment_size", "0", NAMESPACE))
+    assert segment >= 4 * 1920 * 1080 * 3
+
+
+def test_a_dead_reader_is_forgotten_before_its_port_counts_as_broken() -> None:
+    root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
+    seconds = {
+        name: float(root.findtext(f".//dds:{name}/dds:sec", "nan", NAMESPACE))
+        for name in ("leaseDuration", "leaseAnnouncement")
+    }
+    broken_after_ms = float(root.findtext(".//dds:healthy_check_timeout_ms", "nan", NAMESPACE))
+
+    assert broken_after_ms > 1000 * seconds["leaseDuration"]
+    assert seconds["leaseDuration"] >= 3 * seconds["leaseAnnouncement"]
+
+
+def test_a_missing_file_names_the_places_that_were_searched() -> None:
+    with pytest.raises(FileNotFoundError, match=r"config/no_such\.yaml .*share/fusion_ros/config"):
+        shipped_files.config_file("no_such.yaml")
+
+
+def test_a_colcon_prefix_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "share" / "fusion_ros" / "config" / "only_there.yaml"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
+
+    assert shipped_files.config_file("only_there.yaml") == installed

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hint for `thermal_offset_ms`: right where there is a constant offset, silent where not."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from fusion_ros.streams.clock_offset import OffsetEstimator
+from fusion_ros.streams.ledger import Stream
+
+MS = 1_000_000
+
+
+def observe(
+    *,
+    offset_ms: float = 0.0,
+    visible_hz: float = 30.0,
+    thermal_hz: float = 30.0,
+    jitter_ms: float = 1.0,
+    transport_ms: float = 5.0,
+    loss: float = 0.0,
+    seconds: float = 6.0,
+    thermal_start_ms: float = 0.0,
+    seed: int = 1,
+) -> OffsetEstimator:
+    """Cameras whose thermal stamps are early by `offset_ms`."""
+    rng = random.Random(seed)
+    frames = []
+    for stream, hz, early_ms, start_ms in (
+        (Stream.VISIBLE, visible_hz, 0.0, 0.0),
+        (Stream.THERMAL, thermal_hz, offset_ms, thermal_start_ms),
+    ):
+        for n in range(int(seconds * hz)):
+            taken_ms = 1000 + start_ms + n * 1000 / hz + rng.gauss(0, jitter_ms)
+            if rng.random() >= loss:
+                arrived_ms = taken_ms + transport_ms + abs(rng.gauss(0, 1))
+                frames.append((arrived_ms, stream, taken_ms - early_ms))
+    estimator = OffsetEstimator()
+    for arrived_ms, stream, stamp_ms in sorted(frames):
+        estimator.observe(stream, round(stamp_ms * MS), round(arrived_ms * MS))
+    return estimator
+
+
+@pytest.mark.parametrize("offset_ms", [0.0, 10.0, -10.0, 16.0, 40.0, -120.0, 3_600_000.0])
+@pytest.mark.parametrize("rates_hz", [(30, 30), (30, 60), (60, 30), (30, 9.1), (9.1, 30)])
+def test_a_constant_offset_is_found_whatever_its_size(offset_ms, rates_hz):
+    visible_hz, thermal_hz = rates_hz
+    if 9.1 in rates_hz:  # incommensurable rates coincide nowhere: only triggered ones can
+        thermal_hz = 10 if thermal_hz == 9.1 else thermal_hz
+        visible_hz = 10 if visible_hz == 9.1 else visible_hz
+    estimate_ns = observe(
+        offset_ms=offset_ms, visible_hz=visible_hz, thermal_hz=thermal_hz
+    ).estimate_ns()
+    assert estimate_ns is not None
+    assert abs(estimate_ns / MS - offset_ms) < 1.0
+
+
+def test_lost_frames_do_not_mislead_it():
+    estimate_ns = observe(offset_ms=12.0, loss=0.2).estimate_ns()
+    assert estimate_ns is not None
+    assert abs(estimate_ns / MS - 12.0) < 1.0
+
+
+def test_free_running_cameras_get_no_hint():
+    assert observe(visible_hz=30.0, thermal_hz=27.3).estimate_ns() is None
+
+
+def test_too_few_frames_get_no_hint():
+    assert observe(seconds=0.5).estimate_ns() is None
+
+
+def test_a_looped_recording_starts_the_estimate_anew():
+    estimator = observe(offset_ms=10.0)
+    estimator.observe(Stream.VISIBLE, 0, 10**12)
+    assert estimator.estimate_ns() is None

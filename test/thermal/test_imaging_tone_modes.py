@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tone modes, what cameras count in, and what is no picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion_ros.thermal import units as thermal_units
+from fusion_ros.thermal.sensor_defects import DeadPixelMask, find_dead_pixels
+from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone_options import CHOICES, RANGES
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """Soft background of 14-bit counts with a small hot object on it."""
+    rng = np.random.default_rng(3)
+    soft = cv2.GaussianBlur(rng.normal(size=(240, 320)), (0, 0), 12)
+    counts = 8000 + soft / soft.std() * 60 + rng.normal(0, 2, soft.shape)
+    counts[100:112, 200:208] = 8900 + np.arange(8) * 10
+    return counts.astype(np.uint16)
+
+
+# Hand-worked: 20 C is 293.15 K; Optris counts tenths of a degree from -100 C.
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("celsius", 20.0),
+        ("kelvin", 293.15),
+        ("centikelvin", 29315),
+        ("decikelvin", 2931.5),
+        ("optris_tenths", 1200),
+    ],
+)
+def test_units_meet_at_twenty_degrees(name: str, value: float) -> None:
+    unit = thermal_units.unit(name)
+    assert unit.to_celsius(value) == pytest.approx(20.0)
+    assert unit.from_celsius(20.0) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({"unit": "centikelvin"}, [27315, 29815, 32315]),
+        ({"unit": "optris_tenths"}, [1000, 1250, 1500]),
+        ({"unit": "linear", "linear_scale": 0.04, "linear_offset": -40.0}, [1000, 1625, 2250]),
+        ({"unit": "linear", "linear_scale": -0.1, "linear_offset": 100.0}, [1000, 750, 500]),
+    ],
+)
+def test_a_fixed_range_in_celsius_holds_in_every_unit(options: dict, counts: list) -> None:
+    mapper = ThermalToneMapper(ToneOptions(mode="fixed", fixed_low=0, fixed_high=50, **options))
+    grey = mapper(np.array([counts], np.uint16))[0]
+    if options.get("linear_scale", 1) < 0:
+        grey = grey[::-1]  # falling counts: hotter is a smaller number
+    assert grey[[0, 2]].tolist() == [0, 255]
+    assert grey[1] in (127, 128)  # half way is 127.5
+
+
+def test_a_fixed_range_in_counts_is_cut_off_at_both_ends() -> None:
+    mapper = ThermalToneMapper(ToneOptions(mode="fixed", fixed_low=100, fixed_high=355))
+    assert mapper(np.array([[0, 100, 200, 355, 60000]], np.uint16)).tolist() == [
+        [0, 0, 100, 255, 255]
+    ]
+
+
+@pytest.mark.parametrize("mode", ["fixed", "percentile", "histogram"])
+@given(seed=st.integers(0, 10**6), as_float=st.booleans())
+def test_hotter_is_never_darker(mode: str, seed: int, as_float: bool) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, rng.integers(1, 65536), (rng.integers(1, 40), rng.integers(1, 40)))
+    counts = counts.astype(np.float32 if as_float else np.uint16)
+    grey = ThermalToneMapper(ToneOptions(mode=mode, fixed_high=30000))(counts)
+    order = np.argsort(counts, axis=None, kind="stable")
+    assert (np.diff(grey.reshape(-1)[order].astype(int)) >= 0).all()
+
+
+def test_equalisation_gives_equal_shares_of_grey_to_equal_shares_of_pixels() -> None:
+    # Half the pixels are spread over 0 .. 999 and half over 1000 .. 9999.
+    counts = np.concatenate((np.arange(9000) % 1000, 1000 + np.arange(9000)))
+    counts = np.random.default_rng(0).permutation(counts).astype(np.uint16).reshape(120, 150)
+    options = ToneOptions(
+        plateau_percent=100, linear_percent=0, headroom=0, minimum_span=1, smoothing_s=0
+    )
+    grey = ThermalToneMapper(options)(counts)
+    assert grey[counts == 999].mean() == pytest.approx(127.5, abs=4)
+
+
+def test_the_histogram_keeps_a_small_hot_object_apart_and_shows_the_background(
+    scene: np.ndarray,
+) -> None:
+    histogram = ThermalToneMapper()(scene)
+    stretched = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    hot = np.s_[100:112, 200:208]
+    ring = np.s_[90:98, 190:218]
+    assert histogram[hot].mean() - histogram[ring].mean() > 60
+    assert histogram[:80].std() > 2 * stretched[:80].std()
+
+
+def test_stuck_pixels_cost_the_picture_little_of_its_range(scene: np.ndarray) -> None:
+    stuck = scene.copy()
+    stuck[5, 5], stuck[7, 9] = 65535, 0
+    difference = cv2.absdiff(ThermalToneMapper()(stuck), ThermalToneMapper()(scene))
+    difference[5, 5] = difference[7, 9] = 0
+    assert difference.max() < 20  # black to white there would leave 65535 / 255 = 1 grey of it
+
+
+def test_floats_and_counts_of_one_scene_look_the_same(scene: np.ndarray) -> None:
+    celsius = scene.astype(np.float32) / 100 - 50
+    options = ToneOptions(minimum_span=0.01)
+    difference = cv2.absdiff(ThermalToneMapper(options)(celsius), ThermalToneMapper()(scene))
+    assert difference.max() <= 4
+
+
+def test_local_equalisation_brings_out_more_texture_than_a_straight_line(scene: np.ndarray) -> None:
+    def texture(mode: str) -> float:
+        return cv2.Laplacian(ThermalToneMapper(ToneOptions(mode=mode))(scene), cv2.CV_32F).std()
+
+    assert texture("clahe") > texture("percentile")
+
+
+def test_detail_gain_raises_fine_structure_and_leaves_the_mean(scene: np.ndarray) -> None:
+    plain = ThermalToneMapper()(scene)
+    sharp = ThermalToneMapper(ToneOptions(detail_gain=2.0))(scene)
+    assert cv2.Laplacian(sharp, cv2.CV_32F).std() > 1.3 * cv2.Laplacian(plain, cv2.CV_32F).std()
+    assert float(sharp.mean()) == pytest.approx(float(plain.mean()), abs=1)
+
+
+def test_black_hot_is_white_hot_turned_round(scene: np.ndarray) -> None:
+    white = ThermalToneMapper()(scene)
+    black = ThermalToneMapper(ToneOptions(polarity="black_hot"))(scene)
+    np.testing.assert_array_equal(black, 255 - white)
+
+
+def test_a_black_hot_camera_is_turned_to_white_hot() -> None:
+    frame = np.array([[0, 10, 255]], np.uint8)
+    mapper = ThermalToneMapper(ToneOptions(input_polarity="black_hot", eight_bit="pass"))
+    assert mapper(frame).tolist() == [[255, 245, 0]]
+
+
+def test_eight_bit_frames_are_mapped_like_counts_when_asked() -> None:
+    frame = np.tile(np.arange(100, 140, dtype=np.uint8), (20, 1))
+    grey = ThermalToneMapper(ToneOptions(mode="percentile", eight_bit="map"))(frame)
+    assert grey.min() == 0
+    assert grey.max() == 255
+
+
+def test_telemetry_rows_are_taken_off_before_anything_looks_at_them() -> None:
+    frame = np.full((514, 640), 7000, np.uint16)
+    frame[::2] += 100
+    plain = ThermalToneMapper()(frame[:512])
+    frame[512:] = np.arange(640)
+    options = ToneOptions(telemetry_rows_bottom=2)
+    np.testing.assert_array_equal(ThermalToneMapper(options)(frame), plain)
+
+
+def test_more_telemetry_than_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"telemetry_rows_top is 2 .* only 3 rows"):
+        ThermalToneMapper(ToneOptions(telemetry_rows_top=2, telemetry_rows_bottom=1))(
+            np.zeros((3, 4), np.uint16)
+        )
+
+
+def test_dead_pixels_get_the_median_of_the_living_around_them() -> None:
+    frame = np.arange(25, dtype=np.uint16).reshape(5, 5)
+    expected = frame.copy()
+    frame[2, 1] = frame[2, 2] = 9999  # neighbours of each other: the dead do not count
+    repaired = DeadPixelMask([1, 2, 2, 2])(frame)
+    expected[2, 1] = np.median([5, 6, 7, 10, 15, 16, 17])
+    expected[2, 2] = np.median([6, 7, 8, 13, 16, 17, 18])
+    np.testing.assert_array_equal(repaired, expected)
+    assert frame[2, 2] == 9999
+
+
+def test_dead_pixels_outside_the_frame_are_refused_with_the_frame_size() -> None:
+    with pytest.raises(ValueError, match=r"column 5, row 0.*5 x 4"):
+        ThermalToneMapper(ToneOptions(dead_pixels=(5, 0)))(np.zeros((4, 5), np.uint16))
+
+
+def test_pixels_that_always_stand_out_are_found_dead_and_moving_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    frames = []
+    for n in range(10):
+        frame = cv2.GaussianBlur(rng.normal(8000, 200, (60, 80)), (0, 0), 4).astype(np.uint16)
+        frame[30, 10 + n] = 12000  # a hot spot that moves
+        frame[4, 7] = 0
+        frames.append(frame)
+    assert find_dead_pixels(frames) == [7, 4]
+
+
+@pytest.mark.parametrize("name", list(RANGES))
+def test_numbers_outside_their_range_are_refused_by_name(name: str) -> None:
+    for value in (RANGES[name][0] - 1, RANGES[name][1] + 1, float("nan")):
+        with pytest.raises(ValueError, match=name):
+            ToneOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", list(CHOICES))
+def test_words_outside_the_choice_are_refused_with_the_choice(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 'else'.*{CHOICES[name][-1]}"):
+        ToneOptions(**{name: "else"})
+
+
+@pytest.mark.parametrize("pixels", [(1,), (1, -2)])
+def test_dead_pixels_come_in_pairs(pixels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="dead_pixels"):
+        ToneOptions(dead_pixels=pixels)
