@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Process: the fuse node as shipped, but every inference goes on for
-`FUSION_ROS_BENCH_INFER_MS` milliseconds: again and again, with all that this costs the machine."""
+`FUSION_ROS_BENCH_INFER_MS` milliseconds: again and again, with all that this costs the machine.
+"""
 
 from __future__ import annotations
 

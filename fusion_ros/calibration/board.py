@@ -23,7 +23,8 @@ _ENOUGH_COVERED = 0.4
 @dataclass(frozen=True)
 class Board:
     """What lies on the board. `columns` and `rows` count inner corners, circles, or (for charuco)
-    squares; `spacing_m` is the distance between neighbours, or the side of a square."""
+    squares; `spacing_m` is the distance between neighbours, or the side of a square.
+    """
 
     kind: str
     columns: int

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rig put together from what a running robot says of itself: camera_info of both cameras, and the
-way between them from tf or from a calibration file."""
+way between them from tf or from a calibration file.
+"""
 
 from __future__ import annotations
 

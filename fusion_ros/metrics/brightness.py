@@ -123,7 +123,7 @@ def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def _lab_ab(rgb: Tensor) -> Tensor:
-    """a and b of CIELab (D65) of sRGB pictures N, 3, H, W, as N, 2, H, W."""
+    """A and b of CIELab (D65) of sRGB pictures N, 3, H, W, as N, 2, H, W."""
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     matrix = rgb.new_tensor(
         [

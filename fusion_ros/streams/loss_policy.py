@@ -46,7 +46,8 @@ class StreamLoss:
 
     def is_lost(self, stream: Stream) -> bool:
         """Whether nothing new has come from a camera for `stream_timeout_ms`, or nothing that could
-        be used: a thermal picture whose place on the visible one is not known yet."""
+        be used: a thermal picture whose place on the visible one is not known yet.
+        """
         now_ns, timeout_ms = self._clock_ns(), self.timeout_ms(stream)
         watch = self._watches[stream]
         if watch.silent_for_ms(now_ns) > timeout_ms:

@@ -19,7 +19,8 @@ _DARK: Colour = (0.0, 0.0, 0.0)
 @dataclass(frozen=True)
 class Backdrop:
     """The empty street. `visible`: uint8 HxWx3 RGB. `light`: float32 HxWx3, what falls on things
-    there, so that people can be painted into it. `celsius`: float32 HxW."""
+    there, so that people can be painted into it. `celsius`: float32 HxW.
+    """
 
     visible: np.ndarray
     light: np.ndarray

@@ -62,7 +62,8 @@ def views(
     board: Board, count: int, spread_m: tuple[float, float] = (0.06, 0.06)
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(name, visible, thermal counts with hot and cold exchanged); the board is held up to
-    `spread_m` from the middle."""
+    `spread_m` from the middle.
+    """
     rng = np.random.default_rng(1)
     pairs = []
     for n in range(count):

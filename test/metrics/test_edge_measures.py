@@ -30,7 +30,7 @@ def polar(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kept(source, fused, strength_constants, orientation_constants) -> np.ndarray:
-    """sqrt is left to the caller: (strength response, orientation response) for each pixel."""
+    """Sqrt is left to the caller: (strength response, orientation response) for each pixel."""
     result = np.zeros((*source[0].shape, 2))
     for at in np.ndindex(source[0].shape):
         g_s, g_f = source[0][at], fused[0][at]

@@ -219,7 +219,7 @@ def test_what_rclpy_would_refuse_after_us_is_not_applied(services):
 
 
 def test_a_callback_that_raises_does_not_end_the_executor(ros):
-    """rclpy's own parameter services raise at a type that no parameter has."""
+    """Rclpy's own parameter services raise at a type that no parameter has."""
     rig = Rig(ros, activate=False)
     node = rig.node
     ros.executor.remove_node(node)

@@ -146,7 +146,8 @@ def _sampled(values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _spline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Catmull-Rom weights (N x 4) of four samples at `t` (0..1) between the middle two, with their
-    first and second derivatives."""
+    first and second derivatives.
+    """
     a, b = t * t, t * t * t
     weights = (-t / 2 + a - b / 2, 1 - 2.5 * a + 1.5 * b, t / 2 + 2 * a - 1.5 * b, (b - a) / 2)
     slopes = (-0.5 + 2 * t - 1.5 * a, 4.5 * a - 5 * t, 0.5 + 4 * t - 4.5 * a, 1.5 * a - t)

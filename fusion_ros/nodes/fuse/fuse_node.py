@@ -172,7 +172,8 @@ class FuseNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Leave the graph at once. rclpy's state machine holds the node, and both hold on to each
-        other until Python collects garbage: for so long others would go on seeing it."""
+        other until Python collects garbage: for so long others would go on seeing it.
+        """
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
 

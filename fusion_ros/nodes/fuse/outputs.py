@@ -183,7 +183,8 @@ class FusedOutputs:
 
     def close(self) -> bool:
         """Take the topics down. False where a publish has not returned: then its thread, and the
-        publishers, are left behind."""
+        publishers, are left behind.
+        """
         left_behind = [lane.topic for lane in self._lanes if not lane.stop()]
         if left_behind:
             return False

@@ -41,7 +41,7 @@ class _SerializedMessage(ctypes.Structure):
 
 @cache
 def _rcl_publish() -> Callable[[int, Any, None], int] | None:
-    """librcl's function, or None where the library that rclpy loaded cannot be found."""
+    """Librcl's function, or None where the library that rclpy loaded cannot be found."""
     try:
         function = ctypes.CDLL("librcl.so").rcl_publish_serialized_message
     except (OSError, AttributeError):
