@@ -72,6 +72,10 @@ soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fai
 attack: setup ## hostile files, bags, parameters, messages, stalls and kills, at most 10 minutes: attack/; fails on any breach
 	PYTHONPATH=test $(VENV)/bin/python -m attack --out attack $(ARGS)
 
+$(DONE)/docs: environment/docs.txt environment/constraints.txt | $(DONE)/package
+	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/constraints.txt) -r environment/docs.txt
+	@touch $@
+
 .PHONY: docs
 docs: setup $(DONE)/docs ## the documentation site in site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
