@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.detection.detector import Box
+from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
-from fusion_ros.imaging.limits import MAX_TEXT_BYTES
 
 MAX_LABEL_BYTES = 1 << 30
 """COCO's own instances_train2017.json has 449 MB."""

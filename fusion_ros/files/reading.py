@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from fusion_ros.imaging.limits import MAX_SETTINGS_BYTES, TooLargeError, shown_size
+from fusion_ros.files.limits import MAX_SETTINGS_BYTES, TooLargeError, shown_size
 from fusion_ros.streams.outside_text import printable
 
 _MOST_EXPANDED = 4 * MAX_SETTINGS_BYTES

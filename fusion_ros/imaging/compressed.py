@@ -13,16 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fusion_ros.files.limits import (
+    MAX_IMAGE_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_PIXELS,
+)
 from fusion_ros.files.reading import TooLargeFileError, read_bytes
 from fusion_ros.imaging.decoder import decode_stored
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.image_size import PictureSize, picture_size
 from fusion_ros.imaging.image_tags import radiometric_maker
-from fusion_ros.imaging.limits import (
-    MAX_IMAGE_BYTES,
-    MAX_MESSAGE_BYTES,
-    MAX_PIXELS,
-)
 
 _MESSAGE_KINDS = ("JPEG", "PNG")
 

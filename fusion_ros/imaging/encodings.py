@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fusion_ros.files.limits import MAX_PIXELS
 from fusion_ros.imaging import bayer_and_yuv as exotic_encodings
-from fusion_ros.imaging.limits import MAX_PIXELS
 
 
 class RejectReason(str, Enum):

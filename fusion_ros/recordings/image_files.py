@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError
 from fusion_ros.files.reading import read_bytes
 from fusion_ros.imaging.compressed import read_picture_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.image_size import picture_size
 from fusion_ros.imaging.image_tags import PictureTags, picture_tags
-from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, TooLargeError
 from fusion_ros.streams.ledger import Stream
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_ros.files.limits import MAX_PIXELS
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.limits import MAX_PIXELS
 from fusion_ros.streams.ledger import FrameLedger, Stream
 from fusion_ros.streams.pairer import FramePairer
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
 from fusion_ros.files.writing import write_json
-from fusion_ros.imaging.limits import MAX_TEXT_BYTES
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.gate import look_up
 from fusion_ros.streams.outside_text import printable

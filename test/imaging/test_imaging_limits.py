@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_ros.files.limits import shown_size
 from fusion_ros.files.reading import UnreadableFileError, read_bytes
 from fusion_ros.imaging.compressed import decode_compressed, read_picture_file
 from fusion_ros.imaging.encodings import EncodingError, RejectReason
-from fusion_ros.imaging.limits import shown_size
 
 MOST_EXTRA_MB = 64
 """A refused file may take this much more memory than no file at all."""

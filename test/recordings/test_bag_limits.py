@@ -21,7 +21,7 @@ from bag_forms import IMAGE, MAGIC, THERMAL, VISIBLE, Form, Written, _text, mess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.imaging.limits import (
+from fusion_ros.files.limits import (
     MAX_CHUNK_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_TEXT_BYTES,

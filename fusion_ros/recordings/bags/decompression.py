@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, TooLargeError, shown_size
+from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError, shown_size
 from fusion_ros.recordings.damage import DamageKind, Report
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

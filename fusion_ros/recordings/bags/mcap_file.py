@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fusion_ros.imaging.limits import MAX_CHUNK_BYTES, TooLargeError, shown_size
+from fusion_ros.files.limits import MAX_CHUNK_BYTES, TooLargeError, shown_size
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType, ros2_type
 from fusion_ros.recordings.bags.decompression import DecompressionError, decompress
 from fusion_ros.recordings.bags.mcap_records import (

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from fusion_ros.files.limits import MAX_TEXT_BYTES, TooLargeError
 from fusion_ros.files.reading import read_bytes
-from fusion_ros.imaging.limits import MAX_TEXT_BYTES, TooLargeError
 from fusion_ros.recordings.bags.bag_file import TopicType, ros2_type
 
 NAME = "metadata.yaml"

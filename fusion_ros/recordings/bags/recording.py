@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.files.limits import TooLargeError
 from fusion_ros.imaging.compressed import decode_compressed
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason, decode_frame
-from fusion_ros.imaging.limits import TooLargeError
 from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType, merged
 from fusion_ros.recordings.bags.bag_folder import open_bag
 from fusion_ros.recordings.bags.decompression import DecompressionError, plain_message

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.imaging.limits import MAX_CHUNK_BYTES
+from fusion_ros.files.limits import MAX_CHUNK_BYTES
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType
 from fusion_ros.recordings.bags.decompression import decompress
 from fusion_ros.recordings.damage import DamageKind, RecordingError, Report

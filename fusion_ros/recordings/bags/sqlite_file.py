@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fusion_ros.imaging.limits import MAX_MESSAGE_BYTES, shown_size
+from fusion_ros.files.limits import MAX_MESSAGE_BYTES, shown_size
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType, ros2_type
 from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
 
