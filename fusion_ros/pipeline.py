@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`FusionPipeline`: two frames in, one fused frame and its timings out.
+"""`FusionPipeline`: two frames in, one fused frame and its stage timings out.
 
-The fuse node, the replay and the command line all call this, so what one of them measured is what
-the others run. It knows arrays; who calls it, and where the frames came from, it does not.
+The fuse node, the replay and the command line all run this class, so a measurement of one of them
+holds for the others. It processes arrays and is independent of their origin.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,15 +31,15 @@ STAGES = ("tone", "registration", "colour", "infer", "recolour")
 
 @dataclasses.dataclass(frozen=True)
 class FusedFrame:
-    """A fused picture and what it cost.
+    """A fused image, its channel order and the time of each stage.
 
     Attributes:
-        image: uint8, on the visible camera's grid: HxWx3 where the visible frame was colour, else
-            HxW. In memory of its own.
-        order: order of the channels of `image`; colour comes out in the order it came in.
+        image: uint8 on the visible camera's grid: HxWx3 for a colour visible frame, else HxW. It
+            shares no memory with the inputs.
+        order: order of the channels of `image`, the same as that of the visible frame.
         timings_ms: milliseconds by stage, in the order of `STAGES`.
-        thermal: uint8 HxW, the thermal frame as the network saw it: mapped to grey levels and on
-            the visible grid.
+        thermal: uint8 HxW, the thermal frame as the network received it: mapped to grey levels and
+            registered onto the visible grid.
     """
 
     image: np.ndarray
@@ -47,15 +49,15 @@ class FusedFrame:
 
 
 class FusionPipeline:
-    """Thermal tone mapping, registration, colour, the engine, colour again.
+    """Tone mapping, registration, luma, engine, colour.
 
-    Not thread-safe: one pipeline belongs to one worker.
+    Not thread-safe: only one worker may use a pipeline.
 
     Args:
         engine: runs the network.
-        tone: maps thermal counts to grey levels; by default as `ToneOptions` has it.
-        registration: brings the thermal frame onto the visible grid; resizing by default.
-        colour: how the visible colour comes back onto a fused luma.
+        tone: maps thermal counts to grey levels; by default with the defaults of `ToneOptions`.
+        registration: warps the thermal frame onto the visible grid; resizes by default.
+        colour: how the visible colour is put back onto the fused luma.
     """
 
     def __init__(
@@ -87,16 +89,18 @@ class FusionPipeline:
         tone: ThermalToneMapper | None = None,
         registration: ThermalRegistration | None = None,
     ) -> FusionPipeline:
-        """A pipeline from names.
+        """Make a pipeline from the names of its parts.
 
         Args:
-            preset: the shipped weights to run; ignored where `weights` names a file.
-            weights: a safetensors file, for instance one of your own training.
+            preset: the shipped weights to run; ignored if `weights` is given.
+            weights: a safetensors file, for instance from your own training.
             engine, device, precision: see `fusion_ros.engines.choice.create_engine`.
             tone, registration: see the class.
 
         Raises:
-            ConfigError, WeightsError, EngineError: say what is wrong and what is allowed.
+            ConfigError: an unknown preset.
+            WeightsError: the weights cannot be loaded.
+            EngineError: the engine cannot run.
         """
         loaded = load_weights(weights if weights else shipped_weights(preset))
         made = create_engine(loaded, name=engine, device=device, precision=precision)
@@ -116,21 +120,22 @@ class FusionPipeline:
 
         Args:
             visible: uint8, HxW (grey) or HxWx3 (channels in `order`).
-            thermal: uint8, uint16 or float32, H'xW'; its size may differ from the visible one. A
-                uint8 H'xW'x3 picture (grey stored as colour, as videos do) counts by its luma.
-            order: order of the visible frame's channels, "rgb" or "bgr"; grey needs none.
-            thermal_order: order of the thermal frame's channels, where it has three.
-            stamp_ns: stamp of the thermal frame, for tone mapping that follows time.
-            learn_later: the caller calls `learn` when the result is on its way, and leaves
-                `thermal` as it is until then. The results are the same.
+            thermal: uint8, uint16 or float32, H'xW'; its size may differ from the visible one. Of a
+                uint8 H'xW'x3 image (grey stored as colour, as in videos) the luma is used.
+            order: order of the visible frame's channels, "rgb" or "bgr"; ignored for grey.
+            thermal_order: order of the thermal frame's channels if it has three.
+            stamp_ns: stamp of the thermal frame, for tone smoothing over time.
+            learn_later: defer the update of the tone curve. The caller calls `learn` after it has
+                published the result, and leaves `thermal` unchanged until then. The images are the
+                same.
 
         Raises:
-            ValueError: a picture of a shape or type that is not one of those above.
+            ValueError: a frame of another shape or type than listed above.
             EngineError: the engine failed.
         """
         _check_visible(visible)
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
-        registration = self.registration  # another one may be put in its place meanwhile
+        registration = self.registration  # another thread may replace it during this call
         clock = _StageClock()
         with clock.stage("tone"):
             grey = self.tone(
@@ -139,13 +144,13 @@ class FusionPipeline:
         with clock.stage("registration"):
             grey = registration(grey, visible.shape[:2])
         with clock.stage("colour"):
-            wanted = self._for_engine(visible, order)
+            engine_input = self._for_engine(visible, order)
         with clock.stage("infer"):
-            fused = self.engine.infer(wanted, grey, out=self._answer_to(visible))
+            fused = self.engine.infer(engine_input, grey, out=self._output_memory(visible))
         with clock.stage("recolour"):
-            # Where the thermal camera does not see, the visible picture stands alone.
-            fused = registration.blend_outside(fused, wanted)
-            image = self._from_engine(fused, visible, wanted, order)
+            # Outside the thermal camera's view, the output is the visible image.
+            fused = registration.blend_outside(fused, engine_input)
+            image = self._from_engine(fused, visible, engine_input, order)
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
 
     def thermal_alone(
@@ -156,25 +161,25 @@ class FusionPipeline:
         thermal_order: ChannelOrder | str = ChannelOrder.RGB,
         stamp_ns: int | None = None,
     ) -> np.ndarray:
-        """The thermal frame as grey levels, for when the visible camera is lost.
+        """Return the thermal frame as grey levels, for use while the visible camera is lost.
 
         Args:
             thermal: as for `fuse`.
-            visible_shape: height and width of the visible grid to bring it onto, if known.
+            visible_shape: height and width of the visible grid, if known.
             thermal_order: as for `fuse`.
             stamp_ns: stamp of the thermal frame.
 
         Returns:
-            uint8, HxW.
+            uint8 HxW, registered onto the visible grid if `visible_shape` is given.
 
         Raises:
-            ValueError: as `fuse`.
+            ValueError: as for `fuse`.
         """
         grey = self.tone(_without_colour(thermal, thermal_order), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
 
     def learn(self) -> None:
-        """Take from the last frame what the next ones want to know; after `fuse(learn_later)`."""
+        """Update the tone curve from the last frame; see `learn_later` of `fuse`."""
         self.tone.learn()
 
     def warm_up(self, height: int, width: int) -> None:
@@ -182,14 +187,14 @@ class FusionPipeline:
         self.engine.warm_up(height, width)
 
     def reset(self) -> None:
-        """Forget what was learned from earlier frames (a new recording, a jump of the clock)."""
+        """Discard the state of earlier frames (for a new recording or a jump of the clock)."""
         self.tone.reset()
 
     def past_hung_engine(self) -> FusionPipeline | None:
-        """A pipeline that goes on with another engine while a call to this one's never returns.
+        """Return a pipeline on another engine, for when a call to the current engine never returns.
 
-        It shares with this one only what a late return of that call does not change. None where
-        the engine has no other to fall back on; then nothing changes.
+        It shares with this pipeline only state that a late return of that call does not change.
+        None if the engine has no fallback; then nothing changes.
         """
         give_up = getattr(self.engine, "give_up_current", None)
         if give_up is None or not give_up():
@@ -199,11 +204,11 @@ class FusionPipeline:
         )
 
     def close(self) -> None:
-        """Give back the engine's device memory."""
+        """Release the engine's device memory."""
         self.engine.close()
 
     def _for_engine(self, visible: np.ndarray, order: ChannelOrder) -> np.ndarray:
-        """The visible frame as the engine takes it: luma, or RGB."""
+        """Return the visible frame in the engine's format: luma or RGB."""
         if self.engine.visible_channels == 1:
             if visible.ndim == 2:
                 return visible
@@ -213,25 +218,59 @@ class FusionPipeline:
             return cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
         return cv2.cvtColor(visible, cv2.COLOR_BGR2RGB) if order is ChannelOrder.BGR else visible
 
-    def _answer_to(self, visible: np.ndarray) -> np.ndarray | None:
-        """Where the engine's answer goes: memory kept between frames, if the colours follow."""
+    def _output_memory(self, visible: np.ndarray) -> np.ndarray | None:
+        """Return the buffer for the engine's output, reused if the colour stage copies it."""
         if visible.ndim == 2 or self.engine.output_channels == 3:
-            return None  # the answer itself is what the caller gets, or is made of
+            return None  # the caller receives the engine's output
         self._fused_luma = _of_shape(self._fused_luma, visible.shape[:2])
         return self._fused_luma
 
     def _from_engine(
-        self, fused: np.ndarray, visible: np.ndarray, wanted: np.ndarray, order: ChannelOrder
+        self, fused: np.ndarray, visible: np.ndarray, engine_input: np.ndarray, order: ChannelOrder
     ) -> np.ndarray:
-        """The engine's answer in the visible frame's own colours and channel order."""
+        """Return the engine's output in the visible frame's colours and channel order."""
         if self.engine.output_channels == 3:
             if order is ChannelOrder.GREY:
                 return luma(fused)
             return cv2.cvtColor(fused, cv2.COLOR_RGB2BGR) if order is ChannelOrder.BGR else fused
         if order is ChannelOrder.GREY:
             return fused
-        old_luma = wanted if self.engine.visible_channels == 1 else None
+        old_luma = engine_input if self.engine.visible_channels == 1 else None
         return self._replace_luma(visible, fused, old_luma=old_luma, order=order)
+
+
+def fuse(
+    visible: np.ndarray, thermal: np.ndarray, *, order: ChannelOrder | str = ChannelOrder.RGB
+) -> np.ndarray:
+    """Fuse one pair with the default preset on the best engine that is installed.
+
+    The pipeline is made on the first call and kept for the process. Each call is independent of
+    the ones before. For a stream, use `FusionPipeline`, which smooths the tone curve over time.
+
+    Args:
+        visible: uint8, HxW (grey) or HxWx3 (channels in `order`).
+        thermal: uint8, uint16 or float32, H'xW'; stretched to HxW if its size differs. For other
+            camera geometries pass a registration to `FusionPipeline`.
+        order: order of the visible channels, "rgb" or "bgr"; ignored for grey.
+
+    Returns:
+        uint8 of the shape and channel order of `visible`.
+
+    Raises:
+        ValueError: an image of another shape or type than listed above.
+        EngineError: no engine can run.
+    """
+    with _DEFAULT_LOCK:
+        return _default_pipeline().fuse(visible, thermal, order=order).image
+
+
+_DEFAULT_LOCK = threading.Lock()
+"""Serialises calls of `fuse`: a pipeline is not thread-safe."""
+
+
+@functools.cache
+def _default_pipeline() -> FusionPipeline:
+    return FusionPipeline.from_preset()
 
 
 class _StageClock:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pipeline that the parameters describe."""
+"""Make a pipeline from the node's parameters."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,22 +17,22 @@ if TYPE_CHECKING:
 
 
 def make_pipeline(values: FuseParameters) -> FusionPipeline:
-    """The pipeline that the parameters describe, without fallback: a failure is told.
+    """Make the pipeline that the parameters describe, without fallback.
 
     Engine "auto" means the first that is installed, not the fastest in a trial: two runs over the
-    same files must run the same one.
+    same files must use the same engine.
 
     Raises:
-        ValueError: parameters, network config, weights, calibration; the message has the culprit.
+        ValueError: parameters, network config, weights or calibration, with the faulty value.
         RuntimeError: the engine (`EngineError`).
     """
     from fusion_ros.engines.choice import choose, create_engine
 
     if values.registration_options().is_live:
         raise ValueError(
-            f"parameter registration_source is {values.registration_source!r}, which only a "
-            "running node can follow; allowed here: 'file' (`fusion-ros calibrate "
-            "--import-camera-info` makes one of two camera_infos)"
+            f"parameter registration_source is {values.registration_source!r}, which needs a "
+            "running node; allowed here: 'file' (`fusion-ros calibrate --import-camera-info` "
+            "converts two camera_infos to a file)"
         )
     weights = _weights(values)
     chosen = choose(values.engine, values.device)
@@ -50,17 +51,17 @@ def make_pipeline(values: FuseParameters) -> FusionPipeline:
 def make_live_pipeline(
     values: FuseParameters, tell: Callable[[str, bool], object]
 ) -> FusionPipeline:
-    """The pipeline for a robot: with fallback, and warmed up.
+    """Make the pipeline for a robot: with fallback, and warmed up.
 
-    torch takes seconds to import; it is imported here, when the node is on the graph already.
+    Importing torch takes seconds; it happens here, when the node is already on the graph.
 
     Args:
         values: the node's parameters.
-        tell: takes a line of text when the engine changes later on, or about a doubtful
-            calibration, and whether it is good news.
+        tell: called with a line of text and whether it is good news, when the engine changes later
+            or the calibration is doubtful.
 
     Raises:
-        ValueError: parameters, network config, weights, calibration; the message has the culprit.
+        ValueError: parameters, network config, weights or calibration, with the faulty value.
         RuntimeError: the engine (`EngineError`).
     """
     from fusion_ros.calibration.plausibility import registration_doubts
@@ -78,15 +79,16 @@ def make_live_pipeline(
         ]
     engine = FallbackEngine(
         [
-            lambda e=e: create_engine(
+            functools.partial(
+                create_engine,
                 weights,
-                name=e[0],
-                device=e[1],
-                precision=e[2],
+                name=name,
+                device=device,
+                precision=precision,
                 size=(values.warm_up_height, values.warm_up_width),
                 tune_threads=True,
             )
-            for e in engines
+            for name, device, precision in engines
         ],
         tell=tell,
     )
@@ -104,7 +106,7 @@ def _weights(values: FuseParameters) -> LoadedWeights:
 
 
 def pipeline_around(engine: Engine, values: FuseParameters) -> FusionPipeline:
-    """The pipeline that the parameters describe, around an engine that is there."""
+    """Make the pipeline that the parameters describe around an existing engine."""
     from fusion_ros.calibration.files import make_registration
     from fusion_ros.pipeline import FusionPipeline
     from fusion_ros.thermal.tone import ThermalToneMapper
@@ -122,7 +124,7 @@ def pipeline_around(engine: Engine, values: FuseParameters) -> FusionPipeline:
 
 
 def apply_live(pipeline: FusionPipeline, values: FuseParameters) -> None:
-    """Hand changed live parameters to a pipeline; they hold from its next frame on."""
+    """Apply changed live parameters to a pipeline, from its next frame on."""
     from fusion_ros.thermal.tone import ThermalToneMapper
 
     options = values.tone_options()
