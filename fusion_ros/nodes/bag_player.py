@@ -25,13 +25,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.process_tuning import tune_process
+from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
 from fusion_ros.nodes.runtime.subscription import named_quality
 from fusion_ros.parameters.table import FuseParameters
@@ -43,8 +43,6 @@ from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, wi
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
 
-TELLS_OF_PUBLISHING = hasattr(Subscription, "CallbackType")
-"""Whether a subscription's callback may take a second argument, what is known of the message."""
 _LEAD_S = 0.2
 _SETTLE_S = 8.0
 NS_PER_S = 1_000_000_000
@@ -160,7 +158,7 @@ class BagPlayer(Node):
             before = counts
 
     def _fused_callback(self) -> Callable[..., None]:
-        if TELLS_OF_PUBLISHING:
+        if has_message_info():
             return self._take_fused
         self.get_logger().warning(
             "this rclpy does not tell when a picture was published (Humble's does not); its "

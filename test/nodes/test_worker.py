@@ -48,6 +48,21 @@ def test_jobs_that_find_the_worker_idle_are_all_done():
     assert shop.superseded == []
 
 
+def test_a_job_handed_to_an_idle_worker_is_processed_though_newer_ones_follow_at_once():
+    shop = Workshop()
+    with shop.worker._changed:  # the worker's thread cannot take the first job meanwhile
+        while not shop.worker._is_idle:
+            shop.worker._changed.wait(0.001)
+        for job in (1, 2, 3):
+            shop.worker.submit(job)
+    assert shop.superseded == [2]
+    for _ in range(2):
+        shop.wait_until_busy()
+        shop.finish_one()
+    assert shop.worker.stop(PATIENCE_S)
+    assert shop.begun == [1, 3]
+
+
 def test_while_it_is_busy_only_the_newest_waits():
     shop = Workshop()
     shop.worker.submit(1)

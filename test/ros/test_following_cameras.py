@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -13,7 +11,6 @@ from rig import Rig, header
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from fusion_ros.nodes.runtime.subscription import FollowingSubscription, named_quality
 from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
@@ -32,25 +29,6 @@ def test_a_change_of_resolution_and_encoding_is_followed_on_its_first_frame_and_
     told = capfd.readouterr().err
     assert "/visible/image_raw changed from 64x48 rgb8 to 128x96 mono8" in told
     assert "/thermal/image_raw changed from 64x48 mono8 to 30x20 mono8" in told
-
-
-def test_a_message_that_waits_can_be_taken_without_a_round_of_the_executor(ros):
-    taken, rounds = [], []
-    node = ros.node("taker")
-    subscription = FollowingSubscription(
-        node, Image, "picture", taken.append, then=lambda: rounds.append(len(taken))
-    )
-    subscription.take_waiting()  # nothing is there, and nothing happens
-    publisher = node.create_publisher(Image, "picture", named_quality("reliable"))
-    ros.spin_until(lambda: publisher.get_subscription_count() == 1, "they see each other")
-    for width in (1, 2, 3):
-        publisher.publish(Image(width=width))
-    end_s = time.monotonic() + 20.0
-    while len(taken) < 2 and time.monotonic() < end_s:
-        subscription.take_waiting()
-    ros.spin_until(lambda: len(taken) == 3, "the executor brought the last one")
-    assert [message.width for message in taken] == [1, 2, 3]
-    assert rounds == [3]
 
 
 def test_a_camera_that_comes_back_with_another_reliability_is_followed(ros):

@@ -28,7 +28,7 @@ class Returned:
 
 def test_without_message_info_a_played_picture_counts_from_its_arrival(monkeypatch, capfd):
     pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
-    monkeypatch.setattr(bag_player, "TELLS_OF_PUBLISHING", False)
+    monkeypatch.setattr(bag_player, "has_message_info", lambda: False)
     monkeypatch.setattr(bag_player.time, "time_ns", lambda: 123)
     rclpy.init()
     recording = SimpleNamespace(identity=SimpleNamespace(is_compressed=lambda stream: False))

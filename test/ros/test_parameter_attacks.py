@@ -15,7 +15,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomic
 from rclpy.parameter import Parameter
 from rig import Rig
 
-from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.parameters.specification import ParameterSpec
 from fusion_ros.parameters.table import SPECS, FuseParameters
 
@@ -224,7 +224,7 @@ def test_a_callback_that_raises_does_not_end_the_executor(ros):
     node = rig.node
     ros.executor.remove_node(node)
     ros.executor.remove_node(rig.cameras)
-    executor = FramesFirstExecutor(context=ros.context)
+    executor = NodeExecutor(context=ros.context)
     executor.add_node(node)
     executor.add_node(rig.cameras)
     client = rig.cameras.create_client(SetParameters, "/fuse_node/set_parameters")

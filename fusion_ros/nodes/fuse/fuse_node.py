@@ -24,13 +24,13 @@ from fusion_ros.nodes.fuse.reload import ReloadService
 from fusion_ros.nodes.fuse.reporting import report as reporting
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.fuse.session import Active, Configured
-from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import ParameterServer
 from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
 from fusion_ros.nodes.runtime.progress import Progress
-from fusion_ros.nodes.runtime.subscription import FollowingSubscription
+from fusion_ros.nodes.runtime.rclpy_compatibility import destroy_state_machine
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
 from fusion_ros.parameters.specification import ParameterError
 from fusion_ros.parameters.table import FuseParameters
@@ -171,11 +171,9 @@ class FuseNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def destroy_node(self) -> None:
-        """Leave the graph at once. rclpy's state machine holds the node, and both hold on to each
-        other until Python collects garbage: for so long others would go on seeing it.
-        """
+        """Destroy the node and remove it from the graph at once."""
         super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()
+        destroy_state_machine(self)
 
     def release(self) -> None:
         """Give back all that the node holds, in whatever state it is."""
@@ -200,10 +198,6 @@ class FuseNode(LifecycleNode):
     def has_camera_info(self) -> bool:
         """Whether the visible camera's intrinsics are known since `activate`."""
         return self._active is not None and self._active.visible_info is not None
-
-    def frame_subscriptions(self) -> list[FollowingSubscription]:
-        """The image subscriptions that stand now."""
-        return list(self._active.subscriptions.values()) if self._active is not None else []
 
     def input_reliabilities(self) -> dict[Stream, str]:
         """What each input is subscribed as now: "reliable" or "best_effort"."""
@@ -368,8 +362,7 @@ def main(
     )
 
 
-def _autostart_and_spin(node: FuseNode, executor: FramesFirstExecutor) -> int:
-    executor.frames = node.frame_subscriptions
+def _autostart_and_spin(node: FuseNode, executor: NodeExecutor) -> int:
     if node.parameters.current.autostart:
         for transition in (node.trigger_configure, node.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:

@@ -18,7 +18,7 @@ from fusion_ros.nodes.fuse.jobs import FramePair, LoneFrame, Output
 from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.counters import Books
-from fusion_ros.nodes.fuse.worker import HEAD_START_S, NewestWorker
+from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
 from fusion_ros.streams.effect import EffectWatch
 from fusion_ros.streams.ledger import Fate, Stream
@@ -118,7 +118,6 @@ class FusionLane:
             books.warn,
             can_publish=can_publish,
             dropped=self._drop,
-            head_start_s=HEAD_START_S,
         )
 
     @property

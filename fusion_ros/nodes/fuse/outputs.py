@@ -23,7 +23,7 @@ from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 from fusion_ros.nodes.fuse.reporting.report import NodeReport, fill_status
 from fusion_ros.nodes.runtime.codec import encode_compressed
 from fusion_ros.nodes.runtime.log_lines import warning_line
-from fusion_ros.nodes.runtime.raw_publisher import publish_serialized, releases_the_lock
+from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.subscription import named_quality
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
@@ -69,11 +69,6 @@ class FusedOutputs:
                 "(/diagnostics has the same figures); build it with colcon, or with `make setup`"
             )
         self.last_frame_id = ""
-        if not releases_the_lock():
-            node.get_logger().warning(
-                "librcl.so was not found beside rclpy: a subscriber that stands still may hold up "
-                "the whole node while it publishes"
-            )
         # The other pictures are made only while somebody listens, in the same threads.
         self._compressed_lane = self._lane(self._compressed, self._send_compressed)
         self._overlay_lane = self._lane(self._overlay, self._send_overlay)

@@ -26,7 +26,6 @@ class PublishingLane(Generic[Item]):
         warn: takes a line of text where that failed; the first time only.
         can_publish: whether the middleware still runs; a failure after its end is none.
         dropped: called with each item that is not published, in the thread that caused it.
-        head_start_s: see `NewestWorker`.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class PublishingLane(Generic[Item]):
         *,
         can_publish: Callable[[], bool] = lambda: True,
         dropped: Callable[[Item], object] = lambda item: None,
-        head_start_s: float = 0.0,
     ) -> None:
         self.topic = topic
         self.unpublished = 0
@@ -49,7 +47,7 @@ class PublishingLane(Generic[Item]):
         self._has_warned = self._is_stopping = False
         self._current: tuple[Item, float] | None = None
         self._worker: NewestWorker[Item] = NewestWorker(
-            self._process, self._drop, name=f"publish {topic}"[:48], head_start_s=head_start_s
+            self._process, self._drop, name=f"publish {topic}"[:48]
         )
         self._worker.start()
 

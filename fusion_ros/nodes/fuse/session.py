@@ -261,14 +261,7 @@ class Active:
             reliability=reliability,
             depth=self._values.input_queue_size,
             raw=True,
-            then=lambda: self._take_partner(stream),
         )
-
-    def _take_partner(self, stream: Stream) -> None:
-        """Cameras that are triggered together send together: what is there is taken at once."""
-        for other, subscription in self._images.items():
-            if other is not stream:
-                subscription.take_waiting()
 
     def _keep_info(self, message: CameraInfo) -> None:
         self.visible_info = message

@@ -8,17 +8,12 @@ never older than one job in work plus one that waited, whatever the load.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from fusion_ros.nodes.runtime.stopping import register_abandoned
 
 Job = TypeVar("Job")
-
-HEAD_START_S = 0.001
-"""For so long whoever hands a job to an idle worker sleeps. A waking thread does not get Python's
-lock while the one that woke it still computes, and the executor goes on to its next round."""
 
 
 class NewestWorker(Generic[Job]):
@@ -30,7 +25,6 @@ class NewestWorker(Generic[Job]):
         superseded: called with each job that will never be processed, in the thread that caused
             it. Every submitted job reaches exactly one of the two.
         name: the thread's name.
-        head_start_s: how long `submit` sleeps after it handed a job to an idle worker.
     """
 
     def __init__(
@@ -39,14 +33,13 @@ class NewestWorker(Generic[Job]):
         superseded: Callable[[Job], None],
         *,
         name: str = "worker",
-        head_start_s: float = HEAD_START_S,
     ) -> None:
         self._process = process
         self._superseded = superseded
-        self._head_start_s = head_start_s
         self._changed = threading.Condition()
+        self._is_idle = False
+        self._handed: Job | None = None
         self._waiting: Job | None = None
-        self._idle = False
         self._stopping = False
         self._failure: BaseException | None = None
         # A daemon, so that a device that never answers cannot keep a process from ending.
@@ -57,21 +50,22 @@ class NewestWorker(Generic[Job]):
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; it takes the place of one that waits. After `stop` it is superseded.
+        """Hand over a job. An idle worker processes it; a busy one lets it replace a waiting job.
 
-        An idle worker gets the interpreter for `head_start_s`.
+        After `stop` it is superseded.
         """
         with self._changed:
             refused = self._stopping or self._failure is not None
-            old = job if refused else self._waiting
-            idle = self._idle and not refused
-            if not refused:
-                self._waiting = job
+            old = None
+            if refused:
+                old = job
+            elif self._is_idle:
+                self._handed, self._is_idle = job, False
                 self._changed.notify()
+            else:
+                old, self._waiting = self._waiting, job
         if old is not None:
             self._superseded(old)
-        elif idle and self._head_start_s:
-            time.sleep(self._head_start_s)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Finish the job in work, give up the one that waits, end the thread.
@@ -120,10 +114,12 @@ class NewestWorker(Generic[Job]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._idle = True
-                self._changed.wait_for(lambda: self._waiting is not None or self._stopping)
-                self._idle = False
                 job, self._waiting = self._waiting, None
+                if job is None:
+                    self._is_idle = True
+                    self._changed.wait_for(lambda: not self._is_idle or self._stopping)
+                    self._is_idle = False
+                    job, self._handed = self._handed, None
             if job is None:
                 return
             try:

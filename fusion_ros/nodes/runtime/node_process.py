@@ -11,8 +11,9 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from fusion_ros.nodes.runtime import shared_memory
-from fusion_ros.nodes.runtime.frames_first import FramesFirstExecutor
+from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.process_tuning import tune_process
+from fusion_ros.nodes.runtime.rclpy_compatibility import log_paths
 from fusion_ros.nodes.runtime.stopping import (
     end_at_once,
     has_abandoned_threads,
@@ -26,7 +27,7 @@ N = TypeVar("N", bound=Node)
 def run_node(
     name: str,
     make: Callable[[], N],
-    work: Callable[[N, FramesFirstExecutor], int],
+    work: Callable[[N, NodeExecutor], int],
     *,
     args: list[str] | None = None,
     refusals: tuple[type[Exception], ...] = (),
@@ -64,13 +65,14 @@ def run_node(
     stop_is_done = limit_stop(name, lambda: not context.ok(), code=stopped)
     try:
         # Before the node, which may take seconds: rclpy complains where a stop meets this.
-        executor = FramesFirstExecutor()
+        executor = NodeExecutor()
         try:
             node = make()
         except (RuntimeError, *refusals) as error:
             if context.ok():
                 return _cannot_start(name, error)
             raise
+        log_paths(node)
         executor.add_node(node)
         code = work(node, executor)
         return code

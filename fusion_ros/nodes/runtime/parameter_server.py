@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
+from fusion_ros.nodes.runtime.rclpy_compatibility import undeclared_parameters
 from fusion_ros.parameters.specification import ParameterError, ParameterSpec
 from fusion_ros.parameters.table import SPECS, FuseParameters
 from fusion_ros.streams.outside_text import printable
@@ -61,7 +62,7 @@ class ParameterServer:
                     f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy says: {error}"
                 ) from error
             values[spec.name] = declared.value
-        if ignored := _undeclared(node):
+        if ignored := undeclared_parameters(node):
             told = ParameterError.of_unknown(ignored, self._by_name)
             warning_line(node)(f"ignored: {told}")
         self.current = FuseParameters.from_values(values)
@@ -123,20 +124,6 @@ class ParameterServer:
             self._apply(self.current)
             raise
         self.current = new
-
-
-def _undeclared(node: LifecycleNode) -> list[str]:
-    """Names that were given at start (command line, parameter file) and that nobody declared.
-
-    ROS says nothing of them, so a misspelt parameter would be lost in silence. rclpy keeps what was
-    given under a private name only; without it nothing is told.
-    """
-    given = getattr(node, "_parameter_overrides", {})
-    return sorted(
-        name
-        for name in given
-        if not node.has_parameter(name) and not name.startswith("qos_overrides.")
-    )
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:

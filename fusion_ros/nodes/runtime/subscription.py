@@ -48,7 +48,6 @@ class FollowingSubscription:
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.
         raw: whether the callback takes the bytes of the message instead of a message.
-        then: called after each message that the executor brought (not after `take_waiting`).
     """
 
     def __init__(
@@ -61,13 +60,11 @@ class FollowingSubscription:
         reliability: str = "auto",
         depth: int = QUEUE_DEPTH,
         raw: bool = False,
-        then: Callable[[], None] | None = None,
     ) -> None:
         self._node = node
         self._message_type = message_type
         self._topic = topic
         self._callback = callback
-        self._then = then
         self._wanted = reliability
         self._depth = depth
         self._raw = raw
@@ -97,28 +94,6 @@ class FollowingSubscription:
         self._node.get_logger().info(
             f"{self.topic_name}: subscribed anew as {self.reliability}, as its publishers offer"
         )
-
-    @property
-    def pointer(self) -> int:
-        """What a wait set calls it where it is ready."""
-        return int(self._subscription.handle.pointer)
-
-    def take(self) -> None:
-        """What the executor does with a message that came."""
-        self.take_waiting()
-        if self._then is not None:
-            self._then()
-
-    def take_waiting(self) -> None:
-        """Handle the oldest message that waits, if any, without a round of the executor.
-
-        In the executor's thread. A round costs what the whole wait set costs, some 0.2 ms.
-        """
-        subscription = self._subscription
-        with subscription.handle:
-            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-        if taken is not None:
-            self._callback(taken[0])
 
     def close(self) -> None:
         """Stop receiving."""
@@ -156,16 +131,11 @@ class FollowingSubscription:
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
         return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
 
-    def _brought(self, message: Any) -> None:
-        self._callback(message)
-        if self._then is not None:
-            self._then()
-
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
             self._message_type,
             self._topic,
-            self._brought,
+            self._callback,
             quality(self._reliability, depth=self._depth),
             raw=self._raw,
         )
