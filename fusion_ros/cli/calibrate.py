@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros calibrate`: how the thermal picture lies on the visible one, written to a file."""
+"""`fusion-ros calibrate`: find, import or show the geometry of two cameras."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_file, result_folder, whole_number
-from fusion_ros.cli.matching_options import add_by_order, add_rate
+from fusion_ros.cli.exit_codes import DONE, FAILED, NEGATIVE
+from fusion_ros.cli.shared_options import add_by_order, add_topics, add_video_rate
 from fusion_ros.streams.outside_text import say, say_lines
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fusion_ros.registration.geometry import Calibration
 
 _EXAMPLES = """\
@@ -27,101 +30,185 @@ examples:
       --extrinsic stereo.yaml --out rig.yaml
   fusion-ros calibrate --show rig.yaml
 
-The file is what the parameter `registration_calibration_file` of the node takes, see
-docs/explanation/calibration.md.
-Exit codes: 0 good, 1 doubtful (the file is written; look at the pictures), 2 could not begin,
-3 failed (no file is written), 130 stopped by Ctrl-C.
+Set the parameter `registration_calibration_file` of the node to the file that is written
+(docs/explanation/calibration.md).
+Exit codes: 0 good, 1 doubtful (the file is written; look at the overlays of --pictures), 2 could
+not run, 3 failed (no file is written), 130 stopped by Ctrl-C.
 """
-_EXIT = {"good": 0, "doubtful": 1, "failed": 3}
+_Pairs = list[tuple[str, "np.ndarray", "np.ndarray"]]
+"""Name, visible image and thermal image of each pair."""
+_EXIT = {"good": DONE, "doubtful": NEGATIVE, "failed": FAILED}
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `calibrate` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="bring two cameras together that do not line up",
-        description="Finds, imports or shows how the thermal picture lies on the visible one.",
+        help="find how the thermal image lies on the visible one",
+        description="Finds, imports or shows the geometry that maps the thermal image onto the "
+        "visible one. Needed where the two cameras do not look through one lens.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--from-pairs", action="store_true", help="from pairs of any scene, without a board"
+    method = parser.add_argument_group("method (exactly one)").add_mutually_exclusive_group(
+        required=True
     )
-    what.add_argument(
+    method.add_argument(
+        "--from-pairs",
+        action="store_true",
+        help="estimate the calibration from recorded pairs of any scene, without a board",
+    )
+    method.add_argument(
         "--board",
         choices=("checkerboard", "circles", "asymmetric_circles", "charuco"),
-        help="from views of a board that both cameras see",
+        help="calibrate with views of a board of this kind that both cameras see",
     )
-    what.add_argument("--import-kalibr", type=Path, metavar="FILE", help="a Kalibr camchain")
-    what.add_argument(
+    method.add_argument(
+        "--import-kalibr", type=Path, metavar="FILE", help="import a camchain file of Kalibr"
+    )
+    method.add_argument(
         "--import-camera-info",
         type=Path,
         nargs=2,
         metavar=("VISIBLE", "THERMAL"),
-        help="two camera_info or OpenCV files",
+        help="import two camera files, of ROS (camera_info) or OpenCV; needs --extrinsic",
     )
-    what.add_argument(
-        "--show", type=Path, metavar="FILE", help="check a file and say what it holds"
+    method.add_argument(
+        "--show", type=Path, metavar="FILE", help="check and describe a calibration file"
     )
-    parser.add_argument("--out", type=result_file, metavar="FILE", help="calibration file to write")
-    source = parser.add_argument_group("pairs")
-    source.add_argument("--visible", type=Path, metavar="PATH", help="folder, video or picture")
-    source.add_argument("--thermal", type=Path, metavar="PATH", help="its partner")
-    source.add_argument("--bag", type=Path, metavar="PATH", help="a bag instead of the two")
-    source.add_argument("--visible-topic", metavar="NAME", help="in the bag; found by its name")
-    source.add_argument("--thermal-topic", metavar="NAME", help="in the bag; found by its name")
-    source.add_argument(
-        "--tolerance-ms", type=number(0), default=20.0, help="of the pairing (default %(default)s)"
+    parser.add_argument(
+        "--out",
+        type=result_file,
+        metavar="FILE",
+        help="calibration file to write, such as rig.yaml (required, except with --show)",
     )
-    add_by_order(source)
-    add_rate(source)
-    source.add_argument(
+    _add_source(parser.add_argument_group("recorded pairs, for --from-pairs and --board"))
+    _add_from_pairs(parser.add_argument_group("--from-pairs"))
+    _add_board(parser.add_argument_group("--board"))
+    _add_rig(parser.add_argument_group("two calibrated cameras: --board and the imports"))
+    parser.set_defaults(run=run)
+
+
+def _add_source(group: Any) -> None:
+    for stream in ("visible", "thermal"):
+        group.add_argument(
+            f"--{stream}",
+            type=Path,
+            metavar="PATH",
+            help=f"{stream} images: a folder, a video or one image",
+        )
+    group.add_argument(
+        "--bag", type=Path, metavar="PATH", help="a bag in place of --visible and --thermal"
+    )
+    add_topics(group)
+    group.add_argument(
+        "--tolerance-ms",
+        type=number(0),
+        default=20.0,
+        metavar="MS",
+        help="largest difference, in milliseconds, of the two stamps of a pair (default: "
+        "%(default)g)",
+    )
+    add_by_order(group)
+    add_video_rate(group)
+    group.add_argument(
         "--most-pairs",
         type=whole_number(1),
         default=32,
         metavar="N",
-        help="to read (default %(default)s)",
+        help="number of pairs to use, spread evenly over the recording (default: %(default)s)",
     )
-    source.add_argument("--pictures", type=result_folder, metavar="DIR", help="overlays to look at")
-    source.add_argument("--json", type=result_file, metavar="FILE", help="write the figures")
-    search = parser.add_argument_group("--from-pairs")
-    search.add_argument(
+    group.add_argument(
+        "--pictures",
+        type=result_folder,
+        metavar="DIR",
+        help="folder for overlays of some pairs, before and after registration",
+    )
+    group.add_argument(
+        "--json",
+        type=result_file,
+        metavar="FILE",
+        help="file for the figures of the result (number of inliers, errors, ...) as JSON",
+    )
+
+
+def _add_from_pairs(group: Any) -> None:
+    group.add_argument(
         "--scale-range",
-        type=float,
+        type=number(0.05, 20),
         nargs=2,
         default=(0.72, 1.39),
         metavar=("LOW", "HIGH"),
-        help="size of the thermal picture on the visible one, 1 covers it (default 0.72 1.39)",
+        help="range in which the size of the thermal image on the visible one is searched; 1: it "
+        "covers the visible image exactly, 0.5: half its width (default: 0.72 1.39)",
     )
-    search.add_argument(
-        "--exact-distance-m", type=float, default=0.0, help="of what the pairs show, if known"
+    group.add_argument(
+        "--exact-distance-m",
+        type=number(0),
+        default=0.0,
+        metavar="METRES",
+        help="distance of the scene in the pairs, if known; 0: unknown (default: %(default)g)",
     )
-    board = parser.add_argument_group("--board")
-    board.add_argument("--columns", type=int, help="inner corners, circles, or charuco squares")
-    board.add_argument("--rows", type=int, help="the same downwards")
-    board.add_argument("--spacing-mm", type=float, help="between neighbours; side of a square")
-    board.add_argument("--marker-mm", type=float, default=0.0, help="of a charuco board's markers")
-    board.add_argument("--dictionary", default="DICT_4X4_50", help="of the markers")
-    rig = parser.add_argument_group("two calibrated cameras")
-    rig.add_argument(
+
+
+def _add_board(group: Any) -> None:
+    group.add_argument(
+        "--columns",
+        type=whole_number(3),
+        metavar="N",
+        help="inner corners of a checkerboard, circles, or squares of a charuco board in a row",
+    )
+    group.add_argument("--rows", type=whole_number(3), metavar="N", help="the same in a column")
+    group.add_argument(
+        "--spacing-mm",
+        type=number(0, above=True),
+        metavar="MM",
+        help="distance between neighbouring corners or circles (the side of a square), in mm",
+    )
+    group.add_argument(
+        "--marker-mm",
+        type=number(0),
+        default=0.0,
+        metavar="MM",
+        help="side of the markers of a charuco board, in mm; 0: three quarters of --spacing-mm "
+        "(default: %(default)g)",
+    )
+    group.add_argument(
+        "--dictionary",
+        default="DICT_4X4_50",
+        metavar="NAME",
+        help="OpenCV's dictionary of the charuco markers (default: %(default)s)",
+    )
+
+
+def _add_rig(group: Any) -> None:
+    group.add_argument(
         "--distance-m",
-        type=float,
+        type=number(0, above=True),
         default=10.0,
-        help="of the plane on which the pictures are to meet (default %(default)s)",
+        metavar="METRES",
+        help="distance at which the two images shall coincide (default: %(default)g)",
     )
-    rig.add_argument("--extrinsic", type=Path, metavar="FILE", help="YAML with R and T")
-    rig.add_argument("--kalibr-visible", default="cam0", metavar="NAME")
-    rig.add_argument("--kalibr-thermal", default="cam1", metavar="NAME")
-    parser.set_defaults(run=run)
+    group.add_argument(
+        "--extrinsic",
+        type=Path,
+        metavar="FILE",
+        help="with --import-camera-info: YAML file with R (3x3) and T (metres), visible to thermal",
+    )
+    for stream, camera in (("visible", "cam0"), ("thermal", "cam1")):
+        group.add_argument(
+            f"--kalibr-{stream}",
+            default=camera,
+            metavar="NAME",
+            help=f"with --import-kalibr: the {stream} camera in the file (default: %(default)s)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the arguments name; see the exit codes above."""
-    if args.show is None and args.out is None:
-        raise ValueError("--out is missing: name the calibration file to write")
+    """Run the chosen method and return the exit code."""
     if args.show is not None:
         return _show(args.show)
+    if args.out is None:
+        raise ValueError("--out is missing: name the calibration file to write")
     if args.from_pairs:
         return _from_pairs(args)
     if args.board:
@@ -129,13 +216,13 @@ def run(args: argparse.Namespace) -> int:
     return _imported(args)
 
 
-def _pairs(args: argparse.Namespace) -> list:
+def _pairs(args: argparse.Namespace) -> _Pairs:
     from fusion_ros.recordings.sampled_pairs import read_pairs
 
     if (args.bag is None) == (args.visible is None):
-        raise ValueError("name either --visible and --thermal, or --bag")
+        raise ValueError("give either --visible and --thermal, or --bag")
     if args.visible is not None and args.thermal is None:
-        raise ValueError(f"--visible is {args.visible}; --thermal is missing")
+        raise ValueError(f"--visible is {args.visible}, but --thermal is missing")
     pairs = read_pairs(
         args.bag or args.visible,
         partner=args.thermal,
@@ -146,10 +233,10 @@ def _pairs(args: argparse.Namespace) -> list:
         by_order=args.by_order,
         rate_hz=args.rate,
         progress=_progress,
-        tell=_tell,
+        tell=lambda text: say(f"pairs: {text}", error=True),
     )
     if not pairs:
-        raise ValueError(f"no pairs in {args.bag or args.visible}")
+        raise ValueError(f"{args.bag or args.visible} holds no pairs within --tolerance-ms")
     _progress(f"{len(pairs)} pairs")
     return pairs
 
@@ -162,8 +249,8 @@ def _from_pairs(args: argparse.Namespace) -> int:
     from fusion_ros.calibration.plausibility import check_calibration
 
     low, high = args.scale_range
-    if not 0.05 <= low < high <= 20:
-        raise ValueError(f"--scale-range is {low} {high}; allowed is 0.05 <= LOW < HIGH <= 20")
+    if low >= high:
+        raise ValueError(f"--scale-range is {low:g} {high:g}; LOW must be less than HIGH")
     steps = max(2, round(float(np.log(high / low)) / 0.044))
     pairs = _pairs(args)
     result = estimate(
@@ -174,11 +261,10 @@ def _from_pairs(args: argparse.Namespace) -> int:
     )
     figures = result.figures()
     _write_checks(args, pairs, result.calibration, figures)
-    _say(figures)
-    _say_verdict(figures)
+    _say_figures(figures)
     if result.verdict is Verdict.FAILED:
-        say("no calibration was written; record more varied scenes, or name a --scale-range")
-        return _EXIT[result.verdict.value]
+        say("no calibration was written; record more varied scenes, or change --scale-range")
+        return FAILED
     doubts = check_calibration(result.calibration)
     save_calibration(args.out, result.calibration, quality=figures)
     say(f"written: {args.out}")
@@ -204,8 +290,7 @@ def _from_board(args: argparse.Namespace) -> int:
     _write_checks(args, pairs, result.calibration, figures)
     doubts = check_calibration(result.calibration)
     save_calibration(args.out, result.calibration, quality=figures)
-    _say(figures)
-    _say_verdict(figures)
+    _say_figures(figures)
     say(f"written: {args.out}")
     return max(_EXIT[figures["verdict"]], _say_doubts(doubts))
 
@@ -229,7 +314,7 @@ def _imported(args: argparse.Namespace) -> int:
         )
     else:
         if args.extrinsic is None:
-            raise ValueError("--import-camera-info needs --extrinsic: a YAML file with R and T")
+            raise ValueError("--import-camera-info needs --extrinsic, a YAML file with R and T")
         visible, thermal = (import_camera_info(path) for path in args.import_camera_info)
         rig = RigCalibration(visible, thermal, *import_extrinsic(args.extrinsic), args.distance_m)
     doubts = check_calibration(rig)
@@ -249,19 +334,19 @@ def _show(path: Path) -> int:
 
 
 def _describe(calibration: Calibration) -> None:
-    """What a calibration means, and what parallax to expect of it."""
+    """Print a summary of a calibration and the parallax to expect."""
     from fusion_ros.calibration.description import expected_parallax_px, summary
 
     say_lines(summary(calibration))
     parallax_px = expected_parallax_px(calibration)
     if parallax_px:
-        say("expected parallax elsewhere:")
+        say("expected parallax at other distances:")
     for distance_m, off_px in parallax_px.items():
         say(f"  {distance_m:7.2f} m  {off_px:6.1f} px")
 
 
 def _write_checks(
-    args: argparse.Namespace, pairs: list, calibration: Calibration, figures: dict[str, Any]
+    args: argparse.Namespace, pairs: _Pairs, calibration: Calibration, figures: dict[str, Any]
 ) -> None:
     from fusion_ros.calibration.overlays import before_and_after
     from fusion_ros.files.writing import write_text
@@ -272,18 +357,15 @@ def _write_checks(
     if args.pictures is not None:
         args.pictures.mkdir(parents=True, exist_ok=True)
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
-            picture = before_and_after(visible, thermal, calibration)
-            write_picture(args.pictures / f"overlay_{number:02d}.png", picture)
-        say(f"left as they come, right registered: {args.pictures}")
+            overlay = before_and_after(visible, thermal, calibration)
+            write_picture(args.pictures / f"overlay_{number:02d}.png", overlay)
+        say(f"overlays, before (left) and after registration (right): {args.pictures}")
 
 
-def _say(figures: dict[str, Any]) -> None:
+def _say_figures(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
             say(f"{name.replace('_', ' '):34s} {value}")
-
-
-def _say_verdict(figures: dict[str, Any]) -> None:
     say()
     say(f"verdict: {figures['verdict']}")
     for reason in figures["reasons"]:
@@ -291,14 +373,10 @@ def _say_verdict(figures: dict[str, Any]) -> None:
 
 
 def _say_doubts(doubts: tuple[str, ...]) -> int:
-    """Print doubts about the geometry; return the exit code that they lead to."""
+    """Print doubts about the geometry and return their exit code."""
     for doubt in doubts:
         say(f"doubtful: {doubt}")
-    return _EXIT["doubtful"] if doubts else 0
-
-
-def _tell(text: str) -> None:
-    say(f"pairs: {text}", error=True)
+    return NEGATIVE if doubts else DONE
 
 
 def _progress(text: str) -> None:

@@ -6,16 +6,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from fusion_ros.cli.argument_types import number, picture_size, result_folder
-from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.cli.argument_types import image_size, number, result_folder
+from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
+from fusion_ros.cli.processes import Processes, isolated_environment, sigterm_as_ctrl_c, tail
+from fusion_ros.cli.shared_options import add_weights
+from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.shipped_files import config_file
+from fusion_ros.streams.outside_text import say, say_lines
 
 _EXAMPLES = """\
 examples:
@@ -24,92 +25,121 @@ examples:
   fusion-ros demo --size 1280x960 --thermal-size 320x240 --rate 15
   fusion-ros demo --weights mine.safetensors
 
-Exit codes: 0 something was fused, 1 nothing was, 130 stopped by Ctrl-C.
+Exit codes: 0 pairs were fused, 1 nothing was fused (earlier results stay), 130 stopped by Ctrl-C.
 """
 FIRST_FUSED_TIMEOUT_S = 45.0
 RESULTS = ("side_by_side.png", "registration.png", "fused.mp4", "summary.json")
+_RAW_IMAGES = ("visible.png", "thermal.png")
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `demo` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "demo",
-        help="synthetic cameras, the fuse node and a recorder over DDS; pictures and a summary",
-        description="Starts two synthetic cameras, the fuse node and a recorder, each its own "
-        "process, lets them talk over DDS on this machine only, and writes side_by_side.png, "
-        "fused.mp4 and summary.json. Ends by itself within two minutes.",
+        help="run synthetic cameras and the fuse node over DDS; images and a summary",
+        description="Starts two synthetic cameras, the fuse node and a recorder, each in its own "
+        "process and limited to this machine. Writes side_by_side.png, fused.mp4 and summary.json. "
+        "Needs no camera; ends by itself within two minutes.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--out", type=result_folder, default=Path("demo"), help="folder to write to (default: demo)"
+        "--out",
+        type=result_folder,
+        default=Path("demo"),
+        metavar="DIR",
+        help="folder for the results; created if missing (default: demo)",
     )
     parser.add_argument(
-        "--seconds", type=number(1, 60), default=15.0, help="how long to record (default: 15)"
+        "--seconds",
+        type=number(1, 60),
+        default=15.0,
+        metavar="SECONDS",
+        help="duration of the recording, 1 to 60 (default: %(default)g)",
     )
     parser.add_argument(
         "--rate",
         type=number(1, 240),
         default=30.0,
-        help="pictures a second of both cameras (default: 30)",
+        metavar="HZ",
+        help="frames per second of both cameras, 1 to 240 (default: %(default)g)",
     )
     parser.add_argument(
-        "--size", type=_size, default=(640, 480), help="WIDTHxHEIGHT of both (default: 640x480)"
+        "--size",
+        type=_camera_size,
+        default=(640, 480),
+        metavar="WIDTHxHEIGHT",
+        help="image size of both cameras in pixels (default: 640x480)",
     )
     parser.add_argument(
-        "--thermal-size", type=_size, default=None, help="of the thermal camera, if different"
+        "--thermal-size",
+        type=_camera_size,
+        metavar="WIDTHxHEIGHT",
+        help="image size of the thermal camera, such as 320x240 (default: that of --size)",
     )
-    parser.add_argument("--seed", type=int, default=7, help="of the street (default: 7)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=7,
+        metavar="N",
+        help="seed of the scene's random parts (default: %(default)s)",
+    )
     parser.add_argument(
         "--aligned",
         action="store_true",
-        help="let both cameras look through one lens; else the thermal one stands askew beside the "
-        "visible one and is registered by the shipped calibration, where the aspects are equal",
+        help="place both cameras at one point. By default (at 4:3) the thermal camera is mounted "
+        "beside the visible one and tilted, and the shipped calibration registers it",
     )
-    parser.add_argument("--preset", default="compact", help="network preset (default: compact)")
-    parser.add_argument("--weights", type=Path, default=None, help="weights file, if not shipped")
+    add_weights(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo. 0 where something was fused, 1 where not, 130 after Ctrl-C."""
-    out: Path = args.out
-    out.mkdir(parents=True, exist_ok=True)
-    for name in RESULTS:  # an old result must not be taken for a new one
-        (out / name).unlink(missing_ok=True)
+    """Run the demo and return the exit code."""
+    with sigterm_as_ctrl_c(), reserved(args.out):
+        staging = stage(args.out)
+        try:
+            return _run(args, staging)
+        finally:
+            discard(staging)
+
+
+def _run(args: argparse.Namespace, staging: Path) -> int:
     environment = isolated_environment(os.environ)
-    print(
+    say(
         f"demo: cameras at {args.rate:g} Hz, {args.seconds:g} s, "
-        f"DDS domain {environment['ROS_DOMAIN_ID']}, this machine only",
-        flush=True,
+        f"DDS domain {environment['ROS_DOMAIN_ID']}, this machine only"
     )
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Processes(environment, out / "logs") as processes:
-            failure = _record(processes, args)
-            print("demo: stopping the cameras and the fuse node", flush=True)
+        with Processes(environment, args.out / "logs") as processes:
+            failure = _record(processes, args, staging)
+            say("demo: stopping the cameras and the fuse node")
+        if not failure and _is_tilted(args):
+            say("demo: fusing one pair with and without calibration")
+            _show_registration(args, staging)
     except KeyboardInterrupt:
-        print("demo: stopped, nothing is left running", flush=True)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if not failure and _is_askew(args):
-        print("demo: fusing one pair with and without calibration", flush=True)
-        _show_registration(args)
-    return _conclude(out, failure)
+        if _summary(staging).get("fused"):  # the recorder has written its part
+            publish(staging, (*RESULTS, *_RAW_IMAGES))
+        say("demo: stopped; no process is left running")
+        return STOPPED
+    summary = _summary(staging)
+    if not failure and not summary.get("fused"):
+        failure = "nothing was fused"
+    if failure:
+        say_lines(f"demo: failed: {failure}", error=True)
+        say(f"demo: logs are in {args.out / 'logs'}", error=True)
+        return NEGATIVE
+    publish(staging, (*RESULTS, *_RAW_IMAGES))
+    _report(args.out, summary)
+    return DONE
 
 
-def _record(processes: Processes, args: argparse.Namespace) -> str:
-    """Start everything and wait for the recorder. Returns what went wrong, or nothing."""
-    # The recorder and the node first: then no frame is published to nobody.
+def _record(processes: Processes, args: argparse.Namespace, staging: Path) -> str:
+    """Start everything and wait for the recorder. Return the failure, or ""."""
+    # Recorder and node start before the cameras, so that they receive every frame.
     recorder = processes.start(
         "recorder",
         "fusion_ros.nodes.recorder.recorder_node",
-        {
-            "out": str(args.out),
-            "seconds": args.seconds,
-            "timeout_s": FIRST_FUSED_TIMEOUT_S,
-        },
+        {"out": str(staging), "seconds": args.seconds, "timeout_s": FIRST_FUSED_TIMEOUT_S},
         show=True,
     )
     width, height = args.size
@@ -117,11 +147,10 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
         "fuse_node",
         "fusion_ros.nodes.fuse.fuse_node",
         {
-            "preset": args.preset,
-            "weights": str(args.weights.resolve()) if args.weights else "",
+            **_network(args),
+            **_registration(args),
             "warm_up_width": width,
             "warm_up_height": height,
-            **_registration(args),
         },
     )
     sizes = {"visible": args.size, "thermal": args.thermal_size or args.size}
@@ -136,43 +165,46 @@ def _record(processes: Processes, args: argparse.Namespace) -> str:
                 "height": rows,
                 "seed": args.seed,
                 "epoch_s": float(int(time.time())),
-                "aligned": not _is_askew(args),
+                "aligned": not _is_tilted(args),
             },
             arguments=("-r", f"__node:={modality}_camera"),
         )
     while recorder.poll() is None:
-        others = {name: code for name, code in processes.ended().items() if name != "recorder"}
-        for name, code in others.items():
-            # A recorder that ended in the same moment has what it wants.
-            if recorder.poll() is None:
-                return _died(processes, name, code)
+        for name, code in processes.ended().items():
+            # The cameras and the node may also end just after the recorder.
+            if name != "recorder" and recorder.poll() is None:
+                return f"{name} ended with code {code}:\n{tail(processes.log(name))}"
         time.sleep(0.1)
     if recorder.returncode != 0:
-        return (
-            f"nothing was fused within {FIRST_FUSED_TIMEOUT_S:g} s; "
-            f"the fuse node said:\n{_tail(processes.log('fuse_node'))}"
-        )
+        log = tail(processes.log("fuse_node"))
+        return f"nothing was fused within {FIRST_FUSED_TIMEOUT_S:g} s; log of the fuse node:\n{log}"
     return ""
 
 
-def _is_askew(args: argparse.Namespace) -> bool:
-    """Whether the thermal camera stands beside the visible one (the calibration is for 4:3)."""
+def _is_tilted(args: argparse.Namespace) -> bool:
+    """Return whether the thermal camera is tilted: the shipped calibration is for 4:3."""
     sizes = (args.size, args.thermal_size or args.size)
     return not args.aligned and all(3 * width == 4 * height for width, height in sizes)
 
 
-def _registration(args: argparse.Namespace) -> dict[str, object]:
-    if not _is_askew(args):
-        return {}
-    calibration = config_file("demo_calibration.yaml")
+def _network(args: argparse.Namespace) -> dict[str, object]:
     return {
-        "registration_mode": "homography",
-        "registration_calibration_file": str(calibration),
+        "preset": args.preset or "compact",
+        "weights": str(args.weights.resolve()) if args.weights else "",
     }
 
 
-def _show_registration(args: argparse.Namespace) -> None:
-    """Fuse the recorded pair once more, with and without calibration, by the node's pipeline."""
+def _registration(args: argparse.Namespace) -> dict[str, object]:
+    if not _is_tilted(args):
+        return {}
+    return {
+        "registration_mode": "homography",
+        "registration_calibration_file": str(config_file("demo_calibration.yaml")),
+    }
+
+
+def _show_registration(args: argparse.Namespace, folder: Path) -> None:
+    """Fuse the recorded pair with and without calibration, with the node's pipeline."""
     import cv2
 
     from fusion_ros.files.images import write_image
@@ -180,70 +212,49 @@ def _show_registration(args: argparse.Namespace) -> None:
     from fusion_ros.parameters.table import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
 
-    visible = cv2.imread(str(args.out / "visible.png"), cv2.IMREAD_UNCHANGED)
-    thermal = cv2.imread(str(args.out / "thermal.png"), cv2.IMREAD_UNCHANGED)
+    visible, thermal = (
+        cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED) for name in _RAW_IMAGES
+    )
     if visible is None or thermal is None:
         return
-    network = {
-        "preset": args.preset,
-        "weights": str(args.weights.resolve()) if args.weights else "",
-    }
     panels = {}
     for label, registration in (
         ("fused without calibration", {}),
         ("fused with calibration", _registration(args)),
     ):
-        pipeline = make_pipeline(FuseParameters.from_values({**network, **registration}))
-        panels[label] = pipeline.fuse(visible, thermal, order="bgr", thermal_order="bgr").image[
-            ..., ::-1
-        ]
+        pipeline = make_pipeline(FuseParameters.from_values({**_network(args), **registration}))
+        fused = pipeline.fuse(visible, thermal, order="bgr", thermal_order="bgr").image
+        panels[label] = fused[..., ::-1]
         pipeline.close()
-    write_image(args.out / "registration.png", side_by_side(panels))
+    write_image(folder / "registration.png", side_by_side(panels))
 
 
-def _died(processes: Processes, name: str, code: int) -> str:
-    return f"{name} ended with code {code}; it said:\n{_tail(processes.log(name))}"
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _conclude(out: Path, failure: str) -> int:
-    path = out / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"fused": 0}
-    if not failure and not summary["fused"]:
-        failure = "nothing was fused"
-    if failure:
-        print(f"demo: failed: {failure}\ndemo: logs are in {out / 'logs'}", file=sys.stderr)
-        return 1
+def _report(out: Path, summary: dict[str, Any]) -> None:
     latency, rates = summary["latency_ms"], summary["rates_hz"]
-    print(
+    say(
         f"demo: {summary['fused']} fused images at {rates['fused']} Hz "
-        f"(cameras {rates['visible']} and {rates['thermal']} Hz)\n"
+        f"(cameras {rates['visible']} and {rates['thermal']} Hz)"
+    )
+    say(
         f"demo: stamp to arrival p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
         f"p99 {latency['p99']} ms"
     )
     for stream, received in summary["frames_in"].items():
-        dropped = [
-            f"{n} {why}"
-            for why, n in summary["frames_dropped"][stream].items()
-            if n and why != "rejected_by_reason"
-        ]
-        print(f"demo: {received} {stream} frames in, dropped: {', '.join(dropped) or 'none'}")
+        counts = summary["frames_dropped"][stream].items()
+        dropped = [f"{n} {why}" for why, n in counts if n and why != "rejected_by_reason"]
+        say(f"demo: {received} {stream} frames in, dropped: {', '.join(dropped) or 'none'}")
     for name in RESULTS:
         if (out / name).is_file():
-            print(f"demo: wrote {(out / name).resolve()}")
-    return 0
+            say(f"demo: wrote {(out / name).resolve()}")
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return "\n".join(text.splitlines()[-lines:]) or "(nothing)"
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _size(text: str) -> tuple[int, int]:
-    size = picture_size(text)
+def _camera_size(text: str) -> tuple[int, int]:
+    size = image_size(text)
     if not all(32 <= side <= 4096 for side in size):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed is 32x32 to 4096x4096")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed is 32x32 to 4096x4096")
     return size

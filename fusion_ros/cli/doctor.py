@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros doctor`: what is installed, what would run, and how to mend what is missing."""
+"""`fusion-ros doctor`: report what is installed, what would run, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fusion_ros.cli.exit_codes import DONE, NEGATIVE
+from fusion_ros.streams.outside_text import say
+
 _EXAMPLES = """\
 examples:
   fusion-ros doctor
-  fusion-ros doctor --calibration rig.yaml    and what parallax to expect of these two cameras
+  fusion-ros doctor --calibration rig.yaml    also the parallax to expect of two cameras
   fusion-ros doctor --json > report.json      for a bug report or a script
 
-Exit code 0: pictures can be fused and the node can run; 1: something that they need is missing.
+Exit codes: 0 images can be fused and the node can run, 1 something that this needs is missing.
 """
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 
@@ -23,20 +26,23 @@ def add_parser(subparsers: Any) -> None:
     """Add `doctor` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "doctor",
-        help="what is installed, which engine would run and why, what is missing and the fix",
-        description="Looks at this machine and says what the package finds there.",
+        help="check this machine: what is installed, which engine would run, what is missing",
+        description="Checks Python packages, ROS, DDS, engines and weights on this machine, and "
+        "prints a fix for each part that is missing.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--calibration", type=Path, metavar="FILE", help="check this calibration file as well"
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="also check this calibration file, such as rig.yaml",
     )
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings. 1 where one of them is missing, else 0."""
+    """Print the findings and return the exit code."""
     from fusion_ros.cli.examination import examine
 
     findings = examine(args.calibration)
@@ -44,18 +50,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         report = {"healthy": not missing, "findings": [finding.as_dict() for finding in findings]}
         print(json.dumps(report, indent=2))
-        return 1 if missing else 0
+        return NEGATIVE if missing else DONE
     group = ""
     for finding in findings:
         if finding.group != group:
             group = finding.group
-            print(f"{group}")
-        print(f"  {_MARKS[finding.state]}  {finding.name}: {finding.what}")
+            say(group)
+        say(f"  {_MARKS[finding.state]}  {finding.name}: {finding.what}")
         if finding.fix:
-            print(f"          -> {finding.fix}")
-    print(
-        f"{len(missing)} missing: the arrows say what to do"
-        if missing
-        else "all that is needed is there"
-    )
-    return 1 if missing else 0
+            say(f"          -> {finding.fix}")
+    say(f"{len(missing)} missing; the arrows name the fixes" if missing else "nothing is missing")
+    return NEGATIVE if missing else DONE

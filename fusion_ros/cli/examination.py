@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `fusion-ros doctor` looks at. A finding never raises: a broken part is a finding too."""
+"""The checks of `fusion-ros doctor`. They never raise: a broken part is a finding."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        state: "ok", "note" (works, could be better) or "missing" (something does not work).
-        fix: what to do, where there is something to do.
+        state: "ok", "note" (works, could be better) or "missing" (a function does not work).
+        fix: a remedy, or "".
     """
 
     group: str
@@ -39,12 +39,13 @@ class Finding:
     fix: str = ""
 
     def as_dict(self) -> dict[str, str]:
+        """Return the finding for JSON."""
         return dataclasses.asdict(self)
 
 
 def examine(calibration: Path | None = None) -> list[Finding]:
-    """All findings, in the order of the report; `calibration` is a file to look at as well."""
-    looks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+    """Return all findings in the order of the report; also check the file `calibration`."""
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("Python", _python),
         ("ROS", _ros),
         ("DDS", lambda: _dds(os.environ)),
@@ -52,16 +53,16 @@ def examine(calibration: Path | None = None) -> list[Finding]:
         ("Weights", _weights),
     ]
     if calibration is not None:
-        looks.append(("Calibration", lambda: _calibration(calibration)))
-    return [finding for group, look in looks for finding in _guarded(group, look)]
+        checks.append(("Calibration", lambda: _calibration(calibration)))
+    return [finding for group, check in checks for finding in _guarded(group, check)]
 
 
-def _guarded(group: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _guarded(group: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
-        return list(look())
-    except Exception as error:  # whatever is broken here is what the user wants to know
+        return list(check())
+    except Exception as error:  # the error describes the broken part
         what = f"{type(error).__name__}: {error}"
-        return [Finding(group, "examination", "missing", what, "reinstall the part that it names")]
+        return [Finding(group, "examination", "missing", what, "reinstall the part in this error")]
 
 
 def _python() -> Iterator[Finding]:
@@ -95,7 +96,7 @@ _OPENCV_FIX = "pip install 'opencv-python-headless>=4.8,<5', or rosdep on a ROS 
 def _ros() -> Iterator[Finding]:
     group = "ROS"
     if importlib.util.find_spec("rclpy") is None:
-        yield Finding(group, "rclpy", "missing", "not installed; no node can run", NO_RCLPY_FIX)
+        yield Finding(group, "rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
     else:
         distribution = _distribution()
         version = _version("rclpy", f"ros-{distribution}-rclpy")
@@ -106,7 +107,7 @@ def _ros() -> Iterator[Finding]:
             fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
             yield Finding(group, "middleware", "missing", "none found", fix)
         elif chosen and chosen not in middlewares:
-            what = f"RMW_IMPLEMENTATION is {chosen}, installed: {', '.join(middlewares)}"
+            what = f"RMW_IMPLEMENTATION is {chosen}, installed are {', '.join(middlewares)}"
             yield Finding(group, "middleware", "missing", what, "install it, or unset the variable")
         else:
             what = ", ".join(middlewares) + (f"; {chosen} is chosen" if chosen else "")
@@ -116,13 +117,12 @@ def _ros() -> Iterator[Finding]:
     else:
         what = "not built; the node runs without its status topic"
         yield Finding(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
-    for module, loss in (("message_filters", "pairing is ours, its policies cannot be chosen"),):
-        if importlib.util.find_spec(module) is not None:
-            yield Finding(group, module, "ok", "installed")
-        else:
-            package = module.replace("_", "-")
-            fix = f"apt install ros-DISTRO-{package} where there is a distribution"
-            yield Finding(group, module, "note", f"not installed: {loss}", fix)
+    if importlib.util.find_spec("message_filters") is not None:
+        yield Finding(group, "message_filters", "ok", "installed")
+    else:
+        what = "not installed: pairing_policy cannot be one of its policies"
+        fix = "apt install ros-DISTRO-message-filters on a ROS distribution"
+        yield Finding(group, "message_filters", "note", what, fix)
 
 
 def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -134,14 +134,14 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(group, "shipped profile", "missing", str(error), "reinstall fusion_ros")
         shipped = ""
     if own is None:
-        what = "none set; launch files and fusion-ros set the shipped one, other processes do not"
+        what = "none set; launch files and fusion-ros use the shipped one, other processes do not"
         fix = ""
         if shipped:
             ((variable, file),) = profile_settings(environment).items()
-            fix = f"for your own cameras' processes: export {variable}={file}"
+            fix = f"for the processes of your cameras: export {variable}={file}"
         yield Finding(group, "profile", "note", what, fix)
     elif not Path(own[1]).is_file():
-        what = f"{own[0]}={own[1]}, but there is no such file"
+        what = f"{own[0]}={own[1]}, but this file does not exist"
         yield Finding(group, "profile", "missing", what, f"unset {own[0]}, or name a file")
     else:
         whose = "the shipped one" if shipped and own[1] == shipped else "your own"
@@ -154,7 +154,7 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
 def _shared_memory(folder: Path) -> Iterator[Finding]:
     name = "shared memory"
     if not folder.is_dir():
-        yield Finding("DDS", name, "note", f"{folder} is not there; DDS uses the network", "")
+        yield Finding("DDS", name, "note", f"{folder} does not exist; DDS uses the network", "")
         return
     left = shared_memory.clean(folder)
     if str(left):
@@ -182,7 +182,7 @@ def _engines() -> Iterator[Finding]:
     why = "the only one for the best device"
     if len(rivals) > 1:
         names = ", ".join(probe.name for probe in rivals)
-        why = f"likely; {names} are timed on {best.device} at start and the fastest stays"
+        why = f"likely; {names} are timed on {best.device} at start and the fastest is used"
     yield Finding(group, "auto", "ok", f"{best.name} on {best.device} ({why})")
 
 
@@ -194,7 +194,7 @@ def _weights() -> Iterator[Finding]:
         try:
             path = shipped_weights(name)
         except WeightsError as error:
-            # The default must be there; another preset may be trained by whoever wants it.
+            # Only the default preset must be shipped; users can train the others.
             state = "missing" if name == "compact" else "note"
             yield Finding("Weights", name, state, "none shipped", str(error))
             continue
@@ -217,11 +217,11 @@ def _calibration(file: Path) -> Iterator[Finding]:
     try:
         calibration = load_calibration(file)
     except CalibrationFileError as error:
-        fix = "fusion-ros calibrate writes such a file (docs/how-to/calibrate.md)"
+        fix = "create the file with fusion-ros calibrate (docs/how-to/calibrate.md)"
         yield Finding(group, "file", "missing", str(error), fix)
         return
     yield Finding(group, "file", "ok", f"{file}: {summary(calibration)}")
-    fix = "fusion-ros calibrate, and check units and picture sizes of what is imported"
+    fix = "run fusion-ros calibrate again; check units and image sizes of imported files"
     try:
         doubts = check_calibration(calibration)
     except GeometryError as error:
@@ -235,8 +235,8 @@ def _calibration(file: Path) -> Iterator[Finding]:
         what = off.replace("inf m", "infinity")
         yield Finding(group, "expected parallax", "ok", what)
     else:
-        what = "not known: a homography holds no distance between the cameras"
-        fix = "calibrate with --board, or import both cameras, where distances change"
+        what = "unknown: a homography does not hold the distance between the cameras"
+        fix = "for scenes of changing distance: calibrate with --board, or import both cameras"
         yield Finding(group, "expected parallax", "note", what, fix)
 
 
@@ -264,7 +264,7 @@ def _name(distribution: Any) -> str:
 
 
 def _middlewares() -> list[str]:
-    """RMW implementations by the ament index of every prefix that is in use."""
+    """Return the RMW implementations in the ament index of each active prefix."""
     prefixes = [sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
     found: set[str] = set()
     for prefix in filter(None, prefixes):

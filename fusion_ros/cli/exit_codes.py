@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exit codes of all commands, in one place, and errors as one line."""
+"""Exit codes of all commands, and errors as one line."""
 
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 
-from fusion_ros.streams.outside_text import error_line
+from fusion_ros.streams.outside_text import error_line, say
 
 DONE = 0
 NEGATIVE = 1
@@ -17,10 +16,11 @@ STOPPED = 130
 
 TABLE = """\
 exit codes:
-    0  done; of replay: every gate passed
-    1  done, with a negative result: a gate failed (replay), some files failed (fuse, build-engine),
-       the bag lacks a part of its source (record), a doubtful calibration (calibrate), something is
-       missing (doctor), nothing was fused (demo)
+    0  done; of replay: every check of the gate passed
+    1  done, with a negative result: a gate failed (replay), some files failed or equal the visible
+       image (fuse), some engines failed (build-engine), the bag lacks a part of its source
+       (record), a doubtful calibration (calibrate), something is missing (doctor), nothing was
+       fused (demo)
     2  could not run, wholly or in part: wrong arguments, input that cannot be read, a full disk; of
        several recordings, one of them; without a gate, a part of a recording. Never the verdict of
        a gate
@@ -37,5 +37,5 @@ def could_not_run(command: str, error: BaseException) -> int:
     """
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
         traceback.print_exception(error)
-    print(f"fusion-ros {command}: could not run: {error_line(error)}", file=sys.stderr)
+    say(f"fusion-ros {command}: could not run: {error_line(error)}", error=True)
     return COULD_NOT_RUN

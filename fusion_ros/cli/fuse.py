@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros fuse`: files in, fused files out."""
+"""`fusion-ros fuse`: fuse image and video files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_folder
-from fusion_ros.cli.matching_options import add_by_order, add_rate, add_tolerance, matching_of
+from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
+from fusion_ros.cli.shared_options import (
+    add_by_order,
+    add_engine,
+    add_parameters,
+    add_tolerance,
+    add_video_rate,
+    add_weights,
+    matching_of,
+)
 from fusion_ros.streams.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
@@ -30,14 +39,14 @@ examples:
   fusion-ros fuse --visible rgb/ --thermal counts16/ --out fused/ --set tone_mode=percentile
   fusion-ros fuse --visible day_vis.mp4 --thermal day_ir.mp4 --out fused/ --engine openvino
 
-Folders: files belong together whose names are equal (but for the ending), or have equal numbers
-or time stamps in them; the rule and the files without a partner are printed. Pictures: PNG, JPEG,
-TIFF, BMP, PGM; thermal ones may have 8 or 16 bits or float values, and another size. Videos begin
-at one moment and are paired by the times of their frames; the slower one's rate is that of the
-result. Results carry the visible file's name, as .png or .mp4; an older result of that name is
-replaced.
-Exit codes: 0 all fused, 1 some failed or equal the visible picture, 2 could not begin, 130 stopped
-by Ctrl-C.
+Files of two folders are paired by equal names (without the ending), or by the numbers or time
+stamps in their names. The rule and the files without a partner are printed. Images: PNG, JPEG,
+TIFF, BMP, PGM; thermal images may hold 8 bits, 16 bits or float values, and may differ in size.
+Two videos start at the same moment and are paired by the times of their frames; the result has the
+lower frame rate of the two.
+A result is named after the visible file, with the ending .png or .mp4, and replaces an earlier one.
+Exit codes: 0 all pairs were fused, 1 some failed or equal the visible image, 2 nothing could be
+fused, 130 stopped by Ctrl-C.
 """
 
 
@@ -45,56 +54,49 @@ def add_parser(subparsers: Any) -> None:
     """Add `fuse` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "fuse",
-        help="fuse a pair of files, or two folders of them",
-        description="Fuses visible and thermal pictures or videos that show the same view.",
+        help="fuse two images, two videos, or two folders of them",
+        description="Fuses visible and thermal images or videos that show the same view.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--visible", type=Path, required=True, metavar="PATH", help="file, folder")
-    parser.add_argument("--thermal", type=Path, required=True, metavar="PATH", help="its partner")
+    for stream in ("visible", "thermal"):
+        parser.add_argument(
+            f"--{stream}",
+            type=Path,
+            required=True,
+            metavar="PATH",
+            help=f"{stream} image, video, or folder of them",
+        )
     parser.add_argument(
-        "--out", type=result_folder, required=True, metavar="DIR", help="the results"
-    )
-    network = parser.add_mutually_exclusive_group()
-    network.add_argument("--preset", metavar="NAME", help="compact (default) or paper")
-    network.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of your own")
-    parser.add_argument("--engine", metavar="NAME", help="auto (default), torch, openvino, ...")
-    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda")
-    parser.add_argument(
-        "--params",
-        type=Path,
-        metavar="FILE",
-        help="parameter file of the fuse node: its tone_*, registration_* and colour_* hold too",
+        "--out",
+        type=result_folder,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; created if missing",
     )
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one parameter of the fuse node; repeatable, overrides --params",
+        "--triptych",
+        action="store_true",
+        help="write visible, thermal and fused image side by side instead of the fused one alone",
     )
-    add_by_order(parser)
-    add_tolerance(parser)
-    add_rate(parser)
-    parser.add_argument(
-        "--triptych", action="store_true", help="write visible, thermal and fused side by side"
-    )
+    add_weights(parser)
+    add_engine(parser, "the fastest that is installed")
+    add_parameters(parser.add_argument_group("parameters of the fuse node, such as tone_mode"))
+    matching = parser.add_argument_group("how files are paired")
+    add_by_order(matching)
+    add_tolerance(matching)
+    add_video_rate(matching)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fuse what the arguments name; see the module's exit codes."""
+    """Fuse the files that the arguments name and return the exit code."""
     from fusion_ros.calibration.plausibility import registration_doubts
     from fusion_ros.recordings.output_files import find_pairs
 
-    try:
-        found = find_pairs(args.visible, args.thermal, **matching_of(args))
-        _check_out(args.out, found)
-        pipeline = _make_pipeline(args)
-        args.out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, RuntimeError, OSError) as error:
-        say(f"fusion-ros fuse: {error}", error=True)
-        return 2
+    found = find_pairs(args.visible, args.thermal, **matching_of(args))
+    _check_out(args.out, found)
+    pipeline = _make_pipeline(args)
+    args.out.mkdir(parents=True, exist_ok=True)
     _show_match(found)
     for doubt in registration_doubts(pipeline.registration):
         say(f"warning: calibration: {doubt}", error=True)
@@ -102,16 +104,16 @@ def run(args: argparse.Namespace) -> int:
     try:
         job.fuse_all(found.pairs)
     except KeyboardInterrupt:
-        say(f"stopped; {job.fused} whole results are in {args.out}", error=True)
-        return 130
+        say(f"stopped; {job.fused} complete results are in {args.out}", error=True)
+        return STOPPED
     finally:
         pipeline.close()
     job.report()
-    return 1 if job.failures or job.without_effect else 0
+    return NEGATIVE if job.failures or job.without_effect else DONE
 
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
-    """The same pipeline as the node's, from the same parameters."""
+    """Return the pipeline that the fuse node makes of these parameters."""
     from fusion_ros.parameters.files import read_parameters
     from fusion_ros.parameters.table import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
@@ -128,13 +130,13 @@ def _check_out(out: Path, found: Found) -> None:
     for pair in found.pairs:
         if (out / pair.result_name).resolve() in sources:
             raise ValueError(
-                f"--out {out}: the result {pair.result_name} would replace a source; "
+                f"--out {out}: the result {pair.result_name} would replace an input file; "
                 "name another folder"
             )
 
 
 def _show_match(found: Found) -> None:
-    """Print by which rule the files belong together, and all that have no partner."""
+    """Print the rule that paired the files, and the files without a partner."""
     match = found.match
     if len(match.slots) > 1:
         say(f"{len(match.pairs)} pairs by {match.rule.value}")
@@ -147,7 +149,7 @@ def _show_match(found: Found) -> None:
 
 
 class _Job:
-    """Fuses pairs one by one; a failure affects only its own pair."""
+    """Fuses pairs one by one and collects the figures of the report."""
 
     def __init__(
         self, pipeline: FusionPipeline, out: Path, *, triptych: bool, rate_hz: float | None
@@ -166,20 +168,20 @@ class _Job:
         from fusion_ros.cli.videos import frame_count
 
         total = sum(max(frame_count(pair), 1) if pair.is_video else 1 for pair in pairs)
-        # Quiet where nobody watches (a pipe, a log).
+        # disable=None: no bar in a pipe or a log file.
         with tqdm(total=total, unit="frame", disable=None) as bar:
             for pair in pairs:
-                bar.set_postfix_str(pair.visible.name)
-                # Each pair of files is a recording of its own: temperatures do not carry over.
+                bar.set_postfix_str(printable(pair.visible.name))
+                # The tone curve of one pair of files must not depend on the one before.
                 self._pipeline.reset()
                 try:
                     if pair.is_video:
                         self._fuse_video(pair, bar.update)
                     else:
-                        self._fuse_picture(pair)
+                        self._fuse_image(pair)
                         bar.update()
                     self.fused += 1
-                except Exception as error:  # a bad pair costs the others nothing
+                except Exception as error:  # a failure affects only its own pair
                     name = printable(pair.visible.name)
                     self.failures.append(f"{name}: {error_line(error)}")
                     tqdm.write(f"failed: {self.failures[-1]}", file=sys.stderr)
@@ -196,10 +198,10 @@ class _Job:
             where = f"{len(names)} of {len(self._times_ms)}, first {names[0]!r}"
             say(f"warning: {DOUBT_TEXTS[doubt]} ({where})", error=True)
         if self._times_ms:
-            say(f"median {statistics.median(self._times_ms):.1f} ms a frame, reading not counted")
+            say(f"median {statistics.median(self._times_ms):.1f} ms per frame, without file access")
         say(f"results: {self._out.resolve()}")
 
-    def _fuse_picture(self, pair: FilePair) -> None:
+    def _fuse_image(self, pair: FilePair) -> None:
         from fusion_ros.recordings.image_files import (
             not_8_bit,
             orientations_differ,
@@ -216,8 +218,8 @@ class _Job:
             raise ValueError(not_8_bit(pair.visible.name, visible.pixels))
         if turned := orientations_differ(pair.visible, pair.thermal):
             raise ValueError(turned)
-        picture = self._fuse(visible, thermal, None, pair.visible.name)
-        write_picture(self._out / pair.result_name, picture)
+        fused = self._fuse(visible, thermal, None, pair.visible.name)
+        write_picture(self._out / pair.result_name, fused)
 
     def _fuse_video(self, pair: FilePair, progress: Callable[[], object]) -> None:
         from fusion_ros.cli.videos import fuse_video

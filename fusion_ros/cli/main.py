@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros`: one command for people at a desk; each sub-command has a file of its own.
+"""`fusion-ros`: one command with sub-commands, each in a module of its own.
 
-A sub-command's file adds its parser when the command starts and imports what is heavy only when it
-runs, so that `--help` answers at once.
+A sub-command's module adds its parser at start and imports heavy packages only when it runs, so
+that `--help` responds at once.
 """
 
 from __future__ import annotations
@@ -11,41 +11,52 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.cpu import keep_freed_memory
-from fusion_ros.streams.outside_text import say
+from fusion_ros.streams.outside_text import LINE_LIMIT, printable, say
 
 _DESCRIPTION = """\
-Pairs an RGB and a thermal camera and fuses them into one picture.
+Pairs the images of an RGB and a thermal camera and fuses each pair into one image.
 
-  fusion-ros doctor                      is everything there, and what would run?
+  fusion-ros doctor                       check this machine: what runs, what is missing
+  fusion-ros demo                         synthetic cameras and the fuse node, end to end
   fusion-ros fuse --visible v.png --thermal t.png --out fused/
-  fusion-ros demo                        cameras, node and recorder, all synthetic
-  fusion-ros record bag clips/           a bag from pictures, videos or live topics
-  fusion-ros replay bag --out report     a recording in, a report and a verdict out
+  fusion-ros record bag clips/            write a bag from images, videos or live topics
+  fusion-ros replay bag --out report      evaluate a recording: report, figures, verdict
   fusion-ros calibrate --from-pairs --bag bag --out rig.yaml
-  fusion-ros node --params fuse.yaml     the fuse node, without a ROS distribution
-  fusion-ros build-engine --size 640x480 a TensorRT engine ahead of time
+  fusion-ros node --params fuse.yaml      run the fuse node, with or without a ROS distribution
+  fusion-ros build-engine --size 640x480  build a TensorRT engine ahead of time
 """
 _EPILOG = f"""\
-`fusion-ros COMMAND --help` tells more, with examples.
+`fusion-ros COMMAND --help` describes a command, with examples.
 
 {TABLE}"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that keeps the line breaks of its examples and escapes arguments in its errors."""
+
+    def __init__(self, *, description: str, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        if "\n" not in description:
+            description = textwrap.fill(description, 96)
+        super().__init__(description=description, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with 2."""
+        super().error(printable(message, LINE_LIMIT))
+
+
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    result = argparse.ArgumentParser(
-        prog="fusion-ros",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Return the parser of the whole command line."""
+    result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in (fuse, demo, node, record, replay, calibrate, build_engine, doctor):
@@ -54,21 +65,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one sub-command and give its exit code."""
+    """Run one sub-command and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        # Names of files need not be valid text, and a terminal need not know all characters.
+        # File names may be invalid text, and a terminal may lack characters.
         with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     args = parser().parse_args(arguments)
     keep_freed_memory()
     try:
-        code = args.run(args)
+        code: int = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         say(f"fusion-ros {args.command}: stopped", error=True)
         return STOPPED
     except BrokenPipeError:
-        # Nobody reads the output any more; what is still buffered must not raise at exit.
+        # The reader of the output has closed it; buffered text must not raise at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return COULD_NOT_RUN
     except Exception as error:  # the one place where an error becomes a line and an exit code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros node`: the fuse node, also where there is no `ros2 run`."""
+"""`fusion-ros node`: the fuse node, also without `ros2 run`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
-from fusion_ros.streams.outside_text import say
 
 _EXAMPLES = """\
 examples:
@@ -19,7 +18,7 @@ examples:
   fusion-ros node --params config/fuse.yaml
   fusion-ros node -p engine=torch -p output_encoding=mono8
   fusion-ros node -r visible/image_raw:=/rgb/image -r thermal/image_raw:=/ir/image
-  fusion-ros node -- --log-level debug        anything after -- goes to ROS as it is
+  fusion-ros node -- --log-level debug        arguments after -- are passed to ROS unchanged
 
 Ctrl-C stops it. On a machine with a ROS distribution this is the same node as
 `ros2 run fusion_ros fuse_node` and `ros2 launch fusion_ros fuse.launch.py`.
@@ -34,13 +33,17 @@ def add_parser(subparsers: Any) -> None:
     """Add `node` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "node",
-        help="start the fuse node, with or without a ROS distribution",
-        description="Starts the fuse node in this terminal, with the DDS profile that images need "
-        "unless you set one.",
+        help="run the fuse node, with or without a ROS distribution",
+        description="Runs the fuse node in this terminal, with the DDS profile for large images "
+        "unless the environment sets another.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--params", type=Path, metavar="FILE", help="ROS 2 parameter file (YAML)")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="ROS 2 parameter file (YAML), such as config/fuse.yaml",
+    )
     parser.add_argument(
         "-p",
         dest="parameters",
@@ -48,7 +51,8 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         type=_assignment,
-        help="one parameter; repeatable, wins over --params (docs/reference/parameters.md)",
+        help="one parameter, such as engine=torch; repeatable, overrides --params (list: "
+        "docs/reference/parameters.md)",
     )
     parser.add_argument(
         "-r",
@@ -57,16 +61,23 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         metavar="FROM:=TO",
         type=_remapping,
-        help="give a topic, or the node (__node, __ns), another name; may be repeated",
+        help="use another name for a topic, such as visible/image_raw:=/rgb/image, or for the node "
+        "(__node, __ns); repeatable",
     )
-    parser.add_argument("ros", nargs="*", metavar="-- ROS_ARG", help="passed on to ROS")
+    parser.add_argument(
+        "ros", nargs="*", metavar="-- ROS_ARG", help="arguments for ROS, such as --log-level debug"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the node until it is stopped. 2 where it cannot begin, else the node's own exit code."""
+    """Run the node until it is stopped and return its exit code.
+
+    Raises:
+        ValueError: the arguments or the parameter file are wrong, or rclpy is missing.
+    """
     if args.params is not None:
-        try:  # ROS reports a file that it cannot read by a traceback
+        try:  # ROS reports an unreadable file with a traceback
             sections = parse_yaml(read_bytes(args.params))
         except MalformedFileError as error:
             raise ValueError(f"parameter file {args.params}: {error}") from error
@@ -75,13 +86,12 @@ def run(args: argparse.Namespace) -> int:
                 f"parameter file {args.params} holds no sections; see config/fuse.yaml"
             )
     if args.ros and not args.ros[0].startswith("-"):
-        hint = "parameters go behind -p, topics behind -r"
-        say(f"fusion-ros node: {args.ros[0]!r} is no argument of ROS; {hint}", error=True)
-        return 2
+        raise ValueError(
+            f"{args.ros[0]!r} is not an argument of ROS; give parameters with -p, topics with -r"
+        )
     if importlib.util.find_spec("rclpy") is None:
-        say(f"fusion-ros node: rclpy is not installed: {NO_RCLPY_FIX}", error=True)
-        return 2
-    # Read by the middleware when the node makes its participant, so before anything of ROS.
+        raise ValueError(f"rclpy is not installed: {NO_RCLPY_FIX}")
+    # The middleware reads these when the node creates its participant.
     os.environ.update(profile_settings(os.environ))
     from fusion_ros.nodes.fuse.fuse_node import main
 
@@ -89,11 +99,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:
-    """What `run` hands to ROS."""
+    """Return the command line for `rclpy.init`."""
     result = ["--ros-args"]
     if args.params is not None:
         result += ["--params-file", str(args.params)]
-    # After the file: the last assignment of a parameter holds.
+    # After the file: the last assignment of a parameter wins.
     for assignment in args.parameters:
         result += ["-p", assignment]
     for remapping in args.remappings:
@@ -105,7 +115,9 @@ def _assignment(text: str) -> str:
     name, sign, value = text.partition("=")
     name = name.removesuffix(":")
     if not sign or not name:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed is NAME=VALUE, as engine=torch")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; allowed is NAME=VALUE, such as engine=torch"
+        )
     return f"{name}:={value}"
 
 
@@ -113,6 +125,6 @@ def _remapping(text: str) -> str:
     old, sign, new = text.partition(":=")
     if not (old and sign and new):
         raise argparse.ArgumentTypeError(
-            f"{text!r}; allowed is FROM:=TO, as visible/image_raw:=/rgb/image_raw"
+            f"{text!r} is not allowed; allowed is FROM:=TO, such as visible/image_raw:=/rgb/image"
         )
     return text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts our nodes as processes of their own, and leaves none behind."""
+"""Runs our nodes as child processes, and leaves none behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -24,19 +24,19 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def isolated_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which our nodes talk on this machine only, with the images' DDS profile.
+    """Return an environment that limits our nodes to this machine, with the shipped DDS profile.
 
-    What the user set already stays: a profile, a discovery range, a domain. Without a domain one is
-    chosen by our process id, so that two demos at a time do not mix.
+    Settings of the user stay: a profile, a discovery range, a domain. Without a domain one is
+    derived from our process id, so that two demos at the same time do not mix.
     """
     ours = with_profile(environment)
     ours.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if environment.get("ROS_DISTRO") == "humble":  # which does not know the range yet
+    if environment.get("ROS_DISTRO") == "humble":  # without support for the range
         ours.setdefault("ROS_LOCALHOST_ONLY", "1")
     ours.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
     ours["PYTHONUNBUFFERED"] = "1"
     root = Path(fusion_ros.__file__).resolve().parent.parent
-    if root.name not in ("site-packages", "dist-packages"):  # a source tree: children find it too
+    if root.name not in ("site-packages", "dist-packages"):  # a source tree
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), ours.get("PYTHONPATH"))))
     return ours
 
@@ -44,8 +44,8 @@ def isolated_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class Processes:
     """A group of nodes. Leaving the `with` block stops them all, in the reverse order of starting.
 
-    Each is its own session, so that Ctrl-C reaches us alone and every node is told once; should we
-    be killed, the kernel tells them (Linux).
+    Each runs in its own session: Ctrl-C reaches only this process, which then signals every node
+    once. If this process is killed, the kernel signals them (Linux).
     """
 
     def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
@@ -63,7 +63,7 @@ class Processes:
         show: bool = False,
         arguments: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
-        """Run `python -m module` with ROS parameters; its output goes to its log, or is shown."""
+        """Run `python -m module` with ROS parameters; log its output, or show it."""
         command = [sys.executable, "-m", module, "--ros-args", *arguments]
         for key, value in parameters.items():
             command += ["-p", f"{key}:={as_yaml(value)}"]
@@ -85,15 +85,16 @@ class Processes:
         return process
 
     def log(self, name: str) -> Path:
+        """Return the log file of a process."""
         return self._logs / f"{name}.log"
 
     def ended(self) -> dict[str, int]:
-        """Exit codes of those that have ended by themselves."""
+        """Return the exit codes of the processes that have ended."""
         codes = {name: process.poll() for name, process in self._running.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
     def stop(self) -> dict[str, int]:
-        """SIGINT to all, then SIGTERM, then SIGKILL to whoever does not listen. Exit codes."""
+        """Send SIGINT, then SIGTERM, then SIGKILL to those still running; return the exit codes."""
         for name, grace_s in (("SIGINT", SIGINT_GRACE_S), ("SIGTERM", SIGTERM_GRACE_S)):
             alive = [p for p in reversed(self._running.values()) if p.poll() is None]
             for process in alive:
@@ -123,8 +124,24 @@ class Processes:
         self.stop()
 
 
+@contextlib.contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, so that a stopped service cleans up as on Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """Return the last lines of a log."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return "\n".join(text.splitlines()[-lines:]) or "(no output)"
+
+
 def as_yaml(value: object) -> str:
-    """As `-p name:=value` reads it: a string stays a string, whatever it looks like."""
+    """Return a value as `-p name:=value` parses it: a string stays a string ("12" too)."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

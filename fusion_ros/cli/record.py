@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros record`: a bag from folders of pictures, from videos, or from live topics."""
+"""`fusion-ros record`: write a bag from images, videos or live topics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_folder, whole_number
-from fusion_ros.cli.matching_options import add_by_order, add_tolerance, matching_of
+from fusion_ros.cli.exit_codes import DONE, NEGATIVE
 from fusion_ros.cli.node import NO_RCLPY_FIX
+from fusion_ros.cli.shared_options import add_by_order, add_tolerance, matching_of
 from fusion_ros.streams.outside_text import say
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ examples:
   fusion-ros record bag --live --seconds 60 --visible-topic /cam/color/image_raw \\
       --thermal-topic /lepton/image_raw --topic /tf
 
-Exit codes: 0 the bag is written (Ctrl-C ends it early, and whole), 1 it is written, but part of the
-source could not be read, 2 it is not.
+Exit codes: 0 the bag is written (Ctrl-C ends it early, the bag is whole), 1 it is written, but part
+of the source could not be read, 2 no bag is written.
 """
 VISIBLE_TOPIC, THERMAL_TOPIC = "/visible/image_raw", "/thermal/image_raw"
 
@@ -37,68 +38,100 @@ def add_parser(subparsers: Any) -> None:
     """Add `record` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "record",
-        help="make a bag from folders, videos or live topics",
+        help="write a bag from images, videos or live topics",
         description="Writes a ROS 2 bag of the two cameras: from a folder that holds vis/ and ir/, "
-        "from two videos, or (--live) from the topics of a running system, where no ros2 CLI is "
-        "installed. Needs no ROS but for --live.",
+        "from two videos, or (--live) from the topics of a running system. Needs ROS only for "
+        "--live; the ros2 command is not needed.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("out", type=result_folder, help="folder of the new bag; it must not exist")
-    parser.add_argument(
-        "source", type=Path, nargs="?", help="folder with vis/ and ir/, or NAME_vis.mp4"
     )
     parser.add_argument(
-        "--thermal", type=Path, help="the thermal folder or video, where SOURCE is the visible one"
+        "out", type=result_folder, metavar="OUT", help="folder of the new bag; must not exist yet"
     )
-    parser.add_argument("--live", action="store_true", help="record the topics of a running system")
     parser.add_argument(
+        "source",
+        type=Path,
+        nargs="?",
+        metavar="SOURCE",
+        help="folder that holds vis/ and ir/, a visible folder, or a visible video NAME_vis.mp4 "
+        "(NAME_ir.mp4 beside it is found)",
+    )
+    parser.add_argument(
+        "--thermal",
+        type=Path,
+        metavar="PATH",
+        help="thermal folder or video, if SOURCE is the visible one",
+    )
+    for stream, topic in (("visible", VISIBLE_TOPIC), ("thermal", THERMAL_TOPIC)):
+        parser.add_argument(
+            f"--{stream}-topic",
+            type=_topic,
+            default=topic,
+            metavar="TOPIC",
+            help=f"topic of the {stream} images in the bag; with --live also the topic to record "
+            "(default: %(default)s)",
+        )
+    parser.add_argument(
+        "--storage",
+        choices=("mcap", "sqlite3"),
+        default="mcap",
+        help="file format of the bag (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--compression",
+        choices=("none", "file", "message"),
+        default="none",
+        help="compress the whole file or each message with zstd (default: %(default)s)",
+    )
+    _add_files(parser.add_argument_group("from images and videos"))
+    _add_live(parser.add_argument_group("from a running system"))
+    parser.set_defaults(run=run)
+
+
+def _add_files(group: Any) -> None:
+    group.add_argument(
+        "--rate",
+        type=number(0, above=True),
+        metavar="HZ",
+        help="frames per second of images without a time in their names (default: 30), and of "
+        "videos that do not state their rate",
+    )
+    add_by_order(group)
+    add_tolerance(group)
+    group.add_argument(
+        "--jpeg",
+        type=whole_number(1, 100),
+        metavar="QUALITY",
+        help="write CompressedImage messages, as JPEG of this quality, 1 to 100 (default: "
+        "uncompressed Image messages)",
+    )
+    group.add_argument(
+        "--thermal-grey",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write thermal frames that are stored as colour (videos) as mono8 (default: yes)",
+    )
+
+
+def _add_live(group: Any) -> None:
+    group.add_argument("--live", action="store_true", help="record the topics of a running system")
+    group.add_argument(
         "--seconds",
         type=number(0, above=True),
-        help="with --live: how long (default: to Ctrl-C)",
+        metavar="SECONDS",
+        help="duration of the recording (default: until Ctrl-C)",
     )
-    parser.add_argument(
-        "--visible-topic", type=_topic, default=VISIBLE_TOPIC, help=f"({VISIBLE_TOPIC})"
-    )
-    parser.add_argument(
-        "--thermal-topic", type=_topic, default=THERMAL_TOPIC, help=f"({THERMAL_TOPIC})"
-    )
-    parser.add_argument(
+    group.add_argument(
         "--topic",
         type=_topic,
         action="append",
         default=[],
-        help="with --live: a further topic, as camera_info or tf; repeatable",
+        metavar="TOPIC",
+        help="further topic to record, such as /tf or /visible/camera_info; repeatable",
     )
-    parser.add_argument(
-        "--rate",
-        type=number(0, above=True),
-        metavar="HZ",
-        help="of pictures whose names tell no time (30), and of videos that name none",
-    )
-    add_by_order(parser)
-    add_tolerance(parser)
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
-    parser.add_argument(
-        "--compression", choices=("none", "file", "message"), default="none", help="zstd (none)"
-    )
-    parser.add_argument(
-        "--jpeg",
-        type=whole_number(1, 100),
-        metavar="QUALITY",
-        help="write CompressedImage, as JPEG of this quality, 1 to 100",
-    )
-    parser.add_argument(
-        "--thermal-grey",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write the thermal stream as mono8 though the video stores it as colour (yes)",
-    )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 where a bag was written, 1 where it lacks a part of the source."""
+    """Write the bag and return the exit code."""
     _check(args)
     return _record_live(args) if args.live else _record_files(args)
 
@@ -107,22 +140,22 @@ def _check(args: argparse.Namespace) -> None:
     if args.visible_topic == args.thermal_topic:
         raise ValueError(f"--visible-topic and --thermal-topic are both {args.visible_topic!r}")
     if not args.live and args.source is None:
-        raise ValueError("name a SOURCE (a folder or a video), or give --live")
+        raise ValueError("SOURCE is missing: give a folder or a video, or --live")
     of_files = {
         "SOURCE": args.source, "--thermal": args.thermal, "--rate": args.rate, "--jpeg": args.jpeg
     }  # fmt: skip
     of_live = {"--seconds": args.seconds, "--topic": args.topic}
     misplaced = [name for name, value in (of_files if args.live else of_live).items() if value]
     if misplaced:
-        where = "not with --live" if args.live else "only with --live"
+        where = "not allowed with --live" if args.live else "allowed only with --live"
         raise ValueError(f"{', '.join(misplaced)}: {where}")
 
 
 def _topic(text: str) -> str:
     if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no topic; allowed are letters, digits and _ with / between, as "
-            "/cam/image_raw"
+            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, as "
+            "/camera/image_raw"
         )
     return text
 
@@ -173,7 +206,7 @@ def _record_files(args: argparse.Namespace) -> int:
                 )
                 written[stream] += 1
     except KeyboardInterrupt:
-        say("record: stopped; what was written is a whole bag", error=True)
+        say("record: stopped; the bag holds the frames up to here", error=True)
     finally:
         recording.close()
     for damage in recording.damage:
@@ -184,11 +217,11 @@ def _record_files(args: argparse.Namespace) -> int:
         of = written[Stream.THERMAL]
         say(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", error=True)
     lost = any(d.kind in (DamageKind.BYTES, DamageKind.MESSAGES) for d in recording.damage)
-    return 1 if left_out or lost else 0
+    return NEGATIVE if left_out or lost else DONE
 
 
 def _doubts_of(stream: Stream, frame: PixelFrame) -> list[PairDoubt]:
-    """Signs that a thermal frame shows by itself."""
+    """Return the signs that a single thermal frame shows."""
     from fusion_ros.imaging.pair_check import PairDoubt, is_constant, shows_colours
     from fusion_ros.streams.ledger import Stream
 
@@ -215,8 +248,7 @@ def _record_live(args: argparse.Namespace) -> int:
         compression=args.compression,
     )
     if not any(counts.values()):
-        shutil.rmtree(args.out)  # made by this very call
-        say(f"record: nothing came on {', '.join(sorted(counts))}: no bag", error=True)
-        return 2
+        shutil.rmtree(args.out)  # record_live created it
+        raise ValueError(f"no message arrived on {', '.join(sorted(counts))}; no bag is written")
     say(f"record: {args.out}: " + ", ".join(f"{n} {t}" for t, n in sorted(counts.items())))
-    return 0
+    return DONE

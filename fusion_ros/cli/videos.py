@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two videos into one, paired by the times of their frames."""
+"""Fusion of two videos whose frames are paired by time."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FusedVideo:
 
     Attributes:
         count: frames written.
-        left: frames without a partner of the visible and the thermal video, as the files count.
-        doubt: what speaks against one common start and end, or "".
+        left: frames without a partner of the visible and the thermal video, by the files' counts.
+        doubt: a sign that the videos do not start and end together, or "".
         summary: how the frames were paired.
     """
 
@@ -36,7 +36,7 @@ class FusedVideo:
 
 
 def frame_count(pair: FilePair) -> int:
-    """Frames of the shorter video, as the files say; 0 where they do not."""
+    """Return the frame count of the shorter video by its header; 0 if it states none."""
     counts = []
     for path in (pair.visible, pair.thermal):
         video = cv2.VideoCapture(str(path))
@@ -52,18 +52,18 @@ def fuse_video(
     progress: Callable[[], object],
     rate_hz: float | None = None,
 ) -> FusedVideo:
-    """Write the fused video, at the slower one's rate.
+    """Write the fused video, at the lower frame rate of the two.
 
     Args:
-        pair: the two videos; both begin at one moment.
-        out: mp4 file to write, all of it or nothing.
-        fuse_frame: (visible BGR, thermal, stamp in ns) to the picture to write.
+        pair: the two videos; both start at the same moment.
+        out: mp4 file to write, complete or not at all.
+        fuse_frame: (visible BGR, thermal, stamp in ns) to the image to write.
         progress: called after each frame.
-        rate_hz: frames a second of a video that names none.
+        rate_hz: frame rate of a video that states none.
 
     Raises:
-        VideoError: a video cannot be read as it is meant, or its rate is not known.
-        InputError: no frames pair.
+        VideoError: a video cannot be read faithfully, or its rate is unknown.
+        InputError: no frames belong together.
     """
     videos: list[VideoFile] = []
     count = 0
@@ -74,16 +74,16 @@ def fuse_video(
         match = match_videos(visible, thermal, rate_hz)
         with new_video(out, min(match.visible_hz, match.thermal_hz)) as writer:
             for seen, felt in paired_frames(visible, thermal, match.tolerance_ns):
-                picture = fuse_frame(seen.pixels, felt.pixels, felt.time_ns)
-                if picture.ndim == 2:
-                    picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-                writer.write(picture)
+                fused = fuse_frame(seen.pixels, felt.pixels, felt.time_ns)
+                writer.write(cv2.cvtColor(fused, cv2.COLOR_GRAY2BGR) if fused.ndim == 2 else fused)
                 count += 1
                 progress()
             if not count:
-                raise InputError(f"{pair.visible} and {pair.thermal}: no frames pair")
+                raise InputError(
+                    f"{pair.visible} and {pair.thermal} hold no frames of the same time"
+                )
     finally:
         for video in videos:
             video.close()
-    left = tuple(max(0, video.count - count) for video in videos)
+    left = max(0, visible.count - count), max(0, thermal.count - count)
     return FusedVideo(count, left, match.doubt, match.summary())

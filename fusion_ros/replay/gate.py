@@ -117,16 +117,22 @@ class Gate:
         for kind, limit in self.limits[path].items():
             good = value >= limit if kind == "min" else value <= limit
             word = "at least" if kind == "min" else "at most"
-            checks.append((good, f"{path} is {value:.4g}, wanted {word} {limit:g}"))
+            checks.append((good, f"{path} is {value:.4g}; allowed is {word} {limit:g}"))
         return checks
 
     def _findings(self, findings: list[Mapping[str, Any]]) -> list[tuple[bool, str]]:
         codes = {finding["code"] for finding in findings}
         unread = sorted((codes & INCOMPLETE) - set(self.expect))
-        named = f" ({', '.join(unread)})" if unread else ""
-        checks = [(not unread, f"no part of the recording is unread, or it is expected{named}")]
-        checks += [(code not in codes, f"no finding {code}") for code in self.forbid]
-        checks += [(code in codes, f"finding {code} is there") for code in self.expect]
+        text = "the recording was read completely, except for expected findings"
+        if unread:
+            text = f"part of the recording was not read: {', '.join(unread)}"
+        checks = [(not unread, text)]
+        for code in self.forbid:
+            found = "present" if code in codes else "absent"
+            checks.append((code not in codes, f"finding {code} is {found}, must be absent"))
+        for code in self.expect:
+            found = "present" if code in codes else "absent"
+            checks.append((code in codes, f"finding {code} is {found}, must be present"))
         if self.forbid_severity:
             rank = _SEVERITIES.index(self.forbid_severity)
             bad = sorted(
@@ -136,8 +142,10 @@ class Gate:
                     if _SEVERITIES.index(f["severity"]) <= rank and f["code"] not in self.expect
                 }
             )
-            named = f" ({', '.join(bad)})" if bad else ""
-            checks.append((not bad, f"no finding of severity {self.forbid_severity}{named}"))
+            worse = "" if rank == 0 else " or worse"
+            names = ", ".join(bad) or "none"
+            text = f"findings of severity {self.forbid_severity}{worse}, must be none: {names}"
+            checks.append((not bad, text))
         return checks
 
 

@@ -52,10 +52,10 @@ def say(text: object = "", *, error: bool = False) -> None:
     print(printable(text, LINE_LIMIT), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_lines(text: str) -> None:
-    """Print lines of ours, each printable."""
+def say_lines(text: str, *, error: bool = False) -> None:
+    """Print a text of several lines of ours, each printable."""
     for line in text.split("\n"):
-        say(line)
+        say(line, error=error)
 
 
 def _escaped(character: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What options take: the value and what is allowed are told, before anything is begun."""
+"""Types of options: errors name the value and the allowed range before anything runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fusion_ros.cli.argument_types import (
+    image_size,
     number,
-    picture_size,
     result_file,
     result_folder,
     whole_number,
@@ -18,8 +18,8 @@ from fusion_ros.cli.argument_types import (
 from fusion_ros.cli.main import main
 
 
-def test_what_is_allowed_is_understood(tmp_path: Path) -> None:
-    assert picture_size("640x480") == (640, 480)
+def test_valid_texts_are_parsed(tmp_path: Path) -> None:
+    assert image_size("640x480") == (640, 480)
     assert (number(0, 1)("0"), number(0, 1)("1"), number(0)("1e3")) == (0, 1, 1000)
     assert whole_number(1)("12") == 12
     assert result_folder(str(tmp_path / "new" / "deeper")) == tmp_path / "new" / "deeper"
@@ -27,66 +27,82 @@ def test_what_is_allowed_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "0x480", "-1x4", "640X480", "axb"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="allowed is WIDTHxHEIGHT"):
-        picture_size(text)
+def test_a_malformed_size_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="WIDTHxHEIGHT"):
+        image_size(text)
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "inf", "half", ""])
-def test_numbers_outside_a_range_are_refused_with_it(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}'; allowed is 0 to 1"):
+def test_a_number_out_of_range_is_refused_with_the_range(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}'.* 0 to 1"):
         number(0, 1)(text)
 
 
-def test_open_ranges_are_told_in_words() -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="allowed is more than 0"):
+def test_an_error_names_an_open_range() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="more than 0"):
         number(0, above=True)("0")
-    with pytest.raises(argparse.ArgumentTypeError, match="allowed is whole numbers, 1 or more"):
+    with pytest.raises(argparse.ArgumentTypeError, match="whole number, 1 or more"):
         whole_number(1)("2.5")
 
 
-def test_a_result_cannot_go_where_a_file_or_no_folder_is(tmp_path: Path) -> None:
+def test_a_result_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()
     for text in (str(file), str(file / "below")):
-        with pytest.raises(argparse.ArgumentTypeError, match="is a file; allowed is a folder"):
+        with pytest.raises(argparse.ArgumentTypeError, match="taken is a file"):
             result_folder(text)
-    with pytest.raises(argparse.ArgumentTypeError, match="is a folder; allowed is a file"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is a folder"):
         result_file(str(tmp_path))
-    with pytest.raises(argparse.ArgumentTypeError, match="there is no folder"):
+    with pytest.raises(argparse.ArgumentTypeError, match="none does not exist"):
         result_file(str(tmp_path / "none" / "new.onnx"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "named"),
     [
-        (["out"], "name a SOURCE"),
-        (["out", "clips", "--seconds", "3"], "--seconds: only with --live"),
-        (["out", "clips", "--live"], "SOURCE: not with --live"),
-        (["out", "clips", "--visible-topic", "/a", "--thermal-topic", "/a"], "are both '/a'"),
+        (["out"], "SOURCE"),
+        (["out", "clips", "--seconds", "3"], "--seconds"),
+        (["out", "clips", "--live"], "SOURCE"),
+        (["out", "clips", "--visible-topic", "/a", "--thermal-topic", "/a"], "'/a'"),
     ],
 )
-def test_record_refuses_what_does_not_go_together(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_record_refuses_options_that_exclude_each_other(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["record", *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert named in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "option", "text", "allowed"),
     [
-        (["record", "out", "clips", "--visible-topic", "/a b"], "'/a b' is no topic"),
-        (["record", "out", "clips", "--jpeg", "101"], "'101'; allowed is whole numbers, 1 to 100"),
-        (["replay", "bag", "--jobs", "0"], "'0'; allowed is whole numbers, 1 or more"),
-        (["replay", "bag", "--confidence", "2"], "'2'; allowed is 0 to 1"),
-        (["demo", "--seconds", "many"], "'many'; allowed is 1 to 60"),
+        (["record", "out", "clips", "--visible-topic", "/a b"], "--visible-topic", "/a b", "topic"),
+        (["record", "out", "clips", "--jpeg", "101"], "--jpeg", "101", "1 to 100"),
+        (["replay", "bag", "--jobs", "0"], "--jobs", "0", "1 or more"),
+        (["replay", "bag", "--confidence", "2"], "--confidence", "2", "0 to 1"),
+        (["demo", "--seconds", "many"], "--seconds", "many", "1 to 60"),
+        (["replay", "bag", "--live", "--rate", "0"], "--rate", "0", "0.01 to 100"),
     ],
 )
-def test_options_name_themselves_and_what_is_allowed(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_an_error_names_option_value_and_allowed_values(
+    arguments: list[str],
+    option: str,
+    text: str,
+    allowed: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert told in capsys.readouterr().err
+    error = capsys.readouterr().err.splitlines()[-1]
+    for token in (option, repr(text), allowed):
+        assert token in error
+
+
+def test_an_argument_is_escaped_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["doctor", "\x1b[2J\n"], ["\x1b[2J\n"], ["record", "out", "--jpeg", "\x1b"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        printed = capsys.readouterr().err
+        assert "\x1b" not in printed
+        assert r"\x1b" in printed.splitlines()[-1]

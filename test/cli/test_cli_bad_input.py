@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad files on every command line: one line that names the file, the documented exit code.
 
-Never a traceback, never the exit code of a verdict, and no wait for a FIFO that nobody writes.
+Never a traceback, never the exit code of a verdict, and no wait for a FIFO without a writer.
 """
 
 from __future__ import annotations
@@ -117,14 +117,14 @@ def test_a_bad_file_is_one_line_and_the_right_exit_code(
     kind(bad)
     arguments = [str(bad) if word == "BAD" else word for word in COMMANDS[command]]
     code = main(arguments)
-    told = capsys.readouterr().err
-    # A picture that cannot be read fails by itself; the command has run.
-    assert code in ({COULD_NOT_RUN, 1} if command == "fuse --visible" else {COULD_NOT_RUN}), told
-    assert "bad" in told
-    assert "Traceback" not in told
-    # The name of a Python exception says that nobody foresaw this kind of file.
-    assert not re.search(r"could not run: \w*(Error|Exception):", told), told
-    lines = [line for line in told.splitlines() if line.strip()]
+    printed = capsys.readouterr().err
+    # An unreadable image affects only its pair; the command has run.
+    assert code in ({COULD_NOT_RUN, 1} if command == "fuse --visible" else {COULD_NOT_RUN}), printed
+    assert "bad" in printed
+    assert "Traceback" not in printed
+    # The name of a Python exception shows an unforeseen kind of file.
+    assert not re.search(r"could not run: \w*(Error|Exception):", printed), printed
+    lines = [line for line in printed.splitlines() if line.strip()]
     assert all(len(line) < 2000 for line in lines)
     assert sum("could not run" in line for line in lines) <= 1
 
@@ -152,7 +152,7 @@ def test_an_output_that_is_no_file_or_folder_is_refused_before_anything_runs(
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == COULD_NOT_RUN
-    assert "allowed is a f" in capsys.readouterr().err
+    assert "bad" in capsys.readouterr().err
     assert sorted(path.name for path in place.iterdir()) == ["bad", "clip"]
 
 
@@ -165,7 +165,7 @@ def run(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedPr
     )  # fmt: skip
 
 
-def test_names_that_are_no_text_are_printed_escaped(place: Path) -> None:
+def test_file_names_of_invalid_text_are_printed_escaped(place: Path) -> None:
     name = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
     done = run("calibrate", "--show", name, cwd=place)
     assert done.returncode == COULD_NOT_RUN
@@ -180,7 +180,7 @@ def test_names_that_are_no_text_are_printed_escaped(place: Path) -> None:
     assert "caf" in done.stdout
 
 
-def test_an_output_that_nobody_reads_and_one_that_is_full_are_no_traceback(place: Path) -> None:
+def test_a_closed_and_a_full_output_cause_no_traceback(place: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "fusion_ros.cli.main", "calibrate", "--show"]

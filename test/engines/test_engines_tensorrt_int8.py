@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from stand_in_tensorrt import Rig
 
-from fusion_ros.cli.main import main
 from fusion_ros.engines import tensorrt_engine
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.engines.engine_cache import EngineCache
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.tensorrt_engine import TensorRtEngine
-from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
+from fusion_ros.model.weights import LoadedWeights
 
 SIZE = (48, 64)
 
@@ -74,31 +72,3 @@ def test_pictures_have_one_hash_by_their_pixels_sizes_and_order() -> None:
     hashes = {tensorrt_engine.pictures_sha256(p) for p in ([(a, b)], [(b, a)], [(a, a)], [])}
     assert len(hashes) == 4
     assert tensorrt_engine.pictures_sha256([(a.copy(), b)]) in hashes
-
-
-def test_the_command_calibrates_with_recorded_pictures_and_the_node_finds_what_it_built(
-    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folders = tmp_path / "vis", tmp_path / "ir"
-    for folder, picture in zip(folders, golden_pair(96, 128, 1), strict=True):
-        folder.mkdir()
-        for number in range(3):
-            cv2.imwrite(str(folder / f"{number}.png"), np.roll(picture, 20 * number, axis=1))
-    command = ["build-engine", "--size", "64x48", "--precision", "int8", "--device", "cpu"]
-    command += ["--visible", str(folders[0]), "--thermal", str(folders[1])]
-
-    assert main([*command, "--cache", str(tmp_path / "cache")]) == 0
-
-    (call,) = rig.calls
-    samples = call["int8_calib_dataset"]
-    assert len(samples) == 3
-    assert [tuple(planes.shape) for planes in samples[0]] == [(1, 1, 64, 64), (1, 1, 64, 64)]
-    said = capsys.readouterr().out
-    assert "building 64x48 in int8: usually 1 to 10 minutes" in said
-    assert "against PyTorch: max 0" in said
-
-    weights = load_weights(shipped_weights("compact"))
-    cache = EngineCache(tmp_path / "cache")
-    engine = TensorRtEngine(weights, device="cpu", precision="int8", cache=cache)
-    engine.warm_up(*SIZE)
-    assert engine.describe().detail["calibration"]

@@ -28,10 +28,11 @@ GATE = {
 @pytest.mark.parametrize(
     ("change", "code", "word"),
     [
-        ({}, 0, "pass: sync.skew_ms.p95 is 0, wanted at most 5"),
-        ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24, wanted at least 1000"),
+        ({}, 0, "pass: sync.skew_ms.p95 is 0; allowed is at most 5"),
+        ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24; allowed is at least 1000"),
         ({"limits": {"fused.of.nobody": {"min": 1}}}, 1, "FAIL: fused.of.nobody was not measured"),
-        ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is there"),
+        ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is absent, must be present"),
+        ({"forbid": ["gain_jump"]}, 0, "pass: finding gain_jump is absent, must be absent"),
         ({"forbids": []}, 2, "forbid"),
         ({"limits": {"fused": 3}}, 2, "limits.fused is 3; allowed is"),
         ({"limits": [1]}, 2, "limits is [1]"),
@@ -80,6 +81,16 @@ def test_nothing_passes_over_data_that_were_not_read(code: str) -> None:
     limits = {"fused": {"min": 1}}
     assert Gate(limits).judge(summary).word == "failed"
     assert Gate(limits, expect=(code,)).judge(summary).word == "passed"
+
+
+def test_a_failed_check_names_the_finding_that_is_present() -> None:
+    summary = {"findings": [{"code": "misaligned", "severity": "warning"}]}
+    verdict = Gate({}, forbid=("misaligned",), forbid_severity="warning").judge(summary)
+    assert verdict.word == "failed"
+    failed = [reason for reason in verdict.reasons if reason.startswith("FAIL")]
+    assert len(failed) == 2
+    assert all("misaligned" in reason for reason in failed)
+    assert any("present" in reason for reason in failed)
 
 
 def test_without_a_gate_and_with_everything_read_there_is_no_verdict() -> None:

@@ -316,7 +316,7 @@ def test_the_engine_is_built_for_what_the_node_would_be_given(tmp_path: Path) ->
         build_only="true",
         params_file=str(file),
         weights="/data/my weights.safetensors",
-        build_options="--precision int8 --bag 'day one.mcap'",
+        build_options="--precision float32 --cache 'my engines'",
     )
     source = PythonLaunchDescriptionSource(str(LAUNCH / "fuse.launch.py"))
     entities = source.get_launch_description(context).entities
@@ -331,7 +331,7 @@ def test_the_engine_is_built_for_what_the_node_would_be_given(tmp_path: Path) ->
     assert words[1:] == [
         *("-m", "fusion_ros.cli.main", "build-engine", "--params", str(file)),
         *("--set", 'weights="/data/my weights.safetensors"'),
-        *("--precision", "int8", "--bag", "day one.mcap"),
+        *("--precision", "float32", "--cache", "my engines"),
     ]
 
 

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""`fusion-ros replay`, offline and live."""

@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros replay`: recordings in, a report and a verdict out."""
+"""`fusion-ros replay`: evaluate recordings; report, figures and verdict."""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.argument_types import merged_classes, number, result_folder, whole_number
-from fusion_ros.cli.matching_options import add_by_order
+from fusion_ros.cli.processes import sigterm_as_ctrl_c
+from fusion_ros.cli.shared_options import (
+    add_by_order,
+    add_engine,
+    add_parameters,
+    add_topics,
+    add_weights,
+)
 
 _EXAMPLES = """\
 examples:
   fusion-ros replay drive.mcap --out report
-  fusion-ros replay drive.mcap --out report --gate gate.yaml       a verdict for a script or CI
+  fusion-ros replay drive.mcap --out report --gate gate.yaml       pass or fail, for CI
   fusion-ros replay clips/drive --set tone_mode=histogram --out other --compare report
   fusion-ros replay day/*.mcap --out reports --jobs 4
-  fusion-ros replay drive.mcap --out live --live                   through DDS, in time
+  fusion-ros replay drive.mcap --out live --live                   through DDS, in real time
 
-Exit codes: 0 passed, or no gate and everything was read; 1 the gate failed, which it also does
-when part of a recording could not be read (damaged_file, missing_messages, ...) and its "expect"
-does not allow that; 2 could not run, no pair could be read, or without a gate: part of a recording
-could not be read; 130 stopped by Ctrl-C.
+Exit codes:
+    0  every check of the gate passed; without a gate: the whole recording was read
+    1  the gate failed. It also fails if part of a recording could not be read (damaged_file,
+       missing_messages, ...) and its "expect" does not name that finding
+    2  could not run; no pair could be read; or, without a gate, part of a recording was not read
+  130  stopped by Ctrl-C
 """
 
 
@@ -32,54 +40,74 @@ def add_parser(subparsers: Any) -> None:
     """Add `replay` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "replay",
-        help="replay recordings through pairer and pipeline; report, figures, verdict",
-        description="Replays bags (ROS 2 mcap and sqlite3, ROS 1), folders that hold vis/ and ir/, "
-        "or NAME_vis.mp4 beside NAME_ir.mp4, and writes report.html, summary.json, frames.csv and "
-        "pairs.csv.",
+        help="evaluate recordings: report, figures and verdict",
+        description="Sends recordings through the pairing and the fusion of the node, and writes "
+        "report.html, summary.json, frames.csv and pairs.csv.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
-    parser.add_argument("--out", type=result_folder, default=Path("replay"), help="folder (replay)")
-    parser.add_argument("--thermal", type=Path, help="thermal half of a single folder or video")
+    parser.add_argument(
+        "recordings",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="bag (ROS 2 mcap or sqlite3, ROS 1), folder that holds vis/ and ir/, or visible video "
+        "NAME_vis.mp4 (NAME_ir.mp4 beside it is found)",
+    )
+    parser.add_argument(
+        "--out",
+        type=result_folder,
+        default=Path("replay"),
+        metavar="DIR",
+        help="folder for the results; of several recordings, a folder for each is created in it "
+        "(default: replay)",
+    )
+    parser.add_argument(
+        "--thermal",
+        type=Path,
+        metavar="PATH",
+        help="thermal folder or video, if RECORDING is the visible one",
+    )
     parser.add_argument(
         "--picture-rate",
         type=number(0, above=True),
         metavar="HZ",
-        help="frames a second of pictures whose names tell no time (30), and of videos that name "
-        "none",
+        help="frames per second of images without a time in their names (default: 30), and of "
+        "videos that do not state their rate",
     )
     add_by_order(parser)
-    parser.add_argument("--visible-topic", help="default: chosen by type and name")
-    parser.add_argument("--thermal-topic", help="default: chosen by type and name")
-    _add_fusion(parser.add_argument_group("fusion, as the node's parameters"))
-    _add_measures(parser.add_argument_group("what is measured"))
+    add_topics(parser)
+    _add_fusion(parser.add_argument_group("fusion, as parameters of the fuse node"))
+    _add_measures(parser.add_argument_group("measurement"))
     _add_verdict(parser.add_argument_group("verdict"))
-    _add_outputs(parser.add_argument_group("further outputs"))
-    _add_detector(parser.add_argument_group("a detector on visible, thermal and fused"))
+    _add_outputs(parser.add_argument_group("outputs"))
+    _add_detector(parser.add_argument_group("object detection in visible, thermal and fused"))
     _add_scale(parser.add_argument_group("many recordings"))
-    _add_live(parser.add_argument_group("live: through DDS into the fuse node, in time"))
+    _add_live(parser.add_argument_group("live: through DDS into a fuse node, in real time"))
     parser.set_defaults(run=run)
 
 
 def _add_fusion(group: Any) -> None:
+    add_parameters(group)
+    add_weights(group)
+    add_engine(group, "the first that is installed, without timing")
     group.add_argument(
-        "--params", type=Path, help="parameter file of the fuse node, as config/fuse.yaml"
+        "--tolerance-ms",
+        type=number(0),
+        metavar="MS",
+        help="largest time difference of a pair, in milliseconds: pairing_tolerance_ms",
     )
     group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one parameter of the fuse node; repeatable, wins over --params",
+        "--thermal-offset-ms",
+        type=float,
+        metavar="MS",
+        help="constant added to thermal stamps, in milliseconds: thermal_offset_ms",
     )
-    group.add_argument("--preset", help="shipped weights (compact)")
-    group.add_argument("--weights", type=Path, help="a safetensors file in place of them")
-    group.add_argument("--engine", help="auto takes the first that is installed, without timing")
-    group.add_argument("--device", help="auto, cpu, cuda")
-    group.add_argument("--tolerance-ms", type=float, help="pairing_tolerance_ms")
-    group.add_argument("--thermal-offset-ms", type=float, help="thermal_offset_ms")
-    group.add_argument("--stamp-source", choices=("header", "arrival"), help="stamp_source")
+    group.add_argument(
+        "--stamp-source",
+        choices=("header", "arrival"),
+        help="time by which frames are paired: the stamp in the header, or the arrival in the "
+        "recording: stamp_source",
+    )
 
 
 def _add_measures(group: Any) -> None:
@@ -88,48 +116,91 @@ def _add_measures(group: Any) -> None:
         type=whole_number(0),
         default=0,
         metavar="N",
-        help="measure every N-th frame (0: chosen by the recording's length)",
+        help="measure the quality of every N-th pair (default: 0, chosen by the length of the "
+        "recording)",
     )
     group.add_argument(
-        "--measures", default="quick", help="quick, all, none or names: qw,qe,SSIM (quick)"
+        "--measures",
+        default="quick",
+        metavar="NAMES",
+        help="quality measures: quick, all, none, or names separated by commas, such as qw,qe,SSIM "
+        "(default: %(default)s)",
     )
     group.add_argument(
-        "--baselines", default="default", help="default, none, or names with commas between"
+        "--baselines",
+        default="default",
+        metavar="NAMES",
+        help="classical fusion methods to compare with: default, none, or names separated by "
+        "commas (default: %(default)s)",
     )
-    group.add_argument("--max-messages", type=whole_number(1), help="stop after so many messages")
+    group.add_argument(
+        "--max-messages",
+        type=whole_number(1),
+        metavar="N",
+        help="stop after N messages (default: read the whole recording)",
+    )
 
 
 def _add_verdict(group: Any) -> None:
     group.add_argument(
-        "--gate", type=Path, help="YAML of thresholds; see docs/how-to/evaluate-a-recording.md"
+        "--gate",
+        type=Path,
+        metavar="FILE",
+        help="YAML file of limits that decide the exit code (docs/how-to/evaluate-a-recording.md)",
     )
     group.add_argument(
-        "--compare", type=Path, metavar="OTHER", help="--out folder of an earlier run: compare"
+        "--compare",
+        type=Path,
+        metavar="DIR",
+        help="--out folder of an earlier replay to compare with",
     )
 
 
 def _add_outputs(group: Any) -> None:
-    group.add_argument("--fused-bag", action="store_true", help="write the fused pictures as a bag")
-    group.add_argument("--fused-video", action="store_true", help="write them as an mp4")
-    group.add_argument("--no-report", action="store_true", help="figures only")
+    group.add_argument(
+        "--fused-bag", action="store_true", help="also write the fused images as a bag"
+    )
+    group.add_argument(
+        "--fused-video", action="store_true", help="also write the fused images as fused.mp4"
+    )
+    group.add_argument(
+        "--no-report", action="store_true", help="write the figures only, no report.html"
+    )
 
 
 def _add_detector(group: Any) -> None:
     group.add_argument(
-        "--detector", type=Path, metavar="MODEL.onnx", help="see docs/how-to/feed-a-detector.md"
+        "--detector",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="detector to run on each image (docs/how-to/feed-a-detector.md)",
     )
     group.add_argument(
         "--detector-layout",
         default="auto",
-        help="auto (by the outputs' shapes) or a layout of docs/how-to/feed-a-detector.md",
+        metavar="NAME",
+        help="output layout of the detector: auto (by the shapes of its outputs) or a name of "
+        "docs/how-to/feed-a-detector.md (default: %(default)s)",
     )
-    group.add_argument("--classes", type=Path, help="class names, one a line, if not in the model")
-    group.add_argument("--labels", type=Path, help="COCO json or a folder of YOLO txt, for AP")
+    group.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="class names, one per line (default: those stored in the model)",
+    )
+    group.add_argument(
+        "--labels",
+        type=Path,
+        metavar="PATH",
+        help="labels for average precision: a COCO .json file or a folder of YOLO .txt files",
+    )
     group.add_argument(
         "--confidence",
         type=number(0, 1),
         default=0.25,
-        help="least score of a box that is counted and shown (0.25); AP is over all boxes",
+        metavar="SCORE",
+        help="lowest score, 0 to 1, of a box that is counted and shown; average precision uses "
+        "all boxes (default: %(default)g)",
     )
     group.add_argument(
         "--merge-classes",
@@ -137,63 +208,67 @@ def _add_detector(group: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=CLASS,CLASS",
-        help="count classes as one, as vehicle=car,bus,truck; repeatable",
+        help="count several classes as one, such as vehicle=car,bus,truck; repeatable",
     )
 
 
 def _add_scale(group: Any) -> None:
-    group.add_argument("--jobs", type=whole_number(1), default=1, help="recordings at a time (1)")
-    group.add_argument("--ray", metavar="ADDRESS", help="run on Ray: an address, auto or local")
+    group.add_argument(
+        "--jobs",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="number of recordings that are replayed at the same time (default: %(default)s)",
+    )
+    group.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="replay on a Ray cluster: its address, auto, or local",
+    )
 
 
 def _add_live(group: Any) -> None:
     group.add_argument(
         "--live",
         action="store_true",
-        help="play one recording to a fuse node of its own and measure ages, lost frames and the "
-        "highest rate that is kept up; writes live.html, live.json and live_frames.csv",
+        help="start a fuse node, play one recording to it and measure ages, lost frames and the "
+        "highest sustained rate; writes live.html, live.json and live_frames.csv",
     )
     group.add_argument(
-        "--rate", type=float, metavar="X", help="with --live: times the recorded rate (1.0)"
+        "--rate",
+        type=number(0.01, 100),
+        metavar="FACTOR",
+        help="speed as a multiple of the recorded rate, 0.01 to 100; 2 is twice as fast (default: "
+        "1)",
     )
     group.add_argument(
         "--search-s",
-        type=float,
+        type=number(0),
         metavar="SECONDS",
-        help="with --live: how long each rate is tried (6); 0 does not look for the highest",
+        help="time for which each rate of the search for the highest rate is played; 0: no search "
+        "(default: 6)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, and return the exit code.
+    """Replay, and return the exit code."""
+    with sigterm_as_ctrl_c():
+        if args.live:
+            from fusion_ros.cli.replay.live import run_live
 
-    Raises:
-        Exception: something cannot be read, run or written.
-    """
-    # As Ctrl-C, so that a stopped service leaves whole results and nothing unfinished.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(args)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            return run_live(args)
+        for name, value in (("--rate", args.rate), ("--search-s", args.search_s)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} needs --live; --picture-rate sets the rate of image folders"
+                )
+        from fusion_ros.cli.replay.run import run_offline
 
-
-def _run(args: argparse.Namespace) -> int:
-    if args.live:
-        from fusion_ros.cli.replay.live import run_live
-
-        return run_live(args)
-    for option in ("rate", "search_s"):
-        if getattr(args, option) is not None:
-            name = option.replace("_", "-")
-            raise ValueError(f"--{name} goes with --live; see --picture-rate for folders")
-    from fusion_ros.cli.replay.run import run_offline
-
-    return run_offline(args)
+        return run_offline(args)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`ros2 run fusion_ros replay`: as `fusion-ros replay`."""
+    """Run `fusion-ros replay` as `ros2 run fusion_ros replay`."""
     from fusion_ros.cli import main as command_line
 
     rest = sys.argv[1:] if arguments is None else list(arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros replay --live`: the fuse node and the player as processes, and what came of it."""
+"""`fusion-ros replay --live`: run the fuse node and the player as processes, and judge."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import argparse
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from fusion_ros.cli.exit_codes import STOPPED
 from fusion_ros.cli.node import NO_RCLPY_FIX
-from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.cli.processes import Processes, isolated_environment, tail
 from fusion_ros.cli.replay.run import parameter_values
 from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.imaging.encodings import EncodingError
@@ -23,24 +21,23 @@ from fusion_ros.parameters.table import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import say
+from fusion_ros.streams.outside_text import say, say_lines
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
 _NOT_LIVE = {
     "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "ray": None,
     "jobs": 1, "no_report": False, "every": 0, "measures": "quick", "baselines": "default",
 }  # fmt: skip
-"""Options that mean nothing here, and what they are where nobody gave them."""
-_LOG_LINES = 15
+"""Options that have no meaning with --live, and their defaults."""
 
 
 def run_live(args: argparse.Namespace) -> int:
-    """Play one recording; 0 passed, 1 the gate failed, 2 it could not run.
+    """Play one recording and return the exit code.
 
     Raises:
-        ValueError, RecordingError: something is wrong with the arguments or the recording.
+        ValueError, RecordingError: the arguments or the recording are unusable.
     """
-    rate, search_s = _checked(args)
+    _check(args)
     gate = Gate.load(args.gate) if args.gate else None
     given = parameter_values(args)
     parameters = FuseParameters.from_values(given)
@@ -51,7 +48,7 @@ def run_live(args: argparse.Namespace) -> int:
     with reserved(args.out):
         staging = stage(args.out)
         try:
-            return _played(args, staging, node_values, gate, rate, search_s)
+            return _played(args, staging, node_values, gate)
         finally:
             discard(staging)
 
@@ -61,11 +58,8 @@ def _played(
     staging: Path,
     node_values: dict[str, Any],
     gate: Gate | None,
-    rate: float,
-    search_s: float,
 ) -> int:
     failure, stopped = "", False
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Processes(isolated_environment(os.environ), args.out / "logs") as processes:
             player = processes.start(
@@ -78,8 +72,8 @@ def _played(
                     "thermal_topic": args.thermal_topic or "",
                     "picture_rate_hz": float(args.picture_rate or 0),
                     "out": str(staging.resolve()),
-                    "rate": rate,
-                    "search_s": search_s,
+                    "rate": 1.0 if args.rate is None else args.rate,
+                    "search_s": 6.0 if args.search_s is None else args.search_s,
                     "most_frames": args.max_messages or 0,
                     "fuse": json.dumps(node_values),
                 },
@@ -88,34 +82,25 @@ def _played(
             node = processes.start("fuse_node", "fusion_ros.nodes.fuse.fuse_node", node_values)
             failure = _wait(player, node, processes.log("fuse_node"))
     except KeyboardInterrupt:
-        failure, stopped = "stopped; nothing is left running", True
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        failure, stopped = "stopped; no process is left running", True
     code = _conclude(staging, gate, failure)
     return STOPPED if stopped else code
 
 
-def _checked(args: argparse.Namespace) -> tuple[float, float]:
+def _check(args: argparse.Namespace) -> None:
     if importlib.util.find_spec("rclpy") is None:
         raise ValueError(f"--live needs rclpy: {NO_RCLPY_FIX}")
     if len(args.recordings) != 1:
-        raise ValueError(f"--live plays one recording, {len(args.recordings)} were given")
+        raise ValueError(f"--live plays one recording, but {len(args.recordings)} were given")
     if others := [name for name, bare in _NOT_LIVE.items() if getattr(args, name) != bare]:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in others)
-        raise ValueError(f"{named}: not with --live; replay without it")
-    rate = 1.0 if args.rate is None else args.rate
-    search_s = 6.0 if args.search_s is None else args.search_s
-    if not 0.01 <= rate <= 100:
-        raise ValueError(f"--rate is {rate:g}, allowed is 0.01 to 100")
-    if search_s < 0:
-        raise ValueError(f"--search-s is {search_s:g}, allowed is 0 or more")
-    return rate, search_s
+        raise ValueError(f"{named}: not allowed with --live; replay without --live")
+    if args.by_order:
+        raise ValueError("--by-order: not allowed with --live; make a bag with record --by-order")
 
 
 def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
-    """Parameters that follow from the recording, where they were not given."""
-    if args.by_order:
-        raise ValueError("--by-order does not go with --live: make a bag with record --by-order")
+    """Return the parameters that follow from the recording and were not given."""
     recording = open_recording(
         args.recordings[0],
         partner=args.thermal,
@@ -145,25 +130,22 @@ def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, A
 
 
 def _wait(player: subprocess.Popen[bytes], node: subprocess.Popen[bytes], log: Path) -> str:
-    """Until the player ends. Returns what went wrong, or nothing."""
+    """Wait until the player ends; return the failure, or ""."""
     while True:
         try:
             code = player.wait(0.2)
-            return "" if code == 0 else "the player did not come to its end"
+            return "" if code == 0 else f"the player ended with code {code}"
         except subprocess.TimeoutExpired:
             if node.poll() is not None:
-                said = log.read_text(encoding="utf-8", errors="replace").splitlines()
-                last = "\n".join(said[-_LOG_LINES:])
-                return f"the fuse node ended with code {node.returncode}; it said:\n{last}"
+                return f"the fuse node ended with code {node.returncode}:\n{tail(log)}"
 
 
 def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
-    """Judge, write the page, publish all files, and say it all in a few lines."""
+    """Judge, write the page, publish all files and print a summary."""
     path = staging / "live.json"
     live = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    played = "counts" in live
     verdict = Verdict.could_not_run(failure) if failure else (gate or NO_GATE).judge(live)
-    if played:
+    if "counts" in live:  # the recording was played
         from fusion_ros.replay.live.page import write_page
 
         write_page(staging, live, verdict)
@@ -171,7 +153,7 @@ def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
         for line in summary_lines(live):
             say(f"replay: {line}")
     if failure:
-        say(f"replay: could not run: {failure}", error=True)
+        say_lines(f"replay: could not run: {failure}", error=True)
         return verdict.exit_code
     for reason in verdict.reasons:
         say(f"replay:   {reason}")
@@ -180,7 +162,7 @@ def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
 
 
 def summary_lines(live: dict[str, Any]) -> list[str]:
-    """What a person at a terminal wants to know."""
+    """Return the main figures as lines for the terminal."""
     name, age = live["recording"]["name"], live["age_ms"]
     lines = [
         f"{name} at {live['asked_hz']:.1f} Hz: {live['fused']} of {live['pairs_possible']} "
@@ -200,11 +182,8 @@ def summary_lines(live: dict[str, Any]) -> list[str]:
         highest = live["highest"]
         at_least = "at least " if highest["limited_by"] == "player" else ""
         lines.append(
-            f"highest rate kept up: {at_least}{highest['hz']:.1f} Hz ({highest['rate']:.2f} times)"
+            f"highest sustained rate: {at_least}{highest['hz']:.1f} Hz "
+            f"({highest['rate']:.2f} x the recorded rate)"
         )
     lines += [f"  {f['severity']}: {f['code']}: {f['title']}" for f in live["findings"]]
     return lines
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

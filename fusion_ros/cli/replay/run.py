@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the command line of `fusion-ros replay` to jobs, and from their results to a verdict."""
+"""`fusion-ros replay` offline: make jobs from the command line, and judge their results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_offline(args: argparse.Namespace) -> int:
     settings = settings_of(args, values)
     several = len(args.recordings) > 1
     if several and args.thermal:
-        raise ValueError("--thermal is the partner of one recording, several were given")
+        raise ValueError("--thermal belongs to one recording, but several were given")
     names = _folder_names(args.recordings)
     jobs = [
         Job(
@@ -70,29 +70,26 @@ def run_offline(args: argparse.Namespace) -> int:
 
 
 def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
-    """The node's parameters: --params, then --set, then the options that stand for one.
+    """Return the node's parameters of --params, --set and the options for one of them.
 
     Raises:
-        ValueError: names what is wrong.
+        ValueError: a parameter file or assignment is unusable.
     """
     values = read_parameters(args.params, args.set)
-    for option, name in (
-        ("preset", "preset"),
-        ("engine", "engine"),
-        ("device", "device"),
-        ("tolerance_ms", "pairing_tolerance_ms"),
-        ("thermal_offset_ms", "thermal_offset_ms"),
-        ("stamp_source", "stamp_source"),
-    ):
-        if getattr(args, option) is not None:
-            values[name] = getattr(args, option)
-    if args.weights:
-        values["weights"] = str(args.weights)
-    return values
+    given = {
+        "preset": args.preset,
+        "weights": str(args.weights) if args.weights else None,
+        "engine": args.engine,
+        "device": args.device,
+        "pairing_tolerance_ms": args.tolerance_ms,
+        "thermal_offset_ms": args.thermal_offset_ms,
+        "stamp_source": args.stamp_source,
+    }
+    return values | {name: value for name, value in given.items() if value is not None}
 
 
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
-    """What the replay itself needs of the parameters and options."""
+    """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics import MEASURES
     from fusion_ros.parameters.table import FuseParameters
 
@@ -101,13 +98,13 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
     known = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
     measures = known.get(args.measures, tuple(args.measures.split(",")))
     if unknown := [name for name in measures if name not in MEASURES]:
-        raise ValueError(f"--measures names {unknown}; allowed: quick, all, none, {list(MEASURES)}")
+        raise ValueError(_unknown("--measures", unknown, ["quick", "all", "none", *MEASURES]))
     from fusion_ros.metrics.baselines import BASELINES as ALL
 
     choices = {"default": BASELINES, "none": ()}
     baselines = choices.get(args.baselines, tuple(args.baselines.split(",")))
     if unknown := [name for name in baselines if name not in ALL]:
-        raise ValueError(f"--baselines names {unknown}; allowed: default, none, {list(ALL)}")
+        raise ValueError(_unknown("--baselines", unknown, ["default", "none", *ALL]))
     return ReplaySettings(
         tolerance_ns=round(parameters.pairing_tolerance_ms * 1e6),
         thermal_offset_ns=round(parameters.thermal_offset_ms * 1e6),
@@ -121,6 +118,10 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
         measure_in_background=args.jobs == 1 and not args.ray,
         max_frames=args.max_messages,
     )
+
+
+def _unknown(option: str, names: list[str], allowed: list[str]) -> str:
+    return f"{option} is {', '.join(names)}; allowed: {', '.join(allowed)}"
 
 
 def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -147,7 +148,7 @@ def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
 
 
 def _progress(args: argparse.Namespace, recordings: int) -> Any:
-    """A bar over recordings, where they do not show one each."""
+    """Return a progress bar over recordings that do not show one each."""
     from tqdm import tqdm
 
     show = recordings > 1 and (args.ray or args.jobs > 1) and sys.stderr.isatty()
@@ -155,10 +156,10 @@ def _progress(args: argparse.Namespace, recordings: int) -> Any:
 
 
 def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
-    """What each job is compared with; looked at before hours are spent.
+    """Return the earlier run for each job; check now, before hours are spent.
 
     Raises:
-        ValueError: there is no earlier run where it should be.
+        ValueError: a folder holds no earlier run.
     """
     if not args.compare:
         return {}
@@ -176,7 +177,7 @@ def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
 def _conclude(
     result: JobResult, gate: Gate | None, other: Path | None, args: argparse.Namespace
 ) -> tuple[JobResult, Verdict]:
-    """Judge, compare, write the report and publish all files; a failure is that recording's own."""
+    """Judge, compare, write the report and publish; a failure affects only its recording."""
     label = printable(Path(result.recording).name)
     comparison = None
     if not result.error:
@@ -212,14 +213,14 @@ def _conclude(
 def _verdict(result: JobResult, gate: Gate) -> Verdict:
     summary = result.summary
     if result.stopped:
-        return Verdict.could_not_run("stopped before the recording's end")
+        return Verdict.could_not_run("stopped before the end of the recording")
     unread = [
         finding["title"]
         for finding in summary["findings"]
         if finding["code"] in INCOMPLETE and finding["code"] not in gate.expect
     ]
     if unread and not summary["fused"]:
-        # Nothing was measured, so that a gate has nothing to judge.
+        # Without a measurement there is nothing to judge.
         return Verdict.could_not_run(f"no pair could be fused: {'; '.join(unread)}")
     return gate.judge(summary)
 
@@ -231,7 +232,7 @@ def _finish(
     other: Path | None,
     args: argparse.Namespace,
 ) -> Comparison | None:
-    """Prepare the files that need the verdict, or an earlier run."""
+    """Prepare the files that depend on the verdict or on an earlier run."""
     comparison = None
     if other:
         from fusion_ros.replay.compare import compare_runs, write_comparison
@@ -246,7 +247,7 @@ def _finish(
 
 
 def _folder_names(recordings: list[Path]) -> list[str]:
-    """A folder for each recording, named after it; equal names are told apart by a number."""
+    """Return a folder name for each recording; equal names get a number."""
     names: list[str] = []
     for path in recordings:
         name = re.sub(r"[^\w.-]+", "_", path.stem if path.is_file() else path.name) or "recording"

@@ -131,7 +131,7 @@ class Recorder(Node):
             if thermal.dtype in (np.uint8, np.uint16):
                 write_image(self.out / "thermal.png", thermal)
         write_json(self.out / "summary.json", self.summary())
-        self._say(f"{self.received['fused']} fused; wrote {self.out.resolve()}")
+        self._say(f"{self.received['fused']} fused images received; all files are written")
 
     def summary(self) -> dict[str, Any]:
         """Everything counted and measured, as plain JSON values."""
