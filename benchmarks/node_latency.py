@@ -18,7 +18,6 @@ plus one camera period. With `--stall-s` only losses count.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import signal
@@ -36,6 +35,8 @@ import numpy as np
 import yaml
 
 from benchmarks.field.listening import Field
+from fusion_ros.files.writing import write_json
+from fusion_ros.streams.series import percentiles
 
 OVERLOAD_PERIODS = 3
 STALLS = 4
@@ -76,7 +77,7 @@ def main() -> int:
     }
     _print(result)
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, result)
     for failure in failures:
         print(f"FAILED: {failure}")
     return 1 if failures else 0
@@ -175,10 +176,10 @@ def judge(result: dict[str, Any], args: argparse.Namespace) -> list[str]:
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
-    p50, p95 = np.percentile(values, (50, 95))
+    p50, p95 = percentiles(values, (50, 95))
     return {
-        "p50": round(float(p50), 3),
-        "p95": round(float(p95), 3),
+        "p50": round(p50, 3),
+        "p95": round(p95, 3),
         "mean": round(statistics.fmean(values), 3),
     }
 

@@ -17,7 +17,6 @@ end cleanly.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import sys
@@ -31,6 +30,8 @@ import numpy as np
 
 from benchmarks.field import strip
 from benchmarks.field.listening import Field
+from fusion_ros.files.tables import write_table
+from fusion_ros.files.writing import write_json, write_text
 
 SAMPLE_S = 2.0
 ALLOWED_GROWTH = 0.02
@@ -111,12 +112,9 @@ def main() -> int:
         "growth_mb": round(growth([s["rss_mb"] for s in samples]), 2) if samples else None,
         "failures": failures,
     }
-    (args.out / "soak.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    with (args.out / "soak.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, list(samples[0]) if samples else [])
-        rows.writeheader()
-        rows.writerows(samples)
-    (args.out / "soak.svg").write_text(plot(samples), encoding="utf-8")
+    write_json(args.out / "soak.json", result)
+    write_table(args.out / "soak.csv", samples)
+    write_text(args.out / "soak.svg", plot(samples))
     print(json.dumps(result, indent=2))
     for failure in failures:
         print(f"FAILED: {failure}")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import statistics
@@ -29,7 +30,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.field.listening import Field
+from fusion_ros.files.writing import write_text
 from fusion_ros.nodes.runtime.dds_profile import PROFILE_VARIABLES
+from fusion_ros.streams.series import percentiles
 
 LEAST_FUSED = 0.99
 MOST_GROWTH = 1.2
@@ -56,7 +59,7 @@ def main() -> int:
             "fused_share": fused,
             "latency_growth": growth,
         }
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(result, indent=2) + "\n")
     return 0 if fused >= LEAST_FUSED and growth <= MOST_GROWTH else 1
 
 
@@ -126,7 +129,7 @@ def _evaluate(field: Field, since_ns: int) -> dict[str, Any]:
         for row in sent
         if row["stamp_ns"] in arrived_ns
     ]
-    p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (np.inf, np.inf)
+    p50, p95 = percentiles(latencies_ms, (50, 95)) if latencies_ms else (math.inf, math.inf)
     return {
         "sent": len(sent),
         "fused": len(rows),

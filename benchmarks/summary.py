@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks import jetson, tables
 from benchmarks.bars import Document, Row
 from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT
+from fusion_ros.files.writing import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +135,7 @@ def write_summary(folder: Path) -> Path:
         title = "Machine and load" if name == "run" else SECTIONS[name].title
         parts.append(f"## {title}\n\n{text}")
     path = folder / "summary.md"
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_text(path, "\n\n".join(parts) + "\n")
     return path
 
 
@@ -180,7 +181,7 @@ def main() -> int:
 
 def _fill_page(path: Path, found: dict[str, str]) -> list[str]:
     filled, missing = fill(path.read_text(encoding="utf-8"), found)
-    path.write_text(filled, encoding="utf-8")
+    write_text(path, filled)
     print(f"filled {path}; left as they were: {', '.join(missing) or 'none'}")
     return missing
 

@@ -17,7 +17,6 @@ jump of the camera's gain). Columns of the first table, means over the pictures:
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,8 @@ import numpy as np
 
 from benchmarks.imaging import thermal_scene
 from benchmarks.timing import machine, measure
+from fusion_ros.files.images import write_image
+from fusion_ros.files.writing import write_json
 from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
 from fusion_ros.thermal.tone_curve import distribution
 
@@ -169,7 +170,7 @@ def main() -> None:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             sheet = [cv2.resize(make()(c), (240, 180)) for c in counts[:24]]
             sheet = np.vstack([np.hstack(sheet[i : i + 6]) for i in range(0, 24, 6)])
-            cv2.imwrite(str(arguments.pictures / f"{name.replace('/', 'over')}.png"), sheet)
+            write_image(arguments.pictures / f"{name.replace('/', 'over')}.png", sheet)
     print(machine())
     ways = {name: make() for name, make in WAYS.items()}
     calls = {name: lambda way=way: way(scene) for name, way in ways.items()}
@@ -196,7 +197,7 @@ def main() -> None:
     for title, rows in tables.items():
         _table(title, rows)
     if arguments.json:
-        arguments.json.write_text(json.dumps(tables, indent=2))
+        write_json(arguments.json, tables)
 
 
 if __name__ == "__main__":

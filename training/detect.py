@@ -13,7 +13,6 @@ pictures drawn anew within their sets. Cars, buses and trucks are one class, ``v
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from fusion_ros.detection import (
     read_labels,
     require_evaluator,
 )
+from fusion_ros.files.writing import write_json
 from fusion_ros.imaging.colour import replace_luma
 from fusion_ros.model.weights import WeightsError
 from training.evaluate import Fuser, named_networks
@@ -239,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.out, result, indent=1)
     return 0
 
 

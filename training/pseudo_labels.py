@@ -13,7 +13,6 @@ both views. Never judge weights by the detector that they were trained with.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fusion_ros.detection import Detection, DetectorError, OnnxDetector, overlap
+from fusion_ros.files.writing import write_json
 from fusion_ros.model.weights import WeightsError
 from training.config import ConfigError, load_config
 from training.detect import MERGED, SAME_BOX, fused_in_colour, pooled_boxes
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, DataSetError, DetectorError, OSError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    options.out.write_text(json.dumps(rows) + "\n")
+    write_json(options.out, rows, indent=None)
     print(f"{sum(map(len, rows.values()))} objects in {len(rows)} pairs")
     return 0
 

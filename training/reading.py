@@ -11,7 +11,7 @@ import numpy as np
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, shows_colours
-from fusion_ros.recordings.image_files import not_8_bit, orientations_differ, read_frame
+from fusion_ros.recordings.image_files import check_visible, orientations_differ, read_frame
 from fusion_ros.streams.ledger import Stream
 from training.pairs import DataSetError, PairFiles
 
@@ -21,8 +21,6 @@ SMALLEST = 32
 def read_visible(path: Path) -> np.ndarray:
     """A picture as uint8 H x W x 3 RGB; grey pictures get three equal planes."""
     frame = _read(path, Stream.VISIBLE)
-    if frame.pixels.dtype != np.uint8:
-        raise DataSetError(f"{path}: {not_8_bit(path.name, frame.pixels)}")
     image = frame.as_rgb()
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
 
@@ -46,7 +44,10 @@ def read_thermal(path: Path) -> np.ndarray:
 
 def _read(path: Path, stream: Stream) -> PixelFrame:
     try:
-        return read_frame(path, stream)
+        frame = read_frame(path, stream)
+        if stream is Stream.VISIBLE:
+            check_visible(frame, path.name)
+        return frame
     except (EncodingError, OSError) as error:
         raise DataSetError(f"{path}: {error}") from error
 

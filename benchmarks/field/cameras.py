@@ -14,7 +14,6 @@ is no part of a camera's driver that is written in C++.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from pathlib import Path
@@ -29,6 +28,7 @@ from std_msgs.msg import Header
 
 from benchmarks.field import strip
 from benchmarks.field.lossy import Lossy
+from fusion_ros.files.tables import new_table
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.process_tuning import tune_process
@@ -98,9 +98,8 @@ def main() -> int:
             return 1
         time.sleep(0.05)
     time.sleep(2.5)  # a node that follows our reliability has subscribed anew by then
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(COLUMNS)
+    with new_table(args.out) as rows:
+        rows.write(COLUMNS)
         links = [None if args.lossy is None else Lossy(args.lossy + n) for n in range(2)]
         begun_ns, clock_ns = time.monotonic_ns(), time.time_ns()
         for number in range(round(args.rate * args.seconds)):
@@ -123,7 +122,7 @@ def main() -> int:
                 for arrived in (message,) if link is None else link.arrivals(message):
                     publisher.publish(arrived)
             passed = [number + 1 if link is None else link.passed for link in links]
-            rows.writerow((stamp_ns, *times, time.monotonic_ns(), *passed))
+            rows.write((stamp_ns, *times, time.monotonic_ns(), *passed))
     time.sleep(1.0)  # let the last ones be taken before the topics go
     node.destroy_node()
     rclpy.shutdown()

@@ -349,8 +349,8 @@ def _write_checks(
     args: argparse.Namespace, pairs: _Pairs, calibration: Calibration, figures: dict[str, Any]
 ) -> None:
     from fusion_ros.calibration.overlays import before_and_after
+    from fusion_ros.files.images import write_image
     from fusion_ros.files.writing import write_text
-    from fusion_ros.recordings.output_files import write_picture
 
     if args.json is not None:
         write_text(args.json, json.dumps(figures, indent=2) + "\n")
@@ -358,7 +358,7 @@ def _write_checks(
         args.pictures.mkdir(parents=True, exist_ok=True)
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
             overlay = before_and_after(visible, thermal, calibration)
-            write_picture(args.pictures / f"overlay_{number:02d}.png", overlay)
+            write_image(args.pictures / f"overlay_{number:02d}.png", overlay)
         say(f"overlays, before (left) and after registration (right): {args.pictures}")
 
 

@@ -202,24 +202,19 @@ class _Job:
         say(f"results: {self._out.resolve()}")
 
     def _fuse_image(self, pair: FilePair) -> None:
-        from fusion_ros.recordings.image_files import (
-            not_8_bit,
-            orientations_differ,
-            read_frame,
-        )
-        from fusion_ros.recordings.output_files import write_picture
+        from fusion_ros.files.images import write_image
+        from fusion_ros.recordings.image_files import check_visible, orientations_differ, read_frame
         from fusion_ros.streams.ledger import Stream
 
         visible, thermal = (
             read_frame(path, stream)
             for path, stream in ((pair.visible, Stream.VISIBLE), (pair.thermal, Stream.THERMAL))
         )
-        if visible.pixels.dtype.itemsize > 1:
-            raise ValueError(not_8_bit(pair.visible.name, visible.pixels))
+        check_visible(visible, pair.visible.name)
         if turned := orientations_differ(pair.visible, pair.thermal):
             raise ValueError(turned)
         fused = self._fuse(visible, thermal, None, pair.visible.name)
-        write_picture(self._out / pair.result_name, fused)
+        write_image(self._out / pair.result_name, fused)
 
     def _fuse_video(self, pair: FilePair, progress: Callable[[], object]) -> None:
         from fusion_ros.cli.videos import fuse_video
@@ -239,8 +234,9 @@ class _Job:
     def _fuse(
         self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, name: str
     ) -> np.ndarray:
+        from fusion_ros.imaging.encodings import ChannelOrder
         from fusion_ros.imaging.pair_check import PairDoubt, input_doubts, result_doubts
-        from fusion_ros.recordings.output_files import side_by_side
+        from fusion_ros.imaging.side_by_side import side_by_side
 
         begun_ns = time.perf_counter_ns()
         frame = self._pipeline.fuse(
@@ -256,5 +252,6 @@ class _Job:
         for doubt in doubts:
             self._doubts.setdefault(doubt, []).append(name)
         if self._triptych:
-            return side_by_side(visible.pixels, frame.thermal, frame.image)
+            panels = {"visible": visible.pixels, "thermal": frame.thermal, "fused": frame.image}
+            return side_by_side(panels, order=ChannelOrder.BGR, labelled=False)
         return frame.image

@@ -74,8 +74,7 @@ def fuse_video(
         match = match_videos(visible, thermal, rate_hz)
         with new_video(out, min(match.visible_hz, match.thermal_hz)) as writer:
             for seen, felt in paired_frames(visible, thermal, match.tolerance_ns):
-                fused = fuse_frame(seen.pixels, felt.pixels, felt.time_ns)
-                writer.write(cv2.cvtColor(fused, cv2.COLOR_GRAY2BGR) if fused.ndim == 2 else fused)
+                writer.write(fuse_frame(seen.pixels, felt.pixels, felt.time_ns))
                 count += 1
                 progress()
             if not count:

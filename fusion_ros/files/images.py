@@ -50,7 +50,7 @@ class VideoWriter:
             self._writer = cv2.VideoWriter(str(self._path), codec, self._rate_hz, size)
             if not self._writer.isOpened():
                 raise OSError(f"no mp4 of {size[0]}x{size[1]} can be written to {self._path}")
-        self._writer.write(image)
+        self._writer.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image)
         self.written += 1
 
     def finish(self) -> None:

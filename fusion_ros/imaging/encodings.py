@@ -31,6 +31,7 @@ class RejectReason(str, Enum):
     BAD_STEP = "bad_step"
     BAD_SIZE = "bad_size"
     TOO_LARGE = "too_large"
+    NOT_8_BIT = "not_8_bit"
 
 
 class EncodingError(ValueError):

@@ -44,5 +44,5 @@ class Damage:
     lost: int = 0
 
 
-Report = Callable[[DamageKind, str], object]
+DamageReporter = Callable[[DamageKind, str], object]
 """Receives the damage of one file."""

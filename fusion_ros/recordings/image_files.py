@@ -12,7 +12,6 @@ from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError
 from fusion_ros.files.reading import read_bytes
 from fusion_ros.imaging.compressed import read_picture_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.image_size import picture_size
 from fusion_ros.imaging.image_tags import PictureTags, picture_tags
 from fusion_ros.streams.ledger import Stream
 
@@ -40,8 +39,6 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
     tags = picture_tags(data)
     _check(path, tags, data)
     pixels = _samples(path, pixels)
-    if stream is Stream.VISIBLE and pixels.dtype == np.uint16 and _is_stored_as_colour(data):
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
     if pixels.ndim == 3:
         pixels = _colour(path, pixels, stream)
     if stream is Stream.VISIBLE and tags.gamma is not None:
@@ -69,12 +66,18 @@ def orientations_differ(visible: Path, thermal: Path) -> str:
     )
 
 
-def not_8_bit(what: str, pixels: np.ndarray) -> str:
-    """Return why such pixels are no visible frame."""
-    return (
-        f"{what} holds {pixels.dtype}; a visible picture is 8-bit grey or colour. Are visible and "
-        "thermal swapped?"
-    )
+def check_visible(frame: PixelFrame, name: str) -> None:
+    """Refuse pixels that no visible camera sends.
+
+    Raises:
+        EncodingError: they do not have 8 bits; the message contains `name`.
+    """
+    if frame.pixels.dtype != np.uint8:
+        raise EncodingError(
+            RejectReason.NOT_8_BIT,
+            f"{name} holds {frame.pixels.dtype}; a visible image is 8-bit grey or colour. Are "
+            "visible and thermal swapped?",
+        )
 
 
 def _bytes(path: Path) -> bytes:
@@ -108,12 +111,6 @@ def _has_transparent_pixels(data: bytes) -> bool:
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
         return False
     return bool((pixels[..., 3] == 0).any())  # their colour is not defined
-
-
-def _is_stored_as_colour(data: bytes) -> bool:
-    """Whether 16-bit samples, decoded as grey, are stored in three or four channels."""
-    size = picture_size(data)
-    return size is not None and size.pixel_bytes >= 6
 
 
 def _samples(path: Path, pixels: np.ndarray) -> np.ndarray:

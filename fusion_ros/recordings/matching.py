@@ -120,6 +120,8 @@ class MatchResult:
         count = len(self.visible_left)
         if count == 0 or len(self.thermal_left) != count:
             return False
+        if not all(re.search(r"\d", pair.visible.stem) for pair in self.pairs):
+            return False
         ends = self.slots[:count], self.slots[-count:]
         return any(
             all(slot.thermal is None for slot in first)

@@ -6,10 +6,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from fusion_ros.files.images import write_image
 from fusion_ros.recordings.image_files import PICTURES, VIDEOS
 from fusion_ros.recordings.matching import (
     DEFAULT_TOLERANCE_MS,
@@ -96,16 +92,3 @@ def _readable(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder} holds none of {', '.join(PICTURES + VIDEOS)}")
     return files
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a `uint8` picture (HxW, or HxWx3 BGR), all of it or nothing."""
-    write_image(path, picture)
-
-
-def side_by_side(visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray) -> np.ndarray:
-    """Three pictures of one size, left to right; colour where one of them has it."""
-    pictures = [visible, thermal, fused]
-    if any(picture.ndim == 3 for picture in pictures):
-        pictures = [p if p.ndim == 3 else cv2.cvtColor(p, cv2.COLOR_GRAY2BGR) for p in pictures]
-    return np.hstack(pictures)

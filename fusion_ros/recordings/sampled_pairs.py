@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.imaging.colour import luma
-from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, input_doubts
-from fusion_ros.recordings.image_files import not_8_bit
+from fusion_ros.recordings.image_files import check_visible
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame
 from fusion_ros.streams.ledger import FrameLedger, Stream
@@ -83,7 +83,7 @@ def recorded_pairs(
             progress(f"pair {number + 1}")
             try:
                 frames = pair.visible.read(), pair.thermal.read()
-                _check_visible(frames[0], pair.visible.name or pair.visible.encoding)
+                check_visible(frames[0], pair.visible.name or pair.visible.encoding)
             except EncodingError as error:
                 tell(f"pair {number + 1} is left out: {error}")
                 continue
@@ -97,11 +97,6 @@ def recorded_pairs(
             tell(f"{damage.file}: {damage.what}")
     finally:
         recording.close()
-
-
-def _check_visible(frame: PixelFrame, name: str) -> None:
-    if frame.pixels.dtype != np.uint8:
-        raise EncodingError(RejectReason.UNKNOWN_ENCODING, not_8_bit(name, frame.pixels))
 
 
 def _problem(frame: RecordedFrame) -> str:

@@ -21,9 +21,9 @@ from fusion_ros.detection import (
 )
 from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.files.tables import new_table
-from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.gallery import Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
+from fusion_ros.streams.series import describe_series
 
 PICTURES = ("visible", "thermal", "fused")
 _SAME_BOX = 0.5
@@ -161,7 +161,7 @@ class DetectorSink:
         facts: dict[str, Any] = {
             "detections": len(scores),
             "per_frame": len(scores) / max(1, len(shown)),
-            "confidence": distribution(scores),
+            "confidence": describe_series(scores),
             "agreement_with_fused": self._agreement(name),
         }
         if self._truth:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fusion_ros.files.images import VideoWriter
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.imaging.side_by_side import side_by_side, video_panel_size
 from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.replay.log import PairEntry
 
@@ -46,21 +46,16 @@ class VideoSink:
     def __init__(self, path: Path, rate_hz: float = 30.0, panel_width: int = 480) -> None:
         self._video = VideoWriter(path, rate_hz)
         self._width = panel_width
-        self._height = 0
+        self._size: tuple[int, int] | None = None
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        if not self._height:
-            self._height = round(visible.shape[0] * self._width / visible.shape[1] / 2) * 2
-        self._video.write(np.hstack([self._panel(p) for p in (visible, thermal, fused)]))
+        self._size = self._size or video_panel_size(visible, self._width)
+        panels = {"visible": visible, "thermal": thermal, "fused": fused}
+        self._video.write(side_by_side(panels, size=self._size, labelled=False))
 
     def close(self) -> None:
         """See `FusedSink`; raises OSError where frames are missing in the file."""
         self._video.finish()
-
-    def _panel(self, picture: np.ndarray) -> np.ndarray:
-        code = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR
-        size = (self._width, self._height)
-        return cv2.resize(cv2.cvtColor(picture, code), size, interpolation=cv2.INTER_AREA)

@@ -24,10 +24,10 @@ from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.files.tables import write_table
 from fusion_ros.files.writing import write_json
 from fusion_ros.metrics import MEASURES
-from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.findings import Evidence, Finding
 from fusion_ros.replay.log import ReplayLog
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.series import describe_series
 
 FORMAT = 1
 NOT_REPEATABLE = ("times", "machine")
@@ -64,8 +64,8 @@ def summarise(
         "fused_share": len(log.pairs) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
         "sync": {
-            "skew_ms": distribution([abs(skew) for skew in skews]),
-            "signed_skew_ms": distribution(skews),
+            "skew_ms": describe_series([abs(skew) for skew in skews]),
+            "signed_skew_ms": describe_series(skews),
             "drift_ms_per_min": _drift(log),
             "offset_ms": evidence.offset_ms,
             "offset_from": evidence.offset_from,
@@ -118,7 +118,9 @@ def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
     if not measured:
         return {}
     return {
-        candidate: {name: distribution([q[candidate][name] for q in measured]) for name in values}
+        candidate: {
+            name: describe_series([q[candidate][name] for q in measured]) for name in values
+        }
         for candidate, values in measured[0].items()
     }
 
@@ -132,7 +134,7 @@ def _temporal(evidence: Evidence) -> dict[str, Any]:
     return {
         "flicker_index": _ratio(restless[2], 0.5 * (restless[0] + restless[1])),
         "change_ratio": _ratio(changes[2], 0.5 * (changes[0] + changes[1])),
-        "excess_flicker": distribution([p.excess_flicker or 0.0 for p in pairs]),
+        "excess_flicker": describe_series([p.excess_flicker or 0.0 for p in pairs]),
         "gain_jumps": {
             stream.value: [
                 {"frame": f.index, "at_s": evidence.seconds(f.arrived_ns), "change": f.jump}
@@ -161,10 +163,10 @@ def _alignment(log: ReplayLog) -> dict[str, Any]:
     looked = [pair.alignment for pair in log.pairs if pair.alignment]
     clear = [a for pair in log.pairs if (a := pair.clear_alignment)]
     return {
-        "score": distribution([a.score for a in looked]),
+        "score": describe_series([a.score for a in looked]),
         "clear": len(clear),
-        "shift_x_px": distribution([a.shift_x_px for a in clear]),
-        "shift_y_px": distribution([a.shift_y_px for a in clear]),
+        "shift_x_px": describe_series([a.shift_x_px for a in clear]),
+        "shift_y_px": describe_series([a.shift_y_px for a in clear]),
     }
 
 
@@ -175,7 +177,7 @@ def _times(evidence: Evidence) -> dict[str, Any]:
         "wall_s": wall_s,
         "real_time_factor": duration_s / wall_s if wall_s > 0 else None,
         "stages_ms": {
-            stage: distribution(values) for stage, values in evidence.result.log.times_ms.items()
+            stage: describe_series(values) for stage, values in evidence.result.log.times_ms.items()
         },
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -10,14 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.nodes.recorder.side_by_side import (
-    STRIP,
+from fusion_ros.imaging.side_by_side import STRIP, side_by_side
+from fusion_ros.nodes.recorder.results import (
     PacedVideo,
     RecentFrames,
     counts_from_observation,
     counts_from_status,
-    percentiles_ms,
-    side_by_side,
     thermal_for_the_eye,
 )
 
@@ -66,11 +64,6 @@ def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> Non
     while (item := reader.read())[0]:
         means.append(item[1][STRIP:].mean())
     assert np.rint(np.array(means) / 60).astype(int).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3]
-
-
-def test_percentiles_of_nothing_are_none() -> None:
-    assert percentiles_ms([]) == {"p50": None, "p95": None, "p99": None}
-    assert percentiles_ms([float(n) for n in range(101)]) == {"p50": 50, "p95": 95, "p99": 99}
 
 
 def test_without_a_status_the_counts_say_that_they_are_only_seen_from_outside() -> None:

@@ -24,18 +24,18 @@ from sensor_msgs.msg import Image
 from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.nodes.recorder.side_by_side import (
+from fusion_ros.imaging.side_by_side import side_by_side
+from fusion_ros.nodes.recorder.results import (
     PacedVideo,
     RecentFrames,
     counts_from_observation,
     counts_from_status,
-    percentiles_ms,
-    side_by_side,
     thermal_for_the_eye,
 )
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.streams.outside_text import say
+from fusion_ros.streams.series import describe_series
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -147,7 +147,7 @@ class Recorder(Node):
             "recorder_received": dict(self.received),
             "recorder_unreadable": dict(self.unreadable),
             "rates_hz": {stream: _rate(self._arrivals[stream]) for stream in STREAMS},
-            "latency_ms": percentiles_ms(self._latency_ms),
+            "latency_ms": describe_series(self._latency_ms),
             "latency_is": "from the stamp of the visible frame to the arrival of the fused image",
             "formats": dict(self._formats),
             "recorded_s": self.seconds,

@@ -14,11 +14,11 @@ from fusion_ros.recordings.bags.decompression import ZSTD_MAGIC, unpack_file
 from fusion_ros.recordings.bags.mcap_file import McapFile
 from fusion_ros.recordings.bags.ros1_file import Ros1File
 from fusion_ros.recordings.bags.sqlite_file import SqliteFile
-from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError, Report
+from fusion_ros.recordings.damage import Damage, DamageKind, DamageReporter, RecordingError
 
 ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
 _PACKED = ".zstd"
-_STORAGES: dict[bytes, Callable[[Path, Report], BagFile]] = {
+_STORAGES: dict[bytes, Callable[[Path, DamageReporter], BagFile]] = {
     mcap_records.MAGIC: McapFile,
     sqlite_file.MAGIC: SqliteFile,
     ros1_file.MAGIC: Ros1File,
@@ -111,14 +111,14 @@ def _find(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _reporter(file: Path, damage: list[Damage]) -> Report:
+def _reporter(file: Path, damage: list[Damage]) -> DamageReporter:
     def report(kind: DamageKind, what: str) -> None:
         damage.append(Damage(file.name, what, kind))
 
     return report
 
 
-def _open_file(path: Path, report: Report) -> BagFile:
+def _open_file(path: Path, report: DamageReporter) -> BagFile:
     with path.open("rb") as file:
         start = file.read(16)
     if not start:
@@ -143,7 +143,7 @@ def _open_file(path: Path, report: Report) -> BagFile:
 class _UnpackedFile:
     """A file that rosbag2 compressed as a whole, unpacked into a temporary folder."""
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: DamageReporter) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fusion_ros_")
         try:
             unpacked = Path(self._folder.name) / path.name.removesuffix(_PACKED)

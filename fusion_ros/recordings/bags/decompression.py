@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError, shown_size
-from fusion_ros.recordings.damage import DamageKind, Report
+from fusion_ros.recordings.damage import DamageKind, DamageReporter
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """A CDR message begins with 00, so these bytes mark a message that rosbag2 compressed."""
@@ -93,7 +93,7 @@ def plain_message(data: bytes) -> bytes:
     return decompress("zstd", data, MAX_MESSAGE_BYTES)
 
 
-def unpack_file(path: Path, target: Path, report: Report) -> None:
+def unpack_file(path: Path, target: Path, report: DamageReporter) -> None:
     """Unpack a zstd file; of a cut file as much as there is, which is reported.
 
     Raises:

@@ -37,7 +37,7 @@ from fusion_ros.recordings.bags.mcap_records import (
     text_at,
     walk,
 )
-from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
+from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
 
 _FOOTER_BYTES = 9 + 20 + len(MAGIC)
 _LOOSE_BYTES = 2**22
@@ -87,7 +87,7 @@ class McapFile:
 
     kind = "mcap"
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: DamageReporter) -> None:
         self._report = report
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, _Channel] = {}
@@ -249,7 +249,9 @@ class McapFile:
 
     # Messages ----------------------------------------------------------------------------------
 
-    def _of_block(self, block: _Block, report: Report) -> Iterator[tuple[int, int, _Content]]:
+    def _of_block(
+        self, block: _Block, report: DamageReporter
+    ) -> Iterator[tuple[int, int, _Content]]:
         """Channel, time and content of each message of a block."""
         source: Source = self._source
         at, end = block.record.at, block.record.at + block.record.size
@@ -274,7 +276,7 @@ class McapFile:
             elif block.is_chunk:
                 self._learn(source, record)
 
-    def _unpacked(self, block: _Block, where: str, report: Report) -> bytes:
+    def _unpacked(self, block: _Block, where: str, report: DamageReporter) -> bytes:
         """The records of a chunk, as many as can be had."""
         at, size, cut = block.record.at, block.record.size, block.record.cut
         lost = sum(self._indexed.get(at, Counter()).values())

@@ -7,10 +7,8 @@ import dataclasses
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from fusion_ros.files.limits import MAX_TEXT_BYTES, TooLargeError
-from fusion_ros.files.reading import read_bytes
+from fusion_ros.files.limits import MAX_TEXT_BYTES
+from fusion_ros.files.reading import FAST_LOADER, parse_yaml, read_bytes
 from fusion_ros.recordings.bags.bag_file import TopicType, ros2_type
 
 NAME = "metadata.yaml"
@@ -42,17 +40,12 @@ def read_metadata(folder: Path) -> BagMetadata:
     Raises:
         MetadataError: it is missing, too large, no YAML, or has not the form of rosbag2.
     """
-    path = folder / NAME
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(read_bytes(path, MAX_TEXT_BYTES), Loader=loader)
-    except TooLargeError as error:
-        raise MetadataError(str(error)) from error
+        content = parse_yaml(read_bytes(folder / NAME, MAX_TEXT_BYTES), FAST_LOADER)
     except OSError as error:
-        raise MetadataError(f"{NAME} cannot be read ({error.strerror})") from error
-    except Exception as error:  # YAMLError, and ValueError, IndexError, ... of odd scalars
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MetadataError(f"{NAME} is no YAML ({text[:100]})") from error
+        raise MetadataError(str(error)) from error
+    except ValueError as error:
+        raise MetadataError(f"{NAME}: {error}") from error
     try:
         entries = content["rosbag2_bagfile_information"]
         files = tuple(PurePosixPath(_name(file)).name for file in entries["relative_file_paths"])

@@ -13,7 +13,7 @@ from typing import Any
 from fusion_ros.files.limits import MAX_CHUNK_BYTES
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType
 from fusion_ros.recordings.bags.decompression import decompress
-from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
+from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
 
 MAGIC = b"#ROSBAG V"
 
@@ -31,7 +31,7 @@ class Ros1File:
 
     kind = "ros1"
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: DamageReporter) -> None:
         from lz4.frame import decompress as lz4_decompress
         from rosbags.rosbag1 import Reader
 

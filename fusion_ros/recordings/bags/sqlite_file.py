@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fusion_ros.files.limits import MAX_MESSAGE_BYTES, shown_size
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType, ros2_type
-from fusion_ros.recordings.damage import DamageKind, RecordingError, Report
+from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
 
 MAGIC = b"SQLite format 3\0"
 JOURNALS = ("-wal", "-journal")
@@ -43,7 +43,7 @@ class SqliteFile:
 
     kind = "sqlite3"
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: DamageReporter) -> None:
         self._report = report
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         with path.open("rb") as file:

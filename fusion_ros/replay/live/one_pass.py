@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusion_ros.parameters.table import FuseParameters
-from fusion_ros.replay.distribution import distribution
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.pairer import FramePairer
+from fusion_ros.streams.series import describe_series
 
 NODE_COUNTS = ("received", *(fate.value for fate in Fate), "pending")
 Counts = Mapping[str, Mapping[str, int]]
@@ -118,9 +118,9 @@ class OnePass:
             fused=fused,
             fused_returned=self._returned,
             loss=max(0.0, 1.0 - fused / pairs) if pairs else 1.0,
-            age_ms=distribution([p.age_ms for p in self.pictures]),
-            way_ms=distribution([p.way_ms for p in self.pictures]),
-            player_lag_ms=distribution(self._lag_ms),
+            age_ms=describe_series([p.age_ms for p in self.pictures]),
+            way_ms=describe_series([p.way_ms for p in self.pictures]),
+            player_lag_ms=describe_series(self._lag_ms),
         )
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.series import percentiles
 
 WINDOW_S = 10.0
 MAX_SAMPLES = 4096
@@ -135,11 +135,11 @@ class Telemetry:
             stream_hz={s: _rate_hz(times) for s, times in arrivals.items()},
             silent_for_ms=silent_ms,
             fused_hz=_rate_hz([sample.at_ns for sample in fused]),
-            skew_ms=percentiles([abs(sample.skew_ms) for sample in fused]),
-            signed_skew_ms_p50=percentiles([sample.skew_ms for sample in fused]).p50,
-            latency_ms=percentiles([sample.latency_ms for sample in fused]),
+            skew_ms=_percentiles([abs(sample.skew_ms) for sample in fused]),
+            signed_skew_ms_p50=_percentiles([sample.skew_ms for sample in fused]).p50,
+            latency_ms=_percentiles([sample.latency_ms for sample in fused]),
             stages_ms={
-                name: percentiles([s.stages_ms[name] for s in fused if name in s.stages_ms])
+                name: _percentiles([s.stages_ms[name] for s in fused if name in s.stages_ms])
                 for name in names
             },
             passed_alone=passed_alone,
@@ -148,14 +148,8 @@ class Telemetry:
         )
 
 
-def percentiles(values: Sequence[float]) -> Percentiles:
-    """Nearest-rank percentiles: the smallest value that at least so many percent do not exceed."""
-    if not values:
-        return Percentiles(math.nan, math.nan)
-    ordered = sorted(values)
-    return Percentiles(
-        *(ordered[max(0, math.ceil(share * len(ordered)) - 1)] for share in (0.5, 0.95))
-    )
+def _percentiles(values: Sequence[float]) -> Percentiles:
+    return Percentiles(*percentiles(values, (50, 95)))
 
 
 def _rate_hz(times_ns: Sequence[int]) -> float:

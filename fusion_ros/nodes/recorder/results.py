@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder makes of what it got: pictures side by side, a video, a summary. No rclpy."""
+"""Parts of the recorder without rclpy: recent frames, the video and the counters."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from fusion_ros.files.images import VideoWriter, new_video
+from fusion_ros.imaging.side_by_side import side_by_side, video_panel_size
 from fusion_ros.streams.ledger import Fate, Stream
 from fusion_ros.streams.outside_text import error_line
 
-STRIP = 34
 VIDEO_PANEL_WIDTH = 448
-_BACKGROUND, _INK = (28, 24, 22), (235, 232, 228)
 
 
 class RecentFrames:
@@ -46,27 +44,6 @@ def thermal_for_the_eye(pixels: np.ndarray) -> np.ndarray:
     low, high = np.percentile(sample[np.isfinite(sample)], (1.0, 99.7)) if sample.size else (0, 1)
     gain = 255.0 / max(float(high - low), 1e-6)
     return np.clip((pixels.astype(np.float32) - low) * gain, 0, 255).astype(np.uint8)
-
-
-def side_by_side(panels: dict[str, np.ndarray], panel_width: int | None = None) -> np.ndarray:
-    """RGB or grey panels in a row, each under its label; BGR as OpenCV writes it.
-
-    All panels get the first one's aspect, `panel_width` pixels wide (default: the first's width).
-    """
-    first = next(iter(panels.values()))
-    width = panel_width or first.shape[1]
-    height = round(first.shape[0] * width / first.shape[1])
-    height += height % 2  # mp4v wants even sides
-    columns = []
-    for label, pixels in panels.items():
-        colour = cv2.COLOR_GRAY2BGR if pixels.ndim == 2 else cv2.COLOR_RGB2BGR
-        shrink = cv2.INTER_AREA if pixels.shape[1] > width else cv2.INTER_LINEAR
-        panel = cv2.resize(cv2.cvtColor(pixels, colour), (width, height), interpolation=shrink)
-        strip = np.full((STRIP, width, 3), _BACKGROUND, np.uint8)
-        where = (10, STRIP - 11)
-        cv2.putText(strip, label, where, cv2.FONT_HERSHEY_DUPLEX, 0.6, _INK, 1, cv2.LINE_AA)
-        columns.append(np.vstack([strip, panel]))
-    return np.hstack(columns)
 
 
 class PacedVideo:
@@ -116,8 +93,9 @@ class PacedVideo:
     def _write(self, video: VideoWriter, first: tuple[float, dict[str, np.ndarray]]) -> None:
         item: tuple[float, dict[str, np.ndarray]] | None = first
         before: np.ndarray | None = None
+        size = video_panel_size(next(iter(first[1].values())), VIDEO_PANEL_WIDTH)
         while item is not None:
-            picture = side_by_side(item[1], VIDEO_PANEL_WIDTH)
+            picture = side_by_side(item[1], size=size)
             while before is not None and self.written < round(item[0] * self._rate_hz):
                 video.write(before)
                 self.written += 1
@@ -126,14 +104,6 @@ class PacedVideo:
             before = picture
             item = self._waiting.get()
         self._is_ended = True
-
-
-def percentiles_ms(samples: list[float]) -> dict[str, float | None]:
-    """p50, p95 and p99 of milliseconds; `None` where there was no sample."""
-    if not samples:
-        return {"p50": None, "p95": None, "p99": None}
-    values = np.percentile(samples, (50, 95, 99))
-    return {name: round(float(v), 3) for name, v in zip(("p50", "p95", "p99"), values, strict=True)}
 
 
 def counts_from_status(status: Any) -> dict[str, Any]:
