@@ -20,9 +20,10 @@ import torch
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.parity import golden_pair
+from fusion_ros.engines.process import configure_process
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
@@ -96,7 +97,7 @@ def main() -> None:
     width, height = args.size
     size = f"{width}x{height}"
     weights = weights_for(args.preset)
-    keep_freed_memory()
+    configure_process()
     visible, thermal = golden_pair(height, width, weights.metadata.config.visible_channels)
     print(machine())
     print(f"{args.preset} {size}, ms a pair {'':14s} {HEADER}")

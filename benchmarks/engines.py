@@ -22,14 +22,14 @@ from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine, probe_engines
-from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.engines.process import configure_process
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
 
 SIZES = ((320, 256), (640, 480), (640, 512), (1280, 1024), (1920, 1080))
-PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+PRECISIONS = ("float32", "bfloat16", "float16")
 REFERENCE = "torch cpu float32"
 
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    keep_freed_memory()
+    configure_process()
     print(machine())
     rows = []
     for preset_name in args.presets:

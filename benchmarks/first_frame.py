@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.timing import machine, report
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import probe_engines
-from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.engines.process import configure_process
 
 WAYS = ("nothing kept", "kept on disk")
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--here", metavar="ENGINE", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    keep_freed_memory()
+    configure_process()
     if args.here:
         print(json.dumps(measure_here(args.here, *args.sizes[0])))
         return

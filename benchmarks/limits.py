@@ -16,8 +16,9 @@ from benchmarks.timing import as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import golden_pair
+from fusion_ros.engines.process import configure_process
 from fusion_ros.model.byte_network import ByteNetwork
 
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    keep_freed_memory()
+    configure_process()
     width, height = args.size
     size = f"{width}x{height}"
     print(machine())

@@ -26,8 +26,9 @@ from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, keep_freed_memory
+from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.engines.process import configure_process
 from fusion_ros.imaging.colour import LumaReplacer, luma
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
@@ -205,7 +206,7 @@ def main() -> None:
     # rest of this process.
     with torch.inference_mode():
         plain = measure({"": calls["paper, plain eager"]}, runs=5, warm_up=1, seconds=10)[""]
-    keep_freed_memory()
+    configure_process()
     precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
     pipelines = {
         f"{preset}, ours, {precision}, whole path": FusionPipeline(

@@ -29,9 +29,9 @@ from benchmarks.timing import HEADER, as_row, machine, report, summary
 from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import picture_size
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
+from fusion_ros.engines.process import configure_process
 from fusion_ros.imaging.encodings import decode, encode
 from fusion_ros.model.config import PRESETS
 from fusion_ros.pipeline import FusionPipeline
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=120)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    keep_freed_memory()
+    configure_process()
     width, height = args.size
     size = f"{width}x{height}"
     named = {f.name: getattr(args, f.name) for f in dataclasses.fields(Case)}

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fusion_ros.engines.process import disable_openvino_telemetry
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # How fast a machine is, or how busy, is no property that a test should find.
@@ -19,7 +21,8 @@ settings.load_profile("fusion_ros")
 
 @pytest.fixture(scope="session", autouse=True)
 def _engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What engines keep on disk stays out of the user's own cache, for our processes too."""
+    """Isolate the engine cache from the user's own, for child processes too."""
+    disable_openvino_telemetry()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FUSION_ROS_CACHE", str(tmp_path_factory.mktemp("engine_cache")))
         yield

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_ros.engines.engine import EngineDescription, EngineError, answer, check_pair
+from fusion_ros.engines.engine import EngineDescription, EngineError, check_pair, output_array
 from fusion_ros.model.config import PRESETS, ConfigError
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, save_weights
@@ -36,7 +36,7 @@ class MeanEngine:
         check_pair(visible, thermal, self.visible_channels)
         self.given.append((visible.copy(), thermal.copy()))
         other = thermal if visible.ndim == 2 else thermal[..., None]
-        picture = answer(out, *thermal.shape, self.output_channels)
+        picture = output_array(out, *thermal.shape, self.output_channels)
         picture[...] = (visible.astype(int) + other) // 2
         return picture
 
@@ -188,7 +188,7 @@ def test_in_the_steady_state_a_frame_takes_memory_for_its_answer_alone(
         def infer(
             self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
         ) -> np.ndarray:
-            picture = answer(out, *thermal.shape, 1)
+            picture = output_array(out, *thermal.shape, 1)
             np.copyto(picture, thermal)
             return picture
 

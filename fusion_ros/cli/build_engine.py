@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the engines and return the exit code."""
     from fusion_ros.engines.choice import choose
     from fusion_ros.engines.engine_cache import EngineCache
-    from fusion_ros.engines.tensorrt_engine import TensorRtEngine
+    from fusion_ros.engines.tensorrt.engine import TensorRtEngine
     from fusion_ros.model.weights import load_weights, shipped_weights
     from fusion_ros.parameters.files import read_parameters
     from fusion_ros.parameters.table import FuseParameters

@@ -19,7 +19,7 @@ from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
-from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.engines.process import configure_process
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable, say
 
 _DESCRIPTION = """\
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     args = parser().parse_args(arguments)
-    keep_freed_memory()
+    configure_process()
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the network runs: engines take and give `uint8` pictures and hide everything in between.
+"""Inference back ends: `uint8` images in, `uint8` images out.
 
-This room knows devices, number formats and warm-up. It knows nothing of colour, thermal scales or
-ROS.
+This package handles devices, number formats and warm-up. It has no code for colour, thermal scales
+or ROS.
 """

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which engines there are, which could run here, and which one runs when nobody says."""
+"""Available engines, and the choice among them."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fusion_ros.engines.engine import Engine, EngineError, EngineProbe, even_pair
@@ -17,32 +18,32 @@ if TYPE_CHECKING:
 ENGINE_NAMES = ("auto", "torch", "openvino", "tensorrt")
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 
-#: Engines on one device are compared on pictures of this size: large enough that what decides is
-#: the arithmetic, small enough that all of it takes a second at start-up.
+#: Engines on one device are compared at this size. It is large enough for arithmetic to dominate
+#: and small enough for the comparison to take a second at start-up.
 TRIAL_HEIGHT, TRIAL_WIDTH = 256, 320
-#: For all timed runs, where it is close or the machine is busy; else three rounds are enough.
+#: Limit for all timed runs of a close decision or on a busy machine; otherwise three rounds do.
 TRIAL_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 def probe_engines() -> list[EngineProbe]:
-    """What could run here, best first among those that can; each says why, or why not."""
+    """Return all engines with their availability and its reason, the preferred one first."""
     from fusion_ros.engines.openvino_engine import probe_openvino
-    from fusion_ros.engines.tensorrt_build import probe_tensorrt
+    from fusion_ros.engines.tensorrt.builder import probe_tensorrt
     from fusion_ros.engines.torch_engine import probe_torch
 
     probes = [*probe_openvino(), *probe_torch(), *probe_tensorrt()]
-    # A GPU beats a CPU at this network on every machine that we know of. Among equals the order
-    # above holds: OpenVINO beat PyTorch on every CPU that we measured.
+    # A GPU runs this network faster than a CPU does. Among equals the order above holds: OpenVINO
+    # was faster than PyTorch on every CPU that was measured (python -m benchmarks.engines).
     return sorted(probes, key=lambda probe: (not probe.available, probe.device == "cpu"))
 
 
 def choose(name: str = "auto", device: str = "auto") -> EngineProbe:
-    """The engine and device that a wish comes down to here, by what is installed alone.
+    """Resolve the requested engine and device by availability alone.
 
     Raises:
-        EngineError: the wish names something unknown, or something that cannot run here.
+        EngineError: the request is unknown or cannot run here.
     """
     return _candidates(name, device)[0]
 
@@ -56,23 +57,23 @@ def create_engine(
     size: tuple[int, int] = (TRIAL_HEIGHT, TRIAL_WIDTH),
     tune_threads: bool = False,
 ) -> Engine:
-    """Make the engine that a wish comes down to here.
+    """Create the requested engine.
 
-    Where "auto" leaves several engines for the best device, each is made and timed briefly, and the
-    fastest stays; its description says so under "chosen". TensorRT is among them where an engine
-    for `size` has been built; it is never built here.
+    If "auto" leaves several engines for the best device, each is created and timed briefly, and
+    the fastest is kept; its description names the reason under "chosen". TensorRT takes part if an
+    engine for `size` has been built; this function never builds one.
 
     Args:
-        weights: what it is to run.
+        weights: network and metadata.
         name: "auto" or one of `ENGINE_NAMES`.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto", "float32", "bfloat16", "float16" or, with TensorRT, "int8".
-        size: (height, width) at which "auto" compares; the default keeps starting short.
-        tune_threads: set PyTorch's process-wide number of threads where its CPU engine is made; for
-            entry points, which own the process.
+        precision: "auto", "float32", "bfloat16" or "float16".
+        size: (height, width) at which "auto" compares; the default keeps the start short.
+        tune_threads: set PyTorch's process-wide number of threads for its CPU engine; for entry
+            points, which own the process.
 
     Raises:
-        EngineError: the wish cannot be met; nothing else is taken silently in its place.
+        EngineError: the request cannot be fulfilled; there is no silent substitute.
     """
     candidates = _candidates(name, device)
     rivals = [probe for probe in candidates if probe.device == candidates[0].device]
@@ -87,25 +88,23 @@ def _candidates(name: str, device: str) -> list[EngineProbe]:
     kind, _, index = device.partition(":")
     if kind not in DEVICE_NAMES or (index and not (kind == "cuda" and index.isdecimal())):
         raise EngineError(f"device is {device!r}; allowed: {', '.join(DEVICE_NAMES)} or cuda:N")
-    fitting = [
-        probe
-        for probe in probe_engines()
-        if name in ("auto", probe.name) and (device == "auto" or _serves(probe, device))
-    ]
+    named = [probe for probe in probe_engines() if name in ("auto", probe.name)]
+    fitting = [probe for probe in named if device == "auto" or _serves(probe, device)]
     available = [probe for probe in fitting if probe.available]
     if available:
         return available
-    # An engine says best itself why it is not there; for "auto" PyTorch speaks for the device.
-    for probe in sorted(fitting, key=lambda probe: probe.name != "torch"):
-        raise EngineError(
-            f"engine {name!r} on device {device!r} cannot run here: {probe.why}; {probe.fix}"
-        )
-    known = ", ".join(sorted({p.device for p in probe_engines() if name in ("auto", p.name)}))
-    raise EngineError(f"engine {name!r} has no device {device!r} here; it has: {known}")
+    if not fitting:
+        known = ", ".join(sorted({probe.device for probe in named}))
+        raise EngineError(f"engine {name!r} has no device {device!r} here; it has: {known}")
+    # For "auto", the probe of PyTorch gives the reason of the device.
+    probe = min(fitting, key=lambda probe: probe.name != "torch")
+    raise EngineError(
+        f"engine {name!r} on device {device!r} cannot run here: {probe.why}; {probe.fix}"
+    )
 
 
 def _serves(probe: EngineProbe, device: str) -> bool:
-    # A probe that found no CUDA at all speaks for every CUDA device.
+    # A probe that found no CUDA device stands for all of them.
     return device in (probe.device, probe.device.partition(":")[0]) or (
         not probe.available and probe.device == device.partition(":")[0]
     )
@@ -117,7 +116,7 @@ def _make(probe: EngineProbe, weights: LoadedWeights, precision: str, tune_threa
 
         return OpenVinoEngine(weights, precision=precision)
     if probe.name == "tensorrt":
-        from fusion_ros.engines.tensorrt_engine import TensorRtEngine
+        from fusion_ros.engines.tensorrt.engine import TensorRtEngine
 
         return TensorRtEngine(weights, device=probe.device, precision=precision)
     from fusion_ros.engines.torch_engine import TorchEngine
@@ -138,19 +137,25 @@ def _fastest(
         try:
             work()
         except EngineError as error:
-            # One engine that fails costs that engine only, but is never passed over in silence.
+            # A failure excludes this engine only, and is reported.
             failures.append(f"{name} failed: {error}")
             _log.warning("engine %s cannot be used, trying the next: %s", name, error)
             if name in engines:
                 trials.drop(name)
                 engines.pop(name).close()
 
+    def create(probe: EngineProbe) -> None:
+        engines[probe.name] = make(probe)
+
+    def time_one(name: str) -> None:
+        trials.add(name, _trial_ms(engines[name], size))
+
     for probe in probes:
-        attempt(probe.name, lambda probe=probe: engines.update({probe.name: make(probe)}))
+        attempt(probe.name, partial(create, probe))
     trials = Trials(list(engines), seconds=TRIAL_SECONDS)
-    while trials.goes_on():
+    while trials.needs_another_round():
         for name in trials.names:
-            attempt(name, lambda name=name: trials.add(name, _trial_ms(engines[name], size)))
+            attempt(name, partial(time_one, name))
     if not engines:
         raise EngineError(f"no engine works here: {'; '.join(failures)}")
     chosen = trials.winner()
@@ -162,7 +167,7 @@ def _fastest(
 
 
 def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
-    """One run, after one that is not timed: threads of the engine before may still spin."""
+    """Time one run after an untimed one: threads of the previous engine may still spin."""
     pair = even_pair(*shape, engine.visible_channels)
     engine.infer(*pair)
     begun_ns = time.perf_counter_ns()

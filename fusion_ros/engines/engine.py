@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every engine offers, and how it fails."""
+"""Interface of all engines, and their errors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import numpy as np
 
 
 class EngineError(RuntimeError):
-    """An engine that cannot be had or cannot go on; the message says what to do about it."""
+    """An engine cannot be created or cannot continue; the message names the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineDescription:
-    """What is running, for status, diagnostics and reports.
+    """Description of a running engine for status, diagnostics and reports.
 
     Attributes:
         name: engine, for instance "torch".
-        device: where, for instance "cpu" or "cuda:0".
-        precision: number format of the network's arithmetic: "float32", "bfloat16", "float16",
-            "int8".
+        device: for instance "cpu" or "cuda:0".
+        precision: number format of the network's arithmetic: "float32", "bfloat16" or "float16".
         preset: preset of the weights, or "custom".
         weights_sha256: hash of the weights' tensors.
-        detail: anything else worth a line (threads, device name), by name.
+        detail: further facts (threads, device name), by name.
     """
 
     name: str
@@ -37,7 +36,7 @@ class EngineDescription:
 
 @dataclasses.dataclass(frozen=True)
 class EngineProbe:
-    """Whether an engine could run on a device here, and if not, what would change that."""
+    """Availability of an engine on a device, with the reason and a remedy."""
 
     name: str
     device: str
@@ -45,14 +44,19 @@ class EngineProbe:
     why: str
     fix: str = ""
 
+    def require(self) -> None:
+        """Raise an `EngineError` with the remedy if the engine is not available."""
+        if not self.available:
+            raise EngineError(f"engine {self.name!r} cannot run here: {self.why}; {self.fix}")
+
 
 class Engine(Protocol):
-    """A network ready to run. One thread at a time may call it.
+    """A network ready to run; only one thread at a time may call it.
 
     Attributes:
-        visible_channels: what `infer` takes: 1 (HxW luma) or 3 (HxWx3 RGB).
-        output_channels: what `infer` gives: 1 (HxW luma) or 3 (HxWx3 RGB).
-        notes: lines for the description's detail, such as why this engine was chosen.
+        visible_channels: channels of the visible input: 1 (HxW luma) or 3 (HxWx3 RGB).
+        output_channels: channels of the output: 1 (HxW luma) or 3 (HxWx3 RGB).
+        notes: entries for the description's detail, such as the reason for the choice of engine.
     """
 
     visible_channels: int
@@ -60,67 +64,66 @@ class Engine(Protocol):
     notes: dict[str, str]
 
     def warm_up(self, height: int, width: int) -> None:
-        """Do now whatever the first picture of this size would otherwise wait for."""
+        """Complete the work that would otherwise delay the first image of this size."""
         ...
 
     def infer(
         self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Fuse one pair of the same size; any size.
+        """Fuse one pair of images of any common size.
 
         Args:
-            visible: uint8, HxW or HxWx3 as `visible_channels` says.
+            visible: uint8, HxW or HxWx3 according to `visible_channels`.
             thermal: uint8, HxW.
-            out: where to put the answer, for instance the array of the frame before: uint8 of the
-                answer's shape, rows side by side.
+            out: contiguous uint8 array for the result, for instance that of the previous frame.
 
         Returns:
-            uint8, HxW or HxWx3 as `output_channels` says: `out`, or memory of its own.
+            uint8, HxW or HxWx3 according to `output_channels`: `out`, or a new array.
 
         Raises:
-            ValueError: shapes or types are not those above.
+            ValueError: shapes or types differ from those above.
             EngineError: the device failed.
         """
         ...
 
     def describe(self) -> EngineDescription:
-        """What is running."""
+        """Return the engine's description."""
         ...
 
     def close(self) -> None:
-        """Give back device memory; the engine must not be used afterwards."""
+        """Release device memory; the engine must not be used afterwards."""
         ...
 
 
 def check_pair(visible: np.ndarray, thermal: np.ndarray, visible_channels: int) -> None:
-    """Refuse a pair that no engine can take.
+    """Reject a pair that no engine accepts.
 
     Raises:
-        ValueError: names the picture, what it is and what it should be.
+        ValueError: names the image, its type and shape, and the allowed ones.
     """
     wanted = thermal.shape if visible_channels == 1 else (*thermal.shape, visible_channels)
     if thermal.ndim != 2 or thermal.dtype != np.uint8 or 0 in thermal.shape:
-        raise ValueError(
-            f"thermal is {thermal.dtype} {thermal.shape}; an engine takes uint8 (H, W)"
-        )
+        raise ValueError(f"thermal is {thermal.dtype} {thermal.shape}; allowed: uint8 (H, W)")
     if visible.shape != wanted or visible.dtype != np.uint8:
         raise ValueError(
-            f"visible is {visible.dtype} {visible.shape}; beside a thermal picture of "
-            f"{thermal.shape} this engine takes uint8 {wanted}"
+            f"visible is {visible.dtype} {visible.shape}; allowed with a thermal image of "
+            f"{thermal.shape}: uint8 {wanted}"
         )
 
 
 def even_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of nothing, as an engine takes them: for runs of which only the time counts."""
+    """Return a uniform pair for warm-up and timing."""
     shape = (height, width) if visible_channels == 1 else (height, width, visible_channels)
     return np.full(shape, 90, np.uint8), np.full((height, width), 160, np.uint8)
 
 
-def answer(out: np.ndarray | None, height: int, width: int, output_channels: int) -> np.ndarray:
-    """The array that an answer goes to: `out` where it fits, a new one where none was given.
+def output_array(
+    out: np.ndarray | None, height: int, width: int, output_channels: int
+) -> np.ndarray:
+    """Return the array for the result: `out` after a check, or a new one.
 
     Raises:
-        ValueError: `out` cannot hold the answer.
+        ValueError: `out` cannot hold the result.
     """
     shape = (height, width) if output_channels == 1 else (height, width, output_channels)
     if out is None:

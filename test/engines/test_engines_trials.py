@@ -13,7 +13,7 @@ def rounds_until_settled(
 ) -> int:
     """Runs rounds until the trials have enough; how many that were."""
     rounds = 0
-    while trials.goes_on() and rounds < most:
+    while trials.needs_another_round() and rounds < most:
         for name in trials.names:
             trials.add(name, takes_ms[name](rounds))
         rounds += 1
@@ -67,4 +67,4 @@ def test_one_that_is_dropped_no_longer_counts() -> None:
     rounds_until_settled(trials, {"usual": lambda n: 20.0})
     assert trials.winner() == "usual"
     trials.drop("usual")
-    assert not trials.goes_on()
+    assert not trials.needs_another_round()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from fusion_ros.engines.cpu import keep_freed_memory
+from fusion_ros.engines.process import configure_process
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter while another one wants it. Python's 5 ms is longer
@@ -25,7 +25,7 @@ def tune_process() -> None:
     busiest moment.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    keep_freed_memory()
+    configure_process()
 
 
 def calm_garbage_collection() -> None:

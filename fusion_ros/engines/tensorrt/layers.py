@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two layers of our networks that torch2trt 0.5 does not convert, or converts wrongly."""
+"""Converters for two layers that torch2trt 0.5 does not convert correctly."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 
 def register_layers() -> None:
-    """Teach torch2trt our layers, in place of what it has under their names."""
+    """Register our converters with torch2trt in place of its own."""
     from torch2trt.torch2trt import tensorrt_converter
 
-    # Registering replaces. It must: for functions that it does not know, torch2trt has entries that
-    # warn and go on, and their answer for the example becomes a constant of the engine.
+    # torch2trt only warns about an unsupported function and turns its result for the example into
+    # a constant. Registering replaces such an entry.
     tensorrt_converter("torch.nn.functional.pixel_shuffle")(convert_pixel_shuffle)
     tensorrt_converter("torch.nn.functional.conv_transpose2d")(convert_conv_transpose2d)
 
 
 def convert_pixel_shuffle(context: Any) -> None:
-    """`F.pixel_shuffle(x, factor)` as two reshapes with a transposition between."""
+    """Convert `F.pixel_shuffle(x, factor)` to two reshapes with a transposition between them."""
     import tensorrt
 
     source, factor = context.method_args[0], int(context.method_args[1])
@@ -32,9 +32,10 @@ def convert_pixel_shuffle(context: Any) -> None:
 
 
 def convert_conv_transpose2d(context: Any) -> None:
-    """`F.conv_transpose2d` as `nn.ConvTranspose2d` calls it.
+    """Convert `F.conv_transpose2d` as called by `nn.ConvTranspose2d`.
 
-    torch2trt's own takes the first side of the kernel for the output's channels; it is the input's.
+    The converter of torch2trt reads the number of output channels from the first axis of the
+    kernel, which holds the input channels.
     """
     import tensorrt
 
@@ -56,7 +57,7 @@ def convert_conv_transpose2d(context: Any) -> None:
 
 
 def _shape(tensor: Any) -> list[int]:
-    # While it converts, torch2trt puts shape layers behind `tensor.shape`; ours are fixed numbers.
+    # During conversion `tensor.shape` holds shape layers of TensorRT; fixed numbers are needed.
     from torch2trt.torch2trt import use_shape_wrapping
 
     with use_shape_wrapping(False):
