@@ -94,7 +94,7 @@ examples:
   python -m benchmarks --only batch limits
   python -m benchmarks --only --pairs rgb/ thermal/
   python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
-  python -m benchmarks.summary --into docs/explanation/measurements.md docs/how-to/jetson.md
+  python -m benchmarks.pages --bench bench       # move the results to the documentation
 
 Each of them takes --help, too."""
     parser = argparse.ArgumentParser(

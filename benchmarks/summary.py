@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One page of tables from the JSON files of a run: for reading, and for the docs.
+"""One page of tables from the JSON files of a run.
 
-    python -m benchmarks.summary [--folder bench] [--into PAGE.md ...]
+    python -m benchmarks.summary [--folder bench]
 
-Writes `summary.md` in the folder. With `--into`, each table also takes the place of what stands in
-those files between `<!-- bench: NAME -->` and `<!-- /bench -->`, so that no figure is copied by
-hand. Exit codes: 0 all places were filled, 1 some had no figures (or nothing was measured yet).
+Writes `summary.md` in the folder. `benchmarks.pages` moves the tables to the documentation.
+Exit codes: 0 written, 1 the folder holds no run, or a damaged one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -139,51 +137,21 @@ def write_summary(folder: Path) -> Path:
     return path
 
 
-def fill(page: str, found: dict[str, str]) -> tuple[str, list[str]]:
-    """A page with the sections in their marked places, and the names of those that it had none for.
-
-    Raises:
-        ValueError: the page marks a place by a name that no section has.
-    """
-    missing = []
-
-    def place(match: re.Match[str]) -> str:
-        name = match["name"]
-        if name != "run" and name not in SECTIONS:
-            raise ValueError(f"no section is called {name!r}; allowed: run, {', '.join(SECTIONS)}")
-        if name not in found:
-            missing.append(name)
-            return match[0]
-        return f"<!-- bench: {name} -->\n{found[name]}\n<!-- /bench -->"
-
-    pattern = r"<!-- bench: (?P<name>\S+) -->\n.*?<!-- /bench -->"
-    return re.sub(pattern, place, page, flags=re.DOTALL), missing
-
-
 def main() -> int:
-    """Write, and fill where asked; see the module's exit codes."""
+    """Write the page; see the module's exit codes."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.summary",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="default: bench")
-    parser.add_argument("--into", type=Path, nargs="+", default=[], metavar="PAGE.md")
     args = parser.parse_args()
     try:
         print(f"wrote {write_summary(args.folder)}")
-        lacking = [_fill_page(page, sections(args.folder)) for page in args.into]
     except (ValueError, OSError) as error:
         print(f"benchmarks.summary: {error}", file=sys.stderr)
         return 1
-    return 1 if any(lacking) else 0
-
-
-def _fill_page(path: Path, found: dict[str, str]) -> list[str]:
-    filled, missing = fill(path.read_text(encoding="utf-8"), found)
-    write_text(path, filled)
-    print(f"filled {path}; left as they were: {', '.join(missing) or 'none'}")
-    return missing
+    return 0
 
 
 def _read(path: Path) -> Document:

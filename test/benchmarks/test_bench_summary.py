@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of all benchmarks: its tables, its warnings, and how the docs get them."""
+"""The page of all benchmarks: its tables and its warnings."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_figures import MACHINE, part, timed, write
 
-from benchmarks import summary
-from benchmarks.summary import fill, sections, write_summary
+from benchmarks.summary import sections, write_summary
 from benchmarks.tables import engines, limits, node, precision, whole_path
 
 IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
@@ -64,47 +62,6 @@ def test_a_file_of_no_run_is_left_out(tmp_path: Path) -> None:
 def test_a_folder_without_a_run_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"run\.json cannot be read .*run `make bench` first"):
         write_summary(tmp_path)
-
-
-class TestFillingThePagesOfTheDocs:
-    PAGE = "before\n<!-- bench: imaging -->\nold\n| table |\n<!-- /bench -->\nafter\n"
-
-    def test_a_table_takes_the_place_of_the_older_one(self) -> None:
-        filled, missing = fill(self.PAGE, {"imaging": "| new |"})
-        assert filled == "before\n<!-- bench: imaging -->\n| new |\n<!-- /bench -->\nafter\n"
-        assert missing == []
-        assert fill(filled, {"imaging": "| new |"}) == (filled, [])
-
-    def test_what_was_not_measured_stays_and_is_told(self) -> None:
-        assert fill(self.PAGE, {"run": "x"}) == (self.PAGE, ["imaging"])
-
-    def test_a_place_for_an_unknown_table_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="no section is called 'imagination'; allowed: run, "):
-            fill(self.PAGE.replace("imaging", "imagination"), {})
-
-    def test_every_place_in_our_docs_is_known(self) -> None:
-        for page in (Path(__file__).resolve().parents[2] / "docs").glob("**/*.md"):
-            fill(page.read_text(encoding="utf-8"), {})
-
-    def test_the_command_fills_pages_and_its_exit_code_tells_whether_it_could_fill_all(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        page, other = tmp_path / "page.md", tmp_path / "other.md"
-        page.write_text(self.PAGE)
-        other.write_text(self.PAGE.replace("imaging", "batch"))
-        command = ["summary", "--folder", str(tmp_path), "--into", str(page)]
-
-        monkeypatch.setattr(sys, "argv", command)
-        assert summary.main() == 1
-        assert "run `make bench` first" in capsys.readouterr().err
-
-        write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": part()}}, imaging=IMAGING)
-        assert summary.main() == 0
-        assert "| luma | 0.41 (0.35) | 99.0 |" in page.read_text()
-
-        monkeypatch.setattr(sys, "argv", [*command, str(other)])
-        assert summary.main() == 1
-        assert f"{other}; left as they were: batch" in capsys.readouterr().out
 
 
 def test_engines_have_a_row_each_with_sizes_slope_and_error() -> None:
