@@ -17,7 +17,7 @@ OFFLINE = (
     "duplicate_frames", "late_frames", "gain_jump", "exposure_jump", "repeated_frames",
     "misaligned", "flicker", "doubtful_pairing", "same_picture", "radiometric_rendering",
     "fused_constant", "fused_is_visible", "thermal_constant", "thermal_shows_colours",
-    "swapped_inputs", "doubtful_calibration",
+    "swapped_inputs", "doubtful_calibration", "frozen", "bad_stamps",
 )  # fmt: skip
 """Findings of a replay."""
 
