@@ -21,7 +21,8 @@ from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.palettes import overlay
 from fusion_ros.registration.alignment import AlignmentMonitor
 from fusion_ros.registration.geometry import HomographyCalibration, Size
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
 
 

@@ -36,7 +36,8 @@ from fusion_ros.imaging.encodings import decode, encode
 from fusion_ros.model.config import PRESETS
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.geometry import HomographyCalibration, Size
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 
 WARM_UP_FRAMES = 5
 

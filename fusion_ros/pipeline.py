@@ -20,10 +20,12 @@ import numpy as np
 
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
-from fusion_ros.imaging.colour import ColourOptions, LumaReplacer, luma
+from fusion_ros.imaging.colour import LumaReplacer, luma
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.imaging.options import ColourOptions
 from fusion_ros.model.weights import load_weights, shipped_weights
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
 
 STAGES = ("tone", "registration", "colour", "infer", "recolour")

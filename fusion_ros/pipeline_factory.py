@@ -7,8 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fusion_ros.parameters.specification import ParameterError
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters, ParameterError
 
 if TYPE_CHECKING:
     from fusion_ros.engines.engine import Engine

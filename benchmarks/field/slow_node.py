@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.nodes.fuse.fuse_node import main
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.pipeline_factory import make_live_pipeline
 

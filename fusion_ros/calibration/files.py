@@ -20,7 +20,8 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.streams.outside_text import printable
 
 VERSION = 1

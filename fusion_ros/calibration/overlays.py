@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 
 from fusion_ros.registration.geometry import Calibration, HomographyCalibration
+from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.structure import equalised
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.warp import ThermalRegistration
 
 
 def before_and_after(

@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from fusion_ros.engines.engine_cache import EngineCache
     from fusion_ros.engines.tensorrt.engine import TensorRtEngine
     from fusion_ros.model.weights import load_weights, shipped_weights
+    from fusion_ros.parameters import FuseParameters
     from fusion_ros.parameters.files import read_parameters
-    from fusion_ros.parameters.table import FuseParameters
 
     values = FuseParameters.from_values(read_parameters(args.params, args.set))
     # --preset also overrides the weights of the parameter file.

@@ -209,7 +209,7 @@ def _show_registration(args: argparse.Namespace, folder: Path) -> None:
 
     from fusion_ros.files.images import write_image
     from fusion_ros.imaging.side_by_side import side_by_side
-    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
 
     visible, thermal = (

@@ -114,8 +114,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
     """Return the pipeline that the fuse node makes of these parameters."""
+    from fusion_ros.parameters import FuseParameters
     from fusion_ros.parameters.files import read_parameters
-    from fusion_ros.parameters.table import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
 
     values = read_parameters(args.params, args.set)

@@ -10,8 +10,6 @@ its chroma to eight bits, and the same for RGB and BGR.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
@@ -29,25 +27,6 @@ def luma(
         return pixels
     bgr = ChannelOrder(order) is ChannelOrder.BGR
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY, dst=out)
-
-
-@dataclass(frozen=True)
-class ColourOptions:
-    """How the visible colour comes back.
-
-    Raises:
-        ValueError: an option outside its range.
-    """
-
-    natural_darkening: bool = True
-    """Where the fused luma is darker, scale colours instead of subtracting from each channel."""
-    dark_luma: int = 40
-    """Visible luma, 0 to 255, below which colour fades where the thermal picture makes it brighter:
-    what a camera shows there at night is mostly chroma noise. 0: keep all colour."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dark_luma <= 255:
-            raise ValueError(f"dark_luma is {self.dark_luma}; allowed is 0 (off) to 255")
 
 
 class LumaReplacer:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.imaging.options import PALETTES, OverlayOptions
 
 # Grey level to RGB at a few points, linear between them; made to look like the palette that
 # thermographers call iron.
@@ -40,27 +39,6 @@ _TABLES = {
     "iron": _iron,
     "turbo": lambda: _of_opencv(cv2.COLORMAP_TURBO),
 }
-PALETTES: tuple[str, ...] = tuple(_TABLES)
-
-
-@dataclass(frozen=True)
-class OverlayOptions:
-    """The picture for people: thermal colours over the visible picture.
-
-    Raises:
-        ValueError: an option outside what is allowed.
-    """
-
-    palette: str = "inferno"
-    """False colours of the thermal picture."""
-    opacity: float = 0.6
-    """Of the hottest pixels, 0 to 1; colder ones are more transparent."""
-
-    def __post_init__(self) -> None:
-        if self.palette not in PALETTES:
-            raise ValueError(f"palette is {self.palette!r}; allowed are {', '.join(PALETTES)}")
-        if not 0 <= self.opacity <= 1:
-            raise ValueError(f"opacity is {self.opacity}; allowed is 0 to 1")
 
 
 def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np.ndarray:

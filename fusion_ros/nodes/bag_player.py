@@ -34,7 +34,7 @@ from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
 from fusion_ros.nodes.runtime.subscription import named_quality
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures

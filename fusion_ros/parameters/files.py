@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameter files: read as the node reads them, written from the parameter table.
+"""Read parameter files as ROS 2 does; generate the default file and the reference page.
 
     python -m fusion_ros.parameters.files
 
-writes `config/fuse.yaml` and `docs/reference/parameters.md`; a test fails when the files in the
-tree differ from that.
+writes `config/fuse.yaml` and `docs/reference/parameters.md`. A test compares both with the table.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from fusion_ros.streams.outside_text import printable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _DEEPEST_NAMESPACE = 16
-_FOR_US = re.compile(r"(/\w+|/\*+)*/(fuse_node|\*{1,2})")
+_FUSE_NODE = re.compile(r"(/\w+|/\*+)*/(fuse_node|\*{1,2})")
 
 
 def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[str, Any]:
-    """What a parameter file and NAME=VALUE texts say; the texts win. Values are not yet checked.
+    """Return the unchecked values of a parameter file and of NAME=VALUE texts, which win.
 
     Args:
-        file: as ROS 2 takes it. Of several sections those that are for every node (`/**`) or for
-            one named `fuse_node` count; a single one counts whatever its name.
-        assignments: values as YAML writes them, for instance "tone_mode=percentile".
+        file: a ROS 2 parameter file. Sections for every node (`/**`) and for nodes named
+            `fuse_node` are read; a file with a single section may have it under any name.
+        assignments: values in YAML syntax, for instance "tone_mode=percentile".
 
     Raises:
-        ParameterError: not such a file, one that cannot be read, or not such a text.
+        ParameterError: a malformed or unreadable file, or a malformed text.
     """
     values: dict[str, Any] = {}
     if file is not None:
@@ -46,36 +45,37 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
         name, equals, value = text.partition("=")
         if not equals:
             raise ParameterError(f"parameter {printable(repr(text))}: allowed is NAME=VALUE")
-        complaint = f"parameter {printable(repr(text))}: its value is no YAML"
-        values[name.strip()] = _from_yaml(value, complaint)
+        prefix = f"parameter {printable(repr(text))}: the value is not YAML"
+        values[name.strip()] = _from_yaml(value, prefix)
     return values
 
 
 def _of_the_fuse_node(file: Path) -> dict[str, Any]:
-    """What the file gives the fuse node, but for what belongs to ROS itself."""
+    """Return the fuse node's values in the file, without the parameters of rclpy itself."""
     shown = printable(file, 300)
     try:
         written = read_bytes(file)
     except UnreadableFileError as error:
         raise ParameterError(f"parameter file {error}") from error
-    sections = _sections(_from_yaml(written, f"parameter file {shown} is no YAML"))
-    meant = {name: given for name, given in sections.items() if _FOR_US.fullmatch(name)}
+    sections = _sections(_from_yaml(written, f"parameter file {shown} is not YAML"))
+    meant = {name: given for name, given in sections.items() if _FUSE_NODE.fullmatch(name)}
     if not meant and len(sections) == 1:
         meant = sections
     if not meant:
         names = printable(", ".join(sections)) or "none"
         raise ParameterError(
-            f"parameter file {shown} holds no section with ros__parameters for fuse_node "
+            f"parameter file {shown} has no section with ros__parameters for fuse_node "
             f"(sections: {names}); allowed is one named /** or fuse_node, as in config/fuse.yaml"
         )
     values: dict[str, Any] = {}
-    for name in sorted(meant, key=lambda name: "*" not in name):  # as ROS: the node's own wins
+    # As in ROS, the node's own section takes priority over `/**`.
+    for name in sorted(meant, key=lambda name: "*" not in name):
         values |= meant[name]
     return {k: v for k, v in values.items() if k != "use_sim_time" and k != "qos_overrides"}
 
 
 def _sections(loaded: Any, inside: str = "", depth: int = 0) -> dict[str, dict[str, Any]]:
-    """What stands under `ros__parameters`, by the full name above it; namespaces may be nested."""
+    """Return each `ros__parameters` mapping by its full name; namespaces may be nested."""
     found: dict[str, dict[str, Any]] = {}
     if depth > _DEEPEST_NAMESPACE:  # YAML can refer to itself
         return found
@@ -89,19 +89,19 @@ def _sections(loaded: Any, inside: str = "", depth: int = 0) -> dict[str, dict[s
     return found
 
 
-def _from_yaml(text: bytes | str, complaint: str) -> Any:
+def _from_yaml(text: bytes | str, prefix: str) -> Any:
     try:
         return parse_yaml(text)
     except MalformedFileError as error:
-        raise ParameterError(f"{complaint}: {error}") from error
+        raise ParameterError(f"{prefix}: {error}") from error
 
 
 def as_yaml() -> str:
-    """A parameter file with every default, commented."""
+    """Return a parameter file with every default and description."""
     lines = [
-        "# Parameters of the fuse node, each at its default. Written from the table in",
-        "# fusion_ros/parameters/table.py by `python -m fusion_ros.parameters.files`.",
-        "# [live]: may be changed while the node runs; the others take effect at `configure`.",
+        "# Parameters of the fuse node with their defaults.",
+        "# Generated from fusion_ros/parameters/ by `python -m fusion_ros.parameters.files`.",
+        "# [live]: takes effect while the node runs; the others are read by `configure`.",
         "/**:",
         "  ros__parameters:",
     ]
@@ -115,18 +115,18 @@ def as_yaml() -> str:
 
 
 def as_markdown() -> str:
-    """The reference page."""
+    """Return the reference page."""
     lines = [
         "# Parameters of the fuse node",
         "",
-        "Written from the table in `fusion_ros/parameters/table.py` by",
+        "Generated from `fusion_ros/parameters/` by",
         "`python -m fusion_ros.parameters.files`; do not edit.",
         "",
-        "*Live* parameters may be changed while the node runs (`ros2 param set`). The others are",
-        "read by `configure`; setting one on a configured node is refused with that reason.",
-        "A change is checked together with all other values. Two parameters that depend on each",
-        "other, such as `tone_fixed_low` and `tone_fixed_high`, are set one after the other, or in",
-        "one call of the service `set_parameters_atomically`.",
+        "*Live* parameters take effect while the node runs (`ros2 param set`). The others are read",
+        "by `configure`; setting one on a configured node is refused with that reason. A change is",
+        "checked together with all other values. To change two parameters that depend on each",
+        "other, such as `tone_fixed_low` and `tone_fixed_high`, set them in an order in which each",
+        "step is valid, or in one call of the service `set_parameters_atomically`.",
     ]
     for group, specs in itertools.groupby(SPECS, key=lambda spec: spec.group):
         lines += [
@@ -147,7 +147,7 @@ def as_markdown() -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write both generated files."""
     for path, text in (
         (REPOSITORY / "config" / "fuse.yaml", as_yaml()),
         (REPOSITORY / "docs" / "reference" / "parameters.md", as_markdown()),

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one parameter: its type, range and meaning, and how a value is checked."""
+"""Type, range and description of one parameter, and the check of a value."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
+from fusion_ros.options import option
 from fusion_ros.streams.outside_text import printable
 
 _FLOAT_MAX = 2**1023
@@ -16,9 +18,10 @@ Value = bool | int | float | str
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be used; the message names it, its value and what is allowed.
+    """A parameter that cannot be used; the message has its name, its value and what is allowed.
 
-    `names` are the parameters that do not go together, where it is not one value alone.
+    Attributes:
+        names: parameters that contradict each other, where no single value is at fault.
     """
 
     def __init__(self, message: str, *, names: Iterable[str] = ()) -> None:
@@ -27,28 +30,31 @@ class ParameterError(ValueError):
 
     @classmethod
     def of_unknown(cls, names: Iterable[str], known: Iterable[str]) -> ParameterError:
-        """For names that no parameter has: says which are there that are like them."""
+        """Return the error for unknown names, with similar known ones."""
         known = list(known)
-        told = []
+        listed = []
         for name in names:
             shown = printable(repr(name))
             near = difflib.get_close_matches(str(name)[:80], known, n=2)
-            told.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
-        return cls(f"unknown parameters: {', '.join(told)}; docs/reference/parameters.md lists all")
+            listed.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
+        return cls(
+            f"unknown parameters: {', '.join(listed)}; docs/reference/parameters.md lists all"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class ParameterSpec:
-    """What is known of one parameter.
+    """Type, range and description of one parameter.
 
     Attributes:
         name: its name; a number's unit is part of it.
         kind: bool, int, float or str.
-        default: its value where nobody sets one.
-        meaning: what it does, for people.
-        low, high: range of a number, both ends allowed; None where there is no limit.
-        choices: allowed values of a string; empty where any will do.
-        live: whether a change works while the node runs; others want `cleanup` first.
+        default: its default value.
+        meaning: its description, for users.
+        low: smallest allowed number; None where there is no limit.
+        high: largest allowed number; None where there is no limit.
+        choices: allowed strings; empty where any is allowed.
+        live: whether a change takes effect while the node runs; others need `cleanup` first.
         group: heading in the files written from the table.
     """
 
@@ -64,7 +70,7 @@ class ParameterSpec:
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words."""
+        """The allowed values as text."""
         if self.choices:
             return " | ".join(repr(choice) for choice in self.choices)
         if self.low is None and self.high is None:
@@ -72,7 +78,7 @@ class ParameterSpec:
         return f"{self.low} to {self.high}"
 
     def check(self, value: Any) -> Value:
-        """The value in the parameter's own type.
+        """Return the value in the parameter's own type.
 
         Raises:
             ParameterError: wrong type, not finite, out of range, or not one of the choices.
@@ -88,49 +94,69 @@ class ParameterSpec:
                 f"parameter {self.name} is {_shown(value)} ({type(value).__name__}); "
                 f"it takes {self.kind.__name__}: {self.allowed}"
             )
-        in_range = True
-        if self.kind in (int, float):
-            low = -math.inf if self.low is None else self.low
-            high = math.inf if self.high is None else self.high
-            # math.isfinite overflows for integers beyond the largest float.
-            in_range = low <= value <= high and (self.kind is int or math.isfinite(value))
-        if not in_range or (self.choices and value not in self.choices):
+        if not self._is_in_range(value) or (self.choices and value not in self.choices):
             raise ParameterError(
                 f"parameter {self.name} is {_shown(value)}; allowed: {self.allowed}"
             )
-        return value
+        checked: Value = value
+        return checked
+
+    def _is_in_range(self, value: Any) -> bool:
+        if self.kind not in (int, float):
+            return True
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        # math.isfinite overflows for integers beyond the largest float.
+        return bool(low <= value <= high) and (self.kind is int or math.isfinite(value))
 
 
 def _shown(value: Any) -> str:
-    """Return a value as it is printed: on one line, shortened, whatever it is."""
+    """Return any value as printable text on one line, shortened."""
     if isinstance(value, int) and abs(value) >= 2**63:
         return f"an integer of {value.bit_length()} bits"
     return printable(repr(value))
 
 
-def parameter(
-    default: Value,
-    meaning: str,
-    *,
-    group: str,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    live: bool = False,
-) -> Any:
-    """A field of a record that is a parameter; the keywords are those of `ParameterSpec`."""
-    facts = {"meaning": meaning, "group": group, "low": low, "high": high}
-    return dataclasses.field(default=default, metadata={**facts, "choices": choices, "live": live})
+def parameter(default: Value, meaning: str, *, live: bool = False, **limits: Any) -> Any:
+    """Return a field that is a parameter; `limits` are those of `fusion_ros.options.option`."""
+    return _with_metadata(option(default, meaning, **limits), live=live)
+
+
+def derived(options: type, prefix: str, name: str, *, live: bool = False) -> Any:
+    """Return a field that is the parameter PREFIX_NAME of an option record's field NAME.
+
+    Default, range, choices and meaning are those of the option. Names of other options in the
+    meaning become names of parameters.
+    """
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    source = fields[name]
+    meaning = re.sub(rf"`({'|'.join(fields)})`", rf"`{prefix}\1`", str(source.metadata["meaning"]))
+    field = dataclasses.field(default=source.default, metadata=source.metadata)
+    return _with_metadata(field, live=live, meaning=meaning)
+
+
+def _with_metadata(field: Any, **facts: Any) -> Any:
+    return dataclasses.field(default=field.default, metadata={**field.metadata, **facts})
 
 
 def specs_of(record: type) -> tuple[ParameterSpec, ...]:
-    """The parameters that are the fields of a record."""
+    """Return the parameters that are the fields of a record.
+
+    The heading of a field is the `group` of the base class that declares it.
+    """
     kinds = {"bool": bool, "int": int, "float": float, "str": str}
+    groups = {
+        name: str(vars(base)["group"])
+        for base in record.__mro__
+        if "group" in vars(base)
+        for name in base.__annotations__
+    }
     return tuple(
         ParameterSpec(
             name=field.name,
             kind=kinds[str(field.type)],
-            default=field.default,
+            default=cast(Value, field.default),
+            group=groups[field.name],
             **field.metadata,
         )
         for field in dataclasses.fields(record)

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,6 +15,7 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
+from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.overlap import check_overlap
 from fusion_ros.registration.sampling_map import (
     MapSampler,
@@ -25,65 +24,6 @@ from fusion_ros.registration.sampling_map import (
     map_of_rig,
 )
 from fusion_ros.registration.seam import SeamBlender, feathered
-
-MODES = ("none", "resize", "homography", "calibrated")
-SOURCES = ("file", "camera_info", "tf")
-
-
-@dataclass(frozen=True)
-class RegistrationOptions:
-    """How the thermal frame comes onto the visible grid.
-
-    Raises:
-        ValueError: an option outside what is allowed, with its name and value.
-    """
-
-    mode: str = "resize"
-    """`none`: the sizes must be the same. `resize`: the thermal picture is stretched.
-    `homography`: a calibration file with a 3x3 matrix. `calibrated`: a calibration with both
-    cameras, exact on a plane at a distance."""
-    calibration_file: str = ""
-    """YAML file for `homography` and `calibrated`, see docs/explanation/calibration.md."""
-    source: str = "file"
-    """Where a `calibrated` rig comes from: the `file`; `camera_info`: both intrinsics from topics,
-    the way between the cameras from the file; or `tf`: that from tf, too, and no file. Whoever
-    runs the registration puts a live one together (`fusion_ros.calibration.live_rig`)."""
-    distance_m: float = 0.0
-    """Distance of the plane for `calibrated`. 0: the calibration file's own."""
-    feather_percent: float = 5.0
-    """Width of the seam, in percent of the visible picture's, over which thermal detail fades out
-    where the thermal picture ends inside the visible one; brightness fades over four times that.
-    0: a hard edge."""
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("mode", MODES), ("source", SOURCES)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
-        for name, most in (("distance_m", 1e6), ("feather_percent", 50)):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and 0 <= value <= most):
-                raise ValueError(f"{name} is {value}; allowed is 0 to {most:g}")
-        if self.is_live and self.mode != "calibrated":
-            raise ValueError(
-                f"source is {self.source!r} and mode is {self.mode!r}; only mode 'calibrated' "
-                "takes anything but a file"
-            )
-        if self.source == "tf" and self.calibration_file:
-            raise ValueError(
-                f"source is 'tf' and calibration_file is {self.calibration_file!r}; tf takes no "
-                "file, source 'camera_info' takes the way between the cameras from one"
-            )
-        if self.source == "tf" and self.distance_m == 0:
-            raise ValueError(
-                "source is 'tf' and distance_m is 0; say at which distance [m] the two pictures "
-                "are to meet"
-            )
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the calibration, or a part of it, comes while running."""
-        return self.source != "file"
 
 
 class ThermalRegistration:

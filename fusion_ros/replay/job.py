@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.files.folders import discard, stage
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line

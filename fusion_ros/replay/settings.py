@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",

@@ -10,7 +10,7 @@ from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.stream_health import StreamWatch
 
 if TYPE_CHECKING:
-    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.parameters import FuseParameters
 
 NS_PER_MS = 1_000_000
 WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"

@@ -1,127 +1,170 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that can be set about thermal tone mapping, each with its unit and its range."""
+"""Options of thermal tone mapping."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from fusion_ros.options import check_options, option
 from fusion_ros.thermal import units as thermal_units
 
 MODES = ("fixed", "percentile", "histogram", "clahe")
 POLARITIES = ("white_hot", "black_hot")
 EIGHT_BIT = ("pass", "stabilise", "map")
 
-RANGES: dict[str, tuple[float, float]] = {
-    "low_percent": (0.0, 100.0),
-    "high_percent": (0.0, 100.0),
-    "headroom": (0.0, 100.0),
-    "minimum_span": (0.0, 1e6),
-    "fixed_low": (-1e6, 1e6),
-    "fixed_high": (-1e6, 1e6),
-    "linear_scale": (-1e6, 1e6),
-    "linear_offset": (-1e6, 1e6),
-    "plateau_percent": (0.01, 100.0),
-    "linear_percent": (0.0, 100.0),
-    "detail_gain": (0.0, 8.0),
-    "clahe_clip": (0.0, 100.0),
-    "clahe_tiles": (1, 64),
-    "smoothing_s": (0.0, 600.0),
-    "scene_change": (0.0, 10.0),
-    "telemetry_rows_top": (0, 64),
-    "telemetry_rows_bottom": (0, 64),
-}
-"""Smallest and largest allowed value of each number in `ToneOptions`."""
 LEAST_SPAN = 1e-3
-"""Smallest difference of black and white, in the camera's own numbers: less cannot be scaled."""
+"""Smallest difference of black and white in the camera's own numbers; less cannot be scaled."""
 MOST_SPAN = 1e9
 MOST_DEAD_PIXELS = 4096
 LARGEST_COORDINATE = 65535
-CHOICES = {
-    "mode": MODES,
-    "unit": tuple(thermal_units.UNITS),
-    "polarity": POLARITIES,
-    "input_polarity": POLARITIES,
-    "eight_bit": EIGHT_BIT,
-}
-"""Allowed words of each choice in `ToneOptions`."""
 
 
 @dataclass(frozen=True)
 class ToneOptions:
-    """How a thermal frame is brought to 8 bits. `RANGES` and `CHOICES` hold what is allowed.
+    """How a thermal frame is mapped to 8 bits.
 
     Raises:
         ValueError: an option outside its range, with its name, its value and the range.
     """
 
-    mode: str = "histogram"
-    """`fixed`: `fixed_low` is black, `fixed_high` white. `percentile`: the frame's own limits.
-    `histogram`: plateau equalisation, as thermal cameras do it. `clahe`: percentile limits, then
-    contrast limited local equalisation (the slow one)."""
-    low_percent: float = 0.5
-    """Share of pixels, in percent, that may be cut off as black (`percentile`, `clahe`)."""
-    high_percent: float = 99.5
-    """Share of pixels, in percent, above which the rest is cut off as white."""
-    headroom: float = 1.0
-    """How far black and white may lie outside the body of the picture (the 5th to the 90th
-    percentile), in multiples of its range. What is further is white or black: one very hot object
-    does not take the contrast of everything else. 0: no limit."""
-    minimum_span: float = 0.0
-    """Smallest difference that is stretched from black to white, in the camera's own numbers; a
-    flat scene then stays flat instead of turning into noise. 0: from the frame's own noise."""
-    fixed_low: float = 0.0
-    """Black in mode `fixed`: degrees Celsius, or raw counts with unit `counts`."""
-    fixed_high: float = 100.0
-    """White in mode `fixed`: degrees Celsius, or raw counts with unit `counts`."""
-    unit: str = "counts"
-    """What the camera's numbers are, see `thermal_units`."""
-    linear_scale: float = 1.0
-    """Degrees Celsius per count with unit `linear`."""
-    linear_offset: float = 0.0
-    """Degrees Celsius at count 0 with unit `linear`."""
-    plateau_percent: float = 0.5
-    """Histogram: most that one of 256 equal temperature steps may claim, in percent of pixels.
-    Small leans to a linear picture, large to full equalisation."""
-    linear_percent: float = 25.0
-    """Histogram: share of the grey levels handed out linearly, whatever the histogram says, so
-    that a small hot object stays brighter than its background by as much as it is hotter."""
-    detail_gain: float = 0.0
-    """Fine detail added back, as a multiple of what a linear mapping would show of it."""
-    clahe_clip: float = 2.0
-    """Clip limit of `clahe`, in multiples of an even histogram."""
-    clahe_tiles: int = 8
-    """Tiles of `clahe` along each side."""
-    polarity: str = "white_hot"
-    """How the output shows hot. The shipped networks were trained on `white_hot`."""
-    input_polarity: str = "white_hot"
-    """How the camera shows hot; `black_hot` 8-bit streams are turned round."""
-    eight_bit: str = "stabilise"
-    """8-bit input: `pass` it through, `stabilise` it against jumps of the camera's own gain (passed
-    through as long as there is none), or `map` it like counts."""
-    smoothing_s: float = 2.0
-    """Time constant, in seconds, with which the mapping follows the scene. 0: at once."""
-    scene_change: float = 0.10
-    """Shift of the temperatures between the 10th and the 80th percentile, as a share of the
-    range in use, that counts as another scene and is followed at once. 0: never."""
-    telemetry_rows_top: int = 0
-    """Rows at the top that hold telemetry and no picture; removed."""
-    telemetry_rows_bottom: int = 0
-    """Rows at the bottom that hold telemetry and no picture (2 for a Boson 640 that sends 514
-    rows with its telemetry as a footer); removed."""
-    dead_pixels: tuple[int, ...] = ()
-    """Dead pixels as column, row, column, row, ...; replaced by the median around them."""
+    mode: str = option(
+        "histogram",
+        "Tone curve for 16-bit and float thermal frames. `fixed`: `fixed_low` is black, "
+        "`fixed_high` white. `percentile`: linear between two percentiles of the frame. "
+        "`histogram`: plateau equalisation, as thermal cameras do it. `clahe`: `percentile`, then "
+        "contrast-limited local equalisation, the slowest mode.",
+        choices=MODES,
+    )
+    low_percent: float = option(
+        0.5,
+        "Share of pixels [percent] that may be cut off as black (`percentile`, `clahe`).",
+        low=0.0,
+        high=100.0,
+    )
+    high_percent: float = option(
+        99.5,
+        "Share of pixels [percent] above which the remaining ones are cut off as white "
+        "(`percentile`, `clahe`).",
+        low=0.0,
+        high=100.0,
+    )
+    headroom: float = option(
+        1.0,
+        "Largest distance of black and white from the 5th to 90th percentile of the frame "
+        "[multiples of that range]. It keeps one very hot object from using up all contrast. "
+        "0: no limit.",
+        low=0.0,
+        high=100.0,
+    )
+    minimum_span: float = option(
+        0.0,
+        "Smallest difference [the camera's own numbers] that is stretched from black to white, so "
+        "that a uniform scene does not become amplified noise. 0: estimated from the noise of the "
+        "frame.",
+        low=0.0,
+        high=1e6,
+    )
+    fixed_low: float = option(
+        0.0,
+        "Black in mode `fixed` [degrees Celsius, or counts where `unit` is `counts`].",
+        low=-1e6,
+        high=1e6,
+    )
+    fixed_high: float = option(
+        100.0,
+        "White in mode `fixed` [degrees Celsius, or counts where `unit` is `counts`].",
+        low=-1e6,
+        high=1e6,
+    )
+    unit: str = option(
+        "counts",
+        "Unit of the thermal camera's numbers; docs/explanation/thermal.md lists cameras.",
+        choices=tuple(thermal_units.UNITS),
+    )
+    linear_scale: float = option(
+        1.0,
+        "Scale where `unit` is `linear` [degrees Celsius per count].",
+        low=-1e6,
+        high=1e6,
+    )
+    linear_offset: float = option(
+        0.0,
+        "Temperature at count 0 where `unit` is `linear` [degrees Celsius].",
+        low=-1e6,
+        high=1e6,
+    )
+    plateau_percent: float = option(
+        0.5,
+        "Mode `histogram`: most pixels that one of 256 equal temperature steps may count "
+        "[percent of the frame]. Small values approach a linear curve, large ones full "
+        "equalisation.",
+        low=0.01,
+        high=100.0,
+    )
+    linear_percent: float = option(
+        25.0,
+        "Mode `histogram`: share of the grey levels assigned linearly [percent]. A small hot "
+        "object then stays brighter than its background in proportion to its temperature.",
+        low=0.0,
+        high=100.0,
+    )
+    detail_gain: float = option(
+        0.0,
+        "Gain of the fine detail that is added back [multiples of its size under a linear curve].",
+        low=0.0,
+        high=8.0,
+    )
+    clahe_clip: float = option(
+        2.0, "Clip limit of mode `clahe` [multiples of a flat histogram].", low=0.0, high=100.0
+    )
+    clahe_tiles: int = option(8, "Number of tiles along each side in mode `clahe`.", low=1, high=64)
+    polarity: str = option(
+        "white_hot",
+        "Polarity of the thermal image given to the network. The shipped weights were trained on "
+        "`white_hot`.",
+        choices=POLARITIES,
+    )
+    input_polarity: str = option(
+        "white_hot",
+        "Polarity of the thermal camera's 8-bit images; `black_hot` ones are inverted.",
+        choices=POLARITIES,
+    )
+    eight_bit: str = option(
+        "stabilise",
+        "Treatment of 8-bit thermal frames. `pass`: unchanged. `stabilise`: corrected after jumps "
+        "of the camera's automatic gain, unchanged until there is one. `map`: through the tone "
+        "curve, as 16-bit frames.",
+        choices=EIGHT_BIT,
+    )
+    smoothing_s: float = option(
+        2.0,
+        "Time constant with which the tone curve follows the scene. 0: each frame has its own.",
+        low=0.0,
+        high=600.0,
+    )
+    scene_change: float = option(
+        0.10,
+        "Shift of the 10th to 80th percentile [share of the range in use] that counts as a new "
+        "scene; the tone curve then follows at once. 0: never.",
+        low=0.0,
+        high=10.0,
+    )
+    telemetry_rows_top: int = option(
+        0, "Number of telemetry rows at the top of a thermal frame to remove.", low=0, high=64
+    )
+    telemetry_rows_bottom: int = option(
+        0,
+        "Number of telemetry rows at the bottom of a thermal frame to remove, for example 2 for a "
+        "Boson 640 that sends 514 rows.",
+        low=0,
+        high=64,
+    )
+    dead_pixels: tuple[int, ...] = option(
+        (), "Dead pixels as column, row, column, row, ...; replaced by the median around them."
+    )
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; allowed are {', '.join(choices)}"
-                )
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise ValueError(f"{name} is {value}; allowed is {low} to {high}")
+        check_options(self)
         for low, high in (("low_percent", "high_percent"), ("fixed_low", "fixed_high")):
             if not getattr(self, low) < getattr(self, high):
                 raise ValueError(
@@ -144,7 +187,7 @@ class ToneOptions:
         """Check that black and white of mode `fixed` differ in the camera's own numbers.
 
         Raises:
-            ValueError: the unit and its scale bring them together, or beyond all numbers.
+            ValueError: with this unit and scale they are too close or too far apart.
         """
         black, white = self.fixed_limits()
         if not (LEAST_SPAN <= abs(white - black) < MOST_SPAN):
@@ -156,13 +199,10 @@ class ToneOptions:
             )
 
     def fixed_limits(self) -> tuple[float, float]:
-        """Black and white of mode `fixed` in the camera's own numbers, the smaller first."""
+        """Return black and white of mode `fixed` in the camera's own numbers."""
         unit = thermal_units.unit(
             self.unit, linear_scale=self.linear_scale, linear_offset=self.linear_offset
         )
         if unit is None:
             return self.fixed_low, self.fixed_high
         return unit.from_celsius(self.fixed_low), unit.from_celsius(self.fixed_high)
-
-
-assert set(RANGES) | set(CHOICES) | {"dead_pixels"} == {f.name for f in fields(ToneOptions)}

@@ -37,7 +37,7 @@ def attack_parameters(tally: Tally) -> None:
     from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
     from rclpy.parameter import Parameter
 
-    from fusion_ros.parameters.table import SPECS
+    from fusion_ros.parameters import SPECS
 
     specs = {spec.name: spec for spec in SPECS}
     singles = [{name: value} for name, spec in specs.items() for value in _values(spec)]
@@ -109,7 +109,7 @@ def _values(spec: Any) -> list[Any]:
 
 
 def _judge(tally: Tally, what: str, spec: Any, value: Any, result: Any, values: tuple) -> None:
-    from fusion_ros.parameters.specification import ParameterError
+    from fusion_ros.parameters import ParameterError
 
     before, after, wanted = values
     try:

@@ -25,7 +25,7 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
-from fusion_ros.registration.warp import RegistrationOptions
+from fusion_ros.registration.options import RegistrationOptions
 
 MATRIX = np.array([[500.0, 0, 319.5], [0, 505, 255.5], [0, 0, 1]])
 

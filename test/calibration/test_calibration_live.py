@@ -11,7 +11,7 @@ import pytest
 from fusion_ros.calibration.files import declared_parts, make_registration, save_calibration
 from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
 from fusion_ros.calibration.transforms import TransformTree
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.registration.geometry import (
     CameraModel,
@@ -20,7 +20,7 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
-from fusion_ros.registration.warp import RegistrationOptions
+from fusion_ros.registration.options import RegistrationOptions
 
 STRAIGHT = (0.0, 0.0, 0.0, 1.0)
 # A quarter turn about z: x of the child points along y of the parent.
@@ -107,7 +107,7 @@ def test_only_news_makes_another_calibration() -> None:
     ("options", "says"),
     [
         ({"source": "topic"}, "'topic'; allowed are file, camera_info, tf"),
-        ({"source": "tf", "mode": "resize"}, "only mode 'calibrated'"),
+        ({"source": "tf", "mode": "resize"}, "mode is 'resize'"),
         ({"source": "tf"}, "distance_m is 0"),
         ({"source": "tf", "distance_m": 5.0, "calibration_file": "rig.yaml"}, "'rig.yaml'"),
     ],

@@ -22,8 +22,7 @@ from fusion_ros.calibration.files import (
 from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
 from fusion_ros.calibration.plausibility import check_calibration
 from fusion_ros.cli.main import main
-from fusion_ros.parameters.specification import ParameterError
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline_factory import pipeline_around
 from fusion_ros.registration.geometry import (
     CameraModel,
@@ -32,8 +31,9 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
+from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.overlap import overlap
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.warp import ThermalRegistration
 
 VISIBLE, THERMAL = Size(320, 256), Size(160, 128)
 

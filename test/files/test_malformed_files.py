@@ -30,9 +30,8 @@ from fusion_ros.detection import DetectorError, OnnxDetector, read_labels
 from fusion_ros.model.config import FusionNetConfig
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import METADATA_KEY, WeightsError, load_weights, save_weights
+from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.parameters.files import read_parameters
-from fusion_ros.parameters.specification import ParameterError
-from fusion_ros.parameters.table import FuseParameters
 from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.detection import _class_names
 from fusion_ros.replay.gate import Gate

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.imaging.colour import ColourOptions, LumaReplacer, luma, replace_luma
+from fusion_ros.imaging.colour import LumaReplacer, luma, replace_luma
+from fusion_ros.imaging.options import ColourOptions
 
 
 @pytest.fixture

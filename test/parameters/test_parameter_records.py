@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any record of parameters is refused with names, or works: a frame never finds out later."""
+"""Every record of parameters is either refused with names or works with every kind of frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
 from fusion_ros.parameters.files import read_parameters
-from fusion_ros.parameters.specification import ParameterError, ParameterSpec
-from fusion_ros.parameters.table import SPECS, FuseParameters
 from fusion_ros.thermal.tone import ThermalToneMapper
 
 TONE = [spec for spec in SPECS if spec.name.startswith("tone_") and spec.name != "tone_dead_pixels"]
@@ -33,7 +32,7 @@ def records() -> st.SearchStrategy:
 
 
 def outcome(make: Callable[[], object]) -> object:
-    """What `make` returns, or the refusal that it raises."""
+    """Return the result of `make`, or the `ParameterError` that it raises."""
     try:
         return make()
     except ParameterError as refusal:
@@ -51,7 +50,7 @@ FRAMES = [
 
 @settings(max_examples=200, deadline=None)
 @given(values=records(), seconds=st.sampled_from([1 / 120, 1 / 9, 1.0]))
-def test_a_record_that_is_taken_maps_every_kind_of_frame(values, seconds):
+def test_an_accepted_record_maps_every_kind_of_frame(values, seconds):
     found = outcome(lambda: FuseParameters.from_values(values).tone_options())
     if isinstance(found, ParameterError):
         assert len(found.names) > 1
@@ -67,7 +66,7 @@ def test_a_record_that_is_taken_maps_every_kind_of_frame(values, seconds):
     "value", [10**400, -(10**400), math.nan, math.inf, [1], {"a": 1}, None, b"x"]
 )
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-def test_what_a_yaml_file_can_hold_is_refused_with_the_parameter_named(spec, value):
+def test_any_yaml_value_of_a_wrong_type_is_refused_with_the_parameter_named(spec, value):
     with pytest.raises(ParameterError) as error:
         FuseParameters.from_values({spec.name: value})
     assert spec.name in str(error.value)
@@ -85,7 +84,7 @@ def test_what_a_yaml_file_can_hold_is_refused_with_the_parameter_named(spec, val
         "a: 2024-13-41",
     ],
 )
-def test_a_parameter_file_of_any_content_is_read_or_refused(tmp_path, text):
+def test_a_parameter_file_with_any_content_is_read_or_refused(tmp_path, text):
     file = tmp_path / "p\n\x1b[2J.yaml"
     file.write_text(text)
     found = outcome(lambda: FuseParameters.from_values(read_parameters(file)))

@@ -14,8 +14,9 @@ from fusion_ros.registration.geometry import (
     RigCalibration,
     Size,
 )
+from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.seam import SeamBlender, feathered
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.warp import ThermalRegistration
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from planted_faults import PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, replayed, w
 from whole_runs import quick
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.settings import refuse_unsupported
 from fusion_ros.streams.ledger import Stream

@@ -16,7 +16,7 @@ from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.runtime.codec import encode_image
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.alignment import AlignmentMonitor
 from fusion_ros.streams.ledger import Stream

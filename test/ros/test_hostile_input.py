@@ -28,9 +28,8 @@ from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
+from fusion_ros.parameters import SPECS, FuseParameters, ParameterError
 from fusion_ros.parameters.files import read_parameters
-from fusion_ros.parameters.specification import ParameterError
-from fusion_ros.parameters.table import SPECS, FuseParameters
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.streams.ledger import Stream
 

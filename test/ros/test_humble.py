@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from fusion_ros.nodes import bag_player
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 
 pytestmark = pytest.mark.ros
 

@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from rig import Rig
 
 from fusion_ros.nodes.fuse.fuse_node import FuseNode
-from fusion_ros.parameters.specification import ParameterError
+from fusion_ros.parameters import ParameterError
 
 pytestmark = pytest.mark.ros
 

@@ -16,8 +16,7 @@ from rclpy.parameter import Parameter
 from rig import Rig
 
 from fusion_ros.nodes.runtime.executor import NodeExecutor
-from fusion_ros.parameters.specification import ParameterSpec
-from fusion_ros.parameters.table import SPECS, FuseParameters
+from fusion_ros.parameters import SPECS, FuseParameters, ParameterSpec
 
 pytestmark = pytest.mark.ros
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
 from fusion_ros.streams.intake import Observation

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fusion_ros.calibration.files import load_calibration
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.shipped_files import config_file
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import as_the_thermal_camera_sees, thermal_to_visible

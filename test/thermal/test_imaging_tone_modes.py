@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,17 @@ from hypothesis import strategies as st
 from fusion_ros.thermal import units as thermal_units
 from fusion_ros.thermal.sensor_defects import DeadPixelMask, find_dead_pixels
 from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
-from fusion_ros.thermal.tone_options import CHOICES, RANGES
+
+RANGES = {
+    field.name: (field.metadata["low"], field.metadata["high"])
+    for field in dataclasses.fields(ToneOptions)
+    if field.metadata["low"] is not None
+}
+CHOICES = {
+    field.name: field.metadata["choices"]
+    for field in dataclasses.fields(ToneOptions)
+    if field.metadata["choices"]
+}
 
 
 @pytest.fixture

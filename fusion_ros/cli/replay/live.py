@@ -17,7 +17,7 @@ from fusion_ros.cli.processes import Processes, isolated_environment, tail
 from fusion_ros.cli.replay.run import parameter_values
 from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.streams.ledger import Stream

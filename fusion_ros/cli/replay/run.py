@@ -91,7 +91,7 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
     """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics import MEASURES
-    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.parameters import FuseParameters
 
     parameters = FuseParameters.from_values(values)
     refuse_unsupported(parameters)

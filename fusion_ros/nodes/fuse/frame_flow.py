@@ -18,7 +18,7 @@ from fusion_ros.nodes.fuse.jobs import LoneFrame, Output
 from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.runtime.wire import read_image
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.registration.alignment import Alignment
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS, ClockDistance, OffsetEstimator
 from fusion_ros.streams.content import Fault

@@ -10,7 +10,7 @@ from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.stamps import ClockNotice
 from fusion_ros.nodes.runtime.wire import WireCompressedImage, WireError, WireImage
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, IntakeOptions, Rejection
 from fusion_ros.streams.ledger import Stream

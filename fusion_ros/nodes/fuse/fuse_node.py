@@ -32,8 +32,7 @@ from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
 from fusion_ros.nodes.runtime.progress import Progress
 from fusion_ros.nodes.runtime.rclpy_compatibility import destroy_state_machine
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
-from fusion_ros.parameters.specification import ParameterError
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline_factory import apply_live, make_live_pipeline
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable

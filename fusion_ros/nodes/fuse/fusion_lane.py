@@ -24,7 +24,7 @@ from fusion_ros.streams.effect import EffectWatch
 from fusion_ros.streams.ledger import Fate, Stream
 
 if TYPE_CHECKING:
-    from fusion_ros.parameters.table import FuseParameters
+    from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline import FusedFrame, FusionPipeline
 
 FIRST_CALL_DEADLINE_NS = 60_000_000_000

@@ -21,7 +21,8 @@ from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
 from fusion_ros.calibration.plausibility import registration_doubts
 from fusion_ros.nodes.runtime.subscription import FollowingSubscription
 from fusion_ros.registration.geometry import GeometryError, Size
-from fusion_ros.registration.warp import RegistrationOptions, ThermalRegistration
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 
 try:
     from tf2_msgs.msg import TFMessage

@@ -16,7 +16,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder, encode
-from fusion_ros.imaging.palettes import OverlayOptions, overlay
+from fusion_ros.imaging.options import OverlayOptions
+from fusion_ros.imaging.palettes import overlay
 from fusion_ros.nodes.fuse.jobs import Output
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics

@@ -22,7 +22,7 @@ from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
 from fusion_ros.nodes.runtime.subscription import FollowingSubscription
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.recent_counts import CountHistory
 

@@ -19,8 +19,7 @@ from rclpy.parameter import Parameter
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import undeclared_parameters
-from fusion_ros.parameters.specification import ParameterError, ParameterSpec
-from fusion_ros.parameters.table import SPECS, FuseParameters
+from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
 from fusion_ros.streams.outside_text import printable
 
 _INT64 = 2**63 - 1

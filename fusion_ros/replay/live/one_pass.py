@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import fusion_ros
 from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_json
-from fusion_ros.parameters.table import FuseParameters
+from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import FusedPicture, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
