@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fusion_ros.engines.engine import Engine, EngineError, EngineProbe, even_pair
@@ -133,35 +132,30 @@ def _fastest(
     engines: dict[str, Engine] = {}
     failures: list[str] = []
 
-    def attempt(name: str, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except EngineError as error:
-            # A failure excludes this engine only, and is reported.
-            failures.append(f"{name} failed: {error}")
-            _log.warning("engine %s cannot be used, trying the next: %s", name, error)
-            if name in engines:
-                trials.drop(name)
-                engines.pop(name).close()
-
-    def create(probe: EngineProbe) -> None:
-        engines[probe.name] = make(probe)
-
-    def time_one(name: str) -> None:
-        trials.add(name, _trial_ms(engines[name], size))
+    def exclude(name: str, error: EngineError) -> None:
+        # A failure excludes this engine only, and is reported.
+        failures.append(f"{name} failed: {error}")
+        _log.warning("engine %s cannot be used, trying the next: %s", name, error)
 
     for probe in probes:
-        attempt(probe.name, partial(create, probe))
+        try:
+            engines[probe.name] = make(probe)
+        except EngineError as error:
+            exclude(probe.name, error)
     trials = Trials(list(engines), seconds=TRIAL_SECONDS)
     while trials.needs_another_round():
         for name in trials.names:
-            attempt(name, partial(time_one, name))
+            try:
+                trials.add(name, _trial_ms(engines[name], size))
+            except EngineError as error:
+                exclude(name, error)
+                trials.drop(name)
+                engines.pop(name).close()
     if not engines:
         raise EngineError(f"no engine works here: {'; '.join(failures)}")
     chosen = trials.winner()
-    for name, engine in engines.items():
-        if name != chosen:
-            engine.close()
+    for name in set(engines) - {chosen}:
+        engines[name].close()
     engines[chosen].notes["chosen"] = _reason(chosen, trials.best_ms(), failures, size)
     return engines[chosen]
 

@@ -140,7 +140,7 @@ class OpenVinoEngine:
         with warnings.catch_warnings():
             # OpenVINO's converter uses tracing, which PyTorch has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             try:
                 return self._openvino.convert_model(
                     ByteNetwork(self._weights.net).eval(), example_input=(visible, thermal)

@@ -52,7 +52,7 @@ class TorchEngine:
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
         net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
-        net = net.to(self._device, memory_format=torch.channels_last)
+        net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run: CudaGraphs | _EagerOnCpu | None
         if self._device.type == "cuda":
             self._run = CudaGraphs(net, self._device)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fusion quality measures: pure functions on NCHW float tensors in [0, 1].
 
-``MEASURES`` lists all of them under the names that tables use. Those that torchmetrics has import
-it when they run (extra ``train``); the rest needs torch alone.
+``MEASURES`` lists them under their names in tables. Some use torchmetrics (extra ``train``), which
+they import when they run; the others need torch alone.
 """
 
 from fusion_ros.metrics.activity import average_gradient, spatial_frequency, standard_deviation

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classical fusion to compare with: simple rules, guided filter, Laplacian pyramid.
+"""Classical fusion methods for comparison: simple rules, guided filter, Laplacian pyramid.
 
-All take and give float arrays in [0, 1], H x W grey, and round nothing.
+Inputs and outputs are float arrays in [0, 1], H x W grey.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ Array = np.ndarray
 
 
 def average(visible: Array, thermal: Array) -> Array:
-    """Mean of both."""
+    """Return the mean of both images."""
     return 0.5 * (visible + thermal)
 
 
 def maximum(visible: Array, thermal: Array) -> Array:
-    """Brighter of both, pixel by pixel."""
+    """Return the larger value of each pixel."""
     return np.maximum(visible, thermal)
 
 
 def laplacian_pyramid(visible: Array, thermal: Array, levels: int = 5) -> Array:
-    """Burt and Adelson, 1983: at each level and pixel the larger detail, the mean of the base."""
-    base_v, base_t = (x.astype(np.float32) for x in (visible, thermal))
-    details = []
+    """Fuse by a Laplacian pyramid (Burt and Adelson, 1983): larger detail, mean of the base."""
+    base_v: Array = visible.astype(np.float32)
+    base_t: Array = thermal.astype(np.float32)
+    details: list[Array] = []
     for _ in range(min(levels, int(np.log2(min(visible.shape))) - 1)):
         smaller = [cv2.pyrDown(x) for x in (base_v, base_t)]
         size = base_v.shape[::-1]
@@ -37,14 +38,14 @@ def laplacian_pyramid(visible: Array, thermal: Array, levels: int = 5) -> Array:
         )
         details.append(np.where(np.abs(lap_v) >= np.abs(lap_t), lap_v, lap_t))
         base_v, base_t = smaller
-    fused = 0.5 * (base_v + base_t)
+    fused: Array = 0.5 * (base_v + base_t)
     for detail in reversed(details):
         fused = cv2.pyrUp(fused, dstsize=detail.shape[::-1]) + detail
     return fused.clip(0, 1)
 
 
 def _guided(guide: Array, x: Array, radius: int, eps: float) -> Array:
-    """Guided filter of He, Sun and Tang, 2013, grey guide."""
+    """Apply the guided filter of He, Sun and Tang, 2013, with a grey guide."""
 
     def box(image: Array) -> Array:
         side = 2 * radius + 1
@@ -56,7 +57,7 @@ def _guided(guide: Array, x: Array, radius: int, eps: float) -> Array:
 
 
 def guided_filter(visible: Array, thermal: Array) -> Array:
-    """Li, Kang and Hu, "Image fusion with guided filtering", 2013, with its published settings."""
+    """Fuse by guided filtering (Li, Kang and Hu, 2013) with the published settings."""
     sources = [x.astype(np.float32) for x in (visible, thermal)]
     bases = [cv2.blur(x, (31, 31), borderType=cv2.BORDER_REFLECT) for x in sources]
     saliency = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether broad areas keep the brightness, and visible edges and colours what they were.
+"""Preservation of broad brightness, of visible edges, and of colours.
 
-Values are one per picture; NaN where a picture has fewer pixels of the kind than a figure needs.
+Each measure has one value for each image, or NaN if the image has too few pixels for it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
 
+#: Sigma in pixels of the Gaussian that leaves the broad brightness.
 BROAD_SIGMA = 12.0
-"""Pixels: what is left after this Gaussian is the broad brightness."""
+#: Least difference in broad brightness for a pixel to count.
 APART = 40 / 255
-"""How far the broad brightness of two pictures has to differ for a share of the way to count."""
 LEAST_PIXELS = 500
+#: Strong edge: a step of more than `STRONG_EDGE` over `EDGE_SPAN` pixels after this Gaussian.
 EDGE_SIGMA, EDGE_SPAN, STRONG_EDGE = 1.5, 3, 30 / 255
-"""A strong edge: after this Gaussian, a step of more than `STRONG_EDGE` over `EDGE_SPAN` pixels."""
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian of ``sigma`` pixels, cut off at four sigma; the border is mirrored.
+    """Apply a Gaussian, truncated at four sigma, with a mirrored border.
 
     Args:
         images: N, C, H, W; any size, also smaller than the kernel.
@@ -35,7 +35,7 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     for axis in (2, 3):
         size = images.shape[axis]
         index = torch.arange(-reach, size + reach, device=images.device)
-        # Mirror without repeating the border pixel, as often as the kernel reaches beyond.
+        # Mirror repeatedly, without repeating the border pixel.
         period = max(2 * (size - 1), 1)
         index = index.remainder(period)
         index = torch.where(index < size, index, period - index)
@@ -47,22 +47,24 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def _mean_where(values: Tensor, where: Tensor) -> Tensor:
-    """Mean of N, 1, H, W over the chosen pixels of each picture; NaN below `LEAST_PIXELS`."""
+    """Return the mean over selected pixels of each image; NaN for less than `LEAST_PIXELS`."""
     count = where.sum(dim=(1, 2, 3))
     total = torch.where(where, values, torch.zeros_like(values)).sum(dim=(1, 2, 3))
     return torch.where(count >= LEAST_PIXELS, total / count.clamp_min(1), torch.nan)
 
 
 def brightness_shares(visible: Tensor, thermal: Tensor, fused: Tensor) -> tuple[Tensor, Tensor]:
-    """Share of the way from visible to thermal brightness, where thermal is hotter and darker.
+    """Return the fused brightness relative to the sources, where thermal is hotter and darker.
 
-    Each is the mean of (F - V) / (T - V) over the pixels concerned, of luma blurred by
-    `BROAD_SIGMA`: 0 is as bright as the visible picture, 1 as the thermal one. Where thermal is
-    brighter by more than `APART` (hotter), high is good: bright in thermal only stays bright. Where
-    it is darker by as much, low is good: bright in visible only stays bright.
+    Both are means of (F - V) / (T - V) of luma blurred by `BROAD_SIGMA`: 0 is the brightness of the
+    visible image, 1 that of the thermal one. "Hotter" covers pixels where thermal is brighter by
+    more than `APART`; high values are good there. "Darker" covers pixels where it is darker by as
+    much; low values are good there.
 
     Args:
-        visible, thermal, fused: N, 1, H, W in [0, 1].
+        visible: N, 1, H, W in [0, 1].
+        thermal: N, 1, H, W in [0, 1].
+        fused: N, 1, H, W in [0, 1].
 
     Returns:
         (hotter, darker), N values each.
@@ -75,21 +77,23 @@ def brightness_shares(visible: Tensor, thermal: Tensor, fused: Tensor) -> tuple[
 
 
 def flipped_edges(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Percent of the strong visible edges, weak in thermal, whose sign the fused picture turns.
+    """Return the percentage of strong visible edges whose sign is inverted in the fused image.
 
-    An edge is a difference over `EDGE_SPAN` pixels, of rows or columns, after a Gaussian of
-    `EDGE_SIGMA`. It counts where it is above `STRONG_EDGE` in the visible picture and under half of
-    that in the thermal one: a white lane line that comes out dark.
+    An edge is a difference over `EDGE_SPAN` rows or columns after a Gaussian of `EDGE_SIGMA`. It
+    counts if it is above `STRONG_EDGE` in the visible image and less than half of that in the
+    thermal one. A white lane marking that is dark in the fused image is an example.
 
     Args:
-        visible, thermal, fused: N, 1, H, W in [0, 1].
+        visible: N, 1, H, W in [0, 1].
+        thermal: N, 1, H, W in [0, 1].
+        fused: N, 1, H, W in [0, 1].
 
     Returns:
-        N values in 0..100; NaN where a picture has fewer than `LEAST_PIXELS` such edges.
+        N values in 0..100; NaN for an image with fewer than `LEAST_PIXELS` such edges.
     """
     check_images(EDGE_SPAN + 1, visible=visible, thermal=thermal, fused=fused)
     soft = [gaussian_blur(x, EDGE_SIGMA) for x in (visible, thermal, fused)]
-    strong_count = turned_count = torch.zeros(len(fused), device=fused.device)
+    strong_count = inverted_count = torch.zeros(len(fused), device=fused.device)
     for axis in (2, 3):
         v, t, f = (
             x.narrow(axis, EDGE_SPAN, x.shape[axis] - EDGE_SPAN)
@@ -98,18 +102,19 @@ def flipped_edges(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
         )
         strong = (v.abs() > STRONG_EDGE) & (t.abs() < 0.5 * v.abs())
         strong_count = strong_count + strong.sum(dim=(1, 2, 3))
-        turned_count = turned_count + (strong & (v * f < 0)).sum(dim=(1, 2, 3))
+        inverted_count = inverted_count + (strong & (v * f < 0)).sum(dim=(1, 2, 3))
     return torch.where(
-        strong_count >= LEAST_PIXELS, 100 * turned_count / strong_count.clamp_min(1), torch.nan
+        strong_count >= LEAST_PIXELS, 100 * inverted_count / strong_count.clamp_min(1), torch.nan
     )
 
 
 def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Mean distance of fused to visible in CIELab's a and b, where thermal is not hotter.
+    """Return the mean distance to visible in CIELab's a and b where thermal is not hotter.
 
     Args:
-        visible, fused: N, 3, H, W, sRGB in [0, 1].
+        visible: N, 3, H, W, sRGB in [0, 1].
         thermal: N, 1, H, W in [0, 1].
+        fused: N, 3, H, W, sRGB in [0, 1].
 
     Returns:
         N values in Lab units.
@@ -123,7 +128,7 @@ def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def _lab_ab(rgb: Tensor) -> Tensor:
-    """A and b of CIELab (D65) of sRGB pictures N, 3, H, W, as N, 2, H, W."""
+    """Convert sRGB images N, 3, H, W to a and b of CIELab (D65), N, 2, H, W."""
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     matrix = rgb.new_tensor(
         [

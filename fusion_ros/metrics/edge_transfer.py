@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of the sources' edges: carried over (Qabf), or invented by the fusion (Nabf).
+"""Edges of the sources: preserved in the fused image (Qabf), or added by the fusion (Nabf).
 
 Sources: C. Xydeas, V. Petrovic, "Objective image fusion performance measure", 2000; for Nabf with
 its constants B. K. Shreyamsha Kumar, "Multifocus and multispectral image fusion based on pixel
@@ -20,7 +20,7 @@ from fusion_ros.metrics.checks import check_images
 
 @dataclass(frozen=True)
 class _Sigmoids:
-    """Gain, slope and midpoint of the strength and of the orientation response."""
+    """Gain, slope and midpoint of the responses to strength and orientation."""
 
     strength: tuple[float, float, float]
     orientation: tuple[float, float, float]
@@ -31,7 +31,7 @@ KUMAR = _Sigmoids(strength=(0.9999, 19.0, 0.5), orientation=(0.9995, 22.0, 0.5))
 
 
 def _sobel_polar(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Strength in grey levels and angle in [-pi/2, pi/2]; Sobel, border replicated."""
+    """Return Sobel strength in grey levels and angle in [-pi/2, pi/2]; border replicated."""
     p = F.pad(255 * x, (1, 1, 1, 1), mode="replicate")
     vertical = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
     horizontal = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
@@ -44,7 +44,7 @@ def _sobel_polar(x: Tensor) -> tuple[Tensor, Tensor]:
 def _preserved(
     source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor], sigmoids: _Sigmoids
 ) -> tuple[Tensor, Tensor]:
-    """Strength and orientation preservation of a source's edges, pixel by pixel."""
+    """Return the preservation of strength and orientation of a source's edges for each pixel."""
     (g_s, angle_s), (g_f, angle_f) = source, fused
     larger = torch.maximum(g_s, g_f)
     ratio = torch.where(larger > 0, torch.minimum(g_s, g_f) / larger.clamp_min(1e-12), 0.0)
@@ -56,10 +56,12 @@ def _preserved(
 
 
 class EdgePolars:
-    """Sobel strengths and angles of two sources and what was fused of them: for both measures.
+    """Sobel strengths and angles of two sources and their fused image, for both measures.
 
     Args:
-        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+        visible: N, C, H, W in [0, 1], at least 3x3.
+        thermal: see `visible`.
+        fused: see `visible`.
     """
 
     def __init__(self, visible: Tensor, thermal: Tensor, fused: Tensor) -> None:
@@ -69,7 +71,7 @@ class EdgePolars:
 
     def qabf(self) -> Tensor:
         """See :func:`qabf`."""
-        total = weight = 0.0
+        total = weight = self.fused[0].new_zeros(())
         for source in self.sources:
             strength, orientation = _preserved(source, self.fused, XYDEAS)
             total = total + (strength * orientation * source[0]).sum(dim=(1, 2, 3))
@@ -79,37 +81,41 @@ class EdgePolars:
     def nabf(self) -> Tensor:
         """See :func:`nabf`."""
         (of_visible, _), (of_thermal, _) = self.sources
-        invented = (self.fused[0] > of_visible) & (self.fused[0] > of_thermal)
-        total = weight = 0.0
+        added = (self.fused[0] > of_visible) & (self.fused[0] > of_thermal)
+        total = weight = self.fused[0].new_zeros(())
         for source in self.sources:
             strength, orientation = _preserved(source, self.fused, KUMAR)
             kept = torch.sqrt(strength * orientation)
             significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
-            total = total + (invented * (1 - kept) * significance).sum(dim=(1, 2, 3))
+            total = total + (added * (1 - kept) * significance).sum(dim=(1, 2, 3))
             weight = weight + significance.sum(dim=(1, 2, 3))
         return total / weight
 
 
 def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Qabf: how well the fused image keeps the strength and direction of the sources' edges.
+    """Return Qabf: preservation of strength and direction of the sources' edges.
 
     Args:
-        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+        visible: N, C, H, W in [0, 1], at least 3x3.
+        thermal: see `visible`.
+        fused: see `visible`.
 
     Returns:
-        N values in [0, 1); higher is better. 0 where neither source has an edge.
+        N values in [0, 1); higher is better. 0 if neither source has an edge.
     """
     return EdgePolars(visible, thermal, fused).qabf()
 
 
 def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Nabf: edges of the fused image that neither source has (halos, ringing, noise).
+    """Return Nabf: edges of the fused image without one in the sources (halos, ringing, noise).
 
-    Counts where the fused edge is stronger than both sources', weighted by (source edge)^1.5,
-    edges under two grey levels by 0.001.
+    A pixel counts if its fused edge is stronger than those of both sources. Its weight is (source
+    edge)^1.5, or 0.001 for edges below two grey levels.
 
     Args:
-        visible, thermal, fused: N, C, H, W in [0, 1], at least 3x3.
+        visible: N, C, H, W in [0, 1], at least 3x3.
+        thermal: see `visible`.
+        fused: see `visible`.
 
     Returns:
         N values in [0, 1]; lower is better.

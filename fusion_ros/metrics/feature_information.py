@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FMI: how much of the sources' features a look at the fused image's features tells.
+"""FMI: mutual information between features of the sources and of the fused image.
 
 Source: M. Haghighat, A. Aghagolzadeh, H. Seyedarabi, "A non-reference image fusion metric based on
-mutual information of image features", 2011, and its authors' fast implementation: 3x3 windows, the
-joint distribution of two windows modelled between the Frechet bounds by their correlation.
+mutual information of image features", 2011, and its authors' fast implementation: 3x3 windows; the
+joint distribution of two windows is modelled between the Frechet bounds by their correlation.
 Feature: gradient magnitude by central differences.
 """
 
@@ -28,12 +28,12 @@ def _gradient_magnitude(x: Tensor) -> Tensor:
 
 
 def _windows(x: Tensor, stride: int) -> Tensor:
-    """N, 1, H, W to N, number of windows, 9; windows over the border are dropped."""
+    """Return N, number of windows, 9; windows beyond the border are dropped."""
     return F.unfold(_gradient_magnitude(x), WINDOW, stride=stride).transpose(1, 2)
 
 
 def _distribution(windows: Tensor) -> Tensor:
-    """Each window as a distribution over its nine cells: above its minimum, sum one; flat: even."""
+    """Normalise each window above its minimum to sum one; a uniform window becomes even."""
     above = windows - windows.amin(-1, keepdim=True)
     total = above.sum(-1, keepdim=True)
     even = torch.full_like(above, 1 / _CELLS)
@@ -51,7 +51,7 @@ def _entropy(distribution: Tensor) -> Tensor:
 
 
 def _window_fmi(source: Tensor, fused: Tensor) -> Tensor:
-    """Normalised mutual information 2 I / (H + H) for each row of two (rows, 9) tensors."""
+    """Return normalised mutual information 2 I / (H + H) for each row of two (rows, 9) tensors."""
     p, q = _distribution(source), _distribution(fused)
     centred_p, centred_q = p - 1 / _CELLS, q - 1 / _CELLS
     scale = torch.sqrt(centred_p.square().sum(-1) * centred_q.square().sum(-1))
@@ -62,7 +62,7 @@ def _window_fmi(source: Tensor, fused: Tensor) -> Tensor:
     apart = f * g
     upper, lower = torch.minimum(f, g), (f + g - 1).clamp_min(0)
     bound = torch.where((correlation >= 0)[:, None, None], upper, lower)
-    # Hoeffding: the covariance at a bound is the sum of (joint - product) of the distributions.
+    # Hoeffding: covariance at a bound is the sum of (joint - product) of the distributions.
     at_bound = (bound - apart).sum((-1, -2)) / (_deviation(p) * _deviation(q)).clamp_min(1e-12)
     share = (correlation / torch.where(at_bound == 0, torch.ones_like(at_bound), at_bound)).clamp(
         0, 1
@@ -76,18 +76,20 @@ def _window_fmi(source: Tensor, fused: Tensor) -> Tensor:
 
 
 def _density(distribution: Tensor) -> Tensor:
-    """Second difference of a bivariate cumulative distribution."""
+    """Return the second difference of a bivariate cumulative distribution."""
     padded = F.pad(distribution, (1, 0, 1, 0))
     return padded[:, 1:, 1:] - padded[:, :-1, 1:] - padded[:, 1:, :-1] + padded[:, :-1, :-1]
 
 
 def fmi(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int = 1) -> Tensor:
-    """FMI: mean over 3x3 windows and both sources of the features' normalised mutual information.
+    """Return FMI: mean normalised mutual information over 3x3 windows and both sources.
 
     Args:
-        visible, thermal, fused: N, 1, H, W in [0, 1], at least 3x3.
-        stride: step between windows in pixels. 1 is the authors' form; 3 (windows side by side)
-            costs a ninth and is what ``MEASURES`` takes.
+        visible: N, 1, H, W in [0, 1], at least 3x3.
+        thermal: see `visible`.
+        fused: see `visible`.
+        stride: step between windows in pixels. 1 is the authors' form; 3 (adjacent windows) takes a
+            ninth of the time and is used in ``MEASURES``.
 
     Returns:
         N values in [0, 1]; higher is better, 1 when the fused image equals both sources.

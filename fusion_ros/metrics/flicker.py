@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steadiness of a fused sequence: three views on change between frames.
+"""Temporal stability of a fused sequence: three measures of change between frames.
 
-``flicker_index`` is the one to compare methods by. A picture in motion changes by its own slope
-times the speed (brightness constancy), so a fusion of full contrast changes more than a pale one
-without any flicker; the index takes that out. ``change_ratio`` does not, ``excess_flicker`` counts
-only what no source explains.
+``flicker_index`` compares methods. A moving image changes by its slope times the speed (brightness
+constancy), so without any flicker a fusion of high contrast changes more than one of low contrast.
+The index compensates for this, ``change_ratio`` does not. ``excess_flicker`` counts changes that
+neither source has.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _change(x: Tensor) -> Tensor:
 
 
 def _slope(x: Tensor) -> Tensor:
-    """Mean absolute difference to the neighbours, of both directions."""
+    """Return the mean absolute difference between neighbours in both directions."""
     rows = (x[..., 1:] - x[..., :-1]).abs().mean()
     columns = (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
     return 0.5 * (rows + columns)
@@ -39,16 +39,18 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Restlessness of the fused sequence over the mean restlessness of its sources.
+    """Return the apparent motion of the fused sequence relative to the mean of its sources.
 
-        restlessness(x) = mean |x(t+1) - x(t)| / mean |slope of x|       (pixels of apparent motion)
+        motion(x) = mean |x(t+1) - x(t)| / mean |slope of x|       (in pixels)
 
     Args:
-        visible, thermal, fused: T, C, H, W in [0, 1], consecutive frames, T at least 2.
+        visible: T, C, H, W in [0, 1], consecutive frames, T at least 2.
+        thermal: see `visible`.
+        fused: see `visible`.
 
     Returns:
-        One value >= 0; lower is better, 1 is as restless as the sources are on average. 0 where
-        nothing changes; infinity where the fused sequence changes and no source does.
+        One value >= 0; lower is better, and 1 equals the mean of the sources. 0 without any change;
+        infinity if only the fused sequence changes.
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = (_ratio(_change(x), _slope(x)) for x in (visible, thermal, fused))
@@ -56,23 +58,23 @@ def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def change_ratio(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Mean change of the fused sequence over the mean change of its two sources, contrast and all.
+    """Return the mean change of the fused sequence relative to that of its sources.
 
-    Arguments as for :func:`flicker_index`. A plain average of two moving sources stays under 1
-    because it halves their contrast; a fusion that keeps it lies above.
+    Arguments as for :func:`flicker_index`. The average of two moving sources is below 1 because it
+    halves their contrast; a fusion that keeps the contrast is above 1.
     """
     _check_sequence(visible, thermal, fused)
     return _ratio(_change(fused), 0.5 * (_change(visible) + _change(thermal)))
 
 
 def excess_flicker(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Fused change beyond the larger of both sources' changes, pixel by pixel.
+    """Return the change of each pixel beyond the larger change of the two sources.
 
     Arguments as for :func:`flicker_index`.
 
     Returns:
-        Mean of max(0, |df| - max(|da|, |db|)) in grey levels (0..255) a frame; any blend of the
-        two sources with constant weights in [0, 1] gives 0 but for rounding.
+        Mean of max(0, |df| - max(|da|, |db|)) in grey levels (0..255) for each frame; 0 except for
+        rounding for any blend with constant weights in [0, 1].
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = ((x[1:] - x[:-1]).abs() for x in (visible, thermal, fused))

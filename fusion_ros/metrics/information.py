@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What grey levels tell: entropy and mutual information, on 256-bin histograms, in bits.
+"""Entropy and mutual information of grey levels from 256-bin histograms, in bits.
 
-These measures count, so they have no gradient. Grey level = value * 255, rounded and clipped.
+These measures have no gradient. Grey level = value * 255, rounded and clipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LEVELS = 256
 
 
 def _levels(x: Tensor) -> Tensor:
-    """N, C, H, W in [0, 1] to N, C*H*W grey levels 0..255."""
+    """Convert N, C, H, W in [0, 1] to N, C*H*W grey levels 0..255."""
     return (x.detach() * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(1)
 
 
@@ -31,13 +31,13 @@ def _counts(codes: Tensor, bins: int) -> Tensor:
 
 
 def entropy(fused: Tensor) -> Tensor:
-    """EN: Shannon entropy of the grey levels, in bits.
+    """Return EN: Shannon entropy of the grey levels, in bits.
 
     Args:
         fused: N, C, H, W in [0, 1].
 
     Returns:
-        N values in [0, 8]; higher is better. 0 for a flat image.
+        N values in [0, 8]; higher is better. 0 for a uniform image.
     """
     check_images(fused=fused)
     return _entropy_of_counts(_counts(_levels(fused), LEVELS)).to(fused.dtype)
@@ -51,12 +51,14 @@ def _mutual_information(x: Tensor, y: Tensor) -> Tensor:
 
 
 def mutual_information(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """MI: I(visible; fused) + I(thermal; fused), in bits, not normalised.
+    """Return MI: I(visible; fused) + I(thermal; fused), in bits, not normalised.
 
     Source: G. Qu, D. Zhang, P. Yan, "Information measure for performance of image fusion", 2002.
 
     Args:
-        visible, thermal, fused: N, C, H, W in [0, 1].
+        visible: N, C, H, W in [0, 1].
+        thermal: see `visible`.
+        fused: see `visible`.
 
     Returns:
         N values >= 0; higher is better.

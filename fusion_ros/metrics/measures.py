@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All measures under the names that tables use, with the direction that is better."""
+"""All measures by their names in tables, with the better direction."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fusion_ros.metrics.quality_index import qe, qw
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of (visible, thermal, fused), each N, 1, H, W in [0, 1], giving N values.
+    """A measure of (visible, thermal, fused), each N, 1, H, W in [0, 1], with N values.
 
     Attributes:
-        name: as tables have it.
-        compute: the measure.
-        higher_is_better: its direction.
-        smallest: side of the smallest picture in pixels.
-        shared: where others are computed of the same: what prepares that, and the measure of it.
+        name: name in tables.
+        compute: function of the three images.
+        higher_is_better: whether higher values are better.
+        smallest: least side of an image in pixels.
+        shared: preparation that several measures share, and the measure of its result; or None.
     """
 
     name: str
@@ -74,21 +74,23 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 def score(
     visible: Tensor, thermal: Tensor, fused: Tensor, names: Iterable[str] = tuple(MEASURES)
 ) -> dict[str, float]:
-    """Every named measure of one picture; NaN where the picture is too small for a measure.
+    """Return the named measures of one image; NaN if it is too small for a measure.
 
     Args:
-        visible, thermal, fused: 1, 1, H, W in [0, 1].
+        visible: 1, 1, H, W in [0, 1].
+        thermal: see `visible`.
+        fused: see `visible`.
         names: keys of :data:`MEASURES`.
     """
-    pictures = visible, thermal, fused
+    images = visible, thermal, fused
     prepared: dict[Callable[..., Any], Any] = {}
 
     def value(measure: Measure) -> Tensor:
         if measure.shared is None:
-            return measure.compute(*pictures)
+            return measure.compute(*images)
         prepare, measure_of = measure.shared
         if prepare not in prepared:
-            prepared[prepare] = prepare(*pictures)
+            prepared[prepare] = prepare(*images)
         return measure_of(prepared[prepare])
 
     with torch.inference_mode():

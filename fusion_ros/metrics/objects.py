@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far labelled objects stand out from what surrounds them."""
+"""Contrast of labelled objects with their surroundings."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
 
+#: Width of the surroundings relative to a box's longer side.
 MARGIN = 0.5
-"""Width of the surroundings, as a share of a box's longer side."""
 LEAST_MARGIN = 8
 
 
 def object_contrast(image: Tensor, boxes: Sequence[tuple[float, float, float, float]]) -> Tensor:
-    """Contrast of each box against the spread of its surroundings.
+    """Return the contrast of each box relative to the variation of its surroundings.
 
         |mean inside - mean of the surroundings| / standard deviation of the surroundings
 
-    The surroundings are a frame around the box, `MARGIN` of its longer side wide and at least
-    `LEAST_MARGIN` pixels, without the other boxes. A bright person on a plain street has a high
-    value, the same person before bright clutter a low one.
+    The surroundings are a border around the box without the other boxes; its width is `MARGIN` of
+    the longer side and at least `LEAST_MARGIN` pixels. The value is high for a bright person on a
+    uniform street and low for the same person in front of bright clutter.
 
     Args:
         image: 1, 1, H, W in [0, 1].
-        boxes: x1, y1, x2, y2 in pixels; whole pixels that a box touches are inside.
+        boxes: x1, y1, x2, y2 in pixels; every pixel that a box touches is inside.
 
     Returns:
-        One value >= 0 a box; a spread under half a grey level counts as that. NaN for a box that
-        lies outside the image or has no surroundings.
+        One value >= 0 for each box; the deviation is taken as at least half a grey level. NaN for a
+        box outside the image or without surroundings.
     """
     check_images(image=image)
     if image.shape[:2] != (1, 1):
-        raise ValueError(f"image has shape {tuple(image.shape)}; allowed is 1, 1, H, W")
+        raise ValueError(f"image has shape {tuple(image.shape)}; allowed: 1, 1, H, W")
     height, width = image.shape[-2:]
     plane = image[0, 0]
     areas = []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Piella's fusion quality index Qw and its edge form Qe, in the convention that reproduces table 1.
+"""Piella's fusion quality index Qw and its edge form Qe, in the convention of table 1.
 
 Source: G. Piella and H. Heijmans, "A new quality metric for image fusion", ICIP 2003, built on
-Z. Wang and A. Bovik, "A universal image quality index", 2002. Convention, found by measuring the
-published results of table 1's peers: 8x8 blocks side by side, incomplete blocks dropped, unbiased
-variances, saliency = variance, block weight = larger saliency over its sum.
+Z. Wang and A. Bovik, "A universal image quality index", 2002. The convention reproduces the
+published results of the methods in table 1: adjacent 8x8 blocks, incomplete blocks dropped,
+unbiased variances, saliency = variance, block weight = larger saliency relative to its sum.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
 
+#: Exponent of the edge index, as in the paper's public code.
 EDGE_POWER = 0.7
-"""Exponent on the edge index, as the paper's public code has it."""
-
+#: Added under the root of the Sobel magnitude, as in kornia, which the paper's public code uses.
 SOBEL_EPS = 1e-6
-"""Added under the root of the Sobel magnitude, as kornia does and so the paper's public code."""
 
 
 def window_mean(x: Tensor, window: int, stride: int) -> Tensor:
-    """Mean over each window; a box filter in two passes, so the cost grows with 2w, not w*w.
+    """Return the mean of each window; two passes take time proportional to 2w instead of w*w.
 
     Args:
         x: N, C, H, W.
@@ -41,7 +40,7 @@ def quality_index_maps(
 ) -> tuple[Tensor, Tensor]:
     """Return lambda*Q0(a, f) + (1 - lambda)*Q0(b, f) for each window, and each window's weight.
 
-    The weights sum to one over each image. All statistics come out of one box filter run.
+    The weights sum to one over each image. One box filter computes all statistics.
     """
     stack = torch.cat(
         [
@@ -67,8 +66,8 @@ def quality_index_maps(
     cov_bf = (means[7] - m_b * m_f) * unbiased
 
     def q0(mean: Tensor, var: Tensor, cov: Tensor) -> Tensor:
-        # correlation x contrast = 2 cov / (var + var_f): the deviations cancel, and so does the
-        # square root, whose gradient is infinite on flat windows.
+        # correlation x contrast = 2 cov / (var + var_f): the deviations cancel, which removes the
+        # square root and its infinite gradient on uniform windows.
         structure = 2 * cov / (var + var_f + eps)
         luminance = (2 * mean * m_f + eps) / (mean * mean + m_f * m_f + eps)
         return structure * luminance
@@ -89,15 +88,17 @@ def qw(
     stride: int | None = None,
     eps: float = 1e-8,
 ) -> Tensor:
-    """Piella's weighted fusion quality index.
+    """Return Piella's weighted fusion quality index.
 
     Args:
-        visible, thermal, fused: N, C, H, W in [0, 1], H and W at least ``window``. Channels are
-            scored apart and averaged; the convention is one grey channel.
+        visible: N, C, H, W in [0, 1], H and W at least ``window``. The result is the mean over the
+            channels; the convention is one grey channel.
+        thermal: see `visible`.
+        fused: see `visible`.
         window: side of a window in pixels.
-        stride: step between windows in pixels; default ``window``, blocks side by side, which is
-            the calibrated convention. 1 is the sliding form; any step is differentiable.
-        eps: keeps flat windows finite.
+        stride: step between windows in pixels; default ``window`` (adjacent blocks), the
+            convention. 1 is the sliding form; any step is differentiable.
+        eps: keeps uniform windows finite.
 
     Returns:
         N values in [-1, 1]; higher is better.
@@ -110,9 +111,9 @@ def qw(
 
 
 def sobel_magnitude(x: Tensor, *, eps: float = SOBEL_EPS) -> Tensor:
-    """Sobel gradient magnitude, kernel / 8, border replicated; N, C, H, W in and out.
+    """Return the Sobel magnitude of N, C, H, W, kernel / 8, border replicated.
 
-    ``eps`` is added under the root; it keeps the gradient finite on flat pixels.
+    ``eps`` is added under the root; it keeps the gradient finite on uniform areas.
     """
     p = F.pad(x, (1, 1, 1, 1), mode="replicate")
     smooth_v = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
@@ -123,7 +124,7 @@ def sobel_magnitude(x: Tensor, *, eps: float = SOBEL_EPS) -> Tensor:
 
 
 def edge_image(x: Tensor, *, eps: float = SOBEL_EPS) -> Tensor:
-    """Sobel magnitude brought to [0, 1] by each image's own minimum and maximum."""
+    """Return the Sobel magnitude scaled to [0, 1] by each image's minimum and maximum."""
     edges = sobel_magnitude(x, eps=eps)
     low = edges.amin(dim=(2, 3), keepdim=True)
     high = edges.amax(dim=(2, 3), keepdim=True)
@@ -139,7 +140,7 @@ def qe(
     stride: int | None = None,
     eps: float = 1e-8,
 ) -> Tensor:
-    """Edge form of :func:`qw`: the same on edge images, to the power 0.7 for each image.
+    """Return the edge form of :func:`qw`: its value for edge images to the power 0.7.
 
     Arguments as for :func:`qw`. A negative index keeps its sign (-|q|^0.7).
 
@@ -155,5 +156,5 @@ def qe(
         stride=stride,
         eps=eps,
     )
-    # The tiny offset keeps the slope finite where nothing agrees.
+    # The offset keeps the gradient finite at zero.
     return index.sign() * (index.abs() + 1e-12) ** EDGE_POWER

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Likeness to both sources by the general measures of image quality, through torchmetrics.
+"""Similarity to both sources by general measures of image quality from torchmetrics.
 
-torchmetrics is imported when one of these runs: it comes with the `train` extra. These work in
-float32 whatever comes in: in float64 its convolutions take ten times as long.
+torchmetrics is imported when one of these runs; it belongs to the `train` extra. All inputs are
+converted to float32, since its convolutions take ten times as long in float64.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,9 +20,9 @@ VIF_SMALLEST = 41
 
 
 def psnr(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """PSNR in dB of the mean of both squared errors (the fusion form); N values, higher is better.
+    """Return PSNR in dB of the mean of both squared errors; N values, higher is better.
 
-    Infinite where the fused image equals both sources.
+    It is infinite if the fused image equals both sources.
     """
     check_images(visible=visible, thermal=thermal, fused=fused)
     error = 0.5 * (
@@ -31,18 +33,18 @@ def psnr(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Mean of SSIM(fused, visible) and SSIM(fused, thermal); N values in [-1, 1].
+    """Return the mean of SSIM(fused, visible) and SSIM(fused, thermal), in [-1, 1].
 
     Source: Z. Wang et al., "Image quality assessment: from error visibility to structural
-    similarity", 2004: 11x11 Gaussian window, sigma 1.5, range 1, windows inside the picture only.
+    similarity", 2004: 11x11 Gaussian window, sigma 1.5, range 1, windows inside the image only.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     check_images(SSIM_WINDOW, visible=visible, thermal=thermal, fused=fused)
 
     def interior(x: Tensor, y: Tensor) -> Tensor:
-        # torchmetrics' own mean takes in the border, where half the window is mirrored; the
-        # published measure does not.
+        # The mean of torchmetrics includes the border, where half the window is mirrored; the
+        # published measure excludes it.
         edge = SSIM_WINDOW // 2
         _, full = structural_similarity_index_measure(
             x, y, data_range=1.0, reduction="none", return_full_image=True
@@ -53,7 +55,7 @@ def ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def ms_ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Mean of the five-scale SSIM against both sources; N values, at least 161x161 pixels.
+    """Return the mean five-scale SSIM against both sources; at least 161x161 pixels.
 
     Source: Z. Wang, E. Simoncelli, A. Bovik, "Multiscale structural similarity", 2003. Negative
     contrast terms count as zero.
@@ -72,7 +74,7 @@ def ms_ssim(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def vif(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """VIF, fusion form: VIF(fused | visible) + VIF(fused | thermal); N values, higher is better.
+    """Return VIF(fused | visible) + VIF(fused | thermal); higher is better.
 
     Source: H. Sheikh, A. Bovik, "Image information and visual quality", 2006; the pixel-domain
     version with noise variance 2 on grey levels 0..255. At least 41x41 pixels.
@@ -80,19 +82,18 @@ def vif(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     from torchmetrics.functional.image import visual_information_fidelity
 
     check_images(VIF_SMALLEST, visible=visible, thermal=thermal, fused=fused)
-    values = [
-        sum(
-            visual_information_fidelity(
-                255 * fused[i : i + 1].float(), 255 * source[i : i + 1].float()
-            )
-            for source in (visible, thermal)
-        )
-        for i in range(len(fused))
-    ]
+
+    def of_one(i: int, source: Tensor) -> Tensor:
+        f, s = (255 * x[i : i + 1].float() for x in (fused, source))
+        return visual_information_fidelity(f, s)
+
+    values = [of_one(i, visible) + of_one(i, thermal) for i in range(len(fused))]
     return torch.stack(values).to(fused.dtype)
 
 
-def _mean_of_both(measure, visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+def _mean_of_both(
+    measure: Callable[[Tensor, Tensor], Tensor], visible: Tensor, thermal: Tensor, fused: Tensor
+) -> Tensor:
     both = [
         measure(fused.float(), source.float()).reshape(len(fused), -1).mean(1)
         for source in (visible, thermal)

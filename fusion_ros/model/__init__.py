@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is computed: the fusion network, its presets, exact inference form and weights files.
+"""The fusion network, its presets, its exact form for inference, and weights files.
 
-This room knows tensors. It knows nothing of images on disk, of cameras or of ROS.
+This package handles tensors. It has no code for image files, cameras or ROS.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`BlendNet`: the layout of `compact`, made so that little runs at full resolution.
+"""`BlendNet`: the layout of `compact`, with few operations at full resolution.
 
-Both pictures enter one U-shaped network at half resolution (each 2x2 cell becomes channels). For
-each pixel it gives a weight and a correction: fused = t + w * (v - t) + r. The sources' own
-pixels thus reach the output unblurred, and the network only decides.
+Both images enter one U-shaped network at half resolution (each 2x2 cell becomes channels). Its
+output is a weight and a correction for each pixel: fused = t + w * (v - t) + r. The pixels of the
+sources therefore reach the output without blur.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fusion_ros.model.config import FusionNetConfig
 
 
 class BlendNet(nn.Module):
-    """Predicts a per-pixel blend of a visible and a thermal picture, and a correction to it.
+    """Predict a blend weight and a correction for each pixel of a pair.
 
     Args:
         config: a config of layout "blend"; `widths` are the channels from half resolution down.
@@ -27,7 +27,7 @@ class BlendNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
-        # The largest value of a picture; rewrites for inference count in another unit.
+        # Largest value of an image; rewrites for inference use another unit.
         self.limit = 1.0
         widths = config.widths
         planes = config.visible_channels + 1
@@ -41,25 +41,25 @@ class BlendNet(nn.Module):
             nn.Conv2d(after, before, 1) for before, after in itertools.pairwise(widths)
         )
         self.decode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
-        # Weight and correction for each of a 2x2 cell's pixels: two layers and no split, which
-        # some engines do slowly.
+        # Weight and correction for each pixel of a 2x2 cell. Two layers avoid a split, which some
+        # engines run slowly.
         self.weight_head = nn.Conv2d(widths[0], 4, 1)
         self.correction_head = nn.Conv2d(widths[0], 4, 1)
         self._start_as_average()
 
     def _start_as_average(self) -> None:
         for layer in self.modules():
-            # Filling weights on the meta device makes PyTorch import its compiler (4 s).
+            # Initialising weights on the meta device makes PyTorch import its compiler (4 s).
             if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+                nn.init.zeros_(bias_of(layer))
         with torch.no_grad():
             self.weight_head.weight.mul_(0.1)
-            self.weight_head.bias.fill_(0.5)
+            bias_of(self.weight_head).fill_(0.5)
             self.correction_head.weight.mul_(0.1)
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        """(N, 1, H, W) each in [-1, 1], H and W multiples of `config.stride`, to (N, 1, H, W)."""
+        """Fuse (N, 1, H, W) in [-1, 1] with H and W multiples of `config.stride`."""
         x = F.relu(self.stem(torch.cat((visible, thermal), dim=1)))
         skips = []
         for down, encode in zip(self.down, self.encode, strict=True):
@@ -68,7 +68,7 @@ class BlendNet(nn.Module):
         for up, decode, skip in zip(
             reversed(self.up), reversed(self.decode), reversed(skips), strict=True
         ):
-            # Not "nearest", which is a millisecond faster and leaves a faint grid on plain walls.
+            # "nearest" is a millisecond faster but leaves a faint grid on uniform areas.
             x = self._double(up(x))
             x = F.relu(decode(F.relu(x + skip)))
         weight = F.pixel_shuffle(self.weight_head(x), 2)
@@ -77,17 +77,17 @@ class BlendNet(nn.Module):
         return fused.clamp(-self.limit, self.limit)
 
     def _double(self, x: Tensor) -> Tensor:
-        """Bilinear upsampling to twice the size, corners not aligned."""
+        """Upsample bilinearly to twice the size, without aligned corners."""
         if self.training and torch.compiler.is_compiling():
             return double_in_slices(x)
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def double_in_slices(x: Tensor) -> Tensor:
-    """``F.interpolate(x, scale_factor=2, mode="bilinear")`` out of slices, for compiled training.
+    """Compute ``F.interpolate(x, scale_factor=2, mode="bilinear")`` by slices.
 
-    With torch 2.13 on a CPU the compiled step of this network, at the size of real crops, passes no
-    gradient back through ``F.interpolate``; `training/compiling.py` looks out for such things.
+    For compiled training: with torch 2.13 on a CPU, the compiled training step passes no gradient
+    through ``F.interpolate`` at the size of real crops. `training/compiling.py` checks for this.
 
     Args:
         x: N, C, H, W; the result is N, C, 2H, 2W.
@@ -99,3 +99,9 @@ def double_in_slices(x: Tensor) -> Tensor:
         pair = (0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after)
         x = torch.stack(pair, axis + 1).flatten(axis, axis + 1)
     return x
+
+
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """Return the bias of a layer that has one."""
+    assert layer.bias is not None
+    return layer.bias

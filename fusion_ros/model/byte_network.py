@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network with its picture conversions inside: `uint8` pixels in, `uint8` pixels out.
+"""A network with its pixel conversions: `uint8` images in, `uint8` images out.
 
-Engines run or export this one module, so scaling, padding, cropping and rounding are the same on
-each of them, and a compiler can fuse them into the first and the last layer.
+All engines run or export this module, so scaling, padding, cropping and rounding are the same in
+each of them. A compiler can fuse them into the first and the last layer.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from fusion_ros.model.rewrites import fold_picture_scale, optimise_for_inference
 
 
 class ByteNetwork(nn.Module):
-    """A trained network, rewritten exactly, between two pixel conversions.
+    """A trained network in its exact form for inference, between two pixel conversions.
 
     Args:
-        net: the network as trained, float32 or float64; it is copied and left alone.
-        dtype: what the layers compute in; scaling in and rounding out are done in float32, or in
-            float64 for a float64 network.
+        net: the network as trained, float32 or float64; it is copied, not modified.
+        dtype: type of the layers' arithmetic. Scaling and rounding are in float32, or in float64
+            for a float64 network.
     """
 
     def __init__(self, net: FusionNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.config = net.config
         self._dtype = dtype
-        # Rewrites average and scale kernels: done before anything is rounded.
+        # The rewrites average and scale kernels; they precede the rounding to `dtype`.
         self.net = optimise_for_inference(fold_picture_scale(net)).to(dtype)
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        """Fuse a batch of pictures of any size.
+        """Fuse a batch of images of any size.
 
         Args:
             visible: `uint8` (N, H, W, visible_channels), RGB order or luma.
@@ -45,11 +45,11 @@ class ByteNetwork(nn.Module):
         Returns:
             `uint8` (N, H, W, output_channels). Half a grey level rounds up.
         """
-        # 0.5 turns the conversion's cutting off into rounding.
+        # The conversion truncates; adding 0.5 makes it round.
         return (self.levels(visible, thermal) + 0.5).clamp(0.0, 255.0).to(torch.uint8)
 
     def levels(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        """What `forward` rounds: grey levels (N, H, W, output_channels), within 0..255."""
+        """Return the unrounded grey levels (N, H, W, output_channels) in 0..255."""
         height, width = thermal.shape[1:3]
         fused = self.net(self.planes(visible), self.planes(thermal))
         fused = crop(fused, height, width).permute(0, 2, 3, 1)
@@ -57,16 +57,16 @@ class ByteNetwork(nn.Module):
             fused = fused.float()
         return fused * (128.0 if self.config.layout == "blend" else 127.5) + 127.5
 
-    def planes(self, pictures: Tensor) -> Tensor:
-        """`uint8` (N, H, W, C) to (N, C, H', W') in units of 128 levels around mid-grey, padded."""
+    def planes(self, images: Tensor) -> Tensor:
+        """Convert `uint8` (N, H, W, C) to padded (N, C, H', W') in units of 128 grey levels."""
         wide = torch.float64 if self._dtype == torch.float64 else torch.float32
-        planes = (pictures.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
+        planes = (images.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
         return pad_to_multiple(planes.to(self._dtype), self.config.stride, self.config.padding)
 
 
 @cache
 def graph_version() -> str:
-    """A hash of the code that turns weights into a graph; with other code a built engine is old."""
+    """Return a hash of the code that turns weights into a graph; it invalidates built engines."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shape of a fusion network, as one frozen record, and the presets that ship."""
+"""Network configuration as a frozen record, and the shipped presets."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class FusionNetConfig:
-    """Everything that decides the layers of a `FusionNet`; two equal configs build equal networks.
+    """Parameters of the layers of a `FusionNet`; equal configs build equal networks.
 
     Attributes:
-        layout: "encoder_decoder" (the paper: an encoder a camera, fusion on each level, one
-            decoder) or "blend" (one network for both that weighs the sources' own pixels).
+        layout: "encoder_decoder" (the paper: an encoder for each camera, fusion on each level, one
+            decoder) or "blend" (one network that weights the pixels of the sources).
         visible_channels: planes of the visible input: 1 (luma) or 3 (RGB).
         output_channels: planes of the fused output: 1 (luma) or 3 (RGB).
         widths: channels of each encoder level; each level halves height and width.
         activation: "none" (the paper's code: linear up to tanh) or "relu" after each convolution.
         downsampling: "conv_pool" (the paper: 3x3 convolution, then 2x2 average pooling) or
-            "strided_conv" (one 4x4 convolution of stride 2, so that nothing but the last decoder
-            layer runs at full resolution).
+            "strided_conv" (one 4x4 convolution of stride 2, so that only the last decoder layer
+            runs at full resolution).
         decoder_groups: groups of the decoder's transposed convolutions.
-        head_channels: channels that the decoder brings to full resolution before a last 3x3
-            convolution; 0 lets the last transposed convolution give the picture itself.
+        head_channels: channels at full resolution before a last 3x3 convolution; with 0 the last
+            transposed convolution computes the image.
         bias: whether encoder and decoder convolutions have a bias (the paper's have none).
-        padding: how an input whose size is no multiple of `stride` is filled up: "zeros" in
-            network space (the paper) or "replicate" (no dark border).
+        padding: padding of an input whose size is not a multiple of `stride`: "zeros" in network
+            space (the paper) or "replicate" (no dark border).
     """
 
     layout: str
@@ -55,7 +55,7 @@ class FusionNetConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.widths, tuple | list):
-            raise ConfigError(f"widths is {self.widths!r}; needs a list of integers")
+            raise ConfigError(f"widths is {self.widths!r}; allowed: a list of integers")
         object.__setattr__(self, "widths", tuple(self.widths))
         for name, allowed in (
             ("layout", LAYOUTS),
@@ -72,14 +72,14 @@ class FusionNetConfig:
             type(width) is int and 1 <= width <= MOST_CHANNELS for width in self.widths
         ):
             raise ConfigError(
-                f"widths is {self.widths!r}; needs 1 to {MOST_LEVELS} integers in "
+                f"widths is {self.widths!r}; allowed: 1 to {MOST_LEVELS} integers in "
                 f"1..{MOST_CHANNELS}"
             )
         for name, low in (("decoder_groups", 1), ("head_channels", 0)):
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= MOST_CHANNELS:
                 raise ConfigError(
-                    f"{name} is {value!r}; needs an integer in {low}..{MOST_CHANNELS}"
+                    f"{name} is {value!r}; allowed: an integer in {low}..{MOST_CHANNELS}"
                 )
         if not isinstance(self.bias, bool):
             raise ConfigError(f"bias is {self.bias!r}; allowed: (True, False)")
@@ -94,11 +94,11 @@ class FusionNetConfig:
 
     @property
     def stride(self) -> int:
-        """Height and width of an input must be multiples of this many pixels."""
+        """Pixels of which height and width of an input must be multiples."""
         return 2 ** len(self.widths)
 
     def as_dict(self) -> dict[str, Any]:
-        """The config as plain JSON values."""
+        """Return the config as plain JSON values."""
         return {**dataclasses.asdict(self), "widths": list(self.widths)}
 
     @classmethod
@@ -118,9 +118,9 @@ class FusionNetConfig:
         return cls(**values)
 
 
-#: `paper`: the published network, to the weight: 15 771 520 of them (widths and groups after the
-#: authors' public code). `compact`: ours and the default; it fuses luma and leaves the visible
-#: picture's colour alone, and blends the sources' own pixels (`training/EXPERIMENTS.md` says why).
+#: `paper`: the published network with its 15 771 520 weights (widths and groups from the authors'
+#: public code). `compact`: the default of this package; it fuses luma, keeps the colour of the
+#: visible image, and blends the pixels of the sources (reasons: `training/EXPERIMENTS.md`).
 PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
     {
         "paper": FusionNetConfig(
@@ -152,7 +152,7 @@ PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
 
 
 def preset(name: str) -> FusionNetConfig:
-    """The config of a preset by name; an unknown name is an error that lists the known ones."""
+    """Return the config of a preset; an unknown name is an error that lists the known ones."""
     try:
         return PRESETS[name]
     except KeyError:

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `paper` network in fewer operations: without activations, neighbouring layers are one layer.
+"""The `paper` network with fewer operations: without activations, adjacent layers can be merged.
 
-Every step here is exact in real numbers; the tests hold the whole to 1e-12 in float64.
+Every step is exact in real numbers; a test compares the result in float64 to 1e-12.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusion_ros.model.blend import bias_of
 from fusion_ros.model.network import Encoder, FusionNet
 
 
 def is_linear_decoder(net: FusionNet) -> bool:
-    """Whether `LinearFusionNet` can stand for this network."""
+    """Return whether `LinearFusionNet` can replace this network."""
     config = net.config
     return (
         config.layout == "encoder_decoder"
@@ -26,38 +29,38 @@ def is_linear_decoder(net: FusionNet) -> bool:
 
 
 class LinearFusionNet(nn.Module):
-    """Computes what a network without activations computes.
+    """Equivalent of a network without activations.
 
-    * The two cameras' halves of each 1x1 fusion are applied apart and added, without joining the
-      features in memory first.
-    * The deepest fusion is multiplied into the last convolution of each encoder, as nothing else
-      reads those features.
-    * An encoder's first level maps the 4x4 pixels under its kernel to many channels: from one
-      thermal plane, 64 channels of which 16 say all. The pixels themselves go on instead, and the
-      map is multiplied into the layers that read it.
+    * The halves of each 1x1 fusion are applied to each camera and added, without concatenating the
+      features in memory.
+    * The deepest fusion is multiplied into the last convolution of each encoder, the only source of
+      its input.
+    * An encoder's first level maps 4x4 pixels to many channels, for a thermal plane 16 pixels to 64
+      channels. The pixels are passed on instead, and the map is multiplied into the layers that
+      read its output.
     * The last transposed convolution, the last 3x3 convolution and the finest fusion become one
-      3x3 convolution at half resolution that gives the four pixels of each 2x2 cell.
+      3x3 convolution at half resolution with the four pixels of each 2x2 cell as output.
 
     Args:
-        net: one for which `is_linear_decoder` holds; its encoders may have been rewritten.
+        net: a network for which `is_linear_decoder` is true; its encoders may have been rewritten.
     """
 
     def __init__(self, net: FusionNet) -> None:
         super().__init__()
         self.config = net.config
-        finest = net.fusion[0]
+        fusion = [cast(nn.Conv2d, fuse) for fuse in net.fusion]
+        finest, deepest = fusion[0], fusion[-1]
         _pass_pixels_on(net.visible_encoder, finest, first=True)
         _pass_pixels_on(net.thermal_encoder, finest, first=False)
         self.visible_encoder = net.visible_encoder
         self.thermal_encoder = net.thermal_encoder
-        deepest = net.fusion[-1]
         half = deepest.in_channels // 2
-        _multiply_in(self.visible_encoder.levels[-1][-1], deepest.weight[:, :half], deepest.bias)
-        _multiply_in(self.thermal_encoder.levels[-1][-1], deepest.weight[:, half:], None)
-        self.fusion = nn.ModuleList(_SplitFusion(fuse) for fuse in net.fusion[1:-1])
+        _multiply_in(_last_layer(self.visible_encoder, -1), deepest.weight[:, :half], deepest.bias)
+        _multiply_in(_last_layer(self.thermal_encoder, -1), deepest.weight[:, half:], None)
+        self.fusion = nn.ModuleList(_SplitFusion(fuse) for fuse in fusion[1:-1])
         self.decoder_levels = net.decoder.levels
         self.head = _SubPixelHead(
-            finest, net.decoder.head, self.visible_encoder.levels[0][-1].out_channels
+            finest, net.decoder.head, _last_layer(self.visible_encoder, 0).out_channels
         )
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
@@ -73,8 +76,12 @@ class LinearFusionNet(nn.Module):
         return torch.tanh(self.head(seen[0], felt[0], x))
 
 
+def _last_layer(encoder: Encoder, level: int) -> nn.Conv2d:
+    return cast(nn.Conv2d, cast(nn.Sequential, encoder.levels[level])[-1])
+
+
 class _SplitFusion(nn.Module):
-    """A 1x1 convolution over two joined inputs, as the sum of one over each."""
+    """A 1x1 convolution of two concatenated inputs as the sum of two convolutions."""
 
     def __init__(self, fuse: nn.Conv2d) -> None:
         super().__init__()
@@ -87,33 +94,34 @@ class _SplitFusion(nn.Module):
 
 
 class _SubPixelHead(nn.Module):
-    """Finest fusion, last transposed convolution and last convolution, as one convolution.
+    """Finest fusion, last transposed convolution and last convolution as one convolution.
 
-    Joined, the layers see beyond the picture's border what apart they do not (the transposed
-    convolution's answers outside, the fusion's bias). The two outermost pixels therefore come from
-    the layers as they were, run on strips along the border.
+    Beyond the image's border the merged layers differ from the separate ones (outputs of the
+    transposed convolution outside, bias of the fusion). The two outermost pixels are therefore
+    computed by the separate layers on strips along the border.
     """
 
     def __init__(self, fuse: nn.Conv2d, head: nn.Sequential, seen_channels: int) -> None:
         super().__init__()
         self.fuse, self.head = fuse, head
-        up, last = head[0][0], head[1]
+        up = cast(nn.ConvTranspose2d, cast(nn.Sequential, head[0])[0])
+        last = cast(nn.Conv2d, head[1])
         joined = _sub_pixel_kernel(up, last)  # (4 * out, skip + below, 3, 3)
         skip = fuse.out_channels
         through = torch.einsum("ockl,cf->ofkl", joined[:, :skip], fuse.weight[:, :, 0, 0])
-        bias = torch.einsum("ockl,c->o", joined[:, :skip], fuse.bias)
+        bias = torch.einsum("ockl,c->o", joined[:, :skip], bias_of(fuse))
         self.seen = _convolution(through[:, :seen_channels], bias)
         self.felt = _convolution(through[:, seen_channels:], None)
         self.below = _convolution(joined[:, skip:], None)
 
     def forward(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
-        picture = F.pixel_shuffle(self.seen(seen) + self.felt(felt) + self.below(below), 2)
+        image = F.pixel_shuffle(self.seen(seen) + self.felt(felt) + self.below(below), 2)
         features = (seen, felt, below)
         top = self._as_before(*(x[:, :, :2] for x in features))[:, :, :2]
         bottom = self._as_before(*(_last_two(x, 2) for x in features))
         left = self._as_before(*(x[:, :, :, :2] for x in features))[:, :, 2:-2, :2]
         right = self._as_before(*(_last_two(x, 3) for x in features))[:, :, 2:-2]
-        middle = torch.cat((left, picture[:, :, 2:-2, 2:-2], _last_two(right, 3)), dim=3)
+        middle = torch.cat((left, image[:, :, 2:-2, 2:-2], _last_two(right, 3)), dim=3)
         return torch.cat((top, middle, _last_two(bottom, 2)), dim=2)
 
     def _as_before(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
@@ -122,16 +130,17 @@ class _SubPixelHead(nn.Module):
 
 
 def _last_two(x: Tensor, dim: int) -> Tensor:
-    # Not x[..., -2:]: torch2trt takes it for two more than all.
+    # torch2trt converts x[..., -2:] wrongly.
     return x.narrow(dim, x.shape[dim] - 2, 2)
 
 
 def _sub_pixel_kernel(up: nn.ConvTranspose2d, last: nn.Conv2d) -> Tensor:
-    """4x4 transposed convolution of stride 2, then 3x3 convolution, as (4 * out, in, 3, 3).
+    """Merge a 4x4 transposed convolution of stride 2 and a 3x3 one into (4 * out, in, 3, 3).
 
-    Joined they are a transposed convolution with a 6x6 kernel, whose tap m puts input row h into
-    output row 2h + m, m = -2..3. Output rows 2p and 2p + 1 see input rows p + 1, p, p - 1 through
-    the taps -2, 0, 2 and -1, 1, 3; columns alike. Order of the output as `pixel_shuffle` takes it.
+    Together they are a transposed convolution with a 6x6 kernel; its tap m maps input row h to
+    output row 2h + m, m = -2..3. Output rows 2p and 2p + 1 depend on input rows p + 1, p, p - 1 by
+    the taps -2, 0, 2 and -1, 1, 3, and columns likewise. The output order is that of
+    `pixel_shuffle`.
     """
     per_group = up.out_channels // up.groups
     dense = up.weight.new_zeros(up.in_channels, up.out_channels, 4, 4)
@@ -148,12 +157,12 @@ def _sub_pixel_kernel(up: nn.ConvTranspose2d, last: nn.Conv2d) -> Tensor:
 
 
 def _pass_pixels_on(encoder: Encoder, finest: nn.Conv2d, *, first: bool) -> None:
-    """Let an encoder's first level give its 4x4 pixels as channels, where those are fewer.
+    """Replace an encoder's first level by its 4x4 pixels as channels if those are fewer.
 
-    What follows reads the same features through them: the second level, and the finest fusion,
-    whose `first` or second half is this encoder's.
+    The second level and the finest fusion, whose `first` or second half belongs to this encoder,
+    are adapted to read the pixels.
     """
-    level = encoder.levels[0][-1]
+    level = _last_layer(encoder, 0)
     planes, width = level.in_channels, level.out_channels
     if level.kernel_size != (4, 4) or level.bias is not None or 16 * planes >= width:
         return
@@ -162,12 +171,12 @@ def _pass_pixels_on(encoder: Encoder, finest: nn.Conv2d, *, first: bool) -> None
     kernel = torch.eye(16 * planes, dtype=mix.dtype).reshape(16 * planes, planes, 4, 4)
     pixels.weight = nn.Parameter(kernel, requires_grad=False)
     encoder.levels[0] = nn.Sequential(pixels.to(mix.device))
-    _read_through(encoder.levels[1][-1], mix, 0)
+    _read_through(_last_layer(encoder, 1), mix, 0)
     _read_through(finest, mix, 0 if first else finest.in_channels - width)
 
 
 def _read_through(convolution: nn.Conv2d, mix: Tensor, start: int) -> None:
-    """Let a convolution take x where its inputs from `start` on were `mix` times x."""
+    """Make a convolution read x instead of `mix` times x at its inputs from `start` on."""
     weight = convolution.weight
     end = start + mix.shape[0]
     read = torch.einsum("ockl,cp->opkl", weight[:, start:end], mix)
@@ -177,7 +186,7 @@ def _read_through(convolution: nn.Conv2d, mix: Tensor, start: int) -> None:
 
 
 def _multiply_in(convolution: nn.Conv2d, mix: Tensor, bias: Tensor | None) -> None:
-    """Let a convolution give what a 1x1 convolution with `mix` makes of its answer."""
+    """Merge a following 1x1 convolution with the kernel `mix` into a convolution."""
     kernel = torch.einsum("mc,cikl->mikl", mix[:, :, 0, 0], convolution.weight)
     convolution.weight = nn.Parameter(kernel, requires_grad=False)
     convolution.out_channels = kernel.shape[0]
@@ -186,7 +195,7 @@ def _multiply_in(convolution: nn.Conv2d, mix: Tensor, bias: Tensor | None) -> No
 
 
 def _convolution(kernel: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A same-size convolution with this kernel."""
+    """Return a convolution with this kernel that keeps the size."""
     result = nn.Conv2d(
         kernel.shape[1],
         kernel.shape[0],

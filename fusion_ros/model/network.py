@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`FusionNet`: two encoders, a 1x1 fusion on each level, one decoder; or the blend of `compact`.
+"""`FusionNet`: the encoder-decoder network of the paper, or the blend of `compact`.
 
 After F. C. Ataman and G. Bozdagi Akar, "Visible and Infrared Image Fusion using Encoder-Decoder
 Network", ICIP 2021, section 2.1 and figure 1.
@@ -15,7 +15,7 @@ from fusion_ros.model.config import FusionNetConfig
 
 
 class FusionNet(nn.Module):
-    """Fuses a visible and a thermal picture into one.
+    """Fuse a visible and a thermal image into one.
 
     Args:
         config: the shape of the network, for instance `PRESETS["compact"]`.
@@ -29,7 +29,7 @@ class FusionNet(nn.Module):
             return
         self.visible_encoder = Encoder(config, config.visible_channels)
         self.thermal_encoder = Encoder(config, 1)
-        # The paper's "attention": at each pixel, how much of which channel of which camera.
+        # The paper's "attention": a weight for each channel of each camera.
         self.fusion = nn.ModuleList(nn.Conv2d(2 * w, w, kernel_size=1) for w in config.widths)
         self.decoder = Decoder(config)
 
@@ -55,7 +55,7 @@ class FusionNet(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One camera's side: level by level half the size and the next width."""
+    """Encoder of one camera; each level halves the size."""
 
     def __init__(self, config: FusionNetConfig, in_channels: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, C, H, W) to one feature map a level, finest first: (N, widths[i], H/2^(i+1), ...)."""
+        """Return a feature map (N, widths[i], H/2^(i+1), W/2^(i+1)) for each level i."""
         features = []
         for level in self.levels:
             x = level(x)
@@ -75,14 +75,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder mirrored: each level doubles the size and takes in the fused features there."""
+    """Mirror of the encoder; each level doubles the size and adds its fused features."""
 
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         widths = config.widths
         self.levels = nn.ModuleList()
         for level in range(len(widths) - 1, 0, -1):
-            # All but the deepest level see their fused features beside what comes from below.
+            # Every level but the deepest concatenates its fused features with the level below.
             width_in = widths[level] if level == len(widths) - 1 else 2 * widths[level]
             self.levels.append(_decoder_level(config, width_in, widths[level - 1]))
         width_in = widths[0] if len(widths) == 1 else 2 * widths[0]
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
             )
 
     def forward(self, fused: list[Tensor]) -> Tensor:
-        """Fused features, finest first, to the picture (N, output_channels, H, W) in [-1, 1]."""
+        """Decode fused features, finest first, to (N, output_channels, H, W) in [-1, 1]."""
         x = fused[-1]
         for level, skip in zip(self.levels, reversed(fused[:-1]), strict=True):
             x = torch.cat((skip, level(x)), dim=1)
@@ -114,12 +114,10 @@ class Decoder(nn.Module):
 
 def _encoder_level(config: FusionNetConfig, width_in: int, width_out: int) -> nn.Sequential:
     if config.downsampling == "strided_conv":
-        layers = [nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, bias=config.bias)]
-    else:
-        layers = [nn.Conv2d(width_in, width_out, 3, padding=1, bias=config.bias)]
-        layers += _activation(config)
-        return nn.Sequential(*layers, nn.AvgPool2d(2))
-    return nn.Sequential(*layers, *_activation(config))
+        strided = nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, bias=config.bias)
+        return nn.Sequential(strided, *_activation(config))
+    convolution = nn.Conv2d(width_in, width_out, 3, padding=1, bias=config.bias)
+    return nn.Sequential(convolution, *_activation(config), nn.AvgPool2d(2))
 
 
 def _decoder_level(config: FusionNetConfig, width_in: int, width_out: int) -> nn.Sequential:

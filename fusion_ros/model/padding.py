@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any picture size: pad up to the network's multiple, crop back to the pixel."""
+"""Padding of images to a multiple of the network's stride, and cropping."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 def pad_to_multiple(x: Tensor, multiple: int, mode: str) -> Tensor:
-    """Fill a batch up at the right and the bottom until height and width are multiples.
+    """Pad a batch at the right and the bottom until height and width are multiples.
 
-    Padding on two sides only keeps pixel (0, 0) where it was, so cropping is a view.
+    Pixel (0, 0) stays in place, so cropping is a view.
 
     Args:
         x: (N, C, H, W) in [-1, 1].
         multiple: the network's stride, for instance 32.
-        mode: "zeros" (mid-grey in network space; the paper) or "replicate" (the border repeated).
+        mode: "zeros" (mid-grey in network space; the paper) or "replicate" (repeat the border).
 
     Returns:
-        (N, C, H', W'), H' and W' the next multiples; `x` itself where nothing is missing.
+        (N, C, H', W') with the next multiples; `x` itself if no padding is needed.
     """
     height, width = x.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
@@ -32,5 +32,5 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str) -> Tensor:
 
 
 def crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The top left (N, C, height, width) of a padded batch, as a view."""
+    """Return the top left (N, C, height, width) of a padded batch, as a view."""
     return x[..., :height, :width]

@@ -1,70 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact rewrites of a trained network into a cheaper one that computes the same.
+"""Exact rewrites of a trained network into one with fewer operations.
 
-A rewrite never approximates: the tests hold each to 1e-12 in float64.
+No rewrite approximates: tests compare each in float64 with a tolerance of 1e-12.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from fusion_ros.model.blend import bias_of
 from fusion_ros.model.linear_rewrite import LinearFusionNet, is_linear_decoder
 from fusion_ros.model.network import FusionNet
 
-#: From so many input channels on, averaging the input beats averaging the kernel.
+#: With this number of input channels or more, averaging the input is faster than the kernel.
 _AVERAGE_INPUT_CHANNELS = 16
 
 
 def optimise_for_inference(net: FusionNet) -> nn.Module:
-    """A copy of the network in evaluation mode, frozen, with every exact rewrite that applies.
+    """Return a frozen copy of the network with every exact rewrite that applies.
 
-    The copy computes what `net` computes; it is for running, not for training or saving.
+    The copy computes the same function as `net`. It is for inference, not for training or saving.
     """
     result = copy.deepcopy(net).eval().requires_grad_(False)
     if net.config.layout == "blend":
-        return result  # nothing to fold: strided convolutions as they are
+        return result  # no rewrite applies to strided convolutions
     for encoder in (result.visible_encoder, result.thermal_encoder):
         for index, level in enumerate(encoder.levels):
-            encoder.levels[index] = fold_average_pooling(level)
+            encoder.levels[index] = fold_average_pooling(cast(nn.Sequential, level))
     return LinearFusionNet(result) if is_linear_decoder(result) else result
 
 
 def fold_picture_scale(net: FusionNet) -> FusionNet:
-    """A copy of the network that takes and gives pictures in units of 128 grey levels.
+    """Return a copy of the network for images in units of 128 grey levels.
 
-    A `uint8` level q is q / 127.5 - 1 to the network as trained. The copy takes (q - 127.5) / 128
-    in its place: the ratio 128 / 127.5 is folded into the first layers, and for a blend the inverse
-    into the correction. Unlike the trained scale, this one holds all 256 levels exactly in float16
-    and bfloat16 too. A network that ends in tanh still answers in its own range, [-1, 1].
+    The trained network takes a `uint8` level q as q / 127.5 - 1, the copy as (q - 127.5) / 128. The
+    ratio 128 / 127.5 is folded into the first layers, and for a blend its inverse into the
+    correction. In this unit float16 and bfloat16, too, represent all 256 levels exactly. The output
+    of a network that ends in tanh keeps its range [-1, 1].
     """
     result = copy.deepcopy(net).eval().requires_grad_(False)
     ratio = 128.0 / 127.5
     if net.config.layout == "blend":
         result.blend.stem.weight.mul_(ratio)
         result.blend.correction_head.weight.div_(ratio)
-        result.blend.correction_head.bias.div_(ratio)
+        bias_of(result.blend.correction_head).div_(ratio)
         result.blend.limit = 1.0 / ratio
         return result
     for encoder in (result.visible_encoder, result.thermal_encoder):
-        encoder.levels[0][0].weight.mul_(ratio)
+        cast(nn.Conv2d, cast(nn.Sequential, encoder.levels[0])[0]).weight.mul_(ratio)
     return result
 
 
 def fold_average_pooling(level: nn.Sequential) -> nn.Sequential:
-    """Turn [3x3 convolution, 2x2 average pooling] into a convolution at a quarter of the places.
+    """Turn [3x3 convolution, 2x2 average pooling] into a convolution of stride 2.
 
-    The mean of four neighbouring answers is the answer to the mean of four shifted inputs. With
-    many input channels the shifted inputs are averaged first, then convolved with the 3x3 kernel
-    at stride 2: a quarter of the arithmetic. With few, where the averaging would cost as much as
-    the rest, the kernel is averaged instead, once: one 4x4 convolution of stride 2. Levels of any
-    other shape (an activation stands between, or no pooling) are returned as they are.
+    The mean of four neighbouring outputs equals the output for the mean of four shifted inputs.
+    With many input channels the shifted inputs are averaged first and convolved with the 3x3 kernel
+    at stride 2, a quarter of the arithmetic. With few input channels that averaging would dominate,
+    so the kernel is averaged once instead, which gives a 4x4 convolution of stride 2. Other levels
+    (with an activation, or without pooling) are returned unchanged.
     """
     if len(level) != 2:
         return level
     convolution, pooling = level
+    if not isinstance(convolution, nn.Conv2d) or not isinstance(pooling, nn.AvgPool2d):
+        return level
     if not _is_same_size_3x3(convolution) or not _is_2x2_average(pooling):
         return level
     averages_input = convolution.in_channels >= _AVERAGE_INPUT_CHANNELS
@@ -85,13 +89,13 @@ def fold_average_pooling(level: nn.Sequential) -> nn.Sequential:
     if convolution.bias is not None:
         folded.bias = nn.Parameter(convolution.bias.detach().clone(), requires_grad=False)
     if averages_input:
-        # The border of zeros that the convolution padded with takes part in the means.
+        # The means include the convolution's border of zeros.
         return nn.Sequential(nn.AvgPool2d(2, stride=1, padding=1), folded)
     return nn.Sequential(folded)
 
 
 def _average_over_shifts(kernel: Tensor) -> Tensor:
-    """(O, I, 3, 3) to (O, I, 4, 4): the mean of the kernel at its four places in a 4x4 window."""
+    """Average a 3x3 kernel over its four positions in a 4x4 window, (O, I, 4, 4)."""
     result = kernel.new_zeros(*kernel.shape[:2], 4, 4)
     with torch.no_grad():
         for row in (0, 1):
@@ -100,10 +104,9 @@ def _average_over_shifts(kernel: Tensor) -> Tensor:
     return result
 
 
-def _is_same_size_3x3(layer: nn.Module) -> bool:
+def _is_same_size_3x3(layer: nn.Conv2d) -> bool:
     return (
-        isinstance(layer, nn.Conv2d)
-        and layer.kernel_size == (3, 3)
+        layer.kernel_size == (3, 3)
         and layer.stride == (1, 1)
         and layer.padding == (1, 1)
         and layer.dilation == (1, 1)
@@ -111,10 +114,9 @@ def _is_same_size_3x3(layer: nn.Module) -> bool:
     )
 
 
-def _is_2x2_average(layer: nn.Module) -> bool:
+def _is_2x2_average(layer: nn.AvgPool2d) -> bool:
     return (
-        isinstance(layer, nn.AvgPool2d)
-        and layer.kernel_size in (2, (2, 2))
+        layer.kernel_size in (2, (2, 2))
         and layer.stride in (2, (2, 2))
         and layer.padding in (0, (0, 0))
     )

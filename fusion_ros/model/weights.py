@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights files: safetensors with metadata that says what they are. Never pickle.
+"""Weights files: safetensors with metadata, never pickle.
 
-A file's metadata holds the key `fusion_ros`: JSON with the fields of `WeightsMetadata`. The hash in
-it is over the tensors alone (names, types, shapes, bytes in name order), so a re-written card does
-not change a network's identity.
+The metadata has the key `fusion_ros`: JSON with the fields of `WeightsMetadata`. Its hash covers
+the tensors alone (names, types, shapes, bytes in name order), so other metadata does not change a
+network's identity.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from fusion_ros.streams.outside_text import printable
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fusion_ros"
+#: Sixteen times the weights of the largest preset.
 MOST_BYTES = 1 << 30
-"""Sixteen times the weights of the largest preset."""
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -40,14 +40,14 @@ class WeightsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class WeightsMetadata:
-    """What a weights file says of itself.
+    """Metadata of a weights file.
 
     Attributes:
         preset: name of the preset that the config equals, or "custom".
         config: shape of the network.
-        training_data: what the weights were trained on, and under which terms.
-        metrics: figures reached, by name, for instance {"tno21_qw": 0.82}.
-        version: version of these weights, for people.
+        training_data: training data and its terms.
+        metrics: measured values by name, for instance {"tno21_qw": 0.82}.
+        version: version of these weights, as text.
         sha256: hash of the tensors (see `tensors_sha256`).
     """
 
@@ -59,32 +59,32 @@ class WeightsMetadata:
     sha256: str
 
     def to_json(self) -> str:
-        """One JSON object, sorted keys."""
+        """Return a JSON object with sorted keys."""
         values = {**dataclasses.asdict(self), "config": self.config.as_dict()}
         return json.dumps({"format": FORMAT_VERSION, **values}, sort_keys=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadedWeights:
-    """A network with its weights in place (float32, evaluation mode), and what its file says."""
+    """A network with its weights (float32, evaluation mode), and the metadata of its file."""
 
     net: FusionNet
     metadata: WeightsMetadata
 
 
 def shipped_weights(preset_name: str) -> Path:
-    """Path of the weights that ship for a preset.
+    """Return the path of the shipped weights of a preset.
 
     Raises:
-        ConfigError: no such preset.
-        WeightsError: the preset ships no weights; train them or name a file.
+        ConfigError: the preset is unknown.
+        WeightsError: no weights are shipped for the preset.
     """
     preset(preset_name)
     path = SHIPPED_FOLDER / f"{preset_name}.safetensors"
     if not path.is_file():
         having = sorted(p.stem for p in SHIPPED_FOLDER.glob("*.safetensors"))
         raise WeightsError(
-            f"no weights ship for preset {preset_name!r} (there are some for {having}): give a "
+            f"no weights are shipped for preset {preset_name!r}, only for {having}: give a "
             f"weights file, for instance one trained with training/configs/{preset_name}.yaml"
         )
     return path
@@ -99,16 +99,18 @@ def save_weights(
     version: str,
     dtype: torch.dtype = torch.float32,
 ) -> WeightsMetadata:
-    """Write a network to a safetensors file, all at once or not at all.
+    """Write a network to a safetensors file atomically.
 
     Args:
-        path: the file to write; an existing one is replaced atomically.
+        path: the file to write; an existing one is replaced.
         net: the network as trained (not one rewritten for inference).
-        training_data, metrics, version: see `WeightsMetadata`.
-        dtype: how the tensors are stored; `load_weights` always gives float32.
+        training_data: see `WeightsMetadata`.
+        metrics: see `WeightsMetadata`.
+        version: see `WeightsMetadata`.
+        dtype: type of the stored tensors; `load_weights` always returns float32.
 
     Returns:
-        The metadata as written, hash included.
+        The metadata as written, including the hash.
     """
     path = Path(path)
     tensors = {
@@ -133,7 +135,7 @@ def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
 
     Raises:
         WeightsError: the file is missing, is not safetensors (pickled `.pt`/`.pth` files are
-            refused unread), carries no or wrong metadata, or its tensors do not fit its config.
+            not read), has no or wrong metadata, or its tensors do not match its config.
     """
     path = Path(path)
     tensors, metadata = _read(path)
@@ -144,7 +146,7 @@ def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of the tensors in name order: name, dtype, shape, little-endian bytes."""
+    """Return a hash of the tensors in name order: name, dtype, shape, little-endian bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -163,8 +165,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     except UnreadableFileError as error:
         raise WeightsError(f"weights file {error}") from error
     except Exception as error:
-        # The library raises SafetensorError, and KeyError or ValueError for types of its own that
-        # PyTorch has not.
+        # The library raises SafetensorError, and KeyError or ValueError for types that PyTorch
+        # lacks.
         raise WeightsError(
             f"weights file {path} is not a readable safetensors file ({printable(error)}); pickled "
             "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
@@ -184,7 +186,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
 
 
 def _header(data: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file that the library has accepted."""
+    """Return the metadata of a safetensors file that the library has accepted."""
     length = int.from_bytes(data[:8], "little")
     return parse_json(data[8 : 8 + length]).get("__metadata__") or {}
 
@@ -196,20 +198,20 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
             raise TypeError(f"it is a {type(values).__name__}, not an object")
         if (version := values.pop("format", None)) != FORMAT_VERSION:
             raise ValueError(f"format is {version!r}; this version reads {FORMAT_VERSION}")
-        config = values.pop("config")
-        if not isinstance(config, dict):
-            raise TypeError(f"config is a {type(config).__name__}, not an object")
-        config = FusionNetConfig.from_dict(config)
+        fields = values.pop("config")
+        if not isinstance(fields, dict):
+            raise TypeError(f"config is a {type(fields).__name__}, not an object")
+        config = FusionNetConfig.from_dict(fields)
         metadata = WeightsMetadata(config=config, **values)
         _check_types(metadata)
     except (KeyError, TypeError, ValueError) as error:
         text = printable(error, 500)
-        raise WeightsError(f"weights file {path}: its metadata cannot be used: {text}") from error
+        raise WeightsError(f"weights file {path} has invalid metadata: {text}") from error
     expected = PRESETS.get(metadata.preset)
     if metadata.preset != "custom" and expected != config:
         raise WeightsError(
-            f"weights file {path} says preset {printable(repr(metadata.preset))}; its config is "
-            "another one; it was made by another version of this package"
+            f"weights file {path} names preset {printable(repr(metadata.preset))}, but its config "
+            "differs from that preset; it was written by another version of this package"
         )
     return metadata
 
@@ -223,7 +225,7 @@ def _check_types(metadata: WeightsMetadata) -> None:
 
 
 def _check_fit(path: Path, config: FusionNetConfig, tensors: Mapping[str, Tensor]) -> None:
-    with torch.device("meta"):  # shapes without memory: the file decides how large they are
+    with torch.device("meta"):  # without memory, since the file determines the sizes
         net = FusionNet(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     if missing := sorted(set(wanted) - set(tensors)):
@@ -234,7 +236,7 @@ def _check_fit(path: Path, config: FusionNetConfig, tensors: Mapping[str, Tensor
         if tuple(tensors[name].shape) != shape:
             raise WeightsError(
                 f"weights file {path}: {name} has shape {tuple(tensors[name].shape)}, "
-                f"its config wants {shape}"
+                f"its config requires {shape}"
             )
         if not tensors[name].dtype.is_floating_point:
             raise WeightsError(f"weights file {path}: {name} is {tensors[name].dtype}, not float")

@@ -101,7 +101,7 @@ def test_a_gradient_step_on_both_indices_raises_them():
 
 
 @pytest.mark.parametrize(
-    ("shape", "message"), [((1, 1, 7, 9), "9x7 pixels"), ((8, 8), "allowed is N, C, H, W")]
+    ("shape", "message"), [((1, 1, 7, 9), "9x7 pixels"), ((8, 8), "N, C, H, W")]
 )
 def test_a_wrong_shape_is_named(shape, message):
     x = torch.zeros(shape)

@@ -127,7 +127,12 @@ def _through_onnx(core: nn.Module, example: tuple[Tensor, Tensor], precision: st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about tracing and about the newer exporter
         torch.onnx.export(
-            core, example, file, input_names=INPUTS, output_names=OUTPUTS, dynamo=False
+            core,
+            example,
+            file,  # type: ignore[arg-type]  # the TorchScript exporter accepts it
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamo=False,
         )
     logger = tensorrt.Logger(tensorrt.Logger.WARNING)
     builder = tensorrt.Builder(logger)
