@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pipeline: any frames a camera gives, in; one picture on the visible grid, out."""
+"""The pipeline: frames of any supported type in, one image on the visible grid out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fusion_ros.pipeline import STAGES, FusionPipeline
 
 
 class MeanEngine:
-    """Stands in for a network: the mean of both pictures, rounded down. Keeps what it was given."""
+    """Replaces a network by the mean of both images, rounded down; records its inputs."""
 
     def __init__(self, channels: int = 1) -> None:
         self.visible_channels = self.output_channels = channels
@@ -36,9 +36,9 @@ class MeanEngine:
         check_pair(visible, thermal, self.visible_channels)
         self.given.append((visible.copy(), thermal.copy()))
         other = thermal if visible.ndim == 2 else thermal[..., None]
-        picture = output_array(out, *thermal.shape, self.output_channels)
-        picture[...] = (visible.astype(int) + other) // 2
-        return picture
+        image = output_array(out, *thermal.shape, self.output_channels)
+        image[...] = (visible.astype(int) + other) // 2
+        return image
 
     def describe(self) -> EngineDescription:
         return EngineDescription("mean", "cpu", "exact", "none", "", {})
@@ -61,7 +61,9 @@ def by_hand_luma(rgb: np.ndarray) -> np.ndarray:
     return np.round(rgb.astype(float) @ (0.299, 0.587, 0.114))
 
 
-def test_a_grey_frame_goes_through_untouched_and_comes_back_grey(thermal: np.ndarray) -> None:
+def test_grey_frame_reaches_the_engine_unchanged(
+    thermal: np.ndarray,
+) -> None:
     visible = 255 - thermal
     fused = FusionPipeline(MeanEngine()).fuse(visible, thermal)
     assert np.array_equal(fused.image, np.full((24, 32), 127))
@@ -69,7 +71,7 @@ def test_a_grey_frame_goes_through_untouched_and_comes_back_grey(thermal: np.nda
     assert np.array_equal(fused.thermal, thermal)
 
 
-def test_a_luma_network_sees_the_luma_and_colour_keeps_its_order(
+def test_luma_network_receives_luma_and_colour_keeps_its_order(
     colour: np.ndarray, thermal: np.ndarray
 ) -> None:
     engine = MeanEngine()
@@ -83,15 +85,15 @@ def test_a_luma_network_sees_the_luma_and_colour_keeps_its_order(
     assert np.array_equal(bgr.image[..., ::-1], rgb.image)
 
 
-def test_the_fused_picture_has_the_engines_luma_where_no_colour_saturates() -> None:
+def test_fused_image_has_the_luma_of_the_engine_unless_colours_saturate() -> None:
     visible = np.zeros((16, 16, 3), np.uint8) + np.array([110, 100, 90], np.uint8)
     thermal = np.full((16, 16), 140, np.uint8)
     fused = FusionPipeline(MeanEngine()).fuse(visible, thermal)
-    # Luma 102 (by hand: 101.86) meets 140: the mean is 121; 19 are added to each channel.
+    # The mean of luma 102 (101.86 rounded) and 140 is 121; 19 are added to each channel.
     assert fused.image[0, 0].tolist() == [129, 119, 109]
 
 
-def test_a_colour_network_gets_rgb_whatever_the_order_was(
+def test_colour_network_receives_rgb_for_every_order(
     colour: np.ndarray, thermal: np.ndarray
 ) -> None:
     engine = MeanEngine(channels=3)
@@ -107,10 +109,10 @@ def test_a_colour_network_gets_rgb_whatever_the_order_was(
 
 
 @pytest.mark.parametrize("size", [(12, 16), (48, 64), (25, 31), (24, 32)])
-def test_a_thermal_frame_of_another_size_comes_onto_the_visible_grid(
+def test_thermal_frame_of_another_size_is_registered(
     size: tuple[int, int], colour: np.ndarray
 ) -> None:
-    # Left half dark, right half bright: still so at the visible frame's size.
+    # The left half is dark and the right half bright, also at the visible size.
     thermal = np.zeros(size, np.uint8)
     thermal[:, size[1] // 2 :] = 200
     fused = FusionPipeline(MeanEngine()).fuse(colour, thermal)
@@ -130,24 +132,24 @@ def test_counts_of_16_bit_and_float_span_the_grey_levels(dtype: type, colour: np
     assert (np.diff(grey.reshape(-1).astype(int)) >= 0).all()
 
 
-def test_nan_and_infinity_cost_their_pixels_only(colour: np.ndarray) -> None:
+def test_nan_and_infinity_affect_their_pixels_only(colour: np.ndarray) -> None:
     clean = np.linspace(10, 40, 24 * 32, dtype=np.float32).reshape(24, 32)
     broken = clean.copy()
     broken[3, 4], broken[5, 6], broken[7, 8] = np.nan, np.inf, -np.inf
     expected = FusionPipeline(MeanEngine()).fuse(colour, clean).thermal.astype(int)
     grey = FusionPipeline(MeanEngine()).fuse(colour, broken).thermal.astype(int)
-    # A repaired pixel may borrow from its neighbours: look away from them.
+    # A repaired pixel may affect its neighbours, which are excluded.
     untouched = np.ones_like(clean, bool)
     untouched[1:10, 2:11] = False
     assert np.abs(grey - expected)[untouched].max() <= 6
 
 
-def test_an_all_nan_frame_still_gives_a_picture(colour: np.ndarray) -> None:
+def test_frame_of_nan_is_fused(colour: np.ndarray) -> None:
     fused = FusionPipeline(MeanEngine()).fuse(colour, np.full((24, 32), np.nan, np.float32))
     assert fused.image.shape == colour.shape
 
 
-def test_grey_that_was_stored_as_colour_is_taken(colour: np.ndarray, thermal: np.ndarray) -> None:
+def test_grey_stored_as_colour_is_accepted(colour: np.ndarray, thermal: np.ndarray) -> None:
     pipeline = FusionPipeline(MeanEngine())
     stored = np.repeat(thermal[..., None], 3, axis=2)
     assert np.array_equal(pipeline.fuse(colour, stored).image, pipeline.fuse(colour, thermal).image)
@@ -161,7 +163,7 @@ def test_every_stage_is_timed_in_order(colour: np.ndarray, thermal: np.ndarray) 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("grey", [True, False])
-def test_the_answer_owns_its_memory_and_the_frames_stay_as_they_were(
+def test_result_shares_no_memory_and_inputs_are_unchanged(
     channels: int, grey: bool, colour: np.ndarray, thermal: np.ndarray
 ) -> None:
     visible = np.ascontiguousarray(colour[..., 0]) if grey else colour
@@ -179,18 +181,16 @@ def test_the_answer_owns_its_memory_and_the_frames_stay_as_they_were(
 
 
 @pytest.mark.parametrize(("counts", "hottest"), [(np.uint8, 250), (np.uint16, 3000)])
-def test_in_the_steady_state_a_frame_takes_memory_for_its_answer_alone(
-    counts: type, hottest: int
-) -> None:
+def test_steady_state_allocates_memory_for_the_result_only(counts: type, hottest: int) -> None:
     class LastEngine(MeanEngine):
-        """Takes no memory of its own."""
+        """Allocates no memory."""
 
         def infer(
             self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
         ) -> np.ndarray:
-            picture = output_array(out, *thermal.shape, 1)
-            np.copyto(picture, thermal)
-            return picture
+            image = output_array(out, *thermal.shape, 1)
+            np.copyto(image, thermal)
+            return image
 
     generator = np.random.default_rng(3)
     visible = generator.integers(0, 256, (480, 640, 3), dtype=np.uint8)
@@ -221,17 +221,17 @@ def test_in_the_steady_state_a_frame_takes_memory_for_its_answer_alone(
         np.zeros(8, np.uint8),
     ],
 )
-def test_a_visible_frame_of_another_kind_is_named(visible: np.ndarray) -> None:
+def test_other_types_and_shapes_of_visible_frames_are_refused(visible: np.ndarray) -> None:
     with pytest.raises(ValueError, match=f"visible is {visible.dtype}"):
         FusionPipeline(MeanEngine()).fuse(visible, np.zeros((8, 8), np.uint8))
 
 
-def test_an_unknown_channel_order_is_refused(colour: np.ndarray, thermal: np.ndarray) -> None:
+def test_unknown_channel_order_is_refused(colour: np.ndarray, thermal: np.ndarray) -> None:
     with pytest.raises(ValueError, match="hsv"):
         FusionPipeline(MeanEngine()).fuse(colour, thermal, order="hsv")
 
 
-def test_warming_up_and_closing_reach_the_engine() -> None:
+def test_warm_up_and_close_are_passed_to_the_engine() -> None:
     engine = MeanEngine()
     pipeline = FusionPipeline(engine)
     pipeline.warm_up(48, 64)
@@ -250,14 +250,14 @@ class TestFromNames:
         )
         return path
 
-    def test_a_weights_file_makes_a_pipeline_that_fuses(
+    def test_pipeline_from_a_weights_file_fuses(
         self, file: Path, colour: np.ndarray, thermal: np.ndarray
     ) -> None:
         pipeline = FusionPipeline.from_preset(weights=file, engine="torch", device="cpu")
         assert pipeline.fuse(colour, thermal).image.shape == colour.shape
         pipeline.close()
 
-    def test_each_wrong_name_is_an_error_of_its_own(self, file: Path) -> None:
+    def test_unknown_names_raise_their_own_errors(self, file: Path) -> None:
         with pytest.raises(ConfigError, match="preset is 'big'"):
             FusionPipeline.from_preset("big")
         with pytest.raises(WeightsError, match="does not exist"):
@@ -266,7 +266,7 @@ class TestFromNames:
             FusionPipeline.from_preset(weights=file, engine="abacus")
 
 
-def test_a_real_pair_is_fused_to_more_contrast_than_its_mean(shared_data: Path) -> None:
+def test_recorded_pair_has_more_contrast_than_its_mean(shared_data: Path) -> None:
     from fusion_ros.model.weights import SHIPPED_FOLDER
 
     if not (SHIPPED_FOLDER / "compact.safetensors").is_file():

@@ -32,7 +32,7 @@ from fusion_ros.detection import (
     require_evaluator,
 )
 from fusion_ros.files.writing import write_json
-from fusion_ros.imaging.colour import replace_luma
+from fusion_ros.imaging.colour import LumaReplacer
 from fusion_ros.model.weights import WeightsError
 from training.evaluate import Fuser, named_networks
 from training.pairs import DataSetError, PairFiles, match_folders
@@ -86,7 +86,7 @@ def fused_in_colour(
 ) -> np.ndarray:
     """The fused picture as the pipeline publishes it: colours of the visible one, H x W x 3."""
     fused = fuser(name, visible, thermal)
-    return replace_luma(visible, fused) if fused.ndim == 2 else fused
+    return LumaReplacer()(visible, fused) if fused.ndim == 2 else fused
 
 
 def detect_all(

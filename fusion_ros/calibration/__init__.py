@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How two cameras that do not line up are brought together: files, imports, and the two ways to
-find a calibration (from pairs of pictures as they come, or with a board).
+"""Calibration: files, imports, and estimation from a board or from recorded pairs.
 
-Knows `imaging`, and nothing of networks or ROS.
+This package builds on `imaging` and `registration`.
 """

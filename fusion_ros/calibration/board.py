@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fusion_ros.imaging.contrast import equalised, stretched
 from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration, Size
-from fusion_ros.registration.structure import equalised
 
 KINDS = ("checkerboard", "circles", "asymmetric_circles", "charuco")
 _FEWEST_VIEWS = 5
@@ -22,8 +22,10 @@ _ENOUGH_COVERED = 0.4
 
 @dataclass(frozen=True)
 class Board:
-    """What lies on the board. `columns` and `rows` count inner corners, circles, or (for charuco)
-    squares; `spacing_m` is the distance between neighbours, or the side of a square.
+    """The pattern on a board.
+
+    `columns` and `rows` count inner corners, circles, or (for charuco) squares; `spacing_m` is the
+    distance between neighbours, or the side of a square.
     """
 
     kind: str
@@ -44,13 +46,13 @@ class Board:
             raise GeometryError(f"spacing_m is {self.spacing_m}; allowed is more than 0 (metres)")
         if self.kind == "charuco" and not hasattr(cv2.aruco, self.dictionary):
             raise GeometryError(
-                f"dictionary is {self.dictionary!r}; OpenCV knows none of that name"
+                f"dictionary is {self.dictionary!r}; OpenCV has no dictionary of that name"
             )
 
     def points(self) -> np.ndarray:
-        """Where its points lie on it, in metres, `float32` Nx3."""
+        """Return the positions of the points on the board, in metres, `float32` Nx3."""
         if self.kind == "charuco":
-            return self.charuco().getChessboardCorners().astype(np.float32)
+            return np.array(self.charuco().getChessboardCorners(), np.float32)
         column, row = np.meshgrid(np.arange(self.columns), np.arange(self.rows))
         if self.kind == "asymmetric_circles":
             column = 2 * column + row % 2
@@ -58,7 +60,7 @@ class Board:
         return (flat * self.spacing_m).astype(np.float32)
 
     def charuco(self) -> cv2.aruco.CharucoBoard:
-        """OpenCV's board of this layout."""
+        """Return OpenCV's board of this layout."""
         dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
         marker = self.marker_m or 0.75 * self.spacing_m
         return cv2.aruco.CharucoBoard((self.columns, self.rows), self.spacing_m, marker, dictionary)
@@ -66,7 +68,7 @@ class Board:
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """The points of the board that one camera saw, by their number on the board."""
+    """The points of the board that one camera saw, with their numbers on the board."""
 
     numbers: np.ndarray
     pixels: np.ndarray
@@ -74,22 +76,22 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False)
 class BoardResult:
-    """Two cameras, their place to each other, and how well it all fits (root mean square)."""
+    """Calibration of the rig, and its reprojection errors (root mean square)."""
 
     calibration: RigCalibration
     visible_error_px: float
     thermal_error_px: float
     together_error_px: float
     visible_covered: float
-    """Share of the picture, across times down, in which the board was ever seen."""
+    """Share of the image inside the bounding box of all points in all views."""
     thermal_covered: float
     views: int
     refused: tuple[str, ...]
-    """Names of the pairs in which not both cameras saw the board."""
+    """Names of the pairs in which one camera or both did not see the board."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What speaks against it; empty where it is good."""
+        """Return the reasons to doubt the result; empty if it is good."""
         found = []
         for what, error_px in (
             ("visible", self.visible_error_px),
@@ -99,17 +101,17 @@ class BoardResult:
             if error_px >= _MOST_ERROR_PX:
                 found.append(f"the {what} reprojection error is {error_px:.1f} px")
         if self.views < _ENOUGH_VIEWS:
-            found.append(f"only {self.views} views; {_ENOUGH_VIEWS} or more bear each other out")
+            found.append(f"only {self.views} views; {_ENOUGH_VIEWS} or more confirm each other")
         for what, covered in (("visible", self.visible_covered), ("thermal", self.thermal_covered)):
             if covered < _ENOUGH_COVERED:
                 found.append(
-                    f"the board was seen in {covered:.0%} of the {what} picture; elsewhere its "
-                    "lens is a guess"
+                    f"the board was seen in {covered:.0%} of the {what} image; elsewhere its lens "
+                    "model is extrapolated"
                 )
         return tuple(found)
 
     def figures(self) -> dict[str, Any]:
-        """For the calibration file and for JSON."""
+        """Return the figures for the calibration file and for JSON."""
         return {
             "verdict": "doubtful" if self.reasons else "good",
             "reasons": list(self.reasons),
@@ -124,15 +126,13 @@ class BoardResult:
         }
 
 
-def find_board(picture: np.ndarray, board: Board) -> Sighting | None:
-    """The board in a picture (HxW of any type), tried as it is, evened out, and each turned round.
+def find_board(image: np.ndarray, board: Board) -> Sighting | None:
+    """Find the board in an image (HxW of any type).
 
-    A heated board may be bright where the printed one is dark: both polarities are tried.
+    A heated board may be bright where a printed one is dark, so both polarities are tried, with
+    global and with local contrast.
     """
-    low, high = np.percentile(picture, [0.5, 99.5])
-    span = max(float(high - low), 1e-6)
-    plain = np.clip((picture.astype(np.float32) - low) * (255 / span), 0, 255).astype(np.uint8)
-    for attempt in (plain, equalised(picture).astype(np.uint8)):
+    for attempt in (stretched(image), equalised(image)):
         for candidate in (attempt, cv2.bitwise_not(attempt)):
             found = _find(candidate, board)
             if found is not None:
@@ -140,21 +140,21 @@ def find_board(picture: np.ndarray, board: Board) -> Sighting | None:
     return None
 
 
-def _find(picture: np.ndarray, board: Board) -> Sighting | None:
+def _find(image: np.ndarray, board: Board) -> Sighting | None:
     size = (board.columns, board.rows)
     if board.kind == "charuco":
         detector = cv2.aruco.CharucoDetector(board.charuco())
-        pixels, numbers, _, _ = detector.detectBoard(picture)
+        pixels, numbers, _, _ = detector.detectBoard(image)
         if numbers is None or len(numbers) < 6:
             return None
         return Sighting(numbers.reshape(-1), pixels.reshape(-1, 2).astype(np.float32))
     if board.kind == "checkerboard":
         flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_ACCURACY
-        found, pixels = cv2.findChessboardCornersSB(picture, size, flags=flags)
+        found, pixels = cv2.findChessboardCornersSB(image, size, flags=flags)
     else:
         asymmetric = board.kind == "asymmetric_circles"
         grid = cv2.CALIB_CB_ASYMMETRIC_GRID if asymmetric else cv2.CALIB_CB_SYMMETRIC_GRID
-        found, pixels = cv2.findCirclesGrid(picture, size, flags=grid | cv2.CALIB_CB_CLUSTERING)
+        found, pixels = cv2.findCirclesGrid(image, size, flags=grid | cv2.CALIB_CB_CLUSTERING)
     if not found:
         return None
     return Sighting(np.arange(board.columns * board.rows), pixels.reshape(-1, 2).astype(np.float32))
@@ -163,17 +163,22 @@ def _find(picture: np.ndarray, board: Board) -> Sighting | None:
 def calibrate_with_board(
     pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], board: Board, distance_m: float = 10.0
 ) -> BoardResult:
-    """Both cameras and their extrinsic from views of the board: (name, visible, thermal), grey.
+    """Calibrate both cameras and their transform from views of the board.
+
+    Args:
+        pairs: (name, visible, thermal), grey.
+        board: its layout.
+        distance_m: distance of the plane on which the images shall align.
 
     Raises:
         GeometryError: fewer than five views in which both saw the board, or changing sizes.
     """
     seen, refused = [], []
     for name, visible, thermal in pairs:
-        sightings = find_board(visible, board), find_board(thermal, board)
+        in_visible, in_thermal = find_board(visible, board), find_board(thermal, board)
         common = None
-        if None not in sightings:
-            common = _common(*sightings, numbered=board.kind == "charuco")
+        if in_visible is not None and in_thermal is not None:
+            common = _common(in_visible, in_thermal, numbered=board.kind == "charuco")
         if common is None:
             refused.append(name)
         else:
@@ -190,43 +195,44 @@ def calibrate_with_board(
     ((visible_size, thermal_size),) = sizes
     layout = board.points()
     points = [layout[numbers] for numbers, _, _ in seen]
-    cameras, errors = [], []
-    for size, pixels in (
-        (visible_size, [s[1] for s in seen]),
-        (thermal_size, [s[2] for s in seen]),
-    ):
-        error, matrix, lens, _, _ = cv2.calibrateCamera(
-            points, pixels, (size.width, size.height), None, None
-        )
-        cameras.append((matrix, lens))
-        errors.append(float(error))
+    in_visible_px, in_thermal_px = [s[1] for s in seen], [s[2] for s in seen]
+    visible_camera, visible_error_px = _camera(points, in_visible_px, visible_size)
+    thermal_camera, thermal_error_px = _camera(points, in_thermal_px, thermal_size)
     together, *_, rotation, translation, _, _ = cv2.stereoCalibrate(
         points,
-        [s[1] for s in seen],
-        [s[2] for s in seen],
-        *cameras[0],
-        *cameras[1],
+        in_visible_px,
+        in_thermal_px,
+        visible_camera.matrix,
+        np.array(visible_camera.distortion),
+        thermal_camera.matrix,
+        np.array(thermal_camera.distortion),
         (visible_size.width, visible_size.height),
         flags=cv2.CALIB_FIX_INTRINSIC,
     )
-    models = [
-        CameraModel(size, matrix, "plumb_bob", tuple(lens.ravel()[:5]))
-        for size, (matrix, lens) in zip((visible_size, thermal_size), cameras, strict=True)
-    ]
-    rig = RigCalibration(*models, rotation, translation.ravel(), distance_m)
     return BoardResult(
-        rig,
-        *errors,
+        RigCalibration(visible_camera, thermal_camera, rotation, translation, distance_m),
+        visible_error_px,
+        thermal_error_px,
         float(together),
-        _covered([s[1] for s in seen], visible_size),
-        _covered([s[2] for s in seen], thermal_size),
+        _covered(in_visible_px, visible_size),
+        _covered(in_thermal_px, thermal_size),
         len(seen),
         tuple(refused),
     )
 
 
+def _camera(
+    points: Sequence[np.ndarray], pixels: Sequence[np.ndarray], size: Size
+) -> tuple[CameraModel, float]:
+    """Return a camera fitted to the board's points in its images, and its error in pixels."""
+    error, matrix, lens, _, _ = cv2.calibrateCamera(
+        points, pixels, (size.width, size.height), None, None
+    )
+    return CameraModel(size, matrix, "plumb_bob", tuple(lens.ravel()[:5])), float(error)
+
+
 def _covered(pixels: Sequence[np.ndarray], size: Size) -> float:
-    """Share of the picture in the box around all points."""
+    """Return the share of the image in the box around all points."""
     every = np.concatenate([p.reshape(-1, 2) for p in pixels])
     return float(np.prod(np.ptp(every, axis=0)) / (size.width * size.height))
 
@@ -234,12 +240,12 @@ def _covered(pixels: Sequence[np.ndarray], size: Size) -> float:
 def _common(
     visible: Sighting, thermal: Sighting, numbered: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Numbers and pixels of the points that both saw; None if too few."""
+    """Return numbers and pixels of the points that both cameras saw; None if too few."""
     if not numbered:
-        # A board turned by half a turn looks like one whose black and white are exchanged, so the
-        # thermal points may be counted from the other end. Both cameras stand the same way up.
-        ways = [s.pixels[-1] - s.pixels[0] for s in (visible, thermal)]
-        if float(ways[0] @ ways[1]) < 0:
+        # A board with black and white exchanged equals one rotated by half a turn, so the thermal
+        # points may be counted from the other end. Both cameras are mounted upright.
+        diagonals = [s.pixels[-1] - s.pixels[0] for s in (visible, thermal)]
+        if float(diagonals[0] @ diagonals[1]) < 0:
             thermal = Sighting(thermal.numbers, thermal.pixels[::-1].copy())
     numbers, in_visible, in_thermal = np.intersect1d(
         visible.numbers, thermal.numbers, return_indices=True

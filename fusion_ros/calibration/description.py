@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A calibration in words: what it holds, and what parallax to expect of it."""
+"""A calibration as text: its content and the expected parallax."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 
 from fusion_ros.registration.geometry import Calibration, HomographyCalibration, parallax_px
 
-#: Told at these multiples of the distance at which the pictures meet.
 _DISTANCES = (0.25, 0.5, 2.0, math.inf)
+"""Multiples of the aligned distance at which the parallax is listed."""
 
 
 def summary(calibration: Calibration) -> str:
-    """What a calibration holds, in a line."""
+    """Return the content of a calibration in a line."""
     if isinstance(calibration, HomographyCalibration):
         across, down = calibration.scale
         text = f"homography, thermal {calibration.thermal_size} to visible "
@@ -21,15 +21,15 @@ def summary(calibration: Calibration) -> str:
         return f"{text}, exact at {exact_m:g} m" if exact_m else text
     return (
         f"two cameras, visible {calibration.visible.size}, thermal {calibration.thermal.size}, "
-        f"{calibration.baseline_m * 1000:.0f} mm apart, the pictures meet at "
+        f"{calibration.baseline_m * 1000:.0f} mm apart, the images align at "
         f"{calibration.distance_m:g} m"
     )
 
 
 def expected_parallax_px(calibration: Calibration) -> dict[float, float]:
-    """Distance in metres to visible pixels by which the pictures are off there.
+    """Return the misalignment in visible pixels by distance in metres.
 
-    Empty for a homography: it knows no distance between the cameras.
+    Empty for a homography, which has no baseline.
     """
     if isinstance(calibration, HomographyCalibration):
         return {}

@@ -69,7 +69,7 @@ def save_calibration(
     quality: Mapping[str, Any] | None = None,
     note: str = "",
 ) -> None:
-    """Write a calibration file. `quality` is kept in it for people; nothing reads it."""
+    """Write a calibration file. `quality` is stored for users; no program reads it."""
     content: dict[str, Any] = {_VERSION_KEY: VERSION}
     if note:
         content["note"] = note
@@ -96,20 +96,19 @@ def save_calibration(
 
 
 def make_registration(options: RegistrationOptions) -> ThermalRegistration:
-    """The registration that the options ask for, with their calibration file read.
+    """Make the registration for these options, with their calibration file read.
 
-    With live options it is not ready: `fusion_ros.calibration.live_rig` makes their calibration, of
-    what comes while running and the `declared_parts`.
+    With live options it is not ready: `fusion_ros.calibration.live_rig` makes their calibration
+    from live data and the `declared_parts`.
 
     Raises:
         CalibrationFileError: the file cannot be used.
-        ValueError: a mode that needs a file without one, or with one of the other kind.
+        ValueError: the mode needs a file of its kind.
     """
-    needs_file = options.mode in ("homography", "calibrated") and options.calibration_file
     if options.is_live:
-        declared_parts(options)  # what cannot be used is told now, not when the cameras are there
+        declared_parts(options)  # report an unusable file now, not when the cameras have started
         return ThermalRegistration(options)
-    if not needs_file:
+    if options.mode in ("none", "resize") or not options.calibration_file:
         return ThermalRegistration(options)
     calibration = load_calibration(options.calibration_file)
     try:
@@ -121,8 +120,11 @@ def make_registration(options: RegistrationOptions) -> ThermalRegistration:
 def declared_parts(
     options: RegistrationOptions,
 ) -> tuple[float, tuple[np.ndarray, np.ndarray] | None]:
-    """Of a live calibration, what is known beforehand: the distance of the plane in metres, and
-    rotation and translation from visible to thermal, or None where they come from tf.
+    """Return the parts of a live calibration that are known beforehand.
+
+    Returns:
+        The distance of the plane in metres, and rotation and translation from visible to thermal,
+        or None if they come from tf.
 
     Raises:
         CalibrationFileError: the file cannot be used.
@@ -132,20 +134,20 @@ def declared_parts(
         return options.distance_m, None
     if not options.calibration_file:
         raise ValueError(
-            "source is 'camera_info' and calibration_file is empty; name a file that says how the "
-            "cameras stand to each other, or take source 'tf'"
+            "source is 'camera_info' and calibration_file is empty; set it to a file with the "
+            "transform between the cameras, or use source 'tf'"
         )
     rig = load_calibration(options.calibration_file)
     if not isinstance(rig, RigCalibration):
         raise ValueError(
-            f"{options.calibration_file} holds a homography; source 'camera_info' needs a rig, for "
-            "the way between the cameras"
+            f"{options.calibration_file} holds a homography; source 'camera_info' needs a rig, "
+            "which has the transform between the cameras"
         )
     return options.distance_m or rig.distance_m, (rig.rotation, rig.translation_m)
 
 
 def unusable(path: Path, error: Exception) -> CalibrationFileError:
-    """Return the error for content that is not the expected one.
+    """Return the error for malformed content.
 
     NumPy and OpenCV raise more than GeometryError for entries of other types and sizes:
     OverflowError for a number of 400 digits, TypeError, LinAlgError, cv2.error.
@@ -159,14 +161,14 @@ def unusable(path: Path, error: Exception) -> CalibrationFileError:
 
 
 def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:
-    """The mapping in a small YAML file.
+    """Read the mapping in a small YAML file.
 
     Raises:
         CalibrationFileError: missing, too large, no YAML, or no mapping.
     """
     try:
         data = read_bytes(path)
-        # OpenCV writes a version line that YAML itself does not know.
+        # OpenCV writes a version line that is not valid YAML.
         data = data.removeprefix(b"%YAML:1.0\n").removeprefix(b"%YAML:1.0\r\n")
         content = parse_yaml(data, loader)
     except UnreadableFileError as error:
@@ -179,7 +181,7 @@ def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> di
 
 
 class _Entries:
-    """A mapping of which every entry must be known, by name."""
+    """A mapping in which unknown entries are an error."""
 
     def __init__(self, content: Any, name: str) -> None:
         if not isinstance(content, dict):
@@ -224,15 +226,15 @@ def _homography(entries: _Entries) -> HomographyCalibration:
 
 
 def _rig(entries: _Entries) -> RigCalibration:
-    way = entries.section("visible_to_thermal")
+    transform = entries.section("visible_to_thermal")
     calibration = RigCalibration(
         _camera(entries.section("visible")),
         _camera(entries.section("thermal")),
-        way.take("rotation"),
-        way.take("translation_m"),
+        transform.take("rotation"),
+        transform.take("translation_m"),
         entries.number("distance_m", 10.0),
     )
-    way.done()
+    transform.done()
     entries.done()
     return calibration
 

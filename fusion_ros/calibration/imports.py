@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrations that other tools wrote: Kalibr camchains, ROS camera_info files, OpenCV's files."""
+"""Import calibrations of other tools: Kalibr camchains, ROS camera_info files, OpenCV's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KALIBR_LENSES = {"radtan": "plumb_bob", "equidistant": "equidistant", "none": "
 
 
 class _OpenCvLoader(yaml.SafeLoader):
-    """YAML with OpenCV's matrices in it."""
+    """YAML with OpenCV's matrices."""
 
 
 _OpenCvLoader.add_constructor(
@@ -27,11 +27,11 @@ _OpenCvLoader.add_constructor(
 def import_kalibr(
     path: str | Path, *, visible: str = "cam0", thermal: str = "cam1", distance_m: float = 10.0
 ) -> RigCalibration:
-    """The two cameras of a Kalibr camchain; they must be neighbours in the chain.
+    """Read two cameras of a Kalibr camchain; they must be neighbours in the chain.
 
     Raises:
-        CalibrationFileError: a camera is missing, its model is none of ours, or the chain has no
-            extrinsic between the two.
+        CalibrationFileError: a camera is missing, its model is not supported, or the chain has no
+            transform between the two.
     """
     path = Path(path)
     chain = read_yaml(path)
@@ -44,10 +44,10 @@ def import_kalibr(
         step = np.asarray(chain[later].get("T_cn_cnm1"), np.float64)
         if step.shape != (4, 4):
             raise GeometryError(f"{later}.T_cn_cnm1 is missing or no 4 x 4 matrix")
-        # T_cn_cnm1 takes points of camera n-1 to camera n.
-        way = step if later == thermal else np.linalg.inv(step)
+        # T_cn_cnm1 transforms points of camera n-1 to camera n.
+        transform = step if later == thermal else np.linalg.inv(step)
         return RigCalibration(
-            cameras[visible], cameras[thermal], way[:3, :3], way[:3, 3], distance_m
+            cameras[visible], cameras[thermal], transform[:3, :3], transform[:3, 3], distance_m
         )
     except Exception as error:
         raise unusable(path, error) from error
@@ -78,7 +78,7 @@ def _kalibr_camera(chain: dict[str, Any], name: str) -> CameraModel:
 def camera_from_info(
     *, width: int, height: int, k: Any, d: Any, distortion_model: str = ""
 ) -> CameraModel:
-    """The camera of a `sensor_msgs/CameraInfo`, by its fields.
+    """Return the camera of a `sensor_msgs/CameraInfo`, from its fields.
 
     Raises:
         GeometryError: not calibrated, or another lens model.
@@ -93,14 +93,14 @@ def camera_from_info(
     if not distortion_model:
         distortion_model = "rational_polynomial" if len(coefficients) == 8 else "plumb_bob"
     if distortion_model == "plumb_bob" and len(coefficients) == 8:
-        distortion_model = "rational_polynomial"  # some drivers mix the names up
+        distortion_model = "rational_polynomial"  # some drivers confuse the names
     return CameraModel(
         Size(int(width), int(height)), np.asarray(k, np.float64), distortion_model, coefficients
     )
 
 
 def import_camera_info(path: str | Path) -> CameraModel:
-    """One camera from a YAML file: as camera_calibration or OpenCV writes it, or an echoed message.
+    """Read one camera from a YAML file of camera_calibration or OpenCV, or an echoed message.
 
     Raises:
         CalibrationFileError: entries are missing, or the camera is not calibrated.
@@ -120,8 +120,9 @@ def import_camera_info(path: str | Path) -> CameraModel:
 
 
 def import_extrinsic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3x3) and translation (metres) from a YAML file with `R` and `T`, as OpenCV's
-    stereo calibration writes them: p_thermal = R p_visible + T.
+    """Read rotation (3x3) and translation (metres) from a YAML file with `R` and `T`.
+
+    OpenCV's stereo calibration writes such files: p_thermal = R p_visible + T.
 
     Raises:
         CalibrationFileError: entries are missing or of another size.
@@ -140,7 +141,7 @@ def _entry(content: dict[str, Any], *names: str) -> Any:
     for name in names:
         if name in content:
             return content[name]
-    raise GeometryError(f"none of the entries {', '.join(names)} is there")
+    raise GeometryError(f"entry {' or '.join(names)} is missing")
 
 
 def _values(entry: Any) -> Any:

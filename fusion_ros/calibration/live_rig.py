@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rig put together from what a running robot says of itself: camera_info of both cameras, and the
-way between them from tf or from a calibration file.
+"""A rig from the data of a running robot.
+
+Both cameras come from their camera_info, the transform between them from tf or from a calibration
+file.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCali
 from fusion_ros.registration.overlap import check_overlap
 
 _LEAST_TURN_RAD, _LEAST_MOVE_M = 5e-4, 1e-3
-"""Less is the noise of a transform that is measured: it moves a picture by a third of a pixel."""
+"""Smaller changes are the noise of a measured transform, about a third of a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiveCamera:
-    """A camera as its camera_info has it.
+    """A camera as described by its camera_info.
 
     Attributes:
-        model: its intrinsics; None where its camera_info cannot be used.
+        model: its intrinsics; None if its camera_info cannot be used.
         frame_id: its optical frame.
-        fault: why it cannot be used; empty where it can.
+        fault: why the camera_info cannot be used; empty if it can.
     """
 
     model: CameraModel | None
@@ -33,12 +35,12 @@ class LiveCamera:
 
 
 class LiveRig:
-    """Collects the parts; `calibration` is there when all of them are.
+    """Collects the parts of a rig; `calibration` is set when all of them are known.
 
     Args:
-        distance_m: of the plane on which the pictures meet.
-        extrinsic: rotation and translation, p_thermal = rotation p_visible + translation, where
-            they are known already; None: they come from `tree`.
+        distance_m: distance of the plane on which the images align.
+        extrinsic: rotation and translation, p_thermal = rotation p_visible + translation, if known
+            beforehand; None: they come from `tree`.
     """
 
     def __init__(
@@ -54,37 +56,41 @@ class LiveRig:
     def declare(
         self, distance_m: float, extrinsic: tuple[np.ndarray, np.ndarray] | None = None
     ) -> None:
-        """What is known beforehand became another; see the class."""
+        """Replace the parts that are known beforehand; see the class."""
         self._distance_m, self._extrinsic = distance_m, extrinsic
 
     def missing(self) -> str:
-        """What is still waited for, in words; empty where nothing is."""
+        """Return a description of the missing parts; empty if the rig is complete."""
         parts = []
         for name, camera in (("visible", self.visible), ("thermal", self.thermal)):
             if camera is None:
                 parts.append(f"the {name} camera's camera_info")
             elif camera.fault:
                 parts.append(f"a usable camera_info of the {name} camera ({camera.fault})")
-        if not parts and self._fault:
-            return f"plausible geometry ({self._fault})"
-        if parts or self._way() is not None:
+        if self.visible is None or self.thermal is None or parts:
             return ", ".join(parts)
-        return f"a transform between {self.visible.frame_id} and {self.thermal.frame_id}"
+        if self._fault:
+            return f"plausible geometry ({self._fault})"
+        if self._transform(self.visible, self.thermal) is None:
+            return f"a transform between {self.visible.frame_id} and {self.thermal.frame_id}"
+        return ""
 
     def update(self) -> bool:
-        """Put the parts together again; whether `calibration` is another one than before.
+        """Combine the parts again; return whether `calibration` changed.
 
-        What was known stays where a part is missing now: a transform does not go away. It stays,
-        too, where the new parts cannot be those of a rig; `missing` says why.
+        The calibration stays if a part is missing now, because a transform does not disappear. It
+        also stays if the new parts cannot be those of a rig; `missing` returns the reason.
         """
         self._fault = ""
-        if self.missing():
+        visible, thermal = self.visible, self.thermal
+        if visible is None or thermal is None or visible.model is None or thermal.model is None:
+            return False
+        transform = self._transform(visible, thermal)
+        if transform is None:
             return False
         before = self.calibration
         try:
-            found = RigCalibration(
-                self.visible.model, self.thermal.model, *self._way(), self._distance_m
-            )
+            found = RigCalibration(visible.model, thermal.model, *transform, self._distance_m)
             check_overlap(found)
         except GeometryError as error:
             self._fault = str(error)
@@ -94,12 +100,12 @@ class LiveRig:
         self.calibration = found
         return True
 
-    def _way(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def _transform(
+        self, visible: LiveCamera, thermal: LiveCamera
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         if self._extrinsic is not None:
             return self._extrinsic
-        if self.visible is None or self.thermal is None:
-            return None
-        return self.tree.between(self.visible.frame_id, self.thermal.frame_id)
+        return self.tree.between(visible.frame_id, thermal.frame_id)
 
 
 def _same(a: RigCalibration, b: RigCalibration) -> bool:

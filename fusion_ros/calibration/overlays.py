@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures in which a person sees whether a calibration holds."""
+"""Images that show whether a calibration is correct."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from fusion_ros.imaging.contrast import equalised
 from fusion_ros.registration.geometry import Calibration, HomographyCalibration
 from fusion_ros.registration.options import RegistrationOptions
-from fusion_ros.registration.structure import equalised
 from fusion_ros.registration.warp import ThermalRegistration
 
 
 def before_and_after(
     visible: np.ndarray, thermal: np.ndarray, calibration: Calibration
 ) -> np.ndarray:
-    """Thermal edges in orange over the grey visible picture, stretched (left) and registered.
+    """Draw thermal edges in orange over the grey visible image, stretched (left) and registered.
 
-    `visible` and `thermal` are grey HxW; the answer is `uint8` Hx2Wx3 in BGR order.
+    `visible` and `thermal` are grey HxW; the result is `uint8` Hx2Wx3 in BGR order.
     """
-    grey = equalised(thermal).astype(np.uint8)
+    grey = equalised(thermal)
     mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
     register = ThermalRegistration(RegistrationOptions(mode=mode), calibration)
     shape = visible.shape[:2]
@@ -35,7 +35,7 @@ def before_and_after(
 
 
 def _with_edges(visible: np.ndarray, thermal: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    base = cv2.cvtColor(equalised(visible).astype(np.uint8) // 2 + 30, cv2.COLOR_GRAY2BGR)
+    base: np.ndarray = cv2.cvtColor(equalised(visible) // 2 + 30, cv2.COLOR_GRAY2BGR)
     smooth = cv2.GaussianBlur(thermal, (0, 0), 1.5)
     edges = cv2.Canny(smooth, 25, 60) > 0
     base[edges & inside] = (40, 150, 255)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs that a calibration is not that of the rig, though it can be computed with.
+"""Signs that a valid calibration does not belong to the rig.
 
-What no rig can have is refused by `imaging.geometry` and `imaging.overlap`. The limits here are
-those that a usual rig keeps and an unusual one may exceed.
+`registration.geometry` and `registration.overlap` refuse values that no rig has. The limits here
+are those of a usual rig; an unusual one may exceed them.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _LENS_TOLERANCE_PX = 2.0
 
 
 def check_calibration(calibration: Calibration, distance_m: float = 0.0) -> tuple[str, ...]:
-    """Refuse a calibration that covers nothing; return what is doubtful about it.
+    """Refuse a calibration that covers nothing; return the reasons to doubt it.
 
     Args:
         calibration: of two cameras.
-        distance_m: of a rig's plane; 0 means the calibration's own.
+        distance_m: of a rig's plane; 0 means the calibration's distance.
 
     Returns:
-        A line for each doubt, with the value and what is usual.
+        A line for each doubt, with the value and the usual range.
 
     Raises:
-        GeometryError: the two pictures do not overlap.
+        GeometryError: the two images do not overlap.
     """
     if isinstance(calibration, HomographyCalibration):
         doubts = list(_homography(calibration))
@@ -52,13 +52,13 @@ def check_calibration(calibration: Calibration, distance_m: float = 0.0) -> tupl
     found = check_overlap(calibration, distance_m)
     if max(found) < _USUAL_OVERLAP or found.visible < _USUAL_VISIBLE_SHARE:
         doubts.append(
-            f"the two pictures overlap in {found}; usual is {100 * _USUAL_OVERLAP:g} % and more"
+            f"the two images overlap in {found}; usual is {100 * _USUAL_OVERLAP:g} % and more"
         )
     return tuple(doubts)
 
 
 def registration_doubts(registration: ThermalRegistration) -> tuple[str, ...]:
-    """Return what is doubtful about the calibration that a registration uses, if it uses one."""
+    """Return the reasons to doubt a registration's calibration; empty without one."""
     calibration = registration.calibration
     if calibration is None:
         return ()
@@ -71,11 +71,11 @@ def _homography(calibration: HomographyCalibration) -> Iterator[str]:
         yield from _outside(scale, _USUAL_SCALE, "size of a thermal pixel", "visible pixels")
     yield from _outside(across / down, (0.5, 2.0), "width of a thermal pixel over its height", "")
     if _is_mirrored(calibration):
-        yield "the homography mirrors the thermal picture; usual for a camera behind a mirror only"
+        yield "the homography mirrors the thermal image; usual for a camera behind a mirror only"
 
 
 def _is_mirrored(calibration: HomographyCalibration) -> bool:
-    """Whether the thermal picture's corners run the other way round on the visible one."""
+    """Return whether the corners of the thermal image run the other way on the visible one."""
     corners = calibration.thermal_size.corners
     moved = np.column_stack((corners, np.ones(4))) @ calibration.matrix.T
     x, y = (moved[:, :2] / moved[:, 2:]).T
@@ -91,10 +91,10 @@ def _rig(rig: RigCalibration, distance_m: float) -> Iterator[str]:
             "Is the translation in centimetres, or in squares of a board? It must be in metres"
         )
     at_m = distance_m or rig.distance_m
-    yield from _outside(at_m, _USUAL_DISTANCE_M, "distance at which the pictures meet", "m")
+    yield from _outside(at_m, _USUAL_DISTANCE_M, "distance at which the images align", "m")
     if rig.baseline_m > 0.5 * at_m:
         yield (
-            f"the cameras are {rig.baseline_m:.3g} m apart and their pictures meet at {at_m:g} m; "
+            f"the cameras are {rig.baseline_m:.3g} m apart and their images align at {at_m:g} m; "
             "usual is a distance of twice the baseline and more"
         )
 
@@ -109,20 +109,20 @@ def _camera(name: str, camera: CameraModel) -> Iterator[str]:
     low, high = _USUAL_CENTRE
     if not (low <= cx / size.width <= high and low <= cy / size.height <= high):
         yield (
-            f"the {name} camera's centre is ({cx:.1f}, {cy:.1f}) in pictures of {size}; usual is "
-            f"the middle. Is the matrix that of pictures of {2 * cx + 1:.0f} x {2 * cy + 1:.0f}?"
+            f"the {name} camera's centre is ({cx:.1f}, {cy:.1f}) in images of {size}; usual is "
+            f"the middle. Is the matrix that of images of {2 * cx + 1:.0f} x {2 * cy + 1:.0f}?"
         )
     off_px = _lens_error_px(camera)
     if off_px > _LENS_TOLERANCE_PX:
         yield (
-            f"the {name} camera's distortion cannot be undone (off by {off_px:.1f} pixels inside "
-            f"of the picture); usual is 0 to {_LENS_TOLERANCE_PX:g}. Are the coefficients "
+            f"the {name} camera's distortion cannot be inverted (off by {off_px:.1f} pixels inside "
+            f"the image); usual is 0 to {_LENS_TOLERANCE_PX:g}. Are the coefficients "
             f"{list(camera.distortion)} of another lens model?"
         )
 
 
 def _lens_error_px(camera: CameraModel) -> float:
-    """Pixels by which a point comes back elsewhere, over the inner 80 % of the picture."""
+    """Return the largest error of inverting the lens model, over the inner 80 % of the image."""
     width, height = camera.size.width, camera.size.height
     x, y = (np.linspace(0.1 * length, 0.9 * length, 9) for length in (width, height))
     pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where coordinate frames stand to each other, as tf tells it: a tree of parents and children.
+"""Tree of coordinate frames, from tf messages.
 
-tf2 itself is not on PyPI, and of it only this is needed: the newest transform of each frame, and
-the way between two of them. No interpolation over time: cameras of one rig are bolted together.
+tf2 itself is not on PyPI, and only a part of it is needed: the newest transform of each frame, and
+the transform between two of them. Nothing is interpolated over time, because the cameras of a rig
+are fixed to each other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fusion_ros.registration.geometry import GeometryError, rotation_from_quater
 
 
 class TransformTree:
-    """The newest known place of each frame in its parent."""
+    """The newest pose of each frame in its parent."""
 
     def __init__(self) -> None:
         self._above: dict[str, tuple[str, np.ndarray]] = {}
@@ -27,42 +28,42 @@ class TransformTree:
         translation_m: Sequence[float],
         quaternion_xyzw: Sequence[float],
     ) -> None:
-        """Take a transform as tf has it: p_parent = rotation p_child + translation.
+        """Store a transform of a tf message: p_parent = rotation p_child + translation.
 
         Raises:
-            GeometryError: no transform of anything (numbers that are not finite, no rotation).
+            GeometryError: numbers that are not finite, or no rotation.
         """
         place = np.eye(4)
         place[:3, :3] = rotation_from_quaternion(*quaternion_xyzw)
         place[:3, 3] = translation_m
         if not np.isfinite(place).all():
-            raise GeometryError(f"the transform {parent} to {child} holds numbers without a value")
+            raise GeometryError(f"the transform {parent} to {child} holds NaN or infinity")
         self._above[_bare(child)] = (_bare(parent), place)
 
     def between(self, source: str, target: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Rotation (3x3) and translation (metres): p_target = rotation p_source + translation.
+        """Return rotation (3x3) and translation in metres from `source` to `target`.
 
-        None where no chain of transforms joins the two.
+        p_target = rotation p_source + translation. None if no chain of transforms connects the two.
         """
         source_root, source_place = self._root(_bare(source))
         target_root, target_place = self._root(_bare(target))
         if source_root != target_root:
             return None
-        way = np.linalg.inv(target_place) @ source_place
-        return way[:3, :3], way[:3, 3]
+        transform = np.linalg.inv(target_place) @ source_place
+        return transform[:3, :3], transform[:3, 3]
 
     def _root(self, frame: str) -> tuple[str, np.ndarray]:
-        """The frame at the top of the tree, and the place of `frame` in it."""
+        """Return the frame at the top of the tree, and the pose of `frame` in it."""
         place, seen = np.eye(4), {frame}
         while frame in self._above:
             frame, step = self._above[frame]
             place = step @ place
-            if frame in seen:  # two publishers contradict each other: then nothing is known
+            if frame in seen:  # two publishers contradict each other
                 return f"a loop at {frame}", place
             seen.add(frame)
         return frame, place
 
 
 def _bare(frame: str) -> str:
-    """ROS 1 wrote frame ids with a slash, and some drivers still do."""
+    """Remove the leading slash of ROS 1 frame ids, which some drivers still send."""
     return frame.removeprefix("/")

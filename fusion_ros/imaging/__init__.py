@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a sensor's bytes to the network's pictures: encodings, tone, registration, colour.
+"""Image encodings, compressed images, colour, palettes and contrast.
 
-This room knows numpy and OpenCV, and nothing of networks or ROS. Arrays are `uint8` HxWx3 for
-colour and HxW for grey; a thermal frame is HxW in its sensor's own type until its tone is mapped.
+This package uses numpy and OpenCV only. Arrays are `uint8` HxWx3 for colour and HxW for grey; a
+thermal frame is HxW in its sensor's type until its tone is mapped.
 """

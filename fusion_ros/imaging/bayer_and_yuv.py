@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bayer patterns and YUV, converted by OpenCV.
 
-The sizes are checked by `encodings` before anything here sees a pixel.
+`encodings` checks the sizes before calling this module.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ExoticSource:
-    """How one encoding lies in memory, and the OpenCV conversion that makes it RGB."""
+    """Memory layout of one encoding, and the OpenCV conversion to RGB."""
 
     conversion: int
     dtype: type = np.uint8
@@ -22,7 +22,7 @@ class ExoticSource:
     even_width: int = 1
     even_height: int = 1
     rows_per_two: int = 2
-    """Rows of bytes for two rows of pixels: 3 where half-height chroma planes follow the luma."""
+    """Rows of bytes for two rows of pixels: 3 if half-height chroma planes follow the luma."""
 
 
 def _packed(conversion: int) -> ExoticSource:
@@ -57,9 +57,10 @@ NAMES: tuple[str, ...] = tuple(SOURCES)
 
 
 def to_rgb(pixels: np.ndarray, source: ExoticSource) -> np.ndarray:
-    """`uint8` HxWx3 RGB. YUV is taken as BT.601 video range, as OpenCV and cv_bridge do.
+    """Convert pixels to `uint8` HxWx3 RGB.
 
-    16-bit Bayer is taken to use all 16 bits, and its high byte is kept.
+    YUV is read as BT.601 video range, as in OpenCV and cv_bridge. 16-bit Bayer is assumed to use
+    all 16 bits; its high byte is kept.
     """
     rgb = cv2.cvtColor(np.ascontiguousarray(pixels), source.conversion)
     return cv2.convertScaleAbs(rgb, alpha=1 / 257) if source.dtype is np.uint16 else rgb

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Luma out of a colour picture, and a new luma back in, with the colour kept.
+"""Extract the luma of a colour image, and replace it while keeping the colour.
 
 BT.601 at full range (JPEG, OpenCV's YCrCb): Y = 0.299 R + 0.587 G + 0.114 B.
 
-Replacing Y by Y' in YCrCb with Cr and Cb kept adds Y' - Y to each of R, G and B. That is how it is
-done here: two saturating additions of bytes instead of two conversions, exact where YCrCb rounds
-its chroma to eight bits, and the same for RGB and BGR.
+Replacing Y by Y' in YCrCb with Cr and Cb kept adds Y' - Y to each of R, G and B. Two saturating
+additions of bytes do the same without two conversions. They are exact where YCrCb rounds its
+chroma to eight bits, and equal for RGB and BGR.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def luma(
     order: ChannelOrder | str = ChannelOrder.RGB,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """BT.601 luma, `uint8` HxW, of `uint8` HxWx3 in `order`; grey HxW comes back as it is."""
+    """Return the BT.601 luma, `uint8` HxW, of `uint8` HxWx3 in `order`; grey HxW itself."""
     if pixels.ndim == 2:
         return pixels
     bgr = ChannelOrder(order) is ChannelOrder.BGR
@@ -30,24 +30,25 @@ def luma(
 
 
 class LumaReplacer:
-    """Gives a colour picture a new luma; keeps its working memory between frames of one size.
+    """Replaces the luma of colour images; keeps its working memory between frames of one size.
 
-    Where Y' is above Y the difference is added, and a channel that passes 255 stops there, so
-    bright colours fade to white as they do in an overexposed photograph.
-    Where Y' is below Y the colour is scaled by Y' / Y: hue and saturation stay, nothing is cut off
-    at 0. Plain addition there (`natural=False`, what a trip through YCrCb gives) turns a darkened
-    grey-blue wall deep blue, and leaves it brighter than asked where a channel was cut off.
+    Where Y' exceeds Y the difference is added. A channel stops at 255, so bright colours fade to
+    white as in an overexposed photograph.
 
-    With `dark_luma` above 0, colour fades where the visible picture is darker than that and the new
-    luma brighter than the old: there the colour is noise, and the thermal picture lights it up.
-    (Only with `natural`.)
+    Where Y' is below Y the colour is scaled by Y' / Y, which keeps hue and saturation. Plain
+    subtraction (`natural=False`, equal to a conversion through YCrCb) turns a darkened grey-blue
+    wall deep blue, and leaves it brighter than requested where a channel reaches 0.
+
+    With `dark_luma` above 0 (and `natural`), colour fades where the visible image is darker than
+    that and the new luma brighter than the old: there the thermal image would light up chroma
+    noise.
     """
 
     def __init__(self, *, natural: bool = True, dark_luma: int = 0) -> None:
         self.natural = natural
         self.dark_luma = dark_luma
-        self._old = self._up = self._down = self._fading = self._work = np.empty(0, np.uint8)
-        self._colour = np.empty(0, np.uint8)
+        self._colour: np.ndarray = np.empty(0, np.uint8)
+        self._greys: np.ndarray = np.empty((5, 0, 0), np.uint8)
 
     def __call__(
         self,
@@ -58,10 +59,14 @@ class LumaReplacer:
         order: ChannelOrder | str = ChannelOrder.RGB,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The colours of `pixels` (`uint8` HxWx3) with `new_luma` (`uint8` HxW), in the same order.
+        """Return `pixels` (`uint8` HxWx3) in the same order with the luma `new_luma` (`uint8` HxW).
 
-        `old_luma` is the luma of `pixels` where the caller has it already; `order` matters only
-        without it. A new array unless `out` is given. Grey `pixels` answer `new_luma`.
+        Args:
+            pixels: the colours. For grey `pixels` the result is `new_luma`.
+            new_luma: of the same height and width.
+            old_luma: the luma of `pixels`, if the caller has it.
+            order: order of the channels, used only without `old_luma`.
+            out: array for the result; a new one by default.
 
         Raises:
             ValueError: sizes that differ.
@@ -75,17 +80,16 @@ class LumaReplacer:
             return new_luma
         if self._colour.shape != pixels.shape:
             self._colour = np.empty_like(pixels, order="C")
-            greys = (np.empty(new_luma.shape, np.uint8) for _ in range(5))
-            self._old, self._up, self._down, self._fading, self._work = greys
+            self._greys = np.empty((5, *new_luma.shape), np.uint8)
+        old, up, down, work, _ = self._greys
         if old_luma is None:
-            old_luma = luma(pixels, order=order, out=self._old)
-        up, down = self._up, self._down
+            old_luma = luma(pixels, order=order, out=old)
         cv2.subtract(new_luma, old_luma, dst=up)
         if self.natural:
-            # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which leaves the colour alone.
+            # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which keeps the colour.
             cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
-            cv2.compare(old_luma, new_luma, cv2.CMP_LE, dst=self._work)
-            cv2.max(down, self._work, dst=down)
+            cv2.compare(old_luma, new_luma, cv2.CMP_LE, dst=work)
+            cv2.max(down, work, dst=down)
             if self.dark_luma:
                 self._fade_dark_colour(old_luma, new_luma, up, down)
             cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
@@ -100,26 +104,17 @@ class LumaReplacer:
     def _fade_dark_colour(
         self, old_luma: np.ndarray, new_luma: np.ndarray, up: np.ndarray, down: np.ndarray
     ) -> None:
-        """Lower `down` where dark pixels get brighter; raise `up` by the luma that goes with it."""
-        # Full effect from 32 grey levels of brightening on, none without; the darker the fuller.
-        fading = cv2.blur(old_luma, (5, 5), dst=self._fading)
-        cv2.subtract(float(self.dark_luma), fading, dst=fading)
+        """Lower `down` where dark pixels get brighter, and raise `up` by the removed luma."""
+        # The effect grows with darkness and with brightening, up to 32 grey levels.
+        *_, work, fading = self._greys
+        cv2.blur(old_luma, (5, 5), dst=fading)
+        # OpenCV accepts scalars here; its type stubs do not.
+        cv2.subtract(float(self.dark_luma), fading, dst=fading)  # type: ignore[call-overload]
+        brightening = cv2.min(up, 32.0, dst=work)  # type: ignore[call-overload]
         scale = 255.0 / (self.dark_luma * 32)
-        cv2.multiply(fading, cv2.min(up, 32.0, dst=self._work), dst=fading, scale=scale)
+        cv2.multiply(fading, brightening, dst=fading, scale=scale)
         if not cv2.hasNonZero(fading):
             return
         cv2.min(down, cv2.bitwise_not(fading, dst=fading), dst=down)
         left = cv2.multiply(old_luma, down, dst=fading, scale=1.0 / 255.0)
         cv2.subtract(new_luma, left, dst=up)
-
-
-def replace_luma(
-    pixels: np.ndarray,
-    new_luma: np.ndarray,
-    *,
-    old_luma: np.ndarray | None = None,
-    order: ChannelOrder | str = ChannelOrder.RGB,
-    natural: bool = True,
-) -> np.ndarray:
-    """`LumaReplacer` for a single picture."""
-    return LumaReplacer(natural=natural)(pixels, new_luma, old_luma=old_luma, order=order)

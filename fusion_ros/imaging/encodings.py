@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw image encodings, as `sensor_msgs/Image` names them, to and from arrays.
+"""Raw image encodings of `sensor_msgs/Image`, to and from arrays.
 
-The bytes come from outside, so nothing here trusts a header: sizes are checked against the bytes
-that are really there before any memory is taken, and whatever is wrong raises `EncodingError` with
-a machine-readable reason. Where the layout allows it, the answer is a read-only view on the bytes.
+The bytes come from outside, so no header is trusted: sizes are compared with the number of bytes
+before any memory is taken. Every fault raises `EncodingError` with a machine-readable reason. If
+the layout allows it, the result is a read-only view of the bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RejectReason(str, Enum):
 
 
 class EncodingError(ValueError):
-    """A frame that cannot be read or written: `reason` is for machines, the text for people."""
+    """A frame that cannot be read or written; `reason` is its machine-readable cause."""
 
     def __init__(self, reason: RejectReason, message: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class EncodingError(ValueError):
 
 
 class ChannelOrder(str, Enum):
-    """What the last axis of a picture holds."""
+    """Content of the last axis of an image."""
 
     GREY = "grey"
     RGB = "rgb"
@@ -55,16 +55,16 @@ class PixelFrame:
     """Pixels and the order of their channels.
 
     `pixels` is HxW (`uint8`, `uint16` or `float32`) for `ChannelOrder.GREY`, else `uint8` HxWx3.
-    It may be a read-only view on the message it came from.
+    It may be a read-only view of the message.
     """
 
     pixels: np.ndarray
     order: ChannelOrder
     rendering_of: str = ""
-    """Maker of the radiometric camera of whose counts the pixels are a rendering, else empty."""
+    """Maker of the camera if the pixels are a rendering of radiometric counts, else empty."""
 
     def as_rgb(self) -> np.ndarray:
-        """The pixels as they are if grey or RGB, else a copy in RGB order (0.1 ms at 640x512)."""
+        """Return grey and RGB pixels themselves, BGR as a copy in RGB order."""
         if self.order is ChannelOrder.BGR:
             return cv2.cvtColor(self.pixels, cv2.COLOR_BGR2RGB)
         return self.pixels
@@ -93,7 +93,7 @@ _LAYOUTS = {
     "mono8": _GREY8,
     "mono16": _GREY16,
     "8UC1": _GREY8,
-    "8UC3": _BGR8,  # OpenCV's generic types carry OpenCV's order
+    "8UC3": _BGR8,  # OpenCV's generic types have OpenCV's order
     "8UC4": _BGRA8,
     "16UC3": _Layout(np.uint16, 3, ChannelOrder.BGR),
     "16UC4": _Layout(np.uint16, 4, ChannelOrder.BGR),
@@ -102,8 +102,8 @@ _LAYOUTS = {
 }
 
 RAW_ENCODINGS: tuple[str, ...] = tuple(_LAYOUTS)
-"""Encodings read as a view on the bytes, but for alpha, swapped bytes and 16-bit colour (its high
-byte is kept), which take a copy."""
+"""Encodings read as a view of the bytes. Alpha, swapped bytes and 16-bit colour (its high byte is
+kept) need a copy."""
 
 EXOTIC_ENCODINGS: tuple[str, ...] = exotic_encodings.NAMES
 """Encodings that OpenCV converts to RGB: Bayer patterns and YUV."""
@@ -116,12 +116,17 @@ def decode_frame(
 ) -> PixelFrame:
     """Read an image's bytes without changing the order of its channels.
 
-    `data` is anything with the buffer protocol (`bytes`, `array.array`, an array). `step` is the
-    length of a row in bytes, padding included; the padding of the last row may be missing. bgr8
-    comes back as BGR, so that nobody pays for a swap that nobody needs; see `colour.luma`.
+    `bgr8` stays BGR, because most callers need no swap; see `colour.luma`.
+
+    Args:
+        data: any object with the buffer protocol (`bytes`, `array.array`, an array).
+        encoding: one of `RAW_ENCODINGS` or `EXOTIC_ENCODINGS`.
+        height, width: in pixels.
+        step: length of a row in bytes, padding included; the last row's padding may be missing.
+        is_bigendian: byte order of 16-bit and float pixels.
 
     Raises:
-        EncodingError: the header and the bytes do not fit each other.
+        EncodingError: the header and the bytes contradict each other.
     """
     layout = _LAYOUTS.get(encoding) if isinstance(encoding, str) else None
     if layout is None and encoding not in EXOTIC_ENCODINGS:
@@ -135,7 +140,7 @@ def decode_frame(
         raise EncodingError(
             RejectReason.TOO_LARGE,
             f"width x height is {width} x {height}, more than {MAX_PIXELS} pixels; "
-            "publish a smaller image, or look for a driver that fills its header wrongly",
+            "publish a smaller image, or correct a driver that fills its header wrongly",
         )
     if layout is None:
         return _decode_exotic(data, encoding, height, width, step, is_bigendian)
@@ -144,7 +149,7 @@ def decode_frame(
     pixels = _view(buffer, layout.dtype, height, width, layout.channels, step, is_bigendian)
     if layout.channels > 1 and layout.dtype is np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
-    if layout.channels == 4:  # alpha is dropped; the copy settles the order as well
+    if layout.channels == 4:  # the copy without alpha is made in RGB order
         rgba = layout.order is ChannelOrder.RGB
         code = cv2.COLOR_RGBA2RGB if rgba else cv2.COLOR_BGRA2RGB
         return PixelFrame(cv2.cvtColor(pixels, code), ChannelOrder.RGB)
@@ -154,12 +159,12 @@ def decode_frame(
 def decode(
     data: Any, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
 ) -> np.ndarray:
-    """Read an image's bytes: `uint8` HxWx3 RGB for colour, HxW in its own type for grey.
+    """Read an image's bytes: `uint8` HxWx3 RGB for colour, HxW in its stored type for grey.
 
-    `decode_frame` with the swap that BGR input needs. The answer may be a read-only view on `data`.
+    Like `decode_frame`, with a swap of BGR input. The result may be a read-only view of `data`.
 
     Raises:
-        EncodingError: the header and the bytes do not fit each other.
+        EncodingError: the header and the bytes contradict each other.
     """
     return decode_frame(
         data, encoding=encoding, height=height, width=width, step=step, is_bigendian=is_bigendian
@@ -169,14 +174,19 @@ def decode(
 def encode(
     pixels: np.ndarray, encoding: str, *, order: ChannelOrder | str = ChannelOrder.RGB
 ) -> tuple[np.ndarray, int]:
-    """Pixels as the bytes of a little-endian image message without padding.
+    """Return pixels as the bytes of a little-endian image message without padding, and the step.
 
-    `pixels` is `uint8` HxW or HxWx3 (channels in `order`) for rgb8, bgr8 and mono8, converted as
-    needed; `uint16` HxW for mono16 and 16UC1; `float32` HxW for 32FC1. Answers the flat `uint8`
-    bytes (a view on `pixels` where nothing had to be done) and the step in bytes.
+    Args:
+        pixels: `uint8` HxW or HxWx3 (channels in `order`) for rgb8, bgr8 and mono8, converted as
+            needed; `uint16` HxW for mono16 and 16UC1; `float32` HxW for 32FC1.
+        encoding: one of `OUTPUT_ENCODINGS`.
+        order: order of the channels of `pixels`.
+
+    Returns:
+        The flat `uint8` bytes (a view of `pixels` if no conversion is needed), the step in bytes.
 
     Raises:
-        EncodingError: not one of `OUTPUT_ENCODINGS`, or pixels that do not fit it.
+        EncodingError: another encoding, or pixels that do not fit it.
     """
     if encoding not in OUTPUT_ENCODINGS:
         raise EncodingError(
@@ -248,7 +258,7 @@ def _size(name: str, value: int) -> int:
 
 
 def _checked_bytes(data: Any, encoding: str, rows: int, row_bytes: int, step: int) -> memoryview:
-    """The bytes behind `data`, known to hold `rows` rows of `row_bytes` at `step`."""
+    """Return the bytes of `data` after checking that they hold `rows` rows at `step`."""
     try:
         step = operator.index(step)
     except TypeError:
@@ -264,7 +274,7 @@ def _checked_bytes(data: Any, encoding: str, rows: int, row_bytes: int, step: in
     except (TypeError, ValueError) as error:
         raise EncodingError(
             RejectReason.TRUNCATED,
-            f"data is {type(data).__name__}, which is no contiguous run of bytes ({error}); "
+            f"data is {type(data).__name__}, which is no contiguous buffer of bytes ({error}); "
             "pass bytes, array.array('B') or a contiguous array",
         ) from None
     needed = step * (rows - 1) + row_bytes
@@ -272,7 +282,7 @@ def _checked_bytes(data: Any, encoding: str, rows: int, row_bytes: int, step: in
         raise EncodingError(
             RejectReason.TRUNCATED,
             f"data holds {buffer.nbytes} bytes; {encoding} with {rows} rows of step {step} takes "
-            f"{needed}; the message was cut, or height, step and encoding do not belong to it",
+            f"{needed}; the message was cut, or height, step and encoding do not match it",
         )
     return buffer
 
@@ -286,9 +296,10 @@ def _view(
     step: int,
     is_bigendian: bool,
 ) -> np.ndarray:
-    """A read-only view on `buffer`; a copy where its bytes are swapped or badly aligned."""
+    """Return a read-only view of `buffer`; a copy if its bytes are swapped or misaligned."""
     kind = np.dtype(dtype)
-    shape, strides = (rows, width), (step, kind.itemsize * channels)
+    shape: tuple[int, ...] = (rows, width)
+    strides: tuple[int, ...] = (step, kind.itemsize * channels)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, kind.itemsize)
     stored = kind.newbyteorder(">" if is_bigendian else "<")
@@ -300,6 +311,6 @@ def _view(
 
 
 def _shown(value: object) -> str:
-    """A hostile value in a log line: quoted, and never longer than a glance."""
+    """Return untrusted text for a log line: quoted and at most 60 characters long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs that a pair of pictures, or its fused picture, is not what its user expects."""
+"""Signs that a pair of images, or its fused image, is not as intended."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from fusion_ros.imaging.encodings import PixelFrame
 
 _COLOURFUL = 3.0
-"""Mean spread of a frame's channels, in grey levels, from which it is a colour picture."""
+"""Mean spread of an image's channels, in grey levels, above which it is a colour image."""
 _STEP = 16
 _SAMPLED = 32
-"""Rows and columns that are looked at for colours: the fuse node has 0.1 ms for it."""
+"""Rows and columns searched for colours; the fuse node has 0.1 ms for this check."""
 
 
 class PairDoubt(str, Enum):
-    """A sign; the values are names for machines."""
+    """A sign of a fault; the values are machine-readable names."""
 
     SAME_PICTURE = "same_picture"
     SWAPPED = "swapped_inputs"
@@ -29,29 +29,29 @@ class PairDoubt(str, Enum):
 
 
 DOUBT_TEXTS = {
-    PairDoubt.SAME_PICTURE: "visible and thermal are the same picture",
+    PairDoubt.SAME_PICTURE: "visible and thermal are the same image",
     PairDoubt.SWAPPED: (
-        "the thermal picture shows colours and the visible one is grey: are the two swapped?"
+        "the thermal image shows colours and the visible one is grey: are the two swapped?"
     ),
     PairDoubt.FALSE_COLOUR: (
-        "the thermal picture shows colours (a palette?), of which only the brightness is used; "
+        "the thermal image shows colours (a palette?), of which only the brightness is used; "
         "export grey levels or 16-bit counts"
     ),
     PairDoubt.RENDERING: (
-        "the picture of a radiometric JPEG is a rendering with palette, logo and scale, not the "
+        "the image in a radiometric JPEG is a rendering with palette, logo and scale, not the "
         "measured counts; export the counts as 16-bit PNG or TIFF"
     ),
-    PairDoubt.THERMAL_CONSTANT: "the thermal picture has one value everywhere",
-    PairDoubt.FUSED_CONSTANT: "the fused picture has one value everywhere",
+    PairDoubt.THERMAL_CONSTANT: "the thermal image has one value everywhere",
+    PairDoubt.FUSED_CONSTANT: "the fused image has one value everywhere",
     PairDoubt.FUSED_IS_VISIBLE: (
-        "the fused picture equals the visible one bit for bit: the thermal one has no effect"
+        "the fused image equals the visible one bit for bit: the thermal one has no effect"
     ),
 }
-"""What each sign says to people."""
+"""Description of each sign for messages."""
 
 
 def input_doubts(visible: PixelFrame, thermal: PixelFrame) -> tuple[PairDoubt, ...]:
-    """Return the signs that two frames of a pair show."""
+    """Return the signs found in the two frames of a pair."""
     doubts = []
     if thermal.rendering_of or visible.rendering_of:
         doubts.append(PairDoubt.RENDERING)
@@ -66,7 +66,7 @@ def input_doubts(visible: PixelFrame, thermal: PixelFrame) -> tuple[PairDoubt, .
 
 
 def result_doubts(visible: np.ndarray, fused: np.ndarray) -> tuple[PairDoubt, ...]:
-    """Return the signs that a fused picture shows beside its visible one, in one channel order."""
+    """Return the signs found in a fused image and its visible one, both in one channel order."""
     doubts = []
     if is_constant(fused):
         doubts.append(PairDoubt.FUSED_CONSTANT)
@@ -76,7 +76,7 @@ def result_doubts(visible: np.ndarray, fused: np.ndarray) -> tuple[PairDoubt, ..
 
 
 def shows_colours(pixels: np.ndarray) -> bool:
-    """Whether a picture shows colours, and not grey stored in three channels."""
+    """Return whether an image shows colours rather than grey stored in three channels."""
     if pixels.ndim != 3:
         return False
     rows, columns = (max(1, side // _SAMPLED) for side in pixels.shape[:2])
@@ -86,7 +86,7 @@ def shows_colours(pixels: np.ndarray) -> bool:
 
 
 def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether all pixels are equal; a few settle it for most pictures."""
+    """Return whether all pixels are equal; a coarse grid decides it for most images."""
     return (
         first.shape == second.shape
         and bool((first[::_STEP, ::_STEP] == second[::_STEP, ::_STEP]).all())
@@ -95,7 +95,7 @@ def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def is_constant(pixels: np.ndarray) -> bool:
-    """Whether all pixels have one value (of each channel)."""
+    """Return whether all pixels have one value (in each channel)."""
     first = pixels[:1, :1]
-    # Few pixels settle it for all pictures but constant ones.
+    # A coarse grid decides it for all images except constant ones.
     return bool((pixels[::_STEP, ::_STEP] == first).all() and (pixels == first).all())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal pictures in false colour, for people; detectors get none of this."""
+"""Thermal images in false colour, for viewing; detectors receive grey images."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.options import PALETTES, OverlayOptions
 
-# Grey level to RGB at a few points, linear between them; made to look like the palette that
-# thermographers call iron.
+# Grey level to RGB at a few points, linear between them; similar to thermographic "iron" palettes.
 _IRON_POINTS = {
     0: (0, 0, 10),
     32: (30, 0, 100),
@@ -42,7 +41,7 @@ _TABLES = {
 
 
 def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np.ndarray:
-    """The 256 colours of a palette, `uint8` 256x3 in `order`.
+    """Return the 256 colours of a palette, `uint8` 256x3 in `order`.
 
     Raises:
         ValueError: an unknown palette.
@@ -56,7 +55,7 @@ def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np
 def colourised(
     thermal: np.ndarray, palette: str, order: ChannelOrder | str = ChannelOrder.RGB
 ) -> np.ndarray:
-    """A thermal picture (`uint8` HxW) in false colours, `uint8` HxWx3 in `order`."""
+    """Return a thermal image (`uint8` HxW) in false colours, `uint8` HxWx3 in `order`."""
     table = palette_table(palette, order).reshape(1, 256, 3)
     return cv2.LUT(cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB), table)
 
@@ -68,10 +67,16 @@ def overlay(
     *,
     order: ChannelOrder | str = ChannelOrder.RGB,
 ) -> np.ndarray:
-    """Thermal false colours laid over the visible picture, the hotter the thicker.
+    """Blend thermal false colours over the visible image, more opaque where it is hotter.
 
-    `visible` is `uint8` HxW or HxWx3 in `order`, `thermal` `uint8` HxW on the same grid; the answer
-    is HxWx3 in `order`.
+    Args:
+        visible: `uint8` HxW, or HxWx3 in `order`.
+        thermal: `uint8` HxW on the same grid.
+        options: palette and opacity.
+        order: order of the visible and of the returned channels.
+
+    Returns:
+        `uint8` HxWx3 in `order`.
 
     Raises:
         ValueError: sizes that differ.

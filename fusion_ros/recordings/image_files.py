@@ -10,9 +10,9 @@ import numpy as np
 
 from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError
 from fusion_ros.files.reading import read_bytes
-from fusion_ros.imaging.compressed import read_picture_file
+from fusion_ros.imaging.compressed import read_image_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.image_tags import PictureTags, picture_tags
+from fusion_ros.imaging.image_header import ImageTags, image_tags
 from fusion_ros.streams.ledger import Stream
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
@@ -34,9 +34,9 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
             neither 8 nor 16 bits nor float.
         OSError: the file cannot be read.
     """
-    pixels = read_picture_file(path)
+    pixels = read_image_file(path)
     data = _bytes(path)
-    tags = picture_tags(data)
+    tags = image_tags(data)
     _check(path, tags, data)
     pixels = _samples(path, pixels)
     if pixels.ndim == 3:
@@ -50,7 +50,7 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
 def orientation_of(path: Path) -> int:
     """Return a file's orientation tag, 1 where it has none or cannot be read."""
     try:
-        return picture_tags(_bytes(path)).orientation
+        return image_tags(_bytes(path)).orientation
     except (OSError, EncodingError):
         return 1
 
@@ -87,7 +87,7 @@ def _bytes(path: Path) -> bytes:
         raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
 
 
-def _check(path: Path, tags: PictureTags, data: bytes) -> None:
+def _check(path: Path, tags: ImageTags, data: bytes) -> None:
     if tags.pages > 1:
         raise _refused(path, f"holds {tags.pages} pictures; allowed is one, write each to a file")
     if tags.orientation != 1 and data[:2] in (b"II", b"MM"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the two pictures still lie on each other: a cheap look at their edges now and then."""
+"""Monitor of the alignment of two registered images by their edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.registration.structure import structure
+from fusion_ros.registration.structure import peak_offset, structure
 
 _WORK_WIDTH = 160
 _MOST_ROWS = 4 * _WORK_WIDTH
@@ -21,34 +21,35 @@ _FORGET = 0.9
 
 @dataclass(frozen=True)
 class Alignment:
-    """What the last looks together say."""
+    """Result of the last evaluations together."""
 
     score: float
-    """0..1: how well the edges agree where they lie, against where they would agree best. 1 is
-    aligned; NaN where the pictures share too few edges to tell."""
+    """0..1: agreement of the edges at the current position, relative to the best position. 1 is
+    aligned; NaN if the images share too few edges."""
     shift_x_px: float
-    """How far right of its place the thermal picture lies, in visible pixels."""
+    """Distance of the thermal image to the right of its correct position, in visible pixels."""
     shift_y_px: float
-    """How far below its place the thermal picture lies, in visible pixels."""
+    """Distance of the thermal image below its correct position, in visible pixels."""
     clearness: float
-    """How far the best place stands out from the others, in deviations; below 6 nothing is sure."""
+    """Height of the best position above the others, in deviations; below 6 the shift is
+    uncertain."""
     looks: int
-    """How many frames were looked at since the last reset."""
+    """Number of frames evaluated since the last reset."""
 
     @property
     def shift_px(self) -> float:
-        """Length of the shift, in visible pixels."""
+        """Return the length of the shift, in visible pixels."""
         return float(np.hypot(self.shift_x_px, self.shift_y_px))
 
 
 class AlignmentMonitor:
     """Compares pairs at a limited rate; averages about ten evaluations to suppress outliers.
 
-    Notices a shift after a knock, not parallax: it measures what most edges do.
+    It detects a shift after a knock, not parallax: it measures the shift of most edges.
     """
 
     def __init__(self, period_s: float = 0.5) -> None:
-        """Evaluate one pair in `period_s` seconds; 0: never.
+        """Evaluate one pair every `period_s` seconds; 0: never.
 
         Raises:
             ValueError: a negative number.
@@ -59,7 +60,7 @@ class AlignmentMonitor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen: another calibration, another camera."""
+        """Discard earlier evaluations, for another calibration or camera."""
         self._looked_s = -math.inf
         self._looks = 0
         self._cross: np.ndarray | None = None
@@ -73,13 +74,13 @@ class AlignmentMonitor:
         now_s: float,
         order: ChannelOrder | str = ChannelOrder.RGB,
     ) -> Alignment | None:
-        """Evaluate a registered pair if it is due; the last answer.
+        """Evaluate a registered pair if it is due; return the latest result.
 
         Args:
             visible: `uint8` HxW, or HxWx3 with its channels in `order`.
             thermal: `uint8` HxW.
-            now_s: time of any clock that goes on; one that jumps back makes a look due.
-            order: "rgb" or "bgr"; grey needs none.
+            now_s: time of any running clock; after a jump back the evaluation is due.
+            order: "rgb" or "bgr"; ignored for grey.
         """
         due = self.period_s > 0 and not 0 <= now_s - self._looked_s < self.period_s
         if due:
@@ -88,9 +89,9 @@ class AlignmentMonitor:
         return self.last
 
     def look(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment:
-        """Look now. About 3 ms at 640x512."""
+        """Evaluate a pair now, in about 3 ms at 640x512 (`python -m benchmarks.imaging`)."""
         height, width = visible_luma.shape
-        # A picture of one column must not become one of 160 columns and as many times the rows.
+        # The limit keeps an image of one column from becoming 160 times as high.
         rows = min(max(8, round(_WORK_WIDTH * height / width)), _MOST_ROWS)
         size = (_WORK_WIDTH, rows)
         a, b = (
@@ -109,7 +110,7 @@ class AlignmentMonitor:
         reach = round(_REACH * _WORK_WIDTH)
         reach_y = min(reach, (surface.shape[0] - 1) // 2)
         window = np.roll(surface, (reach_y, reach), (0, 1))[: 2 * reach_y + 1, : 2 * reach + 1]
-        row, column = np.unravel_index(int(window.argmax()), window.shape)
+        row, column = (int(n) for n in np.unravel_index(int(window.argmax()), window.shape))
         best, here = float(window[row, column]), float(window[reach_y, reach])
         typical = float(np.median(window))
         spread = 1.4826 * float(np.median(np.abs(window - typical)))
@@ -117,14 +118,6 @@ class AlignmentMonitor:
         score = (
             float(np.clip((here - typical) / (best - typical), 0, 1)) if clearness > 3 else np.nan
         )
-        x = column - reach + _vertex(window[row], column)
-        y = row - reach_y + _vertex(window[:, column], row)
+        x = column - reach + peak_offset(window[row], column)
+        y = row - reach_y + peak_offset(window[:, column], row)
         return Alignment(float(score), x * scale[0], y * scale[1], clearness, self._looks)
-
-
-def _vertex(line: np.ndarray, at: int) -> float:
-    if not 0 < at < line.size - 1:
-        return 0.0
-    before, middle, after = (float(v) for v in line[at - 1 : at + 2])
-    bend = before - 2 * middle + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two cameras and where they look: what a calibration file holds, as numbers to reckon with.
+"""Geometry of two cameras: the content of a calibration file, and its mathematics.
 
-Pixel (0, 0) is the centre of the top left pixel, as in OpenCV and ROS; a picture of width w reaches
+Pixel (0, 0) is the centre of the top left pixel, as in OpenCV and ROS; an image of width w extends
 from -0.5 to w - 0.5. Lengths are metres.
 """
 
@@ -18,12 +18,12 @@ DISTORTION_MODELS = {
     "rational_polynomial": (8,),
     "equidistant": (4,),
 }
-"""Lens models by ROS's name, with the numbers of coefficients that each may have."""
+"""Lens models by their ROS names, with the allowed numbers of coefficients."""
 _ASPECT_TOLERANCE = 0.01
 MAX_BASELINE_M = 10.0
-"""Two cameras farther apart than this are not one rig: the file is in another unit than metres."""
+"""Larger distances between two cameras of a rig mean that the file is not in metres."""
 FOCAL_RANGE = (0.1, 100.0)
-"""Focal length in pixels over the picture's width: 157 to 0.6 degrees of view. A focal length in
+"""Focal length in pixels over the image width: 157 to 0.6 degrees of view. A focal length in
 millimetres, or as a share of the width, is below it."""
 _PIXEL_ASPECT_RANGE = (0.25, 4.0)
 _CENTRE_RANGE = (-0.5, 1.5)
@@ -32,12 +32,12 @@ SCALE_RANGE = (0.01, 100.0)
 
 
 class GeometryError(ValueError):
-    """A calibration that contradicts itself, or does not fit the pictures it is used on."""
+    """A calibration that contradicts itself, or does not fit the images."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Width and height of a picture in pixels."""
+    """Width and height of an image in pixels."""
 
     width: int
     height: int
@@ -51,22 +51,22 @@ class Size:
 
     @staticmethod
     def of(shape: tuple[int, ...]) -> Size:
-        """The size of an array of shape (height, width, ...)."""
+        """Return the size of an array of shape (height, width, ...)."""
         return Size(int(shape[1]), int(shape[0]))
 
     @property
     def corners(self) -> np.ndarray:
-        """Centres of the four corner pixels, `float64` 4x2, clockwise from the top left."""
+        """Return the centres of the corner pixels, `float64` 4x2, clockwise from the top left."""
         right, bottom = self.width - 1.0, self.height - 1.0
         return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float64)
 
     def scaling_to(self, other: Size) -> np.ndarray:
-        """The 3x3 matrix that takes pixels of this size to pixels of the same view at `other`."""
+        """Return the 3x3 matrix from pixels of this size to pixels of the same view at `other`."""
         x, y = other.width / self.width, other.height / self.height
         return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
     def same_view_at(self, other: Size, what: str) -> np.ndarray:
-        """`scaling_to`, for sizes that can be the same view.
+        """Return `scaling_to` for two sizes of one aspect ratio.
 
         Raises:
             GeometryError: the aspect ratios differ by more than 1 %; both sizes are named.
@@ -82,7 +82,7 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class CameraModel:
-    """A pinhole camera with a lens. `matrix` is the 3x3 camera matrix of a picture of `size`."""
+    """A pinhole camera with a lens. `matrix` is the 3x3 camera matrix for images of `size`."""
 
     size: Size
     matrix: np.ndarray
@@ -113,11 +113,11 @@ class CameraModel:
         object.__setattr__(self, "distortion", coefficients)
 
     def _check_intrinsics(self, matrix: np.ndarray) -> None:
-        """Refuse what no camera of this picture size has."""
+        """Refuse intrinsics that no camera with this image size has."""
         fx, fy = matrix[0, 0], matrix[1, 1]
         size = self.size
         _within(
-            fx / size.width, FOCAL_RANGE, f"focal length is {fx:g} for pictures of {size}, that",
+            fx / size.width, FOCAL_RANGE, f"focal length is {fx:g} for images of {size}, that",
             "times the width, in pixels; is it in millimetres, or the matrix of another size?",
         )  # fmt: skip
         _within(
@@ -135,17 +135,17 @@ class CameraModel:
             ("cy", matrix[1, 2], size.height),
         ):
             _within(
-                centre / length, _CENTRE_RANGE, f"{name} is {centre:g} for pictures of {size}, "
+                centre / length, _CENTRE_RANGE, f"{name} is {centre:g} for images of {size}, "
                 "that", "times the size; is it the matrix of another size?",
             )  # fmt: skip
 
     def at_size(self, size: Size, what: str) -> CameraModel:
-        """The same camera with its picture rescaled to `size`; `what` names it in errors."""
+        """Return the same camera with its image rescaled to `size`; `what` names it in errors."""
         matrix = self.size.same_view_at(size, what) @ self.matrix
         return CameraModel(size, matrix, self.distortion_model, self.distortion)
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Where pixels (Nx2) look: x and y at depth 1, `float64` Nx2."""
+        """Return the viewing rays of pixels (Nx2): x and y at depth 1, `float64` Nx2."""
         points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         if self.distortion_model == "equidistant":
             rays = cv2.fisheye.undistortPoints(points, self.matrix, np.array(self.distortion))
@@ -157,14 +157,14 @@ class CameraModel:
         return rays.reshape(-1, 2)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (`float64` Nx2) at which points (Nx3, in the camera's frame) are seen.
+        """Return the pixels (`float64` Nx2) of points (Nx3, in the camera's frame).
 
-        NaN for points behind the camera or outside what the lens model was fitted to.
+        NaN for points behind the camera or outside the fitted range of the lens model.
         """
         points = np.asarray(points, np.float64).reshape(-1, 3)
         seen = points[:, 2] > 1e-9
         plane = points[:, :2] / np.where(seen, points[:, 2], 1.0)[:, None]
-        # Lens polynomials fold back far outside the picture they were fitted to.
+        # Lens polynomials fold back far outside the image that they were fitted to.
         seen &= np.hypot(plane[:, 0], plane[:, 1]) <= 1.05 * self._widest_ray()
         ahead = np.column_stack((plane, np.ones(len(plane)))).reshape(-1, 1, 3)
         zero = np.zeros(3)
@@ -173,13 +173,8 @@ class CameraModel:
                 ahead, zero, zero, self.matrix, np.array(self.distortion)
             )
         else:
-            pixels, _ = cv2.projectPoints(
-                ahead,
-                zero,
-                zero,
-                self.matrix,
-                np.array(self.distortion) if self.distortion else None,
-            )
+            lens = np.array(self.distortion) if self.distortion else None
+            pixels, _ = cv2.projectPoints(ahead, zero, zero, self.matrix, lens)
         pixels = pixels.reshape(-1, 2)
         pixels[~seen] = np.nan
         return pixels
@@ -195,13 +190,13 @@ class CameraModel:
 
 @dataclass(frozen=True, eq=False)
 class HomographyCalibration:
-    """A 3x3 `matrix` that takes thermal pixels to visible pixels, at the two sizes given."""
+    """A 3x3 `matrix` from thermal pixels to visible pixels, at the two given sizes."""
 
     matrix: np.ndarray
     thermal_size: Size
     visible_size: Size
     exact_distance_m: float = 0.0
-    """The distance at which it is exact; 0 if nobody knows."""
+    """The distance at which the homography is exact; 0 if unknown."""
 
     def __post_init__(self) -> None:
         matrix = _matrix(self.matrix, "homography")
@@ -210,7 +205,7 @@ class HomographyCalibration:
         matrix = matrix / matrix[2, 2]
         depths = np.column_stack((self.thermal_size.corners, np.ones(4))) @ matrix[2]
         if (depths <= 0).any():
-            raise GeometryError(f"homography {matrix.tolist()} folds the thermal picture over")
+            raise GeometryError(f"homography {matrix.tolist()} folds the thermal image over")
         object.__setattr__(self, "matrix", matrix)
         _distance(self.exact_distance_m, "exact_distance_m")
         for scale in self.scale:
@@ -218,7 +213,7 @@ class HomographyCalibration:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Visible pixels along a thermal one, across and down, over the middle of the picture."""
+        """Return the width and height of a thermal pixel in visible pixels, at the image centre."""
         width, height = self.thermal_size.width - 1.0, self.thermal_size.height - 1.0
         ends = [[0, height / 2], [width, height / 2], [width / 2, 0], [width / 2, height]]
         left, right, top, bottom = cv2.perspectiveTransform(np.array([ends]), self.matrix)[0]
@@ -228,7 +223,7 @@ class HomographyCalibration:
         )
 
     def at_sizes(self, thermal: Size, visible: Size) -> HomographyCalibration:
-        """The same for rescaled pictures."""
+        """Return the same homography for rescaled images."""
         before = self.thermal_size.same_view_at(thermal, "thermal")
         after = self.visible_size.same_view_at(visible, "visible")
         matrix = after @ self.matrix @ np.linalg.inv(before)
@@ -237,14 +232,15 @@ class HomographyCalibration:
 
 @dataclass(frozen=True, eq=False)
 class RigCalibration:
-    """Two cameras, and the way between: p_thermal = rotation p_visible + translation."""
+    """Two cameras and the transform between: p_thermal = rotation p_visible + translation."""
 
     visible: CameraModel
     thermal: CameraModel
     rotation: np.ndarray
     translation_m: np.ndarray
     distance_m: float = 10.0
-    """Distance of the plane, across the visible camera's axis, on which the two pictures meet."""
+    """Distance of the plane, perpendicular to the visible camera's axis, on which the images
+    align."""
 
     def __post_init__(self) -> None:
         rotation = _matrix(self.rotation, "rotation")
@@ -266,11 +262,11 @@ class RigCalibration:
 
     @property
     def baseline_m(self) -> float:
-        """Distance between the two cameras."""
+        """Return the distance between the two cameras."""
         return float(np.linalg.norm(self.translation_m))
 
     def at_sizes(self, thermal: Size, visible: Size) -> RigCalibration:
-        """The same for rescaled pictures."""
+        """Return the same rig for rescaled images."""
         return RigCalibration(
             self.visible.at_size(visible, "visible"),
             self.thermal.at_size(thermal, "thermal"),
@@ -286,7 +282,7 @@ Calibration = HomographyCalibration | RigCalibration
 def parallax_px(
     baseline_m: float, focal_px: float, exact_distance_m: float, distance_m: float
 ) -> float:
-    """Pixels by which an object at `distance_m` is off when `exact_distance_m` is right.
+    """Return the misalignment in pixels at `distance_m` if `exact_distance_m` is aligned.
 
     focal * baseline * (1 / distance - 1 / exact distance); infinity is a valid distance. Positive
     for objects nearer than the exact distance.
@@ -295,7 +291,7 @@ def parallax_px(
 
 
 def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> np.ndarray:
-    """The 3x3 rotation of a quaternion in ROS's order.
+    """Return the 3x3 rotation of a quaternion in ROS's order.
 
     Raises:
         GeometryError: a quaternion of length 0.

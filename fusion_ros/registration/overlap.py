@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of the two pictures a calibration lays on each other."""
+"""Overlap of the two images under a calibration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fusion_ros.registration.geometry import (
 from fusion_ros.registration.sampling_map import thermal_pixels
 
 LEAST_OVERLAP = 0.01
-"""Share of the visible or of the thermal picture, whichever is larger, that must be covered."""
+"""Smallest share of the visible or thermal image, whichever is larger, that must be covered."""
 _LEAST_VISIBLE = 1e-4
 _GRID = (96, 72)
 
 
 class Overlap(NamedTuple):
-    """Shares, 0 to 1. `thermal` is that of the part's bounding box in the thermal picture."""
+    """Shares, 0 to 1. `thermal` is the share of the overlap's bounding box in the thermal image."""
 
     visible: float
     thermal: float
@@ -30,18 +30,21 @@ class Overlap(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{100 * self.visible:.2g} % of the visible and {100 * self.thermal:.2g} % of the "
-            "thermal picture"
+            "thermal image"
         )
 
 
 def overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
-    """Measure the overlap on a coarse grid. `distance_m` is of a rig's plane, 0: its own."""
+    """Measure the overlap on a coarse grid.
+
+    `distance_m` is that of a rig's plane; 0 means the calibration's distance.
+    """
     visible, thermal = sizes_of(calibration)
     part = np.array([[0.0, 0.0], [visible.width - 1.0, visible.height - 1.0]])
     found = _seen(calibration, part, thermal, distance_m)
     share = 1.0
     if found.sum() < 0.05 * found.size:
-        # A small part (a telephoto lens, or nothing): find it, and look there with a finer grid.
+        # A small part (of a telephoto lens, or none) is measured again on a finer grid.
         part, share = _finer(part, found)
         found = _seen(calibration, part, thermal, distance_m)
     visible_share = share * float(found.mean())
@@ -55,10 +58,10 @@ def overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
 
 
 def check_overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
-    """Refuse a calibration by which the thermal picture covers nothing.
+    """Refuse a calibration under which the thermal image covers nothing.
 
     Raises:
-        GeometryError: names the shares, what is allowed, and the figures to look at.
+        GeometryError: with the shares, the allowed values and the figures to check.
     """
     found = overlap(calibration, distance_m)
     if max(found) >= LEAST_OVERLAP and found.visible >= _LEAST_VISIBLE:
@@ -68,13 +71,13 @@ def check_overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
         at_m = distance_m or calibration.distance_m
         where = f"rotation, baseline ({calibration.baseline_m:g} m) and distance ({at_m:g} m)"
     raise GeometryError(
-        f"the two pictures overlap in {found}; allowed is {100 * LEAST_OVERLAP:g} % and more of "
+        f"the two images overlap in {found}; allowed is {100 * LEAST_OVERLAP:g} % and more of "
         f"one of them: check {where}"
     )
 
 
 def sizes_of(calibration: Calibration) -> tuple[Size, Size]:
-    """Sizes of the visible and of the thermal picture that a calibration was made for."""
+    """Return the sizes of the visible and the thermal image in a calibration."""
     if isinstance(calibration, HomographyCalibration):
         return calibration.visible_size, calibration.thermal_size
     return calibration.visible.size, calibration.thermal.size
@@ -88,7 +91,7 @@ def _points(part: np.ndarray) -> np.ndarray:
 def _seen(
     calibration: Calibration, part: np.ndarray, thermal: Size, distance_m: float
 ) -> np.ndarray:
-    """Which points of a grid over a part of the visible picture the thermal camera sees."""
+    """Return which points of a grid over a part of the visible image the thermal camera sees."""
     pixels = thermal_pixels(calibration, _points(part), distance_m)
     with np.errstate(invalid="ignore"):
         inside = (pixels >= -0.5) & (pixels <= np.array([thermal.width, thermal.height]) - 0.5)
@@ -96,7 +99,7 @@ def _seen(
 
 
 def _finer(part: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
-    """The part with one cell around what was found, and its share of the picture."""
+    """Return the box of the found points with one cell around it, and its share of the image."""
     steps = (part[1] - part[0]) / (np.array(_GRID) - 1)
     rows, columns = np.nonzero(found)
     if not len(rows):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the thermal picture ends, the visible one goes on alone, without an edge that shows.
+"""Blend the fused image into the visible one where the thermal image ends.
 
-Detail fades over a short way. Brightness fades over a long one: a thermal picture is often lighter
-or darker as a whole than the visible one, and over a short way that shows as a box around all that
-the thermal camera sees. (Burt and Adelson's multiresolution spline, 1983, in two bands.)
+Detail fades over a short distance, brightness over a long one. A thermal image is often lighter or
+darker as a whole than the visible one; over a short distance that would show as a box around the
+thermal camera's view. (Burt and Adelson's multiresolution spline, 1983, in two bands.)
 """
 
 from __future__ import annotations
@@ -12,32 +12,29 @@ import cv2
 import numpy as np
 
 _LONG = 4.0
-"""Brightness fades over so many times the way of detail."""
+"""Ratio of the fading distances of brightness and detail."""
 _HALVINGS = 3
-_CELL_PX = 2**_HALVINGS
-"""What brightness is, is looked at in cells of so many pixels."""
+"""Halvings of the image in which brightness is computed, in cells of eight pixels."""
 _BRIGHTNESS_SHARE = 0.11
-"""Of the width: what is smaller counts as detail, a person in the street for instance."""
+"""Share of the width that separates brightness from detail, such as a person in the street."""
 
 
-def feathered(valid: np.ndarray, feather_px: float) -> np.ndarray | None:
-    """Weights of the thermal picture, `float32` HxW in 0..1, from where it is valid (bool HxW).
+def feathered(valid: np.ndarray, feather_px: float) -> np.ndarray:
+    """Return weights of the thermal image, `float32` HxW in 0..1, of its valid area (bool HxW).
 
-    Zero outside, rising to one over `feather_px` pixels inside. The picture's own border is no
-    seam. None where everything is valid.
+    They are zero outside and rise to one over `feather_px` pixels inside. The border of the visible
+    image is no seam.
     """
-    if valid.all():
-        return None
-    if feather_px <= 0 or not valid.any():
+    if feather_px <= 0 or valid.all() or not valid.any():
         return valid.astype(np.float32)
     inside_px = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.clip(inside_px / feather_px, 0.0, 1.0).astype(np.float32)
 
 
 class SeamBlender:
-    """Puts the visible picture where the thermal one is not valid (bool HxW, not all of it).
+    """Replaces the fused image by the visible one outside the valid thermal area (bool HxW).
 
-    Not thread-safe: what a frame needs on the way is kept for the next one.
+    Not thread-safe: it keeps working memory for the next frame.
     """
 
     def __init__(self, valid: np.ndarray, feather_px: float) -> None:
@@ -46,36 +43,34 @@ class SeamBlender:
         detail = feathered(valid, feather_px)
         self._share = np.rint(255 * detail).astype(np.uint8)
         brightness = feathered(valid, _LONG * feather_px)
-        brightness = (
-            brightness * brightness * (3 - 2 * brightness)
-        )  # without a crease at either end
-        # Of the brightness that would fade with detail, what has to go before that.
+        brightness = brightness**2 * (3 - 2 * brightness)  # smooth at both ends
+        # The part of the brightness difference to remove before detail fades.
         early = 1 - np.divide(brightness, detail, out=np.zeros_like(detail), where=detail > 0)
         self._early = _small(early if feather_px > 0 else np.zeros_like(early))
         reach = max(1, round(_BRIGHTNESS_SHARE * self._early.shape[1]))
         self._blur = (reach, reach)
-        self._lighter: np.ndarray | None = None
+        self._difference: np.ndarray | None = None
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """A mixture of both, `uint8` HxW or HxWx3."""
+        """Return a mixture of both images, `uint8` HxW or HxWx3."""
         share, early = self._share, self._early
         if fused.ndim == 3:
             share, early = cv2.merge([share] * 3), early[:, :, None]
-        lighter = cv2.blur(_small(fused).astype(np.float32) - _small(visible), self._blur)
-        self._lighter = cv2.resize(
-            lighter * early, self._size, dst=self._lighter, interpolation=cv2.INTER_LINEAR
+        difference = cv2.blur(_small(fused).astype(np.float32) - _small(visible), self._blur)
+        self._difference = cv2.resize(
+            difference * early, self._size, dst=self._difference, interpolation=cv2.INTER_LINEAR
         )
-        fused = cv2.subtract(fused, self._lighter, dtype=cv2.CV_8U)
-        # Byte by byte, brighter and darker apart: twice as quick as with floating-point weights.
+        fused = cv2.subtract(fused, self._difference, dtype=cv2.CV_8U)
+        # Brighter and darker pixels separately in bytes: twice as fast as floating-point weights.
         brighter = cv2.multiply(cv2.subtract(fused, visible), share, scale=1 / 255)
         darker = cv2.multiply(cv2.subtract(visible, fused), share, scale=1 / 255)
         return cv2.subtract(cv2.add(visible, brighter, dst=brighter), darker, dst=brighter)
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
-    """Means of cells of `_CELL_PX` pixels: by halves, which OpenCV is several times quicker at."""
+def _small(image: np.ndarray) -> np.ndarray:
+    """Return the means of cells; repeated halving is several times faster in OpenCV."""
     for _ in range(_HALVINGS):
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         half = (max(1, width // 2), max(1, height // 2))
-        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
-    return picture
+        image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+    return image

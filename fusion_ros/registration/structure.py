@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a visible and a thermal picture of one scene share: where edges are, and how they lie.
+"""Structure that a visible and a thermal image of one scene share: position and direction of edges.
 
 An edge may be dark to bright in one and bright to dark in the other, so its direction counts only
-modulo half a turn. With the gradient g = gx + i gy as a complex number, g * g turns twice as fast
-and is the same for both signs; divided by |g|^2 + e^2 it says 1 for any clear edge and 0 for noise.
-Two such fields agree as far as the real part of z_a * conj(z_b) is large (the normalised gradient
+modulo half a turn. With the gradient g = gx + i gy as a complex number, g * g has twice the angle
+and is equal for both signs. Divided by |g|^2 + e^2 its length is 1 for any clear edge and 0 for
+noise. The agreement of two such fields is the real part of z_a * conj(z_b) (the normalised gradient
 fields of Haber and Modersitzki, with the angle doubled).
 """
 
@@ -14,36 +14,36 @@ import cv2
 import numpy as np
 
 
-def structure(picture: np.ndarray, blur_px: float = 1.0) -> np.ndarray:
-    """The edges of a grey picture (HxW, `uint8` or float), `complex64` HxW, 0 <= |z| < 1."""
-    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), blur_px)
+def structure(image: np.ndarray, blur_px: float = 1.0) -> np.ndarray:
+    """Return the edges of a grey image (HxW, `uint8` or float), `complex64` HxW, 0 <= |z| < 1."""
+    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur_px)
     gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
     strength = gx * gx + gy * gy
-    # Noise is what most of the picture is: twice the median gradient, and at least half a grey.
+    # Most of an image is noise: its level is twice the median gradient, at least half a grey level.
     level = max(4.0 * float(np.median(strength)), 0.25)
     weight = 1.0 / (strength + level)
-    z = np.empty(picture.shape, np.complex64)
+    z = np.empty(image.shape, np.complex64)
     z.real = (gx * gx - gy * gy) * weight
     z.imag = 2 * gx * gy * weight
     return z
 
 
 def agreement(a: np.ndarray, b: np.ndarray, where: np.ndarray | None = None) -> float:
-    """How well two structures agree, -1..1: their normalised correlation (0 where one is empty)."""
+    """Return the normalised correlation of two structures, -1..1 (0 if one is empty)."""
     if where is not None:
         a, b = a[where], b[where]
     energy = float(np.sqrt(np.vdot(a, a).real * np.vdot(b, b).real))
     return float(np.vdot(a, b).real) / energy if energy > 0 else 0.0
 
 
-def equalised(picture: np.ndarray) -> np.ndarray:
-    """A grey picture (any type) with local contrast evened out, `float32`, for edge search.
+def peak_offset(line: np.ndarray, at: int) -> float:
+    """Return the offset of a parabola's top from sample `at` of a line, in samples.
 
-    What is no number counts as cold, as in tone mapping.
+    The parabola passes through the sample, a local maximum, and its two neighbours. 0 at the ends.
     """
-    if picture.dtype.kind == "f" and not (there := np.isfinite(picture)).all():
-        picture = np.where(there, picture, picture[there].min() if there.any() else 0)
-    low, high = np.percentile(picture, [0.5, 99.5])
-    scaled = np.clip((picture.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)
-    return cv2.createCLAHE(3.0, (8, 8)).apply(scaled.astype(np.uint8)).astype(np.float32)
+    if not 0 < at < line.size - 1:
+        return 0.0
+    before, middle, after = (float(v) for v in line[at - 1 : at + 2])
+    bend = before - 2 * middle + after
+    return 0.0 if bend >= -1e-12 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))

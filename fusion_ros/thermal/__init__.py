@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Thermal counts to grey levels: units, tone curves, smoothing, gain jumps, sensor defects."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""8-bit thermal streams whose camera changes its own gain from one frame to the next.
+"""Compensate jumps of gain and offset in 8-bit thermal streams with automatic gain control.
 
-Where most of the picture stands still, the grey of a pixel now against its grey a frame ago tells
-the change of gain as a straight line. The line is undone in the frame, and the correction fades
-out with a time constant, so that the camera's new gain comes in slowly instead of as a jump.
+Where most of the scene is static, the grey of each pixel now against its grey in the previous frame
+gives the change of gain as a straight line. The line is inverted in the frame. The correction fades
+out with a time constant, so that the camera's new gain appears slowly instead of as a jump.
 """
 
 from __future__ import annotations
@@ -15,41 +15,39 @@ import numpy as np
 
 _SAMPLE_PIXELS = 12000
 _SMALLEST_JUMP = 1.5
-"""Mean change, in grey levels, below which a frame is taken as it is."""
+"""Mean change, in grey levels, below which a frame is not corrected."""
 _STILL_SHARE = 0.6
-"""Share of the sampled pixels that must lie on one line for the scene to count as still."""
+"""Share of the sampled pixels that must lie on one line for the scene to count as static."""
 
 
 class GainStabiliser:
-    """Undoes jumps of gain and offset in a stream of `uint8` HxW frames of one camera."""
+    """Compensates jumps of gain and offset in a stream of `uint8` HxW frames of one camera."""
 
     def __init__(self, fade_s: float) -> None:
         self.fade_s = fade_s
         self.reset()
 
     def reset(self) -> None:
-        """Forget the frame before and the correction in use."""
-        self._before: np.ndarray | None = None
-        self._level = 0.0
-        self._stamp_ns: int | None = None
+        """Discard the previous frame and the current correction."""
+        self._previous: tuple[np.ndarray, float, int] | None = None  # sample, mean, stamp
         self.gain, self.offset = 1.0, 0.0
 
     def __call__(self, frame: np.ndarray, stamp_ns: int | None) -> np.ndarray:
-        """`frame` as the gain in use before would have shown it; itself if nothing jumped."""
+        """Return `frame` at the previous gain; `frame` itself without a jump."""
         if stamp_ns is None:
             return frame
         stride = max(1, math.isqrt(frame.size // _SAMPLE_PIXELS))
         sample = frame[stride // 2 :: stride, stride // 2 :: stride].flatten()  # a copy
         level = cv2.mean(sample)[0]
-        before, then_ns = self._before, self._stamp_ns
-        if before is None or before.size != sample.size or stamp_ns < then_ns:
-            self.reset()
+        previous, self._previous = self._previous, (sample, level, stamp_ns)
+        if previous is None or previous[0].size != sample.size or stamp_ns < previous[2]:
+            self.gain, self.offset = 1.0, 0.0
         else:
-            self._fade((stamp_ns - then_ns) * 1e-9)
-            # Nearly every frame ends here: what follows is many NumPy calls.
-            if abs(level - self._level) >= _SMALLEST_JUMP / 2:
+            before, level_before, stamp_before_ns = previous
+            self._fade((stamp_ns - stamp_before_ns) * 1e-9)
+            # The mean excludes nearly every frame from the costly comparison.
+            if abs(level - level_before) >= _SMALLEST_JUMP / 2:
                 self._match(before.astype(np.float32), sample.astype(np.float32))
-        self._before, self._level, self._stamp_ns = sample, level, stamp_ns
         if abs(self.gain - 1) * 255 + abs(self.offset) < 0.5:
             self.gain, self.offset = 1.0, 0.0
             return frame
@@ -57,10 +55,10 @@ class GainStabiliser:
         return cv2.LUT(frame, np.clip(np.rint(table), 0, 255).astype(np.uint8))
 
     def _match(self, before: np.ndarray, now: np.ndarray) -> None:
-        """Take up the correction that undoes a jump between these samples, if there is one."""
+        """Correct a jump between these samples, if there is one."""
         if _line(before, now, smallest=_SMALLEST_JUMP) is None:
             return
-        # Matched to what was shown, not to what came: errors do not add up over jumps.
+        # Fitted to the previous output, not to its input: errors do not add up over jumps.
         shown = np.clip(before * self.gain + self.offset, 0, 255)
         self.gain, self.offset = _line(now, shown, smallest=0.0) or (self.gain, self.offset)
 
@@ -70,10 +68,10 @@ class GainStabiliser:
 
 
 def _line(before: np.ndarray, now: np.ndarray, smallest: float) -> tuple[float, float] | None:
-    """Gain and offset from `before` to `now` (`float32`, the same pixels).
+    """Return gain and offset from `before` to `now` (`float32`, the same pixels).
 
-    None if the scene moves too much to tell, or the change is below `smallest` grey levels. Only
-    pixels that are neither black nor white in both frames can tell.
+    None if the scene moves too much for an estimate, or if the change is below `smallest` grey
+    levels. Pixels that are black or white in either frame are not used.
     """
     usable = (before > 2) & (before < 253) & (now > 2) & (now < 253)
     if usable.mean() < 0.2:

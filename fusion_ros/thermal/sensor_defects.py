@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a thermal sensor sends that is no picture: telemetry rows and dead pixels."""
+"""Telemetry rows and dead pixels of thermal sensors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 
 
 def without_telemetry(thermal: np.ndarray, top: int, bottom: int) -> np.ndarray:
-    """A view without the first `top` and the last `bottom` rows.
+    """Return a view without the first `top` and the last `bottom` rows.
 
     Raises:
-        ValueError: nothing would be left.
+        ValueError: no rows would be left.
     """
     if top + bottom >= thermal.shape[0]:
         raise ValueError(
             f"telemetry_rows_top is {top} and telemetry_rows_bottom is {bottom}, but the thermal "
-            f"frame has only {thermal.shape[0]} rows; set the rows that this camera really sends"
+            f"frame has only {thermal.shape[0]} rows; set the number of rows that this camera sends"
         )
     return thermal[top : thermal.shape[0] - bottom] if top or bottom else thermal
 
 
 class DeadPixelMask:
-    """Replaces listed pixels by the median of the living ones around them."""
+    """Replaces listed pixels by the median of the intact ones around them."""
 
     def __init__(self, columns_and_rows: Sequence[int]) -> None:
         self._listed = list(zip(columns_and_rows[::2], columns_and_rows[1::2], strict=True))
@@ -33,10 +33,10 @@ class DeadPixelMask:
         self._sources: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __call__(self, thermal: np.ndarray) -> np.ndarray:
-        """`thermal` itself if nothing is listed, else a repaired copy.
+        """Return `thermal` itself if no pixels are listed, else a repaired copy.
 
         Raises:
-            ValueError: a listed pixel outside the frame.
+            ValueError: a listed pixel is outside the frame.
         """
         if not self._listed:
             return thermal
@@ -53,7 +53,7 @@ class DeadPixelMask:
         for column, row in self._listed:
             if column >= width or row >= height:
                 raise ValueError(
-                    f"dead_pixels names column {column}, row {row}; the thermal frame is "
+                    f"dead_pixels lists column {column}, row {row}; the thermal frame is "
                     f"{width} x {height}, counted from 0 (telemetry rows already removed)"
                 )
             dead[row, column] = True
@@ -71,17 +71,23 @@ class DeadPixelMask:
 
 
 def find_dead_pixels(frames: Sequence[np.ndarray], *, sigmas: float = 8.0) -> list[int]:
-    """Pixels that stand out from their neighbours in every frame, as column, row, column, row ...
+    """Find the pixels that differ from their neighbours in every frame.
 
-    Give it ten or more frames of a moving scene (HxW, one type): what stands out in all of them is
-    the sensor, not the scene. `sigmas` is how far, in units of the frame's own local deviation.
+    Use ten or more frames of a moving scene: a difference in all of them comes from the sensor.
+
+    Args:
+        frames: HxW, all of one type.
+        sigmas: smallest difference, in multiples of the frame's mean local deviation.
+
+    Returns:
+        column, row, column, row ...
     """
     always: np.ndarray | None = None
     for frame in frames:
         frame = frame.astype(np.float32)
         away = np.abs(frame - cv2.medianBlur(frame, 3))
-        stands_out = away > sigmas * max(float(away.mean()), 1e-6)
-        always = stands_out if always is None else always & stands_out
+        differs = away > sigmas * max(float(away.mean()), 1e-6)
+        always = differs if always is None else always & differs
     if always is None:
         return []
     return [int(n) for row, column in np.argwhere(always) for n in (column, row)]

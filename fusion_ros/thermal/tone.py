@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal frames in whatever their sensor counts, brought to the network's 8 bits."""
+"""Map thermal frames from sensor counts to the network's 8 bits."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fusion_ros.thermal.tone_smoothing import CurveSmoother
 
 __all__ = ["ThermalToneMapper", "ToneOptions"]
 
-_ABSURD = 1e6
-"""Float readings of this size and more are rubbish in every thermal unit there is."""
+_INVALID = 1e6
+"""Float readings of this size and more are treated as invalid."""
 _GREYS = np.linspace(0.0, 255.0, KNOTS)
 
 
 class ThermalToneMapper:
-    """Thermal frames to `uint8`, calm over time.
+    """Maps thermal frames of one camera to `uint8`, smoothly over time.
 
-    One object for one camera: it keeps state from frame to frame; `reset` forgets it.
+    It keeps state from frame to frame; `reset` discards it.
 
-    A frame that goes on with the scene before it is mapped towards what the frames before it asked
-    for, and what it asks for itself is learnt afterwards: by `learn`, when the picture is on its
-    way and nobody waits, or else when the next frame comes. The answers are the same.
+    The tone curve lags by one frame while the scene continues: a frame is mapped with the curve of
+    the frames before it. Its own target curve is computed afterwards, either in `learn`, outside
+    the latency of the frame, or at the next frame. The images are the same.
     """
 
     def __init__(self, options: ToneOptions | None = None) -> None:
@@ -44,7 +44,7 @@ class ThermalToneMapper:
         self._clahe = cv2.createCLAHE(self.options.clahe_clip, tiles)
 
     def reset(self) -> None:
-        """Forget what earlier frames taught: the clock jumped, or another camera begins."""
+        """Discard the state of earlier frames, after a jump of the clock or a change of camera."""
         self._smoother.reset()
         self._stabiliser.reset()
         self._to_learn = None
@@ -52,15 +52,20 @@ class ThermalToneMapper:
     def __call__(
         self, thermal: np.ndarray, stamp_ns: int | None = None, *, learn_later: bool = False
     ) -> np.ndarray:
-        """`uint8` HxW of `thermal` (HxW `uint8`, `uint16` or `float32`), less telemetry rows.
+        """Map a thermal frame to `uint8` HxW, without its telemetry rows.
 
-        NaN and -inf count as the coldest, +inf as the hottest. `stamp_ns` is the frame's time, for
-        smoothing over time; without it every frame stands for itself. The answer is `thermal`
-        itself where there was nothing to do, else a new array. With `learn_later` the caller calls
-        `learn` soon, and leaves `thermal` as it is until then.
+        NaN and -inf count as the coldest value, +inf as the hottest.
+
+        Args:
+            thermal: HxW, `uint8`, `uint16` or `float32`.
+            stamp_ns: stamp of the frame, for smoothing over time; None: no smoothing.
+            learn_later: the caller calls `learn` soon, and leaves `thermal` unchanged until then.
+
+        Returns:
+            `thermal` itself if no mapping is needed, else a new array.
 
         Raises:
-            ValueError: not HxW, another type, or fewer rows than telemetry is said to take.
+            ValueError: another shape or type, or not more rows than telemetry rows.
         """
         if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
             raise ValueError(
@@ -91,7 +96,7 @@ class ThermalToneMapper:
         return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
 
     def learn(self) -> None:
-        """Take from the last frame what is still to be taken: what curve it asks for."""
+        """Compute the target curve of the last frame, if that is still to be done."""
         if self._to_learn is None:
             return
         (thermal, extremes), self._to_learn = self._to_learn, None
@@ -103,15 +108,15 @@ class ThermalToneMapper:
     def _curve(
         self, thermal: np.ndarray, extremes: tuple[float, float] | None, stamp_ns: int | None
     ) -> tuple[np.ndarray, float]:
-        """The curve for this frame, and how many grey levels a unit of fine detail is worth.
+        """Return the curve for this frame, and the grey levels per unit of fine detail.
 
-        `extremes` are the frame's smallest and largest value, where they are known already.
+        `extremes` are the frame's smallest and largest value, if known.
         """
         if self.options.mode == "fixed":
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
         self._to_learn = thermal, extremes
-        if not self._smoother.goes_on(thermal, stamp_ns):
+        if not self._smoother.continues(thermal, stamp_ns):
             self.learn()
         curve = self._smoother.at(stamp_ns)
         span = max(float(curve[-1] - curve[0]), self._least_span)
@@ -124,11 +129,13 @@ class ThermalToneMapper:
         if straight_line and thermal.dtype == np.float32:
             return cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_8U)
         if straight_line and thermal.dtype == np.uint16 and scale <= 1.0:
-            # Cheaper than a table. Black is rounded to a count, which is half a grey at most.
-            raised = cv2.max(thermal, float(np.clip(round(low), 0, 65535)))
+            # Cheaper than a table. Rounding black to a count costs half a grey level at most.
+            black = float(np.clip(round(low), 0, 65535))
+            # OpenCV accepts a scalar here; its type stubs do not.
+            raised = cv2.max(thermal, black)  # type: ignore[call-overload]
             return cv2.convertScaleAbs(raised, alpha=scale, beta=-low * scale)
         if thermal.dtype == np.float32:
-            # 4096 even steps between the curve's ends are finer than any of its greys.
+            # 4096 equal steps between the curve's ends are finer than its grey levels.
             scale = 4095.0 / (high - low)
             thermal = cv2.addWeighted(thermal, scale, thermal, 0.0, -low * scale, dtype=cv2.CV_16U)
             curve, low, high = (curve - low) * scale, 0.0, 4095.0
@@ -144,11 +151,11 @@ class ThermalToneMapper:
 
 
 def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) -> None:
-    """Add what a 3x3 blur takes away, to `grey` in place."""
+    """Add the difference to a 3x3 mean, in place."""
     blurred = cv2.blur(thermal, (3, 3))
     gain = greys_per_unit
     if thermal.dtype == np.float32:
-        # Around the middle of a byte: 127 grey levels either way are more than detail has.
+        # Signed detail fits into a byte around 128: its range of 127 grey levels is sufficient.
         detail = cv2.addWeighted(thermal, gain, blurred, -gain, 128.0, dtype=cv2.CV_8U)
         cv2.addWeighted(grey, 1.0, detail, 1.0, -128.0, dst=grey)
         return
@@ -158,15 +165,15 @@ def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) ->
 
 
 def _only_numbers(thermal: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """`thermal` itself if it holds only sensible numbers, else a copy that does; its extremes."""
+    """Return `thermal`, copied and repaired if it has invalid values, and its extremes."""
     low, high = float(thermal.min()), float(thermal.max())
-    if low > -_ABSURD and high < _ABSURD:  # false with a NaN, too
+    if low > -_INVALID and high < _INVALID:  # false for NaN
         return thermal, (low, high)
     with np.errstate(invalid="ignore"):
-        sensible = np.abs(thermal) < _ABSURD
-    if not sensible.any():
+        valid = np.abs(thermal) < _INVALID
+    if not valid.any():
         return np.zeros_like(thermal), (0.0, 0.0)
-    low, high = float(thermal[sensible].min()), float(thermal[sensible].max())
+    low, high = float(thermal[valid].min()), float(thermal[valid].max())
     numbers = np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)
     return numbers, (low, high)
 
@@ -177,7 +184,7 @@ def _numpy_look_up(thermal: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _choose_look_up() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    # OpenCV learnt 16-bit tables late; it is more than twice as fast as numpy at them.
+    # Older OpenCV versions lack 16-bit tables; newer ones are twice as fast as numpy.
     try:
         cv2.LUT(np.zeros((1, 1), np.uint16), np.zeros((65536, 1), np.uint8))
     except cv2.error:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the distribution of a thermal frame's values to the curve that maps them to grey.
+"""From the distribution of a thermal frame's values to its tone curve.
 
-A curve is a rising list of values, `KNOTS` of them: entry i is the value that gets grey
-255 * i / (KNOTS - 1); between the entries it is linear, outside it is black or white. In this form
-two curves can be blended entry by entry and the result is a curve again, which is what smoothing
-over time does.
+A curve is a rising list of `KNOTS` values. Entry i is the value that is mapped to grey
+255 * i / (KNOTS - 1); in between the curve is linear, outside it is black or white. Two curves can
+be blended entry by entry and the result is a curve again, which smoothing over time uses.
 """
 
 from __future__ import annotations
@@ -16,38 +15,38 @@ import numpy as np
 from fusion_ros.thermal.tone_options import LEAST_SPAN, ToneOptions
 
 KNOTS = 33
-_STEPS = 256  # equal steps between the frame's limits that plateau equalisation counts in
+_STEPS = 256  # equal steps between the frame's limits, the bins of plateau equalisation
 _BINS = 4096
 _GREYS = np.linspace(0.0, 1.0, KNOTS)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a frame's values are spread, in bins: bin i is `origin + width * (i .. i + 1)`."""
+    """Distribution of a frame's values, in bins: bin i is `origin + width * (i .. i + 1)`."""
 
     origin: float
     width: float
     minimum: float
-    """The coldest value, but for stray pixels."""
+    """The coldest value, outliers excluded."""
     maximum: float
-    """The hottest value, but for stray pixels."""
+    """The hottest value, outliers excluded."""
     noise: float
-    """Standard deviation of the sensor's noise, in the camera's own numbers, estimated."""
+    """Estimated standard deviation of the sensor's noise, in the camera's units."""
     cumulative: np.ndarray
     """Share of pixels below the lower edge of each bin, and 1 at the end."""
 
     def quantiles(self, shares: np.ndarray | list[float]) -> np.ndarray:
-        """Values below which the given shares (0..1) of the pixels lie."""
+        """Return the values below which the given shares (0..1) of the pixels lie."""
         position = np.interp(shares, self.cumulative, np.arange(self.cumulative.size))
-        return self.origin + self.width * position
+        return np.asarray(self.origin + self.width * position)
 
 
 def distribution(thermal: np.ndarray, minimum: float, maximum: float) -> Distribution:
-    """The distribution of a frame (`uint16`, or `float32` without anything but numbers).
+    """Measure the distribution of a frame (`uint16`, or `float32` with finite values only).
 
-    `minimum` and `maximum` are the frame's own. About 20 000 pixels are looked at: percentiles of
-    a picture hardly move with more. Values far outside the bulk (a stuck pixel) are counted at the
-    limits, so that they do not cost the bulk its resolution.
+    `minimum` and `maximum` are those of the frame. About 20 000 pixels are sampled: percentiles
+    hardly change with more. Values far outside the bulk (a stuck pixel) are counted at the limits,
+    so that the bulk keeps its resolution.
     """
     stride = max(1, round((thermal.size / 20000) ** 0.5))
     sample = thermal[stride // 2 :: stride, stride // 2 :: stride].reshape(-1)
@@ -55,7 +54,7 @@ def distribution(thermal: np.ndarray, minimum: float, maximum: float) -> Distrib
     for _ in range(3):
         shares, origin, width = _counted(sample, low, high)
         cumulative = np.concatenate(([0.0], np.cumsum(shares)))
-        # np.interp needs rising abscissae; empty bins add next to nothing.
+        # np.interp needs rising abscissae; the slope added in empty bins is negligible.
         cumulative += np.arange(cumulative.size) * 1e-12
         found = Distribution(origin, width, low, high, noise, cumulative)
         bulk = [float(value) for value in found.quantiles([0.001, 0.999])]
@@ -67,7 +66,7 @@ def distribution(thermal: np.ndarray, minimum: float, maximum: float) -> Distrib
 
 
 def _counted(sample: np.ndarray, low: float, high: float) -> tuple[np.ndarray, float, float]:
-    """Share of the pixels in each of at most `_BINS` bins, where they begin, how wide they are."""
+    """Return the share of pixels in each of at most `_BINS` bins, their origin and width."""
     if sample.dtype == np.float32:
         width = max((high - low) / (_BINS - 1), 1e-6)
         shifted = np.clip(sample, low, high)
@@ -84,8 +83,8 @@ def _counted(sample: np.ndarray, low: float, high: float) -> tuple[np.ndarray, f
 
 
 def _noise(thermal: np.ndarray) -> float:
-    # How far a pixel is from the middle of its neighbours, sixteen rows of them: in pure noise a
-    # quarter is within 0.78 sigma, and in a scene the quietest quarter is mostly noise.
+    # Second differences along sixteen rows: in pure noise a quarter of them is within 0.78 sigma,
+    # and in a scene the smallest quarter is mostly noise.
     rows = thermal[:: max(1, thermal.shape[0] // 16)].astype(np.float32)
     if rows.shape[1] < 3:
         return 0.0
@@ -94,16 +93,16 @@ def _noise(thermal: np.ndarray) -> float:
 
 
 def smallest_span(options: ToneOptions, noise: float, integer: bool) -> float:
-    """The smallest difference that may fill black to white, in the camera's own numbers."""
+    """Return the smallest difference that may fill black to white, in the camera's units."""
     if options.minimum_span:
         return max(options.minimum_span, LEAST_SPAN)
-    # Noise at one sigma is about six grey levels. Coarse counts hide their noise: at least 16
-    # counts, or 0.16 for floats.
+    # One sigma of noise then is about six grey levels. Coarse counts hide their noise, so the span
+    # is at least 16 counts, or 0.16 for floats.
     return max(40.0 * noise, 16.0 if integer else 0.16)
 
 
 def straight(low: float, high: float, span: float = 0.0) -> np.ndarray:
-    """The curve from `low` as black to `high` as white, at least `span` wide."""
+    """Return the curve from `low` as black to `high` as white, at least `span` wide."""
     if high - low < span:
         middle = (low + high) / 2
         low, high = middle - span / 2, middle + span / 2
@@ -111,7 +110,7 @@ def straight(low: float, high: float, span: float = 0.0) -> np.ndarray:
 
 
 def target_curve(options: ToneOptions, found: Distribution, integer: bool) -> np.ndarray:
-    """The curve that the options ask for on a frame with this distribution."""
+    """Return the curve for a frame with this distribution."""
     span = smallest_span(options, found.noise, integer)
     if options.mode == "histogram":
         return _plateau(options, found, span)
@@ -121,7 +120,7 @@ def target_curve(options: ToneOptions, found: Distribution, integer: bool) -> np
 
 
 def _within_headroom(options: ToneOptions, found: Distribution) -> tuple[float, float]:
-    """The values that may be told apart: the body of the picture and `headroom` around it."""
+    """Return the limits of the curve: the bulk of the values and `headroom` around it."""
     low, high = (float(value) for value in found.quantiles([0.05, 0.90]))
     if options.headroom == 0:
         return found.minimum, found.maximum
@@ -130,7 +129,7 @@ def _within_headroom(options: ToneOptions, found: Distribution) -> tuple[float, 
 
 
 def _plateau(options: ToneOptions, found: Distribution, span: float) -> np.ndarray:
-    """Plateau equalisation with a linear share and no more gain than `span` allows."""
+    """Plateau equalisation with a linear share and a gain limited by `span`."""
     low, high = _within_headroom(options, found)
     if high - low <= span / 4:
         return straight(low, high, span)
@@ -146,8 +145,8 @@ def _plateau(options: ToneOptions, found: Distribution, span: float) -> np.ndarr
     rising = np.concatenate(([0.0], np.cumsum(greys)))
     if rising[-1] >= 0.999:
         return np.interp(_GREYS * rising[-1], rising, edges)
-    # Gain was held back, so the frame does not fill the range: it takes the middle, and the curve
-    # goes on beyond both ends at the largest gain allowed.
+    # The gain limit leaves part of the grey range unused. The frame gets the middle of the range,
+    # and the curve continues beyond both ends at the largest gain allowed.
     unused = (1 - rising[-1]) / 2
     rising = np.concatenate(([0.0], rising + unused, [1.0]))
     values = np.concatenate(([low - unused * span], edges, [high + unused * span]))

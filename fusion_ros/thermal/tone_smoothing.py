@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tone curve over time: calm while the scene is the same, quick when it is another one."""
+"""Smoothing of the tone curve over time: slow within a scene, fast at a change of scene."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from fusion_ros.thermal.tone_curve import Distribution
 
 _BODY = np.linspace(0.1, 0.8, 8)
-"""Shares of the distribution that tell one scene from another. One hot object hardly moves them:
-up to a tenth of the picture may turn hot, and more than that may turn cold."""
+"""Shares of the distribution that identify a scene. One hot object hardly moves them: up to a tenth
+of the image may turn hot, and more than that may turn cold."""
 _QUICK_S = 0.1
-_GLANCED_AT = 1300
-"""Pixels that tell whether a frame must be looked at in earnest before it is mapped."""
+_SAMPLED = 1300
+"""Number of pixels compared to detect a change of scene before a frame is mapped."""
 
 
 class CurveSmoother:
-    """Lets a curve follow its target with a time constant, whatever the frame rate is."""
+    """Moves a curve towards its target with a time constant, at any frame rate."""
 
     def __init__(self, smoothing_s: float, scene_change: float) -> None:
         self.smoothing_s = smoothing_s
@@ -26,61 +26,68 @@ class CurveSmoother:
         self.reset()
 
     def reset(self) -> None:
-        """Forget: the next target is taken as it is."""
+        """Discard the state: the next target is used unchanged."""
         self._stamp_ns: int | None = None
         self._curve: np.ndarray | None = None
         self._body: np.ndarray | None = None
         self._target: tuple[np.ndarray, np.ndarray] | None = None
-        self._glance: np.ndarray | None = None
+        self._sampled_body: np.ndarray | None = None
 
-    def goes_on(self, thermal: np.ndarray, stamp_ns: int | None) -> bool:
-        """Whether a frame shows the scene of the one before, so that its target may serve here.
+    def continues(self, thermal: np.ndarray, stamp_ns: int | None) -> bool:
+        """Return whether a frame shows the scene of the previous one, so that its target holds.
 
-        Looks at about 1300 pixels.
+        Samples about 1300 pixels.
         """
         if stamp_ns is None or self.smoothing_s == 0:
             return False
-        step = max(1, round((thermal.size / _GLANCED_AT) ** 0.5))
+        step = max(1, round((thermal.size / _SAMPLED) ** 0.5))
         sample = np.sort(thermal[step // 2 :: step, step // 2 :: step], axis=None)
-        before, self._glance = self._glance, sample[(_BODY * sample.size).astype(int)].astype(float)
-        if before is None or not self._follows(stamp_ns):
+        body = sample[(_BODY * sample.size).astype(int)].astype(float)
+        before, self._sampled_body = self._sampled_body, body
+        if before is None or self._elapsed_s(stamp_ns) is None:
             return False
-        shift = float(np.abs(self._glance - before).mean())
-        return self.scene_change == 0 or shift <= self.scene_change * self._in_use()
+        shift = float(np.abs(body - before).mean())
+        return self.scene_change == 0 or shift <= self.scene_change * self._range_in_use()
 
     def aim(self, target: np.ndarray, found: Distribution) -> None:
-        """Go for this curve, of a frame with this distribution, from now on."""
+        """Use this curve, of a frame with this distribution, as the new target."""
         self._target = target, found.quantiles(_BODY)
 
     def at(self, stamp_ns: int | None) -> np.ndarray:
-        """The curve to use for a frame at `stamp_ns`. A clock that jumps back starts afresh."""
+        """Return the curve for a frame at `stamp_ns`; a clock that jumps back resets it."""
+        assert self._target is not None, "aim comes first"
         target, body = self._target
         if stamp_ns is None or self.smoothing_s == 0:
             return target
-        if not self._follows(stamp_ns):
+        elapsed_s = self._elapsed_s(stamp_ns)
+        if elapsed_s is None or self._curve is None or self._body is None:
             self._curve, self._body = target, body
         else:
-            elapsed_s = (stamp_ns - self._stamp_ns) * 1e-9
-            time_constant_s, in_use = self._pace(body), self._in_use()
+            time_constant_s = self._time_constant_s(float(np.abs(body - self._body).mean()))
             share = 1 - math.exp(-elapsed_s / time_constant_s)
-            # A limit that has far to go must not race: half the range in use per time constant.
-            way = float(np.abs(target - self._curve).max())
-            share = min(share, 0.5 * in_use * elapsed_s / time_constant_s / max(way, 1e-9))
+            # Limit the speed of a distant limit to half the range in use per time constant.
+            speed = 0.5 * self._range_in_use() / time_constant_s
+            distance = float(np.abs(target - self._curve).max())
+            share = min(share, speed * elapsed_s / max(distance, 1e-9))
             self._curve = self._curve + share * (target - self._curve)
             self._body = self._body + share * (body - self._body)
         self._stamp_ns = stamp_ns
         return self._curve
 
-    def _follows(self, stamp_ns: int) -> bool:
-        return self._stamp_ns is not None and stamp_ns >= self._stamp_ns
+    def _elapsed_s(self, stamp_ns: int) -> float | None:
+        """Return the time since the previous curve; None without one, or if it is later."""
+        if self._stamp_ns is None or stamp_ns < self._stamp_ns:
+            return None
+        return (stamp_ns - self._stamp_ns) * 1e-9
 
-    def _in_use(self) -> float:
-        """The range of values that the curve uses now."""
+    def _range_in_use(self) -> float:
+        """Return the range of values that the curve spans."""
+        assert self._curve is not None, "a curve has a stamp"
         return max(float(self._curve[-1] - self._curve[0]), 1e-9)
 
-    def _pace(self, body: np.ndarray) -> float:
-        """The time constant for this frame."""
-        shift = float(np.abs(body - self._body).mean()) / self._in_use()
+    def _time_constant_s(self, body_shift: float) -> float:
+        """Return the time constant for a frame whose distribution has shifted that far."""
+        shift = body_shift / self._range_in_use()
         if self.scene_change == 0 or shift <= self.scene_change:
             return self.smoothing_s
         if shift > 5 * self.scene_change:

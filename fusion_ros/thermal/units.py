@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a thermal camera's numbers mean in degrees Celsius, as the camera's owner declares it.
+"""Conversion of a thermal camera's values to degrees Celsius, as declared by the user.
 
 All conversions are `celsius = scale * value + offset`:
 
@@ -11,7 +11,7 @@ All conversions are `celsius = scale * value + offset`:
 | `centikelvin` | 0.01 K | FLIR TLinear at high resolution, Lepton TLinear at high gain |
 | `decikelvin` | 0.1 K | FLIR TLinear at low resolution, Lepton TLinear at low gain |
 | `optris_tenths` | 0.1 degrees above -100 | Optris PI and Xi (`optris_drivers`) |
-| `linear` | `linear_scale * value + linear_offset` | anything else that is linear |
+| `linear` | `linear_scale * value + linear_offset` | other linear cameras |
 """
 
 from __future__ import annotations
@@ -28,12 +28,8 @@ class LinearUnit:
     scale: float
     offset: float
 
-    def to_celsius(self, value: float) -> float:
-        """Degrees Celsius of a camera value."""
-        return self.scale * value + self.offset
-
     def from_celsius(self, celsius: float) -> float:
-        """The camera's value at a temperature."""
+        """Return the camera's value at a temperature."""
         return (celsius - self.offset) / self.scale
 
 
@@ -46,11 +42,11 @@ UNITS: dict[str, LinearUnit | None] = {
     "optris_tenths": LinearUnit(0.1, -100.0),
     "linear": None,
 }
-"""Conversions by name; None where there is none (`counts`) or it is given apart (`linear`)."""
+"""Conversions by name; None without one (`counts`) or with one from the options (`linear`)."""
 
 
 def unit(name: str, *, linear_scale: float = 1.0, linear_offset: float = 0.0) -> LinearUnit | None:
-    """The conversion called `name`, or None for raw counts.
+    """Return the conversion called `name`, or None for raw counts.
 
     Raises:
         ValueError: an unknown name, or `linear` with a scale of 0.

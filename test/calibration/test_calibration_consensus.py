@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What most blocks agree on, and what does not pull at it."""
+"""Robust fit of a correction to the shifts of blocks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fusion_ros.calibration.from_pairs.consensus import agreed
+from fusion_ros.calibration.from_pairs.consensus import robust_fit
 from fusion_ros.calibration.from_pairs.motion import motions_px
 
 SIZE = (640, 480)
@@ -20,40 +20,40 @@ NOTHING = np.zeros(8)
 
 
 def off_px(parameters: np.ndarray) -> float:
-    """Largest distance from the right motion among the blocks."""
+    """Return the largest error of the motion among the blocks."""
     moved = motions_px(CENTRES, SIZE, parameters.size) @ parameters
     return float(np.linalg.norm(moved - WANTED_PX, axis=1).max())
 
 
-def test_blocks_of_one_mind_are_followed() -> None:
-    assert off_px(agreed(CENTRES, WANTED_PX, EVEN, SIZE, NOTHING)) < 0.01
+def test_consistent_blocks_are_fitted_exactly() -> None:
+    assert off_px(robust_fit(CENTRES, WANTED_PX, EVEN, SIZE, NOTHING)) < 0.01
 
 
-def test_a_near_ground_that_lies_elsewhere_does_not_pull() -> None:
+def test_near_ground_at_another_shift_has_little_effect() -> None:
     near = CENTRES[:, 1] > 350  # the lowest quarter
     wanted_px = WANTED_PX + np.where(near, 4.0, 0.0)[:, None] * [0, 1]
     assert near.mean() > 0.2
-    assert off_px(agreed(CENTRES, wanted_px, EVEN, SIZE, NOTHING)) < 0.3
+    assert off_px(robust_fit(CENTRES, wanted_px, EVEN, SIZE, NOTHING)) < 0.3
 
 
-def test_blocks_without_weight_have_no_say() -> None:
+def test_blocks_without_weight_have_no_effect() -> None:
     blind = CENTRES[:, 0] < 320
     wanted_px = np.where(blind[:, None], 50.0, WANTED_PX)
-    found = agreed(CENTRES, wanted_px, np.where(blind, 0.0, 1.0), SIZE, NOTHING)
+    found = robust_fit(CENTRES, wanted_px, np.where(blind, 0.0, 1.0), SIZE, NOTHING)
     assert off_px(found) < 0.05
 
 
-def test_scattered_blocks_are_held_to_what_rigs_have_together_with_earlier_rounds() -> None:
+def test_scattered_blocks_are_held_to_usual_rigs_with_earlier_rounds() -> None:
     rng = np.random.default_rng(5)
     scattered_px = rng.normal(0, 3, CENTRES.shape)
-    bent = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])  # six deviations of perspective found before
-    free = agreed(CENTRES, scattered_px, EVEN, SIZE, NOTHING)
-    held = agreed(CENTRES, scattered_px, EVEN, SIZE, bent)
+    bent = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])  # six deviations before
+    free = robust_fit(CENTRES, scattered_px, EVEN, SIZE, NOTHING)
+    held = robust_fit(CENTRES, scattered_px, EVEN, SIZE, bent)
     assert held[6] < free[6] - 0.005
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_few_blocks_answer_the_smallest_motion_that_suits_them(count: int) -> None:
-    found = agreed(CENTRES[:count], np.full((count, 2), 2.0), EVEN[:count], SIZE, NOTHING)
+def test_few_blocks_are_fitted_with_the_smallest_motion(count: int) -> None:
+    found = robust_fit(CENTRES[:count], np.full((count, 2), 2.0), EVEN[:count], SIZE, NOTHING)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(motions_px(CENTRES[:count], SIZE, 8) @ found, 2.0, atol=0.05)

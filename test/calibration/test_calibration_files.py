@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration files: what is written is read back, what is wrong is refused by name."""
+"""Calibration files: written ones are read unchanged, faulty ones refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rig() -> RigCalibration:
     )
 
 
-def test_a_homography_is_read_back_as_it_was_written(
+def test_homography_file_is_read_unchanged(
     tmp_path: Path, homography: HomographyCalibration
 ) -> None:
     path = tmp_path / "h.yaml"
@@ -58,7 +58,7 @@ def test_a_homography_is_read_back_as_it_was_written(
     assert read.exact_distance_m == 15.0
 
 
-def test_a_rig_is_read_back_as_it_was_written(tmp_path: Path, rig: RigCalibration) -> None:
+def test_rig_file_is_read_unchanged(tmp_path: Path, rig: RigCalibration) -> None:
     path = tmp_path / "r.yaml"
     save_calibration(path, rig)
     read = load_calibration(path)
@@ -70,7 +70,7 @@ def test_a_rig_is_read_back_as_it_was_written(tmp_path: Path, rig: RigCalibratio
     assert read.distance_m == 7.5
 
 
-def test_the_options_name_the_file_and_get_a_registration(
+def test_registration_is_made_from_the_file_in_the_options(
     tmp_path: Path, homography: HomographyCalibration, rig: RigCalibration
 ) -> None:
     path = tmp_path / "c.yaml"
@@ -80,13 +80,13 @@ def test_the_options_name_the_file_and_get_a_registration(
     save_calibration(path, rig)
     register = make_registration(RegistrationOptions("calibrated", str(path)))
     assert register(np.zeros((256, 320), np.uint8), (512, 640)).shape == (512, 640)
-    with pytest.raises(ValueError, match="other kind"):
+    with pytest.raises(ValueError, match="calibration_file"):
         make_registration(RegistrationOptions("homography", str(path)))
     assert make_registration(RegistrationOptions("resize")).calibration is None
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "token"),
     [
         ({"fusion_ros_calibration": 2}, "fusion_ros_calibration is 2; allowed is 1"),
         ({"fusion_ros_calibration": None}, "camchain"),
@@ -101,8 +101,8 @@ def test_the_options_name_the_file_and_get_a_registration(
         ({"extra": 1}, "extra"),
     ],
 )
-def test_a_wrong_entry_is_refused_with_the_file_and_its_name(
-    tmp_path: Path, homography: HomographyCalibration, change: dict, says: str
+def test_faulty_entry_is_refused_with_file_and_entry_name(
+    tmp_path: Path, homography: HomographyCalibration, change: dict, token: str
 ) -> None:
     path = tmp_path / "wrong.yaml"
     save_calibration(path, homography)
@@ -111,19 +111,19 @@ def test_a_wrong_entry_is_refused_with_the_file_and_its_name(
         section, _, key = name.rpartition(".")
         (content[section] if section else content)[key] = value
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(CalibrationFileError, match=f"(?s)wrong.yaml.*{says}"):
+    with pytest.raises(CalibrationFileError, match=f"(?s)wrong.yaml.*{token}"):
         load_calibration(path)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00", "a: !!python/object:os.system {}"])
-def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str) -> None:
+def test_other_content_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "no.yaml"
     path.write_text(text)
     with pytest.raises(CalibrationFileError, match=r"no\.yaml"):
         load_calibration(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CalibrationFileError, match=r"gone\.yaml"):
         load_calibration(tmp_path / "gone.yaml")
 
@@ -144,7 +144,7 @@ ENTRY = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["homography", "rig", "note"]), entry=ENTRY)
-def test_hostile_files_end_in_a_calibration_file_error(
+def test_hostile_files_raise_calibration_file_error(
     tmp_path: Path, kind: str, entry: object
 ) -> None:
     path = tmp_path / "hostile.yaml"
@@ -176,7 +176,7 @@ cam1:
 """
 
 
-def test_a_kalibr_camchain_is_read_in_either_order(tmp_path: Path) -> None:
+def test_kalibr_camchain_is_read_in_either_order(tmp_path: Path) -> None:
     path = tmp_path / "camchain.yaml"
     path.write_text(KALIBR)
     rig = import_kalibr(path, distance_m=5.0)
@@ -190,7 +190,7 @@ def test_a_kalibr_camchain_is_read_in_either_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "token"),
     [
         ("camera_model: pinhole", "camera_model: omni", "omni.*pinhole"),
         ("distortion_model: radtan", "distortion_model: fov", "fov.*radtan"),
@@ -200,12 +200,10 @@ def test_a_kalibr_camchain_is_read_in_either_order(tmp_path: Path) -> None:
         ("intrinsics: [458.0,", "intrinsics: [a,", "camchain"),
     ],
 )
-def test_a_camchain_that_cannot_be_used_is_refused(
-    tmp_path: Path, old: str, new: str, says: str
-) -> None:
+def test_unusable_camchain_is_refused(tmp_path: Path, old: str, new: str, token: str) -> None:
     path = tmp_path / "camchain.yaml"
     path.write_text(KALIBR.replace(old, new))
-    with pytest.raises(CalibrationFileError, match=says):
+    with pytest.raises(CalibrationFileError, match=token):
         import_kalibr(path)
 
 
@@ -234,9 +232,7 @@ k: [500.0, 0.0, 319.5, 0.0, 505.0, 255.5, 0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("text", [CAMERA_INFO, ECHOED])
-def test_camera_info_is_read_from_files_and_from_an_echoed_message(
-    tmp_path: Path, text: str
-) -> None:
+def test_camera_info_is_read_from_files_and_echoed_messages(tmp_path: Path, text: str) -> None:
     path = tmp_path / "info.yaml"
     path.write_text(text)
     camera = import_camera_info(path)

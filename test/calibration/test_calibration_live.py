@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rig put together from parts that come one by one, and the way between two tf frames."""
+"""A live rig from parts that arrive one by one, and transforms between tf frames."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fusion_ros.registration.geometry import (
 from fusion_ros.registration.options import RegistrationOptions
 
 STRAIGHT = (0.0, 0.0, 0.0, 1.0)
-# A quarter turn about z: x of the child points along y of the parent.
+# A quarter turn about z: the x axis of the child is the y axis of the parent.
 QUARTER = (0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5))
 
 
-def test_a_child_s_points_are_told_in_its_parent() -> None:
+def test_points_of_a_child_are_transformed_to_its_parent() -> None:
     tree = TransformTree()
     tree.put("mast", "lens", (1.0, 2.0, 3.0), QUARTER)
     rotation, translation = tree.between("lens", "mast")
@@ -36,19 +36,19 @@ def test_a_child_s_points_are_told_in_its_parent() -> None:
     assert rotation @ [1, 3, 3] + translation == pytest.approx([1, 0, 0])
 
 
-def test_two_branches_are_joined_where_they_meet() -> None:
+def test_branches_are_joined_at_their_common_ancestor() -> None:
     tree = TransformTree()
     tree.put("base", "mast", (0.0, 0.0, 5.0), STRAIGHT)
     tree.put("mast", "left", (0.0, 0.1, 0.0), STRAIGHT)
-    tree.put("/base", "/arm", (0.0, 0.0, 4.0), STRAIGHT)  # as ROS 1 wrote them
+    tree.put("/base", "/arm", (0.0, 0.0, 4.0), STRAIGHT)  # the ROS 1 notation
     tree.put("arm", "right", (0.0, 0.0, 0.5), QUARTER)
     rotation, translation = tree.between("left", "right")
-    # The origin of `left` lies at (0, 0.1, 5) in base; `right` stands at (0, 0, 4.5), turned.
+    # The origin of `left` lies at (0, 0.1, 5) in base; `right` is at (0, 0, 4.5), rotated.
     assert translation == pytest.approx([0.1, 0.0, 0.5])
     assert rotation @ [1, 0, 0] == pytest.approx([0, -1, 0])
 
 
-def test_frames_that_nothing_joins_have_no_way_between_them_and_a_loop_joins_nothing() -> None:
+def test_unconnected_frames_and_loops_have_no_transform() -> None:
     tree = TransformTree()
     tree.put("base", "left", (0, 0, 0), STRAIGHT)
     assert tree.between("left", "right") is None
@@ -60,7 +60,7 @@ def test_frames_that_nothing_joins_have_no_way_between_them_and_a_loop_joins_not
 @pytest.mark.parametrize(
     ("move", "turn"), [((0, 0, math.nan), STRAIGHT), ((0, 0, 0), (0, 0, 0, 0))]
 )
-def test_what_is_no_transform_is_refused(move: tuple, turn: tuple) -> None:
+def test_invalid_transform_is_refused(move: tuple, turn: tuple) -> None:
     with pytest.raises(GeometryError):
         TransformTree().put("a", "b", move, turn)
 
@@ -70,18 +70,18 @@ def camera(frame_id: str, width: int = 64, height: int = 48) -> LiveCamera:
     return LiveCamera(CameraModel(Size(width, height), matrix), frame_id)
 
 
-def test_what_is_missing_is_said_until_nothing_is() -> None:
+def test_missing_parts_are_listed_until_complete() -> None:
     rig = LiveRig(distance_m=8.0)
     assert not rig.update()
     assert "visible camera's camera_info" in rig.missing()
     assert "thermal camera's camera_info" in rig.missing()
     rig.visible = camera("left")
     rig.thermal = LiveCamera(None, "right", "focal lengths are 0 and 0")
-    assert rig.missing() == (
-        "a usable camera_info of the thermal camera (focal lengths are 0 and 0)"
-    )
+    assert "thermal" in rig.missing()
+    assert "focal lengths are 0 and 0" in rig.missing()
     rig.thermal = camera("right", 32, 24)
-    assert rig.missing() == "a transform between left and right"
+    assert "left" in rig.missing()
+    assert "right" in rig.missing()
     assert rig.calibration is None
     rig.tree.put("left", "right", (0.06, 0.0, 0.0), STRAIGHT)
     assert rig.missing() == ""
@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_until_nothing_is() -> None:
     assert rig.calibration.distance_m == 8.0
 
 
-def test_only_news_makes_another_calibration() -> None:
+def test_only_changes_make_another_calibration() -> None:
     rig = LiveRig(8.0, (np.eye(3), np.array([-0.06, 0, 0])))
     rig.visible, rig.thermal = camera("left"), camera("right")
     assert rig.update()
@@ -104,7 +104,7 @@ def test_only_news_makes_another_calibration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "token"),
     [
         ({"source": "topic"}, "'topic'; allowed are file, camera_info, tf"),
         ({"source": "tf", "mode": "resize"}, "mode is 'resize'"),
@@ -112,18 +112,18 @@ def test_only_news_makes_another_calibration() -> None:
         ({"source": "tf", "distance_m": 5.0, "calibration_file": "rig.yaml"}, "'rig.yaml'"),
     ],
 )
-def test_sources_that_contradict_the_rest_are_refused(options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_contradicting_sources_are_refused(options: dict, token: str) -> None:
+    with pytest.raises(ValueError, match=token):
         RegistrationOptions(**{"mode": "calibrated", **options})
 
 
-def test_camera_info_takes_the_way_between_the_cameras_from_a_file_with_a_rig(tmp_path) -> None:
+def test_source_camera_info_needs_a_file_with_a_rig(tmp_path) -> None:
     options = {"mode": "calibrated", "source": "camera_info"}
-    with pytest.raises(ValueError, match="calibration_file is empty"):
+    with pytest.raises(ValueError, match="calibration_file"):
         make_registration(RegistrationOptions(**options))
     path = tmp_path / "rig.yaml"
     save_calibration(path, HomographyCalibration(np.eye(3), Size(64, 48), Size(64, 48)))
-    with pytest.raises(ValueError, match="holds a homography"):
+    with pytest.raises(ValueError, match="homography"):
         make_registration(RegistrationOptions(calibration_file=str(path), **options))
     left, right = camera("").model, camera("").model
     save_calibration(path, RigCalibration(left, right, np.eye(3), [-0.06, 0, 0], 7.0))
@@ -135,17 +135,17 @@ def test_camera_info_takes_the_way_between_the_cameras_from_a_file_with_a_rig(tm
     assert translation == pytest.approx([-0.06, 0, 0])
 
 
-def test_a_registration_that_waits_refuses_frames() -> None:
+def test_incomplete_registration_refuses_frames() -> None:
     options = RegistrationOptions("calibrated", source="tf", distance_m=5.0)
     register = make_registration(options)
     assert not register.is_ready
-    with pytest.raises(GeometryError, match="'tf', and not all"):
+    with pytest.raises(GeometryError, match="'tf'"):
         register(np.zeros((24, 32), np.uint8), (48, 64))
 
 
-def test_what_runs_without_a_robot_takes_a_calibration_from_a_file_alone() -> None:
+def test_offline_pipeline_refuses_live_sources() -> None:
     values = FuseParameters(
         registration_mode="calibrated", registration_source="tf", registration_distance_m=5.0
     )
-    with pytest.raises(ValueError, match=r"registration_source is 'tf'.*running node"):
+    with pytest.raises(ValueError, match=r"registration_source is 'tf'"):
         make_pipeline(values)

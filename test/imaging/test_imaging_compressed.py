@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JPEG and PNG frames: read, refused when hostile, sizes known before decoding."""
+"""JPEG and PNG messages: decoding, refusal of hostile data, sizes from headers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fusion_ros.imaging.compressed import decode_compressed, encode_jpeg
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, RejectReason
-from fusion_ros.imaging.image_size import picture_size
+from fusion_ros.imaging.image_header import image_size
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
@@ -28,7 +28,7 @@ def file(extension: str, pixels: np.ndarray) -> bytes:
     [COLOUR, COLOUR[..., 0], COLOUR[..., 0].astype(np.uint16) * 257],
     ids=["colour", "grey", "16-bit"],
 )
-def test_a_png_comes_back_to_the_bit(pixels):
+def test_png_is_decoded_losslessly(pixels):
     frame = decode_compressed(file(".png", pixels))
     np.testing.assert_array_equal(frame.pixels, pixels)
     assert frame.order is (ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY)
@@ -40,7 +40,7 @@ def test_alpha_is_dropped():
 
 
 @pytest.mark.parametrize("order", [ChannelOrder.RGB, ChannelOrder.BGR])
-def test_a_jpeg_of_ours_comes_back_nearly(order):
+def test_encoded_jpeg_is_decoded_approximately(order):
     smooth = cv2.GaussianBlur(COLOUR, (0, 0), 6)
     frame = decode_compressed(encode_jpeg(smooth, order, quality_percent=95))
     expected = smooth if order is ChannelOrder.BGR else smooth[..., ::-1]
@@ -51,10 +51,10 @@ def test_a_jpeg_of_ours_comes_back_nearly(order):
 @pytest.mark.parametrize("shape", [(1, 1), (7, 13), (480, 640, 3)])
 def test_the_size_is_known_before_decoding(extension, shape):
     data = memoryview(file(extension, np.zeros(shape, np.uint8)))
-    assert picture_size(data)[:2] == (shape[1], shape[0])
+    assert image_size(data)[:2] == (shape[1], shape[0])
 
 
-def test_a_few_bytes_that_claim_a_huge_picture_are_refused_undecoded():
+def test_small_file_claiming_a_huge_image_is_refused_before_decoding():
     header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + header
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
@@ -64,9 +64,10 @@ def test_a_few_bytes_that_claim_a_huge_picture_are_refused_undecoded():
     assert error.value.reason is RejectReason.TOO_LARGE
 
 
-def test_other_transports_are_refused_with_the_fix():
-    with pytest.raises(EncodingError, match="not compressedDepth"):
+def test_other_transports_are_refused_as_unknown_encoding():
+    with pytest.raises(EncodingError, match="compressedDepth png") as error:
         decode_compressed(b"\0" * 100, format="16UC1; compressedDepth png")
+    assert error.value.reason is RejectReason.UNKNOWN_ENCODING
 
 
 @given(
@@ -74,7 +75,7 @@ def test_other_transports_are_refused_with_the_fix():
     cut=st.floats(0, 1),
     flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
 )
-def test_damaged_files_are_read_or_refused_and_nothing_else(data, cut, flips):
+def test_damaged_files_are_read_or_refused(data, cut, flips):
     damaged = bytearray(data[: round(cut * len(data))])
     for place, value in flips:
         if damaged:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes to pixels and back, and what happens to bytes that lie."""
+"""Raw encodings: bytes to pixels and back, refusal of contradicting headers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TYPES |= dict.fromkeys([name for name in CHANNELS if "16" in name], np.uint16)
 
 
 def pixels_for(encoding: str, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Random pixels in the encoding's own type and channel order."""
+    """Return random pixels in the encoding's type and channel order."""
     channels = CHANNELS.get(encoding, 1)
     shape = (height, width) if channels == 1 else (height, width, channels)
     values = np.random.default_rng(seed).integers(0, 256 if encoding not in TYPES else 65536, shape)
@@ -38,7 +38,7 @@ def pixels_for(encoding: str, height: int, width: int, seed: int = 0) -> np.ndar
 
 
 def as_message_bytes(pixels: np.ndarray, padding: int, big_endian: bool) -> tuple[bytes, int]:
-    """Row by row with `padding` bytes of rubbish behind each, as a slow and sure reference."""
+    """Serialise row by row with `padding` bytes after each, as a slow reference."""
     stored = pixels.astype(pixels.dtype.newbyteorder(">" if big_endian else "<"))
     rows = [row.tobytes() + b"\xa5" * padding for row in stored]
     return b"".join(rows), len(rows[0])
@@ -51,7 +51,7 @@ def as_message_bytes(pixels: np.ndarray, padding: int, big_endian: bool) -> tupl
     padding=st.integers(0, 11),
     big_endian=st.booleans(),
 )
-def test_every_raw_encoding_is_read_at_any_padding_and_byte_order(
+def test_raw_encodings_are_read_at_any_padding_and_byte_order(
     encoding: str, height: int, width: int, padding: int, big_endian: bool
 ) -> None:
     pixels = pixels_for(encoding, height, width)
@@ -70,7 +70,7 @@ def test_every_raw_encoding_is_read_at_any_padding_and_byte_order(
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "mono8", "mono16", "32FC1"])
-def test_native_pixels_are_a_read_only_view_on_the_message(encoding: str) -> None:
+def test_native_pixels_are_a_read_only_view_of_the_message(encoding: str) -> None:
     pixels = pixels_for(encoding, 6, 8)
     data = array.array("B", pixels.tobytes())
     frame = decode_frame(data, encoding=encoding, height=6, width=8, step=len(data) // 6)
@@ -85,7 +85,7 @@ def test_native_pixels_are_a_read_only_view_on_the_message(encoding: str) -> Non
     width=st.integers(1, 7),
     order=st.sampled_from([ChannelOrder.RGB, ChannelOrder.BGR]),
 )
-def test_what_is_written_is_read_back_the_same(
+def test_encoded_pixels_are_decoded_unchanged(
     encoding: str, height: int, width: int, order: ChannelOrder
 ) -> None:
     pixels = pixels_for(encoding, height, width)
@@ -110,7 +110,7 @@ def test_colour_written_as_grey_is_its_luma_in_either_channel_order() -> None:
     assert encode(rgb[:, :, ::-1], "mono8", order="bgr")[0].tolist() == [76]
 
 
-def test_writing_takes_no_copy_where_nothing_has_to_be_done() -> None:
+def test_encoding_without_conversion_makes_no_copy() -> None:
     rgb = pixels_for("rgb8", 4, 4)
     assert np.shares_memory(encode(rgb, "rgb8")[0], rgb)
 
@@ -124,7 +124,7 @@ def test_writing_takes_no_copy_where_nothing_has_to_be_done() -> None:
         (np.zeros((2, 2, 3), np.uint16), "rgb8", RejectReason.BAD_SIZE),
     ],
 )
-def test_pixels_that_do_not_fit_their_encoding_are_not_written(
+def test_pixels_that_do_not_fit_their_encoding_are_refused(
     pixels: np.ndarray, encoding: str, reason: RejectReason
 ) -> None:
     with pytest.raises(EncodingError) as caught:
@@ -156,7 +156,7 @@ GOOD = {"data": bytes(24), "encoding": "rgb8", "height": 2, "width": 4, "step": 
         ({"encoding": "nv12", "height": 3, "step": 4}, "bad_size", "4 x 3"),
     ],
 )
-def test_a_header_that_lies_is_refused_with_its_reason_and_its_value(
+def test_contradicting_header_is_refused_with_reason_and_value(
     change: dict, reason: str, names: str
 ) -> None:
     decode(**GOOD)
@@ -184,7 +184,7 @@ SIZES = st.one_of(st.integers(0, 12), st.integers(-(2**40), 2**40), st.sampled_f
     step=SIZES,
     big_endian=st.booleans(),
 )
-def test_hostile_headers_give_pixels_of_that_size_or_an_encoding_error(
+def test_hostile_headers_are_read_at_that_size_or_refused(
     data: bytes, encoding: str, height: int, width: int, step: int, big_endian: bool
 ) -> None:
     shape = None

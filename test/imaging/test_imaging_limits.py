@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small files that claim or hold much are refused before memory is taken, at every entry point."""
+"""Small files with huge claimed or decoded sizes are refused before memory is taken."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 
 from fusion_ros.files.limits import shown_size
 from fusion_ros.files.reading import UnreadableFileError, read_bytes
-from fusion_ros.imaging.compressed import decode_compressed, read_picture_file
+from fusion_ros.imaging.compressed import decode_compressed, read_image_file
 from fusion_ros.imaging.encodings import EncodingError, RejectReason
 
 MOST_EXTRA_MB = 64
-"""A refused file may take this much more memory than no file at all."""
+"""Largest memory growth while a file is refused."""
 
 
 def png_of_zeros(side: int, colour: int = 0) -> bytes:
@@ -65,14 +65,14 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_header_that_claims_too_many_pixels_is_refused_unread(name: str, tmp_path: Path) -> None:
+def test_header_with_too_many_pixels_is_refused_before_decoding(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(CLAIMS[name]())
     with pytest.raises(EncodingError) as error:
-        read_picture_file(tmp_path / name)
+        read_image_file(tmp_path / name)
     assert error.value.reason is RejectReason.TOO_LARGE
 
 
-def test_deep_colour_counts_with_its_bytes() -> None:
+def test_limit_counts_bytes_of_16_bit_colour() -> None:
     """35 million pixels are within the limit; at eight bytes each they are not."""
     header = struct.pack(">IIBBBBB", 7000, 5000, 16, 6, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(100)
@@ -85,33 +85,33 @@ def test_deep_colour_counts_with_its_bytes() -> None:
 def test_ordinary_files_of_every_kind_are_read(extension: str, tmp_path: Path) -> None:
     pixels = np.full((24, 40, 3) if extension != ".pgm" else (24, 40), 90, np.uint8)
     cv2.imwrite(str(tmp_path / f"a{extension}"), pixels)
-    assert read_picture_file(tmp_path / f"a{extension}").shape == pixels.shape
+    assert read_image_file(tmp_path / f"a{extension}").shape == pixels.shape
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_deep_tiff_files_are_read(dtype: type, tmp_path: Path) -> None:
     pixels = np.arange(960, dtype=dtype).reshape(24, 40)
     cv2.imwrite(str(tmp_path / "a.tiff"), pixels)
-    np.testing.assert_array_equal(read_picture_file(tmp_path / "a.tiff"), pixels)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "a.tiff"), pixels)
 
 
-def test_a_file_of_another_kind_is_refused_whatever_its_name(tmp_path: Path) -> None:
+def test_other_kinds_of_data_are_refused_under_any_name(tmp_path: Path) -> None:
     data = cv2.imencode(".webp", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(EncodingError):
-        read_picture_file(tmp_path / "a.png")
+        read_image_file(tmp_path / "a.png")
 
 
-def test_a_refused_picture_takes_no_memory(tmp_path: Path) -> None:
+def test_refused_image_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_zeros(12000))
     program = f"""
 import resource
 from pathlib import Path
-from fusion_ros.imaging.compressed import decode_compressed, read_picture_file
+from fusion_ros.imaging.compressed import decode_compressed, read_image_file
 from fusion_ros.imaging.encodings import EncodingError
 path = Path({str(tmp_path / "a.png")!r})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for read in (lambda: read_picture_file(path), lambda: decode_compressed(path.read_bytes())):
+for read in (lambda: read_image_file(path), lambda: decode_compressed(path.read_bytes())):
     try:
         read()
     except EncodingError:
@@ -125,7 +125,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) / 1024 < MOST_EXTRA_MB
 
 
-def test_a_file_that_never_ends_is_read_to_the_limit_only() -> None:
+def test_endless_file_is_refused() -> None:
     with pytest.raises(UnreadableFileError, match=r"/dev/zero.*device"):
         read_bytes("/dev/zero")
 

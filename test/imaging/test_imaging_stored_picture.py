@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder of picture bytes: complete pictures are read, cut ones refused, everywhere."""
+"""Decoder of image files and messages: complete images are read, cut ones refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.imaging.compressed import decode_compressed
-from fusion_ros.imaging.decoder import decode_stored
+from fusion_ros.imaging.compressed import decode_compressed, decode_stored
 from fusion_ros.imaging.encodings import EncodingError, RejectReason
 from fusion_ros.recordings.image_files import read_frame
 from fusion_ros.recordings.opening import open_recording
@@ -31,11 +30,11 @@ def encoded(extension: str, pixels: np.ndarray = COLOUR, options: list[int] | No
 
 
 def decoded(data: bytes) -> np.ndarray | None:
-    return decode_stored(np.frombuffer(data, np.uint8))
+    return decode_stored(data)
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """The same JPEG with an EXIF orientation tag, and a thumbnail that has an end marker."""
+    """Return the JPEG with an EXIF orientation tag and a thumbnail with an end marker."""
     tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     body = b"Exif\0\0" + tiff + b"\xff\xd8\xff\xd9"
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
@@ -56,18 +55,18 @@ JPEGS = pytest.mark.parametrize(
 
 @JPEGS
 @pytest.mark.parametrize("missing", [1, 2])
-def test_a_jpeg_without_its_end_marker_is_read_to_the_last_pixel(jpeg, missing):
+def test_jpeg_without_end_marker_is_read_completely(jpeg, missing):
     np.testing.assert_array_equal(decoded(jpeg[:-missing]), decoded(jpeg))
 
 
 @JPEGS
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
-def test_a_jpeg_that_lacks_pixels_is_refused(jpeg, share):
+def test_jpeg_with_missing_pixels_is_refused(jpeg, share):
     assert decoded(jpeg[: int(share * len(jpeg))]) is None
 
 
 @given(seed=st.integers(0, 2**32 - 1), quality=st.integers(20, 100), missing=st.integers(3, 400))
-def test_a_cut_jpeg_is_never_filled_up(seed, quality, missing):
+def test_cut_jpeg_is_never_filled(seed, quality, missing):
     pixels = np.random.default_rng(seed).integers(0, 255, (40, 56), np.uint8)
     jpeg = encoded(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     found = decoded(jpeg[:-missing])
@@ -76,14 +75,14 @@ def test_a_cut_jpeg_is_never_filled_up(seed, quality, missing):
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".tiff", ".bmp", ".ppm"])
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b"\xff" * 7, b"trailing words"])
-def test_bytes_behind_the_picture_are_ignored(extension, tail):
+def test_bytes_after_the_image_are_ignored(extension, tail):
     data = encoded(extension)
     np.testing.assert_array_equal(decoded(data + tail), decoded(data))
 
 
 @pytest.mark.parametrize("extension", [".png", ".tiff", ".bmp", ".ppm"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_other_kinds_are_refused_where_they_are_cut(extension, share):
+def test_other_cut_files_are_refused(extension, share):
     data = encoded(extension)
     assert decoded(data[: int(share * len(data))]) is None
 
@@ -105,7 +104,7 @@ def test_alpha_is_dropped_and_sixteen_bit_colour_reduced():
     )
 
 
-def test_sixteen_bit_grey_stays_what_it_is_though_stored_as_colour():
+def test_sixteen_bit_grey_stored_as_colour_is_kept():
     counts = COLOUR[..., 0].astype(np.uint16) * 31 + 7000
     for stored in (counts, np.dstack([counts] * 3), np.dstack([counts] * 4)):
         np.testing.assert_array_equal(decoded(encoded(".png", stored)), counts)

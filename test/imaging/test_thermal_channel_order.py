@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A colour thermal picture gives one grey picture, in whatever channel order it comes."""
+"""A colour thermal image has the same luma in every channel order and storage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VISIBLE = np.full((48, 256), 90, np.uint8)
 
 
 class ThermalEngine:
-    """Answers the thermal picture, so that the grey levels behind the tone mapper can be read."""
+    """Returns the thermal image, which shows the grey levels after the tone mapper."""
 
     visible_channels = output_channels = 1
 
@@ -77,7 +77,7 @@ def message_bytes(encoding: str) -> dict:
 
 
 @pytest.mark.parametrize("encoding", STORED)
-def test_a_decoded_message_has_one_luma_in_every_order(encoding):
+def test_decoded_message_has_same_luma_in_every_order(encoding):
     frame = decode_frame(**message_bytes(encoding))
     fused = pipeline().fuse(VISIBLE, frame.pixels, thermal_order=frame.order)
     np.testing.assert_array_equal(fused.image, GREY)
@@ -110,7 +110,7 @@ class Keep:
 
 
 @pytest.mark.parametrize("encoding", STORED)
-def test_a_replayed_and_a_calibrated_bag_show_that_luma(tmp_path, encoding):
+def test_replayed_and_calibrated_bags_have_that_luma(tmp_path, encoding):
     bag = write_bag(tmp_path / "bag", encoding)
     kept = Keep()
     settings = ReplaySettings(
@@ -127,7 +127,7 @@ def test_a_replayed_and_a_calibrated_bag_show_that_luma(tmp_path, encoding):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.bmp"])
-def test_a_file_shows_that_luma(tmp_path, name):
+def test_image_file_has_that_luma(tmp_path, name):
     for pixels in (BGR, STORED["bgra8"]) if name != "a.bmp" else (BGR,):
         cv2.imwrite(str(tmp_path / name), pixels)
         frame = read_frame(tmp_path / name, Stream.THERMAL)
@@ -138,7 +138,7 @@ def test_a_file_shows_that_luma(tmp_path, name):
     seed=st.integers(0, 2**32 - 1),
     order=st.sampled_from([ChannelOrder.RGB, ChannelOrder.BGR]),
 )
-def test_swapping_channels_and_order_together_changes_nothing(seed, order):
+def test_swapping_channels_and_order_has_no_effect(seed, order):
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     other = ChannelOrder.BGR if order is ChannelOrder.RGB else ChannelOrder.RGB
     visible = np.zeros((12, 16), np.uint8)

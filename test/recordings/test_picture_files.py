@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError
-from fusion_ros.imaging.image_tags import picture_tags, radiometric_maker
+from fusion_ros.imaging.image_header import image_tags, radiometric_maker
 from fusion_ros.recordings.image_files import orientations_differ, read_frame
 from fusion_ros.streams.ledger import Stream
 
@@ -131,7 +131,7 @@ def test_gamma_is_applied_to_what_people_see_and_never_to_counts(tmp_path: Path)
 def test_orientation_is_read_and_differences_are_named(tmp_path: Path) -> None:
     turned = jpeg(tmp_path / "turned.jpg", (1, exif(6)))
     plain = jpeg(tmp_path / "plain.jpg")
-    assert picture_tags(turned.read_bytes()).orientation == 6
+    assert image_tags(turned.read_bytes()).orientation == 6
     assert "6 in turned.jpg and 1 in plain.jpg" in orientations_differ(turned, plain)
     assert orientations_differ(turned, turned) == ""
     assert read_frame(turned, Stream.VISIBLE).pixels.shape == (24, 32, 3)
@@ -167,8 +167,8 @@ def test_tags_of_damaged_files_are_those_of_none(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     for data in whole:
         for cut in range(300):
-            picture_tags(data[:cut])
+            image_tags(data[:cut])
         for _ in range(300):
             bad = np.frombuffer(data, np.uint8).copy()
             bad[random.integers(2, min(400, len(bad)), 3)] = random.integers(0, 256, 3)
-            picture_tags(bad.tobytes())
+            image_tags(bad.tobytes())

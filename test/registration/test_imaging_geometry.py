@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera models and calibrations, against hand-worked pixels and OpenCV's own projection."""
+"""Camera models and calibrations, compared with manual results and OpenCV's projection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LENSES = {
 
 
 @pytest.mark.parametrize("model", list(LENSES))
-def test_a_pixel_turned_into_a_ray_is_seen_at_the_same_pixel(model: str) -> None:
+def test_ray_of_a_pixel_projects_to_the_same_pixel(model: str) -> None:
     camera = CameraModel(SIZE, MATRIX, model, LENSES[model])
     pixels = np.random.default_rng(0).uniform([20, 20], [620, 490], (200, 2))
     rays = camera.rays(pixels)
@@ -36,23 +36,23 @@ def test_a_pixel_turned_into_a_ray_is_seen_at_the_same_pixel(model: str) -> None
     np.testing.assert_allclose(seen, pixels, atol=0.05)
 
 
-def test_points_behind_the_camera_or_far_outside_its_picture_are_not_seen() -> None:
+def test_points_behind_the_camera_or_far_outside_are_nan() -> None:
     camera = CameraModel(SIZE, MATRIX, "plumb_bob", LENSES["plumb_bob"])
     assert np.isnan(camera.project(np.array([[0, 0, -1.0], [50, 0, 1.0]]))).all()
 
 
-def test_a_picture_of_half_the_size_is_half_the_camera() -> None:
+def test_halving_the_image_halves_the_camera_matrix() -> None:
     half = CameraModel(SIZE, MATRIX).at_size(Size(320, 256), "visible")
     # Pixel 319.5 is the middle of 640 pixels; the middle of 320 is 159.5.
     np.testing.assert_allclose(half.matrix, [[250, 0, 159.5], [0, 250, 127.5], [0, 0, 1]])
 
 
-def test_a_picture_of_another_shape_is_refused_with_both_sizes() -> None:
+def test_other_aspect_ratio_is_refused_with_both_sizes() -> None:
     with pytest.raises(GeometryError, match=r"thermal frames are 640 x 480.*made for 640 x 512"):
         CameraModel(SIZE, MATRIX).at_size(Size(640, 480), "thermal")
 
 
-def test_a_homography_follows_both_pictures_when_they_are_rescaled() -> None:
+def test_homography_is_rescaled_with_both_images() -> None:
     matrix = np.array([[2.0, 0, 10], [0, 2, 20], [0, 0, 1]])
     made = HomographyCalibration(matrix, Size(320, 256), Size(640, 512))
     small = made.at_sizes(Size(160, 128), Size(320, 256))
@@ -68,7 +68,7 @@ def test_parallax_is_focal_times_baseline_times_the_difference_of_inverse_distan
     assert parallax_px(0.05, 600, 10, 10) == 0
 
 
-def test_quaternions_turn_as_ros_says() -> None:
+def test_quaternions_follow_the_ros_convention() -> None:
     half = np.sqrt(0.5)
     np.testing.assert_allclose(
         rotation_from_quaternion(0, 0, half, half), [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12
@@ -97,7 +97,7 @@ def rig(**change: object) -> RigCalibration:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "token"),
     [
         (lambda: Size(0, 5), "0 x 5"),
         (lambda: CameraModel(SIZE, np.zeros((3, 3))), "no calibration"),
@@ -120,6 +120,6 @@ def rig(**change: object) -> RigCalibration:
         (lambda: rotation_from_quaternion(0, 0, 0, 0), "quaternion"),
     ],
 )
-def test_what_contradicts_itself_is_refused(make, says: str) -> None:
-    with pytest.raises(GeometryError, match=says):
+def test_contradicting_geometry_is_refused(make, token: str) -> None:
+    with pytest.raises(GeometryError, match=token):
         make()

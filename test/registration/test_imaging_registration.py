@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thermal frame on the visible grid."""
+"""Registration of the thermal frame onto the visible grid."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from fusion_ros.registration.geometry import (
     Size,
 )
 from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.sampling_map import sampling_map
 from fusion_ros.registration.seam import SeamBlender, feathered
 from fusion_ros.registration.warp import ThermalRegistration
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     noise = np.random.default_rng(1).normal(size=(120, 160))
     soft = cv2.GaussianBlur(noise, (0, 0), 4)
     return cv2.normalize(soft, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
@@ -36,12 +37,12 @@ def test_equal_sizes_pass_through() -> None:
     assert ThermalRegistration()(frame, (2, 3, 3)) is frame
 
 
-def test_shrinking_averages_the_pixels_that_fall_together() -> None:
+def test_shrinking_averages_pixels() -> None:
     frame = np.array([[0, 10, 100, 110], [20, 30, 120, 130]], np.uint8)
     assert ThermalRegistration()(frame, (1, 2)).tolist() == [[15, 115]]
 
 
-def test_growing_keeps_pixel_centres_where_they_belong() -> None:
+def test_enlarging_keeps_pixel_centres() -> None:
     # Each new pair of pixels lies a quarter to either side of the old centre.
     assert ThermalRegistration()(np.array([[0, 100]], np.uint8), (1, 4)).tolist() == [
         [0, 25, 75, 100]
@@ -58,41 +59,41 @@ def test_stretching_leaves_every_pixel_valid() -> None:
     assert ThermalRegistration().validity((3, 4), (6, 8)) is None
 
 
-def test_a_shift_by_whole_pixels_moves_the_picture_and_nothing_else(picture: np.ndarray) -> None:
+def test_shift_by_whole_pixels_only_moves_the_image(image: np.ndarray) -> None:
     size = Size(160, 120)
     register = homography([[1, 0, 7], [0, 1, -5], [0, 0, 1]], size, size, feather_percent=0)
-    moved = register(picture, (120, 160, 3))
-    np.testing.assert_array_equal(moved[:115, 7:], picture[5:, :153])
+    moved = register(image, (120, 160, 3))
+    np.testing.assert_array_equal(moved[:115, 7:], image[5:, :153])
     validity = register.validity((120, 160), (120, 160))
     expected = np.zeros((120, 160), np.float32)
     expected[:115, 7:] = 1
     np.testing.assert_array_equal(validity, expected)
-    assert (moved[20, :7] == moved[20, 7]).all()  # the edge goes on
+    assert (moved[20, :7] == moved[20, 7]).all()  # the edge is repeated
 
 
-def test_any_homography_gives_what_warp_perspective_gives(picture: np.ndarray) -> None:
+def test_homography_equals_warp_perspective(image: np.ndarray) -> None:
     matrix = np.array([[1.9, 0.05, 12], [-0.03, 1.95, 8], [1e-5, 2e-5, 1]])
     register = homography(matrix, Size(160, 120), Size(320, 256))
-    moved = register(picture, (256, 320))
-    expected = cv2.warpPerspective(picture, matrix, (320, 256), borderMode=cv2.BORDER_REPLICATE)
+    moved = register(image, (256, 320))
+    expected = cv2.warpPerspective(image, matrix, (320, 256), borderMode=cv2.BORDER_REPLICATE)
     valid = cv2.erode((register.validity((120, 160), (256, 320)) > 0).astype(np.uint8), None) > 0
     assert np.abs(moved.astype(int) - expected)[valid].max() <= 3
 
 
-def test_other_resolutions_of_the_same_views_are_rescaled(picture: np.ndarray) -> None:
+def test_other_resolutions_of_the_same_views_are_rescaled(image: np.ndarray) -> None:
     matrix = [[2.0, 0, 10], [0, 2, 20], [0, 0, 1]]
     full = homography(matrix, Size(160, 120), Size(400, 300))
-    moved = full(picture, (300, 400))
-    double = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_CUBIC)
+    moved = full(image, (300, 400))
+    double = cv2.resize(image, (320, 240), interpolation=cv2.INTER_CUBIC)
     moved_double = full(double, (300, 400))
     middle = np.s_[40:200, 40:280]
     assert np.abs(moved.astype(int) - moved_double)[middle].mean() < 2
 
 
-def test_pictures_of_another_shape_are_refused_with_both_sizes(picture: np.ndarray) -> None:
+def test_other_aspect_ratio_is_refused_with_both_sizes(image: np.ndarray) -> None:
     register = homography(np.eye(3), Size(160, 120), Size(160, 120))
     with pytest.raises(GeometryError, match=r"visible frames are 160 x 90.*made for 160 x 120"):
-        register(picture, (90, 160))
+        register(image, (90, 160))
 
 
 def test_shrinking_by_a_homography_does_not_alias() -> None:
@@ -115,12 +116,11 @@ def cameras(distance_m: float = 4.0) -> RigCalibration:
     return RigCalibration(visible, thermal, rotation, [0.06, 0.002, -0.01], distance_m)
 
 
-def test_two_calibrated_cameras_meet_on_the_plane_at_their_distance() -> None:
+def test_calibrated_cameras_align_on_the_plane_at_their_distance() -> None:
     rig = cameras()
-    register = ThermalRegistration(RegistrationOptions(mode="calibrated"), rig)
-    sampling = register.sampling_map((128, 160), (240, 320))
+    sampling = sampling_map(rig, Size(160, 128), Size(320, 240))
     for point in ([0.0, 0.0, 4.0], [0.8, -0.5, 4.0], [-0.9, 0.6, 4.0]):
-        # OpenCV's own projection of the point into both cameras is the reference.
+        # OpenCV's projection of the point into both cameras is the reference.
         point = np.array([point])
         zero = np.zeros(3)
         seen = cv2.projectPoints(
@@ -137,10 +137,11 @@ def test_two_calibrated_cameras_meet_on_the_plane_at_their_distance() -> None:
 
 
 def test_another_distance_shifts_by_the_parallax() -> None:
-    near = ThermalRegistration(RegistrationOptions(mode="calibrated", distance_m=2.0), cameras())
-    far = ThermalRegistration(RegistrationOptions(mode="calibrated"), cameras())
-    shapes = (128, 160), (240, 320)
-    shift = near.sampling_map(*shapes).x[118, 160] - far.sampling_map(*shapes).x[118, 160]
+    near, far = (
+        sampling_map(cameras(), Size(160, 128), Size(320, 240), distance_m)
+        for distance_m in (2.0, 0.0)
+    )
+    shift = near.x[118, 160] - far.x[118, 160]
     # focal * baseline * (1/2 - 1/4) = 170 * 0.06 * 0.25 px, but for the small turn.
     assert shift == pytest.approx(2.55, abs=0.1)
 
@@ -151,7 +152,7 @@ def test_a_mode_without_its_calibration_is_refused(mode: str, other: object) -> 
         ThermalRegistration(RegistrationOptions(mode=mode), other)
 
 
-def test_weights_rise_over_the_feather_and_the_picture_border_is_no_seam() -> None:
+def test_weights_rise_over_the_feather_and_the_image_border_is_no_seam() -> None:
     valid = np.ones((20, 40), bool)
     valid[:, :10] = False
     weights = feathered(valid, 8.0)
@@ -159,7 +160,7 @@ def test_weights_rise_over_the_feather_and_the_picture_border_is_no_seam() -> No
     assert (weights[:, 30] == 1).all()
 
 
-def test_outside_the_overlap_the_visible_picture_stands_alone() -> None:
+def test_outside_the_overlap_the_output_is_the_visible_image() -> None:
     rng = np.random.default_rng(0)
     valid = np.pad(np.ones((160, 200), bool), ((16, 12), (0, 24)))
     fused, visible = rng.integers(0, 256, (2, *valid.shape, 3), dtype=np.uint8)
@@ -168,13 +169,13 @@ def test_outside_the_overlap_the_visible_picture_stands_alone() -> None:
     np.testing.assert_array_equal(blended[60:130, :160], fused[60:130, :160])
 
 
-def test_at_the_seam_detail_fades_over_a_short_way_and_brightness_over_four_times_that() -> None:
+def test_brightness_fades_over_four_times_the_distance_of_detail() -> None:
     valid = np.zeros((240, 400), bool)
     valid[:, 100:] = True
     visible = np.full(valid.shape, 40, np.uint8)
     lighter = np.full(valid.shape, 140, np.uint8)
     rows = SeamBlender(valid, 20.0)(lighter, visible)[120].astype(int)
-    assert rows[119] < 60  # at the end of the short way brightness has hardly begun
+    assert rows[119] < 60  # at the end of the short distance brightness has hardly changed
     assert rows[140] == pytest.approx(90, abs=8)
     assert rows[180:].min() >= 138
     assert np.abs(np.diff(rows)).max() <= 3
@@ -188,10 +189,10 @@ def test_at_the_seam_detail_fades_over_a_short_way_and_brightness_over_four_time
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_blending_in_bytes_is_blending_with_real_weights(channels: tuple[int, ...]) -> None:
+def test_blending_in_bytes_equals_blending_with_float_weights(channels: tuple[int, ...]) -> None:
     valid = np.zeros((96, 128), bool)
     valid[20:, 30:] = True
-    # Stripes about one grey: the brightness of both is the same, so nothing but detail fades.
+    # Stripes around one grey level: both have the same brightness, so only detail fades.
     heights = np.random.default_rng(1).integers(-120, 121, (48, 64, *channels))
     stripes = heights.repeat(2, 0).repeat(2, 1)
     stripes[:, ::2] *= -1
@@ -201,7 +202,7 @@ def test_blending_in_bytes_is_blending_with_real_weights(channels: tuple[int, ..
     np.testing.assert_allclose(blended, weights * fused + (1 - weights) * visible, atol=1.0)
 
 
-def test_a_feather_of_nothing_is_a_hard_edge() -> None:
+def test_zero_feather_is_a_hard_edge() -> None:
     valid = np.zeros((64, 80), bool)
     valid[:, 40:] = True
     fused, visible = np.full(valid.shape, 200, np.uint8), np.full(valid.shape, 10, np.uint8)
@@ -210,29 +211,22 @@ def test_a_feather_of_nothing_is_a_hard_edge() -> None:
     assert (blended[:, 40:] == 200).all()
 
 
-def test_blending_is_a_matter_of_the_overlap_alone(picture: np.ndarray) -> None:
+def test_full_overlap_is_not_blended(image: np.ndarray) -> None:
     register = ThermalRegistration()
-    register(picture, picture.shape)
-    fused = picture.copy()
-    assert register.blend_outside(fused, 255 - picture) is fused
-    np.testing.assert_array_equal(fused, picture)
-
-
-def test_the_grid_for_torch_runs_from_edge_to_edge() -> None:
-    register = homography(np.eye(3), Size(4, 2), Size(4, 2))
-    grid = register.sampling_map((2, 4), (2, 4)).grid()
-    np.testing.assert_allclose(grid[0, :, 0], [-0.75, -0.25, 0.25, 0.75])
-    np.testing.assert_allclose(grid[:, 0, 1], [-0.5, 0.5])
+    register(image, image.shape)
+    fused = image.copy()
+    assert register.blend_outside(fused, 255 - image) is fused
+    np.testing.assert_array_equal(fused, image)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "token"),
     [
         ({"mode": "warp"}, r"'warp'.*none, resize"),
         ({"distance_m": -1}, "distance_m is -1"),
         ({"feather_percent": float("nan")}, "feather_percent is nan"),
     ],
 )
-def test_options_outside_what_is_allowed_are_refused(options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_invalid_options_are_refused(options: dict, token: str) -> None:
+    with pytest.raises(ValueError, match=token):
         RegistrationOptions(**options)

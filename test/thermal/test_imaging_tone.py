@@ -38,7 +38,7 @@ def test_a_span_below_the_minimum_is_widened_around_its_middle() -> None:
     assert mapped[0].tolist() == [115] * 4 + [140] * 4
 
 
-def test_not_a_number_and_minus_infinity_are_black_and_infinity_is_white() -> None:
+def test_nan_and_minus_infinity_are_black_and_infinity_is_white() -> None:
     frame = np.tile(np.linspace(10, 30, 40, dtype=np.float32), (10, 1))
     frame[2, 20], frame[3, 20], frame[4, 20] = np.nan, np.inf, -np.inf
     mapped = ThermalToneMapper()(frame)
@@ -47,7 +47,7 @@ def test_not_a_number_and_minus_infinity_are_black_and_infinity_is_white() -> No
 
 
 @pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf, 3e38, -3e38])
-def test_a_frame_of_nothing_but_rubbish_still_gives_a_picture(fill: float) -> None:
+def test_frame_without_valid_values_is_mapped(fill: float) -> None:
     mapped = ThermalToneMapper()(np.full((6, 7), fill, np.float32))
     assert mapped.shape == (6, 7)
     assert len(np.unique(mapped)) == 1
@@ -61,7 +61,7 @@ def test_the_smallest_frames_are_mapped(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     "frame", [np.zeros((2, 2), np.int32), np.zeros((2, 2, 3), np.uint8), np.zeros(4, np.uint16)]
 )
-def test_other_arrays_are_refused_by_type_and_shape(frame: np.ndarray) -> None:
+def test_other_types_and_shapes_are_refused(frame: np.ndarray) -> None:
     with pytest.raises(ValueError, match=str(frame.dtype)):
         ThermalToneMapper()(frame)
 

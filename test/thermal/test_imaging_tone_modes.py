@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tone modes, what cameras count in, and what is no picture."""
+"""Tone modes, units, telemetry rows and dead pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHOICES = {
 
 @pytest.fixture
 def scene() -> np.ndarray:
-    """Soft background of 14-bit counts with a small hot object on it."""
+    """Return a smooth background of 14-bit counts with a small hot object."""
     rng = np.random.default_rng(3)
     soft = cv2.GaussianBlur(rng.normal(size=(240, 320)), (0, 0), 12)
     counts = 8000 + soft / soft.std() * 60 + rng.normal(0, 2, soft.shape)
@@ -37,7 +37,7 @@ def scene() -> np.ndarray:
     return counts.astype(np.uint16)
 
 
-# Hand-worked: 20 C is 293.15 K; Optris counts tenths of a degree from -100 C.
+# 20 C is 293.15 K; Optris counts tenths of a degree from -100 C.
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -48,9 +48,9 @@ def scene() -> np.ndarray:
         ("optris_tenths", 1200),
     ],
 )
-def test_units_meet_at_twenty_degrees(name: str, value: float) -> None:
+def test_units_agree_at_twenty_degrees(name: str, value: float) -> None:
     unit = thermal_units.unit(name)
-    assert unit.to_celsius(value) == pytest.approx(20.0)
+    assert unit.scale * value + unit.offset == pytest.approx(20.0)
     assert unit.from_celsius(20.0) == pytest.approx(value)
 
 
@@ -63,7 +63,7 @@ def test_units_meet_at_twenty_degrees(name: str, value: float) -> None:
         ({"unit": "linear", "linear_scale": -0.1, "linear_offset": 100.0}, [1000, 750, 500]),
     ],
 )
-def test_a_fixed_range_in_celsius_holds_in_every_unit(options: dict, counts: list) -> None:
+def test_fixed_range_in_celsius_applies_in_every_unit(options: dict, counts: list) -> None:
     mapper = ThermalToneMapper(ToneOptions(mode="fixed", fixed_low=0, fixed_high=50, **options))
     grey = mapper(np.array([counts], np.uint16))[0]
     if options.get("linear_scale", 1) < 0:
@@ -72,7 +72,7 @@ def test_a_fixed_range_in_celsius_holds_in_every_unit(options: dict, counts: lis
     assert grey[1] in (127, 128)  # half way is 127.5
 
 
-def test_a_fixed_range_in_counts_is_cut_off_at_both_ends() -> None:
+def test_fixed_range_in_counts_saturates_at_both_ends() -> None:
     mapper = ThermalToneMapper(ToneOptions(mode="fixed", fixed_low=100, fixed_high=355))
     assert mapper(np.array([[0, 100, 200, 355, 60000]], np.uint16)).tolist() == [
         [0, 0, 100, 255, 255]
@@ -90,7 +90,7 @@ def test_hotter_is_never_darker(mode: str, seed: int, as_float: bool) -> None:
     assert (np.diff(grey.reshape(-1)[order].astype(int)) >= 0).all()
 
 
-def test_equalisation_gives_equal_shares_of_grey_to_equal_shares_of_pixels() -> None:
+def test_equalisation_maps_equal_shares_of_pixels_to_equal_shares_of_grey() -> None:
     # Half the pixels are spread over 0 .. 999 and half over 1000 .. 9999.
     counts = np.concatenate((np.arange(9000) % 1000, 1000 + np.arange(9000)))
     counts = np.random.default_rng(0).permutation(counts).astype(np.uint16).reshape(120, 150)
@@ -101,7 +101,7 @@ def test_equalisation_gives_equal_shares_of_grey_to_equal_shares_of_pixels() -> 
     assert grey[counts == 999].mean() == pytest.approx(127.5, abs=4)
 
 
-def test_the_histogram_keeps_a_small_hot_object_apart_and_shows_the_background(
+def test_histogram_separates_a_small_hot_object_and_shows_the_background(
     scene: np.ndarray,
 ) -> None:
     histogram = ThermalToneMapper()(scene)
@@ -112,7 +112,7 @@ def test_the_histogram_keeps_a_small_hot_object_apart_and_shows_the_background(
     assert histogram[:80].std() > 2 * stretched[:80].std()
 
 
-def test_stuck_pixels_cost_the_picture_little_of_its_range(scene: np.ndarray) -> None:
+def test_stuck_pixels_have_little_effect_on_the_range(scene: np.ndarray) -> None:
     stuck = scene.copy()
     stuck[5, 5], stuck[7, 9] = 65535, 0
     difference = cv2.absdiff(ThermalToneMapper()(stuck), ThermalToneMapper()(scene))
@@ -120,14 +120,14 @@ def test_stuck_pixels_cost_the_picture_little_of_its_range(scene: np.ndarray) ->
     assert difference.max() < 20  # black to white there would leave 65535 / 255 = 1 grey of it
 
 
-def test_floats_and_counts_of_one_scene_look_the_same(scene: np.ndarray) -> None:
+def test_floats_and_counts_of_one_scene_are_mapped_alike(scene: np.ndarray) -> None:
     celsius = scene.astype(np.float32) / 100 - 50
     options = ToneOptions(minimum_span=0.01)
     difference = cv2.absdiff(ThermalToneMapper(options)(celsius), ThermalToneMapper()(scene))
     assert difference.max() <= 4
 
 
-def test_local_equalisation_brings_out_more_texture_than_a_straight_line(scene: np.ndarray) -> None:
+def test_local_equalisation_shows_more_texture_than_a_linear_curve(scene: np.ndarray) -> None:
     def texture(mode: str) -> float:
         return cv2.Laplacian(ThermalToneMapper(ToneOptions(mode=mode))(scene), cv2.CV_32F).std()
 
@@ -141,26 +141,26 @@ def test_detail_gain_raises_fine_structure_and_leaves_the_mean(scene: np.ndarray
     assert float(sharp.mean()) == pytest.approx(float(plain.mean()), abs=1)
 
 
-def test_black_hot_is_white_hot_turned_round(scene: np.ndarray) -> None:
+def test_black_hot_is_inverted_white_hot(scene: np.ndarray) -> None:
     white = ThermalToneMapper()(scene)
     black = ThermalToneMapper(ToneOptions(polarity="black_hot"))(scene)
     np.testing.assert_array_equal(black, 255 - white)
 
 
-def test_a_black_hot_camera_is_turned_to_white_hot() -> None:
+def test_black_hot_camera_is_inverted_to_white_hot() -> None:
     frame = np.array([[0, 10, 255]], np.uint8)
     mapper = ThermalToneMapper(ToneOptions(input_polarity="black_hot", eight_bit="pass"))
     assert mapper(frame).tolist() == [[255, 245, 0]]
 
 
-def test_eight_bit_frames_are_mapped_like_counts_when_asked() -> None:
+def test_eight_bit_frames_can_be_mapped_like_counts() -> None:
     frame = np.tile(np.arange(100, 140, dtype=np.uint8), (20, 1))
     grey = ThermalToneMapper(ToneOptions(mode="percentile", eight_bit="map"))(frame)
     assert grey.min() == 0
     assert grey.max() == 255
 
 
-def test_telemetry_rows_are_taken_off_before_anything_looks_at_them() -> None:
+def test_telemetry_rows_are_removed_before_mapping() -> None:
     frame = np.full((514, 640), 7000, np.uint16)
     frame[::2] += 100
     plain = ThermalToneMapper()(frame[:512])
@@ -176,10 +176,10 @@ def test_more_telemetry_than_rows_is_refused() -> None:
         )
 
 
-def test_dead_pixels_get_the_median_of_the_living_around_them() -> None:
+def test_dead_pixels_become_the_median_of_intact_neighbours() -> None:
     frame = np.arange(25, dtype=np.uint16).reshape(5, 5)
     expected = frame.copy()
-    frame[2, 1] = frame[2, 2] = 9999  # neighbours of each other: the dead do not count
+    frame[2, 1] = frame[2, 2] = 9999  # neighbours of each other are not used
     repaired = DeadPixelMask([1, 2, 2, 2])(frame)
     expected[2, 1] = np.median([5, 6, 7, 10, 15, 16, 17])
     expected[2, 2] = np.median([6, 7, 8, 13, 16, 17, 18])
@@ -192,7 +192,7 @@ def test_dead_pixels_outside_the_frame_are_refused_with_the_frame_size() -> None
         ThermalToneMapper(ToneOptions(dead_pixels=(5, 0)))(np.zeros((4, 5), np.uint16))
 
 
-def test_pixels_that_always_stand_out_are_found_dead_and_moving_ones_are_not() -> None:
+def test_find_dead_pixels_ignores_moving_hot_spots() -> None:
     rng = np.random.default_rng(0)
     frames = []
     for n in range(10):
@@ -211,7 +211,7 @@ def test_numbers_outside_their_range_are_refused_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(CHOICES))
-def test_words_outside_the_choice_are_refused_with_the_choice(name: str) -> None:
+def test_words_outside_the_choice_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 'else'.*{CHOICES[name][-1]}"):
         ToneOptions(**{name: "else"})
 

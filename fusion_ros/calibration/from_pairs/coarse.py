@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first guess of how the thermal picture lies on the visible one: scale, turn and shift."""
+"""First guess of the thermal image's position on the visible one: scale, rotation and shift."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ WORK_WIDTH = 160
 SCALES = tuple(float(s) for s in np.geomspace(0.72, 1.39, 16))
 TURNS_DEG = (-3.6, -1.8, 0.0, 1.8, 3.6)
 LARGEST_SHIFT = 0.18
-"""As a share of the width: what the search looks through either way."""
+"""Largest shift of the search in each direction, as a share of the width."""
 
 
 @dataclass(frozen=True, eq=False)
 class CoarseGuess:
-    """A similarity that takes thermal pixels to visible ones (both at working size)."""
+    """A similarity from thermal pixels to visible ones (both at working size)."""
 
     matrix: np.ndarray
     score: float
-    """Normalised correlation at the best place, 0..1."""
+    """Normalised correlation at the best position, 0..1."""
     margin: float
-    """How much better than the best place elsewhere, as a share of the score."""
+    """Lead of the best position over the best one elsewhere, as a share of the score."""
 
 
 def search(
@@ -35,56 +35,23 @@ def search(
     scales: Sequence[float] = SCALES,
     turns_deg: Sequence[float] = TURNS_DEG,
 ) -> CoarseGuess:
-    """The best scale, turn and shift over all pairs (`float32` HxW, all of one size).
+    """Find the best scale, rotation and shift over all pairs (`float32` HxW, all of one size).
 
-    The correlation of the two structures is taken for all shifts at once by Fourier transform,
-    added up over the pairs, and divided by the energy in the overlap.
+    A Fourier transform correlates the two structures for all shifts at once. The correlations are
+    added over the pairs and divided by the energy in the overlap.
     """
     height, width = visible[0].shape
-    shape = (cv2.getOptimalDFTSize(2 * height), cv2.getOptimalDFTSize(2 * width))
-    seen = [structure(v) for v in visible]
-    forward = [_transform(z, shape) for z in seen]
-    energy = _transform(sum(np.abs(z) ** 2 for z in seen), shape)
-    whole = _transform(np.ones((height, width), np.float32), shape)
-    reach_y, reach_x = round(LARGEST_SHIFT * width), round(LARGEST_SHIFT * width)
+    scores = _Scores(visible, thermal)
+    reach = round(LARGEST_SHIFT * width)
     found = []
     for scale in scales:
         for turn in turns_deg:
-            matrix = np.vstack(
-                (
-                    cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn, scale),
-                    [0, 0, 1],
-                )
-            )
-            inside = cv2.warpAffine(
-                np.ones((height, width), np.float32), matrix[:2], (width, height)
-            )
-            inside = cv2.erode((inside > 0.99).astype(np.float32), np.ones((5, 5)))
-            cross, own = 0, 0
-            for picture, spectrum in zip(thermal, forward, strict=True):
-                moved = cv2.warpAffine(
-                    picture, matrix[:2], (width, height), borderMode=cv2.BORDER_REPLICATE
-                )
-                z = structure(moved) * inside
-                cross = cross + spectrum * np.conj(_transform(z, shape))
-                own = own + np.abs(z) ** 2
-            surface = np.fft.ifft2(cross).real
-            e_visible = np.fft.ifft2(energy * np.conj(_transform(inside, shape))).real
-            e_thermal = np.fft.ifft2(
-                whole * np.conj(_transform(own.astype(np.float32), shape))
-            ).real
-            floor = (
-                0.02 * max(float(e_visible.max()), 1e-9),
-                0.02 * max(float(e_thermal.max()), 1e-9),
-            )
-            score = surface / np.sqrt(
-                np.maximum(e_visible, floor[0]) * np.maximum(e_thermal, floor[1])
-            )
-            window = np.roll(score, (reach_y, reach_x), (0, 1))[
-                : 2 * reach_y + 1, : 2 * reach_x + 1
-            ]
+            middle = ((width - 1) / 2, (height - 1) / 2)
+            matrix = np.vstack((cv2.getRotationMatrix2D(middle, turn, scale), [0, 0, 1]))
+            window = np.roll(scores(matrix), (reach, reach), (0, 1))
+            window = window[: 2 * reach + 1, : 2 * reach + 1]
             row, column = np.unravel_index(int(window.argmax()), window.shape)
-            shift = np.array([[1, 0, column - reach_x], [0, 1, row - reach_y], [0, 0, 1.0]])
+            shift = np.array([[1, 0, column - reach], [0, 1, row - reach], [0, 0, 1.0]])
             found.append((float(window[row, column]), shift @ matrix))
     found.sort(key=lambda entry: -entry[0])
     best_score, best = found[0]
@@ -93,8 +60,38 @@ def search(
     return CoarseGuess(best, best_score, margin)
 
 
-def _transform(field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.fft.fft2(field, s=shape)
+class _Scores:
+    """Normalised correlation of visible and moved thermal images, for all shifts at once."""
+
+    def __init__(self, visible: Sequence[np.ndarray], thermal: Sequence[np.ndarray]) -> None:
+        height, width = visible[0].shape
+        self._shape = (cv2.getOptimalDFTSize(2 * height), cv2.getOptimalDFTSize(2 * width))
+        self._whole = np.ones((height, width), np.float32)
+        self._whole_spectrum = self._transform(self._whole)
+        self._thermal = thermal
+        seen = [structure(v) for v in visible]
+        self._spectra = [self._transform(z) for z in seen]
+        self._energy = self._transform(np.sum([np.abs(z) ** 2 for z in seen], axis=0))
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the score of each shift (row and column modulo the size) after `matrix`."""
+        size = self._whole.shape[::-1]
+        inside = cv2.warpAffine(self._whole, matrix[:2], size)
+        inside = cv2.erode((inside > 0.99).astype(np.float32), np.ones((5, 5)))
+        cross = np.zeros_like(self._spectra[0])
+        own = np.zeros_like(self._whole)
+        for image, spectrum in zip(self._thermal, self._spectra, strict=True):
+            moved = cv2.warpAffine(image, matrix[:2], size, borderMode=cv2.BORDER_REPLICATE)
+            z = structure(moved) * inside
+            cross += spectrum * np.conj(self._transform(z))
+            own += np.abs(z) ** 2
+        e_visible = np.fft.ifft2(self._energy * np.conj(self._transform(inside))).real
+        e_thermal = np.fft.ifft2(self._whole_spectrum * np.conj(self._transform(own))).real
+        energy = [np.maximum(e, 0.02 * max(float(e.max()), 1e-9)) for e in (e_visible, e_thermal)]
+        return np.asarray(np.fft.ifft2(cross).real / np.sqrt(energy[0] * energy[1]))
+
+    def _transform(self, field: np.ndarray) -> np.ndarray:
+        return np.fft.fft2(field, s=self._shape)
 
 
 def _corner_distance(a: np.ndarray, b: np.ndarray, width: int, height: int) -> float:

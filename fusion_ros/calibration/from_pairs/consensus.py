@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The homography that most parts of a picture agree on, others let go.
+"""The homography that most parts of an image agree on (iteratively reweighted least squares).
 
-What lies at another distance than most of the scene (the ground before the wheels, a person close
-by) or is seen by one camera alone would rather lie elsewhere. `joint_fit` gives it a say in
-proportion to how clear it is; here it loses its say with its distance from what the others want.
-That needs a start that is nearly right.
+Objects at another distance than most of the scene (the ground in front of the wheels, a person
+close by), or visible to one camera only, need another homography. `joint_fit` weights them by their
+clarity; here their weight falls with their distance from the common fit. The start must be nearly
+correct.
 """
 
 from __future__ import annotations
@@ -14,32 +14,38 @@ import numpy as np
 from fusion_ros.calibration.from_pairs.motion import SPREAD, motions_px
 
 _OUTLIER_PX = 1.0
-"""A block so far off has a quarter of its say left."""
+"""A block this far from the fit keeps a quarter of its weight."""
 _ROUNDS = 15
 
 
-def agreed(
+def robust_fit(
     centres: np.ndarray,
-    wanted_px: np.ndarray,
+    targets_px: np.ndarray,
     weights: np.ndarray,
     size: tuple[int, int],
     before: np.ndarray,
 ) -> np.ndarray:
-    """The parameters (see `motion`) of the correction that most blocks want.
+    """Fit a correction to the shifts of blocks, with Cauchy's weights, squared.
 
-    `centres` and `wanted_px` are N x 2 (x, y), in pixels of a picture of `size`, `weights` N.
-    `before` has what earlier rounds found of each parameter, as `joint_fit.fit` takes it.
-    By iteratively reweighted least squares (Cauchy's weights, squared).
+    Args:
+        centres: centres of the blocks, N x 2 (x, y).
+        targets_px: their shifts, N x 2.
+        weights: weights of the blocks, N.
+        size: width and height of the image.
+        before: sum of each parameter over earlier rounds, as in `joint_fit.fit`.
+
+    Returns:
+        The parameters of the correction, see `motion`.
     """
     moves = motions_px(centres, size, before.size)
     weight, reach_px = weights, 4.0 * _OUTLIER_PX
     held, parameters = np.zeros(before.size), np.zeros(before.size)
     for _ in range(_ROUNDS):
         normal = np.einsum("nij,n,nik->jk", moves, weight, moves)
-        right = np.einsum("nij,n,ni->j", moves, weight, wanted_px)
-        # Few blocks may leave some parameter open: the smallest answer then.
+        right = np.einsum("nij,n,ni->j", moves, weight, targets_px)
+        # Few blocks may not determine all parameters; least squares then takes the smallest.
         parameters = np.linalg.lstsq(normal + np.diag(held), right - held * before, rcond=None)[0]
-        off_px = np.linalg.norm(wanted_px - moves @ parameters, axis=1)
+        off_px = np.linalg.norm(targets_px - moves @ parameters, axis=1)
         variance = float((weight * off_px**2).sum() / weight.sum()) / 2
         held = variance / SPREAD[: before.size] ** 2
         weight = weights / (1 + (off_px / reach_px) ** 2) ** 2

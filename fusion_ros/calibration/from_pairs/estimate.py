@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A homography from pictures as they come: no board, only pairs, the more the better."""
+"""Estimate a homography from recorded pairs without a board; more pairs give a better result."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 
 from fusion_ros.calibration.from_pairs import coarse
 from fusion_ros.calibration.from_pairs.refine import Refined, refine
+from fusion_ros.imaging.contrast import equalised
 from fusion_ros.registration.geometry import GeometryError, HomographyCalibration, Size
-from fusion_ros.registration.structure import equalised, structure
+from fusion_ros.registration.structure import structure
 
 _STEPS = ((160, 4, 4, 3, 0.0, 0), (320, 5, 8, 3, 0.1, 0), (640, 4, 8, 3, 1.0, 3))
-"""Width looked at, largest shift, degrees of freedom, rounds, how strongly the higher degrees are
-held (little before the pictures lie on each other, when all cells pull anywhere), and rounds that
-let go what disagrees with most."""
+"""Working width, largest shift, degrees of freedom, rounds, hold of the higher degrees (weak while
+the images are misaligned and the cells inconsistent), and rounds of the robust fit."""
 _MOST_PAIRS = 8
 _COARSE_PAIRS = 4
 REFERENCE_WIDTH = 640
-"""Errors are told in pixels of a visible picture of this width."""
+"""Errors are reported in pixels of a visible image of this width."""
 
 
 class Verdict(str, Enum):
-    """What to do with a result."""
+    """Whether a result can be used."""
 
     GOOD = "good"
     DOUBTFUL = "doubtful"
@@ -36,28 +36,28 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class PairEstimate:
-    """A homography and what speaks for and against it. Errors in pixels at 640 wide."""
+    """A homography and its quality. Errors are in pixels at 640 wide."""
 
     calibration: HomographyCalibration
     verdict: Verdict
     reasons: tuple[str, ...]
-    """Why it is not `good`; empty where it is."""
+    """Why it is not `good`; empty if it is."""
     expected_corner_error_px: float
-    """One deviation at the picture's corners, from how much its parts pull against each other."""
+    """One standard deviation at the image corners, from the disagreement of the image parts."""
     residual_px: float
     """Median distance of the blocks from the homography."""
     agreeing: float
     """Share of the blocks, by weight, that lie within four pixels of it."""
     clear_blocks: float
-    """How many blocks, out of 70 or so, had something to say."""
+    """Number of blocks, of about 70, with a clear shift."""
     score: float
     """Normalised correlation of the edges at the first guess."""
     margin: float
-    """How much better the first guess was than the best one elsewhere."""
+    """Lead of the first guess over the best one elsewhere."""
     pairs_used: int
 
     def figures(self) -> dict[str, Any]:
-        """For the calibration file and for JSON."""
+        """Return the figures for the calibration file and for JSON."""
         return {
             "verdict": self.verdict.value,
             "reasons": list(self.reasons),
@@ -74,7 +74,7 @@ class PairEstimate:
 
 @dataclass(frozen=True)
 class VerdictLimits:
-    """What a result must reach; measured on real pairs, see docs/explanation/calibration.md."""
+    """Limits of a usable result; measured on real pairs, see docs/explanation/calibration.md."""
 
     most_corner_error_px: float = 1.0
     most_corner_error_failed_px: float = 5.0
@@ -98,11 +98,17 @@ def estimate(
     limits: VerdictLimits | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> PairEstimate:
-    """The homography that brings thermal pictures onto visible ones.
+    """Estimate the homography that registers thermal images onto visible ones.
 
-    `pairs` are (visible, thermal): grey HxW of any type, all visible ones of one size and all
-    thermal ones of one size. `scales` are relative to stretching the thermal picture over the
-    visible one. Up to eight pairs are used, those with most to see, spread over the recording.
+    Up to eight pairs are used: those with most structure, spread over the recording.
+
+    Args:
+        pairs: (visible, thermal), grey HxW of any type; each camera's images are of one size.
+        scales: scales to search, relative to stretching the thermal image over the visible one.
+        turns_deg: rotations to search.
+        exact_distance_m: distance of the scene, stored with the result; 0: unknown.
+        limits: limits of the verdict.
+        progress: called with a line of text at each step.
 
     Raises:
         GeometryError: no pairs, or sizes that change.
@@ -117,21 +123,22 @@ def estimate(
                 f"pair {number} is {sizes[0]} and {sizes[1]}, the first one {visible_size} and "
                 f"{thermal_size}: all pairs of one calibration must have the same two sizes"
             )
-    chosen = _most_telling(pairs)
+    chosen = _most_structured(pairs)
     matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
     refined: Refined | None = None
     width = REFERENCE_WIDTH
     for width, reach, freedom, rounds, hold, settle_rounds in _STEPS:
         width = min(width, max(320, visible_size.width))  # no more pixels than there are
         progress(f"refining at {width} pixels")
-        visible, thermal, to_work = _prepared(chosen, width, visible_size)
-        stretch = thermal_size.scaling_to(Size.of(visible[0].shape))
+        at_work, thermal_at_work, to_work = _prepared(chosen, width, visible_size)
+        stretch = thermal_size.scaling_to(Size.of(at_work[0].shape))
         refined = refine(
-            visible, thermal, to_work @ matrix @ np.linalg.inv(stretch),
+            at_work, thermal_at_work, to_work @ matrix @ np.linalg.inv(stretch),
             reach=reach, freedom=freedom, rounds=rounds, hold=hold,
             bent=refined.bent if refined else None, settle_rounds=settle_rounds,
         )  # fmt: skip
         matrix = np.linalg.inv(to_work) @ refined.matrix @ stretch
+    assert refined is not None, "there are steps"
     calibration = HomographyCalibration(
         matrix / matrix[2, 2], thermal_size, visible_size, exact_distance_m
     )
@@ -146,13 +153,13 @@ def _first_guess(
     turns_deg: Sequence[float],
     progress: Callable[[str], None],
 ) -> tuple[np.ndarray, coarse.CoarseGuess]:
-    """Thermal to visible pixels at full size, and the search's own answer."""
+    """Return the matrix from thermal to visible pixels, and the result of the search."""
     some = pairs[:: -(-len(pairs) // _COARSE_PAIRS)]
     visible, thermal, to_work = _prepared(some, coarse.WORK_WIDTH, visible_size)
     work = Size.of(visible[0].shape)
     stretch = thermal_size.scaling_to(work)
     found = []
-    # Either the thermal picture was stretched to the visible one's shape, or its pixels are square.
+    # Thermal pixels are square, or the driver has stretched the image to the visible shape.
     squeeze = (thermal_size.width / thermal_size.height) / (
         visible_size.width / visible_size.height
     )
@@ -173,35 +180,38 @@ def _first_guess(
 def _prepared(
     pairs: list[tuple[np.ndarray, np.ndarray]], width: int, visible_size: Size
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-    """Both pictures of each pair at `width`, evened out, and the visible one's scaling."""
+    """Return both images of each pair at `width`, equalised, and the visible scaling."""
     size = (width, max(24, round(width * visible_size.height / visible_size.width)))
     prepared = [
-        [equalised(cv2.resize(p, size, interpolation=_interpolation(p, size))) for p in pair]
+        [
+            equalised(cv2.resize(p, size, interpolation=_interpolation(p, size))).astype(np.float32)
+            for p in pair
+        ]
         for pair in pairs
     ]
     to_work = visible_size.scaling_to(Size(*size))
     return [p[0] for p in prepared], [p[1] for p in prepared], to_work
 
 
-def _interpolation(picture: np.ndarray, size: tuple[int, int]) -> int:
-    return cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
+def _interpolation(image: np.ndarray, size: tuple[int, int]) -> int:
+    return cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_LINEAR
 
 
-def _most_telling(
+def _most_structured(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Up to eight pairs: of each eighth of the recording the one in which both show most edges."""
+    """Return up to eight pairs: from each eighth of the recording the one with most edges."""
     if len(pairs) <= _MOST_PAIRS:
         return list(pairs)
     chosen = []
     for part in np.array_split(np.arange(len(pairs)), _MOST_PAIRS):
-        looked = part[:: max(1, len(part) // 4)]
-        chosen.append(max(looked, key=lambda n: min(_edges(p) for p in pairs[n])))
+        candidates = part[:: max(1, len(part) // 4)]
+        chosen.append(max(candidates, key=lambda n: min(_edges(p) for p in pairs[n])))
     return [pairs[n] for n in chosen]
 
 
-def _edges(picture: np.ndarray) -> float:
-    small = cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA)
+def _edges(image: np.ndarray) -> float:
+    small = cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA)
     return float(np.abs(structure(equalised(small))).mean())
 
 
@@ -216,10 +226,11 @@ def _judged(
     scale = REFERENCE_WIDTH / width
     error, residual, agreeing, blocks = float("inf"), float("inf"), 0.0, 0.0
     if refined.fit is not None and refined.agreement is not None:
-        said = refined.agreement
-        error, residual = refined.fit.corner_error_px * scale, said.residual_px * scale
-        agreeing, blocks = said.agreeing, said.weight
-    failed, doubtful = [], []
+        agreement = refined.agreement
+        error, residual = refined.fit.corner_error_px * scale, agreement.residual_px * scale
+        agreeing, blocks = agreement.agreeing, agreement.weight
+    failed: list[str] = []
+    doubtful: list[str] = []
     for bad, worse, text in (
         (
             error > limits.most_corner_error_px,
@@ -229,12 +240,12 @@ def _judged(
         (
             residual > limits.most_residual_px,
             residual > limits.most_residual_failed_px,
-            f"the picture's parts are off by {residual:.1f} px (objects at several distances?)",
+            f"parts of the image are off by {residual:.1f} px (objects at several distances?)",
         ),
         (
             agreeing < limits.fewest_agreeing,
             agreeing < limits.fewest_agreeing_failed,
-            f"only {agreeing:.0%} of the picture agree",
+            f"only {agreeing:.0%} of the image agree",
         ),
         (
             blocks < limits.fewest_blocks,
@@ -244,7 +255,7 @@ def _judged(
         (
             guess.margin < limits.least_margin,
             False,
-            "another place fits almost as well",
+            "another position fits almost as well",
         ),
         (
             guess.score < limits.least_score_failed,
@@ -254,7 +265,7 @@ def _judged(
         (
             pairs < limits.fewest_pairs,
             False,
-            f"only {pairs} pairs; {limits.fewest_pairs} or more can bear each other out",
+            f"only {pairs} pairs; {limits.fewest_pairs} or more can confirm each other",
         ),
     ):
         (failed if worse else doubtful if bad else []).append(text)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The homography that all parts of a picture together like best.
+"""The homography that fits all parts of an image best.
 
-Each cell of the picture says how well it fits for every small shift: a surface. Instead of asking
-each for its one best shift, all surfaces are added up along the motions of a homography and the top
-of the sum is climbed to (Newton steps). So an edge counts across itself and not along, a cell with
-two possible shifts lets the others decide, and one with nothing to say has a flat surface.
+Each cell of the image has a surface: how well it fits for every small shift. Instead of taking the
+best shift of each cell, the fit adds all surfaces along the motions of a homography and climbs to
+the top of the sum (Newton steps). So an edge counts across itself and not along, a cell with two
+possible shifts has no preference, and a cell without structure has a flat surface.
 
-How far to trust the answer comes from how much the cells pull against each other at the top: the
-sandwich covariance of M-estimators (P. J. Huber, 1967), neighbouring cells taken together.
+The uncertainty follows from how much the cells disagree at the top: the sandwich covariance of
+M-estimators (P. J. Huber, 1967), with neighbouring cells taken together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from fusion_ros.calibration.from_pairs.motion import SPREAD, motions_px
 
 _TOGETHER = 3
-"""Cells along each side that are taken to err alike: parallax is larger than one of them."""
+"""Cells along each side with correlated errors: parallax extends over more than one cell."""
 _STEPS = 25
 _SMALLEST_STEP_PX = 0.003
 _NOISE_ROUNDS = (0, 4, 8)
@@ -27,17 +27,18 @@ _NOISE_ROUNDS = (0, 4, 8)
 
 @dataclass(frozen=True, eq=False)
 class ShiftSurfaces:
-    """How well each cell of a picture fits for each shift. Pixels are those of the picture."""
+    """Fit of each cell of an image for each shift, in pixels of the image."""
 
     values: np.ndarray
     """Rows x columns x side x side: cell, then shift down and across, of -reach .. reach."""
     centres: np.ndarray
-    """Rows x columns x 2, where the cells are: x, y."""
+    """Rows x columns x 2, centres of the cells: x, y."""
     size: tuple[int, int]
-    """Width and height of the picture."""
+    """Width and height of the image."""
 
     @property
     def reach(self) -> int:
+        """Return the largest shift in pixels."""
         return self.values.shape[-1] // 2
 
 
@@ -46,19 +47,19 @@ class JointFit:
     """A homography fitted to shift surfaces."""
 
     parameters: np.ndarray
-    """The correction: takes where the picture lies to where it should lie, see `motion`."""
+    """The correction from the current to the correct position, see `motion`."""
     corner_error_px: float
-    """Expected error at the picture's corners: their root mean square of one standard deviation."""
+    """Expected error at the image corners: root mean square of one standard deviation."""
 
 
 def fit(
     surfaces: ShiftSurfaces, freedom: int, before: np.ndarray, hold: float = 1.0
 ) -> JointFit | None:
-    """The correction with 4 (similarity), 6 (affine) or 8 degrees of freedom that fits best.
+    """Fit a correction with 4 (similarity), 6 (affine) or 8 degrees of freedom.
 
-    A shift of a surface is where its cell lies now: the correction undoes it. The higher degrees
-    are held towards what rigs have as far as the cells do not know better, times `hold`; `before`
-    has what earlier rounds found of each, since it is their sum that is held. None where the
+    The shift of a surface is the current position of its cell: the correction inverts it. The
+    higher degrees are held towards zero with the strength `hold`, unless the cells determine them.
+    `before` is the sum of each parameter over earlier rounds, because the sum is held. None if the
     surfaces do not determine a correction.
     """
     width, height = surfaces.size
@@ -79,7 +80,7 @@ def fit(
         if np.linalg.cond(sharpness) > 1e12:
             return None
         scatter = _scatter(pulls.reshape(rows, columns, freedom))
-        if round_ in _NOISE_ROUNDS:  # how many times less the surfaces know than their bend says
+        if round_ in _NOISE_ROUNDS:  # ratio of the true uncertainty to that from the curvature
             noise = float(np.trace(np.linalg.solve(sharpness, scatter))) / freedom
         uphill = pulls.sum(0) - noise * held * (parameters + before)
         precision = sharpness + np.diag(noise * held)
@@ -104,7 +105,7 @@ def fit(
 
 
 def _scatter(pulls: np.ndarray) -> np.ndarray:
-    """Sum of outer products of the cells' pulls, each with its neighbours' (Bartlett weights)."""
+    """Return the sum of outer products of neighbouring cells' gradients (Bartlett weights)."""
     rows, columns, freedom = pulls.shape
     sums = np.zeros((rows + _TOGETHER - 1, columns + _TOGETHER - 1, freedom))
     for down in range(_TOGETHER):
@@ -115,15 +116,16 @@ def _scatter(pulls: np.ndarray) -> np.ndarray:
 
 
 def _only_tops(bend: np.ndarray) -> np.ndarray:
-    """How sharp a top each surface has here (N x 2 x 2), none along a direction that rises."""
+    """Return the curvature of each surface (N x 2 x 2), zero in directions that curve upwards."""
     values, vectors = np.linalg.eigh(-bend)
     return np.einsum("nij,nj,nkj->nik", vectors, np.maximum(values, 0), vectors)
 
 
 def _sampled(values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each surface (N x side x side) at its own point (N x 2: x, y), with slope and bend.
+    """Return each surface (N x side x side) at its point, with gradient and curvature.
 
-    Between the samples by Catmull-Rom splines. Beyond the border a surface is flat.
+    The points are N x 2 (x, y). Catmull-Rom splines interpolate the samples. Beyond the border a
+    surface is flat.
     """
     count, side, _ = values.shape
     inside = ((at >= 1) & (at < side - 2)).all(1)
@@ -145,8 +147,9 @@ def _sampled(values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _spline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Catmull-Rom weights (N x 4) of four samples at `t` (0..1) between the middle two, with their
-    first and second derivatives.
+    """Return Catmull-Rom weights (N x 4) and their first and second derivatives.
+
+    `t` is the position (0..1) between the middle two of four samples.
     """
     a, b = t * t, t * t * t
     weights = (-t / 2 + a - b / 2, 1 - 2.5 * a + 1.5 * b, t / 2 + 2 * a - 1.5 * b, (b - a) / 2)

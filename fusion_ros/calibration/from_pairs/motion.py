@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small corrections of a homography as parameters: what fits to a picture's parts are made of.
+"""Small corrections of a homography as parameters, for fits to parts of an image.
 
-Eight numbers: shift (2), scale, turn, stretch, shear, perspective (2), in units of half the
-picture's width. The first four make a similarity, the first six an affine map. Points move with
-them in proportion, to first order.
+Eight numbers: shift (2), scale, rotation, stretch, shear, perspective (2), in units of half the
+image width. The first four make a similarity, the first six an affine map. To first order, points
+move in proportion to them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 SPREAD = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.005, 0.008, 0.008])
-"""One deviation of what rigs have of shift, scale and turn (anything), stretch, shear, perspective:
-cameras that look the same way within a degree or so, pixels that are nearly square."""
+"""Standard deviation of each parameter over rigs: unlimited for shift, scale and rotation, small
+for stretch, shear and perspective. The cameras look in the same direction within a degree or so,
+and their pixels are nearly square."""
 
 
 def correction(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """3x3, between pixels of a picture of this size (width, height), of 4, 6 or 8 parameters."""
+    """Return the 3x3 matrix of 4, 6 or 8 parameters for an image of this size (width, height)."""
     width, height = size
-    tx, ty, scale, turn, stretch, shear, px, py = [*parameters, *[0.0] * (8 - len(parameters))]
+    tx, ty, scale, turn, stretch, shear, px, py = np.pad(parameters, (0, 8 - len(parameters)))
     matrix = np.array(
         [[1 + scale + stretch, shear - turn, tx], [turn + shear, 1 + scale - stretch, ty],
          [px, py, 1.0]]
@@ -31,7 +32,7 @@ def correction(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def motions_px(points: np.ndarray, size: tuple[int, int], freedom: int) -> np.ndarray:
-    """N x 2 x freedom: how far, in pixels, points (N x 2) move with one unit of each parameter."""
+    """Return the motion in pixels of points (N x 2) per unit of each parameter, N x 2 x freedom."""
     half = size[0] / 2
     x, y = ((points - [(size[0] - 1) / 2, (size[1] - 1) / 2]) / half).T
     one, none = np.ones_like(x), np.zeros_like(x)
