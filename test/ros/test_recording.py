@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-import pytest
 
 from fusion_ros.imaging.side_by_side import STRIP, side_by_side
 from fusion_ros.nodes.recorder.results import (
@@ -16,7 +15,6 @@ from fusion_ros.nodes.recorder.results import (
     RecentFrames,
     counts_from_observation,
     counts_from_status,
-    thermal_for_the_eye,
 )
 
 
@@ -27,20 +25,6 @@ def test_recent_frames_are_found_by_the_nearest_stamp_and_old_ones_go() -> None:
         recent.add(stamp, np.full((1, 1), stamp))
     assert recent.nearest(0) == 20
     assert recent.nearest(26) == 30
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_thermal_is_stretched_over_all_shades(dtype: type) -> None:
-    ramp = np.tile(np.linspace(40, 240, 400), (300, 1)).astype(dtype)
-    shades = thermal_for_the_eye(ramp)
-    assert (shades.dtype, shades.min(), shades.max()) == (np.uint8, 0, 255)
-
-
-def test_thermal_without_contrast_or_with_nan_still_gives_a_picture() -> None:
-    broken = np.full((40, 40), 20.0, np.float32)
-    broken[:8] = np.nan
-    with np.errstate(invalid="ignore"):
-        assert thermal_for_the_eye(broken).shape == (40, 40)
 
 
 def test_panels_stand_in_a_row_in_their_colours() -> None:

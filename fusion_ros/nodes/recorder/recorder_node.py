@@ -23,6 +23,7 @@ from sensor_msgs.msg import Image
 
 from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
+from fusion_ros.imaging.contrast import stretched
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.imaging.side_by_side import side_by_side
 from fusion_ros.nodes.recorder.results import (
@@ -30,7 +31,6 @@ from fusion_ros.nodes.recorder.results import (
     RecentFrames,
     counts_from_observation,
     counts_from_status,
-    thermal_for_the_eye,
 )
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.node_process import run_node
@@ -205,7 +205,11 @@ class Recorder(Node):
         thermal = self._recent["thermal"].nearest(stamp_ns)
         if visible is None or thermal is None:
             return
-        panels = {"visible": visible, "thermal": thermal_for_the_eye(thermal), "fused": fused}
+        panels = {
+            "visible": visible,
+            "thermal": stretched(thermal, 1.0, 99.7, stride=4),
+            "fused": fused,
+        }
         if self._video is not None:
             self._video.add(seconds, panels)
         # The picture to show is the one in which the most warm things are to be seen.

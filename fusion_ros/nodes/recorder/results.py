@@ -38,14 +38,6 @@ class RecentFrames:
         return self._frames[min(self._frames, key=lambda stamp: abs(stamp - stamp_ns))]
 
 
-def thermal_for_the_eye(pixels: np.ndarray) -> np.ndarray:
-    """Thermal pixels of any type, stretched to uint8 between their 1st and 99.7th percentile."""
-    sample = pixels[::4, ::4].astype(np.float32)
-    low, high = np.percentile(sample[np.isfinite(sample)], (1.0, 99.7)) if sample.size else (0, 1)
-    gain = 255.0 / max(float(high - low), 1e-6)
-    return np.clip((pixels.astype(np.float32) - low) * gain, 0, 255).astype(np.uint8)
-
-
 class PacedVideo:
     """Writes frames to an mp4 on a thread of its own, so that nobody waits for the encoder.
 
