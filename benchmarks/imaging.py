@@ -63,7 +63,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
     def reads(pixels: np.ndarray, encoding: str, big: bool = False) -> Callable[[], object]:
         data, step = pixels.tobytes(), pixels.nbytes // height
         header = {"height": height, "width": width, "step": step, "is_bigendian": big}
-        return lambda: encodings.decode(data, encoding=encoding, **header)
+        return lambda: encodings.decode_frame(data, encoding=encoding, **header).as_rgb()
 
     return {
         "decode rgb8": reads(rgb, "rgb8"),

@@ -32,7 +32,7 @@ from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.process import configure_process
-from fusion_ros.imaging.encodings import decode, encode
+from fusion_ros.imaging.encodings import decode_frame, encode
 from fusion_ros.model.config import PRESETS
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.geometry import HomographyCalibration, Size
@@ -83,17 +83,17 @@ def frame_maker(
 
     def take() -> dict[str, float]:
         marks = [time.perf_counter_ns()]
-        visible = decode(
+        visible = decode_frame(
             seen, encoding="rgb8", step=width * 3, height=height, width=width, is_bigendian=False
-        )
-        heat = decode(
+        ).as_rgb()
+        heat = decode_frame(
             felt,
             encoding=encoding,
             step=columns * counts.itemsize,
             height=rows,
             width=columns,
             is_bigendian=False,
-        )
+        ).as_rgb()
         marks.append(time.perf_counter_ns())
         fused = pipeline.fuse(visible, heat, order="rgb", stamp_ns=next(stamps_ns))
         marks.append(time.perf_counter_ns())

@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.limits import MAX_PIXELS
-from fusion_ros.imaging import bayer_and_yuv as exotic_encodings
 
 
 class RejectReason(str, Enum):
@@ -72,40 +71,81 @@ class PixelFrame:
 
 @dataclass(frozen=True)
 class _Layout:
+    """Memory layout of an encoding."""
+
     dtype: type
     channels: int
     order: ChannelOrder
+    """Order after the conversion."""
+    conversion: int | None = None
+    """OpenCV's conversion to RGB, None if the pixels are used unchanged."""
+    even_width: int = 1
+    even_height: int = 1
+    rows_per_two: int = 2
+    """Rows of bytes for two rows of pixels: 3 if half-height chroma planes follow the luma."""
 
 
-_GREY8 = _Layout(np.uint8, 1, ChannelOrder.GREY)
-_GREY16 = _Layout(np.uint16, 1, ChannelOrder.GREY)
-_BGR8 = _Layout(np.uint8, 3, ChannelOrder.BGR)
-_BGRA8 = _Layout(np.uint8, 4, ChannelOrder.BGR)
-_LAYOUTS = {
-    "rgb8": _Layout(np.uint8, 3, ChannelOrder.RGB),
-    "bgr8": _BGR8,
-    "rgba8": _Layout(np.uint8, 4, ChannelOrder.RGB),
-    "bgra8": _BGRA8,
-    "rgb16": _Layout(np.uint16, 3, ChannelOrder.RGB),
-    "bgr16": _Layout(np.uint16, 3, ChannelOrder.BGR),
-    "rgba16": _Layout(np.uint16, 4, ChannelOrder.RGB),
-    "bgra16": _Layout(np.uint16, 4, ChannelOrder.BGR),
-    "mono8": _GREY8,
-    "mono16": _GREY16,
-    "8UC1": _GREY8,
-    "8UC3": _BGR8,  # OpenCV's generic types have OpenCV's order
-    "8UC4": _BGRA8,
-    "16UC3": _Layout(np.uint16, 3, ChannelOrder.BGR),
-    "16UC4": _Layout(np.uint16, 4, ChannelOrder.BGR),
-    "16UC1": _GREY16,
-    "32FC1": _Layout(np.float32, 1, ChannelOrder.GREY),
+def _grey(dtype: type) -> _Layout:
+    return _Layout(dtype, 1, ChannelOrder.GREY)
+
+
+def _rgb(dtype: type, channels: int, conversion: int | None = None) -> _Layout:
+    return _Layout(dtype, channels, ChannelOrder.RGB, conversion)
+
+
+def _bgr(dtype: type) -> _Layout:
+    return _Layout(dtype, 3, ChannelOrder.BGR)
+
+
+def _yuv(conversion: int, *, planar: bool = False) -> _Layout:
+    if planar:
+        return _Layout(np.uint8, 1, ChannelOrder.RGB, conversion, 2, 2, 3)
+    return _Layout(np.uint8, 2, ChannelOrder.RGB, conversion, 2)
+
+
+_RAW = {
+    "rgb8": _rgb(np.uint8, 3),
+    "bgr8": _bgr(np.uint8),
+    "rgba8": _rgb(np.uint8, 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": _rgb(np.uint8, 4, cv2.COLOR_BGRA2RGB),
+    "rgb16": _rgb(np.uint16, 3),
+    "bgr16": _bgr(np.uint16),
+    "rgba16": _rgb(np.uint16, 4, cv2.COLOR_RGBA2RGB),
+    "bgra16": _rgb(np.uint16, 4, cv2.COLOR_BGRA2RGB),
+    "mono8": _grey(np.uint8),
+    "mono16": _grey(np.uint16),
+    "8UC1": _grey(np.uint8),
+    "8UC3": _bgr(np.uint8),  # OpenCV's generic types have OpenCV's order
+    "8UC4": _rgb(np.uint8, 4, cv2.COLOR_BGRA2RGB),
+    "16UC3": _bgr(np.uint16),
+    "16UC4": _rgb(np.uint16, 4, cv2.COLOR_BGRA2RGB),
+    "16UC1": _grey(np.uint16),
+    "32FC1": _grey(np.float32),
 }
+_BAYER = {
+    "rggb": cv2.COLOR_BayerRGGB2RGB,
+    "bggr": cv2.COLOR_BayerBGGR2RGB,
+    "gbrg": cv2.COLOR_BayerGBRG2RGB,
+    "grbg": cv2.COLOR_BayerGRBG2RGB,
+}
+# YUV is read as BT.601 video range, as in OpenCV and cv_bridge.
+_CONVERTED = {
+    **{f"bayer_{name}8": _rgb(np.uint8, 1, code) for name, code in _BAYER.items()},
+    **{f"bayer_{name}16": _rgb(np.uint16, 1, code) for name, code in _BAYER.items()},
+    "yuv422": _yuv(cv2.COLOR_YUV2RGB_UYVY),  # ROS's older name for the same bytes
+    "uyvy": _yuv(cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": _yuv(cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": _yuv(cv2.COLOR_YUV2RGB_YUY2),
+    "nv12": _yuv(cv2.COLOR_YUV2RGB_NV12, planar=True),
+    "nv21": _yuv(cv2.COLOR_YUV2RGB_NV21, planar=True),
+}
+_LAYOUTS = _RAW | _CONVERTED
 
-RAW_ENCODINGS: tuple[str, ...] = tuple(_LAYOUTS)
+RAW_ENCODINGS: tuple[str, ...] = tuple(_RAW)
 """Encodings read as a view of the bytes. Alpha, swapped bytes and 16-bit colour (its high byte is
 kept) need a copy."""
 
-EXOTIC_ENCODINGS: tuple[str, ...] = exotic_encodings.NAMES
+EXOTIC_ENCODINGS: tuple[str, ...] = tuple(_CONVERTED)
 """Encodings that OpenCV converts to RGB: Bayer patterns and YUV."""
 
 OUTPUT_ENCODINGS: tuple[str, ...] = ("rgb8", "bgr8", "mono8", "mono16", "16UC1", "32FC1")
@@ -129,11 +169,11 @@ def decode_frame(
         EncodingError: the header and the bytes contradict each other.
     """
     layout = _LAYOUTS.get(encoding) if isinstance(encoding, str) else None
-    if layout is None and encoding not in EXOTIC_ENCODINGS:
+    if layout is None:
         raise EncodingError(
             RejectReason.UNKNOWN_ENCODING,
-            f"encoding is {_shown(encoding)}; allowed are {', '.join(RAW_ENCODINGS)}, "
-            f"{', '.join(EXOTIC_ENCODINGS)}; let the driver publish one of them",
+            f"encoding is {_shown(encoding)}; allowed are {', '.join(_LAYOUTS)}; let the driver "
+            "publish one of them",
         )
     height, width = _size("height", height), _size("width", width)
     if height * width > MAX_PIXELS:
@@ -142,33 +182,17 @@ def decode_frame(
             f"width x height is {width} x {height}, more than {MAX_PIXELS} pixels; "
             "publish a smaller image, or correct a driver that fills its header wrongly",
         )
-    if layout is None:
-        return _decode_exotic(data, encoding, height, width, step, is_bigendian)
+    if encoding in _CONVERTED:
+        _check_multiples(encoding, layout, height, width)
+    rows = height * layout.rows_per_two // 2
     pixel_bytes = np.dtype(layout.dtype).itemsize * layout.channels
-    buffer = _checked_bytes(data, encoding, height, width * pixel_bytes, step)
-    pixels = _view(buffer, layout.dtype, height, width, layout.channels, step, is_bigendian)
-    if layout.channels > 1 and layout.dtype is np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
-    if layout.channels == 4:  # the copy without alpha is made in RGB order
-        rgba = layout.order is ChannelOrder.RGB
-        code = cv2.COLOR_RGBA2RGB if rgba else cv2.COLOR_BGRA2RGB
-        return PixelFrame(cv2.cvtColor(pixels, code), ChannelOrder.RGB)
+    buffer = _checked_bytes(data, encoding, rows, width * pixel_bytes, step)
+    pixels = _view(buffer, layout.dtype, rows, width, layout.channels, step, is_bigendian)
+    if layout.conversion is not None:
+        pixels = cv2.cvtColor(np.ascontiguousarray(pixels), layout.conversion)
+    if layout.order is not ChannelOrder.GREY and layout.dtype is np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)  # all 16 bits are assumed to be used
     return PixelFrame(pixels, layout.order)
-
-
-def decode(
-    data: Any, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
-) -> np.ndarray:
-    """Read an image's bytes: `uint8` HxWx3 RGB for colour, HxW in its stored type for grey.
-
-    Like `decode_frame`, with a swap of BGR input. The result may be a read-only view of `data`.
-
-    Raises:
-        EncodingError: the header and the bytes contradict each other.
-    """
-    return decode_frame(
-        data, encoding=encoding, height=height, width=width, step=step, is_bigendian=is_bigendian
-    ).as_rgb()
 
 
 def encode(
@@ -225,22 +249,14 @@ def _ordered_for(pixels: np.ndarray, encoding: str, order: ChannelOrder) -> np.n
     return pixels
 
 
-def _decode_exotic(
-    data: Any, encoding: str, height: int, width: int, step: int, is_bigendian: bool
-) -> PixelFrame:
-    source = exotic_encodings.SOURCES[encoding]
-    if width % source.even_width or height % source.even_height or min(width, height) < 2:
+def _check_multiples(encoding: str, layout: _Layout, height: int, width: int) -> None:
+    if width % layout.even_width or height % layout.even_height or min(width, height) < 2:
         raise EncodingError(
             RejectReason.BAD_SIZE,
             f"width x height is {width} x {height}; {encoding} needs a width that is a multiple "
-            f"of {source.even_width} and a height that is a multiple of {source.even_height}, "
+            f"of {layout.even_width} and a height that is a multiple of {layout.even_height}, "
             "both at least 2; set the driver to such a size",
         )
-    rows = height * source.rows_per_two // 2
-    pixel_bytes = np.dtype(source.dtype).itemsize * source.channels
-    buffer = _checked_bytes(data, encoding, rows, width * pixel_bytes, step)
-    pixels = _view(buffer, source.dtype, rows, width, source.channels, step, is_bigendian)
-    return PixelFrame(exotic_encodings.to_rgb(pixels, source), ChannelOrder.RGB)
 
 
 def _size(name: str, value: int) -> int:

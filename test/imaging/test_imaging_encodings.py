@@ -18,10 +18,14 @@ from fusion_ros.imaging.encodings import (
     ChannelOrder,
     EncodingError,
     RejectReason,
-    decode,
     decode_frame,
     encode,
 )
+
+
+def decode(data: object, **header: object) -> np.ndarray:
+    return decode_frame(data, **header).as_rgb()
+
 
 TYPES = {"mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
 CHANNELS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "8UC4": 4}
