@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.calibration.files import declared_parts, make_registration, save_calibration
-from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
-from fusion_ros.calibration.transforms import TransformTree
+from fusion_ros.calibration.live_rig import LiveCamera, LiveRig, TransformTree
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.registration.geometry import (

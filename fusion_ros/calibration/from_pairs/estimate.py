@@ -22,6 +22,8 @@ _STEPS = ((160, 4, 4, 3, 0.0, 0), (320, 5, 8, 3, 0.1, 0), (640, 4, 8, 3, 1.0, 3)
 the images are misaligned and the cells inconsistent), and rounds of the robust fit."""
 _MOST_PAIRS = 8
 _COARSE_PAIRS = 4
+_FEWEST_PAIRS = 3
+_LEAST_SCORE = 0.03
 REFERENCE_WIDTH = 640
 """Errors are reported in pixels of a visible image of this width."""
 
@@ -72,30 +74,12 @@ class PairEstimate:
         }
 
 
-@dataclass(frozen=True)
-class VerdictLimits:
-    """Limits of a usable result; measured on real pairs, see docs/explanation/calibration.md."""
-
-    most_corner_error_px: float = 1.0
-    most_corner_error_failed_px: float = 5.0
-    most_residual_px: float = 0.8
-    most_residual_failed_px: float = 3.0
-    fewest_agreeing: float = 0.90
-    fewest_agreeing_failed: float = 0.5
-    fewest_blocks: float = 8.0
-    fewest_blocks_failed: float = 4.0
-    least_margin: float = 0.10
-    least_score_failed: float = 0.03
-    fewest_pairs: int = 3
-
-
 def estimate(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     scales: Sequence[float] = coarse.SCALES,
     turns_deg: Sequence[float] = coarse.TURNS_DEG,
     exact_distance_m: float = 0.0,
-    limits: VerdictLimits | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> PairEstimate:
     """Estimate the homography that registers thermal images onto visible ones.
@@ -107,7 +91,6 @@ def estimate(
         scales: scales to search, relative to stretching the thermal image over the visible one.
         turns_deg: rotations to search.
         exact_distance_m: distance of the scene, stored with the result; 0: unknown.
-        limits: limits of the verdict.
         progress: called with a line of text at each step.
 
     Raises:
@@ -142,7 +125,7 @@ def estimate(
     calibration = HomographyCalibration(
         matrix / matrix[2, 2], thermal_size, visible_size, exact_distance_m
     )
-    return _judged(calibration, refined, guess, width, len(chosen), limits or VerdictLimits())
+    return _judged(calibration, refined, guess, width, len(chosen))
 
 
 def _first_guess(
@@ -221,54 +204,37 @@ def _judged(
     guess: coarse.CoarseGuess,
     width: int,
     pairs: int,
-    limits: VerdictLimits,
 ) -> PairEstimate:
+    """Add the verdict; its limits were measured on real pairs (docs/explanation/calibration.md)."""
     scale = REFERENCE_WIDTH / width
     error, residual, agreeing, blocks = float("inf"), float("inf"), 0.0, 0.0
     if refined.fit is not None and refined.agreement is not None:
         agreement = refined.agreement
         error, residual = refined.fit.corner_error_px * scale, agreement.residual_px * scale
         agreeing, blocks = agreement.agreeing, agreement.weight
-    failed: list[str] = []
-    doubtful: list[str] = []
-    for bad, worse, text in (
+    reasons = (  # doubtful, failed, reason
+        (error > 1.0, error > 5.0, f"the corners are uncertain by {error:.1f} px"),
         (
-            error > limits.most_corner_error_px,
-            error > limits.most_corner_error_failed_px,
-            f"the corners are uncertain by {error:.1f} px",
-        ),
-        (
-            residual > limits.most_residual_px,
-            residual > limits.most_residual_failed_px,
+            residual > 0.8,
+            residual > 3.0,
             f"parts of the image are off by {residual:.1f} px (objects at several distances?)",
         ),
+        (agreeing < 0.9, agreeing < 0.5, f"only {agreeing:.0%} of the image agree"),
+        (blocks < 8, blocks < 4, f"only {blocks:.0f} blocks show the same edges in both"),
+        (guess.margin < 0.1, False, "another position fits almost as well"),
         (
-            agreeing < limits.fewest_agreeing,
-            agreeing < limits.fewest_agreeing_failed,
-            f"only {agreeing:.0%} of the image agree",
-        ),
-        (
-            blocks < limits.fewest_blocks,
-            blocks < limits.fewest_blocks_failed,
-            f"only {blocks:.0f} blocks show the same edges in both",
-        ),
-        (
-            guess.margin < limits.least_margin,
-            False,
-            "another position fits almost as well",
-        ),
-        (
-            guess.score < limits.least_score_failed,
-            guess.score < limits.least_score_failed,
+            guess.score < _LEAST_SCORE,
+            guess.score < _LEAST_SCORE,
             f"the edges of both agree nowhere (correlation {guess.score:.3f})",
         ),
         (
-            pairs < limits.fewest_pairs,
+            pairs < _FEWEST_PAIRS,
             False,
-            f"only {pairs} pairs; {limits.fewest_pairs} or more can confirm each other",
+            f"only {pairs} pairs; {_FEWEST_PAIRS} or more can confirm each other",
         ),
-    ):
-        (failed if worse else doubtful if bad else []).append(text)
+    )
+    failed = [text for _, is_failed, text in reasons if is_failed]
+    doubtful = [text for is_doubtful, is_failed, text in reasons if is_doubtful and not is_failed]
     verdict = Verdict.FAILED if failed else Verdict.DOUBTFUL if doubtful else Verdict.GOOD
     return PairEstimate(
         calibration, verdict, (*failed, *doubtful), error, residual, agreeing, blocks,
