@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.parity import golden_pair
@@ -91,7 +91,7 @@ def main() -> None:
     )
     parser.add_argument("--preset", default="compact", choices=PRESETS)
     parser.add_argument("--pairs", nargs="+", type=int, default=[1, 2, 4, 8])
-    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=image_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     width, height = args.size

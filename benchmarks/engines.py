@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.onnx_runtime import OnnxRuntimeRival
 from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair
@@ -90,7 +90,7 @@ def main() -> None:
     )
     parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
     parser.add_argument(
-        "--sizes", nargs="+", type=picture_size, default=SIZES, metavar="WIDTHxHEIGHT"
+        "--sizes", nargs="+", type=image_size, default=SIZES, metavar="WIDTHxHEIGHT"
     )
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
     parser.add_argument("--runs", type=int, default=15)

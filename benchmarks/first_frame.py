@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, report
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import probe_engines
 from fusion_ros.engines.process import configure_process
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes",
         nargs="+",
-        type=picture_size,
+        type=image_size,
         default=[(640, 480), (1280, 1024)],
         metavar="WIDTHxHEIGHT",
     )

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.palettes import overlay
 from fusion_ros.registration.alignment import AlignmentMonitor
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=picture_size, default="640x512", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--repeats", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1, help="OpenCV's threads")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from benchmarks.weights import weights_for
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import Parity, compare, golden_pair
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=image_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--json", type=Path)

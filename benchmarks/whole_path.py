@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.bars import MOST_OUTSIDE_PERCENT, MOST_WHOLE_PATH_MS
 from benchmarks.timing import HEADER, as_row, machine, report, summary
 from benchmarks.weights import weights_for
-from fusion_ros.cli.argument_types import picture_size
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
@@ -175,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=picture_size, default="640x480", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=image_size, default="640x480", metavar="WIDTHxHEIGHT")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--preset", choices=PRESETS)
     parser.add_argument("--precision")
