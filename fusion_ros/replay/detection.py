@@ -23,6 +23,7 @@ from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.files.tables import new_table
 from fusion_ros.replay.gallery import Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
+from fusion_ros.replay.run import FusedSink
 from fusion_ros.streams.series import describe_series
 
 PICTURES = ("visible", "thermal", "fused")
@@ -30,7 +31,7 @@ _SAME_BOX = 0.5
 _MOST_MISSES_SHOWN = 6
 
 
-class DetectorSink:
+class DetectorSink(FusedSink):
     """Takes fused pairs and keeps the detections in each picture.
 
     Counts, agreement, recall and misses are over boxes of at least `confidence`; average precision

@@ -31,6 +31,7 @@ class FrameEntry:
     repeated: bool = False
     jump: float = 0.0
     pair: int | None = None
+    passed_alone: bool = False
 
 
 @dataclasses.dataclass

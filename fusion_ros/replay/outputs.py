@@ -12,11 +12,13 @@ from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.imaging.side_by_side import side_by_side, video_panel_size
 from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.replay.log import PairEntry
+from fusion_ros.replay.run import FusedSink
+from fusion_ros.streams.pair_flow import LoneFrame
 
 FUSED_TOPIC = "/fused/image_raw"
 
 
-class BagSink:
+class BagSink(FusedSink):
     """Writes `fused/image_raw` with the visible frames' stamps."""
 
     def __init__(self, path: Path) -> None:
@@ -27,12 +29,16 @@ class BagSink:
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        order = ChannelOrder.GREY if fused.ndim == 2 else ChannelOrder.RGB
+        self._write(fused, entry.visible_stamp_ns)
+
+    def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
+        """See `FusedSink`."""
+        self._write(image, lone.frame.stamp_ns)
+
+    def _write(self, image: np.ndarray, stamp_ns: int) -> None:
+        order = ChannelOrder.GREY if image.ndim == 2 else ChannelOrder.RGB
         self._bag.image(
-            FUSED_TOPIC,
-            PixelFrame(fused, order),
-            stamp_ns=entry.visible_stamp_ns,
-            frame_id="visible_camera",
+            FUSED_TOPIC, PixelFrame(image, order), stamp_ns=stamp_ns, frame_id="visible_camera"
         )
 
     def close(self) -> None:
@@ -40,7 +46,7 @@ class BagSink:
         self._bag.__exit__(None, None, None)
 
 
-class VideoSink:
+class VideoSink(FusedSink):
     """Writes visible, thermal and fused side by side, a frame for each pair."""
 
     def __init__(self, path: Path, rate_hz: float = 30.0, panel_width: int = 480) -> None:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay itself: recorded order, recorded stamps, the node's pairer and pipeline.
+"""Replay of a recording: the node's `PairFlow` and pipeline, driven by recorded time.
 
-Every pair that the pairer gives out is fused; nothing is superseded, because nothing is in a hurry.
-Two replays of one recording with one engine give the same pictures and figures, but for times.
+Every pair is fused, none is superseded. Two replays of one recording with one engine give the same
+images and figures, except times.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -26,35 +26,28 @@ from fusion_ros.replay.measuring import PairMeter, pictures_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.stream_watcher import StreamWatcher
-from fusion_ros.streams.clock_offset import OffsetEstimator
-from fusion_ros.streams.intake import IncomingFrame, Intake, IntakeOptions, Rejection
+from fusion_ros.streams.intake import IncomingFrame, Rejection
 from fusion_ros.streams.ledger import Fate, FrameLedger, LedgerSnapshot, Stream
-from fusion_ros.streams.pairer import FramePairer, Pair
-from fusion_ros.streams.stamps import NS_PER_S
+from fusion_ros.streams.pair_flow import FlowOptions, FramePair, LoneFrame, PairFlow
+from fusion_ros.streams.stamps import NS_PER_MS, NS_PER_S
 
-_MS = 1e6
 _OFFSET_EVERY_NS = 500_000_000
 """Time between two estimates of the constant offset."""
 
 
-class FusedSink(Protocol):
-    """Takes each fused picture: a bag, a video, a detector."""
+class FusedSink:
+    """Takes each fused image: a bag, a video, a detector. A base class."""
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
-        """Pictures are `uint8`, RGB or grey; `thermal` is as the network saw it."""
+        """Take a pair. Images are `uint8`, RGB or grey; `thermal` is the network's input."""
+
+    def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
+        """Take an image that passes alone while the other camera is lost."""
 
     def close(self) -> None:
-        """Called once, also after Ctrl-C."""
-
-
-@dataclass
-class _Held:
-    """A frame on its way through the pairer."""
-
-    entry: FrameEntry
-    frame: PixelFrame
+        """Finish; called once, also after Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +94,23 @@ class Replay:
         self._settings = settings
         self._sinks = sinks
         self._ledger = FrameLedger()
-        is_matched = recording.identity.is_matched
-        self._pairer: FramePairer[_Held, _Held] = FramePairer(
-            tolerance_ns=0 if is_matched else settings.tolerance_ns,
-            thermal_offset_ns=0 if is_matched else settings.thermal_offset_ns,
-            queue_size=settings.queue_size,
-            ledger=self._ledger,
-        )
         self._watchers = {
             stream: StreamWatcher(detect_flat=stream is Stream.THERMAL) for stream in Stream
         }
         self._now_ns = 0
-        self._intake = Intake(
-            IntakeOptions(settings.stamp_source, settings.detect_shutter, settings.frozen_after_ms),
+        options: FlowOptions = settings
+        if recording.identity.is_matched:
+            # The frames were paired beforehand and carry equal stamps.
+            options = dataclasses.replace(
+                settings, tolerance_ns=0, thermal_offset_ns=0, on_stream_loss="hold"
+            )
+        self._flow = PairFlow(
+            options,
+            self._ledger,
             {stream: watcher.watch for stream, watcher in self._watchers.items()},
-            clock_ns=lambda: self._now_ns,
+            stamp_clock_ns=lambda: self._now_ns,
         )
         self._log = ReplayLog()
-        self._offsets = OffsetEstimator()
         self._next_estimate_ns = 0
         self._rejections: dict[str, str] = {}
         identity = recording.identity
@@ -144,12 +136,12 @@ class Replay:
                 progress(done)
                 if done == self._settings.max_frames:
                     break
-            self._fuse_all(self._pairer.flush())
+            self._fuse_all(self._flow.flush())
             complete = self._settings.max_frames is None or done < self._settings.max_frames
             self._bench.finish()
         except KeyboardInterrupt:
             stopped = True
-            self._pairer.reset()
+            self._flow.reset()
         finally:
             self._bench.close()
             for sink in self._sinks:
@@ -163,7 +155,7 @@ class Replay:
             watchers=self._watchers,
             moments=self._meter.moments,
             rejections=self._rejections,
-            jumps=self._pairer.jumps,
+            jumps=self._flow.jumps,
             every=self._every,
             fused_sha256=self._meter.fused_sha256,
             calibration_doubts=registration_doubts(self._pipeline.registration),
@@ -183,105 +175,114 @@ class Replay:
             yield frame
 
     def _take(self, recorded: RecordedFrame) -> None:
-        """Do what the node's `FrameFlow.take` does, by recorded time."""
-        stream, self._now_ns = recorded.stream, recorded.arrived_ns
-        entry = FrameEntry(stream, recorded.index, recorded.arrived_ns, recorded.stamp_ns)
+        """Process a frame in the order of the node's `FrameFlow.take`, by recorded time."""
+        stream, arrived_ns = recorded.stream, recorded.arrived_ns
+        self._now_ns = arrived_ns
+        entry = FrameEntry(stream, recorded.index, arrived_ns, recorded.stamp_ns)
         self._log.frames.append(entry)
-        checked = self._intake.take(stream, self._incoming(recorded), recorded.arrived_ns)
-        seen = self._intake.observation
+        with self._log.timed("pair"):
+            decision = self._flow.take(stream, self._incoming(recorded, entry), arrived_ns)
+        entry.fate, seen = decision.settled, decision.seen
         if seen.pixels is not None:
-            look = self._watchers[stream].look(
-                recorded.index, seen, recorded.encoding, recorded.arrived_ns
-            )
+            look = self._watchers[stream].look(recorded.index, seen, recorded.encoding, arrived_ns)
             entry.mean, entry.motion = look.mean, look.motion
             entry.repeated, entry.jump = look.repeated, look.jump
-        for at, change in self._intake.examine(recorded.arrived_ns):
+        if isinstance(decision.checked, Rejection):
+            entry.reason = decision.checked.reason
+            self._rejections.setdefault(f"{stream.value}:{entry.reason}", decision.checked.message)
+        else:
+            entry.stamp_ns = decision.checked.stamp_ns
+            self._estimate_offset(entry)
+        if decision.jumped_back:
+            self._pipeline.reset()
+        self._fuse_all(decision.pairs)
+        if decision.alone is not None:
+            self._pass_alone(decision.alone)
+        for at, change in self._flow.examine(arrived_ns):
             self._watchers[at].faults.append((recorded.index, change))
-        if isinstance(checked, Rejection):
-            return self._reject(entry, checked.reason, checked.message)
-        entry.stamp_ns = checked.stamp_ns
-        self._estimate_offset(entry, checked.stamp_ns)
-        self._pair(_Held(entry, checked.pixels), checked.stamp_ns)
-        return None
 
-    def _incoming(self, recorded: RecordedFrame) -> IncomingFrame:
+    def _incoming(self, recorded: RecordedFrame, entry: FrameEntry) -> IncomingFrame:
         def read() -> PixelFrame:
             with self._log.timed("decode"):
                 return recorded.read()
 
         stamp = recorded.header_stamp or divmod(recorded.stamp_ns or 0, NS_PER_S)
-        return IncomingFrame(*stamp, "", recorded.encoding, read)
+        return IncomingFrame(*stamp, "", recorded.encoding, read, entry)
 
-    def _reject(self, entry: FrameEntry, reason: str, message: str) -> None:
-        self._ledger.receive(entry.stream)
-        self._ledger.settle(entry.stream, Fate.REJECTED, reason)
-        entry.fate, entry.reason = Fate.REJECTED, reason
-        self._rejections.setdefault(f"{entry.stream.value}:{reason}", message)
-
-    def _estimate_offset(self, entry: FrameEntry, stamp_ns: int) -> None:
-        self._offsets.observe(entry.stream, stamp_ns, entry.arrived_ns)
+    def _estimate_offset(self, entry: FrameEntry) -> None:
         if entry.stream is Stream.THERMAL and entry.arrived_ns >= self._next_estimate_ns:
             self._next_estimate_ns = entry.arrived_ns + _OFFSET_EVERY_NS
-            estimate_ns = self._offsets.estimate_ns()
+            estimate_ns = self._flow.offsets.estimate_ns()
             if estimate_ns is not None:
-                self._log.offsets_ms.append((entry.arrived_ns, estimate_ns / _MS))
+                self._log.offsets_ms.append((entry.arrived_ns, estimate_ns / NS_PER_MS))
 
-    def _pair(self, held: _Held, stamp_ns: int) -> None:
-        stream = held.entry.stream
-        before = getattr(self._ledger.snapshot(), stream.value)
-        with self._log.timed("pair"):
-            add = self._pairer.add_visible if stream is Stream.VISIBLE else self._pairer.add_thermal
-            pairs = add(stamp_ns, held)
-        after = getattr(self._ledger.snapshot(), stream.value)
-        # The pairer settles these two at once, so the frame that just came is the one.
-        for fate in (Fate.DUPLICATE, Fate.LATE):
-            if getattr(after, fate.value) > getattr(before, fate.value):
-                held.entry.fate = fate
-        self._fuse_all(pairs)
+    def _pass_alone(self, lone: LoneFrame) -> None:
+        frame, entry = lone.frame, lone.frame.source
+        try:
+            image = frame.pixels.as_rgb()
+            if lone.stream is Stream.THERMAL:
+                image = self._pipeline.thermal_alone(
+                    frame.pixels.pixels,
+                    lone.visible_shape,
+                    thermal_order=frame.pixels.order,
+                    stamp_ns=frame.stamp_ns,
+                )
+        except ValueError as error:
+            self._settle_rejected((entry,), "unusable_pair", error)
+            return
+        self._ledger.settle(lone.stream, Fate.UNPAIRED)
+        entry.fate, entry.passed_alone = Fate.UNPAIRED, True
+        for sink in self._sinks:
+            sink.take_alone(lone, image)
 
-    def _fuse_all(self, pairs: list[Pair[_Held, _Held]]) -> None:
+    def _settle_rejected(
+        self, entries: tuple[FrameEntry, ...], reason: str, error: Exception
+    ) -> None:
+        for entry in entries:
+            self._ledger.settle(entry.stream, Fate.REJECTED, reason)
+            entry.fate, entry.reason = Fate.REJECTED, reason
+        self._rejections.setdefault(f"pair:{reason}", str(error))
+
+    def _fuse_all(self, pairs: Sequence[FramePair]) -> None:
         for at, pair in enumerate(pairs):
             try:
                 self._fuse(pair)
             except (EngineError, ValueError) as error:
                 reason = "engine_error" if isinstance(error, EngineError) else "unusable_pair"
-                self._ledger.settle_pair(Fate.REJECTED, reason)
-                self._rejections.setdefault(f"pair:{reason}", str(error))
-                for held in (pair.visible, pair.thermal):
-                    held.entry.fate, held.entry.reason = Fate.REJECTED, reason
+                self._settle_rejected((pair.visible.source, pair.thermal.source), reason, error)
             except KeyboardInterrupt:
-                # Given out, not fused: the books must close all the same.
+                # Pairs that are not fused must be settled as well.
                 for left in pairs[at:]:
-                    if left.visible.entry.fate is None:
+                    if left.visible.source.fate is None:
                         self._ledger.settle_pair(Fate.UNPAIRED)
                 raise
 
-    def _fuse(self, pair: Pair[_Held, _Held]) -> None:
-        visible = pair.visible.frame
+    def _fuse(self, pair: FramePair) -> None:
+        visible, thermal = pair.visible.pixels, pair.thermal.pixels
+        entries: tuple[FrameEntry, FrameEntry] = (pair.visible.source, pair.thermal.source)
         with self._log.timed("fuse"):
             fused = self._pipeline.fuse(
                 visible.pixels,
-                pair.thermal.frame.pixels,
+                thermal.pixels,
                 order=visible.order,
-                thermal_order=pair.thermal.frame.order,
+                thermal_order=thermal.order,
                 stamp_ns=pair.thermal_stamp_ns,
             )
         for stage, milliseconds in fused.timings_ms.items():
             self._log.time(f"fuse: {stage}", milliseconds)
         entry = PairEntry(
             index=len(self._log.pairs),
-            visible_index=pair.visible.entry.index,
-            thermal_index=pair.thermal.entry.index,
+            visible_index=entries[0].index,
+            thermal_index=entries[1].index,
             visible_stamp_ns=pair.visible_stamp_ns,
-            skew_ms=pair.skew_ns / _MS,
-            doubts=input_doubts(visible, pair.thermal.frame)
-            + result_doubts(visible.pixels, fused.image),
+            skew_ms=pair.skew_ns / NS_PER_MS,
+            doubts=input_doubts(visible, thermal) + result_doubts(visible.pixels, fused.image),
         )
-        jumped = bool(pair.thermal.entry.jump or pair.visible.entry.jump)
+        jumped = any(entry.jump for entry in entries)
         pictures = self._meter.measure(entry, visible, fused, jumped=jumped)
         self._ledger.settle_pair(Fate.FUSED)
-        for held in (pair.visible, pair.thermal):
-            held.entry.fate, held.entry.pair = Fate.FUSED, entry.index
+        for frame in entries:
+            frame.fate, frame.pair = Fate.FUSED, entry.index
         self._log.pairs.append(entry)
         if self._sinks:
             pictures = pictures or pictures_of(visible, fused)

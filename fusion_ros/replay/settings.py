@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.streams.pair_flow import FlowOptions
 
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",
@@ -36,14 +37,10 @@ def refuse_unsupported(parameters: FuseParameters) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplaySettings:
-    """Settings of a replay.
+class ReplaySettings(FlowOptions):
+    """Settings of a replay: the options of `PairFlow`, and what is measured.
 
     Attributes:
-        tolerance_ns, thermal_offset_ns, queue_size: of the `FramePairer`.
-        stamp_source: "header", or "arrival" for recordings whose stamps are zero.
-        detect_shutter: reject thermal frames without content, as the node does.
-        frozen_after_ms: reject thermal frames of a frozen camera, as the node does; 0 never does.
         quality_every: measure every n-th fused frame; 0 chooses n from the recording's length.
         measures: names of `fusion_ros.metrics.MEASURES`.
         baselines: names of `metrics.baselines.BASELINES` to measure beside the fused picture.
@@ -51,12 +48,6 @@ class ReplaySettings:
         max_frames: stop after so many messages; None reads all.
     """
 
-    tolerance_ns: int = 20_000_000
-    thermal_offset_ns: int = 0
-    queue_size: int = 8
-    stamp_source: str = "header"
-    detect_shutter: bool = True
-    frozen_after_ms: float = 2000.0
     quality_every: int = 0
     measures: tuple[str, ...] = QUICK_MEASURES
     baselines: tuple[str, ...] = BASELINES

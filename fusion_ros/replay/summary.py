@@ -60,6 +60,10 @@ def summarise(
         "duration_s": _duration_s(log),
         "counts": counts,
         "recorded": recorded,
+        "passed_alone": {
+            stream.value: sum(f.passed_alone for f in frames)
+            for stream, frames in evidence.frames.items()
+        },
         "fused": len(log.pairs),
         "fused_share": len(log.pairs) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
@@ -222,6 +226,7 @@ def _frame_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
             "fate": f.fate.value if f.fate else "",
             "reason": f.reason,
             "pair": f.pair,
+            "passed_alone": int(f.passed_alone),
             "mean": f.mean,
             "motion": f.motion,
             "repeated": int(f.repeated),

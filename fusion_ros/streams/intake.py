@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class IncomingFrame(NamedTuple):
         frame_id: its header's.
         encoding: its own word for its pixels ("rgb8", "jpeg", ...).
         read: decodes the pixels; raises `EncodingError` where they do not fit their header.
+        source: any object of the caller; `CheckedFrame.source` returns it.
     """
 
     sec: int
@@ -46,6 +47,7 @@ class IncomingFrame(NamedTuple):
     frame_id: str
     encoding: str
     read: Callable[[], PixelFrame]
+    source: Any = None
 
 
 class CheckedFrame(NamedTuple):
@@ -56,12 +58,14 @@ class CheckedFrame(NamedTuple):
         frame_id: the camera's.
         stamp_ns: when it was taken.
         arrived_ns: when it came, by the caller's clock.
+        source: `IncomingFrame.source`.
     """
 
     pixels: PixelFrame
     frame_id: str
     stamp_ns: int
     arrived_ns: int
+    source: Any = None
 
 
 class Rejection(NamedTuple):
@@ -170,7 +174,7 @@ class Intake:
             return Rejection("shutter", _SHUTTER)
         if stream is Stream.THERMAL and self._watches[stream].frozen:
             return Rejection("frozen", self._frozen_text())
-        return CheckedFrame(pixels, frame.frame_id, stamp_ns, arrived_ns)
+        return CheckedFrame(pixels, frame.frame_id, stamp_ns, arrived_ns, frame.source)
 
     def examine(self, now_ns: int, *, waited_ns: int = 0) -> list[tuple[Stream, FaultChange]]:
         """Look closer at some frames, four a second of each stream.

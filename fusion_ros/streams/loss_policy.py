@@ -1,100 +1,109 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which camera is lost, and whose pictures go out alone meanwhile (parameter `on_stream_loss`)."""
+"""Which camera is lost, and whose frames pass alone meanwhile (parameter `on_stream_loss`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.stamps import NS_PER_MS
 from fusion_ros.streams.stream_health import StreamWatch
 
-if TYPE_CHECKING:
-    from fusion_ros.parameters import FuseParameters
-
-NS_PER_MS = 1_000_000
 WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only", "thermal_only"
 OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 
 
+@dataclass(frozen=True)
+class LossOptions:
+    """The fuse node's parameters of these names."""
+
+    on_stream_loss: str = "pass_other"
+    stream_timeout_ms: float = 1000.0
+    detect_shutter: bool = True
+
+
 class StreamLoss:
-    """Judges both cameras by their watches, frame by frame.
+    """Evaluates both cameras by their watches.
+
+    All times are of the clock of the arrival times, in nanoseconds.
 
     Args:
-        values: the node's parameters; `values` may be set anew.
-        watches: of both streams; started anew here.
-        is_registered: whether it is known where thermal pictures lie.
-        clock_ns: the monotonic clock that the watches run on.
+        options: see `LossOptions`; may be replaced.
+        watches: health of both streams; restarted here.
+        is_registered: whether thermal frames can be registered.
+        started_ns: start of the time line.
     """
 
     def __init__(
         self,
-        values: FuseParameters,
+        options: LossOptions,
         watches: Mapping[Stream, StreamWatch],
         *,
         is_registered: Callable[[], bool],
-        clock_ns: Callable[[], int],
+        started_ns: int,
     ) -> None:
-        self.values = values
+        self.options = options
         self._watches = watches
         self._is_registered = is_registered
-        self._clock_ns = clock_ns
-        now_ns = clock_ns()
-        for watch in watches.values():
-            watch.restart(now_ns)
-        self._flowing_since_ns = dict.fromkeys(Stream, now_ns)
         self._fused_any = False
         self.alone: Stream | None = None
-        """Whose pictures go out alone now."""
+        """The stream whose frames pass alone now."""
+        self.restart(started_ns)
 
-    def is_lost(self, stream: Stream) -> bool:
-        """Whether nothing new has come from a camera for `stream_timeout_ms`, or nothing that could
-        be used: a thermal picture whose place on the visible one is not known yet.
+    def restart(self, now_ns: int) -> None:
+        """Begin a new time line: silence is counted from here."""
+        for watch in self._watches.values():
+            watch.restart(now_ns)
+        self._flowing_since_ns = dict.fromkeys(Stream, now_ns)
+
+    def is_lost(self, stream: Stream, now_ns: int) -> bool:
+        """Whether a camera sent nothing usable for `stream_timeout_ms`.
+
+        Thermal frames that cannot be registered yet are not usable, and neither are frozen ones
+        and, with `detect_shutter`, those of a closed shutter.
         """
-        now_ns, timeout_ms = self._clock_ns(), self.timeout_ms(stream)
-        watch = self._watches[stream]
+        timeout_ms, watch = self.timeout_ms(stream), self._watches[stream]
         if watch.silent_for_ms(now_ns) > timeout_ms:
-            return True
-        if stream is Stream.THERMAL and not self._is_registered():
             return True
         if stream is Stream.VISIBLE:
             return False
-        blind = self.values.detect_shutter and watch.blind_for_ms(now_ns) > timeout_ms
-        return watch.frozen or blind
+        blind = self.options.detect_shutter and watch.blind_for_ms(now_ns) > timeout_ms
+        return blind or watch.frozen or not self._is_registered()
 
     def timeout_ms(self, stream: Stream) -> float:
-        """How long a stream may bring nothing new before it is lost."""
-        return self._watches[stream].timeout_ms(self.values.stream_timeout_ms)
+        """Return the time without a usable frame after which a stream is lost."""
+        return self._watches[stream].timeout_ms(self.options.stream_timeout_ms)
 
-    def mode(self) -> str:
-        """What comes out now: `FusionStatus.MODE_*` but for "inactive" and "idle"."""
-        lost = {stream for stream in Stream if self.is_lost(stream)}
+    def mode(self, now_ns: int) -> str:
+        """Return the present output: `FusionStatus.MODE_*` except "inactive" and "idle"."""
+        lost = {stream for stream in Stream if self.is_lost(stream, now_ns)}
         if lost == set(Stream) or (not self._fused_any and not lost):
             return WAITING
         if not lost:
             return FUSING
         (lone,) = set(Stream) - lost
-        if self.values.on_stream_loss != "pass_other" or self.alone is not lone:
+        if self.options.on_stream_loss != "pass_other" or self.alone is not lone:
             return WAITING
         return THERMAL_ONLY if lone is Stream.THERMAL else VISIBLE_ONLY
 
     def comes_back(self, stream: Stream, now_ns: int) -> None:
-        """A message came from a camera that was lost."""
+        """Note a message of a lost camera."""
         self._flowing_since_ns[stream] = now_ns
 
     def goes_alone(self, stream: Stream, now_ns: int) -> bool:
-        """Whether this stream's frames are published without the other camera's.
+        """Whether a frame of this stream passes alone.
 
-        Not before the stream itself has flowed for `stream_timeout_ms`: when both cameras start,
-        or come back, the first frame of one does not yet miss the other.
+        The stream itself must have flowed for the other one's timeout. So the first frames after
+        both cameras start, or come back, wait for their partners.
         """
-        if self.values.on_stream_loss != "pass_other" or not self.is_lost(OTHER[stream]):
+        if self.options.on_stream_loss != "pass_other" or not self.is_lost(OTHER[stream], now_ns):
             return False
         flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
         return self.alone is stream or flowing_ms > self.timeout_ms(OTHER[stream])
 
     def paired(self) -> bool:
-        """A pair is there. Returns whether one camera's pictures went out alone until now."""
+        """Note a pair. Return whether frames passed alone until now."""
         was_alone, self.alone = self.alone is not None, None
         self._fused_any = True
         return was_alone

@@ -172,6 +172,8 @@ class FramePairer(Generic[V, T]):
         self._jump_back_ns = jump_back_ns
         self._visible = _Side(Stream.VISIBLE, queue_size)
         self._thermal = _Side(Stream.THERMAL, queue_size)
+        self.settled: Fate | None = None
+        """Fate of the newest frame, where it is final: late, duplicate, or None."""
         self.tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
         """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
@@ -220,22 +222,26 @@ class FramePairer(Generic[V, T]):
 
     def _add(self, side: _Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
         self._ledger.receive(side.stream)
+        self.settled = None
         if side.newest is not None and side.newest - stamp >= self._jump_back_ns:
             self._give_up(side, len(side.stamps))
             side.forget()
             side.jumps += 1
         if side.is_duplicate(stamp):
-            self._ledger.settle(side.stream, Fate.DUPLICATE)
-            return []
+            return self._end(side, Fate.DUPLICATE)
         side.remember(stamp)
         if side.decided is not None and stamp < side.decided:
-            self._ledger.settle(side.stream, Fate.LATE)
-            return []
+            return self._end(side, Fate.LATE)
         side.insert(stamp, frame)
         pairs = self._decide(final=False)
         while len(side.stamps) > self._queue_size:
             pairs += self._make_room(side)
         return pairs
+
+    def _end(self, side: _Side, fate: Fate) -> list[Pair[V, T]]:
+        self.settled = fate
+        self._ledger.settle(side.stream, fate)
+        return []
 
     def _decide(self, *, final: bool) -> list[Pair[V, T]]:
         pairs = []

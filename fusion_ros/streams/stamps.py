@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
 SOURCES = ("header", "arrival")
 
 

@@ -18,7 +18,7 @@ from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.recordings.image_files import read_frame
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.sampled_pairs import read_pairs
-from fusion_ros.replay.run import Replay
+from fusion_ros.replay.run import FusedSink, Replay
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.thermal.tone import ThermalToneMapper
@@ -98,7 +98,7 @@ def write_bag(path: Path, encoding: str) -> Path:
     return path
 
 
-class Keep:
+class Keep(FusedSink):
     def __init__(self) -> None:
         self.fused: list[np.ndarray] = []
 

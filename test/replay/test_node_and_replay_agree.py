@@ -86,6 +86,7 @@ def through_the_node(bag: Path, **parameters) -> tuple[dict, set[str], list]:
     """Thermal reasons, faults seen and pairs (by stamps), of the node's flow on recorded time."""
     pytest.importorskip("rclpy")
     from fusion_ros.nodes.fuse.frame_reader import FrameReader
+
     from fusion_ros.nodes.fuse.reporting.counters import Books
     from fusion_ros.nodes.runtime.wire import read_image
     from fusion_ros.streams.pairer import FramePairer

@@ -20,12 +20,12 @@ from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.findings import Evidence, Finding, Severity
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.report import Material, write_report
-from fusion_ros.replay.run import Replay
+from fusion_ros.replay.run import FusedSink, Replay
 from fusion_ros.replay.summary import NOT_REPEATABLE, summarise, write_all
 from fusion_ros.streams.ledger import Fate, Stream
 
 
-class Collector:
+class Collector(FusedSink):
     """Keeps the pictures of every pair."""
 
     def __init__(self) -> None:

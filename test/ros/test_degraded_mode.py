@@ -85,7 +85,7 @@ def test_the_first_pair_ends_degraded_mode(ros):
 def test_hold_publishes_nothing_while_a_camera_is_lost(ros):
     rig = fusing_rig(ros, on_stream_loss="hold")
     flow = rig.node._active.flow
-    rig.send_until(rig.send_visible, lambda: flow.loss.is_lost(Stream.THERMAL), "thermal is lost")
+    rig.send_until(rig.send_visible, lambda: flow.is_lost(Stream.THERMAL), "thermal is lost")
     rig.ros.spin_until(
         lambda: len(rig.fused) == rig.counts()["visible"]["fused"], "all fused images came"
     )
@@ -186,7 +186,7 @@ def test_cameras_that_start_late_are_not_taken_for_lost_ones(ros):
     rig = Rig(ros, {"stream_timeout_ms": 300.0})
     flow = rig.node._active.flow
     rig.ros.spin_until(
-        lambda: all(flow.loss.is_lost(stream) for stream in Stream),
+        lambda: all(flow.is_lost(stream) for stream in Stream),
         "both have been silent for long",
     )
     rig.send_pair(1000)

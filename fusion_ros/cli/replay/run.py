@@ -92,6 +92,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
     """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics import MEASURES
     from fusion_ros.parameters import FuseParameters
+    from fusion_ros.streams.pair_flow import FlowOptions
 
     parameters = FuseParameters.from_values(values)
     refuse_unsupported(parameters)
@@ -106,12 +107,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
     if unknown := [name for name in baselines if name not in ALL]:
         raise ValueError(_unknown("--baselines", unknown, ["default", "none", *ALL]))
     return ReplaySettings(
-        tolerance_ns=round(parameters.pairing_tolerance_ms * 1e6),
-        thermal_offset_ns=round(parameters.thermal_offset_ms * 1e6),
-        queue_size=parameters.pairing_queue_size,
-        stamp_source=parameters.stamp_source,
-        detect_shutter=parameters.detect_shutter,
-        frozen_after_ms=parameters.frozen_after_ms,
+        **vars(FlowOptions.of(parameters)),
         quality_every=args.every,
         measures=measures,
         baselines=baselines,

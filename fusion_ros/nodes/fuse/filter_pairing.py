@@ -69,6 +69,7 @@ class FilterPairer(Generic[V, T]):
         self._tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
         self.jumps = 0
+        self.settled: Fate | None = None
         self._connect()
 
     @property
@@ -120,6 +121,7 @@ class FilterPairer(Generic[V, T]):
 
     def _add(self, stream: Stream, stamp_ns: int, offset_ns: int, frame: Any) -> list[Pair[V, T]]:
         self._ledger.receive(stream)
+        self.settled = None
         newest = self._newest[stream]
         if newest is not None and newest - stamp_ns >= JUMP_BACK_NS:
             # After a jump back it would drop every new message in favour of the old ones.
@@ -128,6 +130,7 @@ class FilterPairer(Generic[V, T]):
         carrier = _Carrier(stamp_ns + offset_ns, stamp_ns, frame)
         waiting = self._waiting[stream]
         if carrier.stamp_ns in waiting:
+            self.settled = Fate.DUPLICATE
             self._ledger.settle(stream, Fate.DUPLICATE)
             return []
         self._newest[stream] = max(stamp_ns, self._newest[stream] or stamp_ns)

@@ -307,13 +307,13 @@ class FuseNode(LifecycleNode):
         flow = active.flow
         common |= _publishing((flow.lane.publishing, *configured.outputs.lanes))
         report = reporting.NodeReport(
-            mode=reporting.MODE_IDLE if active.is_idle else flow.loss.mode(),
-            timeout_ms={stream: flow.loss.timeout_ms(stream) for stream in Stream},
+            mode=reporting.MODE_IDLE if active.is_idle else flow.mode(),
+            timeout_ms={stream: flow.timeout_ms(stream) for stream in Stream},
             thermal_offset_hint_ms=flow.offset_hint_ms,
             clocks=flow.clocks,
             alignment=flow.alignment,
             alignment_warn_px=self.parameters.current.alignment_warn_px,
-            lost=frozenset(stream for stream in Stream if flow.loss.is_lost(stream)),
+            lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
             faults=flow.faults(),
             calibration_missing=active.calibration_missing(),
             engine_hung_s=flow.lane.hung_s,

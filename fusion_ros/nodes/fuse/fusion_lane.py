@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.nodes.fuse.jobs import FramePair, LoneFrame, Output
+from fusion_ros.nodes.fuse.jobs import Output, lone_output
 from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
 from fusion_ros.streams.effect import EffectWatch
-from fusion_ros.streams.ledger import Fate, Stream
+from fusion_ros.streams.ledger import Fate
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 
 if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
@@ -328,10 +329,7 @@ class FusionLane:
     def _pass_on(self, work: _Work, pipeline: FusionPipeline) -> None:
         job = work.job
         assert isinstance(job, LoneFrame)
-        frame = job.frame
-        output = Output(frame.pixels.pixels, frame.pixels.order, frame.stamp_ns, frame.frame_id)
-        if job.stream is Stream.THERMAL:
-            output = job.as_grey(pipeline)
+        output = lone_output(job, pipeline)
         if work.claim.take():
             self.publishing.submit(_Publication(output, job))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits for the worker, and what comes out of it."""
+"""Images that the fuse node publishes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.streams.intake import CheckedFrame
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.pairer import Pair
+from fusion_ros.streams.pair_flow import LoneFrame
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
-
-
-FramePair = Pair[CheckedFrame, CheckedFrame]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,30 +31,13 @@ class Output:
     thermal: np.ndarray | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class LoneFrame:
-    """A frame whose partner camera is lost.
-
-    Attributes:
-        stream: which camera it is from.
-        frame: the frame.
-        visible_shape, visible_frame_id: the visible camera's grid, if it was ever seen: a thermal
-            picture on that grid keeps size and frame id of the stream as its consumers know them.
-    """
-
-    stream: Stream
-    frame: CheckedFrame
-    visible_shape: tuple[int, int] | None
-    visible_frame_id: str
-
-    def as_grey(self, pipeline: FusionPipeline) -> Output:
-        """The thermal frame as a grey picture, on the visible grid where that is known."""
-        grey = pipeline.thermal_alone(
-            self.frame.pixels.pixels,
-            self.visible_shape,
-            thermal_order=self.frame.pixels.order,
-            stamp_ns=self.frame.stamp_ns,
+def lone_output(job: LoneFrame, pipeline: FusionPipeline) -> Output:
+    """Return the image of a frame that passes alone; a thermal one in grey."""
+    frame = job.frame
+    pixels, order = frame.pixels.pixels, frame.pixels.order
+    if job.stream is Stream.THERMAL:
+        pixels = pipeline.thermal_alone(
+            pixels, job.visible_shape, thermal_order=order, stamp_ns=frame.stamp_ns
         )
-        known = self.visible_shape is not None
-        frame_id = self.visible_frame_id if known else self.frame.frame_id
-        return Output(grey, ChannelOrder.GREY, self.frame.stamp_ns, frame_id)
+        return Output(pixels, ChannelOrder.GREY, frame.stamp_ns, job.frame_id)
+    return Output(pixels, order, frame.stamp_ns, frame.frame_id)

@@ -29,9 +29,7 @@ class RejectionLog:
         self._newest: dict[tuple[Stream, str], str] = {}
 
     def frame(self, stream: Stream, topic: str, reason: str, message: str) -> None:
-        """One frame that is refused as it comes in, before it reaches the pairer."""
-        self._ledger.receive(stream)
-        self._ledger.settle(stream, Fate.REJECTED, reason)
+        """Log a frame that `PairFlow` rejected and counted."""
         self._tell((stream,), printable(topic), reason, message)
 
     def pair(self, reason: str, message: str) -> None:
