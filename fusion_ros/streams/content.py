@@ -143,13 +143,13 @@ def has_swapped_bytes(pixels: np.ndarray) -> bool:
     if _roughness(sample) > _ROUGHER * _roughness(sample.byteswap()):
         return True
     # Counts of a narrow range do not look rough, but their high bytes, few neighbouring values,
-    # are in the place of the low ones. (Multiples of 16 are padded counts, not swapped ones.)
+    # are in the place of the low ones. Low bytes that are all zero may be 8-bit counts, shifted.
     octets = sample.reshape(-1).view(np.uint8).reshape(-1, 2)
     first, second = (np.flatnonzero(np.bincount(octets[:, side])) for side in (0, 1))
     low, high = (first, second) if sys.byteorder == "little" else (second, first)
     neighbours = low[-1] - low[0] < 2 * low.size
-    padded = not (low & 0xF).any()
-    return bool(neighbours and not padded and high.size >= max(_MANY_BYTES, 4 * low.size))
+    shifted = low[-1] == 0
+    return bool(neighbours and not shifted and high.size >= max(_MANY_BYTES, 4 * low.size))
 
 
 def _roughness(sample: np.ndarray) -> float:

@@ -71,8 +71,8 @@ class FreezeDetector:
         """Look at a visible frame. A few a second will do; a look takes 0.2 ms."""
         self._viewed_ns = now_ns
         self._view = view = _blocks(pixels)
-        if self._view_at_change is None:
-            self._view_at_change = view
+        if self._view_at_change is None or _is_flat(self._view_at_change):
+            self._view_at_change = view  # no movement can be seen against a flat view
         elif not self._moved:
             levels = float(np.clip(_MOVED_SPREADS * view.std(), *_MOVED_LEVELS))
             changed = _changed_share(self._view_at_change, view, levels)

@@ -4,18 +4,40 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_faults import PERIOD_NS, QUIET, THERMAL, VISIBLE, Shot, replayed, write_bag
+from planted_faults import (
+    PERIOD_NS,
+    QUIET,
+    THERMAL,
+    VISIBLE,
+    MeanEngine,
+    Shot,
+    replayed,
+    write_bag,
+)
+from uneven_bag import (
+    PARAMETERS,
+    Outcome,
+    check_every_fate,
+    replay_outcome,
+    sha256,
+    write_uneven_bag,
+)
 from whole_runs import quick
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.pipeline_factory import pipeline_around
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.settings import refuse_unsupported
-from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.pairer import Pair
+
+PATIENCE_S = 20.0
 
 
 def thermal(change):
@@ -82,39 +104,67 @@ KINDS = {
 }
 
 
-def through_the_node(bag: Path, **parameters) -> tuple[dict, set[str], list]:
-    """Thermal reasons, faults seen and pairs (by stamps), of the node's flow on recorded time."""
+def through_the_node(
+    bag: Path, pipeline: FusionPipeline, values: FuseParameters
+) -> tuple[Outcome, set[str]]:
+    """Outcome and faults seen, of the node's flow on recorded time without DDS."""
     pytest.importorskip("rclpy")
-    from fusion_ros.nodes.fuse.frame_reader import FrameReader
-
+    from fusion_ros.nodes.fuse.frame_flow import FrameFlow
     from fusion_ros.nodes.fuse.reporting.counters import Books
-    from fusion_ros.nodes.runtime.wire import read_image
-    from fusion_ros.streams.pairer import FramePairer
-    from fusion_ros.streams.repeated_events import RepeatedEvents
 
-    books = Books.open(lambda text: None)
-    reader = FrameReader(
-        FuseParameters.from_values(parameters),
-        books,
-        ros_clock_ns=lambda: 0,
-        tell=RepeatedEvents(lambda text: None),
-    )
-    pairer = FramePairer(tolerance_ns=20_000_000, ledger=books.ledger)
-    faults: set[str] = set()
-    pairs = []
+    books, now_ns = Books.open(lambda text: None), [0]
+    images, pairs, faults = [], [], set()
+    submitted, published = [], threading.Semaphore(0)
+
+    def publish(output) -> dict:
+        images.append((output.stamp_ns, sha256(output.pixels)))
+        published.release()
+        return {}
+
     recording = open_recording(bag)
-    for frame in recording.frames():
-        checked = reader.read(frame.stream, "/t", bytes(frame.cdr), read_image, frame.arrived_ns)
-        reader.examine(frame.arrived_ns)
-        faults |= {fault.value for found in reader.faults().values() for fault in found}
-        if checked is not None:
-            visible = frame.stream is Stream.VISIBLE
-            add = pairer.add_visible if visible else pairer.add_thermal
-            pairs += add(checked.stamp_ns, checked)
-    pairs += pairer.flush()
+    frames = list(recording.frames())
+    now_ns[0] = frames[0].arrived_ns
+    flow = FrameFlow(
+        pipeline,
+        values,
+        books,
+        publish,
+        ros_clock_ns=lambda: now_ns[0],
+        clock_ns=lambda: now_ns[0],
+    )
+    submit = flow.lane.submit
+    flow.lane.submit = lambda job: (submitted.append(job), submit(job))
+    flow.start()
+    for frame in frames:
+        now_ns[0] = frame.arrived_ns
+        flow.take(frame.stream, "/t", bytes(frame.cdr))
+        faults |= {fault.value for found in flow.faults().values() for fault in found}
+        while submitted:  # one at a time, so that no pair is superseded
+            job = submitted.pop(0)
+            assert published.acquire(timeout=PATIENCE_S)
+            if isinstance(job, Pair):
+                pairs.append((job.visible_stamp_ns, round(job.skew_ns / 1e6, 3)))
+    flow.stop()
     recording.close()
-    reasons = dict(books.ledger.snapshot().thermal.rejected_by_reason)
-    return reasons, faults, [(p.visible_stamp_ns, p.thermal_stamp_ns) for p in pairs]
+    alone = books.telemetry.snapshot().passed_alone
+    return Outcome(
+        counts=books.ledger.snapshot(),
+        passed_alone={stream.value: n for stream, n in alone.items() if n},
+        pairs=pairs,
+        images=images,
+    ), faults
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("policy", ["pass_other", "hold"])
+def test_an_uneven_bag_has_the_same_pairs_fates_and_images(tmp_path, policy):
+    bag = write_uneven_bag(tmp_path / "bag")
+    values = FuseParameters.from_values({**PARAMETERS, "on_stream_loss": policy})
+    in_replay = replay_outcome(bag, pipeline_around(MeanEngine(), values), values)
+    in_node, _ = through_the_node(bag, pipeline_around(MeanEngine(), values), values)
+    check_every_fate(in_replay)
+    assert in_replay == in_node
+    assert in_replay.passed_alone == ({"visible": 10} if policy == "pass_other" else {})
 
 
 @pytest.mark.ros
@@ -123,18 +173,15 @@ def test_the_same_frames_have_the_same_faults_reasons_and_pairs(tmp_path, kind):
     change, faults, reasons = KINDS[kind]
     bag = write_bag(tmp_path / "bag", change, count=90)
     settings = dataclasses.replace(QUIET, frozen_after_ms=1000.0)
-    result, findings, evidence = replayed(bag, settings)
+    result, findings, _ = replayed(bag, settings)
     in_replay = {c.fault.value for w in result.watchers.values() for _, c in w.faults}
-    node_reasons, node_faults, node_pairs = through_the_node(bag, frozen_after_ms=1000.0)
+    values = FuseParameters.from_values({"frozen_after_ms": 1000.0})
+    in_node, node_faults = through_the_node(bag, FusionPipeline(MeanEngine()), values)
     assert in_replay == node_faults == faults
-    assert set(node_reasons) == reasons
-    assert dict(result.counts.thermal.rejected_by_reason) == node_reasons
+    assert result.counts == in_node.counts
+    assert set(in_node.counts.thermal.rejected_by_reason) == reasons
     assert faults <= set(findings)
-    stamps = {stream: {f.index: f.stamp_ns for f in evidence.frames[stream]} for stream in Stream}
-    assert node_pairs == [
-        (stamps[Stream.VISIBLE][p.visible_index], stamps[Stream.THERMAL][p.thermal_index])
-        for p in result.log.pairs
-    ]
+    assert in_node.pairs == [(p.visible_stamp_ns, round(p.skew_ms, 3)) for p in result.log.pairs]
 
 
 def test_a_frozen_camera_is_found_after_the_time_of_the_parameter(tmp_path):
