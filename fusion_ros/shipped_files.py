@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the files of config/ are, however the package was installed.
+"""Paths of the files of config/, for every kind of installation.
 
-A source tree and an editable install have them beside the package; pip and colcon put them into
+In a source tree and an editable install they are beside the package; pip and colcon install them in
 `share/fusion_ros` of their prefix.
 """
 
@@ -16,10 +16,10 @@ PACKAGE = "fusion_ros"
 
 
 def config_file(name: str) -> Path:
-    """The shipped file `config/NAME`, such as "fuse.yaml".
+    """Return the path of the shipped file `config/NAME`, such as "fuse.yaml".
 
     Raises:
-        FileNotFoundError: no place has it; the message lists the places.
+        FileNotFoundError: the file is in none of the folders, which the message lists.
     """
     places = list(dict.fromkeys(_config_folders()))
     for folder in places:
@@ -33,11 +33,9 @@ def _config_folders() -> Iterator[Path]:
     package = Path(__file__).resolve().parent
     if (package.parent / "package.xml").is_file():
         yield package.parent / "config"
-    # colcon: PREFIX/lib/python3.x/site-packages/fusion_ros, on some systems a level deeper
+    # colcon: PREFIX/lib/python3.x/site-packages/fusion_ros, on some systems one level deeper
     for prefix in package.parents[2:6]:
         yield prefix / "share" / PACKAGE / "config"
-    for prefix in [
-        sys.prefix,
-        *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)),
-    ]:
-        yield Path(prefix) / "share" / PACKAGE / "config"
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    for folder in (sys.prefix, *filter(None, prefixes)):
+        yield Path(folder) / "share" / PACKAGE / "config"

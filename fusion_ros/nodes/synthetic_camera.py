@@ -25,7 +25,7 @@ from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.subscription import named_quality
 from fusion_ros.synthetic import Scene
-from fusion_ros.synthetic.rig import as_the_thermal_camera_sees
+from fusion_ros.synthetic.rig import seen_by_thermal_camera
 from fusion_ros.synthetic.shutter import Exposure, Shutter
 
 ENCODINGS = {
@@ -142,7 +142,7 @@ class SyntheticCamera(Node):
         else:
             counts = self._scene.thermal(seconds)
             if self._askew:
-                counts = as_the_thermal_camera_sees(counts)
+                counts = seen_by_thermal_camera(counts)
             pixels = _in_encoding(counts, self.encoding)
         stamp = Time(nanoseconds=max(0, exposure.stamp_ns)).to_msg()
         header = Header(stamp=stamp, frame_id=self._frame_id)

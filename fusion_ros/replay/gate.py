@@ -123,16 +123,15 @@ class Gate:
     def _findings(self, findings: list[Mapping[str, Any]]) -> list[tuple[bool, str]]:
         codes = {finding["code"] for finding in findings}
         unread = sorted((codes & INCOMPLETE) - set(self.expect))
-        text = "the recording was read completely, except for expected findings"
-        if unread:
-            text = f"part of the recording was not read: {', '.join(unread)}"
-        checks = [(not unread, text)]
+        names = ", ".join(unread or sorted(codes & INCOMPLETE)) or "none"
+        note = "" if unread or names == "none" else " (expected)"
+        checks = [(not unread, f"unread parts of the recording: {names}{note}")]
         for code in self.forbid:
             found = "present" if code in codes else "absent"
-            checks.append((code not in codes, f"finding {code} is {found}, must be absent"))
+            checks.append((code not in codes, f"finding {code} is {found}; it must be absent"))
         for code in self.expect:
             found = "present" if code in codes else "absent"
-            checks.append((code in codes, f"finding {code} is {found}, must be present"))
+            checks.append((code in codes, f"finding {code} is {found}; it must be present"))
         if self.forbid_severity:
             rank = _SEVERITIES.index(self.forbid_severity)
             bad = sorted(
@@ -144,7 +143,7 @@ class Gate:
             )
             worse = "" if rank == 0 else " or worse"
             names = ", ".join(bad) or "none"
-            text = f"findings of severity {self.forbid_severity}{worse}, must be none: {names}"
+            text = f"findings of severity {self.forbid_severity}{worse}: {names}; allowed: none"
             checks.append((not bad, text))
         return checks
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The street itself, which does not move: painted once, in colour and in degrees Celsius."""
+"""The static street: painted once, in colour and in degrees Celsius."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ _DARK: Colour = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Backdrop:
-    """The empty street. `visible`: uint8 HxWx3 RGB. `light`: float32 HxWx3, what falls on things
-    there, so that people can be painted into it. `celsius`: float32 HxW.
+    """The empty street.
+
+    Attributes:
+        visible: uint8 HxWx3 RGB.
+        light: float32 HxWx3, the light at each place, for painting people into the image.
+        celsius: float32 HxW.
     """
 
     visible: np.ndarray
@@ -28,7 +32,7 @@ class Backdrop:
 
 
 class _Easel:
-    """Paints colour, own light and temperature at once, at twice the size."""
+    """Paints colour, emitted light and temperature at once, at twice the size."""
 
     def __init__(self, view: View) -> None:
         self.view = View(2 * view.width, 2 * view.height)
@@ -40,7 +44,7 @@ class _Easel:
     def paint(
         self, outline: np.ndarray, albedo: Colour, celsius: float | None, glow: Colour = _DARK
     ) -> None:
-        """`celsius` None: a mark that the infrared does not show."""
+        """Fill an outline; with `celsius` None it is invisible in the infrared."""
         points = self.view.fixed_point(outline)
         fill(self.albedo, points, [round(255 * c) for c in albedo])
         fill(self.glow, points, [round(255 * c) for c in glow])
@@ -59,7 +63,7 @@ class _Easel:
     def write(
         self, text: str, middle: tuple[float, float], height: float, albedo: Colour, glow: Colour
     ) -> None:
-        """Lettering: paint to the eye, nothing to the infrared."""
+        """Write text that is invisible in the infrared."""
         font, scale = cv2.FONT_HERSHEY_DUPLEX, height * self.view.scale / 22.0
         thickness = max(1, round(1.9 * scale))
         (width, rise), _ = cv2.getTextSize(text, font, scale, thickness)
@@ -73,13 +77,13 @@ class _Easel:
         self, left: float, top: float, right: float, bottom: float, share: float,
         celsius: float, rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        """Uneven surface: albedo varies by `share`, temperature by `celsius`."""
+        """Vary a surface: its albedo by `share`, its temperature by `celsius`."""
         box = self.view.box(np.array([(left, top), (right, bottom)]), margin=0)
         if box is None:
             return
         rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
         shape = (box[1] - box[0], box[3] - box[2])
-        grain = rng.normal(0, 1, shape).astype(np.float32)
+        grain: np.ndarray = rng.normal(0, 1, shape).astype(np.float32)
         grain = cv2.GaussianBlur(grain, (0, 0), 1.2) * 1.8 + 2 * (cloudiness(*shape, rng) - 0.5)
         patch = self.albedo[rows, columns]
         factor = np.clip(1 + share * grain, 0.2, 1.8)[..., None]
@@ -88,13 +92,13 @@ class _Easel:
 
 
 def paint_backdrop(view: View, seed: int) -> Backdrop:
-    """The empty street as `view` sees it."""
+    """Paint the empty street for a view."""
     rng = np.random.default_rng(seed)
     easel = _Easel(view)
     _sky(easel, rng)
     _skyline(easel, rng)
     _ground(easel, rng)
-    _house(easel, rng)
+    _facade(easel, rng)
     _trees(easel, rng)
     _parked_car(easel)
     _street_furniture(easel)
@@ -112,7 +116,7 @@ def paint_backdrop(view: View, seed: int) -> Backdrop:
 
 
 def _light(view: View) -> np.ndarray:
-    """What falls on things: dusk from everywhere, pools under the lamp and before the cafe."""
+    """Return the light: dusk everywhere, more under the lamp and in front of the cafe."""
     x, y = view.grid()
 
     def pool(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
@@ -121,13 +125,13 @@ def _light(view: View) -> np.ndarray:
     dusk = np.array([0.24, 0.26, 0.35], np.float32)
     shade = 1 - 0.72 * np.clip((x - 0.90) / 0.12, 0, 1) * np.clip((0.80 - y) / 0.06, 0, 1)
     warm, amber = np.array([1.0, 0.80, 0.52]), np.array([1.0, 0.72, 0.40])
-    light = dusk * shade[..., None] + 0.80 * warm * pool(LAMP[0], 0.73, 0.20, 0.14)
+    light: np.ndarray = dusk * shade[..., None] + 0.80 * warm * pool(LAMP[0], 0.73, 0.20, 0.14)
     light += 0.60 * amber * pool(0.30, 0.66, 0.32, 0.17) + 0.30 * warm * pool(0.62, 0.42, 0.13, 0.3)
     return light.astype(np.float32)
 
 
 def _sky(easel: _Easel, rng: np.random.Generator) -> None:
-    """Afterglow behind the roofs; clear sky is far below freezing in the infrared."""
+    """Paint the afterglow; a clear sky is far below freezing in the infrared."""
     view = easel.view
     _, y = view.grid()
     down = np.clip(y / HORIZON, 0, 1)
@@ -158,7 +162,7 @@ def _skyline(easel: _Easel, rng: np.random.Generator) -> None:
 
 
 def _ground(easel: _Easel, rng: np.random.Generator) -> None:
-    """The road gives the day's heat back; its paint and the joints are for the eye alone."""
+    """Paint the warm road; road paint and joints are invisible in the infrared."""
     easel.paint(rectangle(-1, HORIZON, 3, PAVEMENT + 0.01), (0.16, 0.19, 0.13), 8.0)
     easel.paint(rectangle(-1, PAVEMENT, 3, KERB), (0.52, 0.50, 0.48), 11.0)
     easel.paint(rectangle(-1, KERB, 3, KERB + 0.014), (0.66, 0.65, 0.62), 12.5)
@@ -176,11 +180,11 @@ def _ground(easel: _Easel, rng: np.random.Generator) -> None:
     for x in np.arange(0.54, 0.84, 0.055):
         bar = np.array([(x, 0.785), (x + 0.03, 0.785), (x + 0.022, 0.90), (x - 0.012, 0.90)])
         easel.paint(bar, (0.90, 0.90, 0.86), None)
-    easel.paint(ellipse(*VENT, 0.030, 0.006), (0.12, 0.12, 0.13), 31.0)
+    easel.paint(ellipse(VENT, 0.030, 0.006), (0.12, 0.12, 0.13), 31.0)
 
 
-def _house(easel: _Easel, rng: np.random.Generator) -> None:
-    """Brick, lit and dark windows, a cafe whose name only the eye can read."""
+def _facade(easel: _Easel, rng: np.random.Generator) -> None:
+    """Paint a brick facade with windows and a cafe; its name is invisible in the infrared."""
     right = 0.53
     easel.paint(rectangle(-1, 0.07, right, PAVEMENT), (0.50, 0.26, 0.20), 10.5)
     easel.speckle(-0.2, 0.07, right, PAVEMENT, 0.10, 0.35, rng)
@@ -189,6 +193,11 @@ def _house(easel: _Easel, rng: np.random.Generator) -> None:
         for x in np.arange(-0.3 + 0.02 * (row % 2), right, 0.04):
             easel.line((x, y), (x, y + 0.0135), 0.002, (0.36, 0.22, 0.19))
     easel.paint(rectangle(-1, 0.055, right + 0.015, 0.085), (0.42, 0.38, 0.36), 7.5)
+    _windows(easel)
+    _cafe(easel, right, rng)
+
+
+def _windows(easel: _Easel) -> None:
     for row, top in enumerate((0.125, 0.295)):
         for column, x in enumerate((-0.20, -0.05, 0.10, 0.25, 0.40)):
             lit = (row, column) in {(0, 2), (1, 4), (1, 1)}
@@ -207,6 +216,9 @@ def _house(easel: _Easel, rng: np.random.Generator) -> None:
             easel.paint(
                 rectangle(x - 0.013, top + 0.118, x + 0.088, top + 0.13), (0.62, 0.6, 0.56), 9.5
             )
+
+
+def _cafe(easel: _Easel, right: float, rng: np.random.Generator) -> None:
     easel.paint(rectangle(-1, 0.462, right, 0.475), (0.45, 0.42, 0.40), 9.0)
     easel.paint(rectangle(-1, 0.475, right, PAVEMENT), (0.20, 0.24, 0.22), 10.0)
     for left, width in ((0.03, 0.20), (0.33, 0.16)):
@@ -214,8 +226,11 @@ def _house(easel: _Easel, rng: np.random.Generator) -> None:
         easel.paint(shop, (0.2, 0.15, 0.1), 15.5, (0.98, 0.76, 0.42))
         for x in np.arange(left + 0.02, left + width - 0.02, 0.034):
             bottle = rectangle(x, 0.585, x + 0.012, 0.612)
-            easel.paint(bottle, (0.3, 0.2, 0.1), None, tuple(rng.uniform(0.2, 0.9, 3)))  # type: ignore[arg-type]
-            easel.paint(ellipse(x + 0.006, 0.552, 0.007, 0.009), (1, 1, 1), 17.0, (1.0, 0.93, 0.75))
+            red, green, blue = rng.uniform(0.2, 0.9, 3)
+            easel.paint(bottle, (0.3, 0.2, 0.1), None, (red, green, blue))
+            easel.paint(
+                ellipse((x + 0.006, 0.552), 0.007, 0.009), (1, 1, 1), 17.0, (1.0, 0.93, 0.75)
+            )
         easel.paint(
             rectangle(left, 0.612, left + width, 0.617), (0.3, 0.2, 0.1), None, (0.45, 0.3, 0.18)
         )
@@ -232,7 +247,7 @@ def _house(easel: _Easel, rng: np.random.Generator) -> None:
 
 
 def _trees(easel: _Easel, rng: np.random.Generator) -> None:
-    """A dark park: nothing to see in it, but leaves keep near the air's temperature."""
+    """Paint a dark park: invisible to the eye; leaves have nearly the temperature of the air."""
     for x, crown, size in ((0.935, 0.36, 0.10), (1.10, 0.30, 0.13), (1.28, 0.36, 0.12)):
         trunk = np.array(
             [(x - 0.012, crown), (x + 0.012, crown), (x + 0.018, 0.68), (x - 0.018, 0.68)]
@@ -243,16 +258,16 @@ def _trees(easel: _Easel, rng: np.random.Generator) -> None:
             cx, cy = x + reach * np.cos(angle), crown + 0.85 * reach * np.sin(angle)
             shade, radius = rng.uniform(0.6, 1.2), rng.uniform(0.018, 0.036)
             green: Colour = (0.13 * shade, 0.20 * shade, 0.11 * shade)
-            easel.paint(ellipse(cx, cy, radius, 0.8 * radius), green, 6.0 + 3.0 * rng.random())
+            easel.paint(ellipse((cx, cy), radius, 0.8 * radius), green, 6.0 + 3.0 * rng.random())
     for _ in range(420):
         x, y = rng.uniform(0.885, 1.5), rng.uniform(0.47, 0.668)
         shade, radius = rng.uniform(0.6, 1.1), rng.uniform(0.014, 0.026)
         green = (0.12 * shade, 0.18 * shade, 0.10 * shade)
-        easel.paint(ellipse(x, y, radius, 0.8 * radius), green, 6.5 + 2.5 * rng.random())
+        easel.paint(ellipse((x, y), radius, 0.8 * radius), green, 6.5 + 2.5 * rng.random())
 
 
 def _parked_car(easel: _Easel) -> None:
-    """Faces the camera with its headlights on: see effects.Glare."""
+    """Paint a car that faces the camera with its headlights on (effects.Glare)."""
     x = sum(lamp[0] for lamp in PARKED_HEADLIGHTS) / 2
     left, right = [(-0.062, 0.672), (-0.062, 0.625)], [(0.062, 0.625), (0.062, 0.672)]
     roof = [(-0.05, 0.605), (-0.036, 0.572), (0.036, 0.572), (0.05, 0.605)]
@@ -263,20 +278,20 @@ def _parked_car(easel: _Easel) -> None:
     easel.paint(rectangle(x - 0.05, 0.610, x + 0.05, 0.624), (0.32, 0.36, 0.40), 25.0)
     easel.paint(rectangle(x - 0.022, 0.630, x + 0.022, 0.648), (0.08,) * 3, 33.0)
     for side in (-0.05, 0.05):
-        easel.paint(ellipse(x + side, 0.676, 0.012, 0.018), (0.04,) * 3, 22.0)
+        easel.paint(ellipse((x + side, 0.676), 0.012, 0.018), (0.04,) * 3, 22.0)
     for lamp in PARKED_HEADLIGHTS:
-        easel.paint(ellipse(*lamp, 0.010, 0.008), (1, 1, 1), 24.0, (1, 1, 0.95))
+        easel.paint(ellipse(lamp, 0.010, 0.008), (1, 1, 1), 24.0, (1, 1, 0.95))
 
 
 def _street_furniture(easel: _Easel) -> None:
     x, y = LAMP
     easel.paint(rectangle(x - 0.005, y, x + 0.005, 0.70), (0.22, 0.23, 0.24), 8.5)
     easel.paint(rectangle(x - 0.010, 0.67, x + 0.010, 0.705), (0.20, 0.21, 0.22), 9.0)
-    easel.paint(ellipse(x, y - 0.012, 0.026, 0.010), (0.2,) * 3, 19.0)
-    easel.paint(ellipse(x, y, 0.018, 0.010), (1, 1, 1), 36.0, (1.0, 0.92, 0.72))
+    easel.paint(ellipse((x, y - 0.012), 0.026, 0.010), (0.2,) * 3, 19.0)
+    easel.paint(ellipse((x, y), 0.018, 0.010), (1, 1, 1), 36.0, (1.0, 0.92, 0.72))
     post = 0.575
     easel.paint(rectangle(post - 0.003, 0.50, post + 0.003, 0.71), (0.5,) * 3, 8.0)
-    easel.paint(ellipse(post, 0.505, 0.036, 0.036, 8), (0.85, 0.85, 0.85), 6.0, (0.3, 0.3, 0.3))
-    sign = ellipse(post, 0.505, 0.032, 0.032, 8)
+    easel.paint(ellipse((post, 0.505), 0.036, 0.036, 8), (0.85, 0.85, 0.85), 6.0, (0.3, 0.3, 0.3))
+    sign = ellipse((post, 0.505), 0.032, 0.032, 8)
     easel.paint(sign, (0.80, 0.08, 0.08), 6.0, (0.5, 0.03, 0.03))
     easel.write("STOP", (post, 0.505), 0.017, (1, 1, 1), (0.9, 0.9, 0.9))

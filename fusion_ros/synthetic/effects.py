@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hides things from one camera: glare of headlights, and steam that drifts."""
+"""Effects that hide objects from one camera: glare of headlights, and drifting steam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STEAM_TOP, _STEAM_LEFT, _STEAM_RIGHT = 0.30, 0.84, 1.10
 
 
 def cloudiness(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth fractal noise, float32 0 to 1, that tiles in both directions."""
+    """Return smooth fractal noise, float32 0 to 1, that tiles in both directions."""
     total = np.zeros((height, width), np.float32)
     for octave in range(5):
         cells = 4 << octave
@@ -29,7 +29,7 @@ def cloudiness(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 class Glare:
-    """A dazzling light: a core, a wide veil and a streak, added to the picture around it."""
+    """Glare of a light: a core, a wide veil and a streak."""
 
     def __init__(self, view: View, radius: float, strength: float) -> None:
         self._view = view
@@ -42,24 +42,24 @@ class Glare:
         tint = np.array([255.0, 246.0, 222.0], np.float32)
         self._sprite = np.clip(light[..., None] * tint, 0, 255).astype(np.uint8)
 
-    def add(self, picture: np.ndarray, where: tuple[float, float]) -> None:
-        """Brighten `picture` (uint8 HxWx3) around a place of the world."""
+    def add(self, image: np.ndarray, where: tuple[float, float]) -> None:
+        """Brighten an image (uint8 HxWx3) around a place of the world."""
         column, row = np.rint(self._view.pixels(np.array([where]))[0]).astype(int)
         reach = self._reach
         top, left = max(0, row - reach), max(0, column - reach)
-        bottom = min(picture.shape[0], row + reach + 1)
-        right = min(picture.shape[1], column + reach + 1)
+        bottom = min(image.shape[0], row + reach + 1)
+        right = min(image.shape[1], column + reach + 1)
         if top >= bottom or left >= right:
             return
         sprite = self._sprite[
             top - row + reach : bottom - row + reach, left - column + reach : right - column + reach
         ]
-        patch = picture[top:bottom, left:right]
+        patch = image[top:bottom, left:right]
         cv2.add(patch, sprite, dst=patch)
 
 
 class Steam:
-    """Rises from a vent, spreads and drifts: a wall to the eye, a thin veil in the infrared."""
+    """Steam from a vent: opaque in visible light, nearly transparent in the infrared."""
 
     def __init__(self, view: View, rng: np.random.Generator) -> None:
         corners = np.array([(_STEAM_LEFT, _STEAM_TOP), (_STEAM_RIGHT, VENT[1] + 0.01)])
@@ -76,17 +76,17 @@ class Steam:
         self._shape *= np.clip(40 * (VENT[1] - y), 0, 1) * (1.35 - 0.85 * rise)
         self._texture = cloudiness(512, max(8, right - left), rng)[:, : right - left]
         self._texture = np.vstack([self._texture, self._texture])
-        self._pixels_a_second = 0.11 * view.scale
+        self._pixels_per_second = 0.11 * view.scale
 
     def at(self, seconds: float) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]] | None:
-        """The steam in the box (top, bottom, left, right), `None` where it is out of the picture.
+        """Return density and brightness (float32, 0 to 1) and their box; None out of view.
 
-        Its density and how bright it is, both float32 and 0 to 1.
+        The box is (top, bottom, left, right) in pixels.
         """
         if self._box is None:
             return None
         height = self._box[1] - self._box[0]
-        rows = (np.arange(height) + int(seconds * self._pixels_a_second)) % 512
+        rows = (np.arange(height) + int(seconds * self._pixels_per_second)) % 512
         texture = self._texture[rows]
         density = np.clip(self._shape * (0.74 + 0.8 * texture), 0, 0.98)
         return density, 0.55 + 0.45 * texture, self._box

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world's coordinates, and shapes in them.
+"""World coordinates, and shapes in them.
 
 The world is 4/3 wide and 1 high, x to the right and y down. A camera of any size and aspect sees
-its middle: the world is scaled until it covers the picture and the rest is cropped.
+its centre: the world is scaled until it covers the image, and the rest is cropped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -22,24 +23,24 @@ Colour = tuple[float, float, float]
 
 
 class Part(NamedTuple):
-    """A flat piece of something that moves."""
+    """A flat part of a moving object."""
 
     outline: np.ndarray  # float Nx2, world coordinates
-    albedo: Colour  # RGB, 0 to 1: how much of the light it gives back
+    albedo: Colour  # RGB, 0 to 1: share of the light that is reflected
     celsius: float
-    glow: Colour = (0.0, 0.0, 0.0)  # RGB, 0 to 1: its own light
+    glow: Colour = (0.0, 0.0, 0.0)  # RGB, 0 to 1: emitted light
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the world lies in a picture of `width` x `height` pixels."""
+    """Maps the world to an image of `width` x `height` pixels."""
 
     width: int
     height: int
 
     @cached_property
     def scale(self) -> float:
-        """Pixels to one unit of the world."""
+        """Pixels per world unit."""
         return max(self.width / WORLD_WIDTH, float(self.height))
 
     @cached_property
@@ -49,17 +50,17 @@ class View:
         return (self.width - WORLD_WIDTH * scale) / 2.0, (self.height - scale) / 2.0
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """World coordinates to pixels, both float Nx2."""
+        """Convert world coordinates to pixels, both float Nx2."""
         return np.asarray(points) * self.scale + self.origin
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """World x and y of every pixel, float32, 1xW and Hx1."""
+        """Return world x and y of every pixel, float32, 1xW and Hx1."""
         x = (np.arange(self.width) + 0.5 - self.origin[0]) / self.scale
         y = (np.arange(self.height) + 0.5 - self.origin[1]) / self.scale
         return x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
 
     def box(self, points: np.ndarray, margin: int = 2) -> tuple[int, int, int, int] | None:
-        """(top, bottom, left, right) of the pixels around the points; None outside the picture."""
+        """Return (top, bottom, left, right) of pixels around points; None outside the image."""
         pixels = self.pixels(points)
         left, top = np.floor(pixels.min(axis=0)).astype(int) - margin
         right, bottom = np.ceil(pixels.max(axis=0)).astype(int) + margin
@@ -68,13 +69,20 @@ class View:
         return (top, bottom, left, right) if top < bottom and left < right else None
 
     def fixed_point(self, outline: np.ndarray, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
-        """An outline as `fill` takes it; pixels count from `origin` (top, left) of the picture."""
+        """Return an outline for `fill`; pixels count from `origin` (top, left) of the image."""
         column, row = self.origin
         shift = np.array((column - origin[1] - 0.5, row - origin[0] - 0.5))
         return np.rint((outline * self.scale + shift) * (1 << _SHIFT)).astype(np.int32)
 
 
+def shaded(colour: Colour, factor: float) -> Colour:
+    """Return a colour times a factor."""
+    r, g, b = colour
+    return factor * r, factor * g, factor * b
+
+
 def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """Return the outline of a rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
@@ -84,12 +92,15 @@ def _circle(count: int) -> np.ndarray:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, count: int = 20) -> np.ndarray:
-    return _circle(count) * (rx, ry) + (x, y)
+def ellipse(
+    centre: np.ndarray | tuple[float, float], rx: float, ry: float, count: int = 20
+) -> np.ndarray:
+    """Return the outline of an ellipse as a polygon of `count` points."""
+    return _circle(count) * (rx, ry) + centre
 
 
 def limb(start: np.ndarray, end: np.ndarray, thick_start: float, thick_end: float) -> np.ndarray:
-    """A tapering bar with round ends from `start` to `end`; thicknesses are diameters."""
+    """Return a tapered bar with round ends from `start` to `end`; thicknesses are diameters."""
     first, last = complex(start[0], start[1]), complex(end[0], end[1])
     along = (last - first) / abs(last - first)
     outline = np.empty(12, np.complex128)
@@ -98,7 +109,7 @@ def limb(start: np.ndarray, end: np.ndarray, thick_start: float, thick_end: floa
     return outline.view(np.float64).reshape(12, 2)
 
 
-def fill(canvas: np.ndarray, points: np.ndarray, value: object) -> None:
+def fill(canvas: np.ndarray, points: np.ndarray, value: float | Sequence[float]) -> None:
     """Fill an outline from `View.fixed_point`; smooth edges on uint8 canvases only."""
     smooth = cv2.LINE_AA if canvas.dtype == np.uint8 else cv2.LINE_8
     cv2.fillPoly(canvas, [points], value, lineType=smooth, shift=_SHIFT)

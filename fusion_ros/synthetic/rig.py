@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rig as robots have it: the thermal camera beside the visible one, with a longer lens, askew.
+"""A rig of two cameras: the thermal one beside the visible one, with a longer lens, and rolled.
 
-`config/demo_calibration.yaml` holds the homography that undoes it; a test holds the two together.
+`config/demo_calibration.yaml` holds the homography of this rig; a test compares the two.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 ZOOM = 1.18
-"""The thermal picture shows 1 / ZOOM of the visible one's width and height."""
+"""The thermal image shows 1 / ZOOM of the width and height of the visible one."""
 SHIFT_X, SHIFT_Y = 0.03, -0.02
-"""Where the thermal picture's centre lies beside the visible one's, as shares of its width."""
+"""Offset of the centre of the thermal image, as a share of the width of the visible one."""
 ROLL_DEGREES = 1.2
 
 
 def thermal_to_visible(thermal_size: tuple[int, int], visible_size: tuple[int, int]) -> np.ndarray:
-    """The homography, float64 3x3, from thermal to visible pixels (pixel centres are whole).
+    """Return the homography, float64 3x3, from thermal to visible pixels (centres are whole).
 
     Args:
         thermal_size, visible_size: width and height in pixels.
@@ -41,8 +41,8 @@ def thermal_to_visible(thermal_size: tuple[int, int], visible_size: tuple[int, i
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ turn @ to_centre
 
 
-def as_the_thermal_camera_sees(pixels: np.ndarray) -> np.ndarray:
-    """A picture taken from the visible camera's place, as the thermal camera of the rig sees it."""
+def seen_by_thermal_camera(pixels: np.ndarray) -> np.ndarray:
+    """Warp an image of the visible camera to the view of the thermal camera."""
     height, width = pixels.shape[:2]
     place = thermal_to_visible((width, height), (width, height))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

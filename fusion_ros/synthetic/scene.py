@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Scene`: the street at a moment, as each of two aligned cameras sees it."""
+"""`Scene`: images of the street at a time, for two aligned cameras."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _NOISE_MARGIN = 64
 class Scene:
     """A street at dusk, `width` x `height` pixels.
 
-    Both cameras stand at the same place, so the pictures lie on each other; give the thermal camera
-    a scene of its own size. The same `seed`, size and time always give the same pixels.
+    Both cameras share one place, so the images are aligned. Use a second scene for a thermal camera
+    of another size. The same `seed`, size and time always give the same pixels.
 
     Args:
-        width, height: size of the pictures in pixels, 32 to 4096.
-        seed: of everything random: the skyline, the leaves, the noise of the sensors.
-        noise: 1 for the noise of usual sensors, 0 for none.
+        width, height: image size in pixels, 32 to 4096.
+        seed: seed of skyline, leaves and sensor noise.
+        noise: 1: noise of usual sensors, 0: none.
 
     Raises:
         ValueError: a size or the noise is out of range.
@@ -56,8 +56,8 @@ class Scene:
         self._parked_glare = Glare(self._view, 0.21, 0.95)
         self._glare = Glare(self._view, 0.15, 0.8)
         padded = (height + _NOISE_MARGIN, width + _NOISE_MARGIN)
-        # Drawn once, then shifted about: fresh noise for each frame would cost more than the rest.
-        # Brighter and darker grain apart, because adding bytes is many times faster than int16.
+        # Drawn once, then shifted: new noise for each frame would cost more than all else. Brighter
+        # and darker grain are kept apart, because adding bytes is much faster than int16.
         grain = np.rint(rng.normal(0, 3.2 * noise, (*padded, 3)))
         self._brighter = np.clip(grain, 0, 255).astype(np.uint8)
         self._darker = np.clip(-grain, 0, 255).astype(np.uint8)
@@ -67,24 +67,24 @@ class Scene:
         self._street_counts = _centikelvin(self._backdrop.celsius)
 
     def visible(self, seconds: float) -> np.ndarray:
-        """What the RGB camera sees at a time of the scene: uint8 HxWx3, RGB."""
-        picture = self._backdrop.visible.copy()
-        self._place(picture, IN_THE_GLARE.parts(seconds))
+        """Return the RGB image at a time: uint8 HxWx3."""
+        image = self._backdrop.visible.copy()
+        self._place(image, IN_THE_GLARE.parts(seconds))
         for lamp in PARKED_HEADLIGHTS:
-            self._parked_glare.add(picture, lamp)
-        self._place(picture, IN_THE_DARK.parts(seconds))
-        self._place(picture, IN_THE_LIGHT.parts(seconds))
-        self._place(picture, IN_THE_SMOKE.parts(seconds))
-        self._hide_behind_steam(picture, seconds)
-        self._place(picture, CAR.parts(seconds))
-        self._glare.add(picture, CAR.headlight(seconds))
+            self._parked_glare.add(image, lamp)
+        self._place(image, IN_THE_DARK.parts(seconds))
+        self._place(image, IN_THE_LIGHT.parts(seconds))
+        self._place(image, IN_THE_SMOKE.parts(seconds))
+        self._hide_behind_steam(image, seconds)
+        self._place(image, CAR.parts(seconds))
+        self._glare.add(image, CAR.headlight(seconds))
         if self._noise:
-            cv2.add(picture, self._shifted(self._brighter, seconds), dst=picture)
-            cv2.subtract(picture, self._shifted(self._darker, seconds), dst=picture)
-        return picture
+            cv2.add(image, self._shifted(self._brighter, seconds), dst=image)
+            cv2.subtract(image, self._shifted(self._darker, seconds), dst=image)
+        return image
 
     def thermal(self, seconds: float) -> np.ndarray:
-        """What the thermal camera sees at a time of the scene: uint16 HxW, centikelvin."""
+        """Return the thermal image at a time: uint16 HxW, centikelvin."""
         counts = self._street_counts.copy()
         for actor in (IN_THE_GLARE, IN_THE_DARK, IN_THE_LIGHT, IN_THE_SMOKE):
             self._warm(counts, actor.parts(seconds))
@@ -100,8 +100,8 @@ class Scene:
             counts += self._shifted(self._netd, seconds + 0.5)
         return cv2.add(counts, self._columns, dtype=cv2.CV_16U)
 
-    def _place(self, picture: np.ndarray, parts: list[Part]) -> None:
-        """Paint parts into the picture, in the light that falls where they are."""
+    def _place(self, image: np.ndarray, parts: list[Part]) -> None:
+        """Paint parts into the image, in the light at their place."""
         outlines = np.concatenate([part.outline for part in parts])
         box = self._view.box(outlines)
         if box is None:
@@ -118,8 +118,8 @@ class Scene:
             if any(part.glow):
                 r, g, b = part.glow
                 fill(glow, points, (255 * r, 255 * g, 255 * b))
-        patch = picture[top:bottom, left:right]
-        # `layer` fades to black at its edges just as `cover` fades, so it is premultiplied.
+        patch = image[top:bottom, left:right]
+        # `layer` and `cover` fade alike at the edges, so `layer` is premultiplied.
         lit = cv2.multiply(layer, self._backdrop.light[top:bottom, left:right], dtype=cv2.CV_8U)
         behind = cv2.multiply(patch, cv2.merge([255 - cover] * 3), scale=1 / 255)
         cv2.add(behind, cv2.add(lit, glow), dst=patch)
@@ -129,19 +129,21 @@ class Scene:
         for part, points in zip(parts, _split(fixed, parts), strict=True):
             fill(counts, points, _centikelvin(part.celsius))
 
-    def _hide_behind_steam(self, picture: np.ndarray, seconds: float) -> None:
+    def _hide_behind_steam(self, image: np.ndarray, seconds: float) -> None:
         steam = self._steam.at(seconds)
         if steam is None:
             return
         density, brightness, (top, bottom, left, right) = steam
-        patch = picture[top:bottom, left:right]
+        patch = image[top:bottom, left:right]
         thick = cv2.merge([density] * 3)
-        steam_itself = cv2.multiply(cv2.merge([density * brightness] * 3), STEAM_COLOUR)
+        lit = cv2.merge([density * brightness] * 3)
+        # The stubs of OpenCV do not know that a tuple is a Scalar.
+        steam_itself = cv2.multiply(lit, STEAM_COLOUR)  # type: ignore[call-overload]
         behind = cv2.multiply(patch, 1.0 - thick, dtype=cv2.CV_32F)
         cv2.add(behind, steam_itself, dst=patch, dtype=cv2.CV_8U)
 
     def _shifted(self, noise: np.ndarray, seconds: float) -> np.ndarray:
-        """The noise of this moment: the same sheet from another corner."""
+        """Return the noise of this time: another crop of the same noise image."""
         moment = round(seconds * 1e6) & 0xFFFFFFFF
         mixed = (moment * 2654435761 + self._seed * 40503) & 0xFFFFFFFF
         top, left = mixed % _NOISE_MARGIN, (mixed >> 12) % _NOISE_MARGIN
@@ -149,7 +151,7 @@ class Scene:
 
 
 def _split(points: np.ndarray, parts: list[Part]) -> Iterator[np.ndarray]:
-    """Points of all parts in a row, handed out part by part: one conversion is enough for all."""
+    """Yield the points of each part; all were converted at once, for speed."""
     first = 0
     for part in parts:
         last = first + len(part.outline)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a synthetic camera takes its pictures, and what it stamps on them."""
+"""Exposure times and stamps of a synthetic camera."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Exposure:
-    """One picture to be taken. `stamp_ns` is what the header says, `due_ns` when it is taken."""
+    """One image: `due_ns` is the time of its exposure, `stamp_ns` the stamp in its header."""
 
     due_ns: int
     stamp_ns: int
@@ -19,17 +19,17 @@ class Exposure:
 
 
 class Shutter:
-    """Opens at whole multiples of the period of the clock.
+    """Exposes at whole multiples of the period, by the clock.
 
-    So two cameras of the same rate are as good as triggered by one wire, without knowing of each
-    other; `offset_ms` and `jitter_ms` take that away again.
+    So two cameras of the same rate expose at the same times, as if triggered by one wire;
+    `offset_ms` and `jitter_ms` add errors to the stamps.
 
     Args:
-        rate_hz: pictures a second.
-        offset_ms: constant error of the stamps; positive stamps are late.
-        jitter_ms: standard deviation of a normal error of each stamp, cut at three.
-        drop_ratio: share of pictures that are lost on the way, 0 to 1.
-        seed: of jitter and loss; the same seed and ticks give the same stamps and losses.
+        rate_hz: frames per second.
+        offset_ms: constant error of the stamps; positive: stamps are late.
+        jitter_ms: standard deviation of a normal error of each stamp, clipped at three.
+        drop_ratio: share of frames that are not published, 0 to 1.
+        seed: seed of jitter and loss.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Shutter:
             if not allowed:
                 limits = {"rate_hz": "0.01 to 1000", "jitter_ms": "0 or more"}.get(name, "0 to 1")
                 raise ValueError(f"{name} is {value}, allowed is {limits}")
-        # Exact: a float holds today's nanoseconds to 256 ns only, and ticks would come twice.
+        # Exact: a float resolves present nanoseconds to 256 ns only, and ticks would repeat.
         self._period_ns = 10**9 / Fraction(rate_hz).limit_denominator(10**6)
         self._offset_ns = offset_ms * 1e6
         self._jitter_ns = jitter_ms * 1e6
@@ -57,10 +57,10 @@ class Shutter:
         self._rng = np.random.default_rng(seed)
 
     def next_after(self, now_ns: int) -> Exposure:
-        """The first picture due strictly later than `now_ns`."""
+        """Return the first exposure due after `now_ns`."""
         tick = now_ns // self._period_ns
         while (due := round(tick * self._period_ns)) <= now_ns:
             tick += 1
-        error, luck = self._rng.normal(), self._rng.random()
+        error, draw = self._rng.normal(), self._rng.random()
         jitter = self._jitter_ns * min(3.0, max(-3.0, error))
-        return Exposure(due, due + round(self._offset_ns + jitter), bool(luck < self._drop_ratio))
+        return Exposure(due, due + round(self._offset_ns + jitter), bool(draw < self._drop_ratio))

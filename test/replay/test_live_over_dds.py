@@ -60,11 +60,13 @@ def played(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     often = ("--set", "status_every_frame=true")
     done = live(bag, out, "--engine", "torch", *pace, *often, "--gate", gate)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "FAIL: highest.hz" in done.stdout
+    failed = [line for line in done.stdout.splitlines() if "FAIL:" in line]
+    assert len(failed) == 1
+    assert "highest.hz" in failed[0]
     return out, done.stdout
 
 
-def test_every_frame_sent_is_in_one_of_the_nodes_counts(played: tuple[Path, str]) -> None:
+def test_every_sent_frame_is_counted_by_the_node(played: tuple[Path, str]) -> None:
     figures = json.loads((played[0] / "live.json").read_text(encoding="utf-8"))
     assert figures["complete"]
     assert figures["sent"] == {"visible": FRAMES, "thermal": FRAMES - 3}
@@ -78,7 +80,7 @@ def test_every_frame_sent_is_in_one_of_the_nodes_counts(played: tuple[Path, str]
     assert figures["engine"]["engine"] == "torch"
 
 
-def test_ages_are_of_this_day_and_no_shorter_than_the_nodes_work(played: tuple[Path, str]) -> None:
+def test_ages_are_measured_in_present_time(played: tuple[Path, str]) -> None:
     figures = json.loads((played[0] / "live.json").read_text(encoding="utf-8"))
     age = figures["age_ms"]
     assert age["n"] == figures["fused_returned"] > 0
@@ -93,7 +95,7 @@ def test_ages_are_of_this_day_and_no_shorter_than_the_nodes_work(played: tuple[P
     assert 0 <= float(rows[0]["at_s"]) <= float(rows[-1]["at_s"]) <= last_s + 0.01
 
 
-def test_the_rate_was_doubled_and_its_highest_is_told_on_the_page(
+def test_the_highest_rate_is_searched_and_reported(
     played: tuple[Path, str],
 ) -> None:
     out, told = played
@@ -102,7 +104,7 @@ def test_the_rate_was_doubled_and_its_highest_is_told_on_the_page(
     assert figures["highest"]["hz"] == pytest.approx(30 * figures["highest"]["rate"], rel=0.01)
     page = (out / "live.html").read_text(encoding="utf-8")
     assert f"{figures['highest']['hz']:.1f}" in page
-    assert "highest rate kept up" in told
+    assert f"{figures['highest']['hz']:.1f} Hz" in told
 
 
 def test_ctrl_c_ends_player_and_node(bag: Path, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_ctrl_c_ends_player_and_node(bag: Path, tmp_path: Path) -> None:
     assert processes_with(mark) == []
 
 
-def test_a_node_that_cannot_start_is_told_with_its_own_words(bag: Path, tmp_path: Path) -> None:
+def test_the_log_of_a_node_that_cannot_start_is_printed(bag: Path, tmp_path: Path) -> None:
     done = live(bag, tmp_path, "--weights", tmp_path / "missing.safetensors")
     assert done.returncode == 2
     assert "missing.safetensors" in done.stderr
@@ -126,13 +128,12 @@ def test_a_node_that_cannot_start_is_told_with_its_own_words(bag: Path, tmp_path
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        (["--live", "--rate", "0"], "--rate is 0, allowed is 0.01 to 100"),
-        (["--live", "--detector", "model.onnx"], "--detector: not with --live"),
-        (["--live", "--jobs", "2", "--every", "3"], "--jobs, --every: not with --live"),
-        (["--rate", "2"], "--rate goes with --live"),
+        (["--live", "--detector", "model.onnx"], "--detector"),
+        (["--live", "--jobs", "2", "--every", "3"], "--jobs, --every"),
+        (["--rate", "2"], "--rate"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(
+def test_options_that_exclude_each_other_are_refused(
     bag: Path, tmp_path: Path, capsys, more: list[str], word: str
 ) -> None:
     assert main(["replay", str(bag), "--out", str(tmp_path), *more]) == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live replay's own reckoning, without a fuse node: stamps, losses, the search for a rate."""
+"""The live replay without a fuse node: stamps, losses, and the rate search."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
     least_delay_ns,
-    over_and_over,
     rate_hz,
+    repeated,
     stamp_of,
     with_stamp,
 )
@@ -56,19 +56,19 @@ def line_for(played: list[PlayedFrame], rate: float, offset_ms: int = 0) -> Time
 
 @pytest.mark.parametrize("clock_off_ms", [0, -3_600_000, 40])
 @pytest.mark.parametrize("rate", [0.5, 1.0, 4.0])
-def test_the_quickest_frame_is_stamped_when_it_is_due_whatever_the_recorded_clock(
+def test_the_frame_of_least_delay_is_stamped_with_its_due_time_for_any_recorded_clock(
     rate: float, clock_off_ms: int
 ) -> None:
     played = frames(clock_off_ms=clock_off_ms, delay_ms=lambda n: 30 if n == 4 else 5)
     line = line_for(played, rate)
     ages = [line.due_ns(f) - line.stamp_ns(f) for f in played]
-    # The frame that was 25 ms later than the others still is, in the time of the rate.
+    # The frame that was 25 ms late is late by 25 ms divided by the rate.
     assert ages == [round(25 * MS / rate) if n // 2 == 4 else 0 for n in range(20)]
     assert line.due_ns(played[0]) == BEGIN_NS
     assert line.due_ns(played[-1]) == BEGIN_NS + round(9 * PERIOD_MS * MS / rate)
 
 
-def test_a_constant_offset_stays_as_the_node_corrects_it_at_every_rate() -> None:
+def test_a_constant_offset_does_not_change_with_the_rate() -> None:
     played = frames(thermal_late_ms=80)
     for rate in (1.0, 3.0):
         line = line_for(played, rate, offset_ms=-80)
@@ -76,14 +76,14 @@ def test_a_constant_offset_stays_as_the_node_corrects_it_at_every_rate() -> None
         assert thermal - 80 * MS == pytest.approx(visible, abs=1)
 
 
-def test_a_frame_without_stamp_stays_without() -> None:
+def test_a_frame_without_a_stamp_gets_none() -> None:
     bare = dataclasses.replace(frames()[0], stamp_ns=0)
     assert line_for([bare], 1.0).stamp_ns(bare) == 0
 
 
-def test_a_clip_goes_on_in_time_when_it_begins_anew() -> None:
+def test_the_times_of_a_repeated_clip_keep_rising() -> None:
     clip = frames(10)
-    played = list(over_and_over(clip, 2.0))
+    played = list(repeated(clip, 2.0))
     stamps = [f.stamp_ns for f in played if f.stream is Stream.VISIBLE]
     assert {b - a for a, b in itertools.pairwise(stamps)} == {PERIOD_MS * MS}
     assert len(stamps) == 41  # 2 s at 20 Hz, both ends
@@ -91,14 +91,14 @@ def test_a_clip_goes_on_in_time_when_it_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("order", [0, 1])
-def test_a_stamp_is_put_into_a_serialised_message_and_nothing_else_is_changed(order: int) -> None:
+def test_with_stamp_changes_only_the_stamp(order: int) -> None:
     cdr = bytes([0, order, 0, 0]) + bytes(range(8)) + b"the rest"
     stamped = with_stamp(cdr, BEGIN_NS + 7)
     assert stamp_of(stamped) == BEGIN_NS + 7
     assert (stamped[:4], stamped[12:]) == (cdr[:4], cdr[12:])
 
 
-def test_a_stamp_reads_as_ros_reads_it() -> None:
+def test_a_replaced_stamp_is_read_by_another_deserialiser() -> None:
     from rosbags.typesys import Stores, get_typestore
 
     types = get_typestore(Stores.ROS2_HUMBLE)
@@ -116,21 +116,21 @@ def counts(**fates: int) -> dict[str, dict[str, int]]:
 
 def played_pass(played: list[PlayedFrame], *, fused: int, lag_ms: float = 0.0) -> OnePass:
     line = line_for(played, 1.0)
-    books = OnePass(line, FuseParameters())
+    one_pass = OnePass(line, FuseParameters())
     left = fused
     for frame in played:
         stamp_ns, due_ns = line.stamp_ns(frame), line.due_ns(frame)
-        books.sent(frame, stamp_ns, due_ns + round(lag_ms * MS))
+        one_pass.sent(frame, stamp_ns, due_ns + round(lag_ms * MS))
         if frame.stream is Stream.THERMAL and left:
-            books.returned(stamp_ns, stamp_ns + 12 * MS)
+            one_pass.returned(stamp_ns, stamp_ns + 12 * MS)
             left -= 1
-    return books
+    return one_pass
 
 
-def test_ages_run_from_the_stamp_and_losses_are_of_the_pairs_that_could_be() -> None:
-    books = played_pass(frames(100), fused=97, lag_ms=2.0)
+def test_ages_start_at_the_stamp_and_losses_refer_to_the_possible_pairs() -> None:
+    one_pass = played_pass(frames(100), fused=97, lag_ms=2.0)
     after = counts(received=99, fused=97, superseded=2)
-    figures = books.figures(counts(), after, 20.0)
+    figures = one_pass.figures(counts(), after, 20.0)
     assert (figures.pairs_possible, figures.fused, figures.fused_returned) == (100, 97, 97)
     assert figures.loss == pytest.approx(0.03)
     assert figures.lost_on_the_wire == {"visible": 1, "thermal": 1}
@@ -139,22 +139,21 @@ def test_ages_run_from_the_stamp_and_losses_are_of_the_pairs_that_could_be() -> 
     assert figures.player_lag_ms["max"] == pytest.approx(2)
     assert figures.adds_up
     found = findings_of(figures)
-    assert [f["code"] for f in found] == ["lost_on_the_wire", "frames_lost"]
-    assert found[0]["title"] == "2 frames never reached the fuse node"
+    assert [f.code for f in found] == ["lost_on_the_wire", "frames_lost"]
 
 
-def test_frames_that_never_had_a_partner_are_no_loss() -> None:
+def test_frames_without_a_partner_are_not_lost() -> None:
     played = [f for n, f in enumerate(frames(60)) if f.stream is Stream.VISIBLE or n % 4 == 1]
     figures = played_pass(played, fused=30).figures(counts(), counts(received=30, fused=30), 20.0)
     assert figures.pairs_possible == 30
     assert figures.loss == 0.0
 
 
-def test_counts_that_do_not_add_up_are_told() -> None:
-    books = played_pass(frames(20), fused=20)
-    figures = books.figures(counts(), counts(received=20, fused=19), 20.0)
+def test_counts_that_do_not_add_up_are_a_finding() -> None:
+    one_pass = played_pass(frames(20), fused=20)
+    figures = one_pass.figures(counts(), counts(received=20, fused=19), 20.0)
     assert not figures.adds_up
-    assert "counts_do_not_add_up" in {f["code"] for f in findings_of(figures)}
+    assert "counts_do_not_add_up" in {f.code for f in findings_of(figures)}
 
 
 @dataclasses.dataclass
@@ -165,7 +164,7 @@ class Tried:
 
 
 def a_node(limit: float, tried: list[float], *, player_limit: float = 1e9):
-    """A node that keeps up to a limit, fed by a player that has one too."""
+    """A node with a highest rate, and a player with another."""
 
     def play(rate: float) -> Tried:
         tried.append(rate)
@@ -176,7 +175,7 @@ def a_node(limit: float, tried: list[float], *, player_limit: float = 1e9):
 
 
 @pytest.mark.parametrize("limit", [0.3, 1.0, 2.9, 7.7, 40.0])
-def test_the_search_finds_a_nodes_limit_to_five_percent(limit: float) -> None:
+def test_the_search_finds_the_limit_of_a_node_to_five_percent(limit: float) -> None:
     tried: list[float] = []
     play = a_node(limit, tried)
     found = highest_rate(play, play(1.0))
@@ -185,13 +184,13 @@ def test_the_search_finds_a_nodes_limit_to_five_percent(limit: float) -> None:
     assert len(tried) < 30
 
 
-def test_the_search_says_when_the_player_was_the_limit() -> None:
+def test_the_search_reports_the_player_as_the_limit() -> None:
     play = a_node(50.0, [], player_limit=6.0)
     found = highest_rate(play, play(1.0))
     assert (found.rate, found.limited_by) == (6.0, "player")
 
 
-def test_one_hiccup_is_not_the_nodes_limit() -> None:
+def test_a_single_loss_does_not_end_the_search() -> None:
     tried: list[float] = []
     steady = a_node(10.0, tried)
 
@@ -202,12 +201,12 @@ def test_one_hiccup_is_not_the_nodes_limit() -> None:
     assert highest_rate(play, play(1.0)).rate >= 10.0 / 1.05
 
 
-def test_a_node_that_keeps_up_with_nothing_is_told() -> None:
+def test_a_node_that_sustains_no_rate_gives_zero() -> None:
     play = a_node(0.001, [])
     assert highest_rate(play, play(1.0)).rate == 0.0
 
 
-def test_reading_ahead_gives_everything_in_order_and_raises_what_the_reader_raised() -> None:
+def test_reading_ahead_keeps_the_order_and_raises_errors_of_the_reader() -> None:
     played = frames(50)
     with ReadAhead(iter(played)) as read:
         assert list(read) == played
@@ -222,6 +221,6 @@ def test_reading_ahead_gives_everything_in_order_and_raises_what_the_reader_rais
             next(read)
 
 
-def test_reading_ahead_ends_though_nobody_takes_what_was_read() -> None:
+def test_reading_ahead_ends_while_items_are_waiting() -> None:
     with ReadAhead(iter(frames(500))) as read:
         next(read)

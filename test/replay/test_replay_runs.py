@@ -78,8 +78,8 @@ INFO = Finding("shutter", Severity.INFO, "", "", "")
 @pytest.mark.parametrize(
     ("findings", "badge", "headline"),
     [
-        ([], "no faults", "24 pairs were fused; no faults were found."),
-        ([INFO], "no faults", "24 pairs were fused; no faults were found."),
+        ([], "no faults", "24 pairs were fused; no faults found."),
+        ([INFO], "no faults", "24 pairs were fused; no faults found."),
         ([WARNING], "warnings", "24 pairs were fused; 1 warning found."),
         ([ERROR, WARNING, WARNING], "errors found",
          "24 pairs were fused; 1 error and 2 warnings found."),

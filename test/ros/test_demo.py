@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros demo`, as a user runs it: real processes, DDS and files; nothing left behind."""
+"""`fusion-ros demo` with real processes, DDS and files; no process is left behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sys.exit(args.run(args))
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network: these tests look at the way of the frames, not at the pictures."""
+    """An untrained network: these tests do not depend on the images."""
     path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
     net = FusionNet(PRESETS["compact"])
     save_weights(path, net, training_data="none", metrics={}, version="0")
@@ -53,7 +53,7 @@ def small(out: Path, weights: Path) -> list[str]:
     return ["--out", str(out), "--weights", str(weights), "--rate", "10", *sizes]
 
 
-def test_it_writes_a_picture_a_video_and_a_summary_that_adds_up(
+def test_it_writes_an_image_a_video_and_a_summary_that_adds_up(
     tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
@@ -73,12 +73,12 @@ def test_it_writes_a_picture_a_video_and_a_summary_that_adds_up(
     picture = cv2.imread(str(out / "side_by_side.png"))
     assert picture.shape[1] == 3 * 160
     assert cv2.VideoCapture(str(out / "fused.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 10
-    told = capfd.readouterr().out
+    printed = capfd.readouterr().out
     for name in set(demo.RESULTS) - {"registration.png"}:  # 96x80 is no 4:3: both cameras aligned
-        assert str((out / name).resolve()) in told
+        assert str((out / name).resolve()) in printed
 
 
-def test_a_node_that_cannot_start_fails_the_demo_with_its_own_words(
+def test_a_failed_demo_prints_the_log_of_the_node_and_keeps_earlier_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
@@ -86,13 +86,14 @@ def test_a_node_that_cannot_start_fails_the_demo_with_its_own_words(
     (out / "summary.json").write_text('{"fused": 99}')  # of an earlier run
     args = parse(*small(out, tmp_path / "missing.safetensors"), "--seconds", "1")
     assert args.run(args) == 1
-    told = capfd.readouterr().err
-    assert "missing.safetensors" in told
-    assert str(out / "logs") in told
+    printed = capfd.readouterr().err
+    assert "missing.safetensors" in printed
+    assert str(out / "logs") in printed
+    assert json.loads((out / "summary.json").read_text()) == {"fused": 99}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_half_way_it_leaves_no_process_behind(
+def test_a_stopped_demo_leaves_results_and_no_process(
     tmp_path: Path, weights: Path, sent: signal.Signals
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
@@ -107,7 +108,7 @@ def test_stopped_half_way_it_leaves_no_process_behind(
     assert json.loads((tmp_path / "summary.json").read_text())["fused"] > 0
 
 
-def test_killed_outright_its_children_end_too(tmp_path: Path, weights: Path) -> None:
+def test_a_killed_demo_leaves_no_process(tmp_path: Path, weights: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
     with started(command) as (running, lines, mark):
         assert any("first fused image is here" in line for line in lines)
@@ -121,7 +122,7 @@ def test_killed_outright_its_children_end_too(tmp_path: Path, weights: Path) -> 
     assert processes_with(mark) == []
 
 
-def test_children_stay_on_this_machine_in_a_domain_of_their_own_unless_the_user_chose() -> None:
+def test_processes_are_limited_to_this_machine_unless_the_user_chose() -> None:
     ours = isolated_environment({"PATH": "/bin"})
     assert ours["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert 1 <= int(ours["ROS_DOMAIN_ID"]) <= 101
@@ -141,7 +142,7 @@ def test_children_stay_on_this_machine_in_a_domain_of_their_own_unless_the_user_
 @pytest.mark.parametrize(
     ("value", "text"), [("12", "'12'"), ("it's", "'it''s'"), (True, "true"), (1.0, "1.0"), (3, "3")]
 )
-def test_a_parameter_keeps_its_type_on_the_way_to_the_node(value: object, text: str) -> None:
+def test_a_parameter_of_the_node_keeps_its_type(value: object, text: str) -> None:
     assert as_yaml(value) == text
 
 
@@ -149,7 +150,7 @@ def test_a_parameter_keeps_its_type_on_the_way_to_the_node(value: object, text: 
     "arguments",
     [["--seconds", "0"], ["--seconds", "600"], ["--size", "640"], ["--size", "8x8"]],
 )
-def test_an_argument_out_of_range_is_refused_with_what_is_allowed(
+def test_an_argument_out_of_range_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording played in time through DDS into the real fuse node, and what that shows.
+"""Live replay: a recording is played through DDS into a fuse node, in real time, and measured.
 
-No rclpy here: `fusion_ros/nodes/bag_player.py` does the playing.
+This package does not import rclpy; `fusion_ros/nodes/bag_player.py` sends the messages.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The books of one pass: what was sent, what came back and when, what the node counted."""
+"""Record of one pass: frames sent, fused images returned, and the counts of the node."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.findings.evidence import Finding, Severity
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
@@ -20,13 +21,13 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 @dataclasses.dataclass(frozen=True)
-class FusedPicture:
-    """One fused picture that came back.
+class FusedImage:
+    """A fused image that was received.
 
     Attributes:
-        at_s: when its visible frame was due, in seconds from the pass's beginning.
-        age_ms: from the visible frame's stamp to the fuse node's publishing.
-        way_ms: from our publishing of the visible frame to the fuse node's publishing.
+        at_s: due time of its visible frame, in seconds from the start of the pass.
+        age_ms: from the stamp of the visible frame to the publishing of the fused image.
+        way_ms: from the publishing of the visible frame to that of the fused image.
     """
 
     at_s: float
@@ -35,15 +36,15 @@ class FusedPicture:
 
 
 class OnePass:
-    """Filled while the frames are played; `figures` when the node has settled.
+    """Collects events while frames are played; `figures` evaluates them.
 
     Args:
-        time_line: see there.
-        values: the fuse node's parameters; they say which frames could be paired.
+        time_line: maps recorded time to wall-clock time.
+        values: parameters of the fuse node; they determine the possible pairs.
     """
 
     def __init__(self, time_line: TimeLine, values: FuseParameters) -> None:
-        self.pictures: list[FusedPicture] = []
+        self.images: list[FusedImage] = []
         self._line = time_line
         self._by_arrival = values.stamp_source == "arrival"
         self._sent = dict.fromkeys(Stream, 0)
@@ -60,7 +61,7 @@ class OnePass:
         )
 
     def sent(self, frame: PlayedFrame, stamp_ns: int, sent_ns: int) -> None:
-        """A frame was published, with this stamp, at this time of the wall clock."""
+        """Record a published frame, with its stamp and its time by the wall clock."""
         due_ns = self._line.due_ns(frame)
         self._sent[frame.stream] += 1
         self._lag_ms.append((sent_ns - due_ns) / 1e6)
@@ -76,25 +77,25 @@ class OnePass:
             self._pairs += len(add(counted_ns, None))
 
     def returned(self, stamp_ns: int, published_ns: int) -> None:
-        """A fused picture came: its stamp, and when the fuse node published it."""
+        """Record a fused image, with its stamp and the time of its publishing."""
         self._returned += 1
-        if self._by_arrival:  # then the node stamps with the arrival, and there is no way to tell
+        if self._by_arrival:  # then the stamp is the arrival, and the visible frame is unknown
             age_ms = (published_ns - stamp_ns) / 1e6
             at_s = (stamp_ns - self._line.begin_ns) / 1e9
-            self.pictures.append(FusedPicture(at_s, age_ms, age_ms))
+            self.images.append(FusedImage(at_s, age_ms, age_ms))
         elif stamp_ns in self._visible:
             due_ns, sent_ns = self._visible[stamp_ns]
             at_s = (due_ns - self._line.begin_ns) / 1e9
             age_ms, way_ms = (published_ns - stamp_ns) / 1e6, (published_ns - sent_ns) / 1e6
-            self.pictures.append(FusedPicture(at_s, age_ms, way_ms))
+            self.images.append(FusedImage(at_s, age_ms, way_ms))
 
     @property
     def total_sent(self) -> Mapping[Stream, int]:
-        """Frames published so far."""
+        """Number of frames published so far, by stream."""
         return self._sent
 
     def figures(self, before: Counts, after: Counts, visible_hz: float) -> PassFigures:
-        """The pass in figures, given the node's totals before and after it."""
+        """Return the figures, given the totals of the node before and after the pass."""
         counts = {
             stream.value: {
                 name: after[stream.value][name] - before[stream.value][name] for name in NODE_COUNTS
@@ -118,30 +119,29 @@ class OnePass:
             fused=fused,
             fused_returned=self._returned,
             loss=max(0.0, 1.0 - fused / pairs) if pairs else 1.0,
-            age_ms=describe_series([p.age_ms for p in self.pictures]),
-            way_ms=describe_series([p.way_ms for p in self.pictures]),
+            age_ms=describe_series([image.age_ms for image in self.images]),
+            way_ms=describe_series([image.way_ms for image in self.images]),
             player_lag_ms=describe_series(self._lag_ms),
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class PassFigures:
-    """One pass; a `Trial` of the rate search.
+    """Figures of one pass; a `Trial` of the rate search.
 
     Attributes:
-        rate, achieved_rate: multiples of the recording's own; asked, and what the player managed.
-        asked_hz: visible frames a second at `rate`.
+        rate, achieved_rate: multiples of the recorded rate: requested, and reached by the player.
+        asked_hz: visible frames per second at `rate`.
         seconds: from the first to the last frame.
-        sent: frames published, by stream.
-        counts: what the node counted of them, by stream and fate; they add up (`adds_up`).
-        lost_on_the_wire: frames sent that the node never saw, by stream.
-        pairs_possible: pairs that the node's pairer makes of these stamps when nothing is lost.
-        fused, fused_returned: pairs fused by the node's count; fused pictures that came back to us.
-        loss: share of the possible pairs that were not fused: lost on the wire, superseded,
-            unpaired, late or rejected.
-        age_ms: see `FusedPicture`; of the pictures that came back.
-        way_ms: the same from our publishing on.
-        player_lag_ms: how much later than due frames were published.
+        sent: published frames by stream.
+        counts: counts of the node by stream and fate; see `adds_up`.
+        lost_on_the_wire: frames sent but not received by the node, by stream.
+        pairs_possible: pairs that the pairer makes of these stamps if no frame is lost.
+        fused: pairs fused, by the count of the node.
+        fused_returned: fused images received here.
+        loss: share of the possible pairs that were not fused.
+        age_ms, way_ms: see `FusedImage`.
+        player_lag_ms: delay of the publishing after the due time.
     """
 
     rate: float
@@ -161,46 +161,63 @@ class PassFigures:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every frame that the node received in this pass is in one count."""
+        """Whether each frame that the node received has exactly one fate."""
         return all(
             c["received"] == sum(c[fate.value] for fate in Fate) + c["pending"]
             for c in self.counts.values()
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the figures for JSON."""
         return {**dataclasses.asdict(self), "adds_up": self.adds_up}
 
 
-def findings_of(figures: PassFigures) -> list[dict[str, str]]:
-    """What is wrong in a pass, as the report's findings: code, severity, title, detail, fix."""
+def findings_of(figures: PassFigures) -> list[Finding]:
+    """Return the faults of a pass."""
     found = []
-
-    def add(code: str, severity: str, title: str, detail: str, fix: str) -> None:
-        found.append(
-            {"code": code, "severity": severity, "title": title, "detail": detail, "fix": fix}
-        )
-
     if not figures.adds_up:
-        add("counts_do_not_add_up", "error", "The node's counts do not add up",
-            "Received frames are not the sum of the fates and what is pending.",
-            "A fault of the fuse node: report it with live.json.")  # fmt: skip
-    wire = sum(max(0, n) for n in figures.lost_on_the_wire.values())
-    if wire:
-        add("lost_on_the_wire", "warning", f"{wire} frames never reached the fuse node",
-            "They were published and are in none of its counts.",
-            "Use the shipped DDS profile (config/fastdds_shm.xml) and a larger "
-            "input_queue_size; see whether the machine is overloaded.")  # fmt: skip
-    superseded = figures.counts[Stream.VISIBLE.value]["superseded"]
+        found.append(
+            Finding(
+                "counts_do_not_add_up",
+                Severity.ERROR,
+                "The counts of the fuse node do not add up",
+                "The number of received frames differs from the sum of fates and pending frames.",
+                "This is a fault of the fuse node: report it with live.json.",
+            )
+        )
+    if lost := sum(max(0, n) for n in figures.lost_on_the_wire.values()):
+        found.append(
+            Finding(
+                "lost_on_the_wire",
+                Severity.WARNING,
+                f"{lost} frames did not reach the fuse node",
+                "They were published, but the node did not count them as received.",
+                "Use the shipped DDS profile (config/fastdds_shm.xml) and a larger "
+                "input_queue_size; check whether the machine is overloaded.",
+            )
+        )
     if figures.loss >= MOST_LOSS:
-        add("frames_lost", "error", f"{figures.loss:.1%} of the pairs were not fused",
-            f"{figures.pairs_possible - figures.fused} of {figures.pairs_possible} pairs; "
-            f"{superseded} of them superseded by a newer pair.",
-            "Use smaller frames, a lower rate, a faster engine, or accept the lower output "
-            "rate.")  # fmt: skip
+        superseded = figures.counts[Stream.VISIBLE.value]["superseded"]
+        found.append(
+            Finding(
+                "frames_lost",
+                Severity.ERROR,
+                f"{figures.loss:.1%} of the pairs were not fused",
+                f"{figures.pairs_possible - figures.fused} of {figures.pairs_possible} pairs; "
+                f"{superseded} were superseded by a newer pair.",
+                "Use smaller frames, a lower rate or a faster engine, or accept the lower output "
+                "rate.",
+            )
+        )
     if figures.achieved_rate < KEPT_UP * figures.rate:
-        add("player_behind", "warning", "The player could not keep the recording's time",
-            f"Asked for {figures.rate:g} times the recorded rate, it managed "
-            f"{figures.achieved_rate:.2f}: ages hold the player's own delay.",
-            "Play at a lower --rate, or on a machine with more cores.")  # fmt: skip
+        found.append(
+            Finding(
+                "player_behind",
+                Severity.WARNING,
+                "The player was too slow for the requested rate",
+                f"Requested: {figures.rate:g} times the recorded rate; reached: "
+                f"{figures.achieved_rate:.2f}. Ages include the delay of the player.",
+                "Play at a lower --rate, or on a machine with more cores.",
+            )
+        )
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`live.html`: what a live replay measured, in the report's clothes."""
+"""`live.html`: the figures of a live replay."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Any
 
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.live.rate_search import MOST_LOSS
-from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.plots import histogram, line_plot
-from fusion_ros.replay.report.templates import write_html
-from fusion_ros.streams.ledger import Fate
+from fusion_ros.replay.report.rendering import (
+    FATES,
+    fates_of_stream,
+    number,
+    plot,
+    tile,
+    write_html,
+)
 
 _PERCENTILES = ("p50", "p95", "p99", "max")
 
@@ -22,9 +27,9 @@ def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
     """Write `live.html` beside `live.json` and `live_frames.csv`.
 
     Args:
-        folder: where those two are.
-        live: what `live.json` holds; the recording was played to its end.
-        verdict: of the gate, if there was one.
+        folder: that of the two files.
+        live: the content of `live.json`; the recording was played to its end.
+        verdict: that of the gate, or of a replay without one.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
@@ -39,7 +44,7 @@ def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
         "tiles": _tiles(live),
         "findings": live["findings"],
         "streams": _streams(live),
-        "fates": [*(fate.value for fate in Fate), "pending"],
+        "fates": FATES,
         **_ages(folder, live),
         **_rates(live),
         "identity": _identity(live),
@@ -54,7 +59,7 @@ def _verdict(live: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         word, mood = "not finished", "failed"
     elif verdict.word == "no gate":
         bad = any(f["severity"] == "error" for f in live["findings"])
-        word, mood = ("frames lost", "failed") if bad else ("kept up", "passed")
+        word, mood = ("frames lost", "failed") if bad else ("no loss", "passed")
     return {"badge": word, "badge_class": mood, "verdict_reasons": verdict.reasons}
 
 
@@ -64,46 +69,41 @@ def _headline(live: Mapping[str, Any]) -> str:
         f"{live['asked_hz']:.1f} Hz."
     )
     if "highest" in live:
-        text += f" The highest rate kept up: {_highest(live)}."
+        text += f" Highest sustained rate: {_highest(live)}."
     return text
 
 
 def _highest(live: Mapping[str, Any]) -> str:
     highest = live["highest"]
     if not highest["rate"]:
-        return "none that was tried"
-    limit = " or more (then the player was too slow)" if highest["limited_by"] == "player" else ""
+        return "none of those tried"
+    limit = " or more (the player was the limit)" if highest["limited_by"] == "player" else ""
     return f"{highest['hz']:.1f} Hz{limit}"
 
 
 def _tiles(live: Mapping[str, Any]) -> list[dict[str, str]]:
     age, highest = live["age_ms"], live.get("highest")
     tiles = [
-        (f"{live['loss']:.2%}", "of the possible pairs lost",
-         "good" if live["loss"] < MOST_LOSS else "bad"),
-        *((number(age[p], 1, " ms"), f"age, {p}", "") for p in ("p50", "p95", "p99")),
+        tile(f"{live['loss']:.2%}", "of the possible pairs lost",
+             "good" if live["loss"] < MOST_LOSS else "bad"),
+        *(tile(number(age[p], 1, " ms"), f"age, {p}") for p in ("p50", "p95", "p99")),
     ]  # fmt: skip
     if highest:
         plus = "+" if highest["limited_by"] == "player" else ""
-        tiles.append((f"{highest['hz']:.1f}{plus}", "Hz, highest rate kept up", ""))
+        tiles.append(tile(f"{highest['hz']:.1f}{plus}", "Hz, highest sustained rate"))
     wire = sum(live["lost_on_the_wire"].values())
-    tiles.append((str(wire), "frames lost on the wire", "bad" if wire else ""))
-    return [{"value": value, "label": label, "mood": mood} for value, label, mood in tiles]
+    tiles.append(tile(str(wire), "frames not received by the node", "bad" if wire else ""))
+    return tiles
 
 
 def _streams(live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    ends = [*(fate.value for fate in Fate), "pending"]
     return [
-        {
-            "name": stream,
-            "text": f"{live['lost_on_the_wire'][stream]} lost on the wire",
-            "counts": counts,
-            "sent": live["sent"][stream],
-            "received": counts["received"],
-            "sum": sum(counts[end] for end in ends),
-            "parts": [{"fate": end, "count": counts[end]} for end in ends if counts[end]],
-            "reasons": "",
-        }
+        fates_of_stream(
+            stream,
+            f"{live['lost_on_the_wire'][stream]} not received by the node",
+            live["sent"][stream],
+            counts,
+        )
         for stream, counts in live["counts"].items()
     ]
 
@@ -112,26 +112,22 @@ def _ages(folder: Path, live: Mapping[str, Any]) -> dict[str, Any]:
     with (folder / "live_frames.csv").open(encoding="utf-8", newline="") as file:
         rows = [(float(r["at_s"]), float(r["age_ms"])) for r in csv.DictReader(file)]
     names = {
-        "age_ms": "age: stamp to publish",
-        "way_ms": "our publishing to the node's",
-        "player_lag_ms": "how late the player was",
+        "age_ms": "age: stamp to publishing of the fused image",
+        "way_ms": "publishing of the visible to that of the fused image",
+        "player_lag_ms": "delay of the player",
     }
     return {
-        "age_note": "From the stamp of the visible frame to the moment in which the fuse node "
-        "published the fused picture, by one clock. Stamps are laid on the wall clock by one line "
-        "for both cameras; the quickest frame of the recording has age 0 when it is sent.",
+        "age_note": "Time from the stamp of the visible frame to the publishing of the fused "
+        "image. Recorded stamps are moved to the present by the same amount for both cameras; the "
+        "frame with the least delay in the recording has age 0 when it is sent.",
         "ages": [
-            [
-                name,
-                *(number(live[key][p], 2) for p in _PERCENTILES),
-                live[key]["n"],
-            ]
+            [name, *(number(live[key][p], 2) for p in _PERCENTILES), live[key]["n"]]
             for key, name in names.items()
         ],
         "age_plots": [
-            plot("Age over time", "by when the frame was due", line_plot([("age", rows)],
+            plot("Age over time", "by due time of the visible frame", line_plot([("age", rows)],
                  unit_y="ms", low=0.0)),
-            plot("Age, how often", "", histogram([age for _, age in rows], unit_x="ms")),
+            plot("Age, distribution", "", histogram([age for _, age in rows], unit_x="ms")),
         ],
     }  # fmt: skip
 
@@ -157,7 +153,7 @@ def _rates(live: Mapping[str, Any]) -> dict[str, Any]:
         }
         for p in passes
     ]
-    # A rate that was played twice is drawn once, as it counts.
+    # Of a rate that was played twice, the better result is drawn.
     best = {p["asked_hz"]: p for p in sorted(passes, key=lambda p: -p["loss"])}
     drawn = [best[hz] for hz in sorted(best)]
     loss = [(p["asked_hz"], 100 * p["loss"]) for p in drawn]
@@ -165,8 +161,8 @@ def _rates(live: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tried": rows,
         "search_note": f"Doubled until {MOST_LOSS:.0%} of the possible pairs or more were lost, "
-        f"then bisected; each for {live['search_s']:g} s, with the recording's beginning again and "
-        "again. A rate that lost frames was played twice and the better one counts.",
+        f"then bisected; each rate for {live['search_s']:g} s, with the start of the recording "
+        "repeated. A rate that lost frames was played twice and the better result counts.",
         "rate_plots": [
             plot("Lost pairs", "percent, by rate", line_plot([("lost", loss)], unit_x="Hz",
                  unit_y="%", low=0.0)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole of a live replay: warm-up, the recording once at the asked rate, then the search."""
+"""A live replay: warm-up, the recording once at the requested rate, then the rate search."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_json
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
-from fusion_ros.replay.live.one_pass import FusedPicture, OnePass, PassFigures, findings_of
+from fusion_ros.replay.live.one_pass import FusedImage, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
 from fusion_ros.replay.live.reading import Messages, ReadAhead, reading_findings
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
     least_delay_ns,
-    over_and_over,
     rate_hz,
+    repeated,
 )
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
@@ -34,10 +34,10 @@ _WARM_UP_S = 1.0
 
 
 class Player(Protocol):
-    """Sends frames in time and counts what comes back: `fusion_ros.nodes.bag_player.BagPlayer`."""
+    """Sends frames in real time and receives fused images: `fusion_ros.nodes.bag_player`."""
 
     def wait_for_node(self) -> dict[str, str]:
-        """Until the fuse node listens. Returns what it runs on."""
+        """Wait until the fuse node has subscribed; return its engine, device and weights."""
 
     def play(
         self,
@@ -46,13 +46,13 @@ class Player(Protocol):
         visible_hz: float,
         progress: Callable[[int], object] = lambda frames: None,
     ) -> tuple[OnePass, PassFigures]:
-        """Send frames when they are due, wait until the node has settled, and sum up.
+        """Send frames when they are due, wait until the node has processed them, and evaluate.
 
         Args:
             frames: in recorded order.
-            time_line: makes one from the wall-clock time of the first frame.
-            visible_hz: rate of the visible stream as recorded.
-            progress: told with each frame how many were sent.
+            time_line: makes a time line from the wall-clock time of the first frame.
+            visible_hz: recorded rate of the visible stream.
+            progress: called with the number of sent frames after each frame.
         """
 
 
@@ -60,13 +60,13 @@ class Performance:
     """One live replay of one recording.
 
     Args:
-        player: see there.
+        player: sends the frames.
         recording: is read once, and not closed.
-        values: the fuse node's parameters.
+        values: parameters of the fuse node.
         serialise: see `Messages`.
-        rate: how many times as fast as recorded.
-        search_s: seconds that each rate of the search is played; 0 does not search.
-        most_frames: play so many frames only; 0 plays all.
+        rate: multiple of the recorded rate.
+        search_s: seconds for which each rate of the search is played; 0: no search.
+        most_frames: number of frames to play; 0: all.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Performance:
         self._search_s = search_s
         self._most_frames = most_frames or None
         self._clip: list[PlayedFrame] = []
-        self.pictures: list[FusedPicture] = []
+        self.images: list[FusedImage] = []
         self.result: dict[str, Any] = {
             "format": FORMAT,
             "version": fusion_ros.__version__,
@@ -102,32 +102,30 @@ class Performance:
         }
 
     def run(self) -> None:
-        """Play; `result` is filled pass by pass.
+        """Play all passes; each adds to `result`.
 
         Raises:
-            RecordingError: there is not a frame of one camera in it.
+            RecordingError: the recording holds no frame of one of the cameras.
         """
         frames = self._messages.of(itertools.islice(self._recording.frames(), self._most_frames))
         self._fill_clip(frames)
         _say("waiting for the fuse node")
         engine = self._player.wait_for_node()
         self.result["engine"] = engine
-        _say(f"the fuse node is there: {engine['preset']} on {engine['engine']}")
-        self._play(over_and_over(self._clip, _WARM_UP_S), 1.0)
-        _say(f"playing {self._recording.identity.name} at {self._rate:g} times its rate")
-        with ReadAhead(frames) as rest:  # the clip is what was read before
-            books, figures = self._play(
+        _say(f"the fuse node runs: {engine['preset']} on {engine['engine']}")
+        self._play(repeated(self._clip, _WARM_UP_S), 1.0)
+        _say(f"playing {self._recording.identity.name} at {self._rate:g} times the recorded rate")
+        with ReadAhead(frames) as rest:  # the clip was read before
+            one_pass, figures = self._play(
                 itertools.chain(self._clip, rest), self._rate, progress=_Progress(self._planned())
             )
-        self.pictures = books.pictures
+        self.images = one_pass.images
         self.result |= figures.as_dict()
-        self.result["damaged_frames_not_sent"] = self._messages.damaged
         damaged = self._messages.damaged
-        self.result["findings"] = [
-            *reading_findings(self._recording.damage, damaged),
-            *findings_of(figures),
-        ]
-        _tell(figures)
+        self.result["damaged_frames_not_sent"] = damaged
+        found = reading_findings(self._recording.damage, damaged) + findings_of(figures)
+        self.result["findings"] = [asdict(finding) for finding in found]
+        _say_figures(figures)
         if self._search_s > 0:
             highest = highest_rate(self._try, figures)
             hz = highest.rate * self._visible_hz
@@ -135,7 +133,7 @@ class Performance:
         self.result["complete"] = True
 
     def _fill_clip(self, frames: Iterator[PlayedFrame]) -> None:
-        """The recording's beginning, kept in memory for the passes that are played again."""
+        """Keep the start of the recording in memory for the repeated passes."""
         size = 0
         for frame in frames:
             self._clip.append(frame)
@@ -144,7 +142,7 @@ class Performance:
                 break
         for stream in Stream:
             if not any(frame.stream is stream for frame in self._clip):
-                raise RecordingError(f"there is no {stream.value} frame to play")
+                raise RecordingError(f"the recording holds no readable {stream.value} frame")
         self._visible_hz = rate_hz(self._clip, Stream.VISIBLE)
         self._delay_ns = least_delay_ns(self._clip, self._offset_ns)
 
@@ -166,23 +164,23 @@ class Performance:
         return min(recorded, self._most_frames or recorded)
 
     def _try(self, rate: float) -> PassFigures:
-        _, figures = self._play(over_and_over(self._clip, self._search_s * rate), rate)
+        _, figures = self._play(repeated(self._clip, self._search_s * rate), rate)
         self.result["tried"].append(figures.as_dict())
-        _tell(figures)
+        _say_figures(figures)
         return figures
 
 
 def write(out: Path, performance: Performance) -> None:
-    """`live.json`, and `live_frames.csv` of the pass over the whole recording."""
+    """Write `live.json`, and `live_frames.csv` of the pass over the whole recording."""
     write_json(out / "live.json", performance.result)
     with new_table(out / "live_frames.csv") as table:
         table.write(["at_s", "age_ms", "way_ms"])
-        for p in performance.pictures:
-            table.write([f"{p.at_s:.4f}", f"{p.age_ms:.3f}", f"{p.way_ms:.3f}"])
+        for image in performance.images:
+            table.write([f"{image.at_s:.4f}", f"{image.age_ms:.3f}", f"{image.way_ms:.3f}"])
 
 
 class _Progress:
-    """A line every five seconds, with the time that is left."""
+    """Prints a line every five seconds, with the remaining time."""
 
     def __init__(self, frames: int) -> None:
         self._frames = max(1, frames)
@@ -193,11 +191,11 @@ class _Progress:
         seconds = time.monotonic() - self._began
         if seconds >= self._next_s:
             left_s = seconds * (self._frames / sent - 1)
-            _say(f"{sent / self._frames:.0%} played, {left_s:.0f} s left")
+            _say(f"{sent / self._frames:.0%} played, {left_s:.0f} s remaining")
             self._next_s += 5.0
 
 
-def _tell(figures: PassFigures) -> None:
+def _say_figures(figures: PassFigures) -> None:
     age = figures.age_ms["p50"]
     about = f", age p50 {age:.1f} ms" if age is not None else ""
     _say(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The highest rate that is kept up: doubling until frames are lost, then bisection."""
+"""Search for the highest sustained rate: doubling until frames are lost, then bisection."""
 
 from __future__ import annotations
 
@@ -9,37 +9,47 @@ from collections.abc import Callable
 from typing import Protocol
 
 MOST_LOSS = 0.01
-"""A rate is kept up where less than this share of the pairs is lost."""
+"""A rate is sustained if less than this share of the pairs is lost."""
 PRECISION = 1.05
 KEPT_UP = 0.97
-"""Below this share of the asked rate the player itself was too slow to tell."""
+"""Below this share of the requested rate, the player was the limit."""
 _LOWEST = 1 / 16
 
 
 class Trial(Protocol):
-    """What one rate showed: rates in multiples of the recording's own, loss as a share of 1."""
+    """The result of one rate."""
 
     @property
-    def rate(self) -> float: ...
+    def rate(self) -> float:
+        """Requested multiple of the recorded rate."""
+
     @property
-    def achieved_rate(self) -> float: ...
+    def achieved_rate(self) -> float:
+        """Multiple of the recorded rate that the player reached."""
+
     @property
-    def loss(self) -> float: ...
+    def loss(self) -> float:
+        """Share of the pairs that were lost, 0 to 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Highest:
-    """`rate` is 0 where even the lowest rate lost frames; `limited_by` is "node" or "player"."""
+    """Result of the search.
+
+    Attributes:
+        rate: multiple of the recorded rate; 0 if even the lowest rate lost frames.
+        limited_by: "node" or "player".
+    """
 
     rate: float
     limited_by: str
 
 
 def highest_rate(play: Callable[[float], Trial], first: Trial) -> Highest:
-    """Search, beginning with a rate that was played already.
+    """Search, starting from the result of a rate that was played already.
 
-    A rate at which frames are lost is played once more and the better one counts: a hiccup of the
-    machine is not the node's limit.
+    A rate at which frames are lost is played twice and the better result counts: a short stall of
+    the machine is not the limit of the node.
     """
 
     def again(rate: float) -> Trial:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded frames as messages to send, read a little before they are due."""
+"""Recorded frames as messages to send, read ahead of their due time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings.damage import Damage
 from fusion_ros.recordings.recording import RecordedFrame
+from fusion_ros.replay.findings.evidence import Finding, Severity
+from fusion_ros.replay.findings.reading_faults import of_damage
 from fusion_ros.replay.live.time_line import PlayedFrame
 
 _AHEAD = 16
 
 
 class Messages:
-    """Turns recorded frames into messages to send; counts those that are damaged.
+    """Makes messages of recorded frames and counts damaged frames.
 
     Args:
-        serialise: makes a message of a frame that was not recorded as one of ROS 2.
+        serialise: makes a message of a frame that was not recorded as a ROS 2 message.
     """
 
     def __init__(self, serialise: Callable[[RecordedFrame], bytes]) -> None:
@@ -27,7 +29,7 @@ class Messages:
         self._serialise = serialise
 
     def of(self, frames: Iterable[RecordedFrame]) -> Iterator[PlayedFrame]:
-        """One by one, damaged ones left out."""
+        """Yield a message for each frame, except damaged ones."""
         for frame in frames:
             if frame.stamp_ns is None:
                 self.damaged += 1
@@ -41,7 +43,7 @@ class Messages:
 
 
 class ReadAhead:
-    """An iterator that is read in a thread of its own, a few items ahead."""
+    """An iterator that a background thread reads a few items ahead."""
 
     def __init__(self, items: Iterator[PlayedFrame]) -> None:
         self._items = items
@@ -51,11 +53,11 @@ class ReadAhead:
 
     def __enter__(self) -> Iterator[PlayedFrame]:
         self._thread.start()
-        return self._given()
+        return self._items_read()
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        while self._thread.is_alive():  # it may wait for room
+        while self._thread.is_alive():  # the thread may wait until the queue has space
             try:
                 self._waiting.get(timeout=0.05)
             except queue.Empty:
@@ -72,18 +74,15 @@ class ReadAhead:
             self._waiting.put(error)
         self._waiting.put(None)
 
-    def _given(self) -> Iterator[PlayedFrame]:
+    def _items_read(self) -> Iterator[PlayedFrame]:
         while (item := self._waiting.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
 
 
-def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[dict[str, str]]:
-    """Return what could not be read of a recording, as the offline replay reports it."""
-    from fusion_ros.replay.findings.evidence import Finding, Severity
-    from fusion_ros.replay.findings.reading_faults import of_damage
-
+def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[Finding]:
+    """Return the parts of a recording that were not read, as the offline replay does."""
     found = list(of_damage(damage))
     if damaged_frames:
         found.append(
@@ -92,11 +91,7 @@ def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[dict
                 Severity.ERROR,
                 f"{damaged_frames} frames are cut or damaged",
                 "They were not sent to the fuse node.",
-                "Replay without --live: it names the first one of each kind.",
+                "Replay without --live: the report names the first one of each kind.",
             )
         )
-    return [
-        {"code": f.code, "severity": f.severity.value, "title": f.title, "detail": f.detail,
-         "fix": f.fix}
-        for f in found
-    ]  # fmt: skip
+    return found

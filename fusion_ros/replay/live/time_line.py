@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When each recorded frame is sent, and what stamp it gets, so that its age means something.
+"""The time at which each recorded frame is sent, and its new stamp.
 
-The recording's time axis is laid on the wall clock by one straight line for both streams: a frame
-that was recorded 1 s after the first is sent 1 s / rate after it, and its stamp goes the same way.
-So what was of one moment stays of one moment, a frame that was late stays late, and everything,
-skews too, shrinks with the rate as if cameras and scene ran that much faster. The line is laid so
-that the quickest frame of the recording is stamped in the instant in which it is due: a recording
-of last year, or of a camera whose clock was off by hours, gives ages of milliseconds all the same.
+One line maps recorded time to the wall clock, for arrival times and stamps of both streams. A frame
+that was recorded 1 s after the first is sent 1 s / rate after it. Differences, such as skews and
+delays, shrink with the rate, as if cameras and scene were that much faster. The line is placed such
+that the frame with the least delay is stamped with its due time. So ages are milliseconds, even if
+the recording is a year old or the clock of a camera was wrong by hours.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from fusion_ros.streams.ledger import Stream
 
 @dataclasses.dataclass(frozen=True)
 class PlayedFrame:
-    """One message to send. `stamp_ns` is 0 where the recorded one is; `cdr` is serialised."""
+    """A message to send: `cdr` is serialised, `stamp_ns` is 0 without a recorded stamp."""
 
     stream: Stream
     arrived_ns: int
@@ -30,14 +29,14 @@ class PlayedFrame:
 
 @dataclasses.dataclass(frozen=True)
 class TimeLine:
-    """Recorded time to wall-clock time.
+    """Maps recorded time to wall-clock time.
 
     Attributes:
-        rate: how many times as fast as recorded.
-        begin_ns: when the first frame is due, by the wall clock.
-        first_arrived_ns: when it was recorded.
-        delay_ns: least time from a recorded stamp to its frame's arrival, see `least_delay_ns`.
-        thermal_offset_ns: the node's constant offset. It is not shrunk: the node adds it as it is.
+        rate: multiple of the recorded rate.
+        begin_ns: due time of the first frame, by the wall clock.
+        first_arrived_ns: recorded arrival of the first frame.
+        delay_ns: least delay from stamp to arrival, see `least_delay_ns`.
+        thermal_offset_ns: constant offset that the node adds. It does not shrink with the rate.
     """
 
     rate: float
@@ -47,11 +46,11 @@ class TimeLine:
     thermal_offset_ns: int = 0
 
     def due_ns(self, frame: PlayedFrame) -> int:
-        """When to send a frame."""
+        """Return the time at which to send a frame."""
         return self._on_the_wall(frame.arrived_ns)
 
     def stamp_ns(self, frame: PlayedFrame) -> int:
-        """What to stamp it with; a missing stamp stays missing."""
+        """Return the new stamp of a frame; 0 if it has none."""
         if frame.stamp_ns <= 0:
             return 0
         offset_ns = self.thermal_offset_ns if frame.stream is Stream.THERMAL else 0
@@ -62,9 +61,9 @@ class TimeLine:
 
 
 def least_delay_ns(frames: Sequence[PlayedFrame], thermal_offset_ns: int = 0) -> int:
-    """The least time from the moment that a stamp names to the frame's arrival; 0 without stamps.
+    """Return the least time from a stamp to the arrival of its frame; 0 without stamps.
 
-    Negative where stamps lie ahead of the recorder's clock.
+    It is negative if stamps are ahead of the clock of the recorder.
     """
     offsets = {Stream.VISIBLE: 0, Stream.THERMAL: thermal_offset_ns}
     stamped = [f for f in frames if f.stamp_ns > 0]
@@ -72,14 +71,14 @@ def least_delay_ns(frames: Sequence[PlayedFrame], thermal_offset_ns: int = 0) ->
 
 
 def rate_hz(frames: Sequence[PlayedFrame], stream: Stream) -> float:
-    """Mean rate of a stream as recorded; 0 for fewer than two frames."""
+    """Return the mean recorded rate of a stream; 0 for fewer than two frames."""
     arrived = [f.arrived_ns for f in frames if f.stream is stream]
     span_ns = max(arrived) - min(arrived) if arrived else 0
     return (len(arrived) - 1) * 1e9 / span_ns if span_ns else 0.0
 
 
-def over_and_over(frames: Sequence[PlayedFrame], seconds: float) -> Iterator[PlayedFrame]:
-    """So many seconds of recorded time, the frames again and again, time going on forward."""
+def repeated(frames: Sequence[PlayedFrame], seconds: float) -> Iterator[PlayedFrame]:
+    """Yield the frames again and again, with rising times, for `seconds` of recorded time."""
     visible_hz = rate_hz(frames, Stream.VISIBLE)
     first = min(f.arrived_ns for f in frames)
     last = max(f.arrived_ns for f in frames)
@@ -97,9 +96,9 @@ def over_and_over(frames: Sequence[PlayedFrame], seconds: float) -> Iterator[Pla
 
 
 def with_stamp(cdr: bytes, stamp_ns: int) -> bytes:
-    """A serialised message that begins with a header, with another stamp.
+    """Return a serialised message that starts with a header, with another stamp.
 
-    CDR: 4 bytes of encapsulation (the second one tells the byte order), then seconds as int32 and
+    CDR: 4 bytes of encapsulation (the second holds the byte order), then seconds as int32 and
     nanoseconds as uint32.
     """
     order = "<" if cdr[1] & 1 else ">"
@@ -108,6 +107,6 @@ def with_stamp(cdr: bytes, stamp_ns: int) -> bytes:
 
 
 def stamp_of(cdr: bytes) -> int:
-    """The stamp of such a message, in nanoseconds."""
+    """Return the stamp of such a message, in nanoseconds."""
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return seconds * 1_000_000_000 + nanoseconds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.html`: one file that opens anywhere, with all that a person wants to see of a replay."""
+"""`report.html`: the results of a replay on one page, without other files."""
 
 from __future__ import annotations
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from fusion_ros.files.writing import write_json
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import JobResult
-from fusion_ros.replay.report.badge import MOODS, badge
-from fusion_ros.replay.report.templates import write_html
+from fusion_ros.replay.report.rendering import MOODS, badge, write_html
 
 
 def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> Path:
-    """Write both files into a folder; the page links to the reports beside it."""
+    """Write both files into a folder; the page links to the reports in it."""
     rows = []
     for result, verdict in results:
         summary = result.summary

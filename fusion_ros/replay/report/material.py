@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report is made of."""
+"""The data that a report shows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report.timeline import FrameTick
 from fusion_ros.streams.ledger import Stream
 
-FACE = "qw"
-"""The measure that stands for quality on the timeline and in the gallery."""
+MAIN_MEASURE = "qw"
+"""The measure of the timeline and of the gallery."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """What the report is made of: figures and small pictures, fit to be sent from a worker."""
+    """Figures and small images of a run, small enough to be sent from a worker process.
+
+    Attributes:
+        at_s: time of each pair in `pairs`.
+        offsets: time and estimated constant offset in ms.
+        intervals: by stream: time and distance to the stamp before in ms.
+        detections: by figure and image: time and value.
+        misses: moments with the most objects that the detector missed.
+    """
 
     summary: dict[str, Any]
     ticks: list[FrameTick]
@@ -34,40 +42,38 @@ class Material:
 
     @classmethod
     def of(cls, summary: dict[str, Any], evidence: Evidence, detector: Any = None) -> Material:
-        """Collect it. `detector` is a `DetectorSink` or None."""
+        """Collect the material of a run; `detector` is a `DetectorSink` or None."""
+        log, seconds = evidence.result.log, evidence.seconds
         visible = evidence.frames[Stream.VISIBLE]
-        log = evidence.result.log
-        at_s = [evidence.seconds(visible[p.visible_index].arrived_ns) for p in log.pairs]
+        at_s = [seconds(visible[p.visible_index].arrived_ns) for p in log.pairs]
         intervals = {}
         for stream, frames in evidence.frames.items():
-            stamped = [f for f in frames if f.stamp_ns]
+            stamped = [(f.arrived_ns, f.stamp_ns) for f in frames if f.stamp_ns]
             intervals[stream.value] = [
-                (evidence.seconds(b.arrived_ns), (b.stamp_ns - a.stamp_ns) / 1e6)
-                for a, b in itertools.pairwise(stamped)
+                (seconds(arrived_ns), (stamp_ns - before_ns) / 1e6)
+                for (_, before_ns), (arrived_ns, stamp_ns) in itertools.pairwise(stamped)
             ]
-        ticks = [
-            FrameTick(f.stream.value, evidence.seconds(f.arrived_ns), f.fate.value)
-            for f in log.frames
-        ]
-        detections = detector.over_time(at_s) if detector is not None else {}
-        offsets = [(evidence.seconds(ns), value) for ns, value in log.offsets_ms]
         return cls(
             summary,
-            ticks,
+            [
+                FrameTick(f.stream.value, seconds(f.arrived_ns), f.fate.value)
+                for f in log.frames
+                if f.fate is not None
+            ],
             log.pairs,
             at_s,
             evidence.result.moments,
-            offsets,
+            [(seconds(ns), value) for ns, value in log.offsets_ms],
             intervals,
-            detections,
+            detector.over_time(at_s) if detector is not None else {},
             detector.worst_misses if detector is not None else [],
         )
 
     @property
     def marks(self) -> list[float]:
-        """Where findings are, in seconds."""
+        """Times of findings, in seconds."""
         return sorted({at for f in self.summary["findings"] for at in f["at_s"]})
 
-    def face_of(self, pair: PairEntry) -> float | None:
-        """`FACE` of a pair's fused picture, where it was measured."""
-        return pair.quality.get(FUSED, {}).get(FACE)
+    def main_measure(self, pair: PairEntry) -> float | None:
+        """Return `MAIN_MEASURE` of a pair's fused image, or None if not measured."""
+        return pair.quality.get(FUSED, {}).get(MAIN_MEASURE)

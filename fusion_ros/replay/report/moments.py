@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and when they were: the timeline to click through, and the gallery."""
+"""Images of single moments: the clickable timeline and the gallery."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ import json
 from typing import Any
 
 from fusion_ros.replay.gallery import PANELS, Moment
-from fusion_ros.replay.report.cells import markup
-from fusion_ros.replay.report.material import FACE, Material
+from fusion_ros.replay.report.material import MAIN_MEASURE, Material
+from fusion_ros.replay.report.rendering import FATES, markup
 from fusion_ros.replay.report.timeline import LEFT, RIGHT, timeline_svg
-from fusion_ros.streams.ledger import Fate
 
 MOST_ON_TIMELINE = 40
 
 
 def timeline(m: Material) -> dict[str, Any]:
-    """Every frame by its fate, quality below, findings across."""
+    """Return the timeline: frames by fate, the main measure, and findings."""
     line = [
         (at, value)
         for at, pair in zip(m.at_s, m.pairs, strict=True)
-        if (value := m.face_of(pair)) is not None
+        if (value := m.main_measure(pair)) is not None
     ]
-    fates = [f.value for f in Fate if any(t.fate == f.value for t in m.ticks)]
+    fates = [fate for fate in FATES if any(tick.fate == fate for tick in m.ticks)]
     svg = timeline_svg(m.ticks, line, m.marks, m.summary["duration_s"])
-    return {"svg": markup(svg), "measure": FACE, "fates": fates}
+    return {"svg": markup(svg), "measure": MAIN_MEASURE, "fates": fates}
 
 
 def moments_json(m: Material) -> Any:
-    """The pictures that a click on the timeline shows; read by `timeline.js`."""
+    """Return the images that a click on the timeline shows, for `timeline.js`."""
     moments = [
         {
             "at": m.at_s[moment.pair],
@@ -49,8 +48,8 @@ def moments_json(m: Material) -> Any:
 
 
 def gallery(m: Material) -> list[dict[str, Any]]:
-    """Best, typical and worst, and the first gain jumps."""
-    values = [(m.face_of(m.pairs[moment.pair]), moment) for moment in m.moments]
+    """Return the best, typical and worst moment, and the first gain jumps."""
+    values = [(m.main_measure(m.pairs[moment.pair]), moment) for moment in m.moments]
     scored = [(value, moment) for value, moment in values if value is not None]
     scored.sort(key=lambda item: item[0])
     picked: list[tuple[str, Moment]] = []
@@ -67,7 +66,7 @@ def gallery(m: Material) -> list[dict[str, Any]]:
 
 
 def misses(m: Material) -> list[dict[str, Any]]:
-    """The frames with the most labelled objects that the detector misses when fused."""
+    """Return the moments with the most labelled objects that the detector missed."""
     return [_shown(m, moment, "") for moment in m.misses]
 
 
@@ -77,7 +76,7 @@ def _shown(m: Material, moment: Moment, why: str) -> dict[str, Any]:
 
 
 def _spread(moments: list[Moment], most: int) -> list[Moment]:
-    """So many moments, evenly, and all that have a reason of their own."""
+    """Return at most `most` moments, evenly spread, and all with a reason."""
     plain = [moment for moment in moments if not moment.why]
     step = max(1.0, len(plain) / most)
     picked = [plain[int(i * step)] for i in range(min(most, len(plain)))]
@@ -87,9 +86,9 @@ def _spread(moments: list[Moment], most: int) -> list[Moment]:
 
 def _text(m: Material, moment: Moment) -> str:
     pair = m.pairs[moment.pair]
-    value = m.face_of(pair)
+    value = m.main_measure(pair)
     text = f"{m.at_s[moment.pair]:.2f} s · pair {pair.index} · skew {pair.skew_ms:+.1f} ms"
-    text += f" · {FACE} {value:.3f}" if value is not None else ""
+    text += f" · {MAIN_MEASURE} {value:.3f}" if value is not None else ""
     return f"{text} · {moment.why}" if moment.why else text
 
 

@@ -5,49 +5,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.plots import histogram, line_plot
-from fusion_ros.streams.ledger import Fate, Stream
+from fusion_ros.replay.report.rendering import fates_of_stream, number, plot
+from fusion_ros.streams.ledger import Stream
 
 
 def streams(m: Material) -> list[dict[str, Any]]:
-    """Frames by fate, for each camera."""
+    """Return the frames of each stream by fate."""
     rows = []
-    for stream in Stream:
-        counts = m.summary["counts"][stream.value]
-        facts = m.summary["sync"]["streams"][stream.value]
-        formats = ", ".join(m.summary["formats"][stream.value]) or "nothing readable"
-        reasons = counts["rejected_by_reason"]
-        rows.append(
-            {
-                "name": stream.value,
-                "text": f"{formats} · {facts['rate_hz']:.2f} Hz, jitter "
-                f"{facts['jitter_ms']:.2f} ms · {facts['missing']} missing",
-                "counts": counts,
-                "recorded": m.summary["recorded"][stream.value],
-                "received": counts["received"],
-                "sum": sum(counts[fate.value] for fate in Fate) + counts["pending"],
-                "parts": [
-                    {"fate": fate.value, "count": counts[fate.value]}
-                    for fate in Fate
-                    if counts[fate.value]
-                ],
-                "reasons": ", ".join(f"{n} {why}" for why, n in reasons.items()),
-            }
-        )
+    for stream in (stream.value for stream in Stream):
+        facts = m.summary["sync"]["streams"][stream]
+        formats = ", ".join(m.summary["formats"][stream]) or "no readable frame"
+        text = f"{formats} · {facts['rate_hz']:.2f} Hz, jitter {facts['jitter_ms']:.2f} ms · "
+        text += f"{facts['missing']} missing"
+        counts = m.summary["counts"][stream]
+        rows.append(fates_of_stream(stream, text, m.summary["recorded"][stream], counts))
     return rows
 
 
 def time_plots(m: Material) -> list[dict[str, Any]]:
-    """Skew, gaps and offset over time."""
+    """Return the plots of skew, stamp intervals and offset."""
     skews = list(zip(m.at_s, (p.skew_ms for p in m.pairs), strict=True))
     signed = m.summary["sync"]["signed_skew_ms"]
     drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
     about = f"p50 {number(signed['p50'], 2)} ms"
-    about += f", drift {drift:+.2f} ms a minute" if drift is not None else ""
-    about += f"; constant offset by {m.summary['sync']['offset_from']}: {offset:+.1f} ms" if (
-        offset is not None) else ""  # fmt: skip
+    about += f", drift {drift:+.2f} ms per minute" if drift is not None else ""
+    if offset is not None:
+        about += f"; constant offset by {m.summary['sync']['offset_from']}: {offset:+.1f} ms"
     gaps = [(name, m.intervals[name]) for name in ("visible", "thermal")]
     ceiling = _ceiling([y for _, line in gaps for _, y in line])
     return [
@@ -57,13 +42,13 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
             line_plot([("skew", skews)], unit_y="ms", dots=True, marks=m.marks),
         ),
         plot(
-            "Skew, how often",
+            "Skew, distribution",
             "thermal stamp − visible stamp",
             histogram([y for _, y in skews], unit_x="ms"),
         ),
         plot(
-            "Distance between stamps",
-            "peaks are missing frames",
+            "Interval between stamps",
+            "peaks: missing frames",
             line_plot(
                 gaps,
                 unit_y="ms",
@@ -77,14 +62,14 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
         ),
         plot(
             "Estimated constant offset",
-            "what to add to thermal stamps, by stamps and arrival",
+            "to add to the thermal stamps; from stamps and arrival times",
             line_plot([("offset", m.offsets)], unit_y="ms") if m.offsets else "",
         ),
     ]
 
 
 def _ceiling(values: list[float]) -> tuple[float, float]:
-    """The range to show of distances that may hold one absurd value."""
+    """Return the range to show; a single extreme interval must not set the scale."""
     if not values:
         return 0.0, 1.0
     ordered = sorted(values)

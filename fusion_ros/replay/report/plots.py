@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots as SVG text: sharp on every screen, a few kilobytes each, coloured by the page's CSS."""
+"""Plots as SVG text, coloured by the CSS of the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 Point = tuple[float, float]
 Series = tuple[str, Sequence[Point]]
-"""Name (a CSS class by its place) and points; None-free, in order of x."""
+"""Name and points in order of x; the position in the list selects the colour."""
 
 WIDTH, HEIGHT = 640.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 28.0, 26.0
@@ -27,9 +27,12 @@ def line_plot(
     high: float | None = None,
     first_colour: int = 0,
 ) -> str:
-    """Lines over a common x axis; `marks` are vertical lines (faults). "" where nothing is.
+    """Return lines, or dots, over a common x axis; "" without points.
 
-    Series have the page's colours from `first_colour` on.
+    Args:
+        series: drawn in the colours of the page from `first_colour` on.
+        marks: x of vertical lines (findings).
+        low, high: range of y; by default the range of the points.
     """
     points = [p for _, line in series for p in line]
     if not points:
@@ -61,7 +64,7 @@ def line_plot(
 
 
 def histogram(values: Sequence[float], *, unit_x: str, bins: int = 40) -> str:
-    """How often which value. "" where nothing is."""
+    """Return a histogram; "" without values."""
     if not values:
         return ""
     low, high = min(values), max(values)
@@ -86,7 +89,7 @@ def histogram(values: Sequence[float], *, unit_x: str, bins: int = 40) -> str:
 
 
 class _Frame:
-    """Data to pixels, with ticks at round numbers."""
+    """Maps data to pixels and draws the axes, with ticks at round numbers."""
 
     def __init__(self, x_low: float, x_high: float, y_low: float, y_high: float) -> None:
         self.x_low, self.x_high = (x_low, x_high) if x_high > x_low else (x_low - 1, x_low + 1)
@@ -125,8 +128,8 @@ class _Frame:
 
 def _padded(ys: Sequence[float], low: float | None, high: float | None) -> tuple[float, float]:
     least, most = min(ys), max(ys)
-    room = 0.08 * (most - least) or max(0.05 * abs(most), 0.5)
-    return (least - room if low is None else low), (most + room if high is None else high)
+    margin = 0.08 * (most - least) or max(0.05 * abs(most), 0.5)
+    return (least - margin if low is None else low), (most + margin if high is None else high)
 
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
@@ -142,7 +145,7 @@ def _short(value: float) -> str:
 
 
 def _thinned(line: Sequence[Point]) -> list[Point]:
-    """At most `_MOST_POINTS`: of each stretch its lowest and its highest, so that peaks stay."""
+    """Return at most `_MOST_POINTS`: minimum and maximum of each interval, to keep peaks."""
     if len(line) <= _MOST_POINTS:
         return list(line)
     size = math.ceil(2 * len(line) / _MOST_POINTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The timeline of a report: both streams' frames by fate, quality below, faults across."""
+"""The timeline of a report: frames by fate, the main measure below, findings across."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ _ROWS = {"visible": 14.0, "thermal": 44.0}
 _ROW_HEIGHT = 14.0
 _LINE_TOP, _LINE_BOTTOM = 72.0, 112.0
 _COLUMNS = 492
-_ORDER = ("rejected", "late", "duplicate", "unpaired", "superseded", "fused", "pending")
-"""What a column of several frames shows: the worst of them."""
+_COLOURS = {
+    "rejected": "--bad", "late": "--s4", "duplicate": "--s1", "unpaired": "--s2",
+    "superseded": "--warn", "fused": "--s3", "pending": "--soft",
+}  # fmt: skip
+"""Colour of each fate; of several frames in one column, the first of these is shown."""
+_ORDER = tuple(_COLOURS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +34,7 @@ def timeline_svg(
     marks: Sequence[float],
     end_s: float,
 ) -> str:
-    """SVG text with the ids that `timeline.js` looks for: `time` and `cursor`."""
+    """Return the SVG; `timeline.js` uses its ids `time` and `cursor`."""
     end_s = end_s or 1.0
     width = (RIGHT - LEFT) / _COLUMNS
 
@@ -44,22 +48,21 @@ def timeline_svg(
         mine = [t for t in ticks if t.stream == stream]
         for tick in mine:
             column = min(_COLUMNS - 1, max(0, int(tick.at_s / end_s * _COLUMNS)))
-            before = columns.get(column)
-            if before is None or _ORDER.index(tick.fate) < _ORDER.index(before):
-                columns[column] = tick.fate
-        # Few frames get wide ticks, so that a short clip's row is not a comb.
-        span = max(1, _COLUMNS // max(1, len(mine)))
-        for first, last, fate in _runs(columns, span):
+            columns[column] = min(columns.get(column, tick.fate), tick.fate, key=_ORDER.index)
+        # The overlap hides jitter; a missing frame leaves a gap.
+        tick_width = width * max(1.0, 1.25 * _COLUMNS / max(1, len(mine)))
+        for column, fate in sorted(columns.items()):
+            left = LEFT + column * width
             parts.append(
-                f'<rect style="fill:var({_COLOURS[fate]})" x="{LEFT + first * width:.1f}" y="{y}" '
-                f'width="{(last - first + 1) * width:.1f}" height="{_ROW_HEIGHT}"/>'
+                f'<rect style="fill:var({_COLOURS[fate]})" x="{left:.1f}" y="{y}" '
+                f'width="{min(tick_width, RIGHT - left):.1f}" height="{_ROW_HEIGHT}"/>'
             )
     if quality:
         low = min(value for _, value in quality)
         high = max(value for _, value in quality)
-        room = (high - low) or 1.0
+        span = (high - low) or 1.0
         points = " ".join(
-            f"{x(at):.1f},{_LINE_BOTTOM - (v - low) / room * (_LINE_BOTTOM - _LINE_TOP):.1f}"
+            f"{x(at):.1f},{_LINE_BOTTOM - (v - low) / span * (_LINE_BOTTOM - _LINE_TOP):.1f}"
             for at, v in quality
         )
         parts.append(f'<polyline class="l s0" fill="none" points="{points}"/>')
@@ -81,23 +84,3 @@ def timeline_svg(
         '<svg id="time" viewBox="0 0 1000 132" preserveAspectRatio="none" role="img" '
         f'aria-label="timeline">{"".join(parts)}</svg>'
     )
-
-
-_COLOURS = {
-    "fused": "--s3", "unpaired": "--s2", "rejected": "--bad", "late": "--s4", "duplicate": "--s1",
-    "superseded": "--warn", "pending": "--soft",
-}  # fmt: skip
-
-
-def _runs(columns: dict[int, str], span: int) -> list[tuple[int, int, str]]:
-    """Neighbouring columns of one fate as one: first, last, fate. A missing frame parts them."""
-    between = max(2, span // 4)
-    runs: list[list[int | str]] = []
-    for column in sorted(columns):
-        fate = columns[column]
-        last = min(_COLUMNS - 1, column + span - 1)
-        if runs and runs[-1][2] == fate and column <= int(runs[-1][1]) + between:
-            runs[-1][1] = last
-        else:
-            runs.append([column, last, fate])
-    return [(int(first), int(last), str(fate)) for first, last, fate in runs]

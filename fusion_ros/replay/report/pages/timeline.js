@@ -1,4 +1,4 @@
-// Click, drag or step through the moments that were kept. Without script the page reads as well.
+// Shows the kept moments on click, drag or arrow keys. The page is readable without scripts.
 (() => {
   const data = JSON.parse(document.getElementById("moments").textContent);
   const svg = document.getElementById("time");
@@ -22,7 +22,7 @@
     const at = ((event.clientX - box.left) / box.width) * 1000;
     return data.begin + ((at - data.left) / (data.right - data.left)) * (data.end - data.begin);
   };
-  // The drawing is stretched to the page's width; its words are not.
+  // The SVG is stretched to the width of the page; its text is not.
   const unstretch = () => {
     const box = svg.getBoundingClientRect();
     const k = (box.height / 132) / (box.width / 1000);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures in figures: quality beside the baselines, steadiness, what a detector finds."""
+"""Figures of the images: quality against baselines, temporal stability, detections."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.report.cells import number, plot
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.plots import line_plot
+from fusion_ros.replay.report.rendering import number, plot
 from fusion_ros.streams.ledger import Stream
 
 
 def quality(m: Material) -> dict[str, Any]:
-    """Means of every measure beside the baselines, and the main ones over time."""
+    """Return the means of every measure and baseline, and the main measures over time."""
     facts = m.summary["quality"]
     candidates = facts["candidates"]
     if not candidates or not candidates.get(FUSED):
@@ -35,7 +35,7 @@ def quality(m: Material) -> dict[str, Any]:
             points = [
                 (at, p.quality[candidate][name])
                 for at, p in zip(m.at_s, m.pairs, strict=True)
-                if p.quality and p.quality[candidate][name] == p.quality[candidate][name]
+                if p.quality and math.isfinite(p.quality[candidate][name])
             ]
             lines.append((candidate, points))
         svg = line_plot(lines, unit_y=name)
@@ -43,54 +43,50 @@ def quality(m: Material) -> dict[str, Any]:
     which = "Every pair" if facts["every"] == 1 else f"One pair in {facts['every']}"
     note = (
         f"{which} was measured ({facts['frames']} frames), on luma at full size; means below, the "
-        "best of each row in bold. The visible or the thermal picture alone scores high where a "
-        "measure rewards copying one source."
+        "best of each row in bold. The visible or the thermal image alone scores high if a measure "
+        "rewards copying one source."
     )
     return {"candidates": list(candidates), "table": table, "plots": plots, "note": note}
 
 
 def temporal_plots(m: Material) -> list[dict[str, Any]]:
-    """Brightness, change, flicker and alignment over time."""
-    names = ("fused", "visible", "thermal")
-    order = (2, 0, 1)
-    means = [
-        (name, [(at, p.means[i]) for at, p in zip(m.at_s, m.pairs, strict=True)])
-        for name, i in zip(names, order, strict=True)
-    ]
+    """Return the plots of brightness, change, flicker and alignment."""
+    pairs = list(zip(m.at_s, m.pairs, strict=True))
+    places = {"fused": 2, "visible": 0, "thermal": 1}
+    names = list(places)
+    means = [(name, [(at, p.means[i]) for at, p in pairs]) for name, i in places.items()]
     changes = [
-        (name, [(at, p.changes[i]) for at, p in zip(m.at_s, m.pairs, strict=True) if p.changes])
-        for name, i in zip(names, order, strict=True)
+        (name, [(at, p.changes[i]) for at, p in pairs if p.changes]) for name, i in places.items()
     ]
-    excess = [
-        (at, p.excess_flicker)
-        for at, p in zip(m.at_s, m.pairs, strict=True)
-        if p.excess_flicker is not None
+    excess = [(at, p.excess_flicker) for at, p in pairs if p.excess_flicker is not None]
+    scores = [
+        (at, p.alignment.score)
+        for at, p in pairs
+        if p.alignment and math.isfinite(p.alignment.score)
     ]
-    looked = [(at, p.alignment) for at, p in zip(m.at_s, m.pairs, strict=True) if p.alignment]
-    scores = [(at, a.score) for at, a in looked if math.isfinite(a.score)]
     alignment = m.summary["alignment"]
     jumps = m.summary["temporal"]["gain_jumps"]
     jump_marks = [jump["at_s"] for stream in Stream for jump in jumps[stream.value]]
     shift = (alignment["shift_x_px"]["p50"], alignment["shift_y_px"]["p50"])
     shifted = (
-        f"best at a shift of {shift[0]:+.1f}, {shift[1]:+.1f} px (median)"
+        f"best agreement at a shift of {shift[0]:+.1f}, {shift[1]:+.1f} px (median)"
         if shift[0] is not None
-        else "no clear place found"
+        else "no clear maximum found"
     )
     return [
         plot("Brightness", f"mean grey level; {len(jump_marks)} gain jumps",
-              line_plot(means, marks=jump_marks), list(names)),
-        plot("Change from pair to pair", "mean |change| in grey levels: the fused picture "
-              "should not be more restless than its sources", line_plot(changes), list(names)),
-        plot("Flicker beyond both sources", "grey levels a pair that neither source explains",
+              line_plot(means, marks=jump_marks), names),
+        plot("Change from pair to pair", "mean |change| in grey levels; the fused image "
+              "should not change more than its sources", line_plot(changes), names),
+        plot("Flicker beyond both sources", "grey levels per pair that neither source explains",
               line_plot([("excess", excess)], low=0.0)),
-        plot("Alignment", f"agreement of edges as the pictures lie, 1 is best; {shifted}",
+        plot("Alignment", f"agreement of the edges of both images, 1 is best; {shifted}",
               line_plot([("score", scores)], low=0.0, high=1.05)),
     ]  # fmt: skip
 
 
 def detection(m: Material) -> dict[str, Any] | None:
-    """What the detector found in each picture; None where there was none."""
+    """Return the detections in each image; None without a detector."""
     found = m.summary.get("detection")
     if not found:
         return None
@@ -120,16 +116,16 @@ def detection(m: Material) -> dict[str, Any] | None:
         for picture, facts in found["pictures"].items()
         for s in (facts["classes"][label],)
     ]
-    # In the colours that these pictures have in the other plots.
+    # The order gives these images the colours of the other plots.
     names = ("fused", "visible", "thermal")
-    titles = {"count": "Detections a frame", "confidence": "Mean confidence of a frame's boxes"}
+    titles = {"count": "Detections per frame", "confidence": "Mean confidence per frame"}
     return {
         "note": f"{found['model']} ({found['layout']}), confidence at least "
         f"{found['confidence']:g}, on {found['frames']} frames. {found['labels_note']}",
         "head": [
-            "picture",
+            "image",
             "detections",
-            "a frame",
+            "per frame",
             "mean confidence",
             "agree with fused",
             "AP50",
@@ -138,7 +134,7 @@ def detection(m: Material) -> dict[str, Any] | None:
         "rows": rows,
         "class_head": [
             "class",
-            "picture",
+            "image",
             "objects",
             "AP50",
             "AP50-95",

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the HTML pages and their templates; a page needs no other file and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_ros.files.writing import write_text
+from fusion_ros.replay.gate import Verdict
+from fusion_ros.streams.ledger import Fate
+
+PAGES = Path(__file__).parent / "pages"
+FATES = (*(fate.value for fate in Fate), "pending")
+MOODS = ("failed", "warning", "passed")
+"""CSS classes, worst first."""
+
+
+def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
+    """Fill a template of `pages/` and write the page.
+
+    Raises:
+        ImportError: jinja2 is missing (extra `replay`).
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    css = markup((PAGES / "style.css").read_text(encoding="utf-8"))
+    write_text(path, environment.get_template(template).render(**values, css=css))
+    return path
+
+
+def markup(text: str) -> Any:
+    """Mark our own HTML as such, so that the template does not escape it."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def badge(verdict: Verdict, findings: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the word for a replay and its mood: of the gate, else of the worst finding."""
+    if verdict.word != "no gate":
+        return verdict.word, "passed" if verdict.word == "passed" else "failed"
+    severities = {finding["severity"] for finding in findings}
+    if "error" in severities:
+        return "errors found", "failed"
+    return ("warnings", "warning") if "warning" in severities else ("no faults", "passed")
+
+
+def number(value: float | None, digits: int, unit: str = "") -> str:
+    """Return a figure as text; a dash for a missing one."""
+    return "–" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def tile(value: str, label: str, mood: str = "") -> dict[str, str]:
+    """Return one of the large figures at the top of a page."""
+    return {"value": value, "label": label, "mood": mood}
+
+
+def plot(
+    title: str, text: str, svg: str, legend: Sequence[str] = (), first_colour: int = 0
+) -> dict[str, Any]:
+    """Return a plot with its heading; `svg` is empty without data."""
+    shown = markup(svg or '<p class="soft">no data</p>')
+    names = list(enumerate(legend, first_colour))
+    return {"title": title, "text": text, "svg": shown, "legend": names}
+
+
+def fates_of_stream(name: str, text: str, frames: int, counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the table of fates; `frames` are those recorded or sent."""
+    reasons = counts.get("rejected_by_reason", {})
+    return {
+        "name": name,
+        "text": text,
+        "frames": frames,
+        "counts": counts,
+        "sum": sum(counts[fate] for fate in FATES),
+        "reasons": ", ".join(f"{n} {reason}" for reason, n in reasons.items()),
+    }
