@@ -146,7 +146,7 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
     # A thousand times slower is the larger change, but times do not repeat as figures do.
     assert rows["fusing p50, ms"]["worse_by"] > rows["fused qw"]["worse_by"]
     assert comparison["headline"].startswith("1 figure is worse")
-    assert "Against other" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
+    assert ">Compared with other<" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
