@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All benchmarks that need no data, one after the other, and a page of all their tables.
+"""Run all benchmarks that need no data, one after the other, and write a page of their tables.
 
     python -m benchmarks [--out bench] [--only NAME ...] [--pairs VISIBLE THERMAL]
 
-Each is a process of its own, bounded in time. Ctrl-C ends the one that runs and keeps those that
-were finished: `summary.md` is written anew after each, from the JSON files beside it. What was
-measured earlier and is not measured again stays in it.
+Each benchmark runs in its own process with a time limit. Ctrl-C ends the running one and keeps the
+finished ones: `summary.md` is written after each from the JSON files in the folder. Earlier results
+stay in it until they are measured again.
 
-Exit codes: 0 all went well, 1 one of them failed or missed a bar, 130 stopped by Ctrl-C.
+Exit codes: 0 all succeeded, 1 one failed or missed a bar, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.timing import machine
 from fusion_ros.files.writing import write_text
 
 RUN_FILE = "run.json"
-#: A benchmark may take so much longer than was expected before it is ended.
+#: A benchmark is ended after this multiple of the expected time plus this many seconds.
 PATIENCE, PATIENCE_S = 3.0, 60.0
 _ENDING_S = 20.0
 
@@ -42,11 +42,11 @@ class Part:
     """One benchmark of the run.
 
     Attributes:
-        name: of its figures' file, and in the summary.
-        command: what Python is to run, without its `--json`.
-        expected_s: how long that takes on two quiet cores.
-        answers: the question that it is there for.
-        is_timed: whether it matters what else the machine does meanwhile.
+        name: name of its JSON file and in the summary.
+        command: arguments of Python, without `--json`.
+        expected_s: duration on two idle cores.
+        answers: subject, for `--help`.
+        is_timed: whether other load on the machine affects the results.
     """
 
     name: str
@@ -76,18 +76,18 @@ _PRECISION_S = 240
 
 
 def precision_part(sets: list[list[Path]]) -> Part:
-    """The one that needs data: how far lower precisions are off on these sets of pairs."""
+    """Return the benchmark that needs data: errors of lower precisions on sets of pairs."""
     options = [word for pair in sets for word in ("--pairs", *map(str, pair))]
     command = ("-m", "benchmarks.precision", *options)
-    answers = "how far engines are off, on real pairs"
+    answers = "errors of engines on real pairs"
     return Part("precision", command, _PRECISION_S, answers, is_timed=False)
 
 
 def main() -> int:
-    """Run; see the module's exit codes."""
+    """Run the selected benchmarks and return the exit code."""
     lines = [f"  {p.name:16s} {p.expected_s:4.0f} s  {p.answers}" for p in PARTS]
     examples = """
-  precision         240 s  how far engines are off, on real pairs (with --pairs)
+  precision         240 s  errors of engines on real pairs (with --pairs)
 
 examples:
   python -m benchmarks                          # all, nothing else should run meanwhile
@@ -96,12 +96,11 @@ examples:
   python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
   python -m benchmarks.pages --bench bench       # move the results to the documentation
 
-Each of them takes --help, too."""
+Each benchmark has --help."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(["NAME, how long it takes on two quiet cores, and its question:", *lines])
-        + examples,
+        epilog="\n".join(["NAME, duration on two idle cores, and subject:", *lines]) + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -117,36 +116,36 @@ Each of them takes --help, too."""
         type=Path,
         action="append",
         metavar=("VISIBLE", "THERMAL"),
-        help="folders of real pairs to see on how far engines are off; may be repeated",
+        help="folders of real pairs for the errors of engines; may be repeated",
     )
     args = parser.parse_args()
     parts = [part for part in PARTS if part.name in args.only]
     if args.pairs:
         parts.append(precision_part(args.pairs))
     if not parts:
-        parser.error("--only without a NAME leaves nothing to run but what --pairs asks for")
+        parser.error("--only without a NAME needs --pairs")
     return run(parts, args.out)
 
 
 def run(parts: list[Part], out: Path) -> int:
-    """Run parts, write `run.json` and `summary.md` after each; the exit code."""
+    """Run parts, write `run.json` and `summary.md` after each, and return the exit code."""
     out.mkdir(parents=True, exist_ok=True)
     is_timed = any(part.is_timed for part in parts)
     before, where = _earlier(out, machine(), is_timed=is_timed)
     expected_s = [_expected_s(part, before) for part in parts]
     print(
         f"{len(parts)} benchmarks, about {_minutes(sum(expected_s))} in all; nothing else should "
-        "run meanwhile. Ctrl-C keeps what is finished.",
+        "run meanwhile. Ctrl-C keeps the finished ones.",
         flush=True,
     )
     if os.getloadavg()[0] > MOST_LOAD_BEFORE:
-        print(f"WARNING: the load average is {os.getloadavg()[0]:.1f}: something runs here already")
+        print(f"WARNING: the load average is {os.getloadavg()[0]:.1f}: the machine is busy")
     done, bad = dict(before), 0
     for number, part in enumerate(parts):
         left = _minutes(sum(expected_s[number:]))
         print(
             f"\n[{number + 1}/{len(parts)}] {part.name}, about {expected_s[number]:.0f} s "
-            f"(all that is left: {left})",
+            f"(remaining: {left})",
             flush=True,
         )
         record = _run_part(part, out, limit_s=PATIENCE * expected_s[number] + PATIENCE_S)
@@ -164,10 +163,10 @@ def run(parts: list[Part], out: Path) -> int:
 def _earlier(
     out: Path, here: dict[str, Any], *, is_timed: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was measured in this folder earlier, and the machine that its page then names.
+    """Return the earlier results of this folder, and the machine that the page names.
 
-    Times of two machines are never put on one page: before something is timed here, those of
-    another are left out. What is not timed says the same everywhere.
+    A page never combines times of two machines: before anything is timed here, times of another
+    machine are left out. Results without times are valid on every machine.
     """
     run = _read(out / RUN_FILE)
     parts = run.get("parts", {})
@@ -186,11 +185,11 @@ def _earlier(
 
 
 def _run_part(part: Part, out: Path, limit_s: float) -> dict[str, Any]:
-    """Run one; its figures take the place of earlier ones only where it came to its end."""
+    """Run one benchmark; its results replace earlier ones only if it finished."""
     unfinished = out / f".{part.name}.json"
     watch = LoadWatch()
     begun_s = time.monotonic()
-    # A session of its own: a Ctrl-C reaches it through us, and all that it started with it.
+    # In a new session, so that Ctrl-C is passed on to the process and its children from here.
     process = subprocess.Popen(
         [sys.executable, *part.command, "--json", str(unfinished)],
         stdout=subprocess.PIPE,
@@ -235,7 +234,7 @@ def _run_part(part: Part, out: Path, limit_s: float) -> dict[str, Any]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End it and all that it started, gently if it lets us; it may have ended already."""
+    """End the process and its children, by force after a delay; it may have ended already."""
     for number, patience_s in ((signal.SIGINT, _ENDING_S), (signal.SIGKILL, None)):
         if process.poll() is not None:
             return
@@ -245,7 +244,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _expected_s(part: Part, before: dict[str, Any]) -> float:
-    """As long as the last time here, with the same command; else as on the machine of the docs."""
+    """Return the duration of the last run of the same command here, or the documented one."""
     last = before.get(part.name, {})
     same = last.get("command") == list(part.command) and last.get("result") == "ok"
     return float(last["seconds"]) if same else part.expected_s

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of this package's speed, and whether the figures of a run meet it."""
+"""Speed targets (bars) of this package, and their evaluation on the figures of a run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Row = dict[str, Any]
 
 #: The whole path of `compact` at 640x480, bytes to bytes: 30 pictures a second.
 MOST_WHOLE_PATH_MS = 33.0
-#: Of the whole path, what may lie outside the network.
+#: Largest share of the whole path outside the network.
 MOST_OUTSIDE_PERCENT = 15.0
-#: Our `paper` against the network that the public code runs, plain, eager, in float32.
+#: `paper` of this package compared with the public code's network in eager float32.
 LEAST_PAPER_TIMES, MOST_PAPER_LEVELS = 6.0, 2.0
 
 PYRAMID = "Laplacian pyramid, colour"
@@ -26,7 +26,7 @@ _PAPER_TIMES = {"times_alone": "alone in its process", "times_taking_turns": "ta
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """One demand, what was measured, and whether that is enough."""
+    """One target, the measured value, and whether it is met."""
 
     asked: str
     measured: str
@@ -34,7 +34,7 @@ class Bar:
 
 
 def bars(documents: Mapping[str, Document]) -> list[Bar]:
-    """Every bar that these benchmarks, by their names in a run, have figures for."""
+    """Return every bar for which these benchmarks, by their names in a run, have figures."""
     found: list[Bar] = []
     if "whole_path" in documents:
         found += _of_whole_path(documents["whole_path"]["rows"])
@@ -47,7 +47,7 @@ def bars(documents: Mapping[str, Document]) -> list[Bar]:
 
 
 def fastest_of_ours(rows: list[Row], start: str = COMPACT) -> Row:
-    """The quickest of the rivals' rows whose name starts so."""
+    """Return the fastest of the rivals' rows whose name has this start."""
     named = (row for row in rows if row.get("name", "").startswith(start))
     return min(named, key=lambda row: row["median_ms"])
 
@@ -61,7 +61,7 @@ def _of_whole_path(rows: list[Row]) -> Iterator[Bar]:
         if row["stage"] == "whole":
             yield Bar(
                 f"{what}: the whole path in at most {MOST_WHOLE_PATH_MS:.0f} ms",
-                f"{row['median_ms']:.1f} ms, {1e3 / row['median_ms']:.0f} pictures a second",
+                f"{row['median_ms']:.1f} ms, {1e3 / row['median_ms']:.0f} images a second",
                 row["median_ms"] <= MOST_WHOLE_PATH_MS,
             )
         elif "outside_percent" in row:
@@ -100,14 +100,14 @@ def _of_rivals(rows: list[Row]) -> Iterator[Bar]:
 def _of_node(document: Document, words: str) -> Iterator[Bar]:
     options, failures = document["options"], document["failures"]
     own = document["stages_ms"].get("end to end without engine")
-    # In overload a pair waits for the one before, which is the engine's time, too.
+    # In overload a pair waits for the previous one, which is time of the engine as well.
     took = (
         ""
         if own is None or options["overload"]
         else f"without the engine p50 {own['p50']:.1f} ms; "
     )
     yield Bar(
-        f"the node at {options['rate']:.0f} Hz, {words}: all that `node_latency` asks",
-        f"{took}{'; '.join(failures) or 'all of it'}",
+        f"the node at {options['rate']:.0f} Hz, {words}: all bars of `node_latency`",
+        f"{took}{'; '.join(failures) or 'all met'}",
         not failures,
     )

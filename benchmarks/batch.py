@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several camera pairs: all in one call, or one after the other.
+"""Compare one call for several camera pairs with one call for each pair.
 
     python -m benchmarks.batch [--pairs 1 2 4 8] [--size 640x480] [--json FILE]
 
-The network itself takes batches; an `Engine` takes one pair. This asks what a batch would gain.
+The network accepts batches, an `Engine` one pair. This measures the gain of a batch.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import LoadedWeights
 
-#: Calls a batch: (N, H, W, C) `uint8` visible and thermal.
+#: Function of a batch: (N, H, W, C) `uint8` visible and thermal.
 BatchCall = Callable[[np.ndarray, np.ndarray], Any]
 
 
 def torch_cpu(weights: LoadedWeights, pairs: int, height: int, width: int) -> BatchCall:
-    """PyTorch as `TorchEngine` runs it."""
+    """Return a function that runs PyTorch as `TorchEngine` does."""
     dtype = torch.bfloat16 if cpu_has_fast_bfloat16() else torch.float32
     net = ByteNetwork(weights.net, dtype).eval().to(memory_format=torch.channels_last)
 
@@ -45,7 +45,7 @@ def torch_cpu(weights: LoadedWeights, pairs: int, height: int, width: int) -> Ba
 
 
 def torch_cuda(weights: LoadedWeights, pairs: int, height: int, width: int) -> BatchCall:
-    """The same on a GPU, copies included."""
+    """Return the same on a GPU, including copies."""
     device = torch.device("cuda", 0)
     net = ByteNetwork(weights.net, torch.float16).eval().to(device)
     graphs = CudaGraphs(net.to(memory_format=torch.channels_last), device)
@@ -60,7 +60,7 @@ def torch_cuda(weights: LoadedWeights, pairs: int, height: int, width: int) -> B
 
 
 def openvino(weights: LoadedWeights, pairs: int, height: int, width: int) -> BatchCall:
-    """OpenVINO with the options of `OpenVinoEngine`."""
+    """Return a function that runs OpenVINO with the options of `OpenVinoEngine`."""
     from fusion_ros.engines.openvino_engine import OpenVinoEngine
 
     engine = OpenVinoEngine(weights)
@@ -75,7 +75,7 @@ def openvino(weights: LoadedWeights, pairs: int, height: int, width: int) -> Bat
 
 
 def ways() -> dict[str, Callable[..., BatchCall]]:
-    """What can run here."""
+    """Return the available functions by name."""
     result: dict[str, Callable[..., BatchCall]] = {"torch cpu": torch_cpu}
     if importlib.util.find_spec("openvino") is not None:
         result["openvino cpu"] = openvino

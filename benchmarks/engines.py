@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines x precisions x presets x sizes: `uint8` in to `uint8` out, and cost against size.
+"""Time engines, precisions, presets and sizes from `uint8` input to `uint8` output.
 
     python -m benchmarks.engines [--presets compact paper] [--sizes 640x480 ...] [--json FILE]
 
-ONNX Runtime, which is no engine of ours, runs beside them where it is installed. Weights of a
-preset that ships none are random: they cost the same. How far each picture is from PyTorch's in
-float32 stands beside its time.
+ONNX Runtime, which is not an engine of this package, is included if it is installed. A preset
+without shipped weights uses random ones, which take the same time. The error of each image against
+PyTorch in float32 is printed next to its time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REFERENCE = "torch cpu float32"
 
 
 def slope(samples: dict[tuple[int, int], Sample]) -> tuple[float, float]:
-    """Least squares over sizes: milliseconds a megapixel, and milliseconds before the first."""
+    """Fit a line over sizes; return milliseconds for each megapixel and the offset."""
     megapixels = [width * height / 1e6 for width, height in samples]
     medians = [sample.median_ms for sample in samples.values()]
     per_megapixel, fixed = np.polyfit(megapixels, medians, 1)
@@ -42,7 +42,7 @@ def slope(samples: dict[tuple[int, int], Sample]) -> tuple[float, float]:
 
 
 def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engine]:
-    """Every engine that can run here in each precision, and a line for each that cannot."""
+    """Create every available engine in each precision; print a line for each other one."""
     engines = {}
     for probe in probe_engines():
         if not probe.available:
@@ -65,7 +65,7 @@ def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engi
 def calls_at(
     engines: dict[str, Engine], weights: LoadedWeights, height: int, width: int
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, Parity]]:
-    """Each engine's call on one pair of this size, warm, and how far its picture is off."""
+    """Return each engine's call on one pair of this size, warmed up, and its error."""
     pair = golden_pair(height, width, weights.metadata.config.visible_channels)
     calls: dict[str, Callable[[], np.ndarray]] = {}
     for name, engine in engines.items():
@@ -104,7 +104,7 @@ def main() -> None:
         weights = weights_for(preset_name)
         engines = engines_for(weights, args.precisions)
         found: dict[str, dict[tuple[int, int], Sample]] = {}
-        print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  off by, grey levels")
+        print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  error in grey levels")
         for width, height in args.sizes:
             calls, parities = calls_at(engines, weights, height, width)
             samples = measure(calls, runs=args.runs, warm_up=0, seconds=args.seconds)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the first pair of a size costs: in a new process, with nothing kept on disk and with it.
+"""Time the first pair of a size in a new process, with an empty and a filled engine cache.
 
     python -m benchmarks.first_frame [--sizes 640x480 ...] [--runs 3] [--json FILE]
 
-Each figure is a process of its own. Importing PyTorch and reading the weights are not in it.
+Each figure comes from a new process, without the import of PyTorch and reading of weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAYS = ("nothing kept", "kept on disk")
 
 
 def measure_here(engine_name: str, width: int, height: int) -> dict[str, float]:
-    """In this process: making the engine, its first pair, and a later one; milliseconds."""
+    """Time creation of the engine, its first pair, and a later one in this process, in ms."""
     from benchmarks.weights import weights_for
     from fusion_ros.engines.choice import create_engine
     from fusion_ros.engines.parity import golden_pair
@@ -47,7 +47,7 @@ def measure_here(engine_name: str, width: int, height: int) -> dict[str, float]:
 
 
 def measure_there(engine_name: str, width: int, height: int, folder: str) -> dict[str, float]:
-    """`measure_here` in a new process whose engine cache is `folder`; its complaints are ours."""
+    """Run `measure_here` in a new process with the engine cache `folder`."""
     size = f"{width}x{height}"
     command = [sys.executable, "-m", "benchmarks.first_frame", "--here", engine_name]
     environment = {**os.environ, "FUSION_ROS_CACHE": folder}

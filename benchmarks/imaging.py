@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the steps between sensor and network cost, side by side.
+"""Time the steps between sensor and network.
 
     python -m benchmarks.imaging [--size 640x512] [--repeats 60] [--threads 1] [--json FILE]
 
-Prints a table and, if asked, writes the figures as JSON.
+Prints a table and writes the figures as JSON on request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
 
 
 def thermal_scene(height: int, width: int) -> np.ndarray:
-    """Centikelvin-like counts: soft background, noise and one hot spot."""
+    """Return counts like centikelvin: soft background, noise and one hot spot."""
     rng = np.random.default_rng(0)
     soft = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), width / 20)
     scene = 29500 + soft / soft.std() * 300 + rng.normal(size=soft.shape) * 4
@@ -36,7 +36,7 @@ def thermal_scene(height: int, width: int) -> np.ndarray:
 
 
 def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
-    """Name of a step to a call that does it once."""
+    """Return the steps by name."""
     rng = np.random.default_rng(0)
     rgb = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
     grey, other = colour.luma(rgb), rng.integers(0, 256, (height, width), np.uint8)
@@ -88,7 +88,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
 def _tones(
     frames: dict[str, np.ndarray], tones: Callable[..., Callable[[], object]]
 ) -> dict[str, Callable[[], object]]:
-    """Every mode on every kind of frame, with and without detail added back."""
+    """Return every tone mode for every type of frame, with and without detail."""
     found = {}
     for kind, frame in frames.items():
         low, high = (float(v) for v in np.percentile(frame, [1, 99]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Jetson should take, from counted operations and bytes: an expectation, no measurement."""
+"""Estimated times on Jetson boards from counted operations and bytes, without a measurement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 from benchmarks import tables
 from benchmarks.bars import Row
 
-#: The share of a board's limits that is expected to be reached.
+#: Expected share of a board's limits.
 SHARE = 0.5
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -18,7 +18,7 @@ class Board:
     """Limits of a module at full power, from NVIDIA's data sheets.
 
     Attributes:
-        name: of the module.
+        name: name of the module.
         gb_s: memory bandwidth.
         tflops: dense float16 products of the tensor cores. The sheets state sparse int8, which is
             four times as much (sparse float4, sixteen times, for Thor).
@@ -38,7 +38,7 @@ BOARDS = (
 
 
 def expected_ms(board: Board, gflop: float, gigabytes: float) -> tuple[float, str]:
-    """Milliseconds on the device at `SHARE` of the nearer limit, and which one that is."""
+    """Return milliseconds on the device at `SHARE` of the nearer limit, and its name."""
     ways = {
         "memory": 1e3 * gigabytes / (SHARE * board.gb_s),
         "arithmetic": gflop / (SHARE * board.tflops),
@@ -48,7 +48,7 @@ def expected_ms(board: Board, gflop: float, gigabytes: float) -> tuple[float, st
 
 
 def expected(rows: list[Row]) -> str:
-    """A row a board, a column a preset, of what `benchmarks.limits` counted."""
+    """Return a row for each board from the rows of `benchmarks.limits`."""
     counted = {row["preset"]: row for row in rows}
     costs = {
         preset: (row["gflop"], row["gigabytes"] / _BYTES[row["precision"]] * 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far from the machine's limits: matrix arithmetic and memory, measured, and our share.
+"""Measure the machine's limits of arithmetic and memory, and the share that engines reach.
 
 python -m benchmarks.limits [--size 640x480] [--engine auto] [--json FILE]
 """
@@ -25,10 +25,10 @@ BYTES = {"float32": 4, "bfloat16": 2}
 
 
 def matrix_peak_gflops(precision: str, side: int = 2048) -> float:
-    """The better of PyTorch's two libraries at a square matrix product, all cores.
+    """Return the rate of a square matrix product on all cores, of two libraries of PyTorch.
 
-    That is its product, and a 1x1 convolution of the same work: on an AMD CPU the first has kernels
-    in float32 that reach half of what the second does.
+    These are its product and a 1x1 convolution of the same size. On an AMD CPU the product reaches
+    half the rate of the convolution in float32.
     """
     dtype = getattr(torch, precision)
     a, b = torch.rand(side, side).to(dtype), torch.rand(side, side).to(dtype)
@@ -46,7 +46,7 @@ def matrix_peak_gflops(precision: str, side: int = 2048) -> float:
 
 
 def memory_gigabytes_per_s(megabytes: int = 256) -> float:
-    """Reading and writing a block that no cache holds."""
+    """Return the rate of copying a block larger than all caches."""
     source = torch.rand(megabytes << 18)
     target = torch.empty_like(source)
     sample = measure({"": lambda: target.copy_(source)}, runs=12, seconds=6)[""]
@@ -54,7 +54,7 @@ def memory_gigabytes_per_s(megabytes: int = 256) -> float:
 
 
 def activations(net: torch.nn.Module, height: int, width: int) -> int:
-    """Numbers read and written by the convolutions, each layer's answers going through memory."""
+    """Return the number of values that the convolutions read and write."""
     total = 0
 
     def count(layer: object, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -121,7 +121,7 @@ def main() -> None:
                 gflops=gflop / sample.median_ms * 1e3,
                 peak_percent=1e5 * gflop / sample.median_ms / peak,
                 memory_percent=1e5 * gigabytes / sample.median_ms / memory,
-                # Each alone: what the arithmetic, or the memory, would take at its limit.
+                # Time of the arithmetic alone or of the memory alone at its limit.
                 bound_ms=1e3 * max(gflop / peak, gigabytes / memory),
             )
             rows.append(row)

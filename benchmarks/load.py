@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a machine was quiet while something was measured on it."""
+"""Load of the machine during a measurement."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import resource
 import time
 from pathlib import Path
 
-#: The share of the processors that others may take before figures are called disturbed.
+#: Share of the processors that other processes may use in a valid measurement.
 MOST_OTHERS_PERCENT = 5.0
-#: The load average that a machine may have before our first benchmark.
+#: Load average allowed before the first benchmark.
 MOST_LOAD_BEFORE = 0.5
 
 
 class LoadWatch:
-    """Load averages before and after, and what others took of the processors meanwhile.
+    """Load averages before and after, and the share of other processes in between.
 
-    What is ours are this process and its children that have ended, so that `stop` comes after the
-    last `wait`. Where the kernel tells no times (`/proc/stat`), the others' share is None.
+    This process and its finished children are not counted, so call `stop` after the last `wait`.
+    Without `/proc/stat` the share is None.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class LoadWatch:
         self._marks = time.monotonic(), _all_busy_s(), _ours_s()
 
     def stop(self) -> dict[str, float | None]:
-        """`load_before`, `load_after` (one minute) and `others_percent` of all processors."""
+        """Return `load_before` and `load_after` (of one minute), and `others_percent`."""
         begun_s, busy_s, ours_s = self._marks
         wall_s, now_busy_s = time.monotonic() - begun_s, _all_busy_s()
         others = None
@@ -41,7 +41,7 @@ class LoadWatch:
 
 
 def _all_busy_s() -> float | None:
-    """Seconds of work of all processors since the machine started, the host's theft included."""
+    """Return the busy time of all processors in seconds, including time taken by the host."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
     except OSError:

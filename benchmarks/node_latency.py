@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a pair takes from the camera's publish to the fused image at a subscriber.
+"""Measure the time from a camera's publish to the fused image at a subscriber.
 
     python -m benchmarks.node_latency [--seconds 60] [--rate 30] [--size 640x512] [--json FILE]
     python -m benchmarks.node_latency --overload      # an engine three times too slow for the rate
-    python -m benchmarks.node_latency --stall-s 0.5   # the node stands still, four times
+    python -m benchmarks.node_latency --stall-s 0.5   # the node is stopped four times
     python -m benchmarks.node_latency --peers-use-bytes
 
-Cameras, node and subscriber are three processes that talk over DDS with the shipped profile. What
-counts as the node's own is everything but the engine's inference: both transports, pairing, tone
-mapping, colour, conversion. By default that holds what rclpy takes in camera and subscriber to make
-messages; `--peers-use-bytes` leaves it out, since peers in C++ do not pay it. Fails (exit code 1)
-where the node's own has a median over `--bar-ms`, or where a frame got lost between camera and
-pairing; with `--overload`, where the 95th percentile of the whole latency exceeds two inferences
-plus one camera period. With `--stall-s` only losses count.
+Cameras, node and subscriber are three processes that communicate over DDS with the shipped profile.
+The overhead is everything but the engine's inference: both transports, pairing, tone mapping,
+colour, conversion. By default it includes the conversions of rclpy in camera and subscriber;
+`--peers-use-bytes` excludes them, as for peers in C++.
+
+Exit code 1 if the median overhead exceeds `--bar-ms`, or if a frame is lost between camera and
+pairing. With `--overload`: if the 95th percentile of the latency exceeds two inferences plus one
+camera period. With `--stall-s` only losses count.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ STALLS = 4
 
 
 def main() -> int:
-    """0 where all bars hold, 1 where one does not."""
+    """Run; return 1 if a bar is missed."""
     args = _arguments()
     infer_ms = 1e3 * OVERLOAD_PERIODS / args.rate if args.overload else 0.0
     width, height = args.size.split("x")
@@ -85,7 +86,7 @@ def main() -> int:
 
 @contextmanager
 def _stalls(pid: int, stall_s: float, *, every_s: float) -> Iterator[None]:
-    """Take a process off the processor for `stall_s`, again and again."""
+    """Stop a process for `stall_s` repeatedly."""
     ended = threading.Event()
 
     def stall() -> None:
@@ -106,7 +107,7 @@ def _stalls(pid: int, stall_s: float, *, every_s: float) -> Iterator[None]:
 
 
 def evaluate(field: Field, rate_hz: float) -> dict[str, Any]:
-    """Stages in milliseconds and counts of frames, of a field that has run."""
+    """Return stages in milliseconds and counts of frames of a finished run."""
     sent = {row["stamp_ns"]: row for row in field.sent()}
     status, arrived_ns = field.listener.status, field.listener.arrived_ns
     stages: dict[str, list[float]] = {}
@@ -151,7 +152,7 @@ def evaluate(field: Field, rate_hz: float) -> dict[str, Any]:
 
 
 def judge(result: dict[str, Any], args: argparse.Namespace) -> list[str]:
-    """What does not hold."""
+    """Return the missed bars."""
     failures = []
     stages = result["stages_ms"]
     if not stages:
@@ -225,21 +226,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--size", default="640x512", help="WIDTHxHEIGHT of both cameras")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--reliability", default="best_effort", help="that the cameras offer")
     parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the node (YAML)"
+        "--reliability", default="best_effort", help="reliability that the cameras offer"
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the node (YAML)",
     )
     parser.add_argument("--overload", action="store_true", help="inference takes 3 periods")
     parser.add_argument(
         "--stall-s",
         type=float,
         default=0.0,
-        help="stop the node for so long, in each quarter of the run",
+        help="stop the node for this time in each quarter of the run",
     )
     parser.add_argument(
         "--peers-use-bytes",
         action="store_true",
-        help="camera and subscriber do without rclpy's conversions, as peers in C++ do",
+        help="camera and subscriber without rclpy's conversions, as peers in C++",
     )
     parser.add_argument("--bar-ms", type=float, default=4.0)
     parser.add_argument("--json", type=Path)

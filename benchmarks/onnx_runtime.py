@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime as a rival: the same network, exported, for one picture size. Not an engine of ours:
+"""ONNX Runtime for comparison: the exported network for one image size.
 
-docs/explanation/measurements.md has the figures that decided so.
+It is not an engine of this package; docs/explanation/measurements.md has the reason.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from fusion_ros.model.weights import LoadedWeights
 
 
 class OnnxRuntimeRival:
-    """Runs a network on ONNX Runtime's CPU provider, float32, `uint8` in and out.
+    """Run a network on ONNX Runtime's CPU provider in float32, `uint8` in and out.
 
     Args:
         weights: network and metadata.
-        height, width: of the pictures.
+        height: of the images.
+        width: of the images.
     """
 
     def __init__(self, weights: LoadedWeights, height: int, width: int) -> None:
@@ -48,7 +49,7 @@ class OnnxRuntimeRival:
         )
 
     def infer(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-        """As `Engine.infer`."""
+        """See `Engine.infer`."""
         height, width = thermal.shape
         pair = {"visible": visible, "thermal": thermal}
         fed = {name: x.reshape(1, height, width, -1) for name, x in pair.items()}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far each engine's pictures are from PyTorch's in float32, on real pairs, and what that costs.
+"""Compare the images of each engine with PyTorch in float32 on real pairs.
 
     python -m benchmarks.precision --pairs VISIBLE THERMAL [--pairs ...] [--json FILE]
 
-VISIBLE and THERMAL are folders whose pictures are paired by name, or two videos. Nothing is timed.
+VISIBLE and THERMAL are folders of images that are paired by name, or two videos.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ QUALITY = ("qw", "qe")
 def pairs_for(
     engine: Engine, visible: Path, thermal: Path, most: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Recorded pairs as a pipeline takes them, so that it gives the engine's own picture.
+    """Return recorded pairs in the form that a pipeline passes to the engine without conversion.
 
-    That is: luma where the network fuses luma, RGB else.
+    This is luma for a network that fuses luma, otherwise RGB.
     """
     for _, seen, felt in recorded_pairs(visible, partner=thermal, most=most):
         rgb = seen.as_rgb()
@@ -43,7 +43,7 @@ def pairs_for(
 
 
 class Comparison:
-    """One engine's pictures against the reference's, and their quality, over a set of pairs."""
+    """Errors of one engine's images and their quality over a set of pairs."""
 
     def __init__(self) -> None:
         self.max_errors: list[float] = []
@@ -52,7 +52,7 @@ class Comparison:
         self.scores: list[dict[str, float]] = []
 
     def add(self, got: np.ndarray, wanted: np.ndarray, sources: tuple[np.ndarray, ...]) -> None:
-        """One pair's `uint8` picture, the reference's, and grey visible and thermal."""
+        """Add one pair: the `uint8` image, the reference, and grey visible and thermal."""
         off = np.abs(got.astype(np.int16) - wanted)
         self.max_errors.append(float(off.max()))
         self.mean_errors.append(float(off.mean()))
@@ -62,7 +62,7 @@ class Comparison:
         self.scores.append(score(*planes, names=QUALITY))
 
     def row(self) -> dict[str, Any]:
-        """Over all pairs: largest errors, range of the means, mean qualities."""
+        """Return largest errors, range of the means and mean quality over all pairs."""
         return {
             "pairs": len(self.max_errors),
             "max_error": max(self.max_errors),
@@ -74,7 +74,7 @@ class Comparison:
 
 
 def compare_on(engines: dict[str, Engine], visible: Path, thermal: Path, most: int) -> dict:
-    """A `Comparison` an engine."""
+    """Return a `Comparison` for each engine."""
     pipelines = {name: FusionPipeline(engine) for name, engine in engines.items()}
     found = {name: Comparison() for name in engines}
     for seen, felt in pairs_for(engines[REFERENCE], visible, thermal, most):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other ways to fuse, side by side with ours: classical ones, and shapes of published networks.
+"""Compare with other fusion methods: classical ones and networks of published shapes.
 
     python -m benchmarks.rivals [--size 640x480] [--json FILE]
 
-The networks are rebuilt from their papers with random weights, in plain eager float32 PyTorch, as
-public code runs them: they are here for what they cost, not for their pictures.
+The networks are rebuilt from their papers with random weights in eager float32 PyTorch, as in
+public code. Only their time is measured, not their images.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from fusion_ros.pipeline import FusionPipeline
 
 
 def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5) -> np.ndarray:
-    """Five levels, the stronger coefficient of the two, the mean of the two at the bottom."""
+    """Fuse by a pyramid of five levels: stronger coefficient, mean of the base."""
 
     def decompose(picture: np.ndarray) -> list[np.ndarray]:
         gaussian = [picture.astype(np.float32)]
@@ -58,7 +58,7 @@ def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5)
 
 
 def guided_filter(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-    """Two scales with weights smoothed by a guided filter (Li, Kang and Hu, TIP 2013)."""
+    """Fuse two scales with weights smoothed by a guided filter (Li, Kang and Hu, TIP 2013)."""
 
     def smooth(guide: np.ndarray, weights: np.ndarray, radius: int, eps: float) -> np.ndarray:
         def box(x: np.ndarray) -> np.ndarray:
@@ -151,14 +151,14 @@ class SeaFusionLike(nn.Module):
 
 
 def counted(net: nn.Module, *inputs: Tensor) -> tuple[float, float]:
-    """Millions of weights, and GFLOP (a multiply-add is two) for these inputs."""
+    """Return millions of weights and GFLOP (a multiply-add is two) for these inputs."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         net(*inputs)
     return sum(p.numel() for p in net.parameters()) / 1e6, counter.get_total_flops() / 1e9
 
 
 def rewritten_cost(preset: str, height: int, width: int) -> tuple[float, float]:
-    """`counted` of a preset as our engines run it."""
+    """Return `counted` of a preset in its form for inference."""
     net = ByteNetwork(weights_for(preset).net).net
     channels = net.config.visible_channels
     return counted(net, torch.zeros(1, channels, height, width), torch.zeros(1, 1, height, width))
@@ -167,7 +167,7 @@ def rewritten_cost(preset: str, height: int, width: int) -> tuple[float, float]:
 def in_colour(
     fuse: Callable[[np.ndarray, np.ndarray], np.ndarray], visible: np.ndarray, thermal: np.ndarray
 ) -> Callable[[], np.ndarray]:
-    """A grey fusion on the luma of a colour frame, colour put back: what our pipeline does."""
+    """Return a fusion of the luma that restores the colour, as the pipeline does."""
     replace = LumaReplacer()
 
     def run() -> np.ndarray:
@@ -202,8 +202,7 @@ def main() -> None:
         planes = torch.rand(1, channels, height, width), torch.rand(1, 1, height, width)
         costs[name] = counted(net, *planes)
         calls[name] = lambda net=net, planes=planes: net(*planes)
-    # First, as a program of its own would run it: `keep_freed_memory` makes PyTorch faster for the
-    # rest of this process.
+    # Measured before `configure_process`, which makes PyTorch faster for the rest of the process.
     with torch.inference_mode():
         plain = measure({"": calls["paper, plain eager"]}, runs=5, warm_up=1, seconds=10)[""]
     configure_process()
@@ -235,8 +234,8 @@ def main() -> None:
         print(f"  {name:36s}  {sample} {cost}")
         rows.append(as_row(sample, name=name, size=size, weights_m=millions, gflop=gflop))
     rows.append(as_row(plain, name="paper, plain eager, alone in its process", size=size))
-    # Plain eager alone in its process is what the public code's users have; taking turns with ours,
-    # memory is kept for it, too.
+    # Plain eager alone in its process corresponds to the public code; in turn with the engines of
+    # this package it, too, profits from kept memory.
     for precision in precisions:
         ours = samples[f"paper, ours, {precision}, whole path"]
         bars = {
@@ -246,15 +245,15 @@ def main() -> None:
         }
         print(
             f"  paper in {precision}, against plain eager float32: {bars['times_alone']:.1f} times "
-            f"faster than alone in its process, {bars['times_taking_turns']:.1f} taking turns "
-            f"(bar 6); off by at most {bars['max_error']:.0f} grey levels (bar 2)"
+            f"faster than alone in its process, {bars['times_taking_turns']:.1f} in turn "
+            f"(bar 6); error at most {bars['max_error']:.0f} grey levels (bar 2)"
         )
         rows.append({"paper_in": precision, **bars})
     report(args.json, "rivals", rows)
 
 
 def paper_parity(height: int, width: int, precision: str) -> Parity:
-    """Our `paper` against the network as trained, plain, in float32."""
+    """Compare `paper` with the network as trained in float32."""
     weights = weights_for("paper")
     visible, thermal = golden_pair(height, width, 3)
     planes = [

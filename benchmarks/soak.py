@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node for a long time, with all that happens to a robot: nothing may grow or be mixed up.
+"""Run the node for a long time under disturbances and check resources and pairing.
 
     python -m benchmarks.soak [--seconds 600] [--out soak]         (or --hours 1)
 
-Cameras, node and listener are processes of their own, as in `node_latency`. The cameras lose, delay
-and double frames; meanwhile weights are reloaded, parameters change, and subscribers come, stall
-and die. Both cameras draw the number of the moment into their picture, so that each fused image
-proves its partners. Writes `soak.json`, `soak.csv` and `soak.svg`.
+Cameras, node and listener are processes, as in `node_latency`. The cameras lose, delay and
+duplicate frames. Meanwhile weights are reloaded, parameters change, and subscribers start, stall
+and end. Both cameras draw the number of the pair into their images, so each fused image identifies
+its frames.
+Writes `soak.json` and `soak.csv`.
 
-Exit code 1 where memory, threads or open files grow, a status does not balance, an image is not of
-one moment or carries another one's stamp, more than 1 % of the frames are lost before the node,
-good frames are rejected, a reload or a change is not answered as it should, or the node does not
-end cleanly.
+Exit code 1 if memory, threads or open files grow, the counts of a status do not add up, an image
+combines two pairs or has the stamp of another one, more than 1 % of the frames are lost before the
+node, valid frames are rejected, a reload or change has the wrong response, or the node fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks.field import strip
 from benchmarks.field.listening import Field
 from fusion_ros.files.tables import write_table
-from fusion_ros.files.writing import write_json, write_text
+from fusion_ros.files.writing import write_json
 
 SAMPLE_S = 2.0
 ALLOWED_GROWTH = 0.02
@@ -41,15 +41,15 @@ FATES = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pe
 
 
 def main() -> int:
-    """0 where nothing grows and every frame is accounted for."""
+    """Run; return 1 if a check fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--hours", type=float, default=0.0, help="in place of --seconds")
+    parser.add_argument("--hours", type=float, default=0.0, help="instead of --seconds")
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--size", default="640x512")
-    parser.add_argument("--seed", type=int, default=1, help="of losses and disturbances")
+    parser.add_argument("--seed", type=int, default=1, help="seed of losses and disturbances")
     parser.add_argument("--out", type=Path, default=Path("soak"))
     args = parser.parse_args()
     seconds = args.hours * 3600 or args.seconds
@@ -114,7 +114,6 @@ def main() -> int:
     }
     write_json(args.out / "soak.json", result)
     write_table(args.out / "soak.csv", samples)
-    write_text(args.out / "soak.svg", plot(samples))
     print(json.dumps(result, indent=2))
     for failure in failures:
         print(f"FAILED: {failure}")
@@ -122,7 +121,7 @@ def main() -> int:
 
 
 class _Watch:
-    """Looks at the node's process and status as its statuses come."""
+    """Sample the node's process with each status."""
 
     def __init__(
         self, field: Field, samples: list[dict[str, float]], unbalanced: list[str]
@@ -139,7 +138,7 @@ class _Watch:
                 self._unbalanced.append(f"{stream}: {received} received, {total} accounted for")
         if not status.visible_received:
             return
-        if self._begun_s is None:  # with the first frame, not with the start of the processes
+        if self._begun_s is None:  # at the first frame, not at the start of the processes
             self._begun_s = time.monotonic()
         now_s = time.monotonic() - self._begun_s
         if now_s < self._next_s:
@@ -168,13 +167,13 @@ class _Watch:
 
 
 class Partners:
-    """Reads from each fused image which moment its two frames are of."""
+    """Numbers of the frames in each fused image."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int | None, int | None]] = []
 
     def look(self, message: Any) -> None:
-        """Take a fused image."""
+        """Read the numbers of a fused image."""
         channels = message.step // message.width
         flat = np.frombuffer(message.data, np.uint8)[: strip.HEIGHT * message.step]
         rows = flat.reshape(strip.HEIGHT, message.width, channels)
@@ -183,7 +182,7 @@ class Partners:
         self.seen.append((stamp.sec * 10**9 + stamp.nanosec, *numbers))
 
     def judge(self, stamps_ns: Sequence[int]) -> list[str]:
-        """Compare with the stamps that the cameras gave, by moment."""
+        """Return the differences from the cameras' stamps, which are in order of the numbers."""
         number_of = {stamp_ns: number for number, stamp_ns in enumerate(stamps_ns)}
         unreadable = [s for s in self.seen if None in s]
         mixed = [s for s in self.seen if None not in s and s[1] != s[2]]
@@ -192,8 +191,8 @@ class Partners:
         failures = []
         for what, which in (
             ("do not show both numbers", unreadable),
-            ("are of two moments", mixed),
-            ("carry the stamp of another moment", stamped),
+            ("combine two pairs", mixed),
+            ("have the stamp of another pair", stamped),
         ):
             if which:
                 failures.append(f"{len(which)} fused images {what}, first {which[0]}")
@@ -203,7 +202,7 @@ class Partners:
 
 
 def judge(samples: Sequence[dict[str, float]]) -> list[str]:
-    """What grew."""
+    """Return the resources that grew."""
     if len(samples) < 9:
         return [f"only {len(samples)} samples; run for longer"]
     failures = []
@@ -216,7 +215,7 @@ def judge(samples: Sequence[dict[str, float]]) -> list[str]:
 
 
 def judge_fates(status: Any) -> list[str]:
-    """Good frames that were rejected; late and doubled ones are expected."""
+    """Return the valid frames that were rejected; late and duplicate ones are expected."""
     wrong = [
         f"{count} {stream} frames were rejected"
         for stream in ("visible", "thermal")
@@ -226,53 +225,11 @@ def judge_fates(status: Any) -> list[str]:
 
 
 def growth(values: Sequence[float]) -> float:
-    """Median of the last third less that of the middle third; the first third may fill caches."""
+    """Return the median of the last third minus that of the middle third."""
     third = len(values) // 3
     if not third:
         return 0.0
     return statistics.median(values[-third:]) - statistics.median(values[third : 2 * third])
-
-
-def plot(samples: Sequence[dict[str, float]]) -> str:
-    """An SVG: memory, latency and counts over time, one panel each."""
-    panels = (
-        ("Memory of the node [MB]", ("rss_mb",)),
-        ("Latency, arrival to publish [ms]", ("latency_ms_p50", "latency_ms_p95")),
-        ("Visible frames", ("visible_received", "visible_fused", "visible_superseded")),
-    )
-    width, height, left = 900, 190, 70
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(panels)}" '
-        'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
-    ]
-    end_s = max((s["seconds"] for s in samples), default=1.0) or 1.0
-    for number, (title, names) in enumerate(panels):
-        top, bottom = number * height + 30, (number + 1) * height - 30
-        highest = max((s[n] for s in samples for n in names), default=1.0) * 1.1 or 1.0
-        parts.append(f'<text x="{left}" y="{top - 10}" font-weight="bold">{title}</text>')
-        right = width - 150
-        for share in (0.0, 0.5, 1.0):
-            y, number_text = bottom - share * (bottom - top), f"{share * highest:.0f}"
-            parts.append(
-                f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-                f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{number_text}</text>'
-            )
-        parts.append(f'<text x="{right}" y="{bottom + 18}" text-anchor="end">{end_s:.0f} s</text>')
-        for place, (name, colour) in enumerate(
-            zip(names, ("#1f77b4", "#d62728", "#2ca02c"), strict=False)
-        ):
-            points = " ".join(
-                f"{left + s['seconds'] / end_s * (right - left):.1f},"
-                f"{bottom - s[name] / highest * (bottom - top):.1f}"
-                for s in samples
-                if s[name] == s[name]
-            )
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-            parts.append(
-                f'<text x="{width - 140}" y="{top + 16 * place + 10}" fill="{colour}">{name}</text>'
-            )
-    return "\n".join([*parts, "</svg>", ""])
 
 
 if __name__ == "__main__":

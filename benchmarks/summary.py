@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One page of tables from the JSON files of a run.
+"""Write a page of tables from the JSON files of a run.
 
     python -m benchmarks.summary [--folder bench]
 
@@ -27,9 +27,9 @@ class Section:
     """A table of the page.
 
     Attributes:
-        title: above it.
-        parts: the benchmarks whose documents it is made of; one of them is enough.
-        make: Markdown of those documents, by the benchmarks' names.
+        title: heading of the table.
+        parts: benchmarks that provide documents; one of them suffices.
+        make: function from documents, by the benchmarks' names, to Markdown.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Section:
 
 
 def _of_rows(title: str, part: str, make: Callable[[list[Row]], str]) -> Section:
-    """A section of one benchmark's rows."""
+    """Return a section for the rows of one benchmark."""
     return Section(title, (part,), lambda documents: make(documents[part]["rows"]))
 
 
@@ -46,13 +46,13 @@ _NODE = ("node_latency", "node_overload")
 SECTIONS = {
     "bars": Section("Bars", ("whole_path", "rivals", *_NODE), tables.met),
     "whole-path": _of_rows("Whole path, bytes in to bytes out", "whole_path", tables.whole_path),
-    "precision": _of_rows("Off by, on real pairs", "precision", tables.precision),
+    "precision": _of_rows("Errors on real pairs", "precision", tables.precision),
     "engines-compact": _of_rows("Engines, `compact`", "engines_compact", tables.engines),
     "engines-paper": _of_rows("Engines, `paper`", "engines_paper", tables.engines),
-    "batch": _of_rows("Several camera pairs, ms a pair", "batch", tables.batch),
-    "rivals": _of_rows("Side by side, one process, taking turns", "rivals", tables.rivals),
+    "batch": _of_rows("Several camera pairs, ms per pair", "batch", tables.batch),
+    "rivals": _of_rows("Methods in turn in one process", "rivals", tables.rivals),
     "limits": _of_rows("Distance to the limit", "limits", tables.limits),
-    "jetson": _of_rows("What to expect of a Jetson", "limits", jetson.expected),
+    "jetson": _of_rows("Estimate for Jetson boards", "limits", jetson.expected),
     "first-frame": _of_rows(
         "The first pair of a size, in a new process", "first_frame", tables.first
     ),
@@ -81,7 +81,7 @@ def sections(folder: Path) -> dict[str, str]:
 
 
 def machine_and_load(run: Document) -> str:
-    """On what machine, when, and whether it was quiet."""
+    """Return machine, dates, and load during the measurements."""
     machine, parts = run["machine"], run["parts"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     cores = f"{machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
@@ -107,17 +107,17 @@ def machine_and_load(run: Document) -> str:
         ),
     ]
     if disturbed := disturbances(parts):
-        lines += ["", f"**WARNING: the machine was not quiet**: {'; '.join(disturbed)}."]
+        lines += ["", f"**WARNING: the machine was busy**: {'; '.join(disturbed)}."]
     return "\n".join(lines)
 
 
 def disturbances(parts: dict[str, Document]) -> list[str]:
-    """What says that figures were taken beside other work."""
+    """Return the signs of other load during the measurements."""
     found = []
     for name, part in parts.items():
         if not part.get("is_timed", True):
             continue
-        # Later ones begin under the load of those before them, which is our own.
+        # Later benchmarks begin under the load of the previous ones.
         if part["begins_run"] and part["load_before"] > MOST_LOAD_BEFORE:
             found.append(f"the load average was {part['load_before']:.1f} before {name}")
         if (part["others_percent"] or 0) > MOST_OTHERS_PERCENT:

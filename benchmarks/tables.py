@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown tables of the benchmarks' rows for docs/explanation/measurements.md, times in ms."""
+"""Markdown tables of the benchmarks' rows, times in ms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks import findings
 from benchmarks.bars import Document, Row, bars
 
 #: Medians of fewer runs than this are marked.
@@ -13,34 +12,33 @@ FEW_RUNS, FEW_RUNS_MARK = 5, "†"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def ms(value: float) -> str:
-    """Three digits, as far as a time is known."""
+    """Format a time with three significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def median_and_best(row: Row) -> str:
-    """Both of a sample, as "4.10 (3.80)"; with a mark where that is of few runs."""
+    """Format median and best as "4.10 (3.80)", with a mark for few runs."""
     few = FEW_RUNS_MARK if row["runs"] < FEW_RUNS else ""
     return f"{ms(row['median_ms'])} ({ms(row['best_ms'])}){few}"
 
 
-def with_notes(text: str, rows: list[Row], said: str = "") -> str:
-    """A table, what its mark means where it has one, and sentences about it."""
+def with_notes(text: str, rows: list[Row]) -> str:
+    """Return a table and the explanation of its mark, if the mark is used."""
     few = sorted({row["runs"] for row in rows if row.get("runs", FEW_RUNS) < FEW_RUNS})
-    notes = []
-    if few:
-        runs = " or ".join(str(count) for count in few)
-        notes.append(f"{FEW_RUNS_MARK} Slow, and therefore of {runs} runs only.")
-    return "\n\n".join([text, *notes, *filter(None, [said])])
+    if not few:
+        return text
+    runs = " or ".join(str(count) for count in few)
+    return f"{text}\n\n{FEW_RUNS_MARK} Slow, therefore {runs} runs only."
 
 
 def met(documents: Mapping[str, Document]) -> str:
-    """A row a bar."""
+    """Return a row for each bar."""
     return table(
         ["asked", "measured", ""],
         [
@@ -51,7 +49,7 @@ def met(documents: Mapping[str, Document]) -> str:
 
 
 def whole_path(rows: list[Row]) -> str:
-    """A row a case."""
+    """Return a row for each case."""
     cases: dict[tuple[str, ...], dict[str, Row]] = {}
     names = ("preset", "engine", "precision", "size", "thermal", "registration")
     for row in rows:
@@ -79,7 +77,7 @@ def whole_path(rows: list[Row]) -> str:
 
 
 def precision(rows: list[Row]) -> str:
-    """A row a preset, set of pairs and engine."""
+    """Return a row for each preset, set of pairs and engine."""
     header = ["", "pairs", "at most", "in the mean", "by more than one level", "Qw", "Qe"]
     return table(
         header,
@@ -98,7 +96,7 @@ def precision(rows: list[Row]) -> str:
 
 
 def engines(rows: list[Row]) -> str:
-    """A row an engine, a column a size, cost against size, and how far off its pictures are."""
+    """Return a row for each engine: times by size, slope, and error of the images."""
     sizes = list(dict.fromkeys(row["size"] for row in rows if "size" in row))
     slopes = {row["engine"]: row for row in rows if "ms_a_megapixel" in row}
     lines = []
@@ -113,23 +111,23 @@ def engines(rows: list[Row]) -> str:
             worst = max(row["max_error"] for row in errors)
             off = f"{worst:.0f}, {max(row['mean_error'] for row in errors):.2f}"
         lines.append([name, *cells, cost, off])
-    header = ["median (best)", *sizes, "ms a megapixel + fixed", "off by: max, mean grey levels"]
-    return with_notes(table(header, lines), rows, findings.of_engines(rows))
+    header = ["median (best)", *sizes, "ms a megapixel + fixed", "error: max, mean grey levels"]
+    return with_notes(table(header, lines), rows)
 
 
 def batch(rows: list[Row]) -> str:
-    """A row an engine and way, a column a number of pairs."""
+    """Return a row for each engine and way, with a column for each number of pairs."""
     counts = list(dict.fromkeys(row["pairs"] for row in rows))
     lines = []
     for engine, how in dict.fromkeys((row["engine"], row["how"]) for row in rows):
         timed = {r["pairs"]: r for r in rows if (r["engine"], r["how"]) == (engine, how)}
         lines.append([f"{engine}, {how}", *(median_and_best(timed[count]) for count in counts)])
     text = table(["median (best)", *(f"{count} pairs" for count in counts)], lines)
-    return with_notes(text, rows, findings.of_batches(rows))
+    return with_notes(text, rows)
 
 
 def rivals(rows: list[Row]) -> str:
-    """Fastest first, with what each costs."""
+    """Return a row for each method, fastest first, with its cost."""
     timed = sorted((row for row in rows if "median_ms" in row), key=lambda row: row["median_ms"])
     text = table(
         ["", "median (best)", "weights M", "GFLOP"],
@@ -145,15 +143,15 @@ def rivals(rows: list[Row]) -> str:
             for row in timed
         ],
     )
-    return with_notes(text, rows, findings.of_rivals(rows))
+    return with_notes(text, rows)
 
 
 def limits(rows: list[Row]) -> str:
-    """What the machine can, and our share of it."""
+    """Return the limits of the machine and the share that each preset reaches."""
     peaks = {row["precision"]: row["peak_gflops"] for row in rows}
     measured = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
     header = ["", "GFLOP", "median (best)", "GFLOP/s", "of the matrix peak"]
-    header += ["of memory bandwidth", "no faster than"]
+    header += ["of memory bandwidth", "lower bound"]
     lines = [
         [
             f"`{row['preset']}` {row['precision']}, {row['engine']}",
@@ -173,7 +171,7 @@ def limits(rows: list[Row]) -> str:
 
 
 def first(rows: list[Row]) -> str:
-    """A row an engine, size and state of the cache."""
+    """Return a row for each engine, size and state of the cache."""
     return table(
         ["", "engine made", "first pair", "a later one"],
         [
@@ -187,7 +185,7 @@ def first(rows: list[Row]) -> str:
 
 
 def imaging(rows: list[Row]) -> str:
-    """A row a step."""
+    """Return a row for each step."""
     text = table(
         [f"{rows[0]['size']}, {rows[0]['threads']} thread", "median (best)", "p90"],
         [[row["step"], median_and_best(row), ms(row["p90_ms"])] for row in rows],
@@ -196,7 +194,7 @@ def imaging(rows: list[Row]) -> str:
 
 
 def node(documents: Mapping[str, Document]) -> str:
-    """A row a stage, p50 / p95 of each run; then its counts."""
+    """Return a row for each stage with p50 / p95 of each run, then the counts."""
     runs = {
         "three times too slow an engine" if run["options"]["overload"] else "usual": run
         for run in documents.values()

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Timing calls against each other, and saying on what machine.
+"""Timing of calls in turn, and facts about the machine.
 
-Calls that are compared take turns within one process, so that whatever else the machine does meets
-all of them alike. In its turn a call is made twice and timed once: what the one before it left
-behind (caches, a library's threads that still spin) is not its own cost. Beside the time of a long
-call that is nothing, so that those are made once.
+Compared calls run in turn within one process, so that other load affects all of them alike. In its
+turn a call runs twice and is timed once, which excludes effects of the previous call (caches,
+spinning threads). Long calls run once, since these effects are small compared with their time.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy", "opencv-pyt
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Milliseconds a call: the best, the median, and where 90 of 100 lie below."""
+    """Milliseconds of a call: best, median and 90th percentile."""
 
     best_ms: float
     median_ms: float
@@ -36,7 +35,7 @@ class Sample:
     runs: int
 
     def divided_by(self, count: int) -> Sample:
-        """The same for each of `count` things that one call does."""
+        """Return the sample for each of `count` items of one call."""
         times = (self.best_ms, self.median_ms, self.p90_ms)
         return Sample(*(time_ms / count for time_ms in times), self.runs)
 
@@ -45,7 +44,7 @@ class Sample:
 
 
 LEAST_RUNS = 3
-#: From so many milliseconds on a call is long.
+#: Milliseconds from which a call counts as long.
 LONG_MS = 200.0
 
 HEADER = f"{'median':>9} {'best':>9} {'p90':>9}"
@@ -58,12 +57,13 @@ def measure(
     warm_up: int = 2,
     seconds: float = 20.0,
 ) -> dict[str, Sample]:
-    """Time each call, taking turns.
+    """Time the calls in turn.
 
     Args:
-        runs: how often each is timed, if `seconds` allow; at least `LEAST_RUNS` times.
-        warm_up: calls of each before.
-        seconds: for all of it.
+        calls: functions by name.
+        runs: timed runs of each within `seconds`; at least `LEAST_RUNS`.
+        warm_up: untimed runs of each.
+        seconds: limit for all runs together.
     """
     for call in calls.values():
         for _ in range(warm_up):
@@ -83,14 +83,14 @@ def measure(
 
 
 def summary(times_ms: list[float]) -> Sample:
-    """Of one call's times."""
+    """Return the sample of one call's times."""
     ordered = sorted(times_ms)
     p90 = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
     return Sample(ordered[0], statistics.median(ordered), p90, len(ordered))
 
 
 def machine() -> dict[str, Any]:
-    """Where figures came from."""
+    """Return facts about the machine and the versions."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -108,7 +108,7 @@ def machine() -> dict[str, Any]:
 
 
 def report(path: Path | None, title: str, rows: list[dict[str, Any]]) -> None:
-    """Write rows with the machine they come from as JSON, where a path was given."""
+    """Write rows and the machine as JSON if a path is given."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +118,6 @@ def report(path: Path | None, title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def as_row(sample: Sample, **labels: Any) -> dict[str, Any]:
-    """A sample for `report`."""
+    """Return a sample as a row for `report`."""
     figures = {k: round(v, 3) for k, v in dataclasses.asdict(sample).items()}
     return {**labels, **figures}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights to measure with: those that ship, or random ones, which cost the same."""
+"""Weights for measurements: shipped ones, or random ones, which take the same time."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from fusion_ros.model.weights import (
 
 
 def weights_for(name: str) -> LoadedWeights:
-    """Shipped weights of a preset, or random ones whose pictures fill the grey levels."""
+    """Return the shipped weights of a preset, or random ones with images of full range."""
     try:
         return load_weights(shipped_weights(name))
     except WeightsError:
         torch.manual_seed(0)
         net = FusionNet(preset(name)).eval()
         _make_loud(net)
-        # A hash of their own: engines are kept on disk by it.
+        # Their hash is part of the key of the engine cache.
         sha256 = tensors_sha256(net.state_dict())
         metadata = WeightsMetadata(name, preset(name), "none: random", {}, "random", sha256)
         return LoadedWeights(net, metadata)
 
 
 def _make_loud(net: FusionNet) -> None:
-    """Initial weights give a picture of nearly one grey, in which no error would show."""
+    """Scale the output: initial weights give a nearly uniform image that hides errors."""
     pair = golden_pair(128, 128, net.config.visible_channels)
     planes = [
         torch.from_numpy(x.reshape(128, 128, -1)).permute(2, 0, 1)[None] / 127.5 - 1 for x in pair

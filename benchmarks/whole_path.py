@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole path of a pair: raw bytes in, fused bytes out, and what each stage takes.
+"""Time the whole path of a pair by stage, from raw bytes to fused bytes.
 
     python -m benchmarks.whole_path [--size 640x480] [--engine auto] [--runs 120] [--json FILE]
     python -m benchmarks.whole_path --preset compact --thermal uint16 --registration homography
 
-Without an option that names a case, all of `CASES` take turns in one process. Also tells what a
-frame takes of memory in the steady state: pages from the kernel (there should be none), and bytes
-from the heap. With a homography the thermal camera has half the size and sees a part of the visible
-picture, so that there is a seam to blend.
+Without an option that selects a case, all `CASES` run in turn in one process. Also measures the
+memory of a frame in the steady state: pages from the kernel (expected: none) and bytes of the heap.
+With a homography the thermal camera has half the size and covers a part of the visible image, so
+the seam is blended.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WARM_UP_FRAMES = 5
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is fused, and by what."""
+    """Network, precision, thermal type and registration of a measurement."""
 
     preset: str = "compact"
     precision: str = "auto"
@@ -63,7 +63,7 @@ CASES = (
 
 
 def registration_for(mode: str, height: int, width: int) -> tuple[ThermalRegistration, Size]:
-    """A registration onto the visible grid, and the thermal camera's size with it."""
+    """Return a registration onto the visible grid, and the thermal camera's size."""
     if mode == "resize":
         return ThermalRegistration(), Size(width, height)
     thermal = Size(width // 2, height // 2)
@@ -75,7 +75,7 @@ def registration_for(mode: str, height: int, width: int) -> tuple[ThermalRegistr
 def frame_maker(
     pipeline: FusionPipeline, colour: np.ndarray, counts: np.ndarray
 ) -> Callable[[], dict[str, float]]:
-    """A call that takes one frame the whole path and tells what each stage took, in ms."""
+    """Return a function that processes one frame and returns the ms of each stage."""
     seen, felt = colour.tobytes(), counts.tobytes()
     (height, width), (rows, columns) = colour.shape[:2], counts.shape
     encoding = "mono16" if counts.dtype == np.uint16 else "mono8"
@@ -110,7 +110,7 @@ def frame_maker(
 
 
 def heap_bytes(take: Callable[[], object]) -> int:
-    """The most that a frame holds at once of Python's and NumPy's memory, its answer included."""
+    """Return the peak memory of Python and NumPy for a frame, including the result."""
     tracemalloc.start()
     try:
         take()
@@ -123,7 +123,7 @@ def heap_bytes(take: Callable[[], object]) -> int:
 
 
 class MeasuredCase:
-    """A pipeline on the pictures of its case, and what its frames took so far."""
+    """A pipeline, the images of its case, and the measurements so far."""
 
     def __init__(self, case: Case, engine: Engine, height: int, width: int) -> None:
         self.case = case
@@ -140,7 +140,7 @@ class MeasuredCase:
         self.faults: list[int] = []
 
     def run(self) -> None:
-        """One frame that is timed, after one that is not (see `benchmarks.timing`)."""
+        """Time one frame after an untimed one (see `benchmarks.timing`)."""
         self.take()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         timings = self.take()
@@ -149,7 +149,7 @@ class MeasuredCase:
             self.stages.setdefault(name, []).append(value)
 
     def rows(self, size: str) -> list[dict[str, Any]]:
-        """A row a stage, and one for what lies outside the network and for memory."""
+        """Return a row for each stage, and one for the time outside the network and for memory."""
         labels = {
             **dataclasses.asdict(self.case),
             "precision": self.engine.precision,
@@ -204,7 +204,7 @@ def main() -> None:
             measured.take()
     for turn in range(args.runs):
         for measured in running:
-            # Enough for a median of what takes ten times as long.
+            # A fifth of the runs suffices for `paper`, which takes ten times as long.
             if measured.case.preset == "compact" or turn < args.runs // 5:
                 measured.run()
     print(machine())
@@ -231,10 +231,10 @@ def _print(measured: MeasuredCase, share: dict[str, Any], size: str) -> None:
         f"(bar {MOST_OUTSIDE_PERCENT:.0f} %)"
     )
     bar = f" (bar {MOST_WHOLE_PATH_MS:.0f} ms)" if case.preset == "compact" else ""
-    print(f"  {1e3 / whole_ms:.1f} pictures a second; {whole_ms:.1f} ms{bar}")
+    print(f"  {1e3 / whole_ms:.1f} images per second; {whole_ms:.1f} ms{bar}")
     print(
         f"  a frame takes {share['page_faults']:.0f} pages from the kernel (median), and of the "
-        f"heap {share['heap_bytes'] >> 10} KiB; the picture itself is "
+        f"heap {share['heap_bytes'] >> 10} KiB; the image itself is "
         f"{share['picture_bytes'] >> 10} KiB"
     )
 

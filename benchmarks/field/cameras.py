@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process: a visible and a thermal camera that cost next to nothing.
+"""Process: a visible and a thermal camera with little processor load.
 
     python -m benchmarks.field.cameras --out FILE [--rate 30] [--seconds 60] [--size 640x512]
 
-Publishes pictures that were drawn beforehand, both of one moment with one stamp, and writes a CSV:
-stamp, the monotonic times at which each publish began and ended, and how many frames of each camera
-were published so far. Begins when a node listens. With `--lossy` frames are lost, late and doubled;
-with `--numbered` the row's number is drawn into both pictures (see `strip`).
-With `--bytes` messages are serialised before that time counts, as rclpy's conversion of a message
-is no part of a camera's driver that is written in C++.
+Publishes prepared images, both of a pair with one stamp, and writes a CSV: stamp, monotonic times
+of begin and end of each publish, and the number of published frames of each camera. Starts when a
+node has subscribed. With `--lossy` frames are lost, delayed and duplicated; with `--numbered` the
+number of the row is drawn into both images (see `strip`). With `--bytes` messages are serialised
+before the measured time, since a camera driver in C++ has no conversion by rclpy.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ START_TIMEOUT_S = 90.0
 
 
 def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
-    """Colour and 16-bit thermal messages of a scene that moves."""
+    """Return colour and 16-bit thermal messages of a moving scene."""
     rng = np.random.default_rng(1)
     soft = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), width / 20)
     warm = 29500 + soft / soft.std() * 300 + rng.normal(size=soft.shape) * 4
@@ -66,14 +65,14 @@ def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
 
 
 def _pixels(message: Image) -> np.ndarray:
-    """The message's own memory, HxWxC or HxW."""
+    """Return a view on the message's memory, HxWxC or HxW."""
     kind = np.uint16 if message.encoding == "mono16" else np.uint8
     flat = np.frombuffer(message.data, kind)
     return flat.reshape(message.height, message.width, -1).squeeze()
 
 
 def main() -> int:
-    """0 after `--seconds`; 1 where nobody listened."""
+    """Publish for `--seconds`; return 1 if no node subscribes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rate", type=float, default=30.0)
@@ -97,7 +96,7 @@ def main() -> int:
         if time.monotonic() > end_s:
             return 1
         time.sleep(0.05)
-    time.sleep(2.5)  # a node that follows our reliability has subscribed anew by then
+    time.sleep(2.5)  # a node that adapts to the reliability subscribes again within this time
     with new_table(args.out) as rows:
         rows.write(COLUMNS)
         links = [None if args.lossy is None else Lossy(args.lossy + n) for n in range(2)]
@@ -106,7 +105,7 @@ def main() -> int:
             due_ns = begun_ns + round(number * 1e9 / args.rate)
             time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             colour, warm = pictures[number % PICTURES]
-            # Numbered moments lie a period apart even where this process is late.
+            # Stamps of numbered frames are one period apart even if this process is late.
             stamp_ns = clock_ns + due_ns - begun_ns if args.numbered else time.time_ns()
             for message in (colour, warm):
                 message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
@@ -123,7 +122,7 @@ def main() -> int:
                     publisher.publish(arrived)
             passed = [number + 1 if link is None else link.passed for link in links]
             rows.write((stamp_ns, *times, time.monotonic_ns(), *passed))
-    time.sleep(1.0)  # let the last ones be taken before the topics go
+    time.sleep(1.0)  # deliver the last frames before the topics are removed
     node.destroy_node()
     rclpy.shutdown()
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events during a soak: reloads, parameter changes, subscribers that come, stall and die."""
+"""Events during a soak: reloads, parameter changes, subscribers that start, stall and end."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 PERIOD_S = 2.0
-RELOAD_EVERY, VIEWER_EVERY = 15, 5
-"""In periods."""
-ANSWER_S = 30.0
+RELOAD_EVERY, VIEWER_EVERY = 15, 5  # periods
+RESPONSE_S = 30.0
+#: Changes under which every pair must still be fused with its own partner.
 CHANGES: list[dict[str, Any]] = [
     {"pairing_tolerance_ms": 12.0},
     {"pairing_tolerance_ms": 16.0},
@@ -33,7 +33,6 @@ CHANGES: list[dict[str, Any]] = [
     {"alignment_warn_px": 4.0},
     {"stream_timeout_ms": 2000.0},
 ]
-"""Changes under which every pair must still be fused with its own partner."""
 REFUSED: list[dict[str, Any]] = [
     {"pairing_tolerance_ms": -1.0},
     {"tone_low_percent": 99.9, "tone_high_percent": 0.1},
@@ -43,7 +42,7 @@ REFUSED: list[dict[str, Any]] = [
 
 
 class Disturbances:
-    """Disturbs a node step by step; call `step` often.
+    """Disturb a node; call `step` often.
 
     Args:
         node: a ROS node that is spun by the caller.
@@ -64,7 +63,7 @@ class Disturbances:
         self.failures: list[str] = []
 
     def step(self) -> None:
-        """Do what is due, and check the answers that came."""
+        """Start the events that are due, and check responses."""
         now = time.monotonic()
         for item in list(self._waiting):
             self._check(item, now)
@@ -91,33 +90,33 @@ class Disturbances:
 
     def _send(self, what: str, is_legal: bool, client: Any, request: Any) -> None:
         if client.service_is_ready():
-            entry = (what, is_legal, time.monotonic() + ANSWER_S, client.call_async(request))
+            entry = (what, is_legal, time.monotonic() + RESPONSE_S, client.call_async(request))
             self._waiting.append(entry)
         else:
-            self.failures.append(f"{what}: the service is not there")
+            self.failures.append(f"{what}: the service is not available")
 
     def _check(self, item: tuple[str, bool, float, Any], now: float) -> None:
         what, is_legal, end_s, future = item
         if not future.done():
             if now > end_s:
                 self._waiting.remove(item)
-                self.failures.append(f"{what}: no answer within {ANSWER_S:g} s")
+                self.failures.append(f"{what}: no response within {RESPONSE_S:g} s")
             return
         self._waiting.remove(item)
-        answer = future.result()
-        results = getattr(answer, "results", None)
+        response = future.result()
+        results = getattr(response, "results", None)
         if results is None:
             self.done["reloads"] += 1
-            if not answer.success:
-                self.failures.append(f"{what}: {answer.message}")
+            if not response.success:
+                self.failures.append(f"{what}: {response.message}")
         else:
             self.done["changes" if is_legal else "refused changes"] += 1
             if all(result.successful for result in results) != is_legal:
                 reasons = "; ".join(result.reason for result in results)
-                self.failures.append(f"{what}: {'refused' if is_legal else 'taken'}: {reasons}")
+                self.failures.append(f"{what}: {'refused' if is_legal else 'accepted'}: {reasons}")
 
     def _start_viewer(self) -> None:
-        """A viewer that works for a while, stands still for a while, then goes on or dies."""
+        """Start a viewer that is stopped after a while and then resumed or killed."""
         reliability = self._random.choice(["reliable", "best_effort"])
         with (self._folder / "viewer.log").open("wb") as log:
             viewer = subprocess.Popen(

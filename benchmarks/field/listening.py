@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The listener of the field benchmarks, and what it starts: cameras and node, each a process."""
+"""Listener of the field benchmarks, and the processes of cameras and node."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NODE = "fusion_ros.nodes.fuse.fuse_node"
 
 
 class Listener:
-    """Subscribes to the fused image and the status; keeps when each image came, by its stamp.
+    """Subscribe to fused image and status; record the arrival of each image by its stamp.
 
     Args:
-        take_bytes: take the fused image as bytes, without rclpy's conversion to a message.
+        take_bytes: receive the fused image as bytes, without rclpy's conversion.
     """
 
     def __init__(self, *, take_bytes: bool = False) -> None:
@@ -57,7 +57,7 @@ class Listener:
         self.node.create_subscription(FusionStatus, "fused/status", self._keep, 10)
 
     def spin_while(self, condition: Callable[[], bool]) -> None:
-        """Handle events for as long as the condition holds."""
+        """Handle events while the condition holds."""
         while condition() and self.node.context.ok():
             self._executor.spin_once(timeout_sec=0.1)
 
@@ -83,14 +83,13 @@ class Listener:
 
 
 class Field:
-    """Cameras, node and listener; a context. Everything stays on this machine.
+    """Context of cameras, node and listener on this machine.
 
     Args:
-        folder: for logs, the cameras' record and the node's trace.
-        parameters: of the node.
-        infer_ms: how long each inference takes at least (a slower engine).
-        environment: more of it, for node and cameras.
-        peers_use_bytes: cameras and listener do without rclpy's conversions.
+        folder: folder for logs, the cameras' record and the node's trace.
+        parameters: parameters of the node.
+        infer_ms: least duration of an inference, for a slower engine.
+        peers_use_bytes: cameras and listener run without rclpy's conversions.
     """
 
     def __init__(
@@ -99,15 +98,14 @@ class Field:
         parameters: Mapping[str, object],
         *,
         infer_ms: float = 0.0,
-        environment: Mapping[str, str] | None = None,
         peers_use_bytes: bool = False,
     ) -> None:
         self._folder = folder
         self._parameters = dict(parameters)
         self._infer_ms = infer_ms
         self._peers_use_bytes = peers_use_bytes
-        isolated = isolated_environment({**os.environ, **(environment or {})})
-        os.environ.update(isolated)  # our own participant comes after this
+        isolated = isolated_environment(dict(os.environ))
+        os.environ.update(isolated)  # before the participant of this process is created
         self._environment = {**isolated, "FUSION_ROS_BENCH_INFER_MS": str(infer_ms)}
         self.trace_file = folder / "trace.csv"
         self.sent_file = folder / "sent.csv"
@@ -136,12 +134,15 @@ class Field:
         more: Sequence[str] = (),
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Let the cameras run to their end and the node settle what it has.
+        """Run the cameras to their end and wait until the node has no pending frame.
 
         Args:
-            seconds, rate_hz, size, reliability: of the cameras.
+            seconds: duration.
+            rate_hz: frame rate of the cameras.
+            size: WIDTHxHEIGHT of the images.
+            reliability: reliability that the cameras offer.
             more: further options of `cameras`.
-            meanwhile: called again and again.
+            meanwhile: function that is called repeatedly.
 
         Raises:
             RuntimeError: the cameras failed, or the node ended.
@@ -157,21 +158,21 @@ class Field:
         try:
             end_s = time.monotonic() + seconds + CAMERAS_TIMEOUT_S
 
-            def goes_on() -> bool:
+            def is_running() -> bool:
                 meanwhile()
                 return (
                     cameras.poll() is None and self.node.poll() is None and time.monotonic() < end_s
                 )
 
-            self.listener.spin_while(goes_on)
+            self.listener.spin_while(is_running)
             if cameras.poll() != 0:
                 log = self._processes.log("fuse_node").read_text(encoding="utf-8")
-                raise RuntimeError(f"the cameras did not run; the node said: {log[-2000:]}")
+                raise RuntimeError(f"the cameras did not run; log of the node: {log[-2000:]}")
         finally:
             cameras.kill()
             cameras.wait()
         seen = self.listener.status
-        # A frame without a partner may wait for ever.
+        # A frame without a partner may stay pending.
         end_s = time.monotonic() + SETTLING_S
         self.listener.spin_while(
             lambda: (
@@ -181,11 +182,11 @@ class Field:
         )
 
     def sent(self) -> list[dict[str, int]]:
-        """The cameras' record, one row a pair."""
+        """Return the cameras' record, one row for each pair."""
         return [{k: int(v) for k, v in row.items()} for row in _rows(self.sent_file)]
 
     def trace(self) -> list[dict[str, float]]:
-        """The node's trace, one row a fused image."""
+        """Return the node's trace, one row for each fused image."""
         files = [self.trace_file.with_name(f"{self.trace_file.name}.{n}") for n in (4, 3, 2, 1)]
         rows = [row for f in [*files, self.trace_file] if f.exists() for row in _rows(f)]
         return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bad link does to a camera's frames: some lost, in bursts too, some late, some twice."""
+"""Simulation of a bad link: lost frames, bursts of losses, delayed and duplicated frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BURST_FRAMES = 8
 
 
 class Lossy(Generic[Frame]):
-    """Passes frames on as a bad link does.
+    """Pass frames as a bad link does.
 
     Args:
         seed: makes the losses repeatable.
@@ -27,7 +27,7 @@ class Lossy(Generic[Frame]):
         self.passed = 0
 
     def arrivals(self, frame: Frame) -> Iterator[Frame]:
-        """What arrives in this frame's period: nothing, the frame, or several frames."""
+        """Yield the frames that arrive in the period of this frame."""
         for arrived in self._arrivals(frame):
             self.passed += 1
             yield arrived
@@ -40,7 +40,7 @@ class Lossy(Generic[Frame]):
         if draw < BURST + LOST:
             return
         if draw < BURST + LOST + LATE and self._held is None:
-            self._held = frame  # comes after its successor
+            self._held = frame  # delivered after its successor
             return
         yield frame
         if draw > 1 - TWICE:

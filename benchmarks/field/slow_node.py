@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process: the fuse node as shipped, but every inference goes on for
-`FUSION_ROS_BENCH_INFER_MS` milliseconds: again and again, with all that this costs the machine.
+"""Process: the fuse node with inferences of at least `FUSION_ROS_BENCH_INFER_MS` milliseconds.
+
+Each inference is repeated until the time is over, so the load is that of a slow engine.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class StretchedEngine:
 
 
 def make_slow(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
-    """The pipeline of the parameters on a slower engine."""
+    """Return the pipeline of the parameters with a slower engine."""
     pipeline = make_live_pipeline(values, tell)
     pipeline.engine = StretchedEngine(pipeline.engine, float(os.environ[INFER_MS]))
     return pipeline

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A number in an image that survives fusion: proves which frames a fused image is made of.
+"""A number in an image that remains readable after fusion and identifies the fused frames.
 
-Each bit is two blocks side by side, one of them bright: "bright, dark" for 1, "dark, bright" for 0.
-Comparing neighbours decodes the bit whatever the tone curve and the network make of both. The
-visible camera writes into the upper strip and the thermal one into the lower strip; each leaves the
-other's strip plain, so that both numbers are in the fused image.
+Each bit is a pair of blocks: "bright, dark" for 1, "dark, bright" for 0. The comparison of both
+blocks is independent of tone curve and network. The visible camera writes to the upper strip and
+the thermal one to the lower strip; each leaves the other strip uniform, so the fused image holds
+both numbers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 BITS = 20
 BLOCK = 16
+#: Least width of an image with a number, in pixels.
 WIDTH = 2 * BITS * BLOCK
-"""Least width of an image that holds a number, in pixels."""
 VISIBLE_ROW, THERMAL_ROW = 0, 2 * BLOCK
+#: Rows of both strips at the top.
 HEIGHT = 4 * BLOCK
-"""Rows at the top that belong to the strips."""
 _INSET = 4
 _LEAST_CONTRAST = 12.0
 
@@ -29,7 +29,8 @@ def write(pixels: np.ndarray, number: int, row: int, *, dark: float, bright: flo
         pixels: HxW or HxWxC, at least `WIDTH` wide.
         number: 0 to 2**20 - 1.
         row: `VISIBLE_ROW` or `THERMAL_ROW`.
-        dark, bright: levels of the blocks; the other strip gets their mean.
+        dark: level of dark blocks; the other strip has the mean of both levels.
+        bright: level of bright blocks.
     """
     pixels[:HEIGHT, :WIDTH] = (dark + bright) / 2
     for bit in range(BITS):
@@ -41,7 +42,7 @@ def write(pixels: np.ndarray, number: int, row: int, *, dark: float, bright: flo
 
 
 def read(pixels: np.ndarray, row: int) -> int | None:
-    """Read the number of a strip; None where a bit has no contrast."""
+    """Read the number of a strip; return None if a bit has no contrast."""
     grey = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
     if grey.shape[0] < HEIGHT or grey.shape[1] < WIDTH:
         return None

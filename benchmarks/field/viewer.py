@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process: a subscriber of the fused image that does nothing with it, to be stopped and killed.
+"""Process: a subscriber of the fused image that tests stop and kill.
 
 python -m benchmarks.field.viewer [reliable | best_effort]
 """
@@ -15,7 +15,7 @@ from fusion_ros.nodes.runtime.subscription import named_quality
 
 
 def main() -> int:
-    """Spin until the process is ended."""
+    """Spin until the process ends."""
     rclpy.init()
     node = rclpy.create_node("viewer")
     quality = named_quality(sys.argv[1] if len(sys.argv) > 1 else "reliable", depth=5)

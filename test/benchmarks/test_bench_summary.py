@@ -39,7 +39,7 @@ def test_figures_that_were_taken_beside_other_work_are_marked(
 ) -> None:
     run = {"machine": MACHINE, "parts": {"imaging": part(**change)}}
     write(tmp_path, run=run, imaging=IMAGING)
-    assert f"**WARNING: the machine was not quiet**: {words}." in sections(tmp_path)["run"]
+    assert f"**WARNING: the machine was busy**: {words}." in sections(tmp_path)["run"]
 
 
 def test_the_load_that_our_own_benchmarks_leave_is_no_disturbance(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_slow_calls_that_were_run_a_few_times_only_are_marked_so() -> None:
     ]
     table, note = engines(rows).split("\n\n")
     assert table.endswith("| torch cpu float32 | 90.0 (89.0) | 1900 (1800)† | - | - |")
-    assert note == "† Slow, and therefore of 3 runs only."
+    assert note == "† Slow, therefore 3 runs only."
 
 
 def test_precision_has_a_row_a_set_and_engine() -> None:
