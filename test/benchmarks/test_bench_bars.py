@@ -69,7 +69,7 @@ class TestBars:
             )
         ]
         slow, share_line = self.of(tmp_path, whole_path={"rows": rows})
-        assert "at most 33 ms | 33.4 ms, 30 pictures a second | **missed** |" in slow
+        assert "at most 33 ms | 33.4 ms, 30 images a second | **missed** |" in slow
         assert "at most 15 % of it outside the network | 14.9 % | met |" in share_line
 
     def test_the_node_is_judged_by_its_own_benchmark(self, tmp_path: Path) -> None:
