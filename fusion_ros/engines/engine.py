@@ -51,17 +51,22 @@ class EngineProbe:
 
 
 class Engine(Protocol):
-    """A network ready to run; only one thread at a time may call it.
+    """A network ready to run; only one thread at a time may call it."""
 
-    Attributes:
-        visible_channels: channels of the visible input: 1 (HxW luma) or 3 (HxWx3 RGB).
-        output_channels: channels of the output: 1 (HxW luma) or 3 (HxWx3 RGB).
-        notes: entries for the description's detail, such as the reason for the choice of engine.
-    """
+    @property
+    def visible_channels(self) -> int:
+        """Channels of the visible input: 1 (HxW luma) or 3 (HxWx3 RGB)."""
+        ...
 
-    visible_channels: int
-    output_channels: int
-    notes: dict[str, str]
+    @property
+    def output_channels(self) -> int:
+        """Channels of the output: 1 (HxW luma) or 3 (HxWx3 RGB)."""
+        ...
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Entries for the description's detail, such as the reason for the choice of engine."""
+        ...
 
     def warm_up(self, height: int, width: int) -> None:
         """Complete the work that would otherwise delay the first image of this size."""

@@ -71,6 +71,11 @@ class FallbackEngine:
         return self._engine.output_channels
 
     @property
+    def notes(self) -> dict[str, str]:
+        """See `Engine`."""
+        return self._engine.notes
+
+    @property
     def running(self) -> Engine:
         """Engine in use."""
         return self._engine
