@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "fusion_ros"
 LAYERS = (
-    ("files", "metrics", "synthetic", "shipped_files"),
+    ("files", "metrics", "synthetic", "shipped_files", "options"),
     ("imaging", "model", "thermal"),
     ("engines", "registration", "detection"),
     ("calibration", "pipeline", "streams"),
