@@ -38,30 +38,23 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--size",
-        dest="sizes",
-        action="append",
-        type=image_size,
-        metavar="WIDTHxHEIGHT",
+        "--size", dest="sizes", action="append", type=image_size, metavar="WIDTHxHEIGHT",
         help="image size of the visible camera in pixels, such as 1280x1024; repeatable (default: "
         "warm_up_width x warm_up_height of --params, else 640x480)",
-    )
+    )  # fmt: skip
     add_weights(parser)
     parser.add_argument(
-        "--precision",
-        choices=("float16", "float32"),
+        "--precision", choices=("float16", "float32"),
         help="arithmetic of the engine (default: that of --params, else float16)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--device", metavar="NAME", help="GPU to build on, as cuda or cuda:1 (default: cuda)"
     )
     parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
+        "--cache", type=Path, metavar="DIR",
         help="folder for the engines (default: $FUSION_ROS_CACHE, else "
         "~/.cache/fusion_ros/engines); the node must use the same one",
-    )
+    )  # fmt: skip
     add_parameters(
         parser.add_argument_group("parameters of the fuse node (the options above override them)")
     )

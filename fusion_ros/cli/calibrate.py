@@ -53,34 +53,27 @@ def add_parser(subparsers: Any) -> None:
         required=True
     )
     method.add_argument(
-        "--from-pairs",
-        action="store_true",
+        "--from-pairs", action="store_true",
         help="estimate the calibration from recorded pairs of any scene, without a board",
-    )
+    )  # fmt: skip
     method.add_argument(
-        "--board",
-        choices=("checkerboard", "circles", "asymmetric_circles", "charuco"),
+        "--board", choices=("checkerboard", "circles", "asymmetric_circles", "charuco"),
         help="calibrate with views of a board of this kind that both cameras see",
-    )
+    )  # fmt: skip
     method.add_argument(
         "--import-kalibr", type=Path, metavar="FILE", help="import a camchain file of Kalibr"
     )
     method.add_argument(
-        "--import-camera-info",
-        type=Path,
-        nargs=2,
-        metavar=("VISIBLE", "THERMAL"),
+        "--import-camera-info", type=Path, nargs=2, metavar=("VISIBLE", "THERMAL"),
         help="import two camera files, of ROS (camera_info) or OpenCV; needs --extrinsic",
-    )
+    )  # fmt: skip
     method.add_argument(
         "--show", type=Path, metavar="FILE", help="check and describe a calibration file"
     )
     parser.add_argument(
-        "--out",
-        type=result_file,
-        metavar="FILE",
+        "--out", type=result_file, metavar="FILE",
         help="calibration file to write, such as rig.yaml (required, except with --show)",
-    )
+    )  # fmt: skip
     _add_source(parser.add_argument_group("recorded pairs, for --from-pairs and --board"))
     _add_from_pairs(parser.add_argument_group("--from-pairs"))
     _add_board(parser.add_argument_group("--board"))
@@ -91,116 +84,82 @@ def add_parser(subparsers: Any) -> None:
 def _add_source(group: Any) -> None:
     for stream in ("visible", "thermal"):
         group.add_argument(
-            f"--{stream}",
-            type=Path,
-            metavar="PATH",
+            f"--{stream}", type=Path, metavar="PATH",
             help=f"{stream} images: a folder, a video or one image",
-        )
+        )  # fmt: skip
     group.add_argument(
         "--bag", type=Path, metavar="PATH", help="a bag in place of --visible and --thermal"
     )
     add_topics(group)
     group.add_argument(
-        "--tolerance-ms",
-        type=number(0),
-        default=20.0,
-        metavar="MS",
+        "--tolerance-ms", type=number(0), default=20.0, metavar="MS",
         help="largest difference, in milliseconds, of the two stamps of a pair (default: "
         "%(default)g)",
-    )
+    )  # fmt: skip
     add_by_order(group)
     add_video_rate(group)
     group.add_argument(
-        "--most-pairs",
-        type=whole_number(1),
-        default=32,
-        metavar="N",
+        "--most-pairs", type=whole_number(1), default=32, metavar="N",
         help="number of pairs to use, spread evenly over the recording (default: %(default)s)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--pictures",
-        type=result_folder,
-        metavar="DIR",
+        "--pictures", type=result_folder, metavar="DIR",
         help="folder for overlays of some pairs, before and after registration",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--json",
-        type=result_file,
-        metavar="FILE",
+        "--json", type=result_file, metavar="FILE",
         help="file for the figures of the result (number of inliers, errors, ...) as JSON",
-    )
+    )  # fmt: skip
 
 
 def _add_from_pairs(group: Any) -> None:
     group.add_argument(
-        "--scale-range",
-        type=number(0.05, 20),
-        nargs=2,
-        default=(0.72, 1.39),
+        "--scale-range", type=number(0.05, 20), nargs=2, default=(0.72, 1.39),
         metavar=("LOW", "HIGH"),
         help="range in which the size of the thermal image on the visible one is searched; 1: it "
         "covers the visible image exactly, 0.5: half its width (default: 0.72 1.39)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--exact-distance-m",
-        type=number(0),
-        default=0.0,
-        metavar="METRES",
+        "--exact-distance-m", type=number(0), default=0.0, metavar="METRES",
         help="distance of the scene in the pairs, if known; 0: unknown (default: %(default)g)",
-    )
+    )  # fmt: skip
 
 
 def _add_board(group: Any) -> None:
     group.add_argument(
-        "--columns",
-        type=whole_number(3),
-        metavar="N",
+        "--columns", type=whole_number(3), metavar="N",
         help="inner corners of a checkerboard, circles, or squares of a charuco board in a row",
-    )
+    )  # fmt: skip
     group.add_argument("--rows", type=whole_number(3), metavar="N", help="the same in a column")
     group.add_argument(
-        "--spacing-mm",
-        type=number(0, above=True),
-        metavar="MM",
+        "--spacing-mm", type=number(0, above=True), metavar="MM",
         help="distance between neighbouring corners or circles (the side of a square), in mm",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--marker-mm",
-        type=number(0),
-        default=0.0,
-        metavar="MM",
+        "--marker-mm", type=number(0), default=0.0, metavar="MM",
         help="side of the markers of a charuco board, in mm; 0: three quarters of --spacing-mm "
         "(default: %(default)g)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--dictionary",
-        default="DICT_4X4_50",
-        metavar="NAME",
+        "--dictionary", default="DICT_4X4_50", metavar="NAME",
         help="OpenCV's dictionary of the charuco markers (default: %(default)s)",
-    )
+    )  # fmt: skip
 
 
 def _add_rig(group: Any) -> None:
     group.add_argument(
-        "--distance-m",
-        type=number(0, above=True),
-        default=10.0,
-        metavar="METRES",
+        "--distance-m", type=number(0, above=True), default=10.0, metavar="METRES",
         help="distance at which the two images shall coincide (default: %(default)g)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--extrinsic",
-        type=Path,
-        metavar="FILE",
+        "--extrinsic", type=Path, metavar="FILE",
         help="with --import-camera-info: YAML file with R (3x3) and T (metres), visible to thermal",
-    )
+    )  # fmt: skip
     for stream, camera in (("visible", "cam0"), ("thermal", "cam1")):
         group.add_argument(
-            f"--kalibr-{stream}",
-            default=camera,
-            metavar="NAME",
+            f"--kalibr-{stream}", default=camera, metavar="NAME",
             help=f"with --import-kalibr: the {stream} camera in the file (default: %(default)s)",
-        )
+        )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

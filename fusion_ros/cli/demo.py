@@ -43,52 +43,34 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--out",
-        type=result_folder,
-        default=Path("demo"),
-        metavar="DIR",
+        "--out", type=result_folder, default=Path("demo"), metavar="DIR",
         help="folder for the results; created if missing (default: demo)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--seconds",
-        type=number(1, 60),
-        default=15.0,
-        metavar="SECONDS",
+        "--seconds", type=number(1, 60), default=15.0, metavar="SECONDS",
         help="duration of the recording, 1 to 60 (default: %(default)g)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--rate",
-        type=number(1, 240),
-        default=30.0,
-        metavar="HZ",
+        "--rate", type=number(1, 240), default=30.0, metavar="HZ",
         help="frames per second of both cameras, 1 to 240 (default: %(default)g)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--size",
-        type=_camera_size,
-        default=(640, 480),
-        metavar="WIDTHxHEIGHT",
+        "--size", type=_camera_size, default=(640, 480), metavar="WIDTHxHEIGHT",
         help="image size of both cameras in pixels (default: 640x480)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--thermal-size",
-        type=_camera_size,
-        metavar="WIDTHxHEIGHT",
+        "--thermal-size", type=_camera_size, metavar="WIDTHxHEIGHT",
         help="image size of the thermal camera, such as 320x240 (default: that of --size)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--seed",
-        type=int,
-        default=7,
-        metavar="N",
+        "--seed", type=int, default=7, metavar="N",
         help="seed of the scene's random parts (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--aligned",
-        action="store_true",
+        "--aligned", action="store_true",
         help="place both cameras at one point. By default (at 4:3) the thermal camera is mounted "
         "beside the visible one and tilted, and the shipped calibration registers it",
-    )
+    )  # fmt: skip
     add_weights(parser)
     parser.set_defaults(run=run)
 

@@ -32,11 +32,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FILE",
+        "--calibration", type=Path, metavar="FILE",
         help="also check this calibration file, such as rig.yaml",
-    )
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 

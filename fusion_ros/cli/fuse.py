@@ -60,24 +60,17 @@ def add_parser(subparsers: Any) -> None:
     )
     for stream in ("visible", "thermal"):
         parser.add_argument(
-            f"--{stream}",
-            type=Path,
-            required=True,
-            metavar="PATH",
+            f"--{stream}", type=Path, required=True, metavar="PATH",
             help=f"{stream} image, video, or folder of them",
-        )
+        )  # fmt: skip
     parser.add_argument(
-        "--out",
-        type=result_folder,
-        required=True,
-        metavar="DIR",
+        "--out", type=result_folder, required=True, metavar="DIR",
         help="folder for the results; created if missing",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--triptych",
-        action="store_true",
+        "--triptych", action="store_true",
         help="write visible, thermal and fused image side by side instead of the fused one alone",
-    )
+    )  # fmt: skip
     add_weights(parser)
     add_engine(parser, "the fastest that is installed")
     add_parameters(parser.add_argument_group("parameters of the fuse node, such as tone_mode"))

@@ -39,31 +39,20 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--params",
-        type=Path,
-        metavar="FILE",
+        "--params", type=Path, metavar="FILE",
         help="ROS 2 parameter file (YAML), such as config/fuse.yaml",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "-p",
-        dest="parameters",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
+        "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
         type=_assignment,
         help="one parameter, such as engine=torch; repeatable, overrides --params (list: "
         "docs/reference/parameters.md)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "-r",
-        dest="remappings",
-        action="append",
-        default=[],
-        metavar="FROM:=TO",
-        type=_remapping,
+        "-r", dest="remappings", action="append", default=[], metavar="FROM:=TO", type=_remapping,
         help="use another name for a topic, such as visible/image_raw:=/rgb/image, or for the node "
         "(__node, __ns); repeatable",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "ros", nargs="*", metavar="-- ROS_ARG", help="arguments for ROS, such as --log-level debug"
     )

@@ -48,40 +48,28 @@ def add_parser(subparsers: Any) -> None:
         "out", type=result_folder, metavar="OUT", help="folder of the new bag; must not exist yet"
     )
     parser.add_argument(
-        "source",
-        type=Path,
-        nargs="?",
-        metavar="SOURCE",
+        "source", type=Path, nargs="?", metavar="SOURCE",
         help="folder that holds vis/ and ir/, a visible folder, or a visible video NAME_vis.mp4 "
         "(NAME_ir.mp4 beside it is found)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--thermal",
-        type=Path,
-        metavar="PATH",
+        "--thermal", type=Path, metavar="PATH",
         help="thermal folder or video, if SOURCE is the visible one",
-    )
+    )  # fmt: skip
     for stream, topic in (("visible", VISIBLE_TOPIC), ("thermal", THERMAL_TOPIC)):
         parser.add_argument(
-            f"--{stream}-topic",
-            type=_topic,
-            default=topic,
-            metavar="TOPIC",
+            f"--{stream}-topic", type=_topic, default=topic, metavar="TOPIC",
             help=f"topic of the {stream} images in the bag; with --live also the topic to record "
             "(default: %(default)s)",
-        )
+        )  # fmt: skip
     parser.add_argument(
-        "--storage",
-        choices=("mcap", "sqlite3"),
-        default="mcap",
+        "--storage", choices=("mcap", "sqlite3"), default="mcap",
         help="file format of the bag (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--compression",
-        choices=("none", "file", "message"),
-        default="none",
+        "--compression", choices=("none", "file", "message"), default="none",
         help="compress the whole file or each message with zstd (default: %(default)s)",
-    )
+    )  # fmt: skip
     _add_files(parser.add_argument_group("from images and videos"))
     _add_live(parser.add_argument_group("from a running system"))
     parser.set_defaults(run=run)
@@ -89,45 +77,33 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_files(group: Any) -> None:
     group.add_argument(
-        "--rate",
-        type=number(0, above=True),
-        metavar="HZ",
+        "--rate", type=number(0, above=True), metavar="HZ",
         help="frames per second of images without a time in their names (default: 30), and of "
         "videos that do not state their rate",
-    )
+    )  # fmt: skip
     add_by_order(group)
     add_tolerance(group)
     group.add_argument(
-        "--jpeg",
-        type=whole_number(1, 100),
-        metavar="QUALITY",
+        "--jpeg", type=whole_number(1, 100), metavar="QUALITY",
         help="write CompressedImage messages, as JPEG of this quality, 1 to 100 (default: "
         "uncompressed Image messages)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--thermal-grey",
-        action=argparse.BooleanOptionalAction,
-        default=True,
+        "--thermal-grey", action=argparse.BooleanOptionalAction, default=True,
         help="write thermal frames that are stored as colour (videos) as mono8 (default: yes)",
-    )
+    )  # fmt: skip
 
 
 def _add_live(group: Any) -> None:
     group.add_argument("--live", action="store_true", help="record the topics of a running system")
     group.add_argument(
-        "--seconds",
-        type=number(0, above=True),
-        metavar="SECONDS",
+        "--seconds", type=number(0, above=True), metavar="SECONDS",
         help="duration of the recording (default: until Ctrl-C)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--topic",
-        type=_topic,
-        action="append",
-        default=[],
-        metavar="TOPIC",
+        "--topic", type=_topic, action="append", default=[], metavar="TOPIC",
         help="further topic to record, such as /tf or /visible/camera_info; repeatable",
-    )
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,72 +17,59 @@ _Group = argparse._ActionsContainer
 def add_by_order(group: _Group) -> None:
     """Add `--by-order`."""
     group.add_argument(
-        "--by-order",
-        action="store_true",
+        "--by-order", action="store_true",
         help="pair the files of two folders by their position in sorted order instead of by their "
         "names; both folders need the same number of files",
-    )
+    )  # fmt: skip
 
 
 def add_video_rate(group: _Group) -> None:
     """Add `--rate`, the frame rate of videos without one."""
     group.add_argument(
-        "--rate",
-        type=number(0, above=True),
-        metavar="HZ",
+        "--rate", type=number(0, above=True), metavar="HZ",
         help="frames per second of a video file that does not state its rate, such as 9",
-    )
+    )  # fmt: skip
 
 
 def add_tolerance(group: _Group) -> None:
     """Add `--tolerance-ms`, the largest difference of time stamps in file names."""
     group.add_argument(
-        "--tolerance-ms",
-        type=number(0),
-        default=DEFAULT_TOLERANCE_MS,
-        metavar="MS",
+        "--tolerance-ms", type=number(0), default=DEFAULT_TOLERANCE_MS, metavar="MS",
         help="largest difference, in milliseconds, of two time stamps in file names that belong "
         "together (default: %(default)g)",
-    )
+    )  # fmt: skip
 
 
 def add_topics(group: _Group) -> None:
     """Add the two topics of a bag."""
     for stream in ("visible", "thermal"):
         group.add_argument(
-            f"--{stream}-topic",
-            metavar="TOPIC",
+            f"--{stream}-topic", metavar="TOPIC",
             help=f"{stream} image topic of the bag, such as /{stream}/image_raw (default: chosen "
             "by message type and name)",
-        )
+        )  # fmt: skip
 
 
 def add_parameters(group: _Group) -> None:
     """Add `--params` and `--set`, the fuse node's parameters."""
     group.add_argument(
-        "--params",
-        type=Path,
-        metavar="FILE",
+        "--params", type=Path, metavar="FILE",
         help="ROS 2 parameter file of the fuse node, such as config/fuse.yaml",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
+        "--set", action="append", default=[], metavar="NAME=VALUE",
         help="one parameter of the fuse node, such as tone_mode=histogram; repeatable, overrides "
         "--params (list: docs/reference/parameters.md)",
-    )
+    )  # fmt: skip
 
 
 def add_weights(parser: _Group) -> None:
     """Add `--preset` or `--weights`, the network."""
     network = parser.add_mutually_exclusive_group()
     network.add_argument(
-        "--preset",
-        metavar="NAME",
+        "--preset", metavar="NAME",
         help="network whose shipped weights are used: compact (the default) or paper",
-    )
+    )  # fmt: skip
     network.add_argument(
         "--weights", type=Path, metavar="FILE", help="weights of your own, a .safetensors file"
     )
@@ -91,15 +78,13 @@ def add_weights(parser: _Group) -> None:
 def add_engine(group: _Group, auto: str) -> None:
     """Add `--engine` and `--device`; `auto` describes the choice without them."""
     group.add_argument(
-        "--engine",
-        metavar="NAME",
+        "--engine", metavar="NAME",
         help=f"inference back end: auto, torch, openvino or tensorrt (default: auto, {auto})",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--device",
-        metavar="NAME",
+        "--device", metavar="NAME",
         help="auto, cpu or cuda (default: auto, the fastest that is installed)",
-    )
+    )  # fmt: skip
 
 
 def matching_of(args: argparse.Namespace) -> dict[str, Any]:

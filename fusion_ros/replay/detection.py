@@ -120,20 +120,6 @@ class DetectorSink(FusedSink):
             "pictures": {name: self._of(name) for name in PICTURES},
         }
 
-    def over_time(self, at_s: list[float]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-        """ "count" and mean "confidence" of a frame's boxes over time, by picture.
-
-        `at_s` is by pair. Frames without a box have no confidence.
-        """
-        counts, confidence = {}, {}
-        for name, found in self._shown.items():
-            seen = [(at_s[pair], boxes) for pair, boxes in zip(self._pairs, found, strict=True)]
-            counts[name] = [(at, float(len(boxes))) for at, boxes in seen]
-            confidence[name] = [
-                (at, sum(d.score for d in boxes) / len(boxes)) for at, boxes in seen if boxes
-            ]
-        return {"count": counts, "confidence": confidence}
-
     def write(self, path: Path) -> None:
         """Every box of at least the chosen confidence as a row of a CSV file."""
         with new_table(path) as table:

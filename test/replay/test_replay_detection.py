@@ -69,10 +69,6 @@ def test_what_only_the_thermal_and_fused_pictures_show_is_counted_there(
     visible = pictures["visible"]["classes"]["lamp"]
     assert (visible["objects"], visible["recall"], visible["misses"]) == (2, 0.5, 1)
     assert pictures["fused"]["ap"] == pytest.approx(1.0)
-    over_time = sink.over_time([0.5, 1.5])
-    assert over_time["count"]["visible"] == [(0.5, 0.0), (1.5, 1.0)]
-    # A frame without a box has no confidence, and not one of 0.
-    assert over_time["confidence"]["visible"] == [(1.5, pytest.approx(1.0, abs=0.01))]
     sink.write(tmp_path / "boxes.csv")
     rows = list(csv.DictReader((tmp_path / "boxes.csv").open(encoding="utf-8")))
     assert len(rows) == 5

@@ -24,9 +24,7 @@ class Material:
 
     Attributes:
         at_s: time of each pair in `pairs`.
-        offsets: time and estimated constant offset in ms.
         intervals: by stream: time and distance to the stamp before in ms.
-        detections: by figure and image: time and value.
         misses: moments with the most objects that the detector missed.
     """
 
@@ -35,9 +33,7 @@ class Material:
     pairs: list[PairEntry]
     at_s: list[float]
     moments: list[Moment]
-    offsets: list[tuple[float, float]]
     intervals: dict[str, list[tuple[float, float]]]
-    detections: dict[str, dict[str, list[tuple[float, float]]]]
     misses: list[Moment]
 
     @classmethod
@@ -63,9 +59,7 @@ class Material:
             log.pairs,
             at_s,
             evidence.result.moments,
-            [(seconds(ns), value) for ns, value in log.offsets_ms],
             intervals,
-            detector.over_time(at_s) if detector is not None else {},
             detector.worst_misses if detector is not None else [],
         )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and pairing: frames by fate, skew, gaps, offset."""
+"""Time and pairing: frames by fate, skews, intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def streams(m: Material) -> list[dict[str, Any]]:
 
 
 def time_plots(m: Material) -> list[dict[str, Any]]:
-    """Return the plots of skew, stamp intervals and offset."""
+    """Return the plots of skews and stamp intervals."""
     skews = list(zip(m.at_s, (p.skew_ms for p in m.pairs), strict=True))
     signed = m.summary["sync"]["signed_skew_ms"]
     drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
@@ -59,11 +59,6 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
             ),
             ("visible", "thermal"),
             first_colour=1,
-        ),
-        plot(
-            "Estimated constant offset",
-            "to add to the thermal stamps; from stamps and arrival times",
-            line_plot([("offset", m.offsets)], unit_y="ms") if m.offsets else "",
         ),
     ]
 

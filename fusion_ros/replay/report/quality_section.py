@@ -90,65 +90,25 @@ def detection(m: Material) -> dict[str, Any] | None:
     found = m.summary.get("detection")
     if not found:
         return None
-    rows = [
-        [
-            picture,
-            facts["detections"],
-            number(facts["per_frame"], 2),
-            number(facts["confidence"]["mean"], 3),
-            number(facts["agreement_with_fused"], 2),
-            number(facts.get("ap50"), 3),
-            number(facts.get("ap"), 3),
-        ]
-        for picture, facts in found["pictures"].items()
-    ]
-    scores = [
-        [
-            label,
-            picture,
-            s["objects"],
-            number(s["ap50"], 3),
-            number(s["ap"], 3),
-            number(s["recall"], 3),
-            s["misses"],
-        ]
-        for label in found["pictures"]["fused"].get("classes", {})
-        for picture, facts in found["pictures"].items()
-        for s in (facts["classes"][label],)
-    ]
-    # The order gives these images the colours of the other plots.
-    names = ("fused", "visible", "thermal")
-    titles = {"count": "Detections per frame", "confidence": "Mean confidence per frame"}
+    images = found["pictures"]
+    recall = f"recall at {found['confidence']:g}"
     return {
         "note": f"{found['model']} ({found['layout']}), confidence at least "
         f"{found['confidence']:g}, on {found['frames']} frames. {found['labels_note']}",
-        "head": [
-            "image",
-            "detections",
-            "per frame",
-            "mean confidence",
-            "agree with fused",
-            "AP50",
-            "AP50-95",
+        "head": ["image", "detections", "per frame", "mean confidence", "agree with fused",
+                 "AP50", "AP50-95"],
+        "rows": [
+            [name, facts["detections"], number(facts["per_frame"], 2),
+             number(facts["confidence"]["mean"], 3), number(facts["agreement_with_fused"], 2),
+             number(facts.get("ap50"), 3), number(facts.get("ap"), 3)]
+            for name, facts in images.items()
         ],
-        "rows": rows,
-        "class_head": [
-            "class",
-            "image",
-            "objects",
-            "AP50",
-            "AP50-95",
-            f"recall at {found['confidence']:g}",
-            "misses",
+        "class_head": ["class", "image", "objects", "AP50", "AP50-95", recall, "misses"],
+        "class_rows": [
+            [label, name, s["objects"], number(s["ap50"], 3), number(s["ap"], 3),
+             number(s["recall"], 3), s["misses"]]
+            for label in images["fused"].get("classes", {})
+            for name, facts in images.items()
+            for s in (facts["classes"][label],)
         ],
-        "class_rows": scores,
-        "plots": [
-            plot(
-                title,
-                "",
-                line_plot([(name, m.detections[kind][name]) for name in names], low=0.0),
-                names,
-            )
-            for kind, title in titles.items()
-        ],
-    }
+    }  # fmt: skip
