@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.imaging.options import PALETTES, OverlayOptions
+from fusion_ros.imaging.options import OverlayOptions
 
 # Grey level to RGB at a few points, linear between them; similar to thermographic "iron" palettes.
 _IRON_POINTS = {
@@ -41,13 +41,7 @@ _TABLES = {
 
 
 def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np.ndarray:
-    """Return the 256 colours of a palette, `uint8` 256x3 in `order`.
-
-    Raises:
-        ValueError: an unknown palette.
-    """
-    if name not in _TABLES:
-        raise ValueError(f"palette is {name!r}; allowed are {', '.join(PALETTES)}")
+    """Return the 256 colours of a palette, one of `PALETTES`, `uint8` 256x3 in `order`."""
     table = _TABLES[name]()
     return table[:, ::-1].copy() if ChannelOrder(order) is ChannelOrder.BGR else table
 
