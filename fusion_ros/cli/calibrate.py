@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusion_ros.cli.argument_types import number, result_file, result_folder, whole_number
 from fusion_ros.cli.exit_codes import DONE, FAILED, NEGATIVE
 from fusion_ros.cli.shared_options import add_by_order, add_topics, add_video_rate
-from fusion_ros.streams.outside_text import say, say_lines
+from fusion_ros.streams.outside_text import printable, say, say_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -340,4 +340,4 @@ def _say_doubts(doubts: tuple[str, ...]) -> int:
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{printable(text)}", end="", file=sys.stderr, flush=True)

@@ -35,27 +35,27 @@ def add_parser(subparsers: Any) -> None:
         "--calibration", type=Path, metavar="FILE",
         help="also check this calibration file, such as rig.yaml",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings and return the exit code."""
+    """Print the results of all checks and return the exit code."""
     from fusion_ros.cli.examination import examine
 
-    findings = examine(args.calibration)
-    missing = [finding for finding in findings if finding.state == "missing"]
+    checks = examine(args.calibration)
+    missing = [check for check in checks if check.state == "missing"]
     if args.json:
-        report = {"healthy": not missing, "findings": [finding.as_dict() for finding in findings]}
+        report = {"healthy": not missing, "findings": [check.as_dict() for check in checks]}
         print(json.dumps(report, indent=2))
         return NEGATIVE if missing else DONE
     group = ""
-    for finding in findings:
-        if finding.group != group:
-            group = finding.group
+    for check in checks:
+        if check.group != group:
+            group = check.group
             say(group)
-        say(f"  {_MARKS[finding.state]}  {finding.name}: {finding.what}")
-        if finding.fix:
-            say(f"          -> {finding.fix}")
+        say(f"  {_MARKS[check.state]}  {check.name}: {check.what}")
+        if check.fix:
+            say(f"          -> {check.fix}")
     say(f"{len(missing)} missing; the arrows name the fixes" if missing else "nothing is missing")
     return NEGATIVE if missing else DONE

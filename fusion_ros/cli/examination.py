@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of `fusion-ros doctor`. They never raise: a broken part is a finding."""
+"""The checks of `fusion-ros doctor`. They do not raise: a broken part is a result."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.nodes.runtime import shared_memory
 from fusion_ros.nodes.runtime.dds_profile import PROFILE_NAME, profile_settings, users_profile
 from fusion_ros.shipped_files import config_file
+from fusion_ros.streams.outside_text import error_line
 
 _MESSAGE_FIX = "make setup (without a distribution), or colcon build --packages-select fusion_ros"
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Check:
     """One line of the report.
 
     Attributes:
@@ -39,13 +40,13 @@ class Finding:
     fix: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Return the finding for JSON."""
+        """Return the check for JSON."""
         return dataclasses.asdict(self)
 
 
-def examine(calibration: Path | None = None) -> list[Finding]:
-    """Return all findings in the order of the report; also check the file `calibration`."""
-    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+def examine(calibration: Path | None = None) -> list[Check]:
+    """Run all checks, in the order of the report; `calibration` is a file to check as well."""
+    groups: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("Python", _python),
         ("ROS", _ros),
         ("DDS", lambda: _dds(os.environ)),
@@ -53,26 +54,26 @@ def examine(calibration: Path | None = None) -> list[Finding]:
         ("Weights", _weights),
     ]
     if calibration is not None:
-        checks.append(("Calibration", lambda: _calibration(calibration)))
-    return [finding for group, check in checks for finding in _guarded(group, check)]
+        groups.append(("Calibration", lambda: _calibration(calibration)))
+    return [check for group, run in groups for check in _guarded(group, run)]
 
 
-def _guarded(group: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _guarded(group: str, run: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
-        return list(check())
+        return list(run())
     except Exception as error:  # the error describes the broken part
-        what = f"{type(error).__name__}: {error}"
-        return [Finding(group, "examination", "missing", what, "reinstall the part in this error")]
+        fix = "reinstall the part in this error"
+        return [Check(group, "examination", "missing", error_line(error), fix)]
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Check]:
     group = "Python"
     version = platform.python_version()
     where = f"{version} at {sys.executable}, {platform.machine()} {platform.system()}"
     known = (3, 10) <= sys.version_info[:2] <= (3, 12)
     fix = "" if known else "tested with 3.10 to 3.12"
-    yield Finding(group, "python", "ok" if known else "note", where, fix)
-    yield Finding(group, "fusion_ros", "ok", f"{__version__} at {Path(__file__).parents[1]}")
+    yield Check(group, "python", "ok" if known else "note", where, fix)
+    yield Check(group, "fusion_ros", "ok", f"{__version__} at {Path(__file__).parents[1]}")
     for module, names, fix in (
         ("numpy", ("numpy",), "pip install numpy"),
         ("cv2", ("opencv-python-headless", "opencv-python"), _OPENCV_FIX),
@@ -85,53 +86,53 @@ def _python() -> Iterator[Finding]:
         ),
     ):
         if importlib.util.find_spec(module) is None:
-            yield Finding(group, module, "missing", "not installed", fix)
+            yield Check(group, module, "missing", "not installed", fix)
         else:
-            yield Finding(group, module, "ok", _version(*names) or "installed, version unknown")
+            yield Check(group, module, "ok", _version(*names) or "installed, version unknown")
 
 
 _OPENCV_FIX = "pip install 'opencv-python-headless>=4.8,<5', or rosdep on a ROS distribution"
 
 
-def _ros() -> Iterator[Finding]:
+def _ros() -> Iterator[Check]:
     group = "ROS"
     if importlib.util.find_spec("rclpy") is None:
-        yield Finding(group, "rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
+        yield Check(group, "rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
     else:
         distribution = _distribution()
         version = _version("rclpy", f"ros-{distribution}-rclpy")
-        yield Finding(group, "rclpy", "ok", f"{version or 'installed'} ({distribution})")
+        yield Check(group, "rclpy", "ok", f"{version or 'installed'} ({distribution})")
         middlewares = _middlewares()
         chosen = os.environ.get("RMW_IMPLEMENTATION", "")
         if not middlewares:
             fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
-            yield Finding(group, "middleware", "missing", "none found", fix)
+            yield Check(group, "middleware", "missing", "none found", fix)
         elif chosen and chosen not in middlewares:
             what = f"RMW_IMPLEMENTATION is {chosen}, installed are {', '.join(middlewares)}"
-            yield Finding(group, "middleware", "missing", what, "install it, or unset the variable")
+            yield Check(group, "middleware", "missing", what, "install it, or unset the variable")
         else:
             what = ", ".join(middlewares) + (f"; {chosen} is chosen" if chosen else "")
-            yield Finding(group, "middleware", "ok", what)
+            yield Check(group, "middleware", "ok", what)
     if _has_message():
-        yield Finding(group, "fusion_ros/msg/FusionStatus", "ok", "built")
+        yield Check(group, "fusion_ros/msg/FusionStatus", "ok", "built")
     else:
         what = "not built; the node runs without its status topic"
-        yield Finding(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
+        yield Check(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
     if importlib.util.find_spec("message_filters") is not None:
-        yield Finding(group, "message_filters", "ok", "installed")
+        yield Check(group, "message_filters", "ok", "installed")
     else:
         what = "not installed: pairing_policy cannot be one of its policies"
         fix = "apt install ros-DISTRO-message-filters on a ROS distribution"
-        yield Finding(group, "message_filters", "note", what, fix)
+        yield Check(group, "message_filters", "note", what, fix)
 
 
-def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _dds(environment: Mapping[str, str]) -> Iterator[Check]:
     group = "DDS"
     own = users_profile(environment)
     try:
         shipped = str(config_file(PROFILE_NAME))
     except FileNotFoundError as error:
-        yield Finding(group, "shipped profile", "missing", str(error), "reinstall fusion_ros")
+        yield Check(group, "shipped profile", "missing", str(error), "reinstall fusion_ros")
         shipped = ""
     if own is None:
         what = "none set; launch files and fusion-ros use the shipped one, other processes do not"
@@ -139,54 +140,54 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
         if shipped:
             ((variable, file),) = profile_settings(environment).items()
             fix = f"for the processes of your cameras: export {variable}={file}"
-        yield Finding(group, "profile", "note", what, fix)
+        yield Check(group, "profile", "note", what, fix)
     elif not Path(own[1]).is_file():
         what = f"{own[0]}={own[1]}, but this file does not exist"
-        yield Finding(group, "profile", "missing", what, f"unset {own[0]}, or name a file")
+        yield Check(group, "profile", "missing", what, f"unset {own[0]}, or name a file")
     else:
         whose = "the shipped one" if shipped and own[1] == shipped else "your own"
-        yield Finding(group, "profile", "ok", f"{own[0]}={own[1]} ({whose})")
+        yield Check(group, "profile", "ok", f"{own[0]}={own[1]} ({whose})")
     if shipped:
-        yield Finding(group, "shipped profile", "ok", shipped)
+        yield Check(group, "shipped profile", "ok", shipped)
     yield from _shared_memory(shared_memory.SHARED_MEMORY)
 
 
-def _shared_memory(folder: Path) -> Iterator[Finding]:
+def _shared_memory(folder: Path) -> Iterator[Check]:
     name = "shared memory"
     if not folder.is_dir():
-        yield Finding("DDS", name, "note", f"{folder} does not exist; DDS uses the network", "")
+        yield Check("DDS", name, "note", f"{folder} does not exist; DDS uses the network", "")
         return
     left = shared_memory.clean(folder)
     if str(left):
-        yield Finding("DDS", "left by dead processes", "note", f"{folder}: {left}")
+        yield Check("DDS", "left by dead processes", "note", f"{folder}: {left}")
     free = shutil.disk_usage(folder).free
     what = f"{free >> 20} MB free in {folder}"
     needed = shared_memory.NEEDED_BYTES
     if free < needed:
         what += f"; two cameras, the node and a subscriber take {needed >> 20} MB"
-        yield Finding("DDS", name, "missing", what, shared_memory.FIX_TOO_SMALL)
+        yield Check("DDS", name, "missing", what, shared_memory.FIX_TOO_SMALL)
     else:
-        yield Finding("DDS", name, "ok", what)
+        yield Check("DDS", name, "ok", what)
 
 
-def _engines() -> Iterator[Finding]:
+def _engines() -> Iterator[Check]:
     from fusion_ros.engines.choice import choose, probe_engines
 
     group = "Engines"
     probes = probe_engines()
     for probe in probes:
         state = "ok" if probe.available else "note"
-        yield Finding(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
+        yield Check(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
     best = choose()
     rivals = [p for p in probes if p.available and p.device == best.device]
     why = "the only one for the best device"
     if len(rivals) > 1:
         names = ", ".join(probe.name for probe in rivals)
         why = f"likely; {names} are timed on {best.device} at start and the fastest is used"
-    yield Finding(group, "auto", "ok", f"{best.name} on {best.device} ({why})")
+    yield Check(group, "auto", "ok", f"{best.name} on {best.device} ({why})")
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[Check]:
     from fusion_ros.model.config import PRESETS
     from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
 
@@ -196,18 +197,18 @@ def _weights() -> Iterator[Finding]:
         except WeightsError as error:
             # Only the default preset must be shipped; users can train the others.
             state = "missing" if name == "compact" else "note"
-            yield Finding("Weights", name, state, "none shipped", str(error))
+            yield Check("Weights", name, state, "none shipped", str(error))
             continue
         try:
             metadata = load_weights(path).metadata
         except WeightsError as error:
-            yield Finding("Weights", name, "missing", str(error), "reinstall fusion_ros")
+            yield Check("Weights", name, "missing", str(error), "reinstall fusion_ros")
             continue
         what = f"version {metadata.version}, sha256 {metadata.sha256}, {path}"
-        yield Finding("Weights", name, "ok", what)
+        yield Check("Weights", name, "ok", what)
 
 
-def _calibration(file: Path) -> Iterator[Finding]:
+def _calibration(file: Path) -> Iterator[Check]:
     from fusion_ros.calibration.description import expected_parallax_px, summary
     from fusion_ros.calibration.files import CalibrationFileError, load_calibration
     from fusion_ros.calibration.plausibility import check_calibration
@@ -218,26 +219,26 @@ def _calibration(file: Path) -> Iterator[Finding]:
         calibration = load_calibration(file)
     except CalibrationFileError as error:
         fix = "create the file with fusion-ros calibrate (docs/how-to/calibrate.md)"
-        yield Finding(group, "file", "missing", str(error), fix)
+        yield Check(group, "file", "missing", str(error), fix)
         return
-    yield Finding(group, "file", "ok", f"{file}: {summary(calibration)}")
+    yield Check(group, "file", "ok", f"{file}: {summary(calibration)}")
     fix = "run fusion-ros calibrate again; check units and image sizes of imported files"
     try:
         doubts = check_calibration(calibration)
     except GeometryError as error:
-        yield Finding(group, "geometry", "missing", str(error), fix)
+        yield Check(group, "geometry", "missing", str(error), fix)
         return
     for doubt in doubts:
-        yield Finding(group, "geometry", "note", doubt, fix)
+        yield Check(group, "geometry", "note", doubt, fix)
     parallax_px = expected_parallax_px(calibration)
     if parallax_px:
         off = ", ".join(f"{px:.1f} px at {metres:g} m" for metres, px in parallax_px.items())
         what = off.replace("inf m", "infinity")
-        yield Finding(group, "expected parallax", "ok", what)
+        yield Check(group, "expected parallax", "ok", what)
     else:
         what = "unknown: a homography does not hold the distance between the cameras"
         fix = "for scenes of changing distance: calibrate with --board, or import both cameras"
-        yield Finding(group, "expected parallax", "note", what, fix)
+        yield Check(group, "expected parallax", "note", what, fix)
 
 
 def _version(*names: str) -> str:

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         pipeline.close()
     job.report()
-    return NEGATIVE if job.failures or job.without_effect else DONE
+    return NEGATIVE if job.failed or job.without_effect else DONE
 
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
@@ -150,7 +150,7 @@ class _Job:
         self._pipeline, self._out, self._triptych = pipeline, out, triptych
         self._rate_hz = rate_hz
         self.fused = 0
-        self.failures: list[str] = []
+        self.failed = 0
         self.without_effect = 0
         self._doubts: dict[PairDoubt, list[str]] = {}
         self._times_ms: list[float] = []
@@ -175,16 +175,16 @@ class _Job:
                         bar.update()
                     self.fused += 1
                 except Exception as error:  # a failure affects only its own pair
+                    self.failed += 1
                     name = printable(pair.visible.name)
-                    self.failures.append(f"{name}: {error_line(error)}")
-                    tqdm.write(f"failed: {self.failures[-1]}", file=sys.stderr)
+                    tqdm.write(f"failed: {name}: {error_line(error)}", file=sys.stderr)
 
     def report(self) -> None:
         from fusion_ros.imaging.pair_check import DOUBT_TEXTS
 
         engine = self._pipeline.engine.describe()
         say(
-            f"fused {self.fused}, failed {len(self.failures)}: {engine.preset} (weights "
+            f"fused {self.fused}, failed {self.failed}: {engine.preset} (weights "
             f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
         )
         for doubt, names in self._doubts.items():

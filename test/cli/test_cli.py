@@ -16,7 +16,7 @@ import pytest
 from fusion_ros import __version__
 from fusion_ros.calibration.files import save_calibration
 from fusion_ros.cli import examination, node
-from fusion_ros.cli.examination import Finding
+from fusion_ros.cli.examination import Check
 from fusion_ros.cli.main import main, parser
 from fusion_ros.registration.geometry import (
     CameraModel,
@@ -176,7 +176,7 @@ def test_too_little_shared_memory_is_missing_with_the_fix(
 def test_the_exit_code_of_the_doctor_follows_the_findings(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = Finding("ROS", "rclpy", state, "what it is", "what to do")
+    finding = Check("ROS", "rclpy", state, "what it is", "what to do")
     monkeypatch.setattr(examination, "examine", lambda calibration: [finding])
     assert main(["doctor"]) == code
     assert "what to do" in capsys.readouterr().out
@@ -186,7 +186,18 @@ def test_the_exit_code_of_the_doctor_follows_the_findings(
     assert report["findings"] == [finding.as_dict()]
 
 
-def examined(file: Path) -> dict[str, Finding]:
+def test_the_doctor_escapes_text_from_outside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = Check("ROS", "rclpy", "missing", "\x1b[2J", "a\nb")
+    monkeypatch.setattr(examination, "examine", lambda calibration: [check])
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"a\nb" in printed
+
+
+def examined(file: Path) -> dict[str, Check]:
     findings = examination.examine(file)
     return {f.name: f for f in findings if f.group == "Calibration"}
 
