@@ -73,3 +73,16 @@ def test_findings_use_only_listed_codes(folder: str) -> None:
     emitted = literals(folder, {"Finding", "add"})
     assert "misaligned" in emitted
     assert {code for code in emitted if "_" in code or code in CODES} <= set(CODES)
+
+
+def test_quoted_messages_exist() -> None:
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in (REPOSITORY / "fusion_ros").rglob("*.py")
+    )
+    joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # adjacent literals
+    quotes = re.findall(r'(?:^\| |log: )"([^"\n]+)"', PAGE, flags=re.MULTILINE)
+    assert quotes
+    for quote in quotes:
+        parts = re.split(r"\.\.\.|REASON|/|\(|,", quote)
+        longest = max((part.strip(" ()") for part in parts), key=len)
+        assert longest in joined, f"no message contains {longest!r}; the page quotes {quote!r}"
