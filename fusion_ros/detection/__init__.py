@@ -3,7 +3,7 @@
 
     detector = OnnxDetector(Path("yolox_nano.onnx"), classes=names, merge={"car": "vehicle"})
     labels = {p.name: p for p in read_labels(Path("labels.json"))}
-    found = {name: detector.detect(picture) for name, picture in pictures.items()}
+    found = {name: detector.detect(image) for name, image in images.items()}
     scores = evaluate(found, labels, confidence=0.3)["person"]
 
 Needs no ROS and no recording. Inference needs the package onnxruntime, average precision

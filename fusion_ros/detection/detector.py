@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user's detector, as an ONNX file: pictures in, boxes out."""
+"""Object detection on images with an ONNX model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fusion_ros.detection.layouts import LAYOUTS, fits, guess_layout
 from fusion_ros.files.reading import read_bytes
 
 FLOOR = 0.01
-"""Least score of a box: average precision needs the boxes that nobody would display."""
+"""Least score of a box; average precision also needs boxes of low scores."""
 _NMS_OVERLAP = 0.5
 _MOST_BOXES = 300
 _SIDE_WHERE_FREE = 640
@@ -26,16 +26,16 @@ _MOST_MODEL_BYTES = 2 << 30
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels of the picture."""
+"""x1, y1, x2, y2 in pixels of the image."""
 
 
 class DetectorError(RuntimeError):
-    """A detector that cannot be used; the message names the file and the reason."""
+    """Error of a detector that cannot be used; it names the file and the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """One box with its score and class name."""
+    """A box with its score and class name."""
 
     box: Box
     score: float
@@ -43,18 +43,18 @@ class Detection:
 
 
 class OnnxDetector:
-    """Runs a model with onnxruntime on the CPU.
+    """ONNX model that onnxruntime runs on the CPU.
 
     Args:
-        model: the file.
-        layout: a key of `LAYOUTS`, or "auto" to choose by the shapes of the outputs.
-        classes: names by number; None reads the model's metadata (Ultralytics writes `names`).
-        merge: class name to the name that replaces it, before overlapping boxes are removed.
+        model: the ONNX file.
+        layout: a key of `LAYOUTS`, or "auto" to choose it by the output shapes.
+        classes: class names by number; None reads the metadata that Ultralytics writes (`names`).
+        merge: replacement of class names, applied before overlapping boxes are removed.
         floor: least score of a box.
 
     Raises:
-        DetectorError: onnxruntime is missing, the file is no model that it runs, or the outputs
-            match no layout.
+        DetectorError: onnxruntime is missing or cannot run the model, or the outputs match no
+            layout.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class OnnxDetector:
         if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, None) or (
             inputs[0].type not in _FLOATS
         ):  # fmt: skip
-            taken = ", ".join(f"{i.name!r} {i.type} {_by(i.shape)}" for i in inputs)
+            taken = ", ".join(f"{i.name!r} {i.type} {_shape_text(i.shape)}" for i in inputs)
             raise DetectorError(
                 f"detector {model}: its inputs are {taken}; supported is one of 1x3xHxW floats"
             )
@@ -92,10 +92,10 @@ class OnnxDetector:
         self.layout = self._layout_of(layout, model)
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
-        """Boxes in a `uint8` HxW or HxWx3 RGB picture, best first, at most 300.
+        """Return the boxes in a `uint8` HxW or HxWx3 RGB image, best first, at most 300.
 
         Raises:
-            DetectorError: the model fails on it.
+            DetectorError: inference failed.
         """
         rgb = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture
         layout = LAYOUTS[self.layout]
@@ -110,7 +110,7 @@ class OnnxDetector:
         labels = np.array([self._name(int(number)) for number in classes], object)
         return [
             Detection(tuple(map(float, boxes[i])), float(scores[i]), labels[i])  # type: ignore[arg-type]
-            for i in _without_doubles(boxes, scores, labels)
+            for i in _suppressed(boxes, scores, labels)
         ]
 
     def _layout_of(self, wanted: str, model: Path) -> str:
@@ -126,20 +126,20 @@ class OnnxDetector:
         if found is not None:
             return found
         names = [output.name for output in self._session.get_outputs()]
-        given = ", ".join(f"{n!r} 1x{_by(s)}" for n, s in zip(names, shapes, strict=True))
-        told = "" if classes is None else f", {classes} class names"
+        given = ", ".join(f"{n!r} 1x{_shape_text(s)}" for n, s in zip(names, shapes, strict=True))
+        names_text = "" if classes is None else f", {classes} class names"
         known = "; ".join(f"{name} ({layout.output})" for name, layout in LAYOUTS.items())
         match = "match no known layout" if wanted == "auto" else f"do not match layout {wanted}"
         raise DetectorError(
-            f"detector {model}: outputs {given} (input {width}x{height}{told}) {match}. "
-            f"Known: {known}. Name one with --detector-layout, or export the model anew."
+            f"detector {model}: outputs {given} (input {width}x{height}{names_text}) {match}. "
+            f"Known: {known}. Name one with --detector-layout, or export the model again."
         )
 
     def _outputs(self, tensor: np.ndarray) -> list[np.ndarray]:
-        """All outputs without the batch axis."""
+        """Run the model and return its outputs without the batch axis."""
         try:
             outputs = self._session.run(None, {self._input: tensor.astype(self._type)})
-        except Exception as error:  # onnxruntime's errors have no common base of their own
+        except Exception as error:  # onnxruntime has no common error type
             raise DetectorError(
                 f"detector {self.model}: inference failed: {_first_line(error)}"
             ) from error
@@ -165,7 +165,7 @@ class OnnxDetector:
 
 
 def overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes; 0 where they are apart."""
+    """Return the intersection over union of two boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -183,19 +183,18 @@ def _session_of(model: Path) -> Any:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Idle worker threads that spin take the cores from the fusion.
+    # Spinning idle threads would take CPU time from the fusion.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        data = read_bytes(
-            model, _MOST_MODEL_BYTES
-        )  # a file that is replaced during the run has no effect
+        # Bytes, so that a later replacement of the file has no effect.
+        data = read_bytes(model, _MOST_MODEL_BYTES)
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base of their own
+    except Exception as error:  # onnxruntime has no common error type
         raise DetectorError(f"detector {model} cannot be loaded: {_first_line(error)}") from error
 
 
-def _without_doubles(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Non-maximum suppression in each class; indices, best score first."""
+def _suppressed(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Return the indices that non-maximum suppression by class keeps, best score first."""
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(float)
     chosen: list[int] = []
     for label in set(labels):
@@ -207,7 +206,7 @@ def _without_doubles(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) 
     return sorted(chosen, key=lambda i: -scores[i])[:_MOST_BOXES]
 
 
-def _by(shape: Sequence[Any]) -> str:
+def _shape_text(shape: Sequence[Any]) -> str:
     return "x".join(str(side) for side in shape)
 
 

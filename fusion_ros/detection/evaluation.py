@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average precision by COCO's rules (pycocotools), recall and misses at a confidence."""
+"""Average precision by COCO's rules (pycocotools), recall and missed objects."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fusion_ros.detection.labels import LabelledBox, LabelledPicture
 
 Key = TypeVar("Key", bound=Hashable)
 
-_MOST_BOXES = 1000  # more than a detector gives out for one picture
+_MOST_BOXES = 1000  # more than a detector returns for one image
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassScores(Generic[Key]):
-    """Figures of one class, 0..1.
+    """Scores of one class, 0 to 1.
 
     Attributes:
-        objects: labelled ones, without those that are ignored.
-        ap50, ap50_95: average precision at IoU 0.5, and its mean over 0.5, 0.55 ... 0.95, over all
-            boxes whatever their score.
-        recall: share of the objects that a box of at least the chosen confidence matches (IoU 0.5).
-        missed: the other objects, with the key of their picture.
+        objects: number of labelled objects that are not ignored.
+        ap50, ap50_95: average precision over all boxes, at IoU 0.5 and as the mean over IoU 0.5,
+            0.55 ... 0.95.
+        recall: share of the objects matched by a box of the chosen confidence (IoU 0.5).
+        missed: the other objects, with the keys of their images.
     """
 
     objects: int
@@ -38,10 +38,10 @@ class ClassScores(Generic[Key]):
 
 
 def require_evaluator() -> None:
-    """Check that the evaluator is installed, before a long run.
+    """Check that pycocotools is installed.
 
     Raises:
-        RuntimeError: it is not.
+        RuntimeError: it is not installed.
     """
     if importlib.util.find_spec("pycocotools") is None:
         raise RuntimeError(
@@ -55,19 +55,19 @@ def evaluate(
     *,
     confidence: float,
 ) -> dict[str, ClassScores[Key]]:
-    """Score detections against labels, class by class.
+    """Score detections against labels for each class.
 
-    A class is measured on the pictures whose `classes` name it. Detections that lie in an ignored
-    region, of whatever class, count neither way.
+    A class is evaluated on the images whose `classes` contain it. Detections in an ignored region
+    of any class are not counted.
 
     Args:
-        found: all boxes above the detector's floor, by picture; may hold more pictures than
-            `labels`, and those without a box may be missing.
-        labels: by the same keys, in pixels of the same pictures.
+        found: all boxes above the detector's floor by image. It may contain images without
+            labels, and images without a box may be missing.
+        labels: labels by the same keys, in pixels of the same images.
         confidence: least score of a box that counts for recall and misses.
 
     Returns:
-        By class name, sorted; classes without an object are left out.
+        Scores by class name, sorted; classes without an object are omitted.
 
     Raises:
         RuntimeError: pycocotools is not installed.
@@ -85,7 +85,8 @@ def _score(
     confidence: float,
 ) -> ClassScores[Key] | None:
     keys = [key for key, picture in labels.items() if name in picture.classes]
-    truth, boxes = [], {}
+    truth: list[dict[str, Any]] = []
+    boxes: dict[int, tuple[Key, LabelledBox]] = {}
     for image, key in enumerate(keys, 1):
         for labelled in labels[key].boxes:
             if labelled.ignored or labelled.label == name:
@@ -125,7 +126,7 @@ def _score(
 
 
 def _evaluated(truth: list[dict[str, Any]], claims: list[dict[str, Any]], pictures: int) -> Any:
-    """COCO's evaluation of one class at ten IoUs."""
+    """Return COCO's evaluation of one class at ten IoUs."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled boxes, from COCO JSON or a folder of YOLO text files."""
+"""Labelled boxes from COCO JSON or a folder of YOLO text files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
 
 MAX_LABEL_BYTES = 1 << 30
-"""COCO's own instances_train2017.json has 449 MB."""
+"""COCO's instances_train2017.json has 449 MB."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledBox:
-    """An object; one that is `ignored` (COCO's iscrowd) counts neither as found nor as missed."""
+    """A labelled object; if `ignored` (COCO's iscrowd), it is neither found nor missed."""
 
     box: Box
     label: str
@@ -29,14 +29,14 @@ class LabelledBox:
 
 @dataclasses.dataclass(frozen=True)
 class LabelledPicture:
-    """The objects of one picture.
+    """The labelled objects of one image.
 
     Attributes:
-        name: stem of the picture's file name.
+        name: stem of the image's file name.
         boxes: in units of `size`.
-        classes: those that were labelled; objects of other classes may be there without a label.
-        size: (width, height) that the boxes refer to; None where the file does not say.
-        frame: number of the frame in a recording: `frame_index`, or the digits that end the name.
+        classes: labelled classes; objects of other classes may be present without a label.
+        size: (width, height) that the boxes refer to; None if the file does not state it.
+        frame: frame number in a recording: `frame_index`, or the last digits of the name.
     """
 
     name: str
@@ -46,7 +46,7 @@ class LabelledPicture:
     frame: int | None = None
 
     def at(self, width: int, height: int) -> LabelledPicture:
-        """Return the same labels for a picture of another size."""
+        """Return the labels scaled to an image of another size."""
         if self.size is None or self.size == (width, height):
             return self
         x, y = width / self.size[0], height / self.size[1]
@@ -57,7 +57,7 @@ class LabelledPicture:
         return dataclasses.replace(self, boxes=boxes, size=(width, height))
 
     def renamed(self, names: Mapping[str, str]) -> LabelledPicture:
-        """Return the same labels with other class names, as vehicle for car and for bus."""
+        """Return the labels with replaced class names, for example vehicle for car and bus."""
         boxes = tuple(
             dataclasses.replace(box, label=names.get(box.label, box.label)) for box in self.boxes
         )
@@ -66,14 +66,14 @@ class LabelledPicture:
 
 
 def read_labels(path: Path, names: Sequence[str] | None = None) -> list[LabelledPicture]:
-    """Read COCO JSON, or a folder of YOLO text files (one a picture, boxes as shares).
+    """Read COCO JSON, or a folder of YOLO text files (one per image, relative boxes).
 
     Args:
         path: the file or folder.
-        names: class names by number, for YOLO files.
+        names: class names by number for YOLO files.
 
     Raises:
-        ValueError: it is neither; the message names the file and the entry.
+        ValueError: the labels are invalid; the message names the file and the entry.
     """
     try:
         pictures = _yolo(path, names) if path.is_dir() else _coco(path)
@@ -84,7 +84,7 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
     seen = set()
     for picture in pictures:
         if picture.name in seen:
-            raise ValueError(f"labels {path}: two pictures are named {picture.name!r}")
+            raise ValueError(f"labels {path}: two images are named {picture.name!r}")
         seen.add(picture.name)
     return pictures
 
@@ -138,7 +138,7 @@ def _coco(path: Path) -> list[LabelledPicture]:
 def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledPicture]:
     files = [file for file in sorted(folder.glob("*.txt")) if file.stem != "classes"]
     if not files:
-        raise ValueError("neither COCO JSON nor a folder with .txt files")
+        raise ValueError("the folder has no .txt files; allowed are COCO JSON and YOLO folders")
     found: dict[str, list[LabelledBox]] = {}
     for file in files:
         boxes = found.setdefault(file.stem, [])
@@ -186,7 +186,7 @@ def _key(entry: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def _numbers(values: Any, where: str, count: int = 4) -> list[float]:
-    """So many finite numbers, the last two of which are sizes."""
+    """Return `count` finite numbers, of which the last two are sizes."""
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError):

@@ -25,15 +25,15 @@ _PLUS_STRIDES = (8, 16, 32, 64)
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How an export reads pixels and writes boxes.
+    """Input and output convention of one kind of export.
 
     Attributes:
-        output: its outputs, for messages.
-        decode: outputs without the batch axis, and the input's (width, height), to boxes.
-        order: of the channels, "RGB" or "BGR".
-        scale: "unit" for 0..1, "bytes" for 0..255, "imagenet" for mean 0 and deviation 1.
-        centred: the letterboxed picture lies in the middle, not in the upper left corner.
-        padding: grey level around the letterboxed picture.
+        output: description of the outputs for messages.
+        decode: converts outputs without batch axis, and the input's (width, height), to boxes.
+        order: channel order, "RGB" or "BGR".
+        scale: "unit" for 0 to 1, "bytes" for 0 to 255, "imagenet" for ImageNet normalisation.
+        centred: whether the letterboxed image is centred, not in the upper left corner.
+        padding: grey level around the letterboxed image.
     """
 
     output: str
@@ -44,10 +44,10 @@ class Layout:
     padding: int = 114
 
     def feed(self, rgb: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float, int, int]:
-        """Letterbox a `uint8` picture into a 1x3xHxW tensor.
+        """Letterbox a `uint8` image into a 1x3xHxW tensor.
 
         Returns:
-            The tensor, the scale from picture to tensor, and the left and top margin.
+            The tensor, the scale from image to tensor, and the left and top margin.
         """
         width, height = size
         scale = min(width / rgb.shape[1], height / rgb.shape[0])
@@ -137,19 +137,19 @@ def fits(
 
     Args:
         name: a key of `LAYOUTS`.
-        shapes: of all outputs.
+        shapes: shapes of all outputs.
         size: (width, height) of the input.
-        classes: their number, where it is known.
+        classes: number of classes, if known.
     """
     if any(len(shape) != 2 for shape in shapes):
         return False
     cells = [_cells(size, (stride,)) for stride in _STRIDES]
     if name == "nanodet":
-        rows = sorted(shape[0] for shape in shapes)
+        lengths = sorted(shape[0] for shape in shapes)
         sides = sorted(shape[0] for shape in shapes if shape[1] == _SIDES)
         found = {shape[1] for shape in shapes if shape[1] != _SIDES}
         same = len(found) == 1 and classes in (None, *found)
-        return rows == sorted(2 * cells) and sides == sorted(cells) and same
+        return lengths == sorted(2 * cells) and sides == sorted(cells) and same
     if len(shapes) != 1:
         return False
     rows, columns = shapes[0]
@@ -169,7 +169,7 @@ def fits(
 def guess_layout(
     shapes: Sequence[Sequence[int]], size: tuple[int, int], classes: int | None
 ) -> str | None:
-    """Return the only layout that outputs of these shapes can have, or None.
+    """Return the layout that fits the output shapes, or None if it is not clear.
 
     See `fits` for the arguments.
     """
@@ -189,7 +189,7 @@ def _cells(size: tuple[int, int], strides: Sequence[int]) -> int:
 
 
 def _grid(size: tuple[int, int], strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Column and row of each cell, and the stride of each, row by row."""
+    """Return column and row of each cell, and its stride, in row order."""
     cells, steps = [], []
     for stride in strides:
         columns, rows = -(-size[0] // stride), -(-size[1] // stride)
@@ -200,7 +200,7 @@ def _grid(size: tuple[int, int], strides: Sequence[int]) -> tuple[np.ndarray, np
 
 
 def _sides(middle: np.ndarray, distances: np.ndarray, strides: np.ndarray) -> np.ndarray:
-    """Boxes around points, from a distribution over 8 distances for each side."""
+    """Decode boxes around points from distributions over 8 distances for each side."""
     bins = distances.astype(np.float32).reshape(-1, 4, _BINS)
     bins = np.exp(bins - bins.max(axis=2, keepdims=True))
     away = (bins / bins.sum(axis=2, keepdims=True)) @ np.arange(_BINS, dtype=np.float32) * strides

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Result folders: the files of a run are prepared beside the earlier ones and published together.
+"""Result folders: the files of a run are prepared in a hidden folder and published together.
 
-A run that fails leaves the files of the run before, and no mixture of both.
+A failed run leaves the files of the previous run unchanged, and never a mixture of both.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _EARLIER = ".earlier"
 
 
 class FolderInUseError(OSError):
-    """Another process writes its results to the folder; the text names it."""
+    """Error of a folder to which another process writes its results."""
 
 
 @contextlib.contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder where it is missing, and keep other runs from writing there meanwhile.
+    """Create a folder if it is missing, and lock it against other runs.
 
-    A folder that is made here and stays empty is removed again.
+    A folder that was created here and stays empty is removed at the end.
 
     Raises:
-        FolderInUseError: another run writes there.
+        FolderInUseError: another run has locked the folder.
     """
     missing = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def reserved(folder: Path) -> Iterator[None]:
 
 
 def stage(folder: Path) -> Path:
-    """Make a hidden folder in `folder` to prepare results in; removes those of killed runs."""
+    """Create a hidden folder in `folder` for new results; remove those of killed runs."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
     staging = folder / f"{_UNFINISHED}{secrets.token_hex(8)}"
@@ -63,7 +63,7 @@ def stage(folder: Path) -> Path:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed runs were preparing in a folder that this run has reserved."""
+    """Remove unfinished results of killed runs from a folder that this run has reserved."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"{_UNFINISHED}*"):
             if re.fullmatch(r"[0-9a-f]{16}", path.name.removeprefix(_UNFINISHED)):
@@ -71,19 +71,20 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def discard(staging: Path) -> None:
-    """Remove prepared results; the published ones stay."""
+    """Remove prepared results; published ones stay."""
     shutil.rmtree(staging, ignore_errors=True)
 
 
 def publish(staging: Path, names: Collection[str]) -> None:
-    """Move prepared results to the folder around them.
+    """Move prepared results to the parent of their hidden folder.
 
     Args:
-        staging: from `stage`; it is gone afterwards.
-        names: all results that such a run may have. Earlier ones that it has not made are removed.
+        staging: folder from `stage`; it is removed.
+        names: all results that such a run can produce. Earlier results that this run did not
+            produce are removed.
 
     Raises:
-        OSError: a result cannot be moved; the earlier ones are as they were.
+        OSError: a result cannot be moved; the earlier results are unchanged.
     """
     folder, earlier = staging.parent, staging / _EARLIER
     made = sorted(path.name for path in staging.iterdir())
@@ -114,7 +115,7 @@ def _put_aside(path: Path, aside: Path, *, is_replaced: bool) -> None:
     if not os.path.lexists(path):
         return
     if is_replaced and (path.is_symlink() or not path.is_dir()):
-        # A second name: the file is there until the new one takes its place.
+        # A hard link: the file exists until the new one replaces it.
         with contextlib.suppress(OSError):
             os.link(path, aside, follow_symlinks=False)
             return

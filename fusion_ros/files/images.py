@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images and videos that are written whole, and checked, or not at all."""
+"""Atomic writing of images and videos; videos are checked for completeness."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fusion_ros.files.writing import new_file_path, write_bytes
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Replace an image file (HxW, or HxWx3 in BGR order) in the format of its ending.
+    """Replace an image file (HxW, or HxWx3 in BGR order) in the format of its suffix.
 
     Raises:
-        OSError: it cannot be written; an earlier file is as it was.
+        OSError: the file cannot be written; an earlier one is unchanged.
     """
     try:
         done, encoded = cv2.imencode(Path(path).suffix, image)
@@ -30,7 +30,7 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
 
 
 class VideoWriter:
-    """Writes BGR images of one size to an mp4 file."""
+    """Writer of an mp4 file from BGR or grey images of one size."""
 
     def __init__(self, path: Path, rate_hz: float) -> None:
         self.written = 0
@@ -42,11 +42,11 @@ class VideoWriter:
         """Append one image.
 
         Raises:
-            OSError: no video of this size can be written.
+            OSError: a video of this size cannot be written.
         """
         if self._writer is None:
             size = (image.shape[1], image.shape[0])
-            codec = cv2.VideoWriter_fourcc(*"mp4v")
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), codec, self._rate_hz, size)
             if not self._writer.isOpened():
                 raise OSError(f"no mp4 of {size[0]}x{size[1]} can be written to {self._path}")
@@ -54,7 +54,7 @@ class VideoWriter:
         self.written += 1
 
     def finish(self) -> None:
-        """Close the file and check that all of it is there: OpenCV does not report write errors.
+        """Close the file and check that it is complete: OpenCV does not report write errors.
 
         Raises:
             OSError: frames are missing.
@@ -72,12 +72,11 @@ class VideoWriter:
             video.release()
         if not is_whole:
             raise OSError(
-                f"{self._path}: {self.written} frames were written and {there} are there; is the "
-                "disk full?"
+                f"{self._path} contains {there} of {self.written} written frames; is the disk full?"
             )
 
     def close(self) -> None:
-        """Release the file, whole or not."""
+        """Close the file without a check."""
         if self._writer is not None:
             self._writer.release()
             self._writer = None
@@ -88,7 +87,7 @@ def new_video(path: str | os.PathLike[str], rate_hz: float) -> Iterator[VideoWri
     """Yield a writer of a video that becomes `path` when the body ends without an error.
 
     Raises:
-        OSError: nothing can be written there, or not a single frame was.
+        OSError: the file cannot be written, or no frame was.
     """
     with new_file_path(path) as unfinished:
         writer = VideoWriter(unfinished, rate_hz)

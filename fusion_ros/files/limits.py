@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Size limits of everything that comes from outside, checked before memory is taken.
+"""Size limits of external data, checked before memory is allocated.
 
-A few bytes can claim any size: a picture's header, a compressed message, a chunk of a bag. Every
-entry point compares the claim with these limits first, and stops where the data exceed the claim.
+Headers of images, compressed messages and bag chunks can state any size. Readers compare the stated
+size with these limits first, and stop where the data exceed it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ MAX_IMAGE_BYTES = 4 * MAX_PIXELS
 """One decoded frame (256 MiB): `MAX_PIXELS` of float32."""
 
 MAX_MESSAGE_BYTES = MAX_IMAGE_BYTES + 2**20
-"""One serialised message, or one picture file: the largest frame and its header."""
+"""One serialised message or image file: the largest frame and its header."""
 
 MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES + 2**26
-"""One decompressed chunk of a bag: recorders close a chunk once it exceeds some megabytes."""
+"""One decompressed chunk of a bag; recorders close chunks after some megabytes."""
 
 MAX_TEXT_BYTES = 2**24
 """One text file (YAML, JSON, CSV): 16 MiB."""
@@ -27,7 +27,7 @@ MAX_SETTINGS_BYTES = 2**20
 
 
 class TooLargeError(ValueError):
-    """Data that exceed a limit; the text names the size and the limit."""
+    """Error of data that exceed a limit; it names the size and the limit."""
 
 
 def shown_size(count: int) -> str:

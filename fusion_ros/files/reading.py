@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small files from users: read in one go with a limit, then parsed. A mapped file is never used.
+"""Reading and parsing of files from users, with size limits.
 
-A memory-mapped file that another process truncates ends this process with SIGBUS; bytes that were
-read do not change. FIFOs and devices are refused, because opening or reading them may block.
+Files are read into memory and never mapped: truncation of a mapped file by another process would
+end this process with SIGBUS. FIFOs and devices are refused, since opening or reading may block.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _KINDS = (
 
 
 class UnreadableFileError(OSError):
-    """A file that is missing, no regular file, too large or not permitted; the text names it."""
+    """Error of a file that is missing, no regular file, too large, or not permitted."""
 
 
 class TooLargeFileError(UnreadableFileError, TooLargeError):
-    """A file beyond its limit."""
+    """Error of a file beyond its size limit."""
 
 
 class MalformedFileError(ValueError):
-    """The content of a file is not of the expected format; the text says what is wrong."""
+    """Error of content that is not in the expected format."""
 
 
 def read_bytes(path: str | os.PathLike[str], most_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
-    """Return the content of a regular file; never blocks on a FIFO or device.
+    """Return the content of a regular file without blocking on FIFOs or devices.
 
     Raises:
-        UnreadableFileError: see there.
+        UnreadableFileError: the file cannot be read; the message names it.
     """
     shown = printable(os.fspath(path), 300)
     try:
@@ -89,7 +89,7 @@ def parse_text(data: bytes) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
     Raises:
-        MalformedFileError: the bytes are no UTF-8.
+        MalformedFileError: the bytes are not UTF-8.
     """
     try:
         return data.decode("utf-8-sig")
@@ -101,7 +101,7 @@ def parse_json(data: bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        MalformedFileError: no JSON, nested too deeply, or text that has no UTF-8 form.
+        MalformedFileError: invalid JSON, nested too deeply, or text without a UTF-8 form.
     """
     text = parse_text(data)
     try:
@@ -119,11 +119,10 @@ FAST_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 def parse_yaml(data: bytes | str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """Parse one YAML document with a safe loader.
 
-    Aliases are allowed as long as the document stays small when they are written out; a document
-    that contains itself is refused.
+    Aliases are allowed within a limit on the expanded document; recursive ones are refused.
 
     Raises:
-        MalformedFileError: no YAML, a value that its tag does not allow, or too large.
+        MalformedFileError: invalid YAML, a value that does not fit its tag, or too large.
     """
     text = parse_text(data) if isinstance(data, bytes) else data
     try:
@@ -145,8 +144,8 @@ def parse_yaml(data: bytes | str, loader: type[yaml.SafeLoader] = yaml.SafeLoade
 
 
 def _check_size(root: yaml.Node, most: int) -> None:
-    """Refuse documents that grow by their aliases, and numbers that take long to convert."""
-    sizes: dict[int, int | None] = {}  # None: being counted
+    """Refuse documents with large expanded aliases, and numbers that take long to convert."""
+    sizes: dict[int, int | None] = {}  # None: not finished
 
     def size(node: yaml.Node) -> int:
         if id(node) in sizes:
@@ -178,7 +177,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _check_encodable(value: Any, source: str) -> None:
-    """Refuse lone surrogates, which an escape can spell and no output can hold."""
+    """Refuse lone surrogates, which escapes can express and UTF-8 cannot."""
     if "\\u" in source or "\\U" in source:
         json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode("utf-8")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CSV files, with text that a spreadsheet would run as a formula defused."""
+"""CSV files whose text cells cannot be run as formulas by a spreadsheet."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|n
 
 
 def cell(value: Any) -> Any:
-    """Return a value for a CSV cell; text that a spreadsheet would run begins with an apostrophe.
+    """Return a value for a CSV cell, with an apostrophe before text that looks like a formula.
 
-    Numbers stay as they are, also where they are given as text.
+    Numbers are unchanged, also in text form.
     """
     if not isinstance(value, str) or not value.lstrip(" ").startswith(_RUNS):
         return value
@@ -33,7 +33,7 @@ def row(values: Iterable[Any]) -> list[Any]:
 
 
 class CsvWriter:
-    """Writes rows of one table, every text cell defused."""
+    """Writer of the rows of one table; see `cell`."""
 
     def __init__(self, file: Any) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
@@ -45,7 +45,7 @@ class CsvWriter:
 
 @contextmanager
 def new_table(path: str | os.PathLike[str]) -> Iterator[CsvWriter]:
-    """Yield a writer of a CSV file that becomes `path` when the body ends without an error."""
+    """Yield a writer of a CSV file; it becomes `path` when the body ends without an error."""
     with new_file(path) as file:
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
         yield CsvWriter(text)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are replaced whole: a full disk, an error or a kill leaves the earlier file.
+"""Atomic replacement of files: a full disk, an error or a kill leaves the earlier file.
 
-The new content goes to a file without a name in the same folder (`O_TMPFILE`), or, where the file
-system has none, to an unpredictable name that must not exist. It is renamed after `fsync`. A link
-at the target is replaced, never followed; devices, FIFOs and folders are refused.
+The content is written to an unnamed file in the same folder (`O_TMPFILE`) or, without support by
+the file system, to a new file with an unpredictable name. It is renamed after `fsync`. A link at
+the target is replaced, never followed; devices, FIFOs and folders are refused.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 class UnwritableFileError(OSError):
-    """A path that is no place for a regular file; the text names it."""
+    """Error of a path that cannot hold a regular file."""
 
 
 @contextlib.contextmanager
 def new_file(
     path: str | os.PathLike[str], *, folder: int | None = None, mode: int | None = None
 ) -> Iterator[BinaryIO]:
-    """Yield a binary file that becomes `path` when the body ends without an error.
+    """Yield a binary file; it becomes `path` when the body ends without an error.
 
     Args:
-        path: the file to write; an earlier one is replaced.
-        folder: descriptor of its folder, where the caller has checked that; None opens it.
-        mode: permissions; None takes those of the earlier file or of the process.
+        path: file to write; an earlier one is replaced.
+        folder: descriptor of its folder if the caller has checked it; None opens the folder.
+        mode: permissions; None uses those of the earlier file, or the process's default.
 
     Raises:
-        OSError: nothing can be written there; `path` is as it was.
+        OSError: the file cannot be written; `path` is unchanged.
     """
     path = Path(path)
     with _folder(path) if folder is None else contextlib.nullcontext(folder) as folder:
@@ -77,11 +77,11 @@ def new_file(
 def new_file_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path for libraries that open files themselves; see `new_file`.
 
-    The temporary file exists already, has the ending of `path` and must be kept, not replaced. A
-    process that is killed leaves it; the next one that writes the same file removes it.
+    The temporary file exists and has the suffix of `path`; the library must not replace it. If the
+    process is killed, the file stays until the next process that writes `path` removes it.
 
     Raises:
-        OSError: nothing can be written there, or the temporary file was exchanged.
+        OSError: the file cannot be written, or the temporary file was replaced.
     """
     path = Path(path)
     mode = check_target(path)
@@ -93,7 +93,7 @@ def new_file_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield unfinished
         ours, there = os.fstat(descriptor), os.lstat(unfinished)
         if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
-            raise UnwritableFileError(f"{unfinished} was exchanged while it was written")
+            raise UnwritableFileError(f"{unfinished} was replaced while it was written")
         if mode is not None:
             os.fchmod(descriptor, mode)
         os.fsync(descriptor)
@@ -106,13 +106,13 @@ def new_file_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
-    """Replace a file by these bytes; see `new_file`."""
+    """Replace a file by bytes; see `new_file`."""
     with new_file(path) as file:
         file.write(data)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Replace a file by this text in UTF-8; characters without a UTF-8 form are escaped."""
+    """Replace a file by text in UTF-8; characters without a UTF-8 form are escaped."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -120,13 +120,13 @@ def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None =
     """Replace a file by a value as JSON; NaN and infinity are refused.
 
     Raises:
-        ValueError: the value holds something that JSON has no form for.
+        ValueError: the value contains NaN, infinity or an unsupported type.
     """
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def check_target(path: Path, folder: int | None = None) -> int | None:
-    """Return the permissions of the file to be replaced, None where there is none.
+    """Return the permissions of the file to be replaced; None if it does not exist.
 
     Raises:
         UnwritableFileError: `path` is a folder, a device, a FIFO, or write-protected.
@@ -146,12 +146,12 @@ def check_target(path: Path, folder: int | None = None) -> int | None:
 
 
 def temporary_name(path: Path) -> str:
-    """Return an unpredictable hidden name beside `path`, with its ending."""
+    """Return an unpredictable hidden name in the folder of `path`, with the same suffix."""
     return f".{path.name[:100]}.{secrets.token_hex(8)}.part{path.suffix[:20]}"
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what killed processes left of unfinished versions of `path`."""
+    """Remove unfinished versions of `path` that killed processes left."""
     begin, end = f".{path.name[:100]}.", f".part{path.suffix[:20]}"
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
@@ -168,7 +168,7 @@ def _is_token(text: str) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """Hold the lock of a file that nobody writes any more; OSError where somebody does."""
+    """Hold the lock of an abandoned file; raise OSError where another process holds it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,8 +178,8 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _unnamed(folder: int) -> int | None:
-    """Open a file without a name in a folder; None where the system has no such files."""
-    if not os.path.isdir("/proc/self/fd"):  # the way by which the file gets its name
+    """Open an unnamed file in a folder; None where the system does not support that."""
+    if not os.path.isdir("/proc/self/fd"):  # needed to name the file
         return None
     try:
         unnamed = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC

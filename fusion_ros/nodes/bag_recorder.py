@@ -58,7 +58,7 @@ class BagRecorder(Node):
             if not publishers:
                 continue
             self._wanted.discard(topic)
-            if not self._bag.knows(types[0]):
+            if not self._bag.can_write(types[0]):
                 self.get_logger().warning(f"{topic} holds {types[0]}, which this bag cannot hold")
                 continue
             latched = all(

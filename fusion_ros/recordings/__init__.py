@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs on disk: bags, pictures and videos, read completely or with a report of the rest."""
+"""Recordings: bags, image folders and videos. Parts that cannot be read are reported as damage."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of what could not be read of a recording, and the error for one that cannot be read."""
+"""Damaged parts of a recording, and the error for a recording that cannot be read."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from enum import Enum
 
 
 class RecordingError(RuntimeError):
-    """A recording that cannot be read at all; the message names the file and the remedy."""
+    """Error of a recording that cannot be read at all; it names the file and the remedy."""
 
 
 class DamageKind(str, Enum):
-    """How much a damage says about missing data.
+    """Kind of damage, by what it implies about missing data.
 
     BYTES: bytes of a file are missing or changed.
-    MESSAGES: fewer messages were read than the recording itself counts.
+    MESSAGES: fewer messages were read than the recording counts.
     UNFINISHED: the recorder did not close the recording; nothing is known to be missing.
-    METADATA: a part that is not needed for reading could not be understood or does not fit.
+    METADATA: a part that reading does not need is invalid or inconsistent.
     """
 
     BYTES = "bytes"
@@ -29,13 +29,13 @@ class DamageKind(str, Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """A part of a recording that could not be read. The rest was read all the same.
+    """A part of a recording that could not be read; the rest was read.
 
     Attributes:
         file: name of the file, or of the recording.
-        what: for people.
+        what: description for users.
         kind: see `DamageKind`.
-        lost: messages that are known to be missing, 0 where that is not known.
+        lost: number of messages known to be missing, else 0.
     """
 
     file: str
@@ -45,4 +45,4 @@ class Damage:
 
 
 DamageReporter = Callable[[DamageKind, str], object]
-"""Receives the damage of one file."""
+"""Callback that receives the damage of one file."""

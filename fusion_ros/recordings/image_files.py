@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read picture files of the two cameras: the pixels that the camera meant, or a refusal."""
+"""Image files of the two cameras: exact pixels, or an error where reading would change them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ _PNG_COLOUR_AT = 25
 
 
 def read_frame(path: Path, stream: Stream) -> PixelFrame:
-    """Read a picture of one camera.
+    """Read an image of one camera.
 
     Returns:
-        Visible: `uint8` HxWx3 (BGR) or HxW; `uint16` HxW where the file holds 16-bit grey, which
-        no visible camera of ours sends. Thermal: as stored, `uint8`, `uint16` or `float32` HxW;
-        `uint8` HxWx3 (BGR) where the file shows colours.
+        Visible: `uint8` HxWx3 (BGR) or HxW; `uint16` HxW of 16-bit grey, see `check_visible`.
+        Thermal: `uint8`, `uint16` or `float32` HxW as stored; `uint8` HxWx3 (BGR) of colours.
 
     Raises:
         EncodingError: damaged, too large, several pages, transparent pixels, or samples that are
@@ -48,7 +47,7 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
 
 
 def orientation_of(path: Path) -> int:
-    """Return a file's orientation tag, 1 where it has none or cannot be read."""
+    """Return a file's orientation tag; 1 without a tag and for unreadable files."""
     try:
         return image_tags(_bytes(path)).orientation
     except (OSError, EncodingError):
@@ -56,21 +55,21 @@ def orientation_of(path: Path) -> int:
 
 
 def orientations_differ(visible: Path, thermal: Path) -> str:
-    """Return why two pictures cannot be laid on each other as stored, or ""."""
+    """Return the reason why the orientations of two images do not match, or ""."""
     seen, felt = orientation_of(visible), orientation_of(thermal)
     if seen == felt:
         return ""
     return (
         f"orientation tag is {seen} in {visible.name} and {felt} in {thermal.name}: one of the two "
-        "is stored turned; turn its pixels and remove the tag from both"
+        "is stored rotated; rotate its pixels and remove the tag from both"
     )
 
 
 def check_visible(frame: PixelFrame, name: str) -> None:
-    """Refuse pixels that no visible camera sends.
+    """Refuse visible frames of more than 8 bits.
 
     Raises:
-        EncodingError: they do not have 8 bits; the message contains `name`.
+        EncodingError: the pixels are not `uint8`; the message contains `name`.
     """
     if frame.pixels.dtype != np.uint8:
         raise EncodingError(
@@ -89,16 +88,16 @@ def _bytes(path: Path) -> bytes:
 
 def _check(path: Path, tags: ImageTags, data: bytes) -> None:
     if tags.pages > 1:
-        raise _refused(path, f"holds {tags.pages} pictures; allowed is one, write each to a file")
+        raise _refused(path, f"holds {tags.pages} images; allowed is one, write each to a file")
     if tags.orientation != 1 and data[:2] in (b"II", b"MM"):
-        # OpenCV turns TIFF pixels by the tag, and no others.
+        # OpenCV rotates the pixels of TIFF files by their tag, and of no other format.
         raise _refused(
             path, f"has orientation tag {tags.orientation}; allowed is 1, store the pixels upright"
         )
     if tags.is_inverted:
         raise _refused(path, "stores white as 0 (photometric MINISWHITE); allowed is MINISBLACK")
     if _has_transparent_pixels(data):
-        raise _refused(path, "has transparent pixels; allowed are opaque ones, flatten the picture")
+        raise _refused(path, "has transparent pixels; allowed are opaque ones, flatten the image")
 
 
 def _has_transparent_pixels(data: bytes) -> bool:
@@ -110,11 +109,11 @@ def _has_transparent_pixels(data: bytes) -> bool:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
         return False
-    return bool((pixels[..., 3] == 0).any())  # their colour is not defined
+    return bool((pixels[..., 3] == 0).any())  # the colour of such pixels is undefined
 
 
 def _samples(path: Path, pixels: np.ndarray) -> np.ndarray:
-    """`uint8`, `uint16` or `float32`; other kinds where no value changes."""
+    """Convert to `uint8`, `uint16` or `float32` where no value changes."""
     if pixels.dtype.kind == "i" and pixels.size and 0 <= pixels.min() <= pixels.max() <= 65535:
         return pixels.astype(np.uint16)
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
@@ -124,16 +123,16 @@ def _samples(path: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def _colour(path: Path, pixels: np.ndarray, stream: Stream) -> np.ndarray:
-    """8-bit colour; of the thermal camera grey, where the channels are equal."""
+    """Return 8-bit colour; thermal images with equal channels become grey."""
     if stream is Stream.THERMAL and (pixels == pixels[..., :1]).all():
         return np.ascontiguousarray(pixels[..., 0])
     if pixels.dtype != np.uint8:
-        raise _refused(path, f"is a colour picture of {pixels.dtype}; allowed are 8 or 16 bits")
+        raise _refused(path, f"is a colour image of {pixels.dtype}; allowed are 8 or 16 bits")
     return pixels
 
 
 def _to_srgb(pixels: np.ndarray, gamma: float) -> np.ndarray:
-    """Samples with another exponent as those of a display, by the PNG specification."""
+    """Convert samples with another gamma to display samples (PNG specification)."""
     if pixels.dtype != np.uint8:
         return pixels
     levels = np.linspace(0.0, 1.0, 256) ** (1 / (2.2 * gamma))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two folders of pictures or two videos as a recording: matched by names, or by time."""
+"""Recordings of two image folders or two videos, matched by names or by time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from fusion_ros.streams.ledger import Stream
 
 DEFAULT_RATE_HZ = 30.0
 FIRST_STAMP_NS = 1_700_000_000 * 10**9
-"""Where pictures without time begin: fixed, so that two recordings of the same files are equal."""
+"""First stamp of images without time stamps. It is fixed, so that results repeat exactly."""
 
 _VISIBLE_NAMES = ("vis", "visible", "rgb", "vi", "color", "colour", "eo", "visible_hr")
 _THERMAL_NAMES = ("ir", "thermal", "infrared", "lwir", "inf", "flir")
@@ -55,31 +55,31 @@ def open_pictures(
     by_order: bool = False,
     tolerance_ms: float = DEFAULT_TOLERANCE_MS,
 ) -> PictureRecording | VideoRecording:
-    """Open two folders of pictures, two pictures, or two videos.
+    """Open two image folders, two images, or two videos.
 
     Args:
-        visible, thermal: of one kind.
-        rate_hz: frames a second of files that name no time; pictures without it have 30.
-        by_order: match pictures by position in natural order of their names.
+        visible, thermal: paths of the same kind.
+        rate_hz: frame rate of files without time information; 30 for images by default.
+        by_order: match images by position in the natural order of their names.
         tolerance_ms: largest difference of two time stamps in names.
 
     Raises:
-        RecordingError: a path is missing, the kinds differ, or no frames can be matched.
+        RecordingError: a path is missing, the kinds differ, or no frames match.
     """
     for path in (visible, thermal):
         if not path.exists():
             raise RecordingError(f"{path} does not exist")
     if visible.is_dir() != thermal.is_dir() or _is_video(visible) != _is_video(thermal):
         raise RecordingError(
-            f"{visible} and {thermal} are of two kinds; allowed are two folders, two pictures, or "
-            "two videos"
+            f"{visible} and {thermal} are of different kinds; allowed are two folders, two images, "
+            "or two videos"
         )
     try:
         refuse_same(visible, thermal)
         if _is_video(visible):
             return VideoRecording(visible, thermal, rate_hz)
         files = [_pictures_of(path) for path in (visible, thermal)]
-        by_order = by_order or not visible.is_dir()  # two files that are named belong together
+        by_order = by_order or not visible.is_dir()  # two named files form a pair
         match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
         return PictureRecording(visible, thermal, match, rate_hz)
     except (MatchError, VideoError) as error:
@@ -87,12 +87,12 @@ def open_pictures(
 
 
 class PictureRecording:
-    """Pictures of two cameras, matched.
+    """Matched images of two cameras.
 
     Args:
-        visible, thermal: as given.
-        match: the files.
-        rate_hz: of pictures whose names tell no time.
+        visible, thermal: paths as given by the user.
+        match: the matched files.
+        rate_hz: frame rate of images without a time stamp in their names.
 
     Raises:
         RecordingError: the orientation tags of the two cameras differ.
@@ -133,11 +133,11 @@ class PictureRecording:
 
     @property
     def visible_names(self) -> list[str]:
-        """File names of the visible pictures without suffix, by frame."""
+        """Names of the visible files without suffix, by frame index."""
         return [path.stem for _, stream, path in self._files() if stream is Stream.VISIBLE]
 
     def _files(self) -> list[tuple[int, Stream, Path]]:
-        """Time, camera and file, in the order of their times."""
+        """Return stamp, stream and file, sorted by stamp."""
         found = []
         for at, slot in enumerate(self._match.slots):
             slot_ns = FIRST_STAMP_NS + round(at * 1e9 / self.rate_hz)
@@ -152,23 +152,22 @@ class PictureRecording:
 
 
 class VideoRecording:
-    """Two videos that begin at one moment.
+    """Two videos with a common start.
 
     Args:
-        visible, thermal: files.
-        rate_hz: frames a second of videos that name none.
+        visible, thermal: video files.
+        rate_hz: frame rate of videos that do not state one.
 
     Raises:
-        VideoError: a video cannot be read as it is meant, or its rate is not known.
+        VideoError: a video cannot be read without loss of depth, or its rate is unknown.
     """
 
     def __init__(self, visible: Path, thermal: Path, rate_hz: float | None = None) -> None:
         self.damage: list[Damage] = []
-        self._videos = {
-            Stream.VISIBLE: VideoFile(visible, Stream.VISIBLE, rate_hz),
-            Stream.THERMAL: VideoFile(thermal, Stream.THERMAL, rate_hz),
-        }
-        match = match_videos(*self._videos.values(), rate_hz)
+        seen = VideoFile(visible, Stream.VISIBLE, rate_hz)
+        felt = VideoFile(thermal, Stream.THERMAL, rate_hz)
+        self._videos = {Stream.VISIBLE: seen, Stream.THERMAL: felt}
+        match = match_videos(seen, felt, rate_hz)
         self.rate_hz = match.visible_hz
         self.identity = _identity(
             (visible, thermal),
@@ -180,7 +179,7 @@ class VideoRecording:
         )
 
     def frames(self) -> Iterator[RecordedFrame]:
-        """See `Recording`. Videos are decoded in step, a frame at a time."""
+        """See `Recording`. Both videos are decoded in step, one frame at a time."""
         decoded = dict.fromkeys(Stream, 0)
         for stream, frame in merged_frames(*self._videos.values()):
             stamp_ns = FIRST_STAMP_NS + frame.time_ns
@@ -246,22 +245,22 @@ def _pictures_of(path: Path) -> list[Path]:
         if file.suffix.lower() in PICTURES and not file.name.startswith(".")
     ]
     if not files:
-        raise RecordingError(f"{path} holds no pictures ({', '.join(PICTURES)})")
+        raise RecordingError(f"{path} holds no images ({', '.join(PICTURES)})")
     return files
 
 
 def _common_name(visible: Path, thermal: Path) -> str:
-    """What the two are called without what tells them apart."""
+    """Return a name for both: the common folder, or the visible name without its suffix."""
     if visible.parent == thermal.parent and visible.is_dir():
         return visible.parent.name
     return visible.stem.replace("_vis", "") or visible.name
 
 
 def find_partner(path: Path) -> tuple[Path, Path] | None:
-    """The visible and the thermal half, where one path names both, else None.
+    """Return the visible and the thermal path that belong to one given path, or None.
 
-    A folder that holds `vis` and `ir` (or `rgb` and `thermal`, ...), or one of two videos
-    `NAME_vis.mp4` and `NAME_ir.mp4`.
+    The given path is a folder with the sub-folders `vis` and `ir` (or `rgb` and `thermal`, ...),
+    or one of two videos `NAME_vis.mp4` and `NAME_ir.mp4`.
     """
     if path.is_dir():
         names = {f.name.lower(): f for f in sorted(path.iterdir()) if f.is_dir()}

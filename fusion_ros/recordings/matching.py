@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Match visible and thermal files: one set of rules for every command.
+"""Matching of visible and thermal files: one set of rules for all commands.
 
-Files are matched by what their names say, never by their position in a folder: equal names, equal
-numbers in names, or time stamps in names. Position counts only where the caller requests it.
+Files match by equal names, by equal numbers in their names, or by time stamps in their names.
+Positions in the folders count only where the caller requests that.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from enum import Enum
 from pathlib import Path
 
 MOST_NAMED = 3
-"""Files without a partner that a message names, for each camera."""
+"""Number of files without a partner that a message names for each camera."""
 DEFAULT_TOLERANCE_MS = 20.0
-"""Largest difference of two time stamps in names, where the caller gives none."""
+"""Default of the largest difference of two time stamps in names."""
 
 _EARLIEST_S, _LATEST_S = 946_684_800, 4_102_444_800  # the years 2000 to 2100
 _DATE = re.compile(
@@ -29,11 +29,11 @@ _WHOLE = re.compile(r"(?<!\d)(\d{10}|\d{13}|\d{16}|\d{19})(?!\d)")
 
 
 class MatchError(ValueError):
-    """Files that cannot be matched; the message has the counts and the first names left over."""
+    """Error of files that cannot be matched; it states counts and the first unmatched names."""
 
 
 class Rule(str, Enum):
-    """Why two files belong together."""
+    """Rule by which two files match."""
 
     NAMES = "equal names"
     NUMBERS = "equal numbers in the names"
@@ -51,7 +51,7 @@ class FileMatch:
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """One moment: the files of it. `stamp_ns` is set where the names tell the time."""
+    """Files of one moment; `stamp_ns` is set where the names contain time stamps."""
 
     visible: Path | None
     thermal: Path | None
@@ -60,7 +60,7 @@ class Slot:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOver:
-    """A file without a partner, and why it has none."""
+    """A file without a partner, and the reason."""
 
     path: Path
     why: str
@@ -71,10 +71,10 @@ class MatchResult:
     """Matched files.
 
     Attributes:
-        rule: why the pairs belong together.
-        pairs: in natural order of their names, or in time order.
+        rule: rule by which the files match.
+        pairs: matched files, in natural order of their names or in time order.
         visible_left, thermal_left: files without a partner.
-        slots: pairs and files without a partner, in one order.
+        slots: pairs and files without a partner, in one common order.
     """
 
     rule: Rule
@@ -85,22 +85,22 @@ class MatchResult:
 
     @property
     def left(self) -> tuple[LeftOver, ...]:
-        """All files without a partner."""
+        """Files of both cameras without a partner."""
         return self.visible_left + self.thermal_left
 
     def summary(self) -> str:
-        """Rule and counts, and the first names that are left over, in a line."""
+        """Return rule, counts and the first unmatched names in one line."""
         text = f"{len(self.pairs)} pairs by {self.rule.value}"
         left = _named_left(self.visible_left, self.thermal_left)
         return f"{text}; without a partner: {left}" if left else text
 
     def doubts(self) -> tuple[str, ...]:
-        """Sentences about pairs that the names suggest and the counts do not."""
+        """Return warnings about matches by name that the file counts contradict."""
         if self.rule not in (Rule.NAMES, Rule.NUMBERS) or not self.pairs:
             return ()
         if self._is_shifted():
             return (
-                f"the files are {len(self.visible_left)} numbers apart at both ends: if each "
+                f"the names differ by {len(self.visible_left)} numbers at both ends: if each "
                 "camera counted from its own start, equal numbers are not equal moments",
             )
         few = len(self.pairs) + min(len(self.visible_left), len(self.thermal_left))
@@ -116,7 +116,7 @@ class MatchResult:
         )
 
     def _is_shifted(self) -> bool:
-        """Whether equal counts run from different starts, as 0 to 9 and 1 to 10."""
+        """Whether both cameras counted equally far from different starts (0 to 9 and 1 to 10)."""
         count = len(self.visible_left)
         if count == 0 or len(self.thermal_left) != count:
             return False
@@ -177,15 +177,15 @@ def match_files(
 
 
 def refuse_same(visible: Path, thermal: Path) -> None:
-    """Refuse one file or folder that stands for both cameras, through links too.
+    """Refuse two paths of the same file or folder, also through links.
 
     Raises:
-        MatchError: names both paths.
+        MatchError: both paths lead to one file or folder.
     """
     try:
         same = visible.samefile(thermal)
     except OSError:
-        same = False  # a missing path is the reader's to report
+        same = False  # readers report missing paths
     if same:
         raise MatchError(
             f"visible {visible} and thermal {thermal} are the same "
@@ -194,17 +194,17 @@ def refuse_same(visible: Path, thermal: Path) -> None:
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sort key of a name in which numbers count by their value: 2 before 10."""
+    """Return a sort key in which numbers in names compare by value: 2 before 10."""
     parts = re.split(r"(\d+)", path.stem.lower())
     return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts if p)
 
 
 def stamp_of_name(stem: str) -> int | None:
-    """The time in a file's name in nanoseconds since 1970, or None.
+    """Return the time stamp in a file's name in nanoseconds since 1970, or None.
 
-    Read are seconds since 1970 (10 digits, also with a fraction after a dot, an underscore or a
-    dash), milli-, micro- and nanoseconds since 1970 (13, 16, 19 digits), and dates with a time of
-    day as 20260131_235959, also with a fraction of the second.
+    Supported: seconds since 1970 (10 digits, optionally a fraction after a dot, an underscore or a
+    dash), milli-, micro- and nanoseconds since 1970 (13, 16, 19 digits), and dates with time of
+    day such as 20260131_235959, optionally with a fraction of the second.
     """
     if found := _SECONDS.search(stem):
         seconds, fraction = found.groups()
@@ -218,7 +218,10 @@ def stamp_of_name(stem: str) -> int | None:
     if found := _DATE.search(stem):
         *whole, fraction = found.groups()
         try:
-            moment = datetime.datetime(*map(int, whole), tzinfo=datetime.timezone.utc)
+            year, month, day, hour, minute, second = map(int, whole)
+            moment = datetime.datetime(
+                year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc
+            )
         except ValueError:
             return None
         return int(moment.timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0"))
@@ -231,8 +234,8 @@ def _refuse_doubles(files: Sequence[Path]) -> None:
         other = seen.setdefault(path.stem, path)
         if other is not path:
             raise MatchError(
-                f"{path.parent} holds {other.name} and {path.name}: which is meant by "
-                f"{path.stem!r}? Keep one of them"
+                f"{path.parent} holds {other.name} and {path.name}, so that {path.stem!r} is "
+                "ambiguous; remove one of them"
             )
 
 
@@ -241,7 +244,7 @@ def _stems(files: Sequence[Path]) -> list[str] | None:
 
 
 def _numbers(files: Sequence[Path]) -> list[tuple[int, ...]] | None:
-    """The numbers in which the names of one folder differ; None where they differ in words."""
+    """Return the numbers in which the names of a folder differ; None where their words differ."""
     digits = [tuple(int(n) for n in re.findall(r"\d+", path.stem)) for path in files]
     words = {re.sub(r"\d+", "#", path.stem.lower()) for path in files}
     if len(words) != 1 or not digits[0]:
@@ -259,15 +262,14 @@ def _by_keys(
 ) -> MatchResult | None:
     if not visible or not thermal:
         return None
-    keys = [keys_of(files) for files in (visible, thermal)]
-    if keys[0] is None or keys[1] is None:
+    visible_keys, thermal_keys = keys_of(visible), keys_of(thermal)
+    if visible_keys is None or thermal_keys is None:
         return None
-    seen, felt = (
-        dict(zip(k, f, strict=True)) for k, f in zip(keys, (visible, thermal), strict=True)
-    )
+    seen = dict(zip(visible_keys, visible, strict=True))
+    felt = dict(zip(thermal_keys, thermal, strict=True))
     if len(seen) < len(visible) or len(felt) < len(thermal):
-        return None  # one number stands for two files
-    if rule is Rule.NUMBERS and len(keys[0][0]) != len(keys[1][0]):
+        return None  # two files have the same number
+    if rule is Rule.NUMBERS and len(visible_keys[0]) != len(thermal_keys[0]):
         return None
     every = sorted(seen.keys() | felt.keys(), key=lambda k: natural_key(seen.get(k) or felt[k]))
     if rule is Rule.NUMBERS:
@@ -276,13 +278,20 @@ def _by_keys(
     return _result(rule, slots, f"no partner by {rule.value}")
 
 
+def _stamps_of(files: Sequence[Path]) -> list[int]:
+    """Return the stamps in the names, or nothing where a name has none."""
+    stamps = [stamp_of_name(path.stem) for path in files]
+    found = [stamp for stamp in stamps if stamp is not None]
+    return found if len(found) == len(stamps) else []
+
+
 def _by_stamps(
     visible: Sequence[Path], thermal: Sequence[Path], tolerance_ms: float
 ) -> MatchResult | None:
     stamped = []
     for files in (visible, thermal):
-        stamps = [stamp_of_name(path.stem) for path in files]
-        if not stamps or None in stamps or len(set(stamps)) < len(stamps):
+        stamps = _stamps_of(files)
+        if not stamps or len(set(stamps)) < len(stamps):
             return None
         stamped.append(sorted(zip(stamps, files, strict=True)))
     seen, felt = stamped
@@ -295,14 +304,14 @@ def _by_stamps(
         for at, (stamp, path) in enumerate(seen)
     ]
     slots += [Slot(None, path, stamp) for at, (stamp, path) in enumerate(felt) if at not in taken]
-    slots.sort(key=lambda slot: slot.stamp_ns)
+    slots.sort(key=lambda slot: slot.stamp_ns or 0)
     return _result(Rule.STAMPS, tuple(slots), f"no partner within {tolerance_ms:g} ms")
 
 
 def mutual_nearest(
     first_ns: Sequence[int], second_ns: Sequence[int], tolerance_ns: int
 ) -> dict[int, int]:
-    """Indices of `first_ns` to those of `second_ns`, both ascending: each the other's nearest."""
+    """Map indices of `first_ns` to `second_ns` (both ascending) that are mutually nearest."""
 
     def nearest(times: Sequence[int], others: Sequence[int]) -> list[int]:
         result, at = [], 0
@@ -359,9 +368,9 @@ def _first_names(files: Sequence[Path]) -> str:
 
 
 def _nearest_stamps(visible: Sequence[Path], thermal: Sequence[Path]) -> str:
-    """What the names' time stamps say where no two are within the tolerance."""
-    seen, felt = ([stamp_of_name(path.stem) for path in files] for files in (visible, thermal))
-    if not seen or not felt or None in seen or None in felt:
+    """Return the smallest difference of the names' time stamps as a sentence, or ""."""
+    seen, felt = _stamps_of(visible), _stamps_of(thermal)
+    if not seen or not felt:
         return ""
     least_ms = min(abs(a - b) for a in seen for b in (min(felt, key=lambda f: abs(f - a)),)) / 1e6
     return f". The time stamps in the names differ by {least_ms:g} ms and more (--tolerance-ms)"
@@ -369,8 +378,8 @@ def _nearest_stamps(visible: Sequence[Path], thermal: Sequence[Path]) -> str:
 
 def _no_match(visible: Sequence[Path], thermal: Sequence[Path]) -> str:
     return (
-        f"no two names belong together: {len(visible)} visible ({_first_names(visible)}) and "
-        f"{len(thermal)} thermal ({_first_names(thermal)}); pairs need equal names but for the "
-        "ending, equal numbers in them, or time stamps. --by-order matches by position where the "
-        "counts are equal"
+        f"no file names match: {len(visible)} visible ({_first_names(visible)}) and "
+        f"{len(thermal)} thermal ({_first_names(thermal)}); a pair needs equal names without "
+        "suffix, equal numbers in the names, or time stamps in the names. --by-order matches by "
+        "position where the counts are equal"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any path that a person may give, as a recording."""
+"""Opening of a recording of any kind from a path."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def open_recording(
     Args:
         path: a bag (folder or file), a folder with `vis` and `ir` in it, or the visible half.
         partner: the thermal folder or video, where `path` is the visible one.
-        visible_topic, thermal_topic: of a bag; chosen by name and type where not given.
-        rate_hz: of pictures whose names tell no time, and of videos that name no rate.
-        by_order: match the pictures of two folders by position, see `match_files`.
-        tolerance_ms: largest difference of two time stamps in names of pictures.
+        visible_topic, thermal_topic: topics of a bag; by default chosen by name and type.
+        rate_hz: frame rate of images without time stamps in their names, and of videos that do not
+            state one.
+        by_order: match the images of two folders by position, see `match_files`.
+        tolerance_ms: largest difference of two time stamps in names of images.
 
     Raises:
-        RecordingError: says what is wrong with which file, and what would be right.
+        RecordingError: the path is no recording; the message names the file and the remedy.
     """
     if partner is not None:
         return open_pictures(path, partner, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
@@ -47,7 +48,7 @@ def open_recording(
         return open_pictures(*halves, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
     if path.suffix.lower() in VIDEOS:
         raise RecordingError(
-            f"{path} is one video; the thermal one was looked for under the same name with _ir, "
+            f"{path} is one video, and there is no thermal video of the same name with _ir, "
             "_thermal, ... in place of _vis, _rgb, ...; name both with --thermal"
         )
     raise RecordingError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and videos on disk: the pairs that two paths name, writing whole files only."""
+"""Pairs of image and video files that two paths name, and the names of their results."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fusion_ros.recordings.matching import (
 
 
 class InputError(ValueError):
-    """Files that cannot be fused; the message names them."""
+    """Error of files that cannot be fused; it names them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FilePair:
-    """A visible and a thermal file that belong together, and the name of their result."""
+    """A visible file, its thermal partner, and the name of their result."""
 
     visible: Path
     thermal: Path
@@ -37,7 +37,7 @@ class FilePair:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Pairs that two paths hold, in name order; `match` says by which rule, and what is left."""
+    """Pairs of files in name order; `match` holds the rule and the files without a partner."""
 
     pairs: list[FilePair]
     match: MatchResult
@@ -53,9 +53,9 @@ def find_pairs(
     """Pair two files, or the files of two folders, see `match_files`.
 
     Raises:
-        InputError: a path is missing, one is a file and one a folder, or a file is of a kind that
-            cannot be read.
-        MatchError: no names belong together, or both paths are the same.
+        InputError: a path is missing, one is a file and one a folder, or a file has an unsupported
+            suffix.
+        MatchError: no names match, or both paths are the same.
     """
     for option, path in (("--visible", visible), ("--thermal", thermal)):
         if not path.exists():
@@ -73,13 +73,13 @@ def find_pairs(
         for path in (visible, thermal):
             if path.suffix.lower() not in PICTURES + VIDEOS:
                 raise InputError(f"{path}: allowed are {', '.join(PICTURES + VIDEOS)}")
-        match = match_files([visible], [thermal], by_order=True)  # named, so they belong together
+        match = match_files([visible], [thermal], by_order=True)  # two named files form a pair
     return Found([_pair(pair.visible, pair.thermal) for pair in match.pairs], match)
 
 
 def _pair(visible: Path, thermal: Path) -> FilePair:
     if (visible.suffix.lower() in VIDEOS) != (thermal.suffix.lower() in VIDEOS):
-        raise InputError(f"{visible} and {thermal}: one is a video, one a picture")
+        raise InputError(f"{visible} and {thermal}: one is a video, one an image")
     return FilePair(visible, thermal)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the replay reads: two image streams in the order in which they were recorded."""
+"""Interface of a recording: two image streams in recorded order."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class RecordedFrame:
     """One message of a camera.
 
     Attributes:
-        stream: which camera.
-        index: counts the stream's messages from 0, damaged ones included.
-        arrived_ns: when it was recorded.
-        stamp_ns: its header's stamp; None where the message is damaged.
-        encoding: the message's own word for its pixels ("rgb8", "jpeg", ...).
-        read: gives the pixels; raises `EncodingError` where the message is damaged.
-        cdr: the message as ROS 2 sends it, where the recording holds it so.
-        name: of the frame's own file, where it has one.
-        header_stamp: seconds and nanoseconds as the header has them, which need not be a time.
+        stream: the camera.
+        index: position in its stream from 0, with damaged messages counted.
+        arrived_ns: time of recording.
+        stamp_ns: stamp of the header; None for a damaged message.
+        encoding: encoding or format field of the message ("rgb8", "jpeg", ...).
+        read: returns the pixels; raises `EncodingError` for a damaged message.
+        cdr: the message in ROS 2 serialisation, where the recording holds it.
+        name: name of the frame's file, if it has one.
+        header_stamp: seconds and nanoseconds of the header, possibly out of range.
     """
 
     stream: Stream
@@ -57,20 +57,20 @@ class RecordedFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What was replayed, so that a report can be told from another.
+    """Description that identifies a recording in results.
 
     Attributes:
         name: short name for headings.
-        path: as it was given.
-        kind: "mcap", "sqlite3", "ros1", "pictures" or "videos".
-        sha256: over the bytes of all files, in the order of their names.
-        size_bytes: of all files.
-        topics: every topic that the recording holds.
+        path: path as given by the user.
+        kind: "mcap", "sqlite3", "ros1", "images" or "videos".
+        sha256: digest over the bytes of all files in name order.
+        size_bytes: total size of all files.
+        topics: all topics of the recording.
         visible, thermal: the chosen topics.
-        choice: why these.
-        doubts: what speaks against the pairing of these files; for people.
-        is_matched: whether frames that belong together were matched beforehand and carry equal
-            stamps, so that neither tolerance nor offset applies.
+        choice: reason for this choice of topics or files.
+        doubts: warnings about the pairing of these files, for users.
+        is_matched: whether frames were matched beforehand and carry equal stamps, so that neither
+            tolerance nor offset applies.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Identity:
     is_matched: bool = False
 
     def topic(self, stream: Stream) -> TopicFacts | None:
-        """The chosen topic of a stream."""
+        """Return the chosen topic of a stream."""
         wanted = self.visible if stream is Stream.VISIBLE else self.thermal
         return next((t for t in self.topics if t.name == wanted), None)
 
     def messages(self, stream: Stream) -> int | None:
-        """How many messages of a stream the recording itself says it holds."""
+        """Return the number of messages of a stream by the recording's own count."""
         topic = self.topic(stream)
         return None if topic is None else topic.messages
 
@@ -106,25 +106,25 @@ class Identity:
 
 
 class Recording(Protocol):
-    """Two image streams. `frames` may be called once."""
+    """Two image streams; `frames` may be called once."""
 
     @property
     def identity(self) -> Identity:
-        """What this is."""
+        """Description of this recording."""
 
     @property
     def damage(self) -> list[Damage]:
-        """Damaged parts met so far; complete when `frames` is exhausted."""
+        """Damaged parts found so far; complete when `frames` is exhausted."""
 
     def frames(self) -> Iterator[RecordedFrame]:
-        """Both streams' messages, in recorded order. One at a time is held."""
+        """Yield the messages of both streams in recorded order, holding one at a time."""
 
     def close(self) -> None:
         """Close the files."""
 
 
 def hash_files(files: Iterable[Path]) -> tuple[str, int]:
-    """SHA-256 over the bytes of files, in the given order, and their size together."""
+    """Return the SHA-256 over the bytes of files in the given order, and their total size."""
     digest, size = hashlib.sha256(), 0
     buffer = bytearray(1 << 20)
     for file in files:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some pairs out of any recording: folders, videos, or a bag."""
+"""Evenly sampled pairs of a recording of any kind."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ from fusion_ros.streams.pairer import FramePairer, Pair
 def read_pairs(
     path: Path, *, partner: Path | None = None, **options: Any
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """`recorded_pairs` in grey: name, visible `uint8`, thermal as it is."""
+    """Return the pairs of `recorded_pairs` in grey: name, visible `uint8`, thermal as stored."""
     return [
-        (name, *(np.array(luma(frame.pixels, order=frame.order)) for frame in frames))
-        for name, *frames in recorded_pairs(path, partner=partner, **options)
+        (name, _grey(visible), _grey(thermal))
+        for name, visible, thermal in recorded_pairs(path, partner=partner, **options)
     ]
+
+
+def _grey(frame: PixelFrame) -> np.ndarray:
+    return np.array(luma(frame.pixels, order=frame.order))
 
 
 def recorded_pairs(
@@ -43,17 +47,17 @@ def recorded_pairs(
     progress: Callable[[str], None] = lambda text: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
-    """Up to `most` pairs, evenly over the recording: name, visible frame, thermal frame.
+    """Yield up to `most` pairs, evenly distributed: name, visible frame, thermal frame.
 
     Args:
-        path: a bag, a folder that holds both cameras, or the visible folder, video or picture.
-        partner: the thermal one.
-        visible_topic, thermal_topic: of a bag.
-        tolerance_ms: of two stamps of a pair.
-        most: pairs to read.
+        path: a bag, a folder with both cameras, or the visible folder, video or image.
+        partner: the thermal folder, video or image.
+        visible_topic, thermal_topic: topics of a bag.
+        tolerance_ms: largest difference of the stamps of a pair.
+        most: largest number of pairs.
         by_order, rate_hz: see `open_recording`.
-        progress: takes a line for each pair.
-        tell: takes lines about the pairing and about frames that are left out.
+        progress: receives a line for each pair.
+        tell: receives lines about the pairing and about frames that are left out.
 
     Raises:
         RecordingError: the paths cannot be read as a recording, or matched.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose the two topics of the cameras, by type, name and first frame, and say why."""
+"""Choice of the two camera topics of a bag by type, name and first frame."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from fusion_ros.streams.topic_names import (
 )
 
 COUNTS, GREY, COLOURS, UNKNOWN = "counts", "grey levels", "colours", ""
-"""What a thermal topic shows."""
+"""Content of a thermal topic."""
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 Look = Callable[[str], str]
-"""What the first frame of a topic shows: COUNTS, GREY, COLOURS or UNKNOWN."""
+"""Returns the content of a topic's first frame: COUNTS, GREY, COLOURS or UNKNOWN."""
 
 
 def shown_by(frame: PixelFrame) -> str:
-    """Return what a thermal frame shows."""
+    """Return the content of a thermal frame."""
     if shows_colours(frame.pixels):
         return COLOURS
     return GREY if frame.pixels.dtype == np.uint8 else COUNTS
@@ -42,14 +42,13 @@ def choose_topics(
     *,
     look: Look = lambda topic: UNKNOWN,
 ) -> tuple[str, str, str]:
-    """Return the visible and the thermal topic, and a sentence that says why these.
+    """Return the visible topic, the thermal topic, and the reason for the choice.
 
-    A given name is taken as it is (it must be there, and hold images). The other one is chosen by
-    its name; where names do not tell and two image topics are left, by what is left over. Of
-    several thermal topics one that shows colours is taken only where there is no other.
+    A given topic must exist and hold images. The other topic is chosen by its name, or as the only
+    image topic that remains. Of several thermal topics, one that shows colours is the last choice.
 
     Raises:
-        RecordingError: names the image topics that are there, and how to choose.
+        RecordingError: the choice is not clear; the message lists the image topics.
     """
     images = [t for t in topics if t.message_type in IMAGE_TYPES and t.messages > 0]
     if not images:
@@ -76,10 +75,10 @@ def choose_topics(
                 rest = [t for t in rest if t.name != visible]
             if len(rest) != 1 or visible is None:
                 raise RecordingError(
-                    "no topic's name says that it is thermal; give --thermal-topic (and "
+                    "no topic has a thermal camera's name; give --thermal-topic (and "
                     f"--visible-topic); {_listed(topics)}"
                 )
-            thermal, how = rest[0].name, "thermal because it is the only other image topic"
+            thermal, how = rest[0].name, "thermal as the only other image topic"
         left = [t for t in left if t.name != thermal]
     else:
         how = "thermal was given"
@@ -88,11 +87,11 @@ def choose_topics(
     candidates = [t for t in left if not is_other(t.name) and not score(t.name, THERMAL_WORDS)]
     if not candidates:
         raise RecordingError(
-            f"besides {thermal!r} no image topic is left for the visible camera; {_listed(topics)}"
+            f"there is no image topic besides {thermal!r} for the visible camera; {_listed(topics)}"
         )
     visible = _best(candidates, VISIBLE_WORDS)
     why = _why(visible, VISIBLE_WORDS)
-    how += f"; visible by its name ({why})" if why else "; visible because it is left over"
+    how += f"; visible by its name ({why})" if why else "; visible as the remaining topic"
     if len(candidates) > 1:
         others = ", ".join(sorted(t.name for t in candidates if t.name != visible))
         how += f"; not taken: {others}"
@@ -124,7 +123,7 @@ def _best_thermal(ranked: Sequence[TopicFacts], look: Look) -> tuple[str, str]:
 
 
 def _best(topics: Sequence[TopicFacts], words: Sequence[str]) -> str:
-    """By name, then raw before compressed, then the one with more messages, then by alphabet."""
+    """Return the best topic by name, then raw before compressed, more messages, and alphabet."""
     return min(
         topics,
         key=lambda t: (-score(t.name, words), "Compressed" in t.message_type, -t.messages, t.name),
@@ -141,4 +140,4 @@ def _listed(topics: Sequence[TopicFacts]) -> str:
     if images:
         return f"image topics here: {', '.join(sorted(images))}"
     others = ", ".join(t.name for t in topics)
-    return f"topics here: {others}" if others else "no message at all: it is empty or cut"
+    return f"topics here: {others}" if others else "there is no message: it is empty or truncated"

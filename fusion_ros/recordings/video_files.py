@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read videos: frames in their own depth, each with its time."""
+"""Video files: frames in their stored depth with their times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fusion_ros.streams.pairer import FramePairer
 
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
 _SAME_RATE = 0.01
-"""Relative difference of two rates, and of two durations, that counts as none."""
+"""Relative difference up to which two rates, or two durations, count as equal."""
 # FFmpeg's tags of pixel formats with more than 8 bits a sample (libavcodec/raw.c): planar ones as
 # "Y1" (grey), a shift and the bits, reversed where big-endian; packed ones by their whole tag.
 _DEEP_PLANAR = (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")
@@ -28,7 +28,7 @@ _GREY16 = b"Y1\x00\x10"
 
 
 class VideoError(ValueError):
-    """A video that cannot be read as it is meant; the message names the file and the way out."""
+    """Error of a video that cannot be read without loss; it names the file and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,20 +45,20 @@ class VideoFile:
 
     Args:
         path: the file.
-        stream: the camera. Of the thermal one 16-bit grey is read with 16 bits; other formats of
-            more than 8 bits are refused, since decoding would reduce them. Of the visible one,
-            colour of more than 8 bits is reduced, and such grey refused.
-        rate_hz: frames a second where the file names none.
+        stream: the camera. Thermal 16-bit grey is read with 16 bits; other thermal formats of more
+            than 8 bits are refused, since decoding would reduce them. Visible colour of more than
+            8 bits is reduced, and such grey is refused.
+        rate_hz: frame rate of a file that does not state one.
 
     Raises:
-        VideoError: not a video, no rate, or a format that would lose depth.
+        VideoError: the file is no video, has no rate, or a format that would lose depth.
     """
 
     def __init__(self, path: Path, stream: Stream, rate_hz: float | None = None) -> None:
         self.path = path
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise VideoError(f"{path} cannot be opened as a video (damaged, or not one at all)")
+            raise VideoError(f"{path} cannot be opened as a video: it is damaged, or no video")
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
@@ -86,16 +86,16 @@ class VideoFile:
         if found is None:
             self.close()
             raise VideoError(
-                f"{path} names no frame rate ({named_hz:g}); give it with --rate "
+                f"{path} states no frame rate ({named_hz:g}); give it with --rate "
                 "(--picture-rate of replay)"
             )
         self.rate_hz: float = found
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Decode from the start to the first frame that cannot be decoded.
+        """Yield frames from the start to the first one that cannot be decoded.
 
         Raises:
-            EncodingError: a frame has another depth than the container says.
+            EncodingError: the depth of a frame differs from that of the container.
         """
         before_ns, first_ns, index = -1, 0, 0
         while True:
@@ -106,14 +106,14 @@ class VideoFile:
             if pixels.dtype != expected:
                 raise EncodingError(
                     RejectReason.UNKNOWN_ENCODING,
-                    f"{self.path.name}: frame {index} is {pixels.dtype}, the container says "
+                    f"{self.path.name}: frame {index} is {pixels.dtype}, but the container states "
                     f"{expected.__name__}",
                 )
             time_ns = round(float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e6)
             if index == 0:
                 first_ns = time_ns
             time_ns -= first_ns
-            if self.named_rate_hz is None or time_ns <= before_ns:  # the container tells no times
+            if self.named_rate_hz is None or time_ns <= before_ns:  # the container has no times
                 time_ns = max(before_ns + 1, round(index * 1e9 / self.rate_hz))
             yield VideoFrame(index, time_ns, pixels)
             before_ns, index = time_ns, index + 1
@@ -137,7 +137,7 @@ class VideoFile:
 
 
 def bits_of(pixel_format: bytes) -> int:
-    """Return the bits of a sample by FFmpeg's tag of a pixel format, 8 where it is not known."""
+    """Return the bits per sample of FFmpeg's tag of a pixel format; 8 for unknown tags."""
     for tag in (pixel_format, pixel_format[::-1]):
         if tag[:2] in _DEEP_PLANAR and 8 < tag[3] <= 32:
             return tag[3]
@@ -145,18 +145,18 @@ def bits_of(pixel_format: bytes) -> int:
 
 
 def as_frame(pixels: np.ndarray) -> PixelFrame:
-    """A video's pixels as a frame."""
+    """Return the pixels of a video frame as a `PixelFrame`."""
     return PixelFrame(pixels, ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY)
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoMatch:
-    """How the frames of two videos pair.
+    """Rates and tolerance by which the frames of two videos pair.
 
     Attributes:
-        visible_hz, thermal_hz: the rates.
-        tolerance_ns: largest difference of the times of a pair: half a period of the faster one.
-        doubt: what speaks against one common start and end, or "".
+        visible_hz, thermal_hz: frame rates.
+        tolerance_ns: largest skew of a pair: half a period of the faster video.
+        doubt: evidence against a common start and end, or "".
     """
 
     visible_hz: float
@@ -166,11 +166,11 @@ class VideoMatch:
 
     @property
     def is_equal_rate(self) -> bool:
-        """Whether both videos have one rate."""
+        """Whether both videos have the same rate."""
         return are_equal_rates(self.visible_hz, self.thermal_hz)
 
     def summary(self) -> str:
-        """Rule and rates, in a line."""
+        """Return rule and rates in one line."""
         return (
             f"paired by time, from a common start: visible {self.visible_hz:g} Hz, thermal "
             f"{self.thermal_hz:g} Hz"
@@ -183,22 +183,21 @@ def match_videos(
     """Check that the frames of two videos can be paired by time.
 
     Args:
-        visible, thermal: opened.
-        rate_hz: frames a second as the caller gives it, or None.
+        visible, thermal: the opened videos.
+        rate_hz: frame rate given by the caller, or None.
 
     Raises:
-        VideoError: `rate_hz` contradicts rates that the files name.
+        VideoError: `rate_hz` contradicts the rates of the files.
     """
-    named = [v.named_rate_hz for v in (visible, thermal)]
-    if rate_hz is not None:
+    named = [v.named_rate_hz for v in (visible, thermal) if v.named_rate_hz is not None]
+    # One rate for both files: the caller may correct it.
+    is_correction = len(named) == 2 and are_equal_rates(*named)
+    if rate_hz is not None and not is_correction:
         for video in (visible, thermal):
             if video.named_rate_hz and not are_equal_rates(video.named_rate_hz, rate_hz):
-                if None not in named and are_equal_rates(*named):
-                    continue  # one rate for both: the caller knows it better
                 raise VideoError(
-                    f"{video.path} names {video.named_rate_hz:g} frames a second, --rate is "
-                    f"{rate_hz:g}; with two rates, frames are paired by their times: leave out "
-                    "--rate"
+                    f"{video.path} has {video.named_rate_hz:g} frames a second, --rate is "
+                    f"{rate_hz:g}; videos of different rates are paired by their times: omit --rate"
                 )
     tolerance_ns = round(0.5e9 / max(visible.rate_hz, thermal.rate_hz))
     lasts = [v.count / v.rate_hz for v in (visible, thermal)]
@@ -219,7 +218,7 @@ def are_equal_rates(first_hz: float, second_hz: float) -> bool:
 
 
 def merged_frames(visible: VideoFile, thermal: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
-    """Decode both videos in step: frames of both in the order of their times."""
+    """Yield the frames of both videos in the order of their times, decoded in step."""
 
     def of(stream: Stream, video: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
         return ((stream, frame) for frame in video.frames())
@@ -231,7 +230,7 @@ def merged_frames(visible: VideoFile, thermal: VideoFile) -> Iterator[tuple[Stre
 def paired_frames(
     visible: VideoFile, thermal: VideoFile, tolerance_ns: int
 ) -> Iterator[tuple[VideoFrame, VideoFrame]]:
-    """Decode both videos and give the pairs nearest in time, as the fuse node pairs frames."""
+    """Yield the pairs nearest in time, by the pairing rule of the fuse node."""
     pairer: FramePairer[VideoFrame, VideoFrame] = FramePairer(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording in, a verdict out: reads bags, folders and videos, and drives pairer and pipeline.
+"""Offline evaluation of recordings: pairing and fusion, findings, gate, comparison and report.
 
-Knows nothing of a live ROS; `rosbags` reads the bags and is imported where a bag is opened.
+Needs no ROS installation.
 """

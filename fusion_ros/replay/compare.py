@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two runs side by side: two weights, two engines, two commits. Regressions come first."""
+"""Comparison of two runs, for example of two weights, engines or commits. Regressions first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fusion_ros.streams.outside_text import printable
 MAX_TABLE_BYTES = 1 << 30
 MEASURE = "fused.qw"
 _MOST_FRAMES = 8
-# Name, path into the summary, and whether more is better.
+# Name, path in the summary, and whether more is better.
 _FIGURES: tuple[tuple[str, str, bool], ...] = (
     ("share of pairs fused", "fused_share", True),
     ("skew p95, ms", "sync.skew_ms.p95", False),
@@ -29,16 +29,16 @@ _FIGURES: tuple[tuple[str, str, bool], ...] = (
     ("excess flicker, worst", "temporal.excess_flicker.max", False),
 )
 _TIME = ("fusing p50, ms", "times.stages_ms.fuse.p50", False)
-"""The median: higher percentiles of two equal runs differ by more than an engine would."""
+"""The median: higher percentiles vary more between equal runs than between engines."""
 _NOTABLE, _NOTABLE_STEP = 0.005, 0.001
-"""Of the larger value, and in the figure's own unit: less is no change."""
+"""Least notable change: share of the larger value, and difference in the figure's unit."""
 _NOTABLE_TIME, _NOTABLE_MS = 0.25, 2.0
-"""Two runs of the same on a machine that also does other things differ by this much."""
+"""Least notable change of times: equal runs on a loaded machine differ by this much."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One figure in both runs; `mood` is "good", "bad" or "soft"."""
+    """One figure of both runs; `mood` is "good", "bad" or "soft" (no notable change)."""
 
     name: str
     before: str
@@ -50,7 +50,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class FrameChange:
-    """`MEASURE` of one frame in both runs."""
+    """`MEASURE` of one fused frame in both runs."""
 
     pair: int
     at_s: float
@@ -59,23 +59,23 @@ class FrameChange:
 
     @property
     def change(self) -> float:
-        """More is better."""
+        """Difference of the measure; more is better."""
         return self.now - self.before
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Both runs.
+    """Comparison of two runs.
 
     Attributes:
-        other: the earlier run's folder name.
-        headline: one sentence.
-        same_recording: whether both replayed the same bytes.
-        identical_frames: of `common_pairs`, how many fused pictures are equal to the bit.
-        rows: figures, regressions first; among these, and among the others, the time comes last.
-        frames: those that both runs measured, by time.
-        worst: of these, the ones that lost most.
-        measure: what frames are compared by.
+        other: folder name of the earlier run.
+        headline: summary in one sentence.
+        same_recording: whether both runs replayed the same bytes.
+        identical_frames: number of `common_pairs` whose fused images are bit-identical.
+        rows: figures, regressions first; the time is last among equals.
+        frames: frames measured in both runs, in time order.
+        worst: the frames with the largest losses.
+        measure: name of the measure of `frames`.
     """
 
     other: str
@@ -93,7 +93,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     """Compare the folders of two replays.
 
     Raises:
-        ValueError: a folder holds no summary of this format.
+        ValueError: a folder has no summary of this format.
     """
     before, now = load_summary(other), load_summary(this)
     measured = now["quality"]["candidates"].get("fused", {})
@@ -109,8 +109,8 @@ def compare_runs(other: Path, this: Path) -> Comparison:
             if name in MEASURES
         ),
     ]
-    rows = [_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures]
-    rows = sorted((row for row in rows if row is not None), key=lambda row: -row.worse_by)
+    compared = (_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures)
+    rows = sorted((row for row in compared if row is not None), key=lambda row: -row.worse_by)
     time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)
     frames, identical, pairs = _frame_changes(other, this)
     lost = sorted((f for f in frames if f.change < -0.001), key=lambda f: f.change)
@@ -119,7 +119,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     better = sum(row.mood == "good" for row in rows)
     headline = (
         f"{worse} {'figure is' if worse == 1 else 'figures are'} worse, {better} better; "
-        f"{identical} of {pairs} fused pictures are identical"
+        f"{identical} of {pairs} fused images are identical"
     )
     if time is not None and time.mood == "bad":
         headline += f"; fusing is slower ({time.before} ms before, {time.now} ms now)"
@@ -131,7 +131,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         headline += f"; new findings: {', '.join(sorted(new))}"
     if gone:
         headline += f"; findings gone: {', '.join(sorted(gone))}"
-    # A time is never told before a figure that is as bad: figures repeat, times do not.
+    # The time comes after equally bad figures, since it does not repeat exactly.
     rows = sorted([*rows, *([time] if time else [])], key=lambda row: row.mood != "bad")
     worst = lost[:_MOST_FRAMES]
     return Comparison(other.name, headline, same, identical, pairs, rows, frames, worst)
@@ -143,10 +143,10 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
 
 
 def load_summary(folder: Path) -> dict[str, Any]:
-    """The summary in a replay's folder.
+    """Return the summary in the folder of a replay.
 
     Raises:
-        ValueError: there is none of this format.
+        ValueError: there is no summary of this format.
     """
     path = folder / "summary.json" if folder.is_dir() else folder
     try:
@@ -178,7 +178,7 @@ def _row(
     notable: float,
     notable_step: float,
 ) -> Row | None:
-    """One figure of both summaries; `notable` is a share of the larger value."""
+    """Return one figure of both summaries, or None; `notable` is a share of the larger value."""
     a, b = look_up(before, path), look_up(now, path)
     if a is None or b is None or not all(abs(value) < 1e300 for value in (a, b)):
         return None
@@ -190,7 +190,7 @@ def _row(
 
 
 def _frame_changes(other: Path, this: Path) -> tuple[list[FrameChange], int, int]:
-    """Frames measured in both, equal pictures, pairs in both; by stamp."""
+    """Return the frames measured in both, and the counts of equal images and of common pairs."""
     before = {row["visible_stamp_ns"]: row for row in _rows(other)}
     frames = []
     identical = pairs = 0

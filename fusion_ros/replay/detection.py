@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One detector on the visible, thermal and fused picture of every pair of a replay."""
+"""Evaluation of a detector on the visible, thermal and fused images of a replay."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _MOST_MISSES_SHOWN = 6
 
 
 class DetectorSink(FusedSink):
-    """Takes fused pairs and keeps the detections in each picture.
+    """Sink that runs a detector on the images of fused pairs.
 
-    Counts, agreement, recall and misses are over boxes of at least `confidence`; average precision
-    is over all boxes above the detector's floor. The latter are kept for labelled frames only.
+    Counts, agreement, recall and misses use boxes of at least `confidence`. Average precision uses
+    all boxes above the detector's floor, which are kept for labelled frames only.
 
     Args:
         model, layout: see `OnnxDetector`.
-        classes: a file of class names, one a line.
+        classes: file of class names, one per line.
         labels: see `read_labels`.
-        merge: class name to the name that replaces it, in the model and in the labels.
-        confidence: least score of a box that is shown.
-        frame_names: names of the visible frames without suffix, where each is a file: labels are
-            matched by name. Else they are matched by frame number.
+        merge: replacement of class names, in the model and in the labels.
+        confidence: least score of a displayed box.
+        frame_names: names of the visible files without suffix, to match labels by name; None
+            matches labels by frame number.
 
     Raises:
         DetectorError: the model cannot be used.
@@ -104,11 +104,11 @@ class DetectorSink(FusedSink):
 
     @property
     def worst_misses(self) -> list[Moment]:
-        """Pictures of the frames with the most objects missed in the fused picture."""
+        """Images of the frames with the most objects missed in the fused image."""
         return [moment for _, moment in self._misses]
 
     def summary(self) -> dict[str, Any]:
-        """Counts, confidence, agreement with the fused picture, and scores by class."""
+        """Return counts, confidence, agreement with the fused image, and scores by class."""
         return {
             "model": self._detector.model,
             "layout": self._detector.layout,
@@ -121,7 +121,7 @@ class DetectorSink(FusedSink):
         }
 
     def write(self, path: Path) -> None:
-        """Every box of at least the chosen confidence as a row of a CSV file."""
+        """Write the boxes of at least the chosen confidence to a CSV file."""
         with new_table(path) as table:
             table.write(["pair", "picture", "label", "score", "x1", "y1", "x2", "y2"])
             for at, pair in enumerate(self._pairs):
@@ -132,11 +132,11 @@ class DetectorSink(FusedSink):
 
     def _note(self) -> str:
         if self._labels is None:
-            return "No labels were given: counts and agreement do not tell right from wrong."
+            return "No labels were given: counts and agreement do not show which boxes are right."
         if not self._truth:
-            return f"None of the {len(self._labels)} labelled pictures is among these frames."
+            return f"None of the {len(self._labels)} labelled images is among these frames."
         left_out = ", ".join(self._not_measured)
-        unknown = f" Not measured, since the model does not know them: {left_out}."
+        unknown = f" Not measured, since the model lacks these classes: {left_out}."
         return (
             f"{len(self._truth)} of these frames are labelled; AP is over those, and over all "
             f"boxes of at least {self._detector.floor:g}." + (unknown if left_out else "")
@@ -169,7 +169,7 @@ class DetectorSink(FusedSink):
         return facts
 
     def _agreement(self, name: str) -> float | None:
-        """Boxes that both pictures have, of all boxes that either has (same class, IoU 0.5)."""
+        """Return the share of boxes that both images contain (same class, IoU 0.5)."""
         both = either = 0
         for mine, fused in zip(self._shown[name], self._shown["fused"], strict=True):
             left = list(fused)
@@ -204,7 +204,7 @@ class DetectorSink(FusedSink):
             for name, picture in pictures.items()
         ]
         others = ", ".join(f"{name} {len(missed[name])}" for name in PICTURES[:2])
-        why = f"{count} of {len(objects)} objects missed in the fused picture ({others})"
+        why = f"{count} of {len(objects)} objects missed in the fused image ({others})"
         self._misses.append((count, keep_moment(pair, *panels, why=why)))
         self._misses.sort(key=lambda item: -item[0])
         del self._misses[_MOST_MISSES_SHOWN:]
@@ -221,7 +221,7 @@ def _class_names(path: Path) -> list[str]:
         raise ValueError(f"class names {path}: {error}") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise ValueError(f"class names {path}: the file is empty; needed is one name a line")
+        raise ValueError(f"class names {path}: the file is empty; required is one name per line")
     return names
 
 
@@ -231,7 +231,7 @@ def _check_merge(
     classes = {*(known or ()), *(name for picture in pictures for name in picture.classes)}
     if unknown := sorted(set(merge) - classes):
         raise ValueError(
-            f"--merge-classes names {unknown}; neither the model nor the labels have such a class"
+            f"--merge-classes contains {unknown}, a class of neither the model nor the labels"
         )
 
 
@@ -241,16 +241,16 @@ def _of_the_model(
     known: Sequence[str] | None,
     merge: Mapping[str, str],
 ) -> tuple[list[LabelledPicture], list[str]]:
-    """Labels of the classes that the model knows, and the names of the others."""
+    """Return the labels of the model's classes, and the names of the other classes."""
     if known is None:
-        raise ValueError("the model names no classes: --labels needs --classes FILE")
+        raise ValueError("the model contains no class names: --labels needs --classes FILE")
     own = {merge.get(name, name) for name in known}
     renamed = [picture.renamed(merge) for picture in pictures]
     labelled = {name for picture in renamed for name in picture.classes}
     if not labelled & own:
         raise ValueError(
-            f"labels {path}: the model knows none of the classes {sorted(labelled)[:10]}; join "
-            "its classes to them with --merge-classes"
+            f"labels {path}: the model has none of the classes {sorted(labelled)[:10]}; map its "
+            "classes to them with --merge-classes"
         )
     measured = [dataclasses.replace(p, classes=p.classes & own) for p in renamed]
     return measured, sorted(labelled - own)
@@ -259,7 +259,7 @@ def _of_the_model(
 def _by_frame(
     path: str, pictures: Sequence[LabelledPicture], frame_names: Sequence[str] | None
 ) -> dict[int, LabelledPicture]:
-    """Labels by the visible frame's number."""
+    """Return the labels by visible frame number."""
     if frame_names is not None:
         known = {picture.name: picture for picture in pictures}
         return {n: known[name] for n, name in enumerate(frame_names) if name in known}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for the report: three panels a moment, as JPEG until it is known which to show."""
+"""Images for the report: three panels per pair, kept as JPEG."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _QUALITY = 80
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """The pictures of one pair, JPEG bytes by panel; 40 kB or so a panel."""
+    """The images of one pair: JPEG bytes by panel, about 40 kB each."""
 
     pair: int
     why: str
     panels: dict[str, bytes]
 
     def smaller(self, width: int = SMALL_WIDTH) -> Moment:
-        """The same in fewer pixels."""
+        """Return the moment with smaller images."""
         panels = {
-            name: _jpeg(_fit(cv2.imdecode(np.frombuffer(data, np.uint8), 1), width), 74)
+            name: _jpeg(_fit(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), 1)), width), 74)
             for name, data in self.panels.items()
         }
         return Moment(self.pair, self.why, panels)
@@ -34,7 +34,7 @@ class Moment:
 def keep_moment(
     pair: int, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray, *, why: str = ""
 ) -> Moment:
-    """Three panels as JPEG. Pictures are `uint8` HxW or HxWx3 in RGB order."""
+    """Encode three panels as JPEG from `uint8` HxW or HxWx3 images in RGB order."""
     pictures = dict(zip(PANELS, (visible, thermal, fused), strict=True))
     panels = {
         name: _jpeg(_bgr(_fit(picture, LARGE_WIDTH)), _QUALITY)
@@ -46,7 +46,7 @@ def keep_moment(
 def with_boxes(
     picture: np.ndarray, *, missed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
 ) -> np.ndarray:
-    """Return a copy in RGB with frames around objects: found ones green, missed ones red."""
+    """Return a copy in RGB with boxes around found objects (green) and missed ones (red)."""
     colour = picture.ndim == 3
     drawn = picture.copy() if colour else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     thickness = max(1, round(picture.shape[1] / LARGE_WIDTH * 1.5))
@@ -71,5 +71,5 @@ def _fit(picture: np.ndarray, width: int) -> np.ndarray:
 def _jpeg(picture: np.ndarray, quality_percent: int) -> bytes:
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality_percent])
     if not done:
-        raise ValueError(f"no JPEG can be made of {picture.dtype} {picture.shape}")
+        raise ValueError(f"{picture.dtype} {picture.shape} cannot be encoded as JPEG")
     return data.tobytes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict: figures of a summary against thresholds in a YAML file.
+"""Gate of a replay: comparison of the summary with thresholds in a YAML file.
 
     limits:
       fused_share: {min: 0.95}
@@ -9,11 +9,12 @@
     forbid_severity: error
     expect: []
 
-`limits` name a path into summary.json. `forbid` and `expect` are codes of findings that must not,
-or must, be there; `forbid_severity` forbids all of that severity and worse, but expected ones.
+The keys of `limits` are paths in summary.json. `forbid` and `expect` list codes of findings that
+must be absent or present. `forbid_severity` forbids all unexpected findings of that severity and
+worse.
 
-With any gate a run fails when part of the recording was not read (the codes in
-`finding_codes.INCOMPLETE`), unless `expect` names that code; without one it is "incomplete".
+With any gate, a run fails when part of the recording was not read (the codes in
+`findings.codes.INCOMPLETE`), unless `expect` lists that code. Without a gate it is "incomplete".
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _KEYS = ("limits", "forbid", "forbid_severity", "expect")
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a run passed, and a line for every check; failed ones first.
+    """Result of a gate, with a line for every check, failed checks first.
 
     `word` is "passed", "failed", "could not run", "no gate" or, without a gate, "incomplete".
     """
@@ -52,18 +53,18 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0, 1 or 2."""
+        """Exit code of the command: 0, 1 or 2."""
         return {"failed": 1, "could not run": 2, "incomplete": 2}.get(self.word, 0)
 
     @classmethod
     def could_not_run(cls, error: str) -> Verdict:
-        """Nothing was replayed."""
+        """Return the verdict of a recording that could not be replayed."""
         return cls("could not run", (error,))
 
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """Thresholds. Build it with `load`."""
+    """Thresholds, from `load`."""
 
     limits: Mapping[str, Mapping[str, float]]
     forbid: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ class Gate:
         """Read a gate file.
 
         Raises:
-            ValueError: names the key, its value and what is allowed.
+            ValueError: the file is invalid; the message names key, value and allowed values.
         """
         found = _read(path)
         where = f"--gate {path}"
@@ -94,13 +95,12 @@ class Gate:
         )
         if gate == NO_GATE:
             raise ValueError(
-                f"{where} holds no check, so that anything would pass; give at least one of "
-                f"{', '.join(_KEYS)}, or leave --gate out"
+                f"{where} contains no check; give one of {', '.join(_KEYS)}, or omit --gate"
             )
         return gate
 
     def judge(self, summary: Mapping[str, Any]) -> Verdict:
-        """Hold a summary to the thresholds. A figure that is not there fails its limit."""
+        """Compare a summary with the thresholds. A missing figure fails its limit."""
         checks = [check for path in self.limits for check in self._limit(path, summary)]
         checks += self._findings(summary["findings"])
         checks.sort()  # failed (False) first
@@ -149,17 +149,17 @@ class Gate:
 
 
 NO_GATE = Gate({})
-"""Without thresholds: "incomplete" when part of the recording was not read, else no verdict."""
+"""Gate without thresholds: "incomplete" if part of the recording was not read."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would drop the first one."""
+    """Loader that refuses duplicate keys, of which YAML would drop the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice")
+                raise yaml.YAMLError(f"the key {key!r} is duplicated")
         return super().construct_mapping(node, deep)
 
 
@@ -174,7 +174,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise ValueError(
-            f"--gate {path} holds {type(found).__name__}; allowed are the keys {', '.join(_KEYS)}"
+            f"--gate {path} contains {type(found).__name__}; allowed keys: {', '.join(_KEYS)}"
         )
     return found
 
@@ -193,7 +193,9 @@ def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
         for value in limit.values():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not -_MOST <= value <= _MOST:
-                raise ValueError(f"{where}: limits.{name} holds {shown(value)}, no finite number")
+                raise ValueError(
+                    f"{where}: limits.{name} contains {shown(value)}, which is no finite number"
+                )
     return {str(name): limit for name, limit in given.items()}
 
 
@@ -219,7 +221,7 @@ def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
 
 
 def look_up(summary: Mapping[str, Any], path: str) -> float | None:
-    """A number by its dotted path; None where there is none. Keys may hold dots themselves."""
+    """Return a number by its dotted path, or None. Keys may contain dots."""
     here: Any = summary
     rest = path
     while rest:

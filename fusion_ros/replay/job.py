@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording to replay, as plain values: the same here, in another process, or on Ray."""
+"""A replay of one recording as plain values, for this process, worker processes and Ray."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ RESULTS = (
     "summary.json", "frames.csv", "pairs.csv", "times.csv", "report.html", "detections.csv",
     "comparison.json", "fused.mp4", "fused_bag",
 )  # fmt: skip
-"""All that a replay may write into its folder."""
+"""All files that a replay can write into its folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What to replay and where to write.
+    """A recording to replay, with options and output folder.
 
     Attributes:
         recording, partner, visible_topic, thermal_topic, rate_hz, by_order: see `open_recording`.
-        out: folder, made where it is missing.
-        parameters: of the fuse node; those that are not named keep their default.
+        out: output folder; created if missing.
+        parameters: parameters of the fuse node; others have their defaults.
         settings: see `ReplaySettings`.
-        fused_bag, fused_video: also write the fused pictures.
-        report: keep pictures and rows for the report.
-        detector: see `detection.DetectorSink`, or None.
-        show_progress: a bar on stderr where that is a terminal.
+        fused_bag, fused_video: whether to write the fused images in these forms.
+        report: whether to keep images and rows for the report.
+        detector: arguments of `detection.DetectorSink`, or None.
+        show_progress: whether to show a progress bar if stderr is a terminal.
     """
 
     recording: str
@@ -58,10 +58,10 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class JobResult:
-    """What came out: the summary and what the report is made of, or what went wrong.
+    """Summary and report material of a replay, or its error.
 
-    `stopped`: by Ctrl-C; what was replayed until then is there. `staged`: the folder in `out` in
-    which the files wait to be published; see `fusion_ros.files.folders`.
+    `stopped` is True after Ctrl-C; the result covers the messages until then. `staged` is the
+    folder in `out` with the prepared files; see `fusion_ros.files.folders`.
     """
 
     recording: str
@@ -74,17 +74,17 @@ class JobResult:
 
 
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
-    """Replay one recording and prepare its files. Errors are told in the result, not raised.
+    """Replay one recording and prepare its files. Errors are returned in the result.
 
     Args:
-        job: see there.
-        is_stopped: asked with every message; True is as Ctrl-C.
+        job: see `Job`.
+        is_stopped: called for every message; True stops the replay as Ctrl-C does.
     """
     try:
         return _run(job, is_stopped)
     except Exception as error:
-        # One bad recording must not cost the others: readers, OpenCV, onnxruntime and a lack of
-        # memory raise many kinds.
+        # A bad recording must not stop the others. Readers, OpenCV and onnxruntime raise errors of
+        # many types, and memory may be short.
         return JobResult(job.recording, job.out, error=error_line(error))
 
 
@@ -169,7 +169,7 @@ def _sinks(job: Job, out: Path, frame_names: Sequence[str] | None) -> tuple[tupl
 
 
 class _Progress:
-    """A tqdm bar where somebody looks, and the place where a replay is stopped from outside."""
+    """Progress bar on a terminal; also raises KeyboardInterrupt when the job is stopped."""
 
     def __init__(self, job: Job, total: int, is_stopped: Callable[[], bool]) -> None:
         from tqdm import tqdm

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay keeps of each frame: a few numbers, never pixels."""
+"""Log of a replay: a few numbers for each frame and pair, no pixels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fusion_ros.registration.alignment import Alignment
 from fusion_ros.streams.ledger import Fate, Stream
 
 _CLEAR = 6.0
-"""Clearness from which the node's diagnostics believe a shift, too."""
+"""Least clearness of a reliable shift, as in the node's diagnostics."""
 
 
 @dataclasses.dataclass
 class FrameEntry:
-    """One input frame. `fate` is None only while the replay runs."""
+    """One input frame. `fate` is None only during the replay."""
 
     stream: Stream
     index: int
@@ -36,21 +36,21 @@ class FrameEntry:
 
 @dataclasses.dataclass
 class PairEntry:
-    """One fused pair. From `fused_sha256` on, what `PairMeter` fills in.
+    """One fused pair. `PairMeter` sets the attributes from `fused_sha256` on.
 
     Attributes:
-        index: counts fused pairs from 0.
-        visible_index, thermal_index: which frames of their streams.
-        visible_stamp_ns: the fused picture's stamp.
+        index: number of the fused pair from 0.
+        visible_index, thermal_index: positions of the frames in their streams.
+        visible_stamp_ns: stamp of the fused image.
         skew_ms: thermal stamp + offset - visible stamp.
-        fused_sha256: over the fused picture's bytes.
-        means: of the visible, the thermal (as the network saw it) and the fused picture, 0..255.
-        changes: their mean change against the pair before, grey levels; None for the first.
-        slopes: mean |difference of neighbours| of each picture, grey levels.
-        excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first.
-        quality: measure by candidate and name; empty where not measured.
-        alignment: what the looks so far say, as the node looks; None where not measured.
-        doubts: signs that the pair is not what its user expects.
+        fused_sha256: digest of the fused image's bytes.
+        means: mean of the visible, the thermal (network input) and the fused image, 0 to 255.
+        changes: their mean changes from the previous pair in grey levels; None for the first pair.
+        slopes: mean absolute difference of neighbouring pixels of each image, in grey levels.
+        excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first pair.
+        quality: value by candidate and measure; empty if not measured.
+        alignment: estimate of the alignment monitor so far; None if not measured.
+        doubts: signs of unintended input or output.
     """
 
     index: int
@@ -69,13 +69,13 @@ class PairEntry:
 
     @property
     def clear_alignment(self) -> Alignment | None:
-        """`alignment`, where its shift means something."""
+        """`alignment` if its shift is reliable, else None."""
         seen = self.alignment
         return seen if seen is not None and seen.clearness >= _CLEAR else None
 
     @property
     def change_ratio(self) -> float | None:
-        """Change of the fused picture over the mean change of its sources; None for the first."""
+        """Change of the fused image relative to the mean change of its sources, or None."""
         if self.changes is None:
             return None
         of_sources = 0.5 * (self.changes[0] + self.changes[1])
@@ -83,26 +83,26 @@ class PairEntry:
 
 
 class ReplayLog:
-    """Everything that was seen, in order."""
+    """Frames, pairs, times and offsets of a replay, in order."""
 
     def __init__(self) -> None:
         self.frames: list[FrameEntry] = []
         self.pairs: list[PairEntry] = []
         self.times_ms: dict[str, list[float]] = {}
         self.offsets_ms: list[tuple[int, float]] = []
-        """Arrival time and estimated constant offset of the thermal stamps, now and then."""
+        """Arrival times and estimates of the constant offset of the thermal stamps."""
 
     def time(self, stage: str, milliseconds: float) -> None:
-        """Book the time that a stage took."""
+        """Add a duration of a stage."""
         self.times_ms.setdefault(stage, []).append(milliseconds)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Book the time that the body took."""
+        """Add the duration of the body to a stage."""
         start = time.perf_counter()
         yield
         self.time(stage, (time.perf_counter() - start) * 1e3)
 
     def of(self, stream: Stream) -> list[FrameEntry]:
-        """The frames of one stream."""
+        """Return the frames of one stream."""
         return [entry for entry in self.frames if entry.stream is stream]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many recordings: one by one, in processes of this machine, or on the machines of a Ray cluster.
+"""Replay of many recordings: in this process, in worker processes, or on a Ray cluster.
 
-The same job runs in each of these, so the results are the same but for times. All give a result as
-soon as it is there; after a Ctrl-C what was begun is given as far as it came, the rest as an error.
+All ways run the same jobs and yield each result when it is complete. After Ctrl-C, jobs that were
+started yield a partial result, and the others an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fusion_ros.files.folders import discard, remove_abandoned
 from fusion_ros.replay.job import Job, JobResult, run_job
 from fusion_ros.streams.outside_text import error_line
 
-_NOT_BEGUN = "stopped before it was begun"
+_NOT_BEGUN = "stopped before it was started"
 
 
 def run_here(job: Job) -> Iterator[JobResult]:
@@ -32,16 +32,16 @@ def run_here(job: Job) -> Iterator[JobResult]:
 
 
 def run_side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[JobResult]:
-    """Run jobs in so many processes; results in the order in which they end.
+    """Run jobs in worker processes; yield results in the order of completion.
 
-    A fresh interpreter for each worker: threads of torch or OpenVINO do not survive a fork. A
-    worker that crashes, or is killed for its memory, fails its own recording only.
+    Workers are spawned, since threads of torch and OpenVINO do not survive a fork. A worker that
+    crashes or is killed fails only its own recording.
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     waiting = deque(jobs)
     idle: list[_Worker] = []
-    running: dict[Connection, tuple[_Worker, Job]] = {}
+    running: dict[Any, tuple[_Worker, Job]] = {}
     try:
         while waiting or running:
             try:
@@ -73,12 +73,12 @@ def run_side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[JobResult]:
 
 
 class _Worker:
-    """A process that runs one job after the other."""
+    """A process that runs jobs one after another."""
 
     def __init__(self, context: SpawnContext, stop: Any) -> None:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, stop), name="replay")
-        # The worker inherits this: a Ctrl-C reaches it through `stop`, between two messages.
+        # The worker inherits this and stops after Ctrl-C through `stop`, between two messages.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self._process.start()
@@ -87,29 +87,29 @@ class _Worker:
         theirs.close()
 
     def begin(self, job: Job) -> None:
-        with contextlib.suppress(OSError):  # it has died: its ending is reported with the result
+        with contextlib.suppress(OSError):  # the process has ended; `result` reports it
             self.connection.send(job)
 
     def result(self) -> JobResult | None:
-        """The result that has come; None where the process has ended without one."""
+        """Return the next result, or None if the process has ended without one."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             return None
 
     def ending(self) -> str:
-        """How the process ended."""
+        """Return how the process ended."""
         self.connection.close()
         self._process.join()
         code = self._process.exitcode
         if code == -signal.SIGKILL:
-            return "its process was killed (SIGKILL); was there enough memory?"
+            return "its process was killed (SIGKILL), possibly for lack of memory"
         if code is not None and code < 0:
             return f"its process crashed ({signal.Signals(-code).name})"
         return f"its process ended with exit code {code}"
 
     def close(self) -> None:
-        """Let the process end by itself after its job."""
+        """Wait until the process has ended after its job."""
         self.connection.close()
         self._process.join()
 
@@ -130,32 +130,34 @@ def _work(connection: Connection, stop: Any) -> None:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             if result.staged:
                 discard(Path(result.staged))
-            if isinstance(error, OSError):  # nobody waits for it any more
+            if isinstance(error, OSError):  # the receiver has ended
                 return
-            text = f"its result cannot be passed on: {error_line(error)}"
+            text = f"its result cannot be sent: {error_line(error)}"
             connection.send(JobResult(job.recording, job.out, error=text))
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[JobResult]:
-    """Run jobs on Ray; recordings and output folders must be on a file system that all share.
+    """Run jobs on Ray; recordings and output folders must be on a shared file system.
 
     Args:
-        jobs: one task each.
-        address: of a cluster ("ray://host:10001", "auto"), or "local" for one on this machine.
+        jobs: jobs, one task each.
+        address: address of a cluster ("ray://host:10001", "auto"), or "local".
 
     Raises:
-        RuntimeError: Ray is not installed, or does not answer.
+        RuntimeError: Ray is not installed, or there is no cluster at the address.
     """
     try:
         import ray
     except ImportError as error:
         raise RuntimeError("--ray needs the package ray: pip install ray") from error
-    # A Ray that we start for ourselves reports to nobody.
+    # A local Ray must not send usage statistics.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address=address, log_to_driver=False)
     except ConnectionError as error:
-        raise RuntimeError(f"--ray {address}: no Ray answers there ({error})") from error
+        raise RuntimeError(
+            f"--ray {address}: there is no Ray cluster at this address ({error})"
+        ) from error
     try:
         task = ray.remote(_run_in_folder)
         running = {task.remote(job, os.getcwd()): job for job in jobs}
@@ -173,7 +175,7 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[JobResult]:
 
 
 def _run_in_folder(job: Job, folder: str) -> JobResult:
-    os.chdir(folder)  # paths were given relative to it
+    os.chdir(folder)  # paths are relative to it
     return run_job(job)
 
 

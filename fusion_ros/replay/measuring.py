@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured of each fused pair: the cheap figures of all, quality and pictures of some."""
+"""Measurement of fused pairs: cheap figures of all pairs, quality and images of some."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -21,16 +22,16 @@ _PICTURES_KEPT = 120
 _JUMP = "gain jump"
 
 Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Visible, thermal (as the network saw it) and fused picture, `uint8`, RGB or grey."""
+"""Visible, thermal (network input) and fused image; `uint8`, RGB or grey."""
 
 
 class PairMeter:
-    """Measures pairs in their order. Holds one pair's grey pictures, and the moments that it kept.
+    """Measures pairs in order. Holds the grey images of one pair and the kept moments.
 
     Args:
-        every: quality, alignment and a picture of every n-th pair.
-        bench: measures quality; to be finished and closed by who made it.
-        log: books what it takes.
+        every: interval in pairs of quality, alignment and kept images.
+        bench: measures quality; its owner finishes and closes it.
+        log: receives the durations.
     """
 
     def __init__(self, every: int, bench: QualityBench, log: ReplayLog) -> None:
@@ -44,21 +45,21 @@ class PairMeter:
 
     @property
     def fused_sha256(self) -> str:
-        """Over all fused pictures so far."""
+        """Digest over all fused images so far."""
         return self._digest.hexdigest()
 
     def measure(
         self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame, *, jumped: bool
     ) -> Pictures | None:
-        """Fill in what the pictures tell; `quality` is filled when the bench has finished.
+        """Set the measured attributes of an entry; `quality` is set when the bench has finished.
 
         Args:
-            entry: of this pair, with its times.
-            visible, fused: the pictures.
-            jumped: whether a camera changed its gain with this frame: then a picture is kept.
+            entry: entry of this pair.
+            visible, fused: the images.
+            jumped: whether a camera changed its gain with this frame, so that its image is kept.
 
         Returns:
-            The pictures, where they were needed here.
+            The images if they were converted here, else None.
         """
         with self._log.timed("measure"):
             greys = self._cheap(entry, visible, fused)
@@ -75,7 +76,7 @@ class PairMeter:
         return pictures
 
     def _cheap(self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame) -> Pictures:
-        """Brightness, sharpness, change and hash; returns the luma of the three pictures."""
+        """Set brightness, sharpness, change and hash; return the luma of the three images."""
         greys = (
             _grey(visible.pixels, visible.order),
             fused.thermal,
@@ -84,18 +85,18 @@ class PairMeter:
         before, self._before = self._before, greys
         if before is not None and before[0].shape == greys[0].shape:
             moved = [cv2.absdiff(now, then) for now, then in zip(greys, before, strict=True)]
-            entry.changes = tuple(float(cv2.mean(change)[0]) for change in moved)
+            entry.changes = _of_three(_mean, moved)
             beyond = cv2.subtract(moved[2], cv2.max(moved[0], moved[1]))
-            entry.excess_flicker = float(cv2.mean(beyond)[0])
-        entry.fused_sha256 = hashlib.sha256(np.ascontiguousarray(fused.image)).hexdigest()
+            entry.excess_flicker = _mean(beyond)
+        entry.fused_sha256 = hashlib.sha256(np.ascontiguousarray(fused.image).data).hexdigest()
         self._digest.update(entry.fused_sha256.encode())
-        entry.means = tuple(float(cv2.mean(grey)[0]) for grey in greys)
-        entry.slopes = tuple(_slope(grey) for grey in greys)
+        entry.means = _of_three(_mean, greys)
+        entry.slopes = _of_three(_slope, greys)
         return greys
 
 
 def pictures_of(visible: PixelFrame, fused: FusedFrame) -> Pictures:
-    """See `Pictures`."""
+    """Return the images of a pair, see `Pictures`."""
     return visible.as_rgb(), fused.thermal, PixelFrame(fused.image, fused.order).as_rgb()
 
 
@@ -103,8 +104,19 @@ def _grey(picture: np.ndarray, order: ChannelOrder) -> np.ndarray:
     return luma(picture, order=order) if picture.ndim == 3 else picture
 
 
+def _of_three(
+    measure: Callable[[np.ndarray], float], images: Sequence[np.ndarray]
+) -> tuple[float, float, float]:
+    visible, thermal, fused = images
+    return measure(visible), measure(thermal), measure(fused)
+
+
+def _mean(grey: np.ndarray) -> float:
+    return float(cv2.mean(grey)[0])
+
+
 def _slope(grey: np.ndarray) -> float:
-    """Mean absolute difference to the neighbours, of both directions, in grey levels."""
-    across = cv2.mean(cv2.absdiff(grey[:, 1:], grey[:, :-1]))[0]
-    down = cv2.mean(cv2.absdiff(grey[1:], grey[:-1]))[0]
-    return 0.5 * float(across + down)
+    """Return the mean absolute difference to the neighbours of both directions in grey levels."""
+    across = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    down = cv2.absdiff(grey[1:], grey[:-1])
+    return 0.5 * (_mean(across) + _mean(down))

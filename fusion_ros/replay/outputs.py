@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fused pictures as a bag or as a video."""
+"""Sinks that write the fused images to a bag or a video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FUSED_TOPIC = "/fused/image_raw"
 
 
 class BagSink(FusedSink):
-    """Writes `fused/image_raw` with the visible frames' stamps."""
+    """Sink that writes `/fused/image_raw` with the visible frames' stamps to a bag."""
 
     def __init__(self, path: Path) -> None:
         self._bag = BagWriter(path)
@@ -47,7 +47,7 @@ class BagSink(FusedSink):
 
 
 class VideoSink(FusedSink):
-    """Writes visible, thermal and fused side by side, a frame for each pair."""
+    """Sink that writes a video with visible, thermal and fused images side by side."""
 
     def __init__(self, path: Path, rate_hz: float = 30.0, panel_width: int = 480) -> None:
         self._video = VideoWriter(path, rate_hz)
@@ -63,5 +63,5 @@ class VideoSink(FusedSink):
         self._video.write(side_by_side(panels, size=self._size, labelled=False))
 
     def close(self) -> None:
-        """See `FusedSink`; raises OSError where frames are missing in the file."""
+        """See `FusedSink`; raises OSError if frames are missing in the file."""
         self._video.finish()

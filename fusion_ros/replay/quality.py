@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fusion measures of one fused pair, beside those of the baselines on the same pair."""
+"""Fusion measures of fused pairs, and of the baselines on the same pairs."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def measure_quality(
     measures: Sequence[str],
     baselines: Sequence[str],
 ) -> Quality:
-    """Every measure of the fused picture and of each baseline.
+    """Return all measures of the fused image and of each baseline.
 
     Args:
-        visible, thermal, fused: `uint8` HxW, the luma of each on one grid.
+        visible, thermal, fused: luma as `uint8` HxW on one grid.
         measures: names of `fusion_ros.metrics.MEASURES`.
         baselines: names of `fusion_ros.metrics.baselines.BASELINES`.
 
     Returns:
-        Measure by candidate ("fused" first) and name; NaN where a picture is too small.
+        Value by candidate ("fused" first) and measure; NaN where an image is too small.
     """
     v, t = (picture.astype(np.float32) / 255 for picture in (visible, thermal))
     candidates = {FUSED: fused.astype(np.float32) / 255}
     candidates |= {name: BASELINES[name](v, t) for name in baselines}
     as_tensor = {name: _tensor(picture) for name, picture in candidates.items()}
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums of floats depend on how many threads share them
+    torch.set_num_threads(1)  # sums of floats depend on the number of threads
     try:
         return {
             name: score(_tensor(v), _tensor(t), picture, measures)
@@ -57,12 +57,12 @@ def _tensor(picture: np.ndarray) -> torch.Tensor:
 
 
 class QualityBench:
-    """Measures beside the fusing, in a thread; a few pictures wait at most.
+    """Quality measurement in a thread beside the fusion, with a short queue.
 
     Args:
         measures, baselines: see `measure_quality`.
-        in_background: False measures at once: same values, no second thread. For engines that
-            compute with torch themselves, whose number of threads is the whole process's.
+        in_background: False measures in the caller's thread, with the same values. Needed for
+            engines that use torch, since its number of threads is a setting of the process.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class QualityBench:
     def submit(
         self, result: Quality, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
-        """Measure; `result` is filled now or later, at the latest when `finish` returns."""
+        """Measure an image; `result` is set when `finish` returns at the latest."""
         if self._pool is None:
             result.update(measure_quality(visible, thermal, fused, **self._options))
             return
@@ -85,12 +85,12 @@ class QualityBench:
             self._settle()
 
     def finish(self) -> None:
-        """Wait for what is being measured."""
+        """Wait for all measurements."""
         while self._waiting:
             self._settle()
 
     def close(self) -> None:
-        """Give up what still waits. The picture that is being measured is, to nobody."""
+        """Cancel queued measurements. The running one finishes; its result is discarded."""
         self._waiting.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)

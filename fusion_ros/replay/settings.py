@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a recording is replayed: what the node's parameters say of pairing, and what is measured."""
+"""Settings of a replay: pairing, as by the node's parameters, and measurement."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fusion_ros.streams.pair_flow import FlowOptions
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",
 )  # fmt: skip
-"""0.2 s a picture of 640x480 on one core; the others of `fusion_ros.metrics` take 3.5 s."""
+"""These take 0.2 s per 640x480 image on one core; the other measures take 3.5 s."""
 
 BASELINES = ("visible", "thermal", "average", "Laplacian pyramid")
 STAMP_SOURCES = ("header", "arrival")
 
 
 def refuse_unsupported(parameters: FuseParameters) -> None:
-    """Refuse parameters of the fuse node that would change what is fused and cannot be replayed.
+    """Refuse parameters of the fuse node that affect the fused images and cannot be replayed.
 
     Raises:
-        ValueError: one line that names the parameter, its value and what is allowed.
+        ValueError: a parameter is not supported; the message names what is allowed.
     """
     for name, allowed, why in (
         ("pairing_policy", ("nearest",), "the other policies are those of message_filters"),
@@ -30,7 +30,7 @@ def refuse_unsupported(parameters: FuseParameters) -> None:
         value = getattr(parameters, name)
         if value not in allowed:
             raise ValueError(
-                f"parameter {name} is {value!r}, which a replay cannot follow ({why}); allowed "
+                f"parameter {name} is {value!r}, which a replay does not support ({why}); allowed "
                 f"here: {', '.join(map(repr, allowed))} (--set {name}={allowed[0]}), or replay "
                 "through the node with --live"
             )
@@ -41,11 +41,11 @@ class ReplaySettings(FlowOptions):
     """Settings of a replay: the options of `PairFlow`, and what is measured.
 
     Attributes:
-        quality_every: measure every n-th fused frame; 0 chooses n from the recording's length.
+        quality_every: measure every n-th fused frame; 0 chooses n by the recording's length.
         measures: names of `fusion_ros.metrics.MEASURES`.
-        baselines: names of `metrics.baselines.BASELINES` to measure beside the fused picture.
-        measure_in_background: measure in a process of its own, beside the fusing.
-        max_frames: stop after so many messages; None reads all.
+        baselines: names of `fusion_ros.metrics.baselines.BASELINES` to measure too.
+        measure_in_background: measure in a second thread, beside the fusion.
+        max_frames: number of messages after which the replay stops; None reads all.
     """
 
     quality_every: int = 0
@@ -63,7 +63,7 @@ class ReplaySettings(FlowOptions):
             raise ValueError(f"quality_every is {self.quality_every}, allowed is 0 or more")
 
     def every(self, expected_pairs: int) -> int:
-        """Measure every n-th pair: 10 to 120 pictures, at least one in 60 of a short recording."""
+        """Return n to measure every n-th pair: 10 to 120 images, at least every 60th pair."""
         if self.quality_every:
             return self.quality_every
         return max(1, min(60, expected_pairs // 12), -(-expected_pairs // 120))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure one stream frame by frame: brightness, motion, jumps of gain, formats."""
+"""Measurement of one stream: brightness, motion, gain jumps and formats."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
 
 SMALL = (80, 60)
-"""Width and height at which frames are compared: noise averages out, motion stays."""
+"""Width and height at which frames are compared, so that noise averages out."""
 _SAME_SCENE = 0.9
-"""Correlation of two frames, at least, for a change of grey to be the camera's and no cut."""
+"""Least correlation of two frames of one scene; below it, a change is no gain jump."""
 _REMEMBERED_S = 2.0
 """Usual changes of grey are the median over this time, or over the newest three."""
 _FEWEST_CHANGES = 3
@@ -30,18 +30,18 @@ class GainJump:
 
     index: int
     change: float
-    """In the camera's own numbers, at the picture's mean."""
+    """In the camera's own numbers, at the image's mean."""
 
 
 @dataclasses.dataclass
 class Look:
-    """What one frame showed.
+    """Measurements of one frame.
 
     Attributes:
-        mean: of all pixels, in the camera's own numbers.
-        motion: mean change against the frame before, as a share of the picture's spread.
-        repeated: every pixel as in the frame before.
-        jump: size of a gain jump, 0 where there was none.
+        mean: mean of all pixels, in the camera's units.
+        motion: mean change from the previous frame, relative to the image's standard deviation.
+        repeated: whether all pixels equal those of the previous frame.
+        jump: size of a gain jump, else 0.
     """
 
     mean: float
@@ -51,10 +51,10 @@ class Look:
 
 
 class StreamWatcher:
-    """Looks at one stream's frames in order. Holds one small frame.
+    """Measures the frames of one stream in order. Holds one small frame.
 
     Args:
-        detect_flat: whether frames without content are told, as `StreamWatch` does.
+        detect_flat: see `StreamWatch`.
     """
 
     def __init__(self, *, detect_flat: bool) -> None:
@@ -69,11 +69,13 @@ class StreamWatcher:
         self._changes: deque[tuple[int, float]] = deque(maxlen=512)
 
     def look(self, index: int, seen: Observation, encoding: str, arrived_ns: int) -> Look:
-        """Take what the intake observed of a frame that was decoded, and measure the rest."""
+        """Measure a decoded frame; `seen` holds the measurements of the intake."""
+        assert seen.pixels is not None
         pixels = seen.pixels.pixels
         height, width = pixels.shape[:2]
         if seen.format_change is not None:
-            self.format_changes.append((index, *map(str, seen.format_change)))
+            before, after = seen.format_change
+            self.format_changes.append((index, str(before), str(after)))
             self._before = None
         self.formats[str(FrameFormat(width, height, encoding))] += 1
         self.kinds[str(pixels.dtype)] += 1
@@ -87,7 +89,7 @@ class StreamWatcher:
 
     @property
     def is_colour(self) -> bool:
-        """Whether most frames show colours (and not grey stored in three channels)."""
+        """Whether most frames show colours (not grey stored in three channels)."""
         return self.frames > 0 and self.colourful > self.frames / 2
 
     def _compare(
@@ -103,7 +105,7 @@ class StreamWatcher:
         if energy <= 0 or float(x @ y) / energy < _SAME_SCENE:
             return motion, 0.0
         change = mean - float(before.mean())
-        # Not the slope of a fitted line: whatever moves makes that one smaller.
+        # Not the slope of a fitted line, which motion makes smaller.
         size = max(abs(change), abs(spread - float(before.std())))
         usual = self._usual_change(arrived_ns)
         least = 4.0 if eight_bit else 0.15 * spread
@@ -121,7 +123,7 @@ class StreamWatcher:
 
 
 def _small(frame: PixelFrame) -> np.ndarray:
-    """The frame as a small grey float picture."""
+    """Return a frame as a small grey float image."""
     pixels = frame.pixels
     if pixels.ndim == 3:
         step = max(1, pixels.shape[0] // 240)

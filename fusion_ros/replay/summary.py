@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`summary.json`, `frames.csv`, `pairs.csv` and `times.csv` of a replay.
+"""Result files of a replay: `summary.json`, `frames.csv`, `pairs.csv` and `times.csv`.
 
-All but the keys `times` and `machine` of the summary, and `times.csv`, are the same in two replays
-of one recording with one engine, byte by byte.
+Two replays of one recording with one engine give identical bytes, except for `times.csv` and the
+keys `times` and `machine` of the summary.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PACKAGES = ("numpy", "opencv-python-headless", "torch", "openvino", "rosbags", 
 def summarise(
     evidence: Evidence, findings: Sequence[Finding], engine: EngineDescription
 ) -> dict[str, Any]:
-    """Everything of one replay but its frames, as plain JSON values (NaN becomes null)."""
+    """Return the summary of a replay as plain JSON values (NaN becomes null)."""
     result, log = evidence.result, evidence.result.log
     skews = [pair.skew_ms for pair in log.pairs]
     counts = result.counts.as_dict()
@@ -107,7 +107,7 @@ def _duration_s(log: ReplayLog) -> float:
 
 
 def _drift(log: ReplayLog) -> float | None:
-    """Slope of the signed skew; free-running cameras drift, triggered ones do not."""
+    """Return the drift of the signed skew in ms per minute; triggered cameras have none."""
     if len(log.pairs) < 30:
         return None
     minutes = np.array([p.visible_stamp_ns - log.pairs[0].visible_stamp_ns for p in log.pairs])
@@ -130,9 +130,9 @@ def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _temporal(evidence: Evidence) -> dict[str, Any]:
-    pairs = [pair for pair in evidence.result.log.pairs if pair.changes is not None]
     everything = evidence.result.log.pairs
-    changes = [_mean([pair.changes[i] for pair in pairs]) for i in range(3)]
+    pairs = [pair for pair in everything if pair.changes is not None]
+    changes = [_mean([pair.changes[i] for pair in pairs if pair.changes]) for i in range(3)]
     slopes = [_mean([pair.slopes[i] for pair in everything]) for i in range(3)]
     restless = [c / s if s > 0 else 0.0 for c, s in zip(changes, slopes, strict=True)]
     return {
@@ -269,7 +269,7 @@ def _cell(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN, no enums and no tuples."""
+    """Convert to JSON types: NaN to null, enums to values, tuples to lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

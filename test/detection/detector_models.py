@@ -41,7 +41,7 @@ def constant_outputs(
     names: str | None = None,
     input_shape: Sequence[int | str] = (1, 3, SIDE, SIDE),
 ) -> Path:
-    """A model whose outputs are the same for every picture."""
+    """A model whose outputs are the same for every image."""
     onnx = pytest.importorskip("onnx")
     nodes, shapes, constants = [], [], {"zero": np.zeros(1, np.float32)}
     nodes.append(onnx.helper.make_node("ReduceSum", ["images"], ["sum"], keepdims=0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detector in an ONNX file: boxes in pixels of the picture, one line where it is unusable."""
+"""A detector in an ONNX file: boxes in pixels of the image, one line where it is unusable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lamp(column: int, row: int, width: int = 128, height: int = 64) -> np.ndarra
     return picture
 
 
-def test_a_box_comes_back_in_pixels_of_the_picture_through_the_letterbox(tmp_path: Path) -> None:
+def test_boxes_are_in_pixels_of_the_image_before_letterboxing(tmp_path: Path) -> None:
     detector = OnnxDetector(bright_cells(tmp_path / "model.onnx"), floor=0.6)
     (found,) = detector.detect(lamp(1, 0))
     assert (detector.layout, found.label) == ("yolov8", "lamp")
@@ -50,12 +50,12 @@ def test_boxes_below_the_floor_and_boxes_that_are_no_numbers_are_left_out(tmp_pa
     assert (found.score, found.label) == (pytest.approx(0.02), "class 0")
 
 
-def test_a_picture_without_any_box_gives_none(tmp_path: Path) -> None:
+def test_an_image_without_boxes_gives_none(tmp_path: Path) -> None:
     detector = OnnxDetector(bright_cells(tmp_path / "model.onnx"), floor=0.6)
     assert detector.detect(np.zeros((10, 7, 3), np.uint8)) == []
 
 
-def test_unknown_outputs_are_named_with_the_layouts_that_are_known(tmp_path: Path) -> None:
+def test_unknown_outputs_are_refused_with_the_known_layouts(tmp_path: Path) -> None:
     path = constant_outputs(tmp_path / "odd.onnx", [np.zeros((1, 7, 3)), np.zeros((1, 2))])
     with pytest.raises(DetectorError) as refusal:
         OnnxDetector(path)
@@ -69,20 +69,20 @@ def test_a_layout_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = constant_outputs(tmp_path / "odd.onnx", [np.zeros((1, 83, 100))])
     with pytest.raises(DetectorError, match="yolox"):
         OnnxDetector(path, layout="yolox")
-    with pytest.raises(DetectorError, match="'yolo99'; allowed: auto, yolov8"):
+    with pytest.raises(DetectorError, match=r"yolo99.*yolov8"):
         OnnxDetector(path, layout="yolo99")
 
 
 def test_class_names_of_another_model_are_refused(tmp_path: Path) -> None:
     path = bright_cells(tmp_path / "model.onnx")
-    with pytest.raises(DetectorError, match="2 class names"):
+    with pytest.raises(DetectorError, match=r"\b2 class"):
         OnnxDetector(path, classes=["a", "b"])
 
 
 @pytest.mark.parametrize(
     "shape", [(1, 1, SIDE, SIDE), (1, 3, SIDE), (4, 3, SIDE, SIDE), (1, 3, 100_000, 100_000)]
 )
-def test_inputs_that_are_no_picture_are_refused(shape, tmp_path: Path) -> None:
+def test_inputs_that_are_no_image_are_refused(shape, tmp_path: Path) -> None:
     path = constant_outputs(tmp_path / "odd.onnx", [np.zeros((1, 84, 100))], input_shape=shape)
     with pytest.raises(DetectorError, match=r"odd\.onnx") as refusal:
         OnnxDetector(path)
@@ -90,7 +90,7 @@ def test_inputs_that_are_no_picture_are_refused(shape, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08" + bytes(100)])
-def test_a_file_that_is_no_model_is_one_line(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_gives_an_error_of_one_line(content: bytes, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
@@ -105,7 +105,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         OnnxDetector(tmp_path / "absent.onnx")
 
 
-def test_names_in_the_metadata_that_nobody_can_read_are_left_out(tmp_path: Path) -> None:
+def test_invalid_names_in_the_metadata_are_ignored(tmp_path: Path) -> None:
     for text in ("{", "[" * 5000, "7", "{0: 'a', 5: 'b'}"):
         detector = OnnxDetector(bright_cells(tmp_path / "model.onnx", text))
         assert detector.names is None

@@ -76,5 +76,5 @@ def test_nanodet_takes_its_six_outputs_in_either_order() -> None:
         ([()], None, None),
     ],
 )
-def test_exports_at_640_are_told_by_their_shapes(shapes, classes, layout: str | None) -> None:
+def test_exports_at_640_are_recognised_by_their_shapes(shapes, classes, layout: str | None) -> None:
     assert guess_layout(shapes, (640, 640), classes) == layout

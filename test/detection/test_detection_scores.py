@@ -22,7 +22,7 @@ def scores(found, *boxes: LabelledBox, confidence: float = 0.3):
     return evaluate({0: found}, {0: picture(*boxes)}, confidence=confidence)["a"]
 
 
-def test_average_precision_is_what_a_hand_computes() -> None:
+def test_average_precision_equals_a_manual_computation() -> None:
     found = [Detection(BOX, 0.9, "a"), Detection(WRONG, 0.8, "a"), Detection(OTHER, 0.7, "a")]
     result = scores(found, LabelledBox(BOX, "a"), LabelledBox(OTHER, "a"))
     # Hits 1, 0, 1: precision 1 at the recalls 0 to 0.5, then 2/3, at COCO's 101 recalls.
@@ -50,7 +50,7 @@ def test_ap_over_ious_falls_with_the_overlap() -> None:
 
 
 @pytest.mark.parametrize("of", ["a", "b"])
-def test_what_lies_in_an_ignored_region_counts_neither_way(of: str) -> None:
+def test_detections_in_an_ignored_region_are_not_counted(of: str) -> None:
     crowd = LabelledBox((40, 40, 80, 80), of, ignored=True)
     found = [Detection(WRONG, 0.95, "a"), Detection(BOX, 0.9, "a")]
     result = scores(found, LabelledBox(BOX, "a"), crowd)

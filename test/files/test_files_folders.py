@@ -66,7 +66,7 @@ def test_discarded_results_leave_no_trace(before: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", range(8))
-def test_a_failure_half_way_brings_everything_back(
+def test_a_failure_while_publishing_restores_the_earlier_results(
     before: Path, fails_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier, staging = contents(before), staged(before)
@@ -116,7 +116,7 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()  # it was made for nothing
 
 
-def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+def test_an_existing_folder_stays(tmp_path: Path) -> None:
     with reserved(tmp_path):
         pass
     assert tmp_path.is_dir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import stat
@@ -20,7 +21,14 @@ import pytest
 from fusion_ros.files import writing
 from fusion_ros.files.images import new_video, write_image
 from fusion_ros.files.tables import write_table
-from fusion_ros.files.writing import new_file, new_file_path, write_bytes, write_json, write_text
+from fusion_ros.files.writing import (
+    UnwritableFileError,
+    new_file,
+    new_file_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = np.random.default_rng(3).integers(0, 255, (240, 320, 3), np.uint8)
@@ -87,7 +95,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_link_is_replaced_and_what_it_names_is_untouched(
+def test_a_link_is_replaced_and_its_target_is_unchanged(
     tmp_path: Path, name: str, way: str
 ) -> None:
     precious = tmp_path / "precious"
@@ -102,20 +110,20 @@ def test_a_link_is_replaced_and_what_it_names_is_untouched(
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
 @pytest.mark.parametrize("name", WRITERS)
-def test_what_is_no_file_is_refused(
+def test_other_kinds_of_files_are_refused(
     tmp_path: Path, name: str, make: Callable[[Path], object]
 ) -> None:
     path = tmp_path / name
     make(path)
     kind = stat.S_IFMT(path.stat().st_mode)
-    with pytest.raises(OSError, match="allowed is a file"):
+    with pytest.raises(UnwritableFileError, match=re.escape(str(path))):
         WRITERS[name](path)
     assert stat.S_IFMT(path.stat().st_mode) == kind
     assert os.listdir(tmp_path) == [name]
 
 
 def test_a_device_stays_a_device() -> None:
-    with pytest.raises(OSError, match="device"):
+    with pytest.raises(UnwritableFileError, match="/dev/null"):
         write_text("/dev/null", "text")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
@@ -164,7 +172,7 @@ def test_a_kill_leaves_the_earlier_file_and_no_temporary(tmp_path: Path) -> None
         assert os.listdir(tmp_path) == ["file.csv"]
 
 
-def test_what_a_kill_left_is_removed_by_the_next_write_and_a_living_one_is_not(
+def test_abandoned_temporary_files_are_removed_and_locked_ones_are_not(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "file.mp4"
@@ -180,7 +188,7 @@ def test_what_a_kill_left_is_removed_by_the_next_write_and_a_living_one_is_not(
     assert os.listdir(tmp_path) == ["file.mp4"]
 
 
-def test_a_temporary_file_that_was_exchanged_is_not_published(tmp_path: Path) -> None:
+def test_a_replaced_temporary_file_is_not_published(tmp_path: Path) -> None:
     precious, path = tmp_path / "precious", tmp_path / "file.mp4"
     precious.write_bytes(b"precious")
 
@@ -189,7 +197,7 @@ def test_a_temporary_file_that_was_exchanged_is_not_published(tmp_path: Path) ->
             unfinished.unlink()
             unfinished.symlink_to(precious)
 
-    with pytest.raises(OSError, match="exchanged"):
+    with pytest.raises(UnwritableFileError, match=r"file\.mp4"):
         exchange()
     assert not path.exists()
     assert precious.read_bytes() == b"precious"

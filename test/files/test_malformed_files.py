@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a small file holds, its reader returns or raises its documented error, and nothing else.
+"""Readers of small files return, or raise their documented error, for any content.
 
 Each reader gets valid files that are damaged in three ways: bytes are changed, entries get values
 of other types at any depth, and the file is replaced by a folder, a FIFO, a device and the like.
@@ -307,7 +307,7 @@ def test_entries_of_any_other_type_at_any_depth(name: str, folder: Path, data: A
 @pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
 @SETTINGS
-def test_bytes_that_were_changed(name: str, folder: Path, data: Any) -> None:
+def test_changed_bytes_are_refused_or_read(name: str, folder: Path, data: Any) -> None:
     reader = READERS[name]
     raw = bytearray(reader.dump(reader.content))
     head = min(len(raw), 4000)  # of weights, the header
@@ -381,7 +381,7 @@ def a_sparse_file(path: Path) -> None:
      a_sparse_file],
 )  # fmt: skip
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_no_readable_file_is_refused_at_once(
+def test_unreadable_files_are_refused_at_once(
     folder: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     reader = READERS[name]
@@ -401,7 +401,7 @@ def test_what_is_no_readable_file_is_refused_at_once(
      b"[" * 100_000, b"a: " * 1000, b"- " * 5000, b'"' + b"x" * 900_000],
     ids=lambda content: repr(content[:8]),
 )  # fmt: skip
-def test_content_that_is_none(folder: Path, name: str, content: bytes) -> None:
+def test_empty_content_is_refused_or_read(folder: Path, name: str, content: bytes) -> None:
     reader = READERS[name]
     path = prepared(reader, folder)
     path.write_bytes(content)
@@ -443,7 +443,7 @@ def test_weights_that_claim_a_huge_network_take_no_memory(folder: Path) -> None:
     [b"", b"text", bytes(1000), b"\x08\x07" * 50],
     ids=["empty", "text", "zeros", "proto"],
 )
-def test_what_is_no_model_is_no_detector(folder: Path, content: bytes) -> None:
+def test_a_file_that_is_no_model_is_refused(folder: Path, content: bytes) -> None:
     pytest.importorskip("onnxruntime")
     path = folder / "m.onnx"
     path.write_bytes(content)
@@ -452,7 +452,7 @@ def test_what_is_no_model_is_no_detector(folder: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("make", [a_folder, a_fifo, a_device, nothing, a_sparse_file])
-def test_what_is_no_file_is_no_detector(folder: Path, make: Callable[[Path], None]) -> None:
+def test_a_path_that_is_no_file_is_refused(folder: Path, make: Callable[[Path], None]) -> None:
     pytest.importorskip("onnxruntime")
     make(folder / "m.onnx")
     with pytest.raises(DetectorError):

@@ -153,7 +153,7 @@ def test_an_unfinished_file_with_damage_is_reported_as_well(
 
 
 @pytest.mark.parametrize("form", WITH_CHECKSUMS, ids=lambda form: form.chunks or "plain")
-def test_one_damaged_chunk_costs_no_other_one(form: Form, tmp_path: Path) -> None:
+def test_a_damaged_chunk_affects_no_other_one(form: Form, tmp_path: Path) -> None:
     """A chunk holds four messages: three of the cameras, at most."""
     bag = damaged_copy(form, tmp_path, "zeros", 0.5, 64)
     found = outcome(bag)
@@ -163,7 +163,7 @@ def test_one_damaged_chunk_costs_no_other_one(form: Form, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_one_damaged_compressed_message_costs_itself(storage: str, tmp_path: Path) -> None:
+def test_a_damaged_compressed_message_affects_only_itself(storage: str, tmp_path: Path) -> None:
     form = Form(storage=storage, compression="message", chunks=None)
     written = messages()
     from backports import zstd
@@ -177,7 +177,9 @@ def test_one_damaged_compressed_message_costs_itself(storage: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_split_that_is_gone_is_reported_with_its_count(storage: str, tmp_path: Path) -> None:
+def test_a_missing_file_of_a_split_bag_is_reported_with_its_count(
+    storage: str, tmp_path: Path
+) -> None:
     bag = write(tmp_path / "bag", Form(storage=storage, files=4))
     next(f for f in bag.iterdir() if "bag_2" in f.name).unlink()
     found = outcome(bag)
@@ -187,7 +189,9 @@ def test_a_split_that_is_gone_is_reported_with_its_count(storage: str, tmp_path:
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"SQLite format 3\0" + bytes(200)])
-def test_a_split_that_is_no_bag_costs_itself(storage: str, content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_file_of_a_split_bag_affects_only_itself(
+    storage: str, content: bytes, tmp_path: Path
+) -> None:
     bag = write(tmp_path / "bag", Form(storage=storage, files=4))
     next(f for f in bag.iterdir() if "bag_2" in f.name).write_bytes(content)
     found = outcome(bag)
@@ -195,7 +199,7 @@ def test_a_split_that_is_no_bag_costs_itself(storage: str, content: bytes, tmp_p
     assert found.damage == LOSS
 
 
-def test_a_journal_of_another_file_is_passed_over(tmp_path: Path) -> None:
+def test_a_journal_of_another_file_is_ignored(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form(storage="sqlite3", metadata=False, closed=False))
     (log,) = bag.glob("*-wal")
     data = bytearray(log.read_bytes())
@@ -238,7 +242,7 @@ def test_a_file_that_is_cut_while_it_is_open_is_reported(form: Form, tmp_path: P
         "UPDATE messages SET topic_id = 77 WHERE id = 4",
     ],
 )
-def test_a_row_of_other_types_costs_itself(change: str, tmp_path: Path) -> None:
+def test_a_row_of_other_types_affects_only_itself(change: str, tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form(storage="sqlite3"))
     base = sqlite3.connect(next(bag.glob("*.db3")))
     base.execute(change)

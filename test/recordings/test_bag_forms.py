@@ -106,7 +106,7 @@ def test_every_form_gives_every_frame(form: Form, place: str, tmp_path: Path) ->
     ],
     ids=str,
 )
-def test_what_pixels_do_not_need_does_not_matter(form: Form, tmp_path: Path) -> None:
+def test_parts_that_reading_does_not_need_are_ignored(form: Form, tmp_path: Path) -> None:
     """Profile, definitions and indexes; the QoS of each channel is no YAML in all these bags."""
     frames, damage = read(write(tmp_path / "bag", form))
     assert frames == WHOLE
@@ -126,7 +126,7 @@ def test_what_pixels_do_not_need_does_not_matter(form: Form, tmp_path: Path) -> 
         ("relative_file_paths", ["elsewhere/bag_0.mcap"]),
     ],
 )
-def test_metadata_that_reading_does_not_need_does_not_matter(
+def test_metadata_that_reading_does_not_need_is_ignored(
     key: str, value: object, tmp_path: Path
 ) -> None:
     bag = write(tmp_path / "bag", Form())
@@ -137,21 +137,19 @@ def test_metadata_that_reading_does_not_need_does_not_matter(
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "rosbag2_bagfile_information:", "a: [", "x: !!int ''"])
-def test_metadata_that_cannot_be_understood_is_reported_and_the_files_are_read(
-    text: str, tmp_path: Path
-) -> None:
+def test_invalid_metadata_is_reported_and_the_files_are_read(text: str, tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form(files=2))
     (bag / "metadata.yaml").write_text(text, encoding="utf-8")
     assert read(bag) == (WHOLE, [DamageKind.METADATA])
 
 
-def test_a_file_that_metadata_does_not_list_is_reported_and_not_mixed_in(tmp_path: Path) -> None:
+def test_a_file_that_metadata_does_not_list_is_reported_and_not_read(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form())
     sqlite(bag / "copy.db3", messages(), Form())
     assert read(bag) == (WHOLE, [DamageKind.METADATA])
 
 
-def test_a_half_compressed_file_beside_its_original_is_passed_over(tmp_path: Path) -> None:
+def test_a_partly_compressed_file_beside_its_original_is_ignored(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form(metadata=False))
     (original,) = bag.iterdir()
     original.with_name(original.name + ".zstd").write_bytes(b"\x28\xb5\x2f\xfd")
@@ -187,7 +185,7 @@ def test_topics_are_listed_with_their_counts_and_empty_ones_are_not_chosen(tmp_p
         assert (recording.identity.visible, recording.identity.thermal) == (VISIBLE, THERMAL)
 
 
-def test_messages_come_by_the_time_of_recording_whatever_their_order_in_the_file(
+def test_messages_are_sorted_by_time_of_recording(
     tmp_path: Path,
 ) -> None:
     written = messages()
@@ -199,9 +197,7 @@ def test_messages_come_by_the_time_of_recording_whatever_their_order_in_the_file
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 @pytest.mark.parametrize("compression", ["none", "file", "message"])
-def test_what_our_own_writer_writes_is_read_back(
-    storage: str, compression: str, tmp_path: Path
-) -> None:
+def test_bags_of_our_writer_are_read_back(storage: str, compression: str, tmp_path: Path) -> None:
     path = tmp_path / "speed_0.5"
     with BagWriter(path, storage=storage, compression=compression) as bag:
         for m in messages():
@@ -260,7 +256,7 @@ def test_a_ros1_bag_that_was_converted_to_mcap_is_read(tmp_path: Path) -> None:
     assert read(tmp_path / "a.mcap") == (WHOLE, [])
 
 
-def test_of_a_bag_of_many_files_few_are_open_and_in_memory_at_a_time(tmp_path: Path) -> None:
+def test_few_files_of_a_split_bag_are_open_at_a_time(tmp_path: Path) -> None:
     """More files than the process may open."""
     written = messages(40, 240, 320)
     bag = write(tmp_path / "bag", Form(files=len(written)), written)

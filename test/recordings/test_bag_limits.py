@@ -179,7 +179,9 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_takes_no_memory_and_costs_itself_alone(name: str, tmp_path: Path) -> None:
+def test_a_decompression_bomb_takes_no_memory_and_affects_only_itself(
+    name: str, tmp_path: Path
+) -> None:
     good, refused, lost, extra_mb = _read(BOMBS[name](tmp_path))
     assert good == 16
     assert refused + lost >= 1
@@ -188,7 +190,7 @@ def test_a_bomb_takes_no_memory_and_costs_itself_alone(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_file_that_unpacks_to_gigabytes_costs_itself_alone(storage: str, tmp_path: Path) -> None:
+def test_a_file_that_unpacks_to_gigabytes_affects_only_itself(storage: str, tmp_path: Path) -> None:
     good, _, lost, extra_mb = _read(file_bomb(tmp_path, storage))
     assert good == 8
     assert lost >= 1
@@ -242,7 +244,7 @@ def test_bytes_of_any_kind_are_unpacked_or_refused(kind: str, data: bytes) -> No
 
 
 @pytest.mark.parametrize("cut", [5, 20, 2000])
-def test_of_a_cut_file_there_is_what_was_written(cut: int, tmp_path: Path) -> None:
+def test_a_truncated_file_is_unpacked_up_to_its_end(cut: int, tmp_path: Path) -> None:
     data = b"".join(n.to_bytes(4, "little") for n in range(50_000))
     (tmp_path / "a.zstd").write_bytes(zstd.compress(data)[:-cut])
     said: list[DamageKind] = []
@@ -251,7 +253,7 @@ def test_of_a_cut_file_there_is_what_was_written(cut: int, tmp_path: Path) -> No
     assert data.startswith((tmp_path / "a").read_bytes())
 
 
-def test_a_full_disk_is_told_before_it_is_full(
+def test_lack_of_disk_space_is_reported_before_unpacking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=decompression._KEEP_FREE_BYTES + 10)
@@ -273,7 +275,7 @@ def test_metadata_of_nested_aliases_takes_no_memory(tmp_path: Path) -> None:
     assert extra_mb < MOST_EXTRA_MB
 
 
-def test_metadata_that_is_too_large_is_passed_over(tmp_path: Path) -> None:
+def test_metadata_that_is_too_large_is_ignored(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form())
     with (bag / "metadata.yaml").open("a", encoding="utf-8") as file:
         file.write("#" * (MAX_TEXT_BYTES + 1))

@@ -36,7 +36,7 @@ def names_of(result) -> list[tuple[str, str]]:
     st.sampled_from([("f", "f"), ("rgb_", "thermal-"), ("cam0_", "cam1_")]),
     st.randoms(),
 )
-def test_whatever_is_missing_a_number_pairs_with_itself(
+def test_a_number_matches_itself_with_any_files_missing(
     seen: set[int], felt: set[int], words: tuple[str, str], order: random.Random
 ) -> None:
     """Gaps on either side, any order of the files, padded or not: never two different numbers."""
@@ -100,7 +100,7 @@ def test_time_stamps_pair_at_the_nearest_time_and_not_by_position() -> None:
         difference_ns = abs(int(pair.visible.stem) - int(pair.thermal.stem))
         assert difference_ns <= SECOND // 60
     assert len(result.visible_left) == 42
-    with pytest.raises(MatchError, match=r"2 ms"):
+    with pytest.raises(MatchError, match=r"\b2 ms"):
         match_files(visible[:1], thermal[:1], tolerance_ms=1.0)
 
 
@@ -116,7 +116,7 @@ def test_nearest_is_mutual_within_tolerance_and_used_once(first: list, second: l
         assert gap == min(abs(second[other] - time) for time in first)
 
 
-def test_names_without_anything_in_common_are_refused_with_counts_and_first_names() -> None:
+def test_unmatched_names_are_refused_with_counts_and_first_names() -> None:
     with pytest.raises(MatchError, match=r"2 visible \(a\.png, b\.png\).*1 thermal \(c\.png\)"):
         match_files(files("v", "a.png", "b.png"), files("t", "c.png"))
 
@@ -126,12 +126,12 @@ def test_order_counts_only_where_it_is_requested_and_counts_are_equal() -> None:
     result = match_files(visible, thermal, by_order=True)
     assert names_of(result) == [("a.png", "x.png"), ("b.png", "y.png")]
     assert result.rule is Rule.ORDER
-    with pytest.raises(MatchError, match="2 visible and 1 thermal"):
+    with pytest.raises(MatchError, match=r"2 visible.*1 thermal"):
         match_files(visible, thermal[:1], by_order=True)
 
 
 def test_one_name_for_two_files_is_refused() -> None:
-    with pytest.raises(MatchError, match="which is meant"):
+    with pytest.raises(MatchError, match=r"a\.png and a\.jpg|a\.jpg and a\.png"):
         match_files(files("v", "a.png", "a.jpg"), files("t", "a.png"))
 
 
@@ -143,16 +143,16 @@ def test_one_file_for_both_cameras_is_refused_through_links_too(tmp_path: Path) 
     (tmp_path / "t/a.png").symlink_to(picture)
     (tmp_path / "h/a.png").hardlink_to(picture)
     for folder in ("v", "t", "h"):
-        with pytest.raises(MatchError, match="same file"):
+        with pytest.raises(MatchError, match=r"a\.png"):
             match_files([picture], [tmp_path / folder / "a.png"])
 
 
-def test_a_counter_of_each_camera_is_doubted() -> None:
+def test_independent_counters_are_doubtful() -> None:
     """Extracted from a 30 Hz and a 9 Hz video, both folders count from 0."""
     visible = files("v", *(f"{n:04d}.png" for n in range(30)))
     assert match_files(visible, files("t", *(f"{n:04d}.png" for n in range(9)))).doubts()
     assert not match_files(visible, files("t", *(f"{n:04d}.png" for n in range(29)))).doubts()
     shifted = match_files(visible, files("t", *(f"{n:04d}.png" for n in range(1, 31))))
-    assert "1 numbers apart" in shifted.doubts()[0]
+    assert len(shifted.doubts()) == 1
     gap = files("t", *(f"{n:04d}.png" for n in range(30) if not 9 <= n < 19))
     assert not match_files(visible, gap).doubts()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Picture files give the pixels that the camera meant, or are refused."""
+"""Image files give the pixels that the camera meant, or are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.imaging.encodings import ChannelOrder, EncodingError
+from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, RejectReason
 from fusion_ros.imaging.image_header import image_tags, radiometric_maker
 from fusion_ros.recordings.image_files import orientations_differ, read_frame
 from fusion_ros.streams.ledger import Stream
@@ -68,22 +68,23 @@ def test_tiff_samples_keep_their_values(tmp_path: Path, pixels: np.ndarray, byte
     assert frame.pixels.dtype in (np.uint16, np.float32)
 
 
-def test_what_would_change_values_is_refused(tmp_path: Path) -> None:
+def test_files_whose_values_would_change_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "negative.tiff", COUNTS.astype(np.int16) - 7100)
     tifffile.imwrite(tmp_path / "pages.tiff", np.stack([COUNTS, COUNTS]))
     tifffile.imwrite(tmp_path / "inverted.tiff", COUNTS, photometric="miniswhite")
     tifffile.imwrite(tmp_path / "turned.tiff", COUNTS, extratags=[(274, "H", 1, 6, True)])
     transparent = np.dstack([GREY, GREY, GREY, GREY])  # alpha 0 here and there
     png(tmp_path / "transparent.png", transparent)
-    for name, why in (
-        ("turned.tiff", "orientation tag 6"),
-        ("negative.tiff", "int16 from -100"),
-        ("pages.tiff", "holds 2 pictures"),
-        ("inverted.tiff", "white as 0"),
+    for name, value in (
+        ("turned.tiff", "6"),
+        ("negative.tiff", "int16.*-100"),
+        ("pages.tiff", "2"),
+        ("inverted.tiff", "MINISWHITE"),
         ("transparent.png", "transparent"),
     ):
-        with pytest.raises(EncodingError, match=f"{name} .*{why}"):
+        with pytest.raises(EncodingError, match=f"{name} .*{value}") as refusal:
             read_frame(tmp_path / name, Stream.THERMAL)
+        assert refusal.value.reason is RejectReason.UNKNOWN_ENCODING
 
 
 def test_a_reduced_copy_of_a_page_is_no_page(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_a_palette_gives_its_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame.pixels[..., 1], GREY)
 
 
-def test_gamma_is_applied_to_what_people_see_and_never_to_counts(tmp_path: Path) -> None:
+def test_gamma_is_applied_to_visible_images_and_never_to_counts(tmp_path: Path) -> None:
     linear = (b"gAMA", struct.pack(">I", 100_000))
     usual = (b"gAMA", struct.pack(">I", 45_455))
     counts = png(tmp_path / "counts.png", COUNTS, linear)
@@ -157,7 +158,7 @@ def test_a_radiometric_jpeg_is_known_by_its_segments(
     assert read_frame(path, Stream.THERMAL).rendering_of == maker
 
 
-def test_tags_of_damaged_files_are_those_of_none(tmp_path: Path) -> None:
+def test_damaged_files_have_default_tags(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tiff", np.stack([COUNTS, COUNTS]))
     whole = [
         jpeg(tmp_path / "a.jpg", (1, exif(6)), (1, b"FLIR\0" + bytes(200))).read_bytes(),

@@ -20,7 +20,7 @@ def coloured(n: int) -> np.ndarray:
     return np.full((24, 32, 3), (10 * n, 20, 30), np.uint8)
 
 
-def test_pictures_of_two_folders_meet_by_name_and_keep_their_counts(tmp_path: Path) -> None:
+def test_images_of_two_folders_match_by_name_and_keep_their_counts(tmp_path: Path) -> None:
     for name in ("vis", "ir"):
         (tmp_path / name).mkdir()
     for n in (1, 2, 4):
@@ -35,7 +35,7 @@ def test_pictures_of_two_folders_meet_by_name_and_keep_their_counts(tmp_path: Pa
     assert int(pairs[1][1][0, 0]) == 25
 
 
-def test_only_as_many_pairs_as_asked_are_read_spread_over_all(tmp_path: Path) -> None:
+def test_the_requested_number_of_pairs_is_evenly_distributed(tmp_path: Path) -> None:
     for name in ("vis", "ir"):
         (tmp_path / name).mkdir()
         for n in range(20):
@@ -62,7 +62,7 @@ def test_a_bag_gives_pairs_by_their_stamps(tmp_path: Path) -> None:
     assert len(read_pairs(tmp_path / "bag", most=3)) == 3
 
 
-def test_videos_give_pairs_frame_by_frame(tmp_path: Path) -> None:
+def test_videos_are_paired_frame_by_frame(tmp_path: Path) -> None:
     paths = [tmp_path / "a_vis.avi", tmp_path / "a_ir.avi"]
     for path in paths:
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 24))
@@ -74,7 +74,7 @@ def test_videos_give_pairs_frame_by_frame(tmp_path: Path) -> None:
     assert len(read_pairs(paths[0], partner=paths[1])) == 6
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_paths_are_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="gone"):
         read_pairs(tmp_path / "gone")
     with pytest.raises(RecordingError, match=r"gone\.png"):

@@ -68,16 +68,16 @@ def test_sixteen_bit_grey_keeps_its_counts_of_a_thermal_camera(tmp_path: Path) -
     frames = list(VideoFile(path, Stream.THERMAL).frames())
     assert [int(frame.pixels[0, 0]) for frame in frames] == [7000 + 100 * n for n in range(5)]
     assert [int(frame.pixels[0, 63]) for frame in frames] == [7063 + 100 * n for n in range(5)]
-    with pytest.raises(VideoError, match="swapped"):
+    with pytest.raises(VideoError, match=r"a\.mkv .*16-bit"):
         VideoFile(path, Stream.VISIBLE)
 
 
-def test_depth_that_would_be_lost_is_refused(
+def test_formats_that_would_lose_depth_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mkv", 2, 9.0, deep=True)
     monkeypatch.setattr(video_files, "_GREY16", b"none")  # as any other deep format
-    with pytest.raises(VideoError, match=r"a\.mkv stores 16 bits"):
+    with pytest.raises(VideoError, match=r"a\.mkv .*\b16\b"):
         VideoFile(path, Stream.THERMAL)
 
 
@@ -101,7 +101,7 @@ def test_the_depth_is_that_of_the_pixel_format(tag: bytes, bits: int) -> None:
 
 
 class NoRate:
-    """A capture that names no frame rate."""
+    """A capture without a frame rate."""
 
     def __init__(self, path: str) -> None:
         self._capture = REAL_CAPTURE(path)
@@ -116,7 +116,7 @@ class NoRate:
 REAL_CAPTURE = cv2.VideoCapture
 
 
-def test_an_unknown_rate_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_rate_must_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mkv", 4, 10.0)
     monkeypatch.setattr(video_files.cv2, "VideoCapture", NoRate)
     with pytest.raises(VideoError, match="--rate"):
@@ -128,11 +128,12 @@ def test_an_unknown_rate_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_one_rate_for_two_that_differ_is_refused(tmp_path: Path) -> None:
     fast = write_video(tmp_path / "a_vis.mkv", 30, 30.0)
     slow = write_video(tmp_path / "a_ir.mkv", 9, 9.0)
-    with pytest.raises(RecordingError, match="names 9 frames a second"):
+    with pytest.raises(RecordingError, match=r"a_ir\.mkv .*\b9\b"):
         open_recording(fast, partner=slow, rate_hz=30.0)
 
 
-def test_different_lengths_are_doubted(tmp_path: Path) -> None:
+def test_different_lengths_are_doubtful(tmp_path: Path) -> None:
     long = VideoFile(write_video(tmp_path / "a.mkv", 30, 10.0), Stream.VISIBLE)
     short = VideoFile(write_video(tmp_path / "b.mkv", 20, 10.0), Stream.THERMAL)
-    assert "3.00 s (30 frames)" in match_videos(long, short).doubt
+    doubt = match_videos(long, short).doubt
+    assert all(value in doubt for value in ("a.mkv", "3.00 s", "b.mkv", "2.00 s"))

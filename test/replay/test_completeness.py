@@ -84,7 +84,7 @@ def test_a_zeroed_block_fails_the_run_unless_a_gate_expects_it(
     assert summary["fused"] < FRAMES
 
 
-def test_changed_pixels_in_a_bag_of_ours_are_found_by_its_checksums(tmp_path: Path) -> None:
+def test_changed_pixels_in_our_bags_are_found_by_checksums(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", count=FRAMES)
     (file,) = bag.glob("*.mcap")
     data = bytearray(file.read_bytes())
@@ -104,7 +104,7 @@ def test_a_run_that_stops_early_by_request_is_not_incomplete(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", None])
-def test_a_picture_that_cannot_be_decoded_fails_the_run(
+def test_an_image_that_cannot_be_decoded_fails_the_run(
     content: bytes | None, tmp_path: Path
 ) -> None:
     folder = clip(tmp_path / "clip")
@@ -134,7 +134,7 @@ def test_video_frames_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None
         assert "doubtful_pairing" in findings
 
 
-def test_record_says_that_a_part_of_the_source_is_missing(tmp_path: Path) -> None:
+def test_record_reports_missing_parts_of_the_source(tmp_path: Path) -> None:
     folder = clip(tmp_path / "clip")
     assert main(["record", str(tmp_path / "whole"), str(folder)]) == 0
     (folder / "vis" / "0002.png").write_bytes(b"")
@@ -147,7 +147,7 @@ def test_record_says_that_a_part_of_the_source_is_missing(tmp_path: Path) -> Non
     recording.close()
 
 
-def test_calibrate_and_build_engine_are_told_of_damage(tmp_path: Path) -> None:
+def test_sampled_pairs_report_damage(tmp_path: Path) -> None:
     hole = with_zeros(write_bag(tmp_path / "bag", count=FRAMES), tmp_path / "holes")
     told: list[str] = []
     pairs = list(recorded_pairs(hole, tell=told.append))

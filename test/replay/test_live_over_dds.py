@@ -56,7 +56,7 @@ def played(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     gate.write_text(yaml.safe_dump({"limits": limits}), encoding="utf-8")
     # At half its rate: a machine that is busy with other things shall keep up with it, too.
     pace = ("--rate", 0.5, "--search-s", 0.5)
-    # Statuses come once a second; with every picture, no pass waits for the next one.
+    # Statuses come once a second; with every image, no pass waits for the next one.
     often = ("--set", "status_every_frame=true")
     done = live(bag, out, "--engine", "torch", *pace, *often, "--gate", gate)
     assert done.returncode == 1, done.stdout + done.stderr

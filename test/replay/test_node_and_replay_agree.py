@@ -198,7 +198,7 @@ def test_a_frozen_camera_is_found_after_the_time_of_the_parameter(tmp_path):
     ("name", "value"),
     [("pairing_policy", "exact"), ("pairing_policy", "approximate"), ("on_stream_loss", "stop")],
 )
-def test_what_a_replay_cannot_follow_is_refused_by_name(bag, tmp_path, capsys, name, value):
+def test_parameters_that_a_replay_does_not_support_are_refused(bag, tmp_path, capsys, name, value):
     with pytest.raises(ValueError, match=name):
         refuse_unsupported(FuseParameters.from_values({name: value}))
     assert quick(bag, tmp_path / "out", "--set", f"{name}={value}") == 2

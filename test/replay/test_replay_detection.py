@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One detector on the visible, thermal and fused pictures of a replay."""
+"""One detector on the visible, thermal and fused images of a replay."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lamp(level: int = 255) -> np.ndarray:
-    """A dark picture with one bright cell."""
+    """A dark image with one bright cell."""
     picture = np.zeros((HEIGHT, WIDTH), np.uint8)
     picture[:CELL_SIDE, CELL_SIDE : 2 * CELL_SIDE] = level
     return picture
@@ -55,9 +55,7 @@ def pair(index: int) -> PairEntry:
     return PairEntry(index, index, index, index, 0.0)
 
 
-def test_what_only_the_thermal_and_fused_pictures_show_is_counted_there(
-    model: Path, tmp_path: Path
-) -> None:
+def test_objects_are_counted_in_the_images_that_show_them(model: Path, tmp_path: Path) -> None:
     labels = coco(tmp_path / "labels.json", ["frame_0000.png", "frame_0001.png"])
     sink = DetectorSink(str(model), labels=labels, confidence=0.6)
     dark = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -109,7 +107,7 @@ def test_ignored_objects_are_no_misses(model: Path, tmp_path: Path) -> None:
     assert sink.worst_misses == []
 
 
-def test_labels_of_picture_files_are_matched_by_name(model: Path, tmp_path: Path) -> None:
+def test_labels_of_image_files_are_matched_by_name(model: Path, tmp_path: Path) -> None:
     labels = coco(tmp_path / "labels.json", ["0001.jpg"])
     sink = DetectorSink(
         str(model), labels=labels, confidence=0.6, frame_names=["0000", "0001", "0007"]
@@ -151,7 +149,7 @@ def test_merged_classes_are_merged_in_the_model_and_in_the_labels(
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[str]:
-    """Two folders of pictures; the lamp is in both."""
+    """Two folders of images; the lamp is in both."""
     for kind in ("vis", "ir"):
         (tmp_path / "pair" / kind).mkdir(parents=True)
         for n in range(3):
@@ -173,10 +171,10 @@ def test_a_replay_reports_scores_by_class_and_shows_misses(
     assert summary["detection"]["pictures"]["fused"]["classes"]["light"]["misses"] == 1
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "recall at 1" in page
-    assert "1 of 1 objects missed in the fused picture" in page
+    assert "1 of 1 objects missed in the fused image" in page
 
 
-def test_a_model_of_no_known_layout_ends_with_one_line(
+def test_a_model_of_no_known_layout_gives_an_error_of_one_line(
     folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = constant_outputs(tmp_path / "odd.onnx", [np.zeros((1, 7, 3))])

@@ -44,13 +44,13 @@ def test_dropped_thermal_frames_are_counted_and_located(tmp_path: Path) -> None:
     assert len(result.log.pairs) == 56
 
 
-def test_stamps_that_are_80_ms_late_are_told_with_the_offset_to_set(tmp_path: Path) -> None:
+def test_stamps_that_are_80_ms_late_are_reported_with_the_offset_to_set(tmp_path: Path) -> None:
     def late(n: int, shot: Shot) -> Shot:
         return dataclasses.replace(shot, stamp_ns=shot.stamp_ns + 80_000_000)
 
     bag = write_bag(tmp_path / "bag", thermal_only(late), count=90)
     _, findings, evidence = replayed(bag)
-    assert findings["constant_offset"].title == "Thermal stamps are 80 ms late"
+    assert "80 ms" in findings["constant_offset"].title
     assert evidence.offset_ms == pytest.approx(-79, abs=2.5)
     # The advice works: with the offset set, every pair is of one moment again.
     settings = ReplaySettings(
@@ -61,7 +61,7 @@ def test_stamps_that_are_80_ms_late_are_told_with_the_offset_to_set(tmp_path: Pa
     assert all(p.visible_index == p.thermal_index for p in result.log.pairs)
 
 
-def test_a_looped_bag_is_told_and_its_second_round_is_paired(tmp_path: Path) -> None:
+def test_a_looped_bag_is_reported_and_its_second_loop_is_paired(tmp_path: Path) -> None:
     def again(n: int, shot: Shot) -> Shot:
         back = 30 * PERIOD_NS if n >= 30 else 0
         return dataclasses.replace(shot, stamp_ns=shot.stamp_ns - back)
@@ -72,7 +72,7 @@ def test_a_looped_bag_is_told_and_its_second_round_is_paired(tmp_path: Path) -> 
     assert len(result.log.pairs) >= 58
 
 
-def test_a_gain_jump_of_ten_grey_levels_is_told_with_its_frame(tmp_path: Path) -> None:
+def test_a_gain_jump_of_ten_grey_levels_is_reported_with_its_frame(tmp_path: Path) -> None:
     def brighter(n: int, shot: Shot) -> Shot:
         add = 10 if n >= 33 else 0
         return with_pixels(shot, np.clip(shot.frame.pixels.astype(int) + add, 0, 255).astype("u1"))
@@ -83,7 +83,7 @@ def test_a_gain_jump_of_ten_grey_levels_is_told_with_its_frame(tmp_path: Path) -
     assert jumps == [(33, pytest.approx(10, abs=1))]
 
 
-def test_swapped_topics_are_told_by_their_colours(tmp_path: Path) -> None:
+def test_swapped_topics_are_found_by_their_colours(tmp_path: Path) -> None:
     def swapped(n: int, shot: Shot) -> Shot:
         return dataclasses.replace(shot, topic=THERMAL if shot.topic == VISIBLE else VISIBLE)
 
@@ -91,7 +91,7 @@ def test_swapped_topics_are_told_by_their_colours(tmp_path: Path) -> None:
     assert "shows colours" in findings["swapped_topics"].detail
 
 
-def test_sixteen_bit_frames_on_the_visible_topic_are_told_as_swapped(tmp_path: Path) -> None:
+def test_sixteen_bit_frames_on_the_visible_topic_are_reported_as_swapped(tmp_path: Path) -> None:
     def swapped(n: int, shot: Shot) -> Shot:
         if shot.topic == VISIBLE:
             return dataclasses.replace(shot, topic=THERMAL)
@@ -104,7 +104,7 @@ def test_sixteen_bit_frames_on_the_visible_topic_are_told_as_swapped(tmp_path: P
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "yuv_of_nobody", "32FC1"])
-def test_thermal_frames_named_as_another_encoding_are_told(tmp_path: Path, encoding: str) -> None:
+def test_thermal_frames_with_a_wrong_encoding_are_reported(tmp_path: Path, encoding: str) -> None:
     def named(n: int, shot: Shot) -> Shot:
         return dataclasses.replace(shot, encoding=encoding)
 
@@ -113,7 +113,7 @@ def test_thermal_frames_named_as_another_encoding_are_told(tmp_path: Path, encod
     assert result.counts.thermal.rejected == 60
 
 
-def test_sixteen_bit_pixels_named_mono8_are_told_though_they_can_be_read(tmp_path: Path) -> None:
+def test_sixteen_bit_pixels_with_encoding_mono8_are_reported(tmp_path: Path) -> None:
     def named(n: int, shot: Shot) -> Shot:
         deep = PixelFrame(shot.frame.pixels.astype(np.uint16) * 30 + 7000, ChannelOrder.GREY)
         return dataclasses.replace(shot, frame=deep, encoding="mono8")
@@ -123,7 +123,9 @@ def test_sixteen_bit_pixels_named_mono8_are_told_though_they_can_be_read(tmp_pat
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_cut_file_is_told_and_replayed_as_far_as_it_goes(tmp_path: Path, storage: str) -> None:
+def test_a_truncated_file_is_reported_and_replayed_up_to_its_end(
+    tmp_path: Path, storage: str
+) -> None:
     bag = write_bag(tmp_path / "bag", storage=storage)
     (file,) = [f for f in bag.iterdir() if f.suffix in (".mcap", ".db3")]
     whole = file.read_bytes()
@@ -134,7 +136,7 @@ def test_a_cut_file_is_told_and_replayed_as_far_as_it_goes(tmp_path: Path, stora
     assert 25 <= len(result.log.pairs) <= 37
 
 
-def test_a_bag_folder_without_metadata_is_told_and_read(tmp_path: Path) -> None:
+def test_a_bag_folder_without_metadata_is_reported_and_read(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag")
     (bag / "metadata.yaml").unlink()
     result, findings, _ = replayed(bag)
@@ -143,7 +145,7 @@ def test_a_bag_folder_without_metadata_is_told_and_read(tmp_path: Path) -> None:
     assert len(result.log.pairs) == 60
 
 
-def test_zero_stamps_are_told_with_the_option_that_helps(tmp_path: Path) -> None:
+def test_zero_stamps_are_reported_with_the_option_for_them(tmp_path: Path) -> None:
     bag = write_bag(
         tmp_path / "bag", thermal_only(lambda n, shot: dataclasses.replace(shot, stamp_ns=0))
     )
@@ -154,7 +156,7 @@ def test_zero_stamps_are_told_with_the_option_that_helps(tmp_path: Path) -> None
     assert len(result.log.pairs) == 60
 
 
-def test_a_frozen_thermal_camera_is_told(tmp_path: Path) -> None:
+def test_a_frozen_thermal_camera_is_reported(tmp_path: Path) -> None:
     first: list[Shot] = []
 
     def frozen(n: int, shot: Shot) -> Shot:
@@ -176,7 +178,7 @@ def test_doubled_messages_are_counted_as_duplicates(tmp_path: Path) -> None:
     assert fates.count("duplicate") == result.counts.thermal.duplicate == 30
 
 
-def test_a_thermal_picture_that_lies_off_is_told_with_its_shift(tmp_path: Path) -> None:
+def test_a_shifted_thermal_image_is_reported_with_its_shift(tmp_path: Path) -> None:
     street = Scene(320, 240, seed=7)
 
     def beside(n: int, shot: Shot) -> Shot:
@@ -188,7 +190,7 @@ def test_a_thermal_picture_that_lies_off_is_told_with_its_shift(tmp_path: Path) 
     bag = write_bag(tmp_path / "bag", beside, count=40)
     settings = dataclasses.replace(QUIET, quality_every=4)
     _, findings, _ = replayed(bag, settings)
-    assert findings["misaligned"].title == "The thermal picture lies off by +10 px, +0 px"
+    assert "+10 px, +0 px" in findings["misaligned"].title
     straight = write_bag(
         tmp_path / "straight",
         lambda n, shot: with_pixels(

@@ -43,7 +43,7 @@ def test_every_storage_and_compression_gives_all_frames(
     assert [evidence.identity.messages(stream) for stream in Stream] == [12, 12]
 
 
-def test_pixels_come_out_of_a_bag_as_they_went_in(tmp_path: Path) -> None:
+def test_pixels_of_a_bag_are_read_back_unchanged(tmp_path: Path) -> None:
     recording = open_recording(write_bag(tmp_path / "bag", count=3))
     read = [(f.stream, f.read().pixels.copy()) for f in recording.frames()]
     recording.close()
@@ -91,7 +91,7 @@ def test_a_ros1_bag_is_read(tmp_path: Path) -> None:
         open_recording(cut)
 
 
-def test_a_folder_of_pictures_is_paired_in_the_order_of_names(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_paired_in_name_order(tmp_path: Path) -> None:
     for folder in ("vis", "ir"):
         (tmp_path / "clip" / folder).mkdir(parents=True)
     for n, shot in enumerate(shots(6)):
@@ -103,7 +103,7 @@ def test_a_folder_of_pictures_is_paired_in_the_order_of_names(tmp_path: Path) ->
     assert evidence.identity.kind == "pictures"
 
 
-def test_topics_are_chosen_by_name_and_the_reason_is_told() -> None:
+def test_topics_are_chosen_by_name_with_a_reason() -> None:
     found = topics("/flir/image_raw", "/camera/color/image_raw", "/camera/depth/image_rect")
     visible, thermal, why = choose_topics(found)
     assert (visible, thermal) == ("/camera/color/image_raw", "/flir/image_raw")
@@ -119,16 +119,16 @@ def test_a_raw_topic_is_taken_before_its_compressed_twin() -> None:
     assert choose_topics(found)[:2] == ("/rgb/image_raw", "/thermal/image_raw")
 
 
-def test_first_is_no_infrared() -> None:
-    with pytest.raises(RecordingError, match="no topic's name says that it is thermal"):
+def test_first_does_not_contain_the_word_ir() -> None:
+    with pytest.raises(RecordingError, match=r"--thermal-topic.*/first/picture"):
         choose_topics(topics("/first/picture", "/second/picture"))
 
 
-def test_a_given_topic_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(RecordingError, match=r"--thermal-topic is '/x'.*'?/ir/image_raw"):
+def test_a_missing_topic_is_named_with_the_existing_ones() -> None:
+    with pytest.raises(RecordingError, match=r"--thermal-topic.*'/x'.*/ir/image_raw"):
         choose_topics(topics("/ir/image_raw", "/rgb/image_raw"), thermal="/x")
 
 
-def test_a_path_that_is_no_recording_says_what_would_be(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="allowed are a bag"):
+def test_a_path_that_is_no_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"metadata\.yaml"):
         open_recording(tmp_path)

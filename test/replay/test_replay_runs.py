@@ -26,7 +26,7 @@ from fusion_ros.streams.ledger import Fate, Stream
 
 
 class Collector(FusedSink):
-    """Keeps the pictures of every pair."""
+    """Keeps the images of every pair."""
 
     def __init__(self) -> None:
         self.pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -89,7 +89,7 @@ def test_the_headline_counts_pairs_and_findings(
     bag: Path, tmp_path: Path, findings: list[Finding], badge: str, headline: str
 ) -> None:
     _, found, evidence = replayed(bag)
-    assert found == {}  # the mean of both pictures, of a healthy bag
+    assert found == {}  # the mean of both images, of a healthy bag
     summary = summarise(evidence, findings, MeanEngine().describe())
     page = write_report(tmp_path, Material.of(summary, evidence), Verdict("no gate"))
     text = page.read_text(encoding="utf-8")
@@ -97,12 +97,12 @@ def test_the_headline_counts_pairs_and_findings(
     assert f">{badge}</span>" in text
 
 
-def test_the_real_network_on_a_healthy_bag_is_blamed_for_nothing_but_flicker(two_runs) -> None:
+def test_a_healthy_bag_with_the_real_network_has_no_findings_but_flicker(two_runs) -> None:
     # Each frame has noise of its own; whether a network amplifies it is its weights' doing.
     assert {f["code"] for f in read(two_runs[0])["findings"]} <= {"flicker"}
 
 
-def test_a_bags_name_cannot_bring_script_into_the_report(tmp_path: Path) -> None:
+def test_names_of_bags_are_escaped_in_the_report(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
     summary = summarise(evidence, [], MeanEngine().describe())
@@ -137,7 +137,7 @@ def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> N
     assert first.quality["fused"]["qw"] == pytest.approx(float(values[0]), rel=1e-5)
 
 
-def test_measuring_in_a_process_of_its_own_gives_the_same_values(bag: Path) -> None:
+def test_measuring_in_the_background_gives_the_same_values(bag: Path) -> None:
     from dataclasses import replace
 
     here, _, _ = replayed(bag, replace(QUIET, quality_every=4))
@@ -145,7 +145,7 @@ def test_measuring_in_a_process_of_its_own_gives_the_same_values(bag: Path) -> N
     assert [p.quality for p in here.log.pairs] == [p.quality for p in aside.log.pairs]
 
 
-def test_ctrl_c_leaves_a_partial_run_whose_books_close(bag: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_partial_run_whose_counts_reconcile(bag: Path, tmp_path: Path) -> None:
     recording = open_recording(bag)
 
     def stop(done: int) -> None:
@@ -159,7 +159,9 @@ def test_ctrl_c_leaves_a_partial_run_whose_books_close(bag: Path, tmp_path: Path
     assert result.counts.visible.received + result.counts.thermal.received == 21
 
 
-def test_fused_pictures_go_into_a_bag_with_the_visible_stamps(bag: Path, tmp_path: Path) -> None:
+def test_fused_images_are_written_to_a_bag_with_the_visible_stamps(
+    bag: Path, tmp_path: Path
+) -> None:
     assert quick(bag, tmp_path, "--no-report", "--fused-bag", "--fused-video") == 0
     from rosbags.highlevel import AnyReader
 
@@ -173,14 +175,14 @@ def test_fused_pictures_go_into_a_bag_with_the_visible_stamps(bag: Path, tmp_pat
     assert (tmp_path / "fused.mp4").stat().st_size > 1000
 
 
-def test_what_cannot_run_says_so_with_exit_code_2(tmp_path: Path, capsys) -> None:
+def test_a_replay_that_cannot_run_exits_with_2(tmp_path: Path, capsys) -> None:
     assert run(tmp_path / "none", "--out", tmp_path / "out") == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert str(tmp_path / "none") in capsys.readouterr().err
     assert run(tmp_path, "--set", "pairing_tolerance_ms=-1", "--out", tmp_path / "out") == 2
-    assert "pairing_tolerance_ms is -1" in capsys.readouterr().err
+    assert "pairing_tolerance_ms" in capsys.readouterr().err
 
 
-def test_record_makes_a_bag_of_pictures_that_replays_whole(tmp_path: Path, capsys) -> None:
+def test_a_bag_recorded_from_images_replays_completely(tmp_path: Path, capsys) -> None:
     import cv2
 
     for folder in ("rgb", "thermal"):
@@ -193,7 +195,7 @@ def test_record_makes_a_bag_of_pictures_that_replays_whole(tmp_path: Path, capsy
     assert [evidence.identity.messages(stream) for stream in Stream] == [4, 4]
     assert len(result.log.pairs) == 4
     assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 2
-    assert "never written over" in capsys.readouterr().err
+    assert str(tmp_path / "bag") in capsys.readouterr().err
 
 
 def test_a_real_clip_replays_whole_and_twice_the_same(shared_data: Path, tmp_path: Path) -> None:

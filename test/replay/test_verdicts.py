@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gate decides the exit code and says why; a comparison tells what became worse first."""
+"""A gate sets the exit code and names the cause; a comparison lists regressions first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GATE = {
     [
         ({}, 0, "pass: sync.skew_ms.p95 is 0; allowed is at most 5"),
         ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24; allowed is at least 1000"),
-        ({"limits": {"fused.of.nobody": {"min": 1}}}, 1, "FAIL: fused.of.nobody was not measured"),
+        ({"limits": {"fused.of.nothing": {"min": 1}}}, 1, "FAIL: fused.of.nothing was not measured"),
         ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is absent; it must be present"),
         ({"forbid": ["gain_jump"]}, 0, "pass: finding gain_jump is absent; it must be absent"),
         ({"forbids": []}, 2, "forbid"),
@@ -38,19 +38,19 @@ GATE = {
         ({"limits": [1]}, 2, "limits is [1]"),
         ({"limits": {"fused": {"min": float("nan")}}}, 2, "limits.fused"),
         ({"forbid": ["time_jumped_bak"]}, 2, "time_jumped_back"),
-        ({"forbid": "stall"}, 2, "forbid is 'stall'"),
+        ({"forbid": "stall"}, 2, "'stall'"),
         ({"expect": ["qqq"]}, 2, "damaged_file"),
         ({"forbid_severity": "errors"}, 2, "error, warning, info"),
     ],
 )
-def test_the_gate_decides_the_exit_code_and_says_why(
+def test_the_gate_sets_the_exit_code_and_names_the_cause(
     bag: Path, tmp_path: Path, capsys, change: dict[str, Any], code: int, word: str
 ) -> None:
     gate = tmp_path / "gate.yaml"
     gate.write_text(yaml.safe_dump({**GATE, **change}), encoding="utf-8")
     assert quick(bag, tmp_path / "out", "--no-report", "--gate", gate) == code
-    said = capsys.readouterr()
-    assert word in said.out + said.err
+    printed = capsys.readouterr()
+    assert word in printed.out + printed.err
 
 
 def test_names_with_dots_are_found_in_a_summary() -> None:
@@ -61,21 +61,21 @@ def test_names_with_dots_are_found_in_a_summary() -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "limits: {}\nforbid: []\n", "expect:\n"])
 def test_a_gate_without_a_check_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="holds no check"):
+    with pytest.raises(ValueError, match="limits, forbid, forbid_severity, expect"):
         Gate.load(tmp_path / "gate.yaml")
 
 
 @pytest.mark.parametrize(
     "text", ["forbid: [stall]\nforbid: []\n", "- 1", "limits: [", "a: !!int ''"]
 )
-def test_a_gate_file_that_is_not_one_is_refused(text: str, tmp_path: Path) -> None:
+def test_an_invalid_gate_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"gate\.yaml"):
         Gate.load(tmp_path / "gate.yaml")
 
 
 @pytest.mark.parametrize("code", sorted(INCOMPLETE))
-def test_nothing_passes_over_data_that_were_not_read(code: str) -> None:
+def test_unread_data_never_pass(code: str) -> None:
     summary = {"fused": 12, "findings": [{"code": code, "severity": "error"}]}
     assert (NO_GATE.judge(summary).word, NO_GATE.judge(summary).exit_code) == ("incomplete", 2)
     limits = {"fused": {"min": 1}}
@@ -98,7 +98,7 @@ def test_without_a_gate_and_with_everything_read_there_is_no_verdict() -> None:
     assert (NO_GATE.judge(summary).word, NO_GATE.judge(summary).exit_code) == ("no gate", 0)
 
 
-def test_every_code_that_a_finding_may_have_is_known_to_gates() -> None:
+def test_gates_accept_the_codes_of_all_findings() -> None:
     """Each string that the sources pass as the code of a finding; formatted ones by hand."""
     found = set()
     sources = Path(fusion_ros.__file__).parent / "replay"
@@ -125,7 +125,7 @@ def test_an_expected_finding_passes_a_gate_that_forbids_errors(tmp_path: Path) -
     assert gate.judge(summary).word == "passed"
 
 
-def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
+def test_a_comparison_puts_regressions_first_and_counts_equal_images(
     bag: Path, two_runs, tmp_path: Path
 ) -> None:
     assert quick(bag, tmp_path / "same", "--no-report", "--compare", two_runs[0]) == 0
@@ -145,7 +145,7 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
     assert rows["fused qw"]["mood"] == "bad"
     # A thousand times slower is the larger change, but times do not repeat as figures do.
     assert rows["fusing p50, ms"]["worse_by"] > rows["fused qw"]["worse_by"]
-    assert comparison["headline"].startswith("1 figure is worse")
+    assert [row["mood"] for row in comparison["rows"]].count("bad") >= 1
     assert ">Compared with other<" in (tmp_path / "now" / "report.html").read_text(encoding="utf-8")
 
 
@@ -153,7 +153,7 @@ def test_a_comparison_puts_regressions_first_and_counts_equal_pictures(
     ("before", "now", "mood"),
     [(8.0, 9.9, "soft"), (0.5, 2.0, "soft"), (8.0, 14.0, "bad"), (14.0, 8.0, "good")],
 )
-def test_a_time_counts_from_a_quarter_and_two_milliseconds_on(
+def test_changes_of_times_are_notable_from_a_quarter_and_two_milliseconds(
     two_runs, tmp_path: Path, before: float, now: float, mood: str
 ) -> None:
     folders = []
@@ -167,18 +167,16 @@ def test_a_time_counts_from_a_quarter_and_two_milliseconds_on(
     comparison = compare_runs(*folders)
     rows = {row.name: row for row in comparison.rows}
     assert rows["fusing p50, ms"].mood == mood
-    assert ("fusing is slower" in comparison.headline) == (mood == "bad")
+    assert (f"{rows['fusing p50, ms'].now} ms" in comparison.headline) == (mood == "bad")
 
 
-def test_what_to_compare_with_is_looked_for_before_hours_are_spent(
-    bag: Path, tmp_path: Path, capsys
-) -> None:
+def test_the_earlier_run_is_checked_before_the_replay(bag: Path, tmp_path: Path, capsys) -> None:
     assert quick(bag, tmp_path / "out", "--compare", tmp_path) == 2
-    assert "is no summary of a replay" in capsys.readouterr().err
+    assert str(tmp_path / "summary.json") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_doubts_about_pairs_are_known_to_gates() -> None:
+def test_gates_accept_the_codes_of_doubts() -> None:
     from fusion_ros.replay.findings import effect_faults
 
     assert {doubt.value for doubt in effect_faults._FIXES} <= set(CODES)

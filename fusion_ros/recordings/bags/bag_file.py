@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interface of one file of a bag, whatever its storage."""
+"""Interface of one bag file, common to all storage formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TopicType(NamedTuple):
 
 
 class BagMessage(NamedTuple):
-    """One message as it was recorded; `data` may be compressed, `ros1` tells its serialisation."""
+    """One recorded message; `data` may be compressed, `ros1` is True for ROS 1 serialisation."""
 
     topic: str
     message_type: str
@@ -31,8 +31,8 @@ class BagFile(Protocol):
 
     Attributes:
         kind: "mcap", "sqlite3" or "ros1".
-        counts: messages by topic that the file itself says it holds.
-        begin_ns: no message was recorded before this time.
+        counts: messages by topic as counted by the file.
+        begin_ns: lower bound of the recording times.
     """
 
     kind: str
@@ -40,16 +40,16 @@ class BagFile(Protocol):
     begin_ns: int
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Yield the messages of some topics by the time of recording; report what is missing."""
+        """Yield the messages of some topics by time of recording; report missing ones."""
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
 
 
 def merged(files: Collection[BagFile], topics: Collection[str]) -> Iterator[BagMessage]:
-    """Yield the messages of several files by the time of recording.
+    """Yield the messages of several files by time of recording.
 
-    A file is read from its first time on, so that of a split bag one file is in memory at a time.
+    Reading of a file starts at its first time, so that one file of a split bag is open at a time.
     """
     ahead = sorted(files, key=lambda file: file.begin_ns)
     reading: list[tuple[int, int, BagMessage, Iterator[BagMessage]]] = []
@@ -69,5 +69,5 @@ def merged(files: Collection[BagFile], topics: Collection[str]) -> Iterator[BagM
 
 
 def ros2_type(name: str) -> str:
-    """Return a type name in the spelling of ROS 2: "sensor_msgs/Image" has no "msg" in ROS 1."""
+    """Return a type name in ROS 2 spelling; ROS 1 writes "sensor_msgs/Image" without "msg"."""
     return re.sub(r"^(\w+)/(\w+)$", r"\1/msg/\2", name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a bag: found by metadata.yaml or by their names, opened by what they contain."""
+"""Files of a bag: found by metadata.yaml or by name, opened by their content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STORAGES: dict[bytes, Callable[[Path, DamageReporter], BagFile]] = {
 
 
 def is_bag_file(path: Path) -> bool:
-    """Whether a file's name ends as a bag's does."""
+    """Whether a file has the suffix of a bag."""
     return path.name.lower().endswith(ENDINGS)
 
 
@@ -39,15 +39,15 @@ def open_bag(path: Path, damage: list[Damage]) -> tuple[list[BagFile], dict[Topi
     """Open the files of a bag.
 
     Args:
-        path: a bag's folder, or one of its files.
-        damage: receives what cannot be read, now and while messages are read.
+        path: folder of a bag, or one of its files.
+        damage: receives damage, now and while messages are read.
 
     Returns:
-        The files that can be read, and messages by topic as metadata.yaml counts them (empty
-        without one).
+        The readable files, and the messages by topic as counted by metadata.yaml (empty without
+        that file).
 
     Raises:
-        RecordingError: not one file can be read.
+        RecordingError: no file can be read.
     """
     counts: dict[TopicType, int] = {}
     paths = [path]
@@ -80,7 +80,7 @@ def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[Topi
         else:
             what = f"it has no {bag_metadata.NAME}: the recorder did not close it"
             damage.append(Damage(folder.name, what, DamageKind.UNFINISHED))
-        # rosbag2 removes a file after it was compressed: where both are there, the second is cut.
+        # rosbag2 removes a file after compressing it: where both exist, the compressed one is cut.
         names = {file.name for file in present}
         return [f for f in present if f.name.removesuffix(_PACKED) not in names - {f.name}], {}
     files = []
@@ -88,23 +88,23 @@ def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[Topi
         if (found := _find(folder, name)) is not None:
             files.append(found)
         else:
-            what = f"{bag_metadata.NAME} lists it, but it is not there"
+            what = f"{bag_metadata.NAME} lists it, but it does not exist"
             damage.append(Damage(name, what))
     if files or metadata.files:
         for file in present:
             if file not in files:
-                what = f"{bag_metadata.NAME} does not list it, so that it is not read"
+                what = f"{bag_metadata.NAME} does not list it, so it is not read"
                 damage.append(Damage(file.name, what, DamageKind.METADATA))
     if not files:
         raise RecordingError(
-            f"{folder}: not one of the files that {bag_metadata.NAME} lists is there "
+            f"{folder}: none of the files that {bag_metadata.NAME} lists exists "
             f"({', '.join(metadata.files) or 'none'})"
         )
     return files, metadata.counts
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """The file that metadata.yaml names; it may have been compressed or unpacked since."""
+    """Return the file that metadata.yaml names, also where it was compressed or unpacked since."""
     for candidate in (name, name + _PACKED, name.removesuffix(_PACKED)):
         if candidate and (folder / candidate).is_file():
             return folder / candidate
@@ -141,7 +141,7 @@ def _open_file(path: Path, report: DamageReporter) -> BagFile:
 
 
 class _UnpackedFile:
-    """A file that rosbag2 compressed as a whole, unpacked into a temporary folder."""
+    """A file with rosbag2's file compression, unpacked into a temporary folder."""
 
     def __init__(self, path: Path, report: DamageReporter) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fusion_ros_")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decompression (zstd, lz4, bz2) with a limit on what comes out."""
+"""Decompression (zstd, lz4, bz2) with a limit on the output size."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError, shown_size
 from fusion_ros.recordings.damage import DamageKind, DamageReporter
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-"""A CDR message begins with 00, so these bytes mark a message that rosbag2 compressed."""
+"""Start of a message that rosbag2 compressed; plain CDR messages start with a zero byte."""
 
 ALWAYS_ALLOWED_FILE_BYTES = 2**30
 MAX_FILE_RATIO = 100
-"""A compressed file may unpack to 1 GiB, or to this many times its own size."""
+"""A compressed file may unpack to 1 GiB, or to this multiple of its own size."""
 _KEEP_FREE_BYTES = 2**28
 _PIECE = 2**20
 _STEP = 2**24
 
 
 class DecompressionError(ValueError):
-    """Compressed data that are cut or damaged; `partial` is what came out before."""
+    """Error of truncated or damaged compressed data; `partial` holds the output so far."""
 
     def __init__(self, message: str, partial: bytes = b"") -> None:
         super().__init__(message)
@@ -34,13 +34,13 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
     """Decompress a whole buffer of one or more frames.
 
     Args:
-        kind: "zstd", "lz4", "bz2", or "" and "none" for data that are not compressed.
+        kind: "zstd", "lz4", "bz2", or "" and "none" for uncompressed data.
         data: the buffer.
-        limit: more bytes than this are not produced.
+        limit: largest output in bytes.
 
     Raises:
         TooLargeError: the data unpack to more than `limit` bytes.
-        DecompressionError: cut, damaged, or an unknown kind.
+        DecompressionError: the data are truncated or damaged, or the kind is unknown.
     """
     if kind in ("", "none"):
         if len(data) > limit:
@@ -48,7 +48,7 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
         return bytes(data)
     make = _decompressor(kind)
     pieces: list[bytes] = []
-    size, rest = 0, memoryview(data)
+    size, rest, fed = 0, memoryview(data), memoryview(b"")
     try:
         while len(rest):
             machine = make()
@@ -58,30 +58,30 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
                     if not len(fed):
                         break
                 else:
-                    fed = b""
-                # In steps: a decompressor holds what it returns twice for a moment.
+                    fed = rest[:0]
+                # Limited steps: a decompressor briefly holds two copies of its output.
                 most = min(_STEP, limit + 1 - size)
                 pieces.append(machine.decompress(fed, max_length=most))
                 size += len(pieces[-1])
                 if size > limit:
                     raise TooLargeError(f"it unpacks to more than {shown_size(limit)}")
             if not machine.eof:
-                raise DecompressionError(f"{kind} data end too early", b"".join(pieces))
+                raise DecompressionError(f"the {kind} data are truncated", b"".join(pieces))
             unused = len(machine.unused_data or b"")
             rest = memoryview(data)[len(data) - len(rest) - unused :]
     except (TooLargeError, DecompressionError):
         raise
-    except Exception as error:  # each library raises errors of its own
+    except Exception as error:  # the libraries have no common error type
         raise DecompressionError(f"{kind}: {error}", b"".join(pieces)) from error
     return b"".join(pieces)
 
 
 def plain_message(data: bytes) -> bytes:
-    """Return a serialised message, decompressed where the recorder compressed it by message.
+    """Return a serialised message, decompressed where the recorder compressed single messages.
 
     Raises:
-        TooLargeError: it claims, or unpacks to, more than `MAX_MESSAGE_BYTES`.
-        DecompressionError: it is damaged.
+        TooLargeError: its stated or actual size exceeds `MAX_MESSAGE_BYTES`.
+        DecompressionError: the message is damaged.
     """
     if not data.startswith(ZSTD_MAGIC):
         if len(data) > MAX_MESSAGE_BYTES:
@@ -94,20 +94,19 @@ def plain_message(data: bytes) -> bytes:
 
 
 def unpack_file(path: Path, target: Path, report: DamageReporter) -> None:
-    """Unpack a zstd file; of a cut file as much as there is, which is reported.
+    """Unpack a zstd file; a truncated file is unpacked as far as possible and reported.
 
     Raises:
-        TooLargeError: it unpacks to more than is allowed for its size, or than the disk has room
-            for.
+        TooLargeError: the output exceeds the limit for the file's size, or the free disk space.
     """
     size = path.stat().st_size
     allowed = max(ALWAYS_ALLOWED_FILE_BYTES, MAX_FILE_RATIO * size)
-    room = max(0, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES)
-    limit = min(allowed, room)
+    free = max(0, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES)
+    limit = min(allowed, free)
     reason = (
         f"the limit for {shown_size(size)} of compressed data"
-        if allowed <= room
-        else f"what {target.parent} has room for; set TMPDIR to a larger disk"
+        if allowed <= free
+        else f"the free space of {target.parent}; set TMPDIR to a larger disk"
     )
     with path.open("rb") as source, target.open("wb") as unpacked:
         _check_claim(source.read(18), limit, reason)
@@ -123,8 +122,8 @@ def unpack_file(path: Path, target: Path, report: DamageReporter) -> None:
         except (EOFError, _zstd().ZstdError) as error:
             report(
                 DamageKind.BYTES,
-                f"its compressed data are cut or damaged after {shown_size(written)} of unpacked "
-                f"data ({error})",
+                f"its compressed data are truncated or damaged after {shown_size(written)} of "
+                f"unpacked data ({error})",
             )
 
 
@@ -132,7 +131,7 @@ def _check_claim(head: bytes, limit: int, reason: str = "the limit") -> None:
     try:
         claimed = _zstd().get_frame_info(head[:18]).decompressed_size
     except _zstd().ZstdError:
-        return  # the decompressor will name the fault
+        return  # the decompressor reports the fault
     if claimed is not None and claimed > limit:
         raise TooLargeError(
             f"it claims to unpack to {shown_size(claimed)}, more than {shown_size(limit)}, {reason}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checksums for the chunks of mcap files that `rosbags` wrote, which leaves them out."""
+"""Checksums of mcap chunks, which the writer of `rosbags` leaves out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CHECKSUM_AT = 24
 
 
 def add_checksums(path: Path) -> int:
-    """Write the checksum of every uncompressed chunk that has none, and return their number.
+    """Add the checksum of every uncompressed chunk without one, and return their number.
 
-    Without a checksum, changed bytes inside a picture cannot be detected. A checksum of 0 means
-    "none", so that an interruption leaves a valid file.
+    Without a checksum, changed bytes inside an image cannot be detected. A checksum of 0 means
+    "none", so an interruption leaves a valid file.
     """
     source = FileSource(path)
     changed = 0

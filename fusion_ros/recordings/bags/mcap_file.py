@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mcap files: complete, unfinished or damaged ones are read by the same code.
+"""Reader of mcap files that are complete, unfinished or damaged.
 
-The reader of `rosbags` stops at the first damaged chunk, skips chunks without a message index, has
-no size limits, and refuses parts that pixels do not need (profile, schema, QoS). This one walks
-over the records, with the summary for the counts only, so that no byte is left out in silence.
+The readers of `rosbags` and `mcap` stop at the first damaged chunk. The one of `rosbags` also skips
+chunks without a message index, has no size limits, and refuses files for fields that images do not
+need (profile, schema, QoS). This reader walks over all records, and reports bytes without records.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingEr
 
 _FOOTER_BYTES = 9 + 20 + len(MAGIC)
 _LOOSE_BYTES = 2**22
-"""Messages outside of chunks are read in blocks of this size."""
+"""Block size for messages outside of chunks."""
 _MOST_WAITING_BYTES = 2**28
-"""Messages that wait for earlier ones of overlapping chunks; beyond this the oldest goes out."""
+"""Most bytes of messages held to sort overlapping chunks; beyond it the oldest is yielded."""
 _PIECE = 2**20
 
 
@@ -53,7 +53,7 @@ class _Channel(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A chunk, or a run of messages outside of chunks."""
+    """A chunk, or successive messages outside of chunks."""
 
     record: Record
     begin_ns: int
@@ -61,7 +61,7 @@ class _Block(NamedTuple):
 
 
 class _Content(NamedTuple):
-    """Place of a serialised message, which is read when it is due."""
+    """Position of a serialised message, which is read when it is yielded."""
 
     source: Source
     at: int
@@ -78,11 +78,11 @@ class McapFile:
 
     Args:
         path: the file.
-        report: receives what is missing or not understood.
+        report: receives damage.
 
     Raises:
-        RecordingError: it is no mcap file.
-        OSError: it cannot be read.
+        RecordingError: the file is no mcap file.
+        OSError: the file cannot be read.
     """
 
     kind = "mcap"
@@ -94,7 +94,7 @@ class McapFile:
         self._statistics: dict[int, int] | None = None
         self._blocks: list[_Block] = []
         self._indexed: dict[int, Counter[int]] = {}
-        """Messages by channel that the indexes behind a chunk name, by the chunk's place."""
+        """Messages by channel in the indexes of a chunk, by the chunk's position."""
         self._source = FileSource(path)
         try:
             if self._source.read(0, len(MAGIC)) != MAGIC:
@@ -129,13 +129,11 @@ class McapFile:
             yield _message(*heapq.heappop(waiting))
         self._source.close()
 
-    # What the file holds -----------------------------------------------------------------------
-
     def _index(self) -> None:
         data_end, summary_end = self._footer()
         if summary_end > data_end:
             for record in walk(self._source, data_end, summary_end, self._lost("summary")):
-                self._learn(self._source, record)
+                self._read_definition(self._source, record)
         finished = False
         for record in walk(self._source, len(MAGIC), data_end, self._lost("data")):
             if record.opcode == DATA_END:
@@ -148,7 +146,7 @@ class McapFile:
             elif record.opcode == MESSAGE_INDEX:
                 self._note_index(record)
             else:
-                self._learn(self._source, record)
+                self._read_definition(self._source, record)
         if not (finished or summary_end):
             self._report(
                 DamageKind.UNFINISHED,
@@ -211,8 +209,8 @@ class McapFile:
             place = self._blocks[-1].record.at
             self._indexed.setdefault(place, Counter())[channel] += size // 16
 
-    def _learn(self, source: Source, record: Record) -> None:
-        """Read a schema, a channel or the statistics; anything else is passed over."""
+    def _read_definition(self, source: Source, record: Record) -> None:
+        """Read a schema, a channel or the statistics; ignore other records."""
         if record.opcode not in (SCHEMA, CHANNEL, STATISTICS):
             return
         content = source.read(record.at, record.size)
@@ -232,7 +230,7 @@ class McapFile:
             self._report(DamageKind.BYTES, f"a record at byte {record.at} is damaged ({error})")
 
     def _counted(self) -> dict[TopicType, int]:
-        """Messages by topic: of the statistics, else of the chunks themselves."""
+        """Return messages by topic from the statistics, or by reading the chunks without them."""
         counted: Counter[int] = Counter(self._statistics)
         if self._statistics is None or not counted.keys() <= self._channels.keys():
             counted = Counter()
@@ -247,12 +245,10 @@ class McapFile:
             counts[channel.topic] += counted.get(number, 0)
         return dict(counts)
 
-    # Messages ----------------------------------------------------------------------------------
-
     def _of_block(
         self, block: _Block, report: DamageReporter
     ) -> Iterator[tuple[int, int, _Content]]:
-        """Channel, time and content of each message of a block."""
+        """Yield channel, time and content of each message of a block."""
         source: Source = self._source
         at, end = block.record.at, block.record.at + block.record.size
         where = f"a chunk at byte {block.record.at}"
@@ -274,10 +270,10 @@ class McapFile:
                 at = record.at + MESSAGE_HEAD.size
                 yield number, log_ns, _Content(source, at, record.size - MESSAGE_HEAD.size)
             elif block.is_chunk:
-                self._learn(source, record)
+                self._read_definition(source, record)
 
     def _unpacked(self, block: _Block, where: str, report: DamageReporter) -> bytes:
-        """The records of a chunk, as many as can be had."""
+        """Return the readable records of a chunk."""
         at, size, cut = block.record.at, block.record.size, block.record.cut
         lost = sum(self._indexed.get(at, Counter()).values())
         held = f" with {lost} messages" if lost else ""
@@ -294,10 +290,10 @@ class McapFile:
             report(
                 DamageKind.BYTES,
                 f"{where}{held} claims {shown_size(claimed)}; the limit is "
-                f"{shown_size(MAX_CHUNK_BYTES)}, so that it is not read",
+                f"{shown_size(MAX_CHUNK_BYTES)}, so it is not read",
             )
             return b""
-        problem = "it is cut" if cut else ""
+        problem = "it is truncated" if cut else ""
         if packed_size > size - place and not cut:
             problem = "its length is damaged"
         packed = self._source.read(at + place, min(packed_size, size - place))
@@ -311,7 +307,7 @@ class McapFile:
         if not problem and len(records) != claimed:
             problem = f"it holds {len(records)} of {claimed} bytes"
         if not problem and checksum and zlib.crc32(records) != checksum:
-            problem = "its checksum is wrong, so that any message in it may be changed"
+            problem = "its checksum is wrong, so any of its messages may be changed"
         if problem:
             report(DamageKind.BYTES, f"{where}{held}: {problem}")
         return records

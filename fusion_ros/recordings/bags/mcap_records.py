@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of an mcap file: walking over them, and finding the next one behind damage.
+"""Iteration over the records of an mcap file, also across damaged bytes.
 
 Format: mcap.dev/spec. A record is an opcode (one byte), the length of its content (eight bytes)
 and its content.
@@ -31,24 +31,24 @@ for _opcode, _size in {
 }.items():  # fmt: skip
     _LEAST[_opcode] = _size
 _LEAST_SIZES: list[int] = _LEAST.tolist()
-# Records that a recorder writes among the data: the search looks for these.
+# Records of the data section, which the search for the next record accepts.
 _SOUGHT = np.zeros(256, bool)
 _SOUGHT[[SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, 0x09, 0x0C, DATA_END]] = True
 _WINDOW = 2**20
 _CHAIN = 3
 _MOST_CANDIDATES = 20_000
-"""Places that look like a record are checked one by one; behind so many false ones it ends."""
+"""Candidate positions that are checked one by one before the search ends."""
 
 
 class Source(Protocol):
-    """Bytes that can be read at any place."""
+    """Bytes with random access."""
 
     def read(self, at: int, count: int) -> bytes:
-        """Return up to `count` bytes from `at` on; fewer at the end."""
+        """Return up to `count` bytes from position `at`; fewer at the end."""
 
 
 class FileSource:
-    """A file as a source; it is opened by the first read, also after `close`."""
+    """File as a source; a read opens it, also after `close`."""
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
@@ -63,7 +63,7 @@ class FileSource:
         return self._file.read(count)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -82,7 +82,7 @@ class MemorySource:
 
 
 class Record(NamedTuple):
-    """Opcode, place of the content, and its size; `cut` where it ends behind its container."""
+    """Opcode, position and size of the content; `cut` if it extends beyond its container."""
 
     opcode: int
     at: int
@@ -93,12 +93,12 @@ class Record(NamedTuple):
 def walk(
     source: Source, at: int, end: int, damaged: Callable[[int, int], object]
 ) -> Iterator[Record]:
-    """Yield every record between two places.
+    """Yield every record between two positions.
 
     Args:
-        source: where to read.
-        at, end: first byte, and the byte behind the last one.
-        damaged: receives first and last byte of each part that holds no record.
+        source: the bytes.
+        at, end: position of the first byte, and of the byte after the last one.
+        damaged: receives first and last position of each part without records.
     """
     while at < end:
         head = source.read(at, _HEAD.size)
@@ -127,7 +127,7 @@ def _fits(opcode: int, size: int, at: int, end: int) -> bool:
 
 
 def _chunk_size(source: Source, at: int, end: int) -> int:
-    """Return the size of a chunk whose record is cut or has a wrong length; 0 where it is none."""
+    """Return the size of a chunk with a truncated record or a wrong length; 0 if it is no chunk."""
     head = source.read(at, min(CHUNK_HEAD.size + 16, end - at))
     for name in (b"zstd", b"lz4", b""):
         names = struct.pack("<I", len(name)) + name
@@ -141,7 +141,7 @@ def _chunk_size(source: Source, at: int, end: int) -> int:
 
 
 def find_record(source: Source, at: int, end: int) -> int | None:
-    """Return the next place from which several records follow each other, or None."""
+    """Return the next position at which several records follow each other, or None."""
     tried = 0
     while at + _HEAD.size <= end:
         window = np.frombuffer(source.read(at, min(_WINDOW, end - at)), np.uint8)
@@ -180,10 +180,10 @@ def _is_chain(source: Source, at: int, end: int) -> bool:
 
 
 def text_at(record: bytes, at: int) -> tuple[str, int]:
-    """Return a text with its length before it, and the place behind it.
+    """Return a length-prefixed text and the position after it.
 
     Raises:
-        struct.error: it is longer than its record.
+        struct.error: the text is longer than its record.
     """
     (length,) = struct.unpack_from("<I", record, at)
     if at + 4 + length > len(record):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""metadata.yaml of a ROS 2 bag: which files belong to it, and how many messages it counts."""
+"""metadata.yaml of a ROS 2 bag: its files and its message counts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NAME = "metadata.yaml"
 
 
 class MetadataError(ValueError):
-    """A metadata.yaml that cannot be used. The files of the bag can be read without it."""
+    """Error of an unusable metadata.yaml; the bag files can be read without it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BagMetadata:
-    """What reading needs of metadata.yaml.
+    """The entries of metadata.yaml that reading needs.
 
     Attributes:
-        files: names, in the order of recording.
+        files: file names in recorded order.
         counts: messages by topic.
     """
 
@@ -34,11 +34,10 @@ class BagMetadata:
 def read_metadata(folder: Path) -> BagMetadata:
     """Read the metadata of a bag's folder.
 
-    Everything but the two entries above is passed over: a storage, profile or QoS that is unknown
-    here does not keep messages from being read.
+    Other entries are ignored, so that an unknown storage, profile or QoS does not prevent reading.
 
     Raises:
-        MetadataError: it is missing, too large, no YAML, or has not the form of rosbag2.
+        MetadataError: the file is missing, too large, invalid YAML, or not in rosbag2's format.
     """
     try:
         content = parse_yaml(read_bytes(folder / NAME, MAX_TEXT_BYTES), FAST_LOADER)
@@ -54,7 +53,7 @@ def read_metadata(folder: Path) -> BagMetadata:
             topic = _topic(entry["topic_metadata"])
             counts[topic] = counts.get(topic, 0) + int(entry["message_count"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{NAME} has not the form of rosbag2 ({error!r:.100})") from error
+        raise MetadataError(f"{NAME} is not in the format of rosbag2 ({error!r:.100})") from error
     return BagMetadata(files, counts)
 
 
@@ -63,7 +62,7 @@ def _topic(entry: Any) -> TopicType:
 
 
 def _name(value: Any) -> str:
-    """A text and nothing else: the text of nested aliases could fill the memory."""
+    """Return a name that is a string; other types could expand to a huge text."""
     if not isinstance(value, str):
-        raise TypeError(f"a name is {type(value).__name__}, not a text")
+        raise TypeError(f"a name is {type(value).__name__}, not a string")
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS bags as recordings: ROS 2 (mcap, sqlite3; split, compressed, unfinished) and ROS 1."""
+"""Recordings in ROS bags: ROS 2 (mcap, sqlite3; split, compressed, unfinished) and ROS 1."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class BagRecording:
     """Two image topics of one bag.
 
     Args:
-        path: a bag's folder, or one of its files.
-        visible, thermal: topics; None is chosen by name and type.
+        path: folder of the bag, or one of its files.
+        visible, thermal: topics; None chooses by name and type.
 
     Raises:
-        RecordingError: nothing can be read, or the topics are not clear.
+        RecordingError: no file can be read, or the choice of topics is not clear.
     """
 
     def __init__(self, path: Path, visible: str | None = None, thermal: str | None = None) -> None:
@@ -70,7 +70,7 @@ class BagRecording:
         )
 
     def _look(self, topic: str) -> str:
-        """What the first frame of a topic shows; damage is reported when all is read."""
+        """Return the content of a topic's first frame; damage is reported in `frames` only."""
         known = list(self.damage)
         try:
             for file in self._files:
@@ -114,9 +114,9 @@ class BagRecording:
 
 
 def _recorded(files: list[BagFile], counted: dict[TopicType, int]) -> tuple[TopicFacts, ...]:
-    """Every topic with its number of messages: of metadata.yaml or the files, whichever is more.
+    """Return all topics with the larger of the counts of metadata.yaml and of the files.
 
-    A count in metadata.yaml that is larger than the files' own is how missing files show.
+    A larger count in metadata.yaml indicates missing files.
     """
     of_files: Counter[TopicType] = Counter()
     for file in files:
@@ -164,7 +164,7 @@ _stores: dict[bool, Any] = {}
 
 
 def _typestore(ros1: bool) -> Any:
-    """The image messages are the same in every distribution, so bags need not define them."""
+    """Return built-in message definitions: image messages are equal in every distribution."""
     if ros1 not in _stores:
         from rosbags.typesys import Stores, get_typestore
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole ROS 1 bags, read by `rosbags` with a limit on each chunk."""
+"""Reader of complete ROS 1 bags: `rosbags` with a size limit for chunks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Ros1File:
 
     Args:
         path: the file.
-        report: receives what is missing.
+        report: receives damage.
 
     Raises:
-        RecordingError: it has no index, is damaged, or is no ROS 1 bag.
+        RecordingError: the file has no index, is damaged, or is no ROS 1 bag.
     """
 
     kind = "ros1"
@@ -39,7 +39,7 @@ class Ros1File:
         self._reader: Any = Reader(path)
         try:
             self._reader.open()
-        except Exception as error:  # struct errors and its own on files that were cut
+        except Exception as error:  # struct errors and rosbags' own on truncated files
             raise RecordingError(
                 f"{path} cannot be read as a ROS 1 bag: {error}; `rosbag reindex` repairs bags "
                 "that were not closed"
@@ -60,7 +60,7 @@ class Ros1File:
         try:
             for connection, log_ns, data in self._reader.messages(wanted) if wanted else ():
                 yield BagMessage(connection.topic, connection.msgtype, log_ns, data, ros1=True)
-        except Exception as error:  # of a damaged chunk: its own, the decompressor's, struct's
+        except Exception as error:  # of a damaged chunk: of rosbags, the decompressor or struct
             self._report(DamageKind.BYTES, f"reading stopped: {type(error).__name__}: {error}")
 
     def close(self) -> None:

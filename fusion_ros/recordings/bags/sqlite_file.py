@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sqlite3 files of bags, with the journal that an unfinished recorder leaves beside them.
+"""Reader of sqlite3 bag files, also with the journal of an unfinished recording.
 
-The reader of `rosbags` opens a file as immutable, so that a write-ahead log is ignored, and stops
-at the first damaged page. Here SQLite itself applies the journal, to a copy: the recording is never
-changed.
+The reader of `rosbags` ignores a write-ahead log and stops at the first damaged page. This reader
+makes SQLite apply the journal to a copy, so that the recording is never changed.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingEr
 
 MAGIC = b"SQLite format 3\0"
 JOURNALS = ("-wal", "-journal")
+_LIMIT_LENGTH = 0
+"""`sqlite3.SQLITE_LIMIT_LENGTH`, which Python 3.10 does not define."""
 _GIVE_UP = 200
-"""Numbers in a row under which no message can be read: behind them none is expected."""
+"""Successive message numbers without a readable message after which the search ends."""
 _TABLES = """
     SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('topics', 'messages')
 """
@@ -34,11 +35,11 @@ class SqliteFile:
 
     Args:
         path: the file.
-        report: receives what is missing or not understood.
+        report: receives damage.
 
     Raises:
-        RecordingError: it is no bag, or its list of topics cannot be read.
-        OSError: it cannot be read.
+        RecordingError: the file is no bag, or its list of topics cannot be read.
+        OSError: the file cannot be read.
     """
 
     kind = "sqlite3"
@@ -58,7 +59,7 @@ class SqliteFile:
             self._connection = sqlite3.connect(f"{source.absolute().as_uri()}?{how}", uri=True)
             self._connection.execute("PRAGMA trusted_schema = OFF")
             if hasattr(self._connection, "setlimit"):  # from Python 3.11 on
-                self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
+                self._connection.setlimit(_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
             if self._connection.execute(_TABLES).fetchone()[0] != 2:
                 raise RecordingError(f"{path} holds no tables topics and messages: it is no bag")
             self._topics = {
@@ -101,7 +102,7 @@ class SqliteFile:
         yield from self._one_by_one(set(wanted), seen)
 
     def _one_by_one(self, wanted: set[int], seen: set[int]) -> Iterator[BagMessage]:
-        """Messages by their numbers, from the first to the last one that can be read."""
+        """Yield messages by number, from the first to the last readable one."""
         number = failed = 0
         while failed < _GIVE_UP:
             number += 1
@@ -180,7 +181,7 @@ class SqliteFile:
         return self._connection.execute(query, values)
 
     def _usable(self, path: Path, header: bytes) -> Path:
-        """The file, or a copy: with its journal beside it, or padded where the file is cut."""
+        """Return the file, or a copy with its journal, or a padded copy of a truncated file."""
         journals = [path.with_name(path.name + end) for end in JOURNALS]
         journals = [file for file in journals if file.is_file() and file.stat().st_size]
         missing = _missing_bytes(header, path.stat().st_size)
@@ -191,19 +192,18 @@ class SqliteFile:
         size = sum(file.stat().st_size for file in (path, *journals)) + missing
         if size > shutil.disk_usage(folder).free:
             raise RecordingError(
-                f"{path}: reading it takes a copy of {shown_size(size)}, for which "
-                f"{folder.parent} has no room; set TMPDIR to a larger disk"
+                f"{path}: reading it needs a copy of {shown_size(size)}, more than the free space "
+                f"of {folder.parent}; set TMPDIR to a larger disk"
             )
         for file in (path, *journals):
             shutil.copyfile(file, folder / file.name)
         if journals:
+            names = ", ".join(file.name for file in journals)
             self._report(
-                DamageKind.UNFINISHED,
-                f"the recorder did not close it; {', '.join(f.name for f in journals)} was read, "
-                "too",
+                DamageKind.UNFINISHED, f"the recorder did not close it; {names} was also read"
             )
         elif missing:
-            # SQLite refuses a short file as a whole; of one of the right length it reads the rest.
+            # SQLite refuses a short file completely; of a padded one it reads the existing pages.
             self._report(DamageKind.BYTES, f"its last {missing} bytes are missing")
             with (folder / path.name).open("r+b") as copy:
                 copy.truncate(path.stat().st_size + missing)
@@ -211,11 +211,11 @@ class SqliteFile:
 
 
 def _missing_bytes(header: bytes, size: int) -> int:
-    """Bytes that the header counts and the file does not have."""
+    """Return the number of bytes that are missing by the header's page count."""
     if len(header) < 100:
         return 0
     page, changes, pages = struct.unpack_from(">H6xII", header, 16)
     (valid_for,) = struct.unpack_from(">I", header, 92)
-    if changes != valid_for:  # an old SQLite did not maintain the count of pages
+    if changes != valid_for:  # old SQLite versions do not maintain the page count
         return 0
     return max(0, (65536 if page == 1 else page) * pages - size)

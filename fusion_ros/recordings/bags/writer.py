@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes image bags without ROS, for `fusion-ros record` and for the fused output of a replay."""
+"""Writer of image bags without ROS, for `fusion-ros record` and the fused images of a replay."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedIm
 
 
 class BagWriter:
-    """Writes images to a new ROS 2 bag; a context manager.
+    """Context manager that writes images to a new ROS 2 bag.
 
     Args:
-        path: the bag's folder; it must not exist.
+        path: folder of the bag; it must not exist.
         storage: "mcap" or "sqlite3".
-        compression: zstd over each "message", over the whole "file", or "none".
+        compression: "message" or "file" for zstd over each of these, or "none".
 
     Raises:
         RecordingError: the folder exists, or `rosbags` is missing.
@@ -43,7 +43,9 @@ class BagWriter:
                 "writing bags needs the package rosbags: pip install rosbags"
             ) from error
         if path.exists():
-            raise RecordingError(f"{path} exists; a bag is never written over another")
+            raise RecordingError(
+                f"{path} exists; name a new folder, since bags are never overwritten"
+            )
         self.path = path
         self._types = get_typestore(Stores.ROS2_HUMBLE)
         self._writer = Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()])
@@ -65,7 +67,7 @@ class BagWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Also after Ctrl-C: a bag that was begun is closed as a whole one.
+        # Also after Ctrl-C, so that the bag is complete.
         self._writer.close()
         for file in self.path.glob("*.mcap"):
             add_checksums(file)
@@ -80,9 +82,9 @@ class BagWriter:
         frame_id: str = "camera",
         encoding: str | None = None,
     ) -> None:
-        """Write one picture as `sensor_msgs/Image`.
+        """Write one image as `sensor_msgs/Image`.
 
-        `encoding` defaults to what the pixels are: rgb8, bgr8, mono8, mono16 or 32FC1.
+        `encoding` defaults to that of the pixels: rgb8, bgr8, mono8, mono16 or 32FC1.
         """
         encoding = encoding or _encoding_of(frame)
         order = ChannelOrder.RGB if frame.order is ChannelOrder.GREY else frame.order
@@ -113,7 +115,7 @@ class BagWriter:
         log_ns: int | None = None,
         frame_id: str = "camera",
     ) -> None:
-        """Write an image message whose header says what it is told to, true or not."""
+        """Write an image message with the given header fields, without checks."""
         message = self._types.types[IMAGE](
             header=self._header(stamp_ns, frame_id),
             height=height,
@@ -135,7 +137,7 @@ class BagWriter:
         frame_id: str = "camera",
         quality_percent: int = 90,
     ) -> None:
-        """Write one uint8 picture as `sensor_msgs/CompressedImage`."""
+        """Write one `uint8` image as `sensor_msgs/CompressedImage`."""
         grey = frame.order is ChannelOrder.GREY
         message = self._types.types[COMPRESSED_IMAGE](
             header=self._header(stamp_ns, frame_id),
@@ -144,12 +146,14 @@ class BagWriter:
         )
         self._write(topic, COMPRESSED_IMAGE, message, stamp_ns if log_ns is None else log_ns)
 
-    def knows(self, message_type: str) -> bool:
-        """Whether the definition of a type is at hand, which a bag holds beside the messages."""
+    def can_write(self, message_type: str) -> bool:
+        """Whether the definition of a message type, which a bag must contain, is available."""
         return message_type in self._types.types
 
-    def serialised(self, topic: str, message_type: str, data: bytes, log_ns: int) -> None:
-        """Write a message that is serialised already (CDR)."""
+    def serialised(
+        self, topic: str, message_type: str, data: bytes | memoryview, log_ns: int
+    ) -> None:
+        """Write a serialised message (CDR)."""
         self._writer.write(self._connection(topic, message_type), log_ns, data)
         self.messages += 1
         self._commit()
@@ -158,9 +162,9 @@ class BagWriter:
         self.serialised(topic, kind, self._types.serialize_cdr(message, kind), log_ns)
 
     def _commit(self) -> None:
-        """Commit an sqlite3 bag now and then: rosbags commits when the bag is closed.
+        """Commit an sqlite3 bag periodically; rosbags itself commits only on closing.
 
-        Without it the bag of a recorder that is killed holds no message at all.
+        Without this, the bag of a killed recorder would contain no message.
         """
         database = getattr(self._writer.storage, "conn", None)
         now_s = time.monotonic()

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codes of all findings, for gates; without imports, so that a gate is checked at once."""
+"""Codes of all findings for gates; imports nothing, so that a gate is checked quickly."""
 
 from __future__ import annotations
 
 INCOMPLETE = frozenset(
     {"damaged_file", "missing_messages", "no_frames", "damaged_messages", "wrong_encoding"}
 )
-"""Findings after which a verdict is never "passed": part of the recording was not read."""
+"""Findings that prevent the verdict "passed": part of the recording was not read."""
 
 OFFLINE = (
     "damaged_file", "missing_messages", "no_frames", "unfinished_recording", "bag_metadata",
@@ -22,6 +22,6 @@ OFFLINE = (
 """Findings of a replay."""
 
 LIVE = ("counts_do_not_add_up", "lost_on_the_wire", "frames_lost", "player_behind")
-"""Findings of a replay with --live, besides those about the recording itself."""
+"""Additional findings of a replay with --live."""
 
 CODES = (*OFFLINE, *LIVE)

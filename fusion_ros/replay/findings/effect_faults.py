@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs that fuse without effect, or whose pictures are not what they seem."""
+"""Findings about pairs without visible effect, doubtful calibration and doubtful pairing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIXES = {
 
 
 def without_effect(e: Evidence) -> Iterator[Finding]:
-    """Signs that single pairs show."""
+    """Find doubts of single pairs."""
     pairs = e.result.log.pairs
     frames = e.frames[Stream.VISIBLE]
     for doubt, fix in _FIXES.items():
@@ -39,7 +39,7 @@ def without_effect(e: Evidence) -> Iterator[Finding]:
 
 
 def doubtful_calibration(e: Evidence) -> Iterator[Finding]:
-    """Geometry that a usual rig does not have."""
+    """Find an unusual calibration."""
     for doubt in e.result.calibration_doubts:
         yield Finding(
             "doubtful_calibration",
@@ -51,12 +51,12 @@ def doubtful_calibration(e: Evidence) -> Iterator[Finding]:
 
 
 def doubtful_pairing(e: Evidence) -> Iterator[Finding]:
-    """Files that the names or rates pair, and something else speaks against."""
+    """Find evidence against the pairing of files."""
     for doubt in e.identity.doubts:
         yield Finding(
             "doubtful_pairing",
             Severity.WARNING,
-            "Something speaks against the pairing of these files",
+            "The pairing of these files is doubtful",
             f"{doubt[:1].upper()}{doubt[1:]}.",
-            "Put the time of each picture into its name, or record a bag with stamps.",
+            "Put the time of each image into its name, or record a bag with stamps.",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a finding is, and what all findings rest on."""
+"""The finding type, and the evidence that all checks use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24
 _ENOUGH = 5
-"""Fewer frames do not tell a delay of milliseconds from jitter."""
+"""Fewer frames do not distinguish a delay of milliseconds from jitter."""
 
 
 class Severity(str, Enum):
-    """How bad: an error spoils results, a warning may, info is worth knowing."""
+    """Severity: an error spoils results, a warning may spoil them, info is for information."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,13 +31,13 @@ class Severity(str, Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One fault.
+    """One fault of a recording.
 
     Attributes:
-        code: its name for machines; gates and comparisons refer to it.
-        title, detail, fix: for people.
-        at_s: where, in seconds from the recording's first frame; the first few.
-        count: how often.
+        code: stable name, used by gates and comparisons.
+        title, detail, fix: texts for users.
+        at_s: first places, in seconds from the recording's first frame.
+        count: number of occurrences.
     """
 
     code: str
@@ -49,14 +49,14 @@ class Finding:
     count: int = 1
 
     def __post_init__(self) -> None:
-        # They hold topics, file names and messages about pixels that come from outside.
+        # The texts contain topics, file names and messages from outside.
         for name in ("title", "detail", "fix"):
             object.__setattr__(self, name, printable(getattr(self, name), LINE_LIMIT))
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What the findings rest on."""
+    """Data from which findings are derived."""
 
     identity: Identity
     damage: list[Damage]
@@ -76,7 +76,7 @@ class Evidence:
         result: ReplayResult,
         settings: ReplaySettings,
     ) -> Evidence:
-        """Collect it."""
+        """Collect the evidence of a replay."""
         frames = {stream: result.log.of(stream) for stream in Stream}
         offset_ms, source = _constant_offset(result, frames)
         begin_ns = min((f.arrived_ns for f in result.log.frames), default=0)
@@ -84,34 +84,34 @@ class Evidence:
         return cls(identity, damage, result, settings, frames, rhythms, offset_ms, source, begin_ns)
 
     def seconds(self, arrived_ns: int) -> float:
-        """Seconds since the recording's first frame."""
+        """Return seconds since the recording's first frame."""
         return round((arrived_ns - self.begin_ns) / 1e9, 3)
 
     def places(self, entries: list[FrameEntry]) -> tuple[float, ...]:
-        """Where some frames are."""
+        """Return the times of the first few frames."""
         return tuple(self.seconds(entry.arrived_ns) for entry in entries[:MOST_PLACES])
 
 
 def _constant_offset(
     result: ReplayResult, frames: dict[Stream, list[FrameEntry]]
 ) -> tuple[float | None, str]:
-    """What to add to thermal stamps, and what says so."""
+    """Return the offset to add to thermal stamps, and its source."""
     if result.log.offsets_ms:
         return median(value for _, value in result.log.offsets_ms), "stamps and arrival"
     delays, enough = {}, True
     for stream, entries in frames.items():
-        stamped = [f for f in entries if f.stamp_ns]
-        if not stamped:
+        known = [f.arrived_ns - f.stamp_ns for f in entries if f.stamp_ns]
+        if not known:
             return None, ""
-        enough &= len(stamped) >= _ENOUGH
-        delays[stream] = median(f.arrived_ns - f.stamp_ns for f in stamped)
+        enough &= len(known) >= _ENOUGH
+        delays[stream] = median(known)
     offset_ms = (delays[Stream.THERMAL] - delays[Stream.VISIBLE]) / 1e6
-    # A distance of seconds is no matter of transport delays, in however few frames it shows.
+    # A difference of seconds is no transport delay, even in few frames.
     if not enough and abs(offset_ms) < SECONDS_APART_MS:
         return None, ""
     return offset_ms, "arrival"
 
 
 def times(count: int) -> str:
-    """A count in words."""
+    """Return a count in words."""
     return "once" if count == 1 else f"{count} times"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that are not what their topic or header says."""
+"""Findings about messages that contradict their topic or header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRONG_ENCODING = ("unknown_encoding", "bad_step", "bad_size", "zero_size", "too
 
 
 def swapped(e: Evidence) -> Iterator[Finding]:
-    """The two topics look exchanged."""
+    """Find swapped cameras."""
     seen = e.result.watchers
     reasons = []
     if seen[Stream.THERMAL].is_colour and not seen[Stream.VISIBLE].is_colour:
@@ -25,7 +25,7 @@ def swapped(e: Evidence) -> Iterator[Finding]:
     if deep:
         reasons.append(f"{e.identity.visible} carries {deep[0]}, as thermal cameras do")
     if score(e.identity.visible, THERMAL_WORDS) and score(e.identity.thermal, VISIBLE_WORDS):
-        reasons.append("the topics' names say the opposite")
+        reasons.append("the topics have the names of the other camera")
     if reasons:
         yield Finding(
             "swapped_topics",
@@ -38,7 +38,7 @@ def swapped(e: Evidence) -> Iterator[Finding]:
 
 
 def wrong_encoding(e: Evidence) -> Iterator[Finding]:
-    """Pixels that do not fit the encoding, told by what cannot be read."""
+    """Find frames that contradict their encoding."""
     for stream, entries in e.frames.items():
         bad = [f for f in entries if f.reason in _WRONG_ENCODING]
         if bad:
@@ -48,35 +48,35 @@ def wrong_encoding(e: Evidence) -> Iterator[Finding]:
                 Severity.ERROR,
                 f"{len(bad)} {stream.value} frames do not fit their encoding",
                 f"{message}.",
-                "The driver fills the message's header wrongly, or publishes an encoding that is "
-                "not read here.",
+                "The driver sets wrong header fields, or publishes an encoding that is not "
+                "supported.",
                 e.places(bad),
                 len(bad),
             )
 
 
 def rejections(e: Evidence) -> Iterator[Finding]:
-    """Frames that were left out, by reason."""
-    told = {
+    """Find rejected frames by reason."""
+    known = {
         "malformed": ("damaged_messages", "are no messages of their type", "The recorder lost "
                       "bytes, or another type was recorded under the topic's name."),
-        "bad_stamp": ("bad_stamps", "carry a stamp that is no time", "Correct the driver, or "
+        "bad_stamp": ("bad_stamps", "have an invalid stamp", "Correct the driver, or "
                       "replay with --stamp-source arrival."),
-        "frozen": ("frozen", "repeat one picture although the camera should show a new one",
+        "frozen": ("frozen", "repeat one image although the camera should send new ones",
                    "Restart the camera; for a simulated one without noise set frozen_after_ms=0."),
         "truncated": ("damaged_messages", "are cut or damaged", "The transport or the recorder "
                       "lost bytes; look at its disk and at DDS fragmentation."),
-        "zero_stamp": ("zero_stamps", "carry no time", "Replay with --stamp-source arrival, and "
+        "zero_stamp": ("zero_stamps", "have no stamp", "Replay with --stamp-source arrival, and "
                        "set stamp_source to 'arrival' on the robot."),
-        "shutter": ("shutter", "have no content (a closed shutter)", "Normal for cameras with a "
-                    "shutter; the fuse node leaves these frames out."),
-        "not_8_bit": ("visible_not_8_bit", "are not 8-bit pictures", "Choose another topic, or "
+        "shutter": ("shutter", "have no content (closed shutter)", "Normal for cameras with a "
+                    "shutter; the fuse node rejects these frames."),
+        "not_8_bit": ("visible_not_8_bit", "are not 8-bit images", "Choose another topic, or "
                       "let the driver publish rgb8, bgr8 or mono8."),
-        "engine_error": ("engine_error", "could not be fused", "Look at the engine's message."),
-        "unusable_pair": ("unusable_pair", "could not be fused", "Look at sizes and types."),
+        "engine_error": ("engine_error", "could not be fused", "See the engine's message."),
+        "unusable_pair": ("unusable_pair", "could not be fused", "Check sizes and types."),
     }  # fmt: skip
     for stream, entries in e.frames.items():
-        for reason, (code, what, fix) in told.items():
+        for reason, (code, what, fix) in known.items():
             bad = [f for f in entries if f.reason == reason]
             if bad:
                 key = f"{stream.value}:{reason}"
@@ -95,14 +95,14 @@ def rejections(e: Evidence) -> Iterator[Finding]:
 
 
 def content_faults(e: Evidence) -> Iterator[Finding]:
-    """Streams whose pixels show a fault although every message can be read."""
+    """Find faults in the pixels of readable messages."""
     visible_in_colour = e.result.watchers[Stream.VISIBLE].is_colour
     for stream, seen in e.result.watchers.items():
         topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal
         for fault in dict.fromkeys(change.fault for _, change in seen.faults):
             others = _other_thermal_topics(e) if fault is Fault.COLOURS else []
             if fault is Fault.COLOURS and not (visible_in_colour or others):
-                continue  # they are the visible camera's: see `swapped`
+                continue  # `swapped` reports this
             at = {index for index, change in seen.faults if change.fault is fault}
             encoding = next(c.encoding for _, c in seen.faults if c.fault is fault)
             remedy = fault.remedy
@@ -125,7 +125,7 @@ def _other_thermal_topics(e: Evidence) -> list[str]:
 
 
 def format_changes(e: Evidence) -> Iterator[Finding]:
-    """Size or encoding changes on the way."""
+    """Find changes of size or encoding."""
     for stream, seen in e.result.watchers.items():
         if seen.format_changes:
             index, before, after = seen.format_changes[0]
@@ -135,7 +135,7 @@ def format_changes(e: Evidence) -> Iterator[Finding]:
                 Severity.WARNING,
                 f"The {stream.value} stream changes its format ({times(len(seen.format_changes))})",
                 f"At frame {index}: from {before} to {after}.",
-                "Two publishers on one topic, or a driver that was restarted with other settings.",
+                "Two publishers on one topic, or a driver restarted with other settings.",
                 e.places([f for f in e.frames[stream] if f.index in changed]),
                 len(seen.format_changes),
             )

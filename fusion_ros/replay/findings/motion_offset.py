@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far apart two cameras' stamps are, told by what they see: both see the same movements.
+"""Offset between two cameras' stamps, estimated from motion that both see.
 
-Where stamps and arrival both tell the same wrong story (a recording that was re-stamped, cameras on
-one clock with different delays), only the pictures tell. Needs movement that comes and goes.
+Stamps and arrival times can share one error (re-stamped recordings, cameras on one clock with
+different delays), which only the images show. The estimate needs motion that varies.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 STEP_MS = 5.0
 REACH_MS = 400.0
 _CLEAR = 0.55
-"""Correlation of the two movements at the best offset, at least."""
+"""Least correlation of both motions at the best offset."""
 _BETTER = 0.12
-"""How much better the best offset must be than none at all."""
+"""Least gain in correlation of the best offset over none."""
 _SHORTEST_S = 4.0
 
 
@@ -26,9 +26,9 @@ def motion_offset_ms(
     thermal_ns: Sequence[int],
     thermal_motion: Sequence[float],
 ) -> float | None:
-    """What to add to thermal stamps so that movements coincide; None where it is not clear.
+    """Return the offset for thermal stamps that aligns the motions; None if it is not clear.
 
-    Stamps rise; motion is any measure of change against the frame before.
+    Stamps must increase. Motion is any measure of change from the previous frame.
     """
     if min(len(visible_ns), len(thermal_ns)) < 60:
         return None

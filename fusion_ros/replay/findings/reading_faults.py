@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data of the recording that were not read: damaged files, lost messages, empty topics."""
+"""Findings about unread data: damaged files, lost messages, empty topics."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ _MOST_TEXTS = 5
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 # Code, severity, title and remedy.
-_TOLD = {
+_TEXTS = {
     DamageKind.BYTES: (
         "damaged_file", _ERROR, "{file} is damaged or cut",
-        "The rest was replayed. The recorder was killed, or the copy is incomplete: copy again, or "
-        "record anew.",
+        "The rest was replayed. The recorder was killed, or the copy is incomplete: copy it again, "
+        "or repeat the recording.",
     ),
     DamageKind.MESSAGES: (
         "missing_messages", _ERROR, "{file}: {lost} of its messages could not be read",
-        "Part of the recording is lost or lies elsewhere: copy it again, or record anew.",
+        "Part of the recording is lost or stored elsewhere: copy it again, or repeat the "
+        "recording.",
     ),
     DamageKind.UNFINISHED: (
         "unfinished_recording", _WARNING, "{file} was not closed by its recorder",
-        "Everything in it was replayed. `ros2 bag reindex` makes a bag whole again.",
+        "All of its data were replayed. `ros2 bag reindex` repairs a bag.",
     ),
     DamageKind.METADATA: (
         "bag_metadata", _WARNING, "{file} does not fit the rest of the bag",
@@ -37,44 +38,44 @@ _TOLD = {
 
 
 def of_damage(damages: Sequence[Damage]) -> Iterator[Finding]:
-    """Damage of the recording's files: a finding for each file and kind."""
-    for kind, (code, severity, title, fix) in _TOLD.items():
+    """Find damage of files: one finding for each file and kind."""
+    for kind, (code, severity, title, fix) in _TEXTS.items():
         for file in dict.fromkeys(d.file for d in damages if d.kind is kind):
             here = [d for d in damages if d.kind is kind and d.file == file]
             lost = sum(damage.lost for damage in here)
-            said = list(dict.fromkeys(damage.what for damage in here))
-            more = f"; and {len(said) - _MOST_TEXTS} more" if len(said) > _MOST_TEXTS else ""
+            texts = list(dict.fromkeys(damage.what for damage in here))
+            more = f"; and {len(texts) - _MOST_TEXTS} more" if len(texts) > _MOST_TEXTS else ""
             yield Finding(
                 code,
                 severity,
                 title.format(file=file, lost=lost),
-                f"{'; '.join(said[:_MOST_TEXTS])}{more}.",
+                f"{'; '.join(texts[:_MOST_TEXTS])}{more}.",
                 fix,
                 count=lost or len(here),
             )
 
 
 def damage(e: Evidence) -> Iterator[Finding]:
-    """See `of_damage`."""
+    """Find damage of files, see `of_damage`."""
     yield from of_damage(e.damage)
 
 
 def empty_stream(e: Evidence) -> Iterator[Finding]:
-    """A topic without a single frame."""
+    """Find topics without a frame."""
     for stream, entries in e.frames.items():
         if not entries:
             topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal
             yield Finding(
                 "no_frames",
                 Severity.ERROR,
-                f"There is not one {stream.value} frame",
+                f"There is no {stream.value} frame",
                 f"Nothing could be read from {topic}.",
-                "Choose the right topic, or record anew.",
+                "Choose another topic, or repeat the recording.",
             )
 
 
 def not_finished(e: Evidence) -> Iterator[Finding]:
-    """A replay that was stopped before the end."""
+    """Find a replay that was stopped early."""
     if not e.result.complete:
         yield Finding(
             "partial",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stamps of one stream say: its rate, gaps, missing frames."""
+"""Rate, gaps and missing frames of one stream by its stamps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from fusion_ros.replay.log import FrameEntry
 
 _GAP = 1.6
-"""A distance of more than this many periods holds a missing frame."""
+"""A step of more than this many periods contains a missing frame."""
 _STALL_PERIODS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
-    """A stretch without frames. `at_ns` is the arrival of the frame before it."""
+    """An interval without frames. `at_ns` is the arrival of the frame before it."""
 
     at_ns: int
     seconds: float
@@ -29,12 +29,12 @@ class Rhythm:
     """Rate and gaps of a stream.
 
     Attributes:
-        rate_hz: from the median distance of stamps; 0 for fewer than two frames.
-        jitter_ms: median absolute deviation of the distances.
-        missing: frames that the rate says should have been there.
-        gaps: where they are missing, longest first.
-        stalls: distances between arrivals of more than four periods (the recording stood still).
-        backward: times that a stamp was before its predecessor's.
+        rate_hz: rate by the median step of the stamps; 0 for fewer than three frames.
+        jitter_ms: median absolute deviation of the steps.
+        missing: number of missing frames, by the rate.
+        gaps: intervals with missing frames, longest first.
+        stalls: intervals between arrivals of more than four periods, longest first.
+        backward: number of stamps before their predecessor's.
     """
 
     rate_hz: float
@@ -46,7 +46,7 @@ class Rhythm:
 
 
 def rhythm_of(frames: Sequence[FrameEntry]) -> Rhythm:
-    """Rate and gaps of one stream's frames, in arrival order."""
+    """Return rate and gaps of one stream's frames in arrival order."""
     stamped = [f for f in frames if f.stamp_ns is not None and f.stamp_ns > 0]
     if len(stamped) < 3:
         return Rhythm(0.0, 0.0, 0, (), (), 0)

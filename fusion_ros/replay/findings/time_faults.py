@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps and rates: frames that are missing, double, late, alone, or of another time."""
+"""Findings about stamps and rates: missing, duplicate, late and unpaired frames, and offsets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT_THE_ENDS = 2
 
 
 def looped(e: Evidence) -> Iterator[Finding]:
-    """Stamps begin again, as in a looped bag."""
+    """Find jumps back in time, as in a looped bag."""
     if e.result.jumps:
         back = []
         for entries in e.frames.values():
@@ -26,8 +26,8 @@ def looped(e: Evidence) -> Iterator[Finding]:
             "time_jumped_back",
             Severity.ERROR,
             f"Time jumps back ({times(e.result.jumps)})",
-            "The stamps begin again at an earlier time, as when a looped bag is recorded. Pairing "
-            "starts anew at each jump.",
+            "The stamps restart at an earlier time, as in a recording of a looped bag. Pairing "
+            "restarts at each jump.",
             "Record from the cameras, or play the source bag without --loop.",
             e.places(sorted(back, key=lambda f: f.arrived_ns)),
             e.result.jumps,
@@ -39,7 +39,7 @@ def _went_back(a: FrameEntry, b: FrameEntry) -> bool:
 
 
 def offset(e: Evidence) -> Iterator[Finding]:
-    """Stamps that are off by a constant: told by stamps and arrival, else by the pictures."""
+    """Find a constant offset by stamps and arrival times, else by motion in the images."""
     rates = [r.rate_hz for r in e.rhythms.values() if r.rate_hz > 0]
     if not rates:
         return
@@ -53,9 +53,9 @@ def offset(e: Evidence) -> Iterator[Finding]:
             "constant_offset",
             Severity.ERROR,
             f"Thermal stamps are {_duration(late)} {'late' if late > 0 else 'early'}",
-            f"By {e.offset_from}, thermal and visible frames of one moment carry stamps that "
+            f"By {e.offset_from}, thermal and visible frames of one moment have stamps that "
             f"differ by {abs(late):.1f} ms{_both_stamps(e)}. Frames of different moments are "
-            "paired, or none at all.",
+            "paired, or no frames.",
             f"Set {fix} (replay: {fix.option}), or correct the driver's clock.",
         )
         return
@@ -63,7 +63,7 @@ def offset(e: Evidence) -> Iterator[Finding]:
 
 
 def _duration(milliseconds: float) -> str:
-    """A distance in the unit that suits its size."""
+    """Return a duration as text in a suitable unit."""
     for unit, length in (("h", 3.6e6), ("s", 1e4)):
         if abs(milliseconds) >= length:
             return f"{abs(milliseconds) / (3.6e6 if unit == 'h' else 1e3):.1f} {unit}"
@@ -71,15 +71,15 @@ def _duration(milliseconds: float) -> str:
 
 
 def _both_stamps(e: Evidence) -> str:
-    """The first stamp of each stream, where they differ by seconds."""
+    """Return the first stamp of each stream as text if they differ by seconds."""
     first = {
         stream: next((f.stamp_ns for f in entries if f.stamp_ns), None)
         for stream, entries in e.frames.items()
     }
     if None in first.values() or abs(e.offset_ms or 0.0) < SECONDS_APART_MS:
         return ""
-    told = ", ".join(f"{s.value} {(ns or 0) / 1e9:.3f} s" for s, ns in first.items())
-    return f" (first stamps: {told})"
+    texts = ", ".join(f"{s.value} {(ns or 0) / 1e9:.3f} s" for s, ns in first.items())
+    return f" (first stamps: {texts})"
 
 
 def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
@@ -100,16 +100,16 @@ def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterato
         yield Finding(
             "offset_in_pictures",
             Severity.WARNING,
-            f"Movements reach the thermal stream {abs(late):.0f} ms "
+            f"Motion appears in the thermal stream {abs(late):.0f} ms "
             f"{'late' if late > 0 else 'early'}",
-            "What moves in the visible pictures moves in the thermal ones at stamps that differ "
-            "by this much, though the stamps themselves look right.",
+            "The same motion has stamps that differ by this much in the visible and the thermal "
+            "images, although the stamps agree with the arrival times.",
             f"Try --thermal-offset-ms {seen:.0f} and compare the two reports.",
         )
 
 
 def missing_frames(e: Evidence) -> Iterator[Finding]:
-    """Frames that the rate says should be there."""
+    """Find missing frames by the rate."""
     for stream, rhythm in e.rhythms.items():
         share = rhythm.missing / max(1, rhythm.missing + len(e.frames[stream]))
         if rhythm.missing >= 3 or share > 0.02:
@@ -118,60 +118,60 @@ def missing_frames(e: Evidence) -> Iterator[Finding]:
                 f"missing_{stream.value}_frames",
                 Severity.ERROR if share > 0.05 or longest.seconds > 1 else Severity.WARNING,
                 f"About {rhythm.missing} {stream.value} frames are missing",
-                f"At {rhythm.rate_hz:.1f} Hz, {share:.1%} of the frames never came: "
+                f"At {rhythm.rate_hz:.1f} Hz, {share:.1%} of the frames are missing: "
                 f"{times(len(rhythm.gaps))}, the longest {longest.seconds:.2f} s at "
                 f"{e.seconds(longest.at_ns):.1f} s.",
-                "Look at the cable, the driver, and at DDS (large images need the shared-memory "
-                "profile), and whether the recorder's disk kept up.",
+                "Check the cable, the driver, DDS (large images need the shared-memory profile), "
+                "and the write rate of the recorder's disk.",
                 tuple(sorted(e.seconds(gap.at_ns) for gap in rhythm.gaps[:MOST_PLACES])),
                 rhythm.missing,
             )
 
 
 def unpaired(e: Evidence) -> Iterator[Finding]:
-    """More frames without partner than the rates explain."""
+    """Find more unpaired frames than the rates explain."""
     for stream, entries in e.frames.items():
         alone = [f for f in entries if f.fate is Fate.UNPAIRED]
         other = Stream.THERMAL if stream is Stream.VISIBLE else Stream.VISIBLE
         rate, others = e.rhythms[stream].rate_hz, e.rhythms[other].rate_hz
         # Only every n-th frame of the faster camera can have a partner.
         expected = max(0.0, 1 - others / rate) if rate > 0 else 0.0
-        # At each end of the recording one frame may be alone: its partner was not recorded.
+        # At each end of the recording, the partner of one frame may not be recorded.
         if len(alone) > max(_AT_THE_ENDS, (expected + 0.05) * len(entries)):
             yield Finding(
                 f"unpaired_{stream.value}_frames",
                 Severity.WARNING,
                 f"{len(alone)} of {len(entries)} {stream.value} frames found no partner",
                 f"No {other.value} frame lay within {e.settings.tolerance_ns / 1e6:g} ms of them.",
-                "Look at the findings about missing frames and constant offset first; else raise "
-                "pairing_tolerance_ms, knowing what a moving scene makes of it.",
+                "See the findings about missing frames and constant offset first; else raise "
+                "pairing_tolerance_ms, which increases the offset of moving objects.",
                 e.places(alone),
                 len(alone),
             )
 
 
 def stalls(e: Evidence) -> Iterator[Finding]:
-    """Stretches in which nothing was recorded."""
+    """Find intervals without recorded frames."""
     both = [set(r.stalls) for r in e.rhythms.values()]
     stalls = sorted(set().union(*both), key=lambda gap: -gap.seconds)
     if stalls and stalls[0].seconds > 0.5:
         yield Finding(
             "stall",
             Severity.WARNING,
-            f"The recording stands still ({times(len(stalls))})",
+            f"The recording stalls ({times(len(stalls))})",
             f"The longest time without a frame of one camera is {stalls[0].seconds:.2f} s, at "
             f"{e.seconds(stalls[0].at_ns):.1f} s.",
-            "See the missing frames; if both cameras stall together, it was the recorder.",
+            "See the missing frames; a stall of both cameras is caused by the recorder.",
             tuple(sorted(e.seconds(gap.at_ns) for gap in stalls[:MOST_PLACES])),
             len(stalls),
         )
 
 
 def doubles(e: Evidence) -> Iterator[Finding]:
-    """Frames that came twice, or too late."""
+    """Find duplicate and late frames."""
     for fate, title in (
-        (Fate.DUPLICATE, "{} {} frames carry a stamp that was there before"),
-        (Fate.LATE, "{} {} frames came too late to be paired"),
+        (Fate.DUPLICATE, "{} {} frames repeat an earlier stamp"),
+        (Fate.LATE, "{} {} frames arrived too late for pairing"),
     ):
         for stream, entries in e.frames.items():
             bad = [f for f in entries if f.fate is fate]
@@ -180,9 +180,9 @@ def doubles(e: Evidence) -> Iterator[Finding]:
                     f"{fate.value}_frames",
                     Severity.WARNING if len(bad) > 0.01 * len(entries) else Severity.INFO,
                     title.format(len(bad), stream.value),
-                    "They were counted and left out.",
-                    "Two publishers on one topic, a driver that sends twice, or frames that "
-                    "overtake each other on the way.",
+                    "They were counted and not fused.",
+                    "Two publishers on one topic, a driver that sends twice, or reordering in "
+                    "transport.",
                     e.places(bad),
                     len(bad),
                 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pictures themselves show: gain, standstill, misalignment, flicker."""
+"""Findings about image content: gain jumps, repeated frames, misalignment, flicker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, tim
 from fusion_ros.streams.ledger import Stream
 
 _ALIGNED = 0.9
-"""Score of edges that agree about as well where they lie as at the best place."""
+"""Least alignment score of edges that agree nearly as well as at the best shift."""
 
 
 def gain_jumps(e: Evidence) -> Iterator[Finding]:
-    """A camera changes its own gain from one frame to the next."""
+    """Find changes of a camera's own gain."""
     for stream, entries in e.frames.items():
         jumps = [f for f in entries if f.jump]
         if jumps:
@@ -24,17 +24,17 @@ def gain_jumps(e: Evidence) -> Iterator[Finding]:
                 Severity.WARNING if stream is Stream.THERMAL else Severity.INFO,
                 f"The {stream.value} camera changes its gain ({times(len(jumps))})",
                 f"From one frame to the next the same scene changes by up to "
-                f"{abs(largest.jump):.1f} (the camera's own numbers), at "
+                f"{abs(largest.jump):.1f} (camera units), at "
                 f"{e.seconds(largest.arrived_ns):.2f} s (frame {largest.index}).",
-                "Thermal: record 16-bit counts if the camera can, or keep tone_eight_bit at "
-                "'stabilise'. Visible: look at the auto exposure.",
+                "Thermal: record 16-bit counts if the camera supports them, or keep tone_eight_bit "
+                "at 'stabilise'. Visible: check the auto exposure.",
                 e.places(jumps),
                 len(jumps),
             )
 
 
 def frozen(e: Evidence) -> Iterator[Finding]:
-    """Frames that repeat the one before."""
+    """Find frames that repeat the previous one."""
     for stream, entries in e.frames.items():
         repeated = [f for f in entries if f.repeated]
         if len(repeated) > max(2, 0.02 * len(entries)):
@@ -42,20 +42,20 @@ def frozen(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "repeated_frames",
                 Severity.INFO if steady else Severity.WARNING,
-                f"{len(repeated)} {stream.value} frames repeat the one before to the last bit",
-                "A slow sensor behind a fast driver repeats each picture."
+                f"{len(repeated)} {stream.value} frames are bit-identical to the previous one",
+                "A fast driver repeats each image of a slow sensor."
                 if steady
-                else "A camera that froze (its shutter, its driver), or a recording of one.",
-                "Fuse at the sensor's own rate where it can be had."
+                else "The camera froze (shutter or driver), or the recorded source did.",
+                "Fuse at the sensor's own rate if possible."
                 if steady
-                else "Look at the places on the timeline.",
+                else "See the places on the timeline.",
                 e.places(repeated),
                 len(repeated),
             )
 
 
 def misaligned(e: Evidence) -> Iterator[Finding]:
-    """The thermal picture does not lie on the visible one."""
+    """Find a shift between the thermal and the visible image."""
     clear = [a for p in e.result.log.pairs if (a := p.clear_alignment)]
     if len(clear) < 3:
         return
@@ -65,15 +65,15 @@ def misaligned(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "misaligned",
             Severity.WARNING,
-            f"The thermal picture lies off by {round(shift_x):+d} px, {round(shift_y):+d} px",
-            f"The edges of both pictures agree best at that shift (right, down), in {len(clear)} "
+            f"The thermal image is shifted by {round(shift_x):+d} px, {round(shift_y):+d} px",
+            f"The edges of both images agree best at that shift (right, down), in {len(clear)} "
             "of the measured frames.",
-            "Calibrate with the command fusion-ros calibrate, and set registration_mode.",
+            "Calibrate with fusion-ros calibrate, and set registration_mode.",
         )
 
 
 def flicker(e: Evidence) -> Iterator[Finding]:
-    """The fused picture is more restless than its sources."""
+    """Find fused images that change more than their sources."""
     restless = [
         p
         for p in e.result.log.pairs
@@ -85,10 +85,10 @@ def flicker(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "flicker",
             Severity.WARNING,
-            f"The fused picture flickers ({times(len(restless))})",
-            f"It changes by {worst.excess_flicker:.1f} grey levels more than either source "
+            f"The fused images flicker ({times(len(restless))})",
+            f"They change by up to {worst.excess_flicker:.1f} grey levels more than either source "
             f"(fused frame {worst.index}).",
-            "Look at the tone mapping of the thermal stream (tone_smoothing_s, tone_eight_bit).",
+            "Check the tone mapping of the thermal stream (tone_smoothing_s, tone_eight_bit).",
             e.places([frames[p.visible_index] for p in restless]),
             len(restless),
         )
