@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from fusion_ros.recordings.file_pairs import files_in
 from fusion_ros.recordings.image_files import PICTURES, VIDEOS
 from fusion_ros.recordings.matching import MatchError, match_files
 from fusion_ros.streams.ledger import Stream
@@ -72,7 +73,7 @@ class DataSet:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    return files_in(folder, PICTURES)
 
 
 def match_folders(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fusion_ros.imaging.encodings import PixelFrame
     from fusion_ros.imaging.pair_check import PairDoubt
     from fusion_ros.pipeline import FusionPipeline
-    from fusion_ros.recordings.output_files import FilePair, Found
+    from fusion_ros.recordings.file_pairs import FilePair, Found
 
 _EXAMPLES = """\
 examples:
@@ -84,7 +84,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fuse the files that the arguments name and return the exit code."""
     from fusion_ros.calibration.plausibility import registration_doubts
-    from fusion_ros.recordings.output_files import find_pairs
+    from fusion_ros.recordings.file_pairs import find_pairs
 
     found = find_pairs(args.visible, args.thermal, **matching_of(args))
     _check_out(args.out, found)

@@ -143,8 +143,8 @@ def _record_files(args: argparse.Namespace) -> int:
     from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
     from fusion_ros.recordings.bags.writer import BagWriter
-    from fusion_ros.recordings.damage import DamageKind
     from fusion_ros.recordings.opening import open_recording
+    from fusion_ros.recordings.recording import DamageKind
     from fusion_ros.streams.ledger import Stream
 
     recording = open_recording(

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.images import new_video
-from fusion_ros.recordings.output_files import FilePair, InputError
+from fusion_ros.recordings.file_pairs import FilePair, InputError
 from fusion_ros.recordings.video_files import VideoFile, match_videos, paired_frames
 from fusion_ros.streams.ledger import Stream
 

@@ -16,7 +16,7 @@ from fusion_ros.imaging.image_header import ImageTags, image_tags
 from fusion_ros.streams.ledger import Stream
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _ALPHA = b"\x04\x06"
 _PNG_COLOUR_AT = 25
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from fusion_ros.recordings.damage import DamageKind
+from fusion_ros.recordings.file_pairs import SUFFIXES, InputError, find_pairs
 from fusion_ros.recordings.image_files import (
     PICTURES,
     orientations_differ,
@@ -18,12 +18,11 @@ from fusion_ros.recordings.matching import (
     MatchError,
     MatchResult,
     Rule,
-    match_files,
-    refuse_same,
     stamp_of_name,
 )
 from fusion_ros.recordings.recording import (
     Damage,
+    DamageKind,
     Identity,
     RecordedFrame,
     RecordingError,
@@ -66,23 +65,15 @@ def open_pictures(
     Raises:
         RecordingError: a path is missing, the kinds differ, or no frames match.
     """
-    for path in (visible, thermal):
-        if not path.exists():
-            raise RecordingError(f"{path} does not exist")
-    if visible.is_dir() != thermal.is_dir() or _is_video(visible) != _is_video(thermal):
-        raise RecordingError(
-            f"{visible} and {thermal} are of different kinds; allowed are two folders, two images, "
-            "or two videos"
-        )
+    suffixes = PICTURES if visible.is_dir() else SUFFIXES
     try:
-        refuse_same(visible, thermal)
-        if _is_video(visible):
+        found = find_pairs(
+            visible, thermal, by_order=by_order, tolerance_ms=tolerance_ms, suffixes=suffixes
+        )
+        if found.pairs[0].is_video:
             return VideoRecording(visible, thermal, rate_hz)
-        files = [_pictures_of(path) for path in (visible, thermal)]
-        by_order = by_order or not visible.is_dir()  # two named files form a pair
-        match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
-        return PictureRecording(visible, thermal, match, rate_hz)
-    except (MatchError, VideoError) as error:
+        return PictureRecording(visible, thermal, found.match, rate_hz)
+    except (InputError, MatchError, VideoError) as error:
         raise RecordingError(str(error)) from error
 
 
@@ -230,23 +221,6 @@ def _identity(
         doubts=doubts,
         is_matched=is_matched,
     )
-
-
-def _is_video(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() not in PICTURES
-
-
-def _pictures_of(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = [
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in PICTURES and not file.name.startswith(".")
-    ]
-    if not files:
-        raise RecordingError(f"{path} holds no images ({', '.join(PICTURES)})")
-    return files
 
 
 def _common_name(visible: Path, thermal: Path) -> str:

@@ -1,22 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interface of a recording: two image streams in recorded order."""
+"""Interface of a recording: two image streams in recorded order, and its damage."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from fusion_ros.imaging.encodings import PixelFrame
-from fusion_ros.recordings.damage import Damage, RecordingError
 from fusion_ros.streams.ledger import Stream
 
-__all__ = [
-    "Damage", "Identity", "RecordedFrame", "Recording", "RecordingError", "TopicFacts",
-    "hash_files",
-]  # fmt: skip
+
+class RecordingError(RuntimeError):
+    """Error of a recording that cannot be read at all; it names the file and the remedy."""
+
+
+class DamageKind(str, Enum):
+    """Kind of damage, by what it implies about missing data.
+
+    BYTES: bytes of a file are missing or changed.
+    MESSAGES: fewer messages were read than the recording counts.
+    UNFINISHED: the recorder did not close the recording; nothing is known to be missing.
+    METADATA: a part that reading does not need is invalid or inconsistent.
+    """
+
+    BYTES = "bytes"
+    MESSAGES = "messages"
+    UNFINISHED = "unfinished"
+    METADATA = "metadata"
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """A part of a recording that could not be read; the rest was read.
+
+    Attributes:
+        file: name of the file, or of the recording.
+        what: description for users.
+        kind: see `DamageKind`.
+        lost: number of messages known to be missing, else 0.
+    """
+
+    file: str
+    what: str
+    kind: DamageKind = DamageKind.BYTES
+    lost: int = 0
+
+
+DamageReporter = Callable[[DamageKind, str], object]
+"""Callback that receives the damage of one file."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,15 +24,6 @@ _REMEMBERED_S = 2.0
 _FEWEST_CHANGES = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class GainJump:
-    """A change of the camera's own gain or offset from one frame to the next."""
-
-    index: int
-    change: float
-    """In the camera's own numbers, at the image's mean."""
-
-
 @dataclasses.dataclass
 class Look:
     """Measurements of one frame.

@@ -21,8 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.recordings.damage import DamageKind, RecordingError
 from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import DamageKind, RecordingError
 from fusion_ros.streams.ledger import Stream
 
 LOSS = {DamageKind.BYTES, DamageKind.MESSAGES}

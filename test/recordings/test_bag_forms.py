@@ -32,8 +32,8 @@ from bag_forms import (
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.recordings.bags.writer import BagWriter
-from fusion_ros.recordings.damage import DamageKind
 from fusion_ros.recordings.opening import open_recording
+from fusion_ros.recordings.recording import DamageKind
 from fusion_ros.streams.ledger import Stream
 
 PLACES = ("folder", "file")

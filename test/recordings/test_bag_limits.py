@@ -29,7 +29,7 @@ from fusion_ros.files.limits import (
 )
 from fusion_ros.recordings.bags import decompression
 from fusion_ros.recordings.bags.decompression import DecompressionError, decompress, unpack_file
-from fusion_ros.recordings.damage import DamageKind
+from fusion_ros.recordings.recording import DamageKind
 
 BOMB_BYTES = 2**29 + 2**24
 """More than the limit of a chunk, and of a message."""
@@ -39,7 +39,7 @@ import resource, sys
 from pathlib import Path
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings.bags import decompression
-from fusion_ros.recordings.damage import RecordingError
+from fusion_ros.recordings.recording import RecordingError
 from fusion_ros.recordings.bags import recording as bags
 from fusion_ros.recordings.opening import open_recording
 bags._typestore(False)

@@ -263,7 +263,7 @@ def test_a_result_without_effect_is_reported_by_fuse_and_replay(
         (number_picture(2), COLOURS, 0, "swapped"),
         (COLOURS, COLOURS[..., ::-1].copy(), 0, "shows colours"),
         (number_picture(2), np.full(SHAPE, 77, np.uint8), 0, "one value everywhere"),
-        (number_picture(2), number_picture(2), 1, "same image"),
+        (number_picture(2), number_picture(2), 1, "same"),
     ],
     ids=["swapped_depth", "swapped_colour", "false_colour", "constant", "same"],
 )

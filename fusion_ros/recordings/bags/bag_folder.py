@@ -14,7 +14,7 @@ from fusion_ros.recordings.bags.decompression import ZSTD_MAGIC, unpack_file
 from fusion_ros.recordings.bags.mcap_file import McapFile
 from fusion_ros.recordings.bags.ros1_file import Ros1File
 from fusion_ros.recordings.bags.sqlite_file import SqliteFile
-from fusion_ros.recordings.damage import Damage, DamageKind, DamageReporter, RecordingError
+from fusion_ros.recordings.recording import Damage, DamageKind, DamageReporter, RecordingError
 
 ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
 _PACKED = ".zstd"

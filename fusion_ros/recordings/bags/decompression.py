@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError, shown_size
-from fusion_ros.recordings.damage import DamageKind, DamageReporter
+from fusion_ros.recordings.recording import DamageKind, DamageReporter
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """Start of a message that rosbag2 compressed; plain CDR messages start with a zero byte."""

@@ -37,7 +37,7 @@ from fusion_ros.recordings.bags.mcap_records import (
     text_at,
     walk,
 )
-from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
+from fusion_ros.recordings.recording import DamageKind, DamageReporter, RecordingError
 
 _FOOTER_BYTES = 9 + 20 + len(MAGIC)
 _LOOSE_BYTES = 2**22

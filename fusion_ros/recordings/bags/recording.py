@@ -15,8 +15,15 @@ from fusion_ros.imaging.encodings import EncodingError, PixelFrame, RejectReason
 from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType, merged
 from fusion_ros.recordings.bags.bag_folder import open_bag
 from fusion_ros.recordings.bags.decompression import DecompressionError, plain_message
-from fusion_ros.recordings.damage import Damage, DamageKind, RecordingError
-from fusion_ros.recordings.recording import Identity, RecordedFrame, TopicFacts, hash_files
+from fusion_ros.recordings.recording import (
+    Damage,
+    DamageKind,
+    Identity,
+    RecordedFrame,
+    RecordingError,
+    TopicFacts,
+    hash_files,
+)
 from fusion_ros.recordings.topics import UNKNOWN, choose_topics, shown_by
 from fusion_ros.streams.ledger import Stream
 

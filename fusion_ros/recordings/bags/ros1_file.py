@@ -13,7 +13,7 @@ from typing import Any
 from fusion_ros.files.limits import MAX_CHUNK_BYTES
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType
 from fusion_ros.recordings.bags.decompression import decompress
-from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
+from fusion_ros.recordings.recording import DamageKind, DamageReporter, RecordingError
 
 MAGIC = b"#ROSBAG V"
 

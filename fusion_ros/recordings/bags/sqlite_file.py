@@ -12,12 +12,13 @@ import shutil
 import sqlite3
 import struct
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from fusion_ros.files.limits import MAX_MESSAGE_BYTES, shown_size
 from fusion_ros.recordings.bags.bag_file import BagMessage, TopicType, ros2_type
-from fusion_ros.recordings.damage import DamageKind, DamageReporter, RecordingError
+from fusion_ros.recordings.recording import DamageKind, DamageReporter, RecordingError
 
 MAGIC = b"SQLite format 3\0"
 JOURNALS = ("-wal", "-journal")
@@ -103,19 +104,22 @@ class SqliteFile:
 
     def _one_by_one(self, wanted: set[int], seen: set[int]) -> Iterator[BagMessage]:
         """Yield messages by number, from the first to the last readable one."""
+        for number, topic in self._numbered():
+            if topic in wanted and number not in seen:
+                yield from self._message(number)
+
+    def _numbered(self) -> Iterator[tuple[int, int]]:
+        """Yield number and topic of each readable message, in the order of numbers."""
         number = failed = 0
         while failed < _GIVE_UP:
             number += 1
-            if number in seen:
-                failed = 0
-                continue
-            topic = None
+            row = None
             with contextlib.suppress(sqlite3.Error):
                 query = "SELECT topic_id FROM messages WHERE id = ?"
-                topic = self._execute(query, [number]).fetchone()
-            failed = 0 if topic else failed + 1
-            if topic and topic[0] in wanted:
-                yield from self._message(number)
+                row = self._execute(query, [number]).fetchone()
+            failed = 0 if row else failed + 1
+            if row:
+                yield number, row[0]
 
     def _message(self, number: int) -> Iterator[BagMessage]:
         query = (
@@ -158,22 +162,8 @@ class SqliteFile:
                     text = f"{count} messages belong to topic number {number}, which is not listed"
                     self._report(DamageKind.BYTES, text)
         except sqlite3.Error:  # reported when the messages are read
-            found = self._one_by_one_counted()
-            counts = {topic: max(counts[topic], found.get(topic, 0)) for topic in counts}
-        return counts
-
-    def _one_by_one_counted(self) -> dict[TopicType, int]:
-        counts = dict.fromkeys(self._topics.values(), 0)
-        number = failed = 0
-        while failed < _GIVE_UP:
-            number += 1
-            row = None
-            with contextlib.suppress(sqlite3.Error):
-                query = "SELECT topic_id FROM messages WHERE id = ?"
-                row = self._execute(query, [number]).fetchone()
-            failed = 0 if row else failed + 1
-            if row and row[0] in self._topics:
-                counts[self._topics[row[0]]] += 1
+            found = Counter(self._topics.get(topic) for _, topic in self._numbered())
+            counts = {topic: max(counts[topic], found[topic]) for topic in counts}
         return counts
 
     def _execute(self, query: str, values: list[int]) -> sqlite3.Cursor:

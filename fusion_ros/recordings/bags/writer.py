@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,13 +14,19 @@ import numpy as np
 
 from fusion_ros.imaging.compressed import encode_jpeg
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, encode
-from fusion_ros.recordings.bags.mcap_checksums import add_checksums
-from fusion_ros.recordings.damage import RecordingError
+from fusion_ros.recordings.bags.mcap_records import (
+    CHUNK,
+    CHUNK_HEAD,
+    MAGIC,
+    FileSource,
+    text_at,
+    walk,
+)
+from fusion_ros.recordings.recording import RecordingError
 
 NS_PER_S = 1_000_000_000
 COMMIT_EVERY_S = 1.0
-STORAGES = ("mcap", "sqlite3")
-COMPRESSIONS = ("none", "file", "message")
+_CHECKSUM_AT = 24  # in the content of a chunk record
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 
@@ -70,7 +78,7 @@ class BagWriter:
         # Also after Ctrl-C, so that the bag is complete.
         self._writer.close()
         for file in self.path.glob("*.mcap"):
-            add_checksums(file)
+            _add_checksums(file)
 
     def image(
         self,
@@ -190,3 +198,26 @@ def _encoding_of(frame: PixelFrame) -> str:
     if frame.order is not ChannelOrder.GREY:
         return f"{frame.order.value}8"
     return {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}[str(frame.pixels.dtype)]
+
+
+def _add_checksums(path: Path) -> None:
+    """Add the checksum of every uncompressed mcap chunk without one; rosbags writes none.
+
+    Without a checksum, changed bytes inside an image cannot be detected. A checksum of 0 means
+    "none", so an interruption leaves a valid file.
+    """
+    source = FileSource(path)
+    try:
+        with path.open("r+b") as file:
+            for record in walk(source, len(MAGIC), source.size, lambda first, last: None):
+                if record.opcode != CHUNK:
+                    continue
+                content = source.read(record.at, record.size)
+                checksum = CHUNK_HEAD.unpack_from(content)[3]
+                kind, place = text_at(content, CHUNK_HEAD.size)
+                if checksum or kind:
+                    continue
+                file.seek(record.at + _CHECKSUM_AT)
+                file.write(struct.pack("<I", zlib.crc32(memoryview(content)[place + 8 :])))
+    finally:
+        source.close()

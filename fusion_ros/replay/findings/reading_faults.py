@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fusion_ros.recordings.damage import Damage, DamageKind
+from fusion_ros.recordings.recording import Damage, DamageKind
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
 from fusion_ros.streams.ledger import Stream
 

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.recordings.damage import Damage
-from fusion_ros.recordings.recording import RecordedFrame
+from fusion_ros.recordings.recording import Damage, RecordedFrame
 from fusion_ros.replay.findings.evidence import Finding, Severity
 from fusion_ros.replay.findings.reading_faults import of_damage
 from fusion_ros.replay.live.time_line import PlayedFrame

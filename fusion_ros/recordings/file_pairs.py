@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 from fusion_ros.recordings.image_files import PICTURES, VIDEOS
@@ -13,6 +14,8 @@ from fusion_ros.recordings.matching import (
     match_files,
     refuse_same,
 )
+
+SUFFIXES = PICTURES + VIDEOS
 
 
 class InputError(ValueError):
@@ -28,10 +31,12 @@ class FilePair:
 
     @property
     def is_video(self) -> bool:
+        """Whether the files are videos."""
         return self.visible.suffix.lower() in VIDEOS
 
     @property
     def result_name(self) -> str:
+        """Name of the fused file."""
         return self.visible.stem + (".mp4" if self.is_video else ".png")
 
 
@@ -49,46 +54,50 @@ def find_pairs(
     *,
     by_order: bool = False,
     tolerance_ms: float = DEFAULT_TOLERANCE_MS,
+    suffixes: Collection[str] = SUFFIXES,
 ) -> Found:
     """Pair two files, or the files of two folders, see `match_files`.
 
+    Args:
+        visible, thermal: two files or two folders.
+        by_order: match by position in the natural order of the names.
+        tolerance_ms: largest difference of two time stamps in names.
+        suffixes: suffixes of the files that are paired.
+
     Raises:
-        InputError: a path is missing, one is a file and one a folder, or a file has an unsupported
-            suffix.
+        InputError: a path is missing, one is a file and one a folder, or a suffix is not allowed.
         MatchError: no names match, or both paths are the same.
     """
-    for option, path in (("--visible", visible), ("--thermal", thermal)):
+    for path in (visible, thermal):
         if not path.exists():
-            raise InputError(f"{option} {path} does not exist")
+            raise InputError(f"{path} does not exist")
     if visible.is_dir() != thermal.is_dir():
         raise InputError(
-            f"--visible {visible} and --thermal {thermal}: one is a folder, one a file; "
-            "allowed: two files or two folders"
+            f"{visible} and {thermal}: one is a folder, one a file; allowed are two files or two "
+            "folders"
         )
     refuse_same(visible, thermal)
-    if visible.is_dir():
-        files = [_readable(folder) for folder in (visible, thermal)]
-        match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
-    else:
-        for path in (visible, thermal):
-            if path.suffix.lower() not in PICTURES + VIDEOS:
-                raise InputError(f"{path}: allowed are {', '.join(PICTURES + VIDEOS)}")
-        match = match_files([visible], [thermal], by_order=True)  # two named files form a pair
+    files = [files_in(path, suffixes) if path.is_dir() else [path] for path in (visible, thermal)]
+    for path, found in zip((visible, thermal), files, strict=True):
+        if not found:
+            raise InputError(f"{path} contains none of {', '.join(suffixes)}")
+        if found[0].suffix.lower() not in suffixes:
+            raise InputError(f"{path}: allowed are {', '.join(suffixes)}")
+    by_order = by_order or not visible.is_dir()  # two named files form a pair
+    match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
     return Found([_pair(pair.visible, pair.thermal) for pair in match.pairs], match)
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files of a folder with certain suffixes, without hidden files."""
+    return [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.suffix.lower() in suffixes
+    ]
 
 
 def _pair(visible: Path, thermal: Path) -> FilePair:
     if (visible.suffix.lower() in VIDEOS) != (thermal.suffix.lower() in VIDEOS):
         raise InputError(f"{visible} and {thermal}: one is a video, one an image")
     return FilePair(visible, thermal)
-
-
-def _readable(folder: Path) -> list[Path]:
-    files = [
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.suffix.lower() in PICTURES + VIDEOS
-    ]
-    if not files:
-        raise InputError(f"{folder} holds none of {', '.join(PICTURES + VIDEOS)}")
-    return files
