@@ -192,7 +192,7 @@ def _pairs(args: argparse.Namespace) -> _Pairs:
         by_order=args.by_order,
         rate_hz=args.rate,
         progress=_progress,
-        tell=lambda text: say(f"pairs: {text}", error=True),
+        report=lambda text: say(f"pairs: {text}", error=True),
     )
     if not pairs:
         raise ValueError(f"{args.bag or args.visible} holds no pairs within --tolerance-ms")

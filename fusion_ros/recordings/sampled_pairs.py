@@ -45,7 +45,7 @@ def recorded_pairs(
     by_order: bool = False,
     rate_hz: float | None = None,
     progress: Callable[[str], None] = lambda text: None,
-    tell: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
     """Yield up to `most` pairs, evenly distributed: name, visible frame, thermal frame.
 
@@ -57,7 +57,7 @@ def recorded_pairs(
         most: largest number of pairs.
         by_order, rate_hz: see `open_recording`.
         progress: receives a line for each pair.
-        tell: receives lines about the pairing and about frames that are left out.
+        report: receives lines about the pairing and about frames that are left out.
 
     Raises:
         RecordingError: the paths cannot be read as a recording, or matched.
@@ -71,16 +71,16 @@ def recorded_pairs(
         by_order=by_order,
         tolerance_ms=tolerance_ms,
     )
-    tell(recording.identity.choice)
+    report(recording.identity.choice)
     for doubt in recording.identity.doubts:
-        tell(f"doubtful: {doubt}")
+        report(f"doubtful: {doubt}")
     try:
-        expected = recording.identity.messages(Stream.VISIBLE)
-        every = max(1, -(-(expected or most) // most))
+        expected = min(recording.identity.messages(stream) or most for stream in Stream)
+        every = max(1, -(-expected // most))
         tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
         doubts: Counter[PairDoubt] = Counter()
         read = 0
-        pairs = _paired(recording.frames(), tolerance_ns, tell)
+        pairs = _paired(recording.frames(), tolerance_ns, report)
         for number, pair in enumerate(pairs):
             if number % every:
                 continue
@@ -89,16 +89,16 @@ def recorded_pairs(
                 frames = pair.visible.read(), pair.thermal.read()
                 check_visible(frames[0], pair.visible.name or pair.visible.encoding)
             except EncodingError as error:
-                tell(f"pair {number + 1} is left out: {error}")
+                report(f"pair {number + 1} is left out: {error}")
                 continue
             doubts.update(input_doubts(*frames))
             read += 1
             name = Path(pair.visible.name).stem or f"frame {pair.visible.index}"
             yield name, *frames
         for doubt, count in doubts.items():
-            tell(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
+            report(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
         for damage in recording.damage:
-            tell(f"{damage.file}: {damage.what}")
+            report(f"{damage.file}: {damage.what}")
     finally:
         recording.close()
 
@@ -112,14 +112,14 @@ def _problem(frame: RecordedFrame) -> str:
 
 
 def _paired(
-    frames: Iterable[RecordedFrame], tolerance_ns: int, tell: Callable[[str], None]
+    frames: Iterable[RecordedFrame], tolerance_ns: int, report: Callable[[str], None]
 ) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
     pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )
     for frame in frames:
         if frame.stamp_ns is None:
-            tell(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
+            report(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
         else:
             visible = frame.stream is Stream.VISIBLE
             add = pairer.add_visible if visible else pairer.add_thermal

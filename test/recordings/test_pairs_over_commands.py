@@ -299,5 +299,5 @@ def test_a_radiometric_jpeg_is_reported_by_every_command(
     assert main(["record", str(tmp_path / "bag"), str(root)]) == 0
     assert "radiometric" in capsys.readouterr().err
     told: list[str] = []
-    read_pairs(root / "vis", partner=root / "ir", tell=told.append)
+    read_pairs(root / "vis", partner=root / "ir", report=told.append)
     assert any("radiometric" in line for line in told)

@@ -150,7 +150,7 @@ def test_record_reports_missing_parts_of_the_source(tmp_path: Path) -> None:
 def test_sampled_pairs_report_damage(tmp_path: Path) -> None:
     hole = with_zeros(write_bag(tmp_path / "bag", count=FRAMES), tmp_path / "holes")
     told: list[str] = []
-    pairs = list(recorded_pairs(hole, tell=told.append))
+    pairs = list(recorded_pairs(hole, report=told.append))
     assert 0 < len(pairs) < FRAMES
     assert any("hole.mcap" in line for line in told)
 
