@@ -30,7 +30,11 @@ GATE = {
     [
         ({}, 0, "pass: sync.skew_ms.p95 is 0; allowed is at most 5"),
         ({"limits": {"fused": {"min": 1000}}}, 1, "FAIL: fused is 24; allowed is at least 1000"),
-        ({"limits": {"fused.of.nothing": {"min": 1}}}, 1, "FAIL: fused.of.nothing was not measured"),
+        (
+            {"limits": {"fused.nothing": {"min": 1}}},
+            1,
+            "FAIL: fused.nothing was not measured",
+        ),
         ({"expect": ["gain_jump"]}, 1, "FAIL: finding gain_jump is absent; it must be present"),
         ({"forbid": ["gain_jump"]}, 0, "pass: finding gain_jump is absent; it must be absent"),
         ({"forbids": []}, 2, "forbid"),
