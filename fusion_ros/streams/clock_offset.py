@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far apart two cameras' clocks are: a hint for `thermal_offset_ms`, from their stamps alone.
+"""Distance of two cameras' clocks: a hint for `thermal_offset_ms`, from their stamps alone.
 
-Cameras that are triggered together carry stamps that differ by one constant: the nearest visible
-stamp lies at the same distance from every thermal stamp, up to whole periods. Which period is meant
-is told by arrival: frames that are taken together also tend to arrive together. Cameras that run
-freely drift past each other, their distances spread over the whole period, and no hint is given:
-no constant would help.
-
-Pure Python; knows nothing of ROS.
+The stamps of cameras with a common trigger differ by one constant: the nearest visible stamp has
+the same distance from every thermal stamp, up to whole periods. The arrival times select the
+period, since frames of one moment arrive at about the same time. The distances of free-running
+cameras spread over the whole period. Then there is no hint, as no constant would help.
 """
 
 from __future__ import annotations
@@ -24,30 +21,29 @@ from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.pairer import JUMP_BACK_NS
 
 LARGEST_OFFSET_MS = 1e9
-"""Range of the parameter `thermal_offset_ms`, either way."""
+"""Range of the parameter `thermal_offset_ms`, positive and negative."""
 LARGEST_CONSTANT_MS = 3_600_000.0
-"""Clocks farther apart than this (a clock since boot) are not mended by a constant: after the next
-start it is another one."""
+"""No constant corrects clocks that are farther apart (clocks since boot): each start changes it."""
 SECONDS_APART_MS = 1000.0
-"""Stamps that differ by more than this at equal arrival are no matter of transport delays."""
+"""Transport delays do not explain larger differences of stamps at equal arrival."""
 KEPT_S = 12.0
-"""Frames are kept for so long: twelve of a camera of 1 Hz."""
+"""Frames are kept for this time: twelve of a camera of 1 Hz."""
 WINDOW_S = 4.0
-"""An estimate rests on the newest frames of this time, or on the time of `FRAMES` of the slower."""
+"""An estimate uses the frames of this time, or of the time of `FRAMES` of the slower stream."""
 FRAMES = 12
 LEAST_S = 1.0
-"""Less time than this seen of either stream gives no estimate."""
+"""Least observed time of each stream."""
 LEAST_DISTANCES = 8
-"""Fewer distances tell nothing of their spread."""
+"""Least number of distances for their spread."""
 _MOST_KEPT = 4096
 STEADY_SHARE = 0.2
-"""Distances count as constant while their interquartile range is at most this share of the shorter
-period (a free-running pair spreads over half of it)."""
+"""Distances are constant if their interquartile range is at most this share of the shorter period
+(that of free-running cameras is half of it)."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A parameter of the node and the replay, and a value that it accepts."""
+    """A parameter of the node and the replay, with an accepted value."""
 
     parameter: str
     value: float | str
@@ -58,15 +54,15 @@ class Remedy:
 
     @property
     def option(self) -> str:
-        """The same as an option of the command line."""
+        """The command line option."""
         value = f"{self.value:.1f}" if isinstance(self.value, float) else self.value
         return f"--{self.parameter.replace('_', '-')} {value}"
 
 
 def remedy(offset_ms: float) -> Remedy:
-    """Return what helps against thermal stamps that need `offset_ms` added.
+    """Return the remedy for thermal stamps that need `offset_ms` added.
 
-    A constant where there can be one; stamps by arrival where the clocks are hours apart.
+    It is a constant offset, or stamps by arrival where the clocks are hours apart.
     """
     if abs(offset_ms) <= LARGEST_CONSTANT_MS:
         return Remedy("thermal_offset_ms", round(offset_ms, 1))
@@ -75,10 +71,10 @@ def remedy(offset_ms: float) -> Remedy:
 
 @dataclass(frozen=True)
 class ClockDistance:
-    """How far apart the clocks behind both streams are, by stamps of frames that came together.
+    """Distance of the clocks of both streams, from frames that arrived together.
 
     Attributes:
-        offset_ns: to be added to thermal stamps; right to the difference of the transport delays.
+        offset_ns: correction of thermal stamps, up to the difference of the transport delays.
         visible_stamp_ns, thermal_stamp_ns: of the newest frames.
     """
 
@@ -102,9 +98,9 @@ class ClockDistance:
 
 
 class OffsetEstimator:
-    """Watches both streams; `estimate_ns` tells what to add to thermal stamps, if that is clear.
+    """Estimates the offset of the thermal stamps.
 
-    Deterministic for given stamps and arrival times. Memory: `KEPT_S` seconds of numbers a stream.
+    Deterministic for given stamps and arrival times. Keeps numbers for `KEPT_S` seconds.
     """
 
     def __init__(self) -> None:
@@ -113,12 +109,12 @@ class OffsetEstimator:
         }
 
     def observe(self, stream: Stream, stamp_ns: int, arrived_ns: int) -> None:
-        """A frame with this stamp arrived at this time of a monotonic clock."""
+        """Add a frame with its arrival time by a monotonic clock."""
         frames = self._frames[stream]
         if frames and stamp_ns <= frames[-1][0]:
             if frames[-1][0] - stamp_ns < JUMP_BACK_NS:
-                return  # out of order or repeated: it would tell nothing new
-            self.reset()  # time jumped back: what was seen belongs to another time line
+                return  # out of order or repeated
+            self.reset()  # a jump back begins a new time line
             frames = self._frames[stream]
         frames.append((stamp_ns, arrived_ns))
         while arrived_ns - frames[0][1] > KEPT_S * 1e9:
@@ -130,14 +126,14 @@ class OffsetEstimator:
             frames.clear()
 
     def estimate_ns(self) -> int | None:
-        """What to add to thermal stamps so that frames of one moment carry one stamp.
+        """Return the correction of thermal stamps with which frames of one moment have one stamp.
 
-        None while too little was seen, or where no constant offset exists.
+        None before enough frames were seen, or where no constant offset exists.
         """
         visible, thermal = self._newest()
         if any(len(frames) < 2 or _span_s(frames) < LEAST_S for frames in (visible, thermal)):
             return None
-        # What arrival says: right to some milliseconds of transport delay.
+        # By arrival: accurate to some milliseconds of transport delay.
         coarse_ns = int(_delay_ns(thermal) - _delay_ns(visible))
         slower, faster = sorted((visible, thermal), key=_period_ns, reverse=True)
         period_ns = _period_ns(faster)
@@ -147,10 +143,10 @@ class OffsetEstimator:
         distances = _nearest_ns([s + shift_ns for s, _ in slower], [s for s, _ in faster])
         if len(distances) < LEAST_DISTANCES:
             return None
-        # Distances wrap at half a period; turn the circle so that they do not straddle the seam.
+        # Distances wrap at half a period; rotate them away from the wrap.
         centre_ns = _circular_centre(distances, period_ns)
         turned = sorted((d - centre_ns + period_ns / 2) % period_ns for d in distances)
-        # Of few distances all must agree: half of them would do so by chance.
+        # Few distances must all agree, since half of them may agree by chance.
         quarter = len(turned) // 4 if len(turned) >= 2 * LEAST_DISTANCES else 0
         if turned[-1 - quarter] - turned[quarter] > STEADY_SHARE * period_ns:
             return None
@@ -159,7 +155,7 @@ class OffsetEstimator:
         return round(coarse_ns - sign * residual_ns)
 
     def clock_distance(self) -> ClockDistance | None:
-        """How far apart the clocks are, where it is seconds or more; needs two frames of each."""
+        """Return the distance of the clocks if it is seconds or more; needs two frames of each."""
         visible, thermal = self._newest()
         if len(visible) < 2 or len(thermal) < 2:
             return None
@@ -169,7 +165,7 @@ class OffsetEstimator:
         return ClockDistance(offset_ns, visible[-1][0], thermal[-1][0])
 
     def _newest(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Both streams' frames of the last `WINDOW_S`, or of the time of the slower's `FRAMES`."""
+        """Return both streams' frames of `WINDOW_S`, or of the time of the slower's `FRAMES`."""
         kept = tuple(list(self._frames[stream]) for stream in Stream)
         if not all(kept):
             return [], []
@@ -181,7 +177,7 @@ class OffsetEstimator:
 
 
 def _delay_ns(frames: Sequence[tuple[int, int]]) -> float:
-    """Median of arrival less stamp: transport delay plus the distance of the two clocks."""
+    """Return the median of arrival minus stamp: transport delay plus distance of the clocks."""
     return median(arrived - stamp for stamp, arrived in frames)
 
 
@@ -195,7 +191,7 @@ def _period_ns(frames: Sequence[tuple[int, int]]) -> float:
 
 
 def _nearest_ns(stamps: list[int], others: list[int]) -> list[int]:
-    """Signed distance (stamp less other) from the nearest other, of stamps that lie among them."""
+    """Return the signed distances from the nearest other stamp, of stamps between others."""
     distances = []
     for stamp in stamps:
         at = bisect_left(others, stamp)
@@ -205,6 +201,6 @@ def _nearest_ns(stamps: list[int], others: list[int]) -> list[int]:
 
 
 def _circular_centre(distances: list[int], period_ns: float) -> float:
-    """A point of the circle amid the distances: their mean direction."""
+    """Return the circular mean of the distances."""
     direction = sum(exp(2j * pi * d / period_ns) for d in distances)
     return phase(direction) / (2 * pi) * period_ns

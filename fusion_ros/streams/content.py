@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults that a stream's pixels show although every message can be read."""
+"""Faults that are visible in a stream's pixels although every message can be read."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fusion_ros.imaging.encodings import PixelFrame
 from fusion_ros.imaging.pair_check import shows_colours
 from fusion_ros.streams.ledger import Stream
 
-_LOOK_EVERY_NS = 250_000_000
-_LOOKS = 12
-"""A fault is judged by the newest looks: three seconds, or the newest few of a slow stream."""
+_EXAMINE_EVERY_NS = 250_000_000
+_EXAMINATIONS = 12
+"""A fault is decided by this many examinations: three seconds, or more of a slow stream."""
 _ROUGHER = 4.0
 _MANY_BYTES = 12
 _LARGEST_FLOAT, _SMALLEST_FLOAT = 1e6, 1e-6
 
 
 class Fault(str, Enum):
-    """A fault of a stream. The values are codes for machines, in diagnostics and findings."""
+    """A fault of a stream. The values are codes in diagnostics and findings."""
 
     BYTE_ORDER = "wrong_byte_order"
     ROW_LENGTH = "wrong_encoding"
@@ -33,17 +33,17 @@ class Fault(str, Enum):
 
     @property
     def is_error(self) -> bool:
-        """Whether it spoils the fused image; else it may."""
+        """Whether the fused image is wrong for sure."""
         return self not in (Fault.COLOURS, Fault.RENDERING)
 
     @property
     def text(self) -> str:
-        """What is seen."""
+        """Description of the fault."""
         return _TEXTS[self][0]
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """Remedy of the fault."""
         return _TEXTS[self][1]
 
 
@@ -82,34 +82,34 @@ class FaultChange:
 
 
 class ContentWatch:
-    """Looks at one stream's frames, four a second; a look takes up to 0.2 ms."""
+    """Examines frames of one stream, four each second; it takes up to 0.2 ms."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._looked_ns: int | None = None
-        self._looks: deque[frozenset[Fault]] = deque(maxlen=_LOOKS)
+        self._examined_ns: int | None = None
+        self._examinations: deque[frozenset[Fault]] = deque(maxlen=_EXAMINATIONS)
         self.active: frozenset[Fault] = frozenset()
-        """Faults that most of the newest looks showed."""
+        """Faults in most of the newest examinations."""
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether the next frame should be looked at."""
-        return self._looked_ns is None or not 0 <= now_ns - self._looked_ns < _LOOK_EVERY_NS
+        """Whether the next frame should be examined."""
+        return self._examined_ns is None or not 0 <= now_ns - self._examined_ns < _EXAMINE_EVERY_NS
 
-    def look(self, frame: PixelFrame, encoding: str, now_ns: int) -> tuple[FaultChange, ...]:
-        """Look at a frame. Return the faults that are seen now and were not before."""
-        self._looked_ns = now_ns
-        self._looks.append(faults_of(frame, self._stream))
+    def examine(self, frame: PixelFrame, encoding: str, now_ns: int) -> tuple[FaultChange, ...]:
+        """Examine a frame and return new faults."""
+        self._examined_ns = now_ns
+        self._examinations.append(faults_of(frame, self._stream))
         before = self.active
         self.active = frozenset(
             fault
             for fault in Fault
-            if sum(fault in seen for seen in self._looks) > len(self._looks) / 2
+            if sum(fault in seen for seen in self._examinations) > len(self._examinations) / 2
         )
         return tuple(FaultChange(fault, encoding) for fault in self.active - before)
 
 
 def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:
-    """Return what one frame shows."""
+    """Return the faults of one frame."""
     pixels = frame.pixels
     found = set()
     if has_long_rows(pixels):
@@ -124,16 +124,16 @@ def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:
 
 
 def has_long_rows(pixels: np.ndarray) -> bool:
-    """Whether rows are padded to twice their length: drivers pad to 16 or 64 bytes, never so far.
+    """Whether rows are padded to twice their length or more; drivers pad to 16 or 64 bytes.
 
-    A picture so narrow that 64 bytes are twice its row does not count.
+    Images narrower than 64 bytes do not count.
     """
     row = pixels.shape[1] * pixels.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
     return pixels.shape[0] > 1 and pixels.strides[0] >= 2 * row and row >= 64
 
 
 def has_swapped_bytes(pixels: np.ndarray) -> bool:
-    """Whether 16-bit or float pixels make a picture only with their bytes reversed."""
+    """Whether 16-bit or float pixels form an image only with their bytes reversed."""
     if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32) or pixels.shape[1] < 8:
         return False
     rows = max(1, pixels.shape[0] // 32)
@@ -142,8 +142,8 @@ def has_swapped_bytes(pixels: np.ndarray) -> bool:
         return _plausible_share(sample) < 0.5 and _plausible_share(sample.byteswap()) > 0.9
     if _roughness(sample) > _ROUGHER * _roughness(sample.byteswap()):
         return True
-    # Counts of a narrow range do not look rough, but their high bytes, few neighbouring values,
-    # are in the place of the low ones. Low bytes that are all zero may be 8-bit counts, shifted.
+    # Swapped counts of a narrow range are not rough. But their high bytes, which have few and
+    # neighbouring values, are in the place of the low ones. Zero may be 8-bit counts, shifted.
     octets = sample.reshape(-1).view(np.uint8).reshape(-1, 2)
     first, second = (np.flatnonzero(np.bincount(octets[:, side])) for side in (0, 1))
     low, high = (first, second) if sys.byteorder == "little" else (second, first)
@@ -158,7 +158,7 @@ def _roughness(sample: np.ndarray) -> float:
 
 
 def _plausible_share(sample: np.ndarray) -> float:
-    """Share of numbers that a thermal unit can have; NaN stands for pixels without a reading."""
+    """Return the share of plausible thermal values; NaN is a pixel without a reading."""
     with np.errstate(invalid="ignore"):
         size = np.abs(sample[~np.isnan(sample)])
         if size.size == 0:

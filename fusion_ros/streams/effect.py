@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether fusing has an effect: a thermal stream that changes no pixel is a fault."""
+"""Detection of fused frames that equal the visible ones: a thermal stream without effect."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_NS = 250_000_000
 _LOOKS = 4
-"""Looks that must agree: one second, or the newest few of a slow stream."""
+"""Comparisons that must agree: one second, or more of a slow stream."""
 
 
 class EffectWatch:
-    """Compares fused frames with their visible ones four times a second; not thread-safe."""
+    """Compares fused frames with their visible ones four times each second; not thread-safe."""
 
     def __init__(self) -> None:
         self._looked_ns: int | None = None
@@ -31,9 +31,9 @@ class EffectWatch:
         return len(self._looks) == _LOOKS and all(self._looks)
 
     def look(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
-        """Take a visible frame and what was made of it.
+        """Compare a visible frame with its fused one.
 
-        Thermal frames of one value everywhere do not count: those are a closed shutter's.
+        Thermal frames of one value everywhere, as of a closed shutter, do not count.
         """
         if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _LOOK_EVERY_NS:
             return
@@ -43,5 +43,5 @@ class EffectWatch:
             self._looks.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
 
     def restart(self) -> None:
-        """Forget earlier frames, as after a pause or with another calibration."""
+        """Reset, as after a pause or with another calibration."""
         self._looks.clear()

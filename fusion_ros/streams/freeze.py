@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tell a thermal camera that is stuck from one that has nothing new to show.
+"""Detection of a thermal camera that is stuck.
 
-Pictures that repeat bit for bit prove nothing by themselves: a 9 Hz sensor behind a 30 Hz driver
-repeats each picture, and a simulated sensor without noise repeats its picture as long as the robot
-is parked. So a camera counts as frozen only if its picture repeats for longer than allowed, and
+Images that repeat bit for bit are no proof: a 9 Hz sensor behind a 30 Hz driver repeats each image,
+and a simulated sensor without noise repeats its image while the robot is parked. A camera counts as
+frozen only if its image repeats for longer than allowed, and
 
-- it is known to have noise: while the visible view stood still, its pictures kept differing all
-  over, as those of every real sensor do; or
+- it has noise: its images differed everywhere while the visible view stood still, as those of every
+  real sensor do; or
 - the visible view changed as a whole meanwhile, as it does when the robot moves. Noise, exposure
-  and things that move through the view are no such change.
+  and objects that move through the view do not count as such a change.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _SAMPLES = (80, 60)
 """Width and height of the grid of blocks, and of the pixels that are sampled for it."""
 _PAIRS = np.triu_indices(_GRID[0] * _GRID[1], k=1)
 _MOVED_SPREADS, _MOVED_LEVELS, _MOVED_SHARE = 0.4, (2.5, 6.0), 0.6
-"""A view moved where so many of its blocks changed by that share of the blocks' spread, in grey
-levels at least and at most."""
+"""A view moved if this share of its blocks changed by this share of their spread; the change is
+limited to a range of grey levels."""
 _STILL_LEVELS, _STILL_SHARE = 3.0, 0.25
-"""A view stands still where fewer of its blocks changed by so much."""
+"""A view stands still if a smaller share of its blocks changed by this many grey levels."""
 _STILL_NS = 1_000_000_000
 _FLAT_LEVELS = 2.0
-"""A view whose blocks spread less shows neither movement nor standstill (darkness, fog)."""
+"""A view with less spread shows neither movement nor standstill (darkness, fog)."""
 _PERIODS = 3.0
-"""A picture that repeats for less than so many usual periods of new pictures is no standstill."""
+"""An image may repeat for this many usual periods of new images."""
 _GAPS, _LONGEST_PERIOD_NS = 9, 10_000_000_000
 
 
 class FreezeDetector:
-    """Judges the thermal stream; both streams' frames are shown to it.
+    """Evaluates the thermal stream from the frames of both streams.
 
     All times are of one monotonic clock, in nanoseconds; in a replay the recorded one.
 
     Args:
-        after_ms: how long a picture may repeat; 0 switches the judgement off. May be set anew.
+        after_ms: allowed time of repetition; 0 disables the detection. May be set at any time.
     """
 
     def __init__(self, after_ms: float) -> None:
@@ -50,10 +50,10 @@ class FreezeDetector:
         self.restart()
 
     def restart(self) -> None:
-        """Forget all, as after a pause or a change of format."""
+        """Reset, as after a pause or a change of format."""
         self.is_frozen = False
         self.has_noise = False
-        """Whether the thermal stream is known to have noise."""
+        """Whether noise was seen in the thermal stream."""
         self._view: np.ndarray | None = None
         self._viewed_ns: int | None = None
         self._still_view: np.ndarray | None = None
@@ -68,7 +68,7 @@ class FreezeDetector:
         self._gaps_ns: deque[int] = deque(maxlen=_GAPS)
 
     def examine_visible(self, pixels: np.ndarray, now_ns: int) -> None:
-        """Look at a visible frame. A few a second will do; a look takes 0.2 ms."""
+        """Examine a visible frame; a few each second are enough. It takes 0.2 ms."""
         self._viewed_ns = now_ns
         self._view = view = _blocks(pixels)
         if self._view_at_change is None or _is_flat(self._view_at_change):
@@ -77,16 +77,20 @@ class FreezeDetector:
             levels = float(np.clip(_MOVED_SPREADS * view.std(), *_MOVED_LEVELS))
             changed = _changed_share(self._view_at_change, view, levels)
             self._moved = changed > _MOVED_SHARE
-        still = self._still_view is not None and not _is_flat(view)
-        if not still or _changed_share(self._still_view, view, _STILL_LEVELS) > _STILL_SHARE:
+        still = self._still_view
+        if (
+            still is None
+            or _is_flat(view)
+            or _changed_share(still, view, _STILL_LEVELS) > _STILL_SHARE
+        ):
             self._still_view, self._still_since_ns = view, now_ns
 
     def see_thermal(self, pixels: np.ndarray, now_ns: int, *, repeated: bool) -> bool:
-        """Take a thermal frame. Return whether the camera is frozen.
+        """Take a thermal frame and return whether the camera is frozen.
 
         Args:
             pixels: kept until the next new one, not copied.
-            now_ns: when it came.
+            now_ns: its arrival time.
             repeated: whether it equals the frame before, bit for bit.
         """
         if repeated and self._changed_ns is not None:
@@ -103,12 +107,12 @@ class FreezeDetector:
         return False
 
     def examine_thermal(self) -> None:
-        """Look for noise in the newest two different thermal frames; as often as above."""
-        now_ns, before = self._changed_ns, self._before
+        """Search the newest two different thermal frames for noise; as often as visible ones."""
+        now_ns, before, thermal = self._changed_ns, self._before, self._thermal
         if self.has_noise or now_ns is None or now_ns == self._examined_ns:
             return
         self._examined_ns = now_ns
-        if before is None or not _differs_all_over(before, self._thermal):
+        if before is None or thermal is None or not _differs_all_over(before, thermal):
             self._all_over_since_ns = None
             return
         if self._all_over_since_ns is None:
@@ -121,7 +125,7 @@ class FreezeDetector:
 
 
 def _blocks(pixels: np.ndarray) -> np.ndarray:
-    """Mean grey levels of 8x6 blocks, from 80x60 pixels."""
+    """Return the mean grey levels of 8x6 blocks, from 80x60 pixels."""
     height, width = pixels.shape[:2]
     rows, columns = max(1, height // _SAMPLES[1]), max(1, width // _SAMPLES[0])
     sample = np.ascontiguousarray(pixels[rows // 2 :: rows, columns // 2 :: columns])
@@ -135,9 +139,9 @@ def _is_flat(view: np.ndarray) -> bool:
 
 
 def _changed_share(before: np.ndarray, after: np.ndarray, levels: float) -> float:
-    """Share of blocks that changed, but for the exposure (one factor and one offset for all).
+    """Return the share of blocks that changed, apart from exposure (one factor and one offset).
 
-    Factor and offset are medians, so that a person who walks past has no effect on them.
+    Factor and offset are medians, so that a passing person has no effect on them.
     """
     if _is_flat(before) or _is_flat(after):
         return 0.0
@@ -150,7 +154,7 @@ def _changed_share(before: np.ndarray, after: np.ndarray, levels: float) -> floa
 
 
 def _differs_all_over(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether over half of all pixels changed, of some thousand."""
+    """Whether over half of some thousand sampled pixels changed."""
     if before.shape != after.shape or before.dtype != after.dtype:
         return False
     rows, columns = (max(1, side // n) for side, n in zip(after.shape[:2], (30, 40), strict=True))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a message or a file frame to a checked frame, or to a rejection that has the remedy.
+"""Checks of a message or a file frame: the result is a checked frame or a rejection with a remedy.
 
-The fuse node and the replay pass every frame through here, so each check exists once. There are no
-threads and no clock here: the caller gives each frame's time of arrival.
+The fuse node and the replay pass every frame through here, so each check exists once.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ class IncomingFrame(NamedTuple):
     """A frame before any check.
 
     Attributes:
-        sec, nanosec: its header's stamp, which need not be a time.
-        frame_id: its header's.
-        encoding: its own word for its pixels ("rgb8", "jpeg", ...).
+        sec, nanosec: stamp of its header, unchecked.
+        frame_id: that of its header.
+        encoding: as its header declares ("rgb8", "jpeg", ...).
         read: decodes the pixels; raises `EncodingError` where they do not fit their header.
         source: any object of the caller; `CheckedFrame.source` returns it.
     """
@@ -54,10 +53,10 @@ class CheckedFrame(NamedTuple):
     """A frame that can be paired.
 
     Attributes:
-        pixels: may look into the message's own bytes.
+        pixels: may be a view of the message's bytes.
         frame_id: the camera's.
-        stamp_ns: when it was taken.
-        arrived_ns: when it came, by the caller's clock.
+        stamp_ns: time of exposure.
+        arrived_ns: time of arrival, by the caller's clock.
         source: `IncomingFrame.source`.
     """
 
@@ -69,19 +68,19 @@ class CheckedFrame(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A frame that cannot be used: `reason` is a counter's name, `message` has the remedy."""
+    """A frame that cannot be used: `reason` is the code of a counter, `message` has the remedy."""
 
     reason: str
     message: str
 
 
 class Observation(NamedTuple):
-    """What one frame showed beside its pixels.
+    """Observations of one frame.
 
     Attributes:
-        pixels: None where they could not be decoded.
-        format_change: old and new format, where they differ.
-        repeated: whether every pixel is that of the frame before.
+        pixels: None where decoding failed.
+        format_change: old and new format, if they differ.
+        repeated: whether all pixels equal those of the frame before.
         has_content: False for a closed shutter.
     """
 
@@ -92,7 +91,7 @@ class Observation(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """A frame that is to be looked at closer."""
+    """A frame that waits for `Intake.examine`."""
 
     frame: PixelFrame
     encoding: str
@@ -101,7 +100,7 @@ class _Due(NamedTuple):
 
 _NOTHING = Observation()
 _SHUTTER = (
-    "the picture has no content: the thermal camera's shutter is closed, or its lens is covered "
+    "the frame has no content: the thermal camera's shutter is closed, or its lens is covered "
     "(parameter detect_shutter)"
 )
 
@@ -110,9 +109,9 @@ class Intake:
     """Checks the frames of both streams.
 
     Args:
-        options: see there; may be set anew.
-        watches: of both streams; what they count and judge is kept here.
-        clock_ns: the clock for stamps by arrival, see `read_stamp`.
+        options: see `IntakeOptions`; may be replaced.
+        watches: health of both streams, updated here.
+        clock_ns: clock for stamps by arrival, see `read_stamp`.
     """
 
     def __init__(
@@ -124,7 +123,7 @@ class Intake:
     ) -> None:
         self.options = options
         self.observation = _NOTHING
-        """What the newest frame showed."""
+        """Observations of the newest frame."""
         self._watches = watches
         self._clock_ns = clock_ns
         self._contents = {stream: ContentWatch(stream) for stream in Stream}
@@ -132,14 +131,8 @@ class Intake:
         self._due: dict[Stream, _Due] = {}
 
     def faults(self, stream: Stream) -> frozenset[Fault]:
-        """Faults that a stream shows now."""
+        """Return the faults that a stream shows now."""
         return self._contents[stream].active
-
-    def restart(self) -> None:
-        """Forget what earlier frames showed, as after a pause; the watches are the caller's."""
-        self._contents = {stream: ContentWatch(stream) for stream in Stream}
-        self._due.clear()
-        self._freeze.restart()
 
     def take(
         self, stream: Stream, frame: IncomingFrame, arrived_ns: int
@@ -147,9 +140,9 @@ class Intake:
         """Check a frame.
 
         Args:
-            stream: which camera it is from.
+            stream: its camera.
             frame: the frame.
-            arrived_ns: when it came, by a monotonic clock or by that of a recording.
+            arrived_ns: time of arrival, by a monotonic clock or by that of a recording.
         """
         self.observation = _NOTHING
         try:
@@ -177,23 +170,23 @@ class Intake:
         return CheckedFrame(pixels, frame.frame_id, stamp_ns, arrived_ns, frame.source)
 
     def examine(self, now_ns: int, *, waited_ns: int = 0) -> list[tuple[Stream, FaultChange]]:
-        """Look closer at some frames, four a second of each stream.
+        """Examine the content of some frames, four each second and stream.
 
-        To be called after `take`, when nothing waits for the frame: a look takes up to 0.3 ms.
+        To be called after `take`, when nothing waits for the frame: it takes up to 0.3 ms.
 
         Args:
             now_ns: the time, by the clock of `take`.
-            waited_ns: look only at frames that came so long ago.
+            waited_ns: least age of the examined frames.
 
         Returns:
-            Faults that are seen now and were not before.
+            New faults.
         """
         found = []
         for stream, due in list(self._due.items()):
             if now_ns - due.arrived_ns < waited_ns:
                 continue
             del self._due[stream]
-            changes = self._contents[stream].look(due.frame, due.encoding, due.arrived_ns)
+            changes = self._contents[stream].examine(due.frame, due.encoding, due.arrived_ns)
             found += [(stream, change) for change in changes]
             if stream is Stream.VISIBLE:
                 self._freeze.examine_visible(due.frame.pixels, due.arrived_ns)
@@ -219,12 +212,12 @@ class Intake:
 
     def _frozen_text(self) -> str:
         why = (
-            "though this camera's pictures have noise"
+            "although this camera's images have noise"
             if self._freeze.has_noise
             else "while the visible view changed as a whole"
         )
         return (
-            f"the picture has been the same to the last bit for over "
+            f"the image has not changed in a single bit for over "
             f"{self.options.frozen_after_ms:g} ms, {why}: restart the camera, or set parameter "
             "frozen_after_ms (0: never) for a simulated camera without noise"
         )

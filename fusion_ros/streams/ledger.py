@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where every input frame ends: one ledger, two streams, six fates.
+"""Ledger of all input frames: two streams, six fates.
 
-The pairer, the node and the replay all book into the same `FrameLedger`, so the status
-message, the diagnostics and the replay report show the same figures. A frame is *received* once
-and *settled* once; what is received and not yet settled is *pending* (waiting for its partner, or
-on its way through the engine).
-
-Knows nothing of pixels, clocks or ROS.
+The pairer, the node and the replay count in the same `FrameLedger`, so the status message, the
+diagnostics and the replay report show the same figures. A frame is *received* once and *settled*
+once. A received frame that is not settled is *pending*: it waits for its partner or is being fused.
 """
 
 from __future__ import annotations
@@ -27,24 +24,24 @@ class Stream(str, Enum):
 
 
 class Fate(str, Enum):
-    """How a frame ended. Every frame ends in exactly one of these."""
+    """Outcome of a frame. Every frame has exactly one."""
 
     FUSED = "fused"
     """Its pair was fused and published."""
     SUPERSEDED = "superseded"
     """Its pair waited for the engine and a newer pair took its place."""
     UNPAIRED = "unpaired"
-    """No frame of the other stream within the tolerance was its mutual nearest."""
+    """No frame of the other stream within the tolerance was paired with it."""
     LATE = "late"
-    """It arrived after a pair at or past its stamp had already been given out."""
+    """It arrived after a pair at or past its stamp was returned."""
     DUPLICATE = "duplicate"
     """Its stamp was seen before on its stream."""
     REJECTED = "rejected"
-    """It could not be used; the reason says why (`truncated`, `engine_error`, ...)."""
+    """It cannot be used; the reason code is counted as well (`truncated`, `engine_error`, ...)."""
 
 
 class AccountingError(RuntimeError):
-    """A frame was booked in a way that cannot be true: a fault of the caller, never of a camera."""
+    """A contradictory count: a fault of the caller, never of a camera."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class StreamCounts:
 
     @property
     def settled(self) -> int:
-        """Frames that have ended, whatever their fate."""
+        """Frames with a fate."""
         return (
             self.fused
             + self.superseded
@@ -74,11 +71,11 @@ class StreamCounts:
 
     @property
     def pending(self) -> int:
-        """Frames received whose fate is still open. Never negative."""
+        """Received frames without a fate. Never negative."""
         return self.received - self.settled
 
     def since(self, earlier: StreamCounts) -> StreamCounts:
-        """Return what was counted after `earlier`, an older state of the same stream."""
+        """Return the counts since `earlier`, an older state of the same stream."""
         names = ("received", *(fate.value for fate in Fate))
         before = earlier.rejected_by_reason
         reasons = {
@@ -92,7 +89,7 @@ class StreamCounts:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON; `pending` is among them, so that a reader can add up."""
+        """Return plain numbers for JSON, including `pending`."""
         return {
             "received": self.received,
             **{fate.value: getattr(self, fate.value) for fate in Fate},
@@ -103,20 +100,20 @@ class StreamCounts:
 
 @dataclass(frozen=True)
 class LedgerSnapshot:
-    """Both streams at one instant: taken under one lock, so the figures belong together."""
+    """Both streams at one instant, taken under one lock."""
 
     visible: StreamCounts
     thermal: StreamCounts
 
     def since(self, earlier: LedgerSnapshot) -> LedgerSnapshot:
-        """Return what was counted after `earlier`."""
+        """Return the counts since `earlier`."""
         return LedgerSnapshot(
             visible=self.visible.since(earlier.visible),
             thermal=self.thermal.since(earlier.thermal),
         )
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """`{"visible": {...}, "thermal": {...}}` of plain numbers, for JSON."""
+        """Return `{"visible": {...}, "thermal": {...}}` of plain numbers, for JSON."""
         return {"visible": self.visible.as_dict(), "thermal": self.thermal.as_dict()}
 
 
@@ -131,9 +128,11 @@ class _Account:
         self.by_reason: dict[str, int] = {}
 
     def open_frames(self) -> int:
+        """Return the number of frames without a fate."""
         return self.received - sum(self.by_fate.values())
 
     def counts(self) -> StreamCounts:
+        """Return the totals."""
         return StreamCounts(
             received=self.received,
             rejected_by_reason=MappingProxyType(dict(self.by_reason)),
@@ -142,7 +141,7 @@ class _Account:
 
 
 class FrameLedger:
-    """Counts what came in and how it ended. Thread-safe; a snapshot is always consistent.
+    """Counts received frames and their fates. Thread-safe; a snapshot is always consistent.
 
     >>> ledger = FrameLedger()
     >>> ledger.receive(Stream.VISIBLE); ledger.receive(Stream.THERMAL)
@@ -156,30 +155,30 @@ class FrameLedger:
         self._accounts = {stream: _Account() for stream in Stream}
 
     def receive(self, stream: Stream) -> None:
-        """A frame of `stream` came in. Its fate is open until `settle`."""
+        """Count a frame of `stream`. It is pending until `settle`."""
         with self._lock:
             self._accounts[stream].received += 1
 
     def settle(self, stream: Stream, fate: Fate, reason: str = "") -> None:
-        """One received frame of `stream` ended with `fate`.
+        """Settle one received frame of `stream`.
 
         `reason` is needed with `Fate.REJECTED` and allowed with no other fate.
 
         Raises:
-            AccountingError: no frame of this stream is open, or fate and reason do not go together.
+            AccountingError: no frame of this stream is pending, or fate and reason do not match.
         """
         self._settle((stream,), fate, reason)
 
     def settle_pair(self, fate: Fate, reason: str = "") -> None:
-        """One frame of each stream ended with `fate`, in one step: no snapshot falls between them.
+        """Settle one frame of each stream in one step: no snapshot falls between them.
 
         Raises:
-            AccountingError: as `settle`; then neither stream is booked.
+            AccountingError: as `settle`; then neither stream is changed.
         """
         self._settle(tuple(Stream), fate, reason)
 
     def snapshot(self) -> LedgerSnapshot:
-        """The totals at this instant."""
+        """Return the totals at this instant."""
         with self._lock:
             return LedgerSnapshot(
                 visible=self._accounts[Stream.VISIBLE].counts(),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text from outside (topics, formats, frame ids, file names) made safe to print.
+"""Safe printing of external text: topics, formats, frame ids, file names.
 
-A camera or a file name may hold line breaks, terminal escapes or megabytes. Whatever is logged,
-printed or put into diagnostics passes through here first.
+Such text may contain line breaks, terminal escapes or megabytes. All of it passes through here
+before it is logged, printed or published.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def printable(text: object, limit: int = NAME_LIMIT) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    """Return an error as one line; one of a kind that names no cause by itself, with its type."""
+    """Return an error as one line, with its type where the text alone does not explain it."""
     text = printable(" ".join(str(error).split()), 1000)
     if isinstance(error, MemoryError):
         return "not enough memory" + (f" ({text})" if text else "")
@@ -43,7 +43,7 @@ def error_line(error: BaseException) -> str:
 
 
 def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
-    """Return text of several lines of ours (a traceback) with each line made printable."""
+    """Return a text of several lines (a traceback) with each line made printable."""
     return "\n".join(printable(line, limit) for line in text.split("\n"))
 
 
@@ -53,7 +53,7 @@ def say(text: object = "", *, error: bool = False) -> None:
 
 
 def say_lines(text: str, *, error: bool = False) -> None:
-    """Print a text of several lines of ours, each printable."""
+    """Print a text of several lines, each made printable."""
     for line in text.split("\n"):
         say(line, error=error)
 

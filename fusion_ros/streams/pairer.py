@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who meets whom: pairs two time-stamped streams by nearest stamp and accounts for every frame.
+"""Pairing of two time-stamped streams by the smallest skew, with the fate of every frame.
 
-The rule. Of two neighbours in time the nearer one wins, within an *inclusive* tolerance; no frame
-is used twice. A pair is given out as soon as no better one can come, which is known when
+A frame is paired with the nearest frame of the other stream within an *inclusive* tolerance. No
+frame is used twice. A pair is returned as soon as no later frame can be nearer:
 
 * its skew is zero, or
-* both streams have moved on far enough (each stream is taken to be in order), or
-* the stream's own rhythm, learned from its last stamps, says that its next frame must be farther
-  away. Without this a constant offset of 10 ms at 30 Hz would hold every pair for one period.
+* both streams have advanced far enough (each stream is expected in order), or
+* the period of the stream, learned from its last stamps, excludes a nearer next frame. Without
+  this rule a constant offset of 10 ms at 30 Hz would delay every pair by one period.
 
-Two free-running cameras drift through half a period of skew, where the nearer neighbour changes
-with every bit of jitter, and each change would leave a frame of each stream alone. There an older
-frame of a stream that has none to spare keeps its partner, unless a newer one is clearly nearer
-(`FramePairer._loyalty_ns`). Until the rhythms are learned (eight gaps) the nearer always wins.
+The skew of two free-running cameras drifts through half a period. There jitter changes the nearest
+neighbour at random, and each change would leave a frame of both streams unpaired. So an older frame
+keeps its partner unless a newer one is clearly nearer (`FramePairer._hysteresis_ns`). This needs
+the periods of both streams (eight gaps); before that the nearest frame is always chosen.
 
-A frame that found no partner is kept until a later pair is given out or the queue is full: so a
-frame that arrives out of order still meets it, and memory stays bounded. Jumps back in time are
-told from mere reordering by `jump_back_ns`. Each stream follows a jump on its own, so the first
-frames after a looped bag pair at once, whichever stream comes round first.
+An unpaired frame waits until a later pair is returned or the queue is full. So a frame that arrives
+out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps back in time
+from reordering. Each stream follows a jump separately, so the first frames of a looped bag pair at
+once, in any order of the streams.
 
-Knows nothing of pixels, clocks or ROS. Not thread-safe: one caller at a time.
+No pixels, clocks or ROS here. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 JUMP_BACK_NS = 500_000_000
-"""A stamp this far or farther behind the newest of its stream means that time itself jumped back (a
-looped bag, a restarted simulation); anything less is a frame out of order."""
+"""A stamp this far behind the newest of its stream is a jump back in time, as of a looped bag. A
+smaller distance is a frame out of order."""
 _NEVER = 1 << 80  # later than any stamp: "no further frame will come"
 
 
 @dataclass(frozen=True)
 class Pair(Generic[V, T]):
-    """Two frames of the same moment. `skew_ns` = thermal stamp + thermal offset - visible stamp."""
+    """Two frames of one moment. `skew_ns` = thermal stamp + thermal offset - visible stamp."""
 
     visible: V
     thermal: T
@@ -52,10 +52,10 @@ class Pair(Generic[V, T]):
 
 
 class _Rhythm:
-    """How far apart the stamps of one stream are, learned from its most recent gaps.
+    """Distance of the stamps of one stream, learned from its most recent gaps.
 
-    Lost frames only make gaps longer, so the short ones tell the rate. The last few count by
-    themselves: a stream that speeds up is followed at once, a hiccup is forgotten as soon.
+    Lost frames only lengthen gaps, so the short gaps show the rate. The last few have a bound of
+    their own, so that a rising rate is followed at once.
     """
 
     WINDOW = 32
@@ -68,11 +68,12 @@ class _Rhythm:
     def __init__(self) -> None:
         self._gaps: deque[int] = deque(maxlen=self.WINDOW)
         self.at_least_ns = 1
-        """The next frame is at least this far from the newest one (stamps never repeat: 1 ns)."""
+        """Lower bound of the distance to the next stamp (stamps never repeat: 1 ns)."""
         self.period_ns: int | None = None
-        """The usual distance of two frames, `None` until enough were seen."""
+        """Median distance of two frames, None before enough gaps are known."""
 
     def learn(self, gap_ns: int) -> None:
+        """Add a gap."""
         self._gaps.append(gap_ns)
         if len(self._gaps) < self.ENOUGH_FOR_BOUND:
             return
@@ -85,35 +86,38 @@ class _Rhythm:
 
 
 class _Side:
-    """One stream: its waiting frames in stamp order, and what is known of its past."""
+    """One stream: its waiting frames in stamp order, and its past stamps."""
 
     def __init__(self, stream: Stream, queue_size: int) -> None:
         self.stream = stream
         self.stamps: list[int] = []
         self.frames: list[Any] = []
         self.jumps = 0
-        self.owed_ns = 0  # see FramePairer._owe
+        self.excess_ns = 0  # see FramePairer._add_excess
         self._memory = max(64, 4 * queue_size)
         self.forget()
 
     def forget(self) -> None:
-        """Begin a new time line. Waiting frames must have been taken out before."""
+        """Begin a new time line. No frame may be waiting."""
         self.newest: int | None = None
-        self.decided: int | None = None  # newest stamp that was given out or given up
+        self.decided: int | None = None  # newest stamp that was paired or settled as unpaired
         self.rhythm = _Rhythm()
         self._seen: set[int] = set()
         self._seen_order: deque[int] = deque()
 
     def is_duplicate(self, stamp: int) -> bool:
+        """Whether the stamp was seen before."""
         return stamp in self._seen or stamp == self.decided
 
     def remember(self, stamp: int) -> None:
+        """Add a stamp for `is_duplicate`."""
         self._seen.add(stamp)
         self._seen_order.append(stamp)
         if len(self._seen_order) > self._memory:
             self._seen.discard(self._seen_order.popleft())
 
     def insert(self, stamp: int, frame: Any) -> None:
+        """Add a waiting frame."""
         if self.newest is None or stamp > self.newest:
             if self.newest is not None:
                 self.rhythm.learn(stamp - self.newest)
@@ -126,14 +130,14 @@ class _Side:
         self.frames.insert(at, frame)
 
     def take(self, count: int) -> None:
-        """The `count` oldest waiting frames leave, settled or in a pair."""
+        """Remove the `count` oldest waiting frames, which are settled or paired."""
         if count:
             self.decided = self.stamps[count - 1]
             del self.stamps[:count]
             del self.frames[:count]
 
     def next_at_least(self) -> int:
-        """No unseen frame of this stream has a smaller stamp, as far as can be known."""
+        """Return a lower bound of the next stamp."""
         return self.newest + self.rhythm.at_least_ns if self.newest is not None else -_NEVER
 
 
@@ -142,10 +146,10 @@ class FramePairer(Generic[V, T]):
 
     Args:
         tolerance_ns: largest skew of a pair, inclusive; 0 pairs equal stamps only.
-        ledger: where every frame is booked. Frames in a returned `Pair` are left for the caller
-            to settle (fused, superseded or rejected); all others are settled here.
-        queue_size: most frames of one stream that wait at the same time. It must span the
-            difference of the two streams' transport delays: 8 at 30 Hz bridges 266 ms.
+        ledger: counts every frame. The caller settles the frames of a returned `Pair` (fused,
+            superseded or rejected); all others are settled here.
+        queue_size: largest number of waiting frames of a stream. It must span the difference of
+            the two streams' transport delays: 8 at 30 Hz spans 266 ms.
         thermal_offset_ns: added to every thermal stamp before comparing; for a known constant
             delay between the two cameras' stamps.
         jump_back_ns: see `JUMP_BACK_NS`.
@@ -191,40 +195,40 @@ class FramePairer(Generic[V, T]):
 
     @property
     def jumps(self) -> int:
-        """Jumps back in time so far. Both streams following the same jump count once."""
+        """Jumps back in time so far. A jump of both streams counts once."""
         return max(self._visible.jumps, self._thermal.jumps)
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many visible and thermal frames wait, each at most `queue_size`."""
+        """Numbers of waiting visible and thermal frames, each at most `queue_size`."""
         return len(self._visible.stamps), len(self._thermal.stamps)
 
     def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
-        """A visible frame came in. Returns the pairs that are decided now, oldest first."""
+        """Add a visible frame. Return the pairs that are decided now, oldest first."""
         return self._add(self._visible, stamp_ns, frame)
 
     def add_thermal(self, stamp_ns: int, frame: T) -> list[Pair[V, T]]:
-        """A thermal frame came in. Returns the pairs that are decided now, oldest first."""
+        """Add a thermal frame. Return the pairs that are decided now, oldest first."""
         return self._add(self._thermal, stamp_ns, frame)
 
     def flush(self) -> list[Pair[V, T]]:
-        """No more frames will come (end of a recording, deactivation): decide all that waits."""
+        """Decide all waiting frames, as no further ones will arrive (end of a recording)."""
         pairs = self._decide(final=True)
         for side in (self._visible, self._thermal):
-            self._give_up(side, len(side.stamps))
+            self._settle_unpaired(side, len(side.stamps))
         return pairs
 
     def reset(self) -> None:
-        """The clock jumped, as its owner knows: what waits ends unpaired, time begins anew."""
+        """Settle all waiting frames as unpaired and begin a new time line."""
         for side in (self._visible, self._thermal):
-            self._give_up(side, len(side.stamps))
+            self._settle_unpaired(side, len(side.stamps))
             side.forget()
 
     def _add(self, side: _Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
         self._ledger.receive(side.stream)
         self.settled = None
         if side.newest is not None and side.newest - stamp >= self._jump_back_ns:
-            self._give_up(side, len(side.stamps))
+            self._settle_unpaired(side, len(side.stamps))
             side.forget()
             side.jumps += 1
         if side.is_duplicate(stamp):
@@ -246,21 +250,21 @@ class FramePairer(Generic[V, T]):
     def _decide(self, *, final: bool) -> list[Pair[V, T]]:
         pairs = []
         while (found := self._next_pair(final)) is not None:
-            pairs.append(self._give_out(*found))
+            pairs.append(self._make_pair(*found))
         return pairs
 
     def _make_room(self, side: _Side) -> list[Pair[V, T]]:
-        """The oldest frame of a full queue leaves, with the partner it waited on if it has one."""
+        """Remove the oldest frame of a full queue, paired if it has a partner."""
         found = self._next_pair(final=True)
         if found is not None and found[side is self._thermal] == 0:
-            return [self._give_out(*found)]
-        self._give_up(side, 1)
+            return [self._make_pair(*found)]
+        self._settle_unpaired(side, 1)
         return []
 
-    def _give_out(self, i: int, j: int) -> Pair[V, T]:
+    def _make_pair(self, i: int, j: int) -> Pair[V, T]:
         visible, thermal = self._visible, self._thermal
-        self._give_up(visible, i)
-        self._give_up(thermal, j)
+        self._settle_unpaired(visible, i)
+        self._settle_unpaired(thermal, j)
         pair = Pair(
             visible=visible.frames[0],
             thermal=thermal.frames[0],
@@ -272,17 +276,17 @@ class FramePairer(Generic[V, T]):
         thermal.take(1)
         return pair
 
-    def _give_up(self, side: _Side, count: int) -> None:
+    def _settle_unpaired(self, side: _Side, count: int) -> None:
         for _ in range(count):
             self._ledger.settle(side.stream, Fate.UNPAIRED)
         side.take(count)
 
     def _next_pair(self, final: bool) -> tuple[int, int] | None:
-        """Places in both queues of the oldest pair that can be decided now, if any.
+        """Return the positions in both queues of the oldest pair that can be decided now.
 
-        Walks both queues in time order. `lead` is the earlier of the two heads, `follow` the later
-        one: so `follow` is the nearest that `lead` can get, and the question is whether `follow`
-        gets a nearer one. `final`: no unseen frame can interfere.
+        The search passes both queues in time order. `lead` is the earlier of the two heads,
+        `follow` the later one. So `follow` is the nearest frame for `lead`; to be decided is
+        whether a nearer one exists for `follow`. `final`: no further frame will arrive.
         """
         visible, thermal = self._visible, self._thermal
         at = {visible: 0, thermal: 0}
@@ -301,16 +305,16 @@ class FramePairer(Generic[V, T]):
             gap = second - first
             rival = stamp(lead, 1)
             if gap > self._tolerance_ns or (rival is not None and rival <= second):
-                at[lead] += 1  # out of reach, or its successor is nearer to the same partner
+                at[lead] += 1  # out of tolerance, or its successor is nearer to the same partner
                 continue
             rival_gap = (unseen(lead) if rival is None else rival) - second
             expected_gap = (lead.rhythm.period_ns or 0) - gap if rival is None else rival_gap
-            if gap <= rival_gap + self._loyalty_ns(lead, follow):
-                self._owe(lead, follow, gap, expected_gap)
+            if gap <= rival_gap + self._hysteresis_ns(lead, follow):
+                self._add_excess(lead, follow, gap, expected_gap)
                 return at[visible], at[thermal]
             if rival is None:
                 return None
-            # `follow` would rather have `rival`, unless `rival` gets a nearer partner itself.
+            # `rival` is nearer to `follow`, but may have a nearer partner itself.
             reach = rival + rival_gap
             other = stamp(follow, 1)
             if other is not None and other < reach:
@@ -320,21 +324,21 @@ class FramePairer(Generic[V, T]):
             at[lead] += 1
         return None
 
-    def _loyalty_ns(self, lead: _Side, follow: _Side) -> int:
-        """How much nearer a newer frame must be to take the partner of an older one.
+    def _hysteresis_ns(self, lead: _Side, follow: _Side) -> int:
+        """Return how much nearer a newer frame must be to take the partner of an older one.
 
-        Half a period for a stream that has no frames to spare, less as the skew that loyalty has
-        cost so far nears a whole period; zero for the faster of two streams.
+        Zero for the faster of two streams. Otherwise half a period, reduced as the skew that this
+        rule has added so far approaches a whole period.
         """
         mine, other = lead.rhythm.period_ns, follow.rhythm.period_ns
         if mine is None or other is None or 4 * mine < 3 * other:
             return 0
-        return max(0, min(mine // 2, other // 2, mine - lead.owed_ns))
+        return max(0, min(mine // 2, other // 2, mine - lead.excess_ns))
 
     @staticmethod
-    def _owe(lead: _Side, follow: _Side, gap: int, rival_gap: int) -> None:
-        """Adds up what loyalty costs, but a quarter period a frame that jitter may cost."""
-        follow.owed_ns = 0
+    def _add_excess(lead: _Side, follow: _Side, gap: int, rival_gap: int) -> None:
+        """Add up the skew beyond the nearest frame's, less a quarter period for jitter."""
+        follow.excess_ns = 0
         period = lead.rhythm.period_ns
         if period is not None:
-            lead.owed_ns = max(0, lead.owed_ns + gap - rival_gap - period // 4)
+            lead.excess_ns = max(0, lead.excess_ns + gap - rival_gap - period // 4)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frame counts over the last seconds, from totals that only grow."""
+"""Frame counts of the last seconds, from running totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW_S = 10.0
 
 @dataclass(frozen=True)
 class RecentCounts:
-    """What was counted within the last `seconds`."""
+    """Counts of the last `seconds`."""
 
     seconds: float
     counts: LedgerSnapshot
@@ -25,12 +25,11 @@ class RecentCounts:
 class CountHistory:
     """Keeps totals of the last `window_s` seconds; thread-safe.
 
-    Frames are counted over a time, never a time over frames: so the same limits hold at 1 Hz and
-    at 120 Hz.
+    The window is a time, so the same limits apply at 1 Hz and at 120 Hz.
 
     Args:
         first: the totals now.
-        window_s: how long totals are kept.
+        window_s: time for which totals are kept.
         clock_ns: a monotonic clock.
     """
 
@@ -48,22 +47,22 @@ class CountHistory:
         self.restart(first)
 
     def restart(self, now: LedgerSnapshot) -> None:
-        """Begin again with these totals."""
+        """Restart with these totals."""
         with self._lock:
             self._totals.clear()
         self.add(now)
 
     def add(self, totals: LedgerSnapshot) -> None:
-        """Keep the totals of this moment."""
+        """Add the present totals."""
         now_ns = self._clock_ns()
         with self._lock:
             self._totals.append((now_ns, totals))
-            # One that is older than the window stays: the window begins there.
+            # One older entry stays, as the begin of the window.
             while len(self._totals) > 2 and now_ns - self._totals[1][0] >= self._window_s * 1e9:
                 self._totals.popleft()
 
     def recent(self, window_s: float | None = None) -> RecentCounts:
-        """Return what was counted in the newest `window_s` seconds, or since the restart."""
+        """Return the counts of the newest `window_s` seconds, or since the restart."""
         with self._lock:
             kept = list(self._totals)
         newest_ns, newest = kept[-1]

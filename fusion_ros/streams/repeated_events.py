@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A log for events that may repeat with every frame: the first at once, then at a limited rate."""
+"""Log with a rate limit for events that may repeat with every frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PERIOD_S = 60.0
 
 
 class RepeatedEvents:
-    """Writes the first event of a kind, then at most one line a period and kind, with a count.
+    """Writes the first event of a kind at once, then at most one line per period, with a count.
 
-    Thread-safe. Kinds are few: a stream and a fault, never a text from outside.
+    Thread-safe. Kinds are few, for example a stream and a fault, never external text.
 
     Args:
         write: takes one line of text.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a frame was taken: its header's stamp, or its arrival for drivers that give none."""
+"""Time of a frame: its header's stamp, or its arrival for drivers without stamps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCES = ("header", "arrival")
 
 
 class StampError(ValueError):
-    """A stamp that cannot be used; `reason` is a counter's name, the text has the remedy."""
+    """A stamp that cannot be used; `reason` is the code of a counter, the text has the remedy."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -24,10 +24,10 @@ def read_stamp(source: str, sec: int, nanosec: int, clock_ns: Callable[[], int])
     Args:
         source: "header" or "arrival" (parameter `stamp_source`).
         sec, nanosec: the header's stamp, unchecked.
-        clock_ns: the clock for stamps by arrival: the node's ROS clock, or the recorded time.
+        clock_ns: clock for stamps by arrival: the node's ROS clock, or the recorded time.
 
     Raises:
-        StampError: the stamp is zero or no time at all, or the clock is.
+        StampError: the stamp is zero or invalid, or the clock is zero.
     """
     if source == "arrival":
         now_ns = clock_ns()

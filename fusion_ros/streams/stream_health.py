@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a camera alive, and is what it sends a picture? One watch for each stream.
+"""Health of one stream: silent, frozen or blind.
 
-A camera is silent when no frame comes, frozen when the same one comes over and over (a stuck
-driver, a shutter that closes while the old picture is repeated), and blind when a frame has no
-content (a closed shutter seen from inside). Pure Python and numpy.
+A camera is silent when no frame arrives. It is frozen when the same image repeats (a stuck driver,
+or a shutter that closes while the old image is repeated). It is blind when its frames have no
+content (a closed shutter).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import numpy as np
 from fusion_ros.streams.outside_text import printable
 
 FLAT_SHARE = 0.1
-"""A frame is flat when its spread falls below this share of what the stream usually shows."""
+"""A frame is flat when its spread is below this share of the stream's usual spread."""
 FLAT_GIVE_UP_S = 5.0
-"""Flat for this long is no shutter: it is what the camera sees now."""
+"""Frames that are flat for longer show the scene and no shutter."""
 _KNOWN_AFTER_S = 0.25
-"""A stream whose frames were not flat for so long shows what is usual."""
+"""The usual spread is known after this time without flat frames."""
 _REMEMBERED_S = 2.0
-"""What is usual is the median over this time, or over the newest few frames of a slow stream."""
+"""The usual spread is the median over this time, or over the newest frames of a slow stream."""
 _REMEMBER_EVERY_NS = 100_000_000
-"""A median of more spreads takes 0.03 ms, and this runs between arrival and pairing."""
+"""Interval of stored spreads. A median of more of them takes 0.03 ms before pairing."""
 _FEWEST_SPREADS = 3
 _MOST_SPREADS = 512
 _GAPS = 9
-"""Distances of frames that tell the usual one: a median, so a number and no time."""
+"""Number of gaps for the median period."""
 _PERIODS = 2.5
-"""A stream is lost after so many of its usual periods, if those are longer than the timeout."""
+"""A stream is lost after this many usual periods, if they are longer than the timeout."""
 _LONGEST_PERIOD_S = 10.0
 _GRID = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameFormat:
-    """What a consumer has to follow when it changes."""
+    """Size and encoding of a stream's frames."""
 
     width: int
     height: int
@@ -49,25 +49,25 @@ class FrameFormat:
 
 
 class StreamWatch:
-    """What is known of one stream's health. All times are of one monotonic clock, in nanoseconds.
+    """Health of one stream. All times are of one monotonic clock, in nanoseconds.
 
     Args:
         started_ns: silence is counted from here until the first frame comes.
-        detect_flat: whether frames without content are told (thermal cameras have shutters).
+        detect_flat: whether to detect frames without content (thermal cameras have shutters).
     """
 
     def __init__(self, started_ns: int, *, detect_flat: bool = True) -> None:
         self._detect_flat = detect_flat
         self.repeated = 0
-        """Frames so far whose pixels were those of the frame before."""
+        """Frames so far with the same pixels as the frame before."""
         self.flat = 0
         """Frames so far without content (a closed shutter)."""
         self.frozen = False
-        """Whether the picture stands still for no good reason; set by `streams.intake`."""
+        """Whether the image is stuck; set by `streams.intake`."""
         self.restart(started_ns)
 
     def restart(self, now_ns: int) -> None:
-        """Look at the stream anew, as after a pause; only the counts of frames go on."""
+        """Reset all but the counts, as after a pause."""
         self._arrived_ns = now_ns
         self._changed_ns = now_ns
         self._content_ns = now_ns
@@ -80,13 +80,13 @@ class StreamWatch:
         self._flat_since_ns: int | None = None
 
     def silent_for_ms(self, now_ns: int) -> float:
-        """How long no frame has come."""
+        """Return the time since the last frame."""
         return (now_ns - self._arrived_ns) / 1e6
 
     def timeout_ms(self, configured_ms: float) -> float:
-        """How long the stream may bring nothing new: as configured, but 2.5 of its usual periods.
+        """Return the timeout of the stream: as configured, but at least 2.5 of its usual periods.
 
-        So a camera of 1 Hz is not lost between any two of its frames.
+        So a camera of 1 Hz is not lost between two of its frames.
         """
         if not self._gaps_ns:
             return configured_ms
@@ -95,23 +95,23 @@ class StreamWatch:
         return max(configured_ms, _PERIODS * usual_ms)
 
     def blind_for_ms(self, now_ns: int) -> float:
-        """How long no frame has come that has content."""
+        """Return the time since the last frame with content."""
         return (now_ns - self._content_ns) / 1e6
 
     def format_change(self, new: FrameFormat) -> tuple[FrameFormat, FrameFormat] | None:
-        """Old and new format where a frame differs from the one before, else None."""
+        """Return the old and new format where a frame differs from the one before, else None."""
         old, self._format = self._format, new
         return (old, new) if old is not None and old != new else None
 
     def look(self, pixels: np.ndarray, now_ns: int) -> bool:
-        """A frame came; whether it is a picture of anything.
+        """Examine a frame and return whether it has content.
 
-        A repeated frame is (a 9 Hz sensor behind a 30 Hz driver repeats each picture), a flat one
-        is not.
+        A repeated frame has (a 9 Hz sensor behind a 30 Hz driver repeats each image), a flat one
+        has not.
 
         Args:
             pixels: HxW or HxWx3; kept until the next frame, not copied.
-            now_ns: when it came.
+            now_ns: its arrival time.
         """
         self._arrived_ns = now_ns
         previous, self._previous = self._previous, pixels
@@ -139,7 +139,7 @@ class StreamWatch:
         if self._flat_since_ns is None:
             self._flat_since_ns = now_ns
         if (now_ns - self._flat_since_ns) / 1e9 > FLAT_GIVE_UP_S and spread > 0.0:
-            self._spreads.clear()  # it is what the camera sees now; learn anew
+            self._spreads.clear()  # the scene itself is flat
             self._flat_since_ns = None
             return False
         return True
@@ -162,7 +162,7 @@ class StreamWatch:
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether all pixels are equal; two pictures of a camera differ in any row, by their noise."""
+    """Whether all pixels are equal. Two images of a camera differ in any row, by their noise."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     middle = a.shape[0] // 2
@@ -171,7 +171,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _spread(pixels: np.ndarray) -> float:
-    """Distance of the 5th from the 95th percentile on a coarse grid of pixels."""
+    """Return the distance of the 5th from the 95th percentile on a coarse grid of pixels."""
     step = max(1, min(pixels.shape[:2]) // (2 * _GRID))
     sample = pixels[::step, ::step]
     if sample.dtype.kind == "f":

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the name of an image topic says of its camera."""
+"""Classification of image topics by their names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-# The strongest word first; a word counts where it stands by itself ("ir", not "first").
+# The strongest word first. Only whole words count ("ir", not "first").
 THERMAL_WORDS = (
     "thermal", "infrared", "lwir", "flir", "boson", "lepton", "tau", "seek", "optris", "hikmicro",
     "thermo", "ir", "temperature",
@@ -18,12 +18,12 @@ OTHER_WORDS = (
     "depth", "fused", "fusion", "mask", "disparity", "debug", "overlay", "compresseddepth",
     "detections", "annotated", "segmentation",
 )  # fmt: skip
-"""Words of image topics that are no camera's."""
+"""Words of image topics that are not published by a camera."""
 VIEW_WORDS = (
     "view", "preview", "palette", "colormap", "colorized", "colourised", "colorised", "display",
     "pseudocolor", "falsecolor", "jet", "rainbow", "ironbow", "visualization",
 )  # fmt: skip
-"""Words of topics that show a camera's data to people."""
+"""Words of topics with a rendering for people."""
 
 
 def words_of(topic: str) -> list[str]:
@@ -33,27 +33,27 @@ def words_of(topic: str) -> list[str]:
 
 
 def score(topic: str, words: Sequence[str]) -> int:
-    """Return 0 where no word matches, more the stronger the word."""
+    """Return 0 without a match, and a higher number for a stronger word."""
     found = [len(words) - words.index(word) for word in words_of(topic) if word in words]
     return max(found, default=0)
 
 
 def is_other(topic: str) -> bool:
-    """Whether the name says that it is no camera's."""
+    """Whether the name is not that of a camera's topic."""
     return any(word in OTHER_WORDS for word in words_of(topic))
 
 
 def is_view(topic: str) -> bool:
-    """Whether the name says that it is made for people to look at."""
+    """Whether the name is that of a rendering for people."""
     return any(word in VIEW_WORDS for word in words_of(topic))
 
 
 def thermal_beside(topic: str, topics: Iterable[str]) -> list[str]:
-    """Return the other thermal image topics that may hold data and no view, likeliest first.
+    """Return the other thermal image topics that may hold data, likeliest first.
 
     Args:
-        topic: the one in use.
-        topics: all image topics that are there.
+        topic: the topic in use.
+        topics: all image topics.
     """
     base = _without_transport(topic)
     others = {
@@ -72,7 +72,7 @@ def _without_transport(topic: str) -> str:
 
 
 def _shared(first: str, second: str) -> int:
-    """How many leading characters two names share."""
+    """Return the number of common leading characters."""
     count = 0
     for a, b in zip(first, second, strict=False):
         if a != b:

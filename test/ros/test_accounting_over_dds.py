@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lossy, jittered and looping cameras over real DDS: the books balance in every status."""
+"""Lossy, jittered and looping cameras over real DDS: the counts add up in every status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAMES = 300
 
 
 def check(before: Any, status: Any) -> None:
-    """A status balances, and no count ever falls."""
+    """The counts of a status add up, and no count decreases."""
     for stream in ("visible", "thermal"):
         received = getattr(status, f"{stream}_received")
         assert received == sum(getattr(status, f"{stream}_{fate}") for fate in FATES)
@@ -36,10 +36,10 @@ def check(before: Any, status: Any) -> None:
 
 
 def schedule(seed: int, *, loss: float, jitter_ms: float, loop: int) -> list[tuple[str, float]]:
-    """Frames of both cameras in the order sent: stream and stamp [ms].
+    """Return the frames of both cameras in the order of sending: stream and stamp [ms].
 
-    Both run at 30 Hz. A share is lost, stamps shake, neighbours are swapped, some come twice, and
-    every `loop` frames the recording begins anew.
+    Both run at 30 Hz. A share is lost, stamps have jitter, neighbours are swapped, some are sent
+    twice, and the recording restarts every `loop` frames.
     """
     rng = random.Random(seed)
     frames = []
@@ -66,7 +66,7 @@ def test_every_status_reconciles_and_every_frame_sent_is_settled_once(
 ):
     if policy != "nearest":
         pytest.importorskip("message_filters")
-    # A slow machine is not to be taken for a lost camera here.
+    # A slow machine must not count as a lost camera here.
     parameters = {"status_every_frame": True, "pairing_policy": policy}
     rig = Rig(ros, {**parameters, "stream_timeout_ms": 60_000.0})
     sent = {"visible": 0, "thermal": 0}

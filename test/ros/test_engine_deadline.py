@@ -140,7 +140,7 @@ def test_within_the_deadline_nothing_happens(bench):
     assert one.counts().rejected == 0
 
 
-def test_past_it_the_pair_is_rejected_and_so_are_the_next_ones(bench):
+def test_after_the_deadline_this_pair_and_the_next_ones_are_rejected(bench):
     one = bench()
     one.fuse_one()
     one.hang_one()
@@ -153,7 +153,7 @@ def test_past_it_the_pair_is_rejected_and_so_are_the_next_ones(bench):
     assert sum("engine_deadline" in line for line in one.warnings) == 1
 
 
-def test_the_late_result_is_discarded_and_fusing_goes_on(bench):
+def test_a_late_result_is_discarded_and_fusing_continues(bench):
     one = bench()
     one.fuse_one()
     one.hang_one()
@@ -168,7 +168,7 @@ def test_the_late_result_is_discarded_and_fusing_goes_on(bench):
     assert counts.rejected_by_reason == {"engine_deadline": 1}
 
 
-def test_the_fallback_engine_goes_on(bench):
+def test_the_fallback_engine_continues(bench):
     second = AveragingEngine()
     one = bench(lambda: second)
     one.fuse_one()
@@ -206,7 +206,7 @@ def test_making_the_fallback_engine_is_not_a_missed_deadline(bench):
     one.wait_for(lambda: len(one.published) == 2)
 
 
-def test_the_first_pair_of_a_size_has_longer(bench):
+def test_the_first_pair_of_a_size_has_a_longer_deadline(bench):
     one = bench()
     one.hang_one()
     assert not one.pass_time(10 * DEADLINE_MS)
@@ -214,7 +214,7 @@ def test_the_first_pair_of_a_size_has_longer(bench):
     assert one.counts().rejected_by_reason == {"engine_deadline": 1}
 
 
-def test_another_pipeline_takes_over_and_the_hung_one_is_not_closed(bench):
+def test_another_pipeline_replaces_the_hung_one_which_is_not_closed(bench):
     one = bench()
     one.fuse_one()
     one.hang_one()
@@ -229,7 +229,7 @@ def test_another_pipeline_takes_over_and_the_hung_one_is_not_closed(bench):
     assert closed == []
 
 
-def test_a_live_change_of_the_deadline_holds_from_the_next_pair_on(bench):
+def test_a_live_change_of_the_deadline_applies_from_the_next_pair_on(bench):
     one = bench()
     one.fuse_one()
     one.flow.apply(FuseParameters(engine_deadline_ms=10 * DEADLINE_MS))
@@ -239,7 +239,7 @@ def test_a_live_change_of_the_deadline_holds_from_the_next_pair_on(bench):
 
 
 @pytest.mark.parametrize("is_past_deadline", [True, False])
-def test_a_stop_does_not_wait_for_it(bench, is_past_deadline, monkeypatch):
+def test_a_stop_does_not_wait_for_a_hung_engine(bench, is_past_deadline, monkeypatch):
     monkeypatch.setattr(fusion_lane, "STOP_S", 0.05)
     one = bench()
     one.fuse_one()

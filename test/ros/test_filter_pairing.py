@@ -45,13 +45,13 @@ def cameras(*, seconds=20, jitter_ms=3.0, offset_ms=0.0, loss=0.0, seed=0):
 
 
 @pytest.mark.skipif(HAS_FILTERS, reason="message_filters is installed")
-def test_without_message_filters_the_error_has_the_fix():
+def test_without_message_filters_the_error_has_the_remedy():
     with pytest.raises(ModuleNotFoundError, match=r"message-filters.*'nearest'"):
         make("approximate", FrameLedger())
 
 
 @needs_filters
-def test_exact_pairs_equal_stamps_alone():
+def test_exact_pairs_only_equal_stamps():
     ledger = FrameLedger()
     pairs = feed(
         make("exact", ledger),
@@ -61,7 +61,7 @@ def test_exact_pairs_equal_stamps_alone():
 
 
 @needs_filters
-def test_the_tolerance_is_inclusive_as_ours_is():
+def test_the_tolerance_is_inclusive():
     pairs = feed(
         make("approximate", FrameLedger(), tolerance_ms=5),
         [(Stream.VISIBLE, 100 * MS), (Stream.THERMAL, 105 * MS)],
@@ -78,7 +78,7 @@ def test_the_tolerance_is_inclusive_as_ours_is():
         max_size=100,
     )
 )
-def test_every_frame_is_accounted_for(policy, frames):
+def test_every_frame_has_one_fate(policy, frames):
     ledger = FrameLedger()
     pairer = make(policy, ledger)
     pairs = feed(pairer, frames)
@@ -109,7 +109,7 @@ def test_a_looped_bag_pairs_again():
     ],
     ids=str,
 )
-def test_ours_pairs_as_many_and_no_worse(schedule):
+def test_nearest_pairs_as_many_frames_with_no_more_skew(schedule):
     frames = cameras(**schedule)
     theirs = feed(make("approximate", FrameLedger()), frames)
     pairer: FramePairer = FramePairer(tolerance_ns=20 * MS, ledger=FrameLedger())

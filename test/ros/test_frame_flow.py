@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a frame under load, on a clock of the test's own: no DDS, no waiting."""
+"""The path of a frame through the node's flow, on the test's clock and without DDS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE_S = 20.0
 
 
 class Bench:
-    """A flow with an engine that can be held, and what came out of it."""
+    """A flow with its published images and log lines."""
 
     def __init__(self, publish=None, **options) -> None:
         self.now_ms = 0.0
@@ -70,7 +70,7 @@ class Bench:
         max_size=80,
     )
 )
-def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
+def test_every_frame_is_settled_when_the_flow_stops(events):
     bench = Bench()
     sent = {"visible": 0, "thermal": 0}
     for kind, stamp_ms in events:
@@ -92,7 +92,7 @@ def test_whatever_comes_in_is_settled_when_the_flow_stops(events):
     assert counts["visible"]["fused"] == counts["thermal"]["fused"] == len(bench.published)
 
 
-def test_a_publish_that_fails_costs_its_pair_alone():
+def test_a_failed_publish_rejects_only_its_pair():
     def fail(output):
         raise OSError("no route")
 
@@ -105,7 +105,7 @@ def test_a_publish_that_fails_costs_its_pair_alone():
     assert any("OSError: no route" in warning for warning in bench.warnings)
 
 
-def test_what_fails_after_publishing_costs_no_pair(monkeypatch):
+def test_failures_after_publishing_reject_no_pair(monkeypatch):
     monkeypatch.setattr(AlignmentMonitor, "look", lambda *_: 1 / 0)
     monkeypatch.setattr(FusionPipeline, "learn", lambda *_: 1 / 0)
     bench = Bench()
@@ -117,16 +117,11 @@ def test_what_fails_after_publishing_costs_no_pair(monkeypatch):
     counts = bench.stop()
     assert counts["visible"]["fused"] == counts["thermal"]["fused"] == 2
     assert counts["visible"]["pending"] == counts["visible"]["rejected"] == 0
-    told = {
-        "what ran before was not given back": 1,
-        "alignment is evaluated no more": 1,
-        "nothing learnt from a frame": 1,
-    }
-    for what, times in told.items():
-        assert sum(warning.startswith(what) for warning in bench.warnings) == times
+    # Closing the old pipeline, the tone curve and the alignment, each reported once.
+    assert sum("ZeroDivisionError" in warning for warning in bench.warnings) == 3
 
 
-def test_that_a_camera_is_back_is_told_of_the_one_that_was_lost():
+def test_only_the_lost_camera_is_reported_as_back():
     bench = Bench()
     for now_ms in (0, 700, 1400, 2100, 4000):  # the visible one, which pauses as well
         bench.now_ms = now_ms
@@ -138,7 +133,7 @@ def test_that_a_camera_is_back_is_told_of_the_one_that_was_lost():
     bench.stop()
 
 
-def test_each_kind_of_rejection_is_told_once_and_counted_always():
+def test_each_reason_of_rejection_is_logged_once_and_always_counted():
     bench = Bench()
     for _ in range(3):
         broken = encode_image(
@@ -154,17 +149,17 @@ def test_each_kind_of_rejection_is_told_once_and_counted_always():
 
 
 def wait_for(condition) -> None:
-    """Wait for the worker's thread; the patience is for failures only."""
+    """Wait for the worker's thread; the timeout is for failures only."""
     tick = threading.Event()
     for _ in range(int(PATIENCE_S / 0.005)):
         if condition():
             return
         tick.wait(0.005)
-    pytest.fail(f"waited {PATIENCE_S} s in vain")
+    pytest.fail(f"condition not met within {PATIENCE_S} s")
 
 
 @pytest.mark.parametrize("middleware_runs", [True, False])
-def test_a_publish_that_fails_is_a_fault_unless_the_middleware_was_ended(middleware_runs):
+def test_a_failed_publish_is_a_fault_unless_the_middleware_has_ended(middleware_runs):
     failed = threading.Event()
 
     def publish(output):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.ros
 # --- the fused image ------------------------------------------------------------------------------
 
 
-def test_a_pair_comes_out_as_one_image_with_the_visible_stamp_and_frame_id(ros):
+def test_a_pair_is_published_as_one_image_with_the_visible_stamp_and_frame_id(ros):
     rig = Rig(ros)
     rig.send_pair(1000, skew_ms=0)
     (image,) = rig.wait_for_fused(1)
@@ -51,7 +51,7 @@ def test_a_skewed_pair_within_the_tolerance_keeps_the_visible_stamp(ros):
     ("encoding", "channels"),
     [("rgb8", [200, 150, 100]), ("bgr8", [100, 150, 200]), ("mono8", None)],
 )
-def test_the_output_encoding_is_the_parameter_s(ros, encoding, channels):
+def test_the_output_has_the_encoding_of_the_parameter(ros, encoding, channels):
     rig = Rig(ros, {"output_encoding": encoding})
     colour = np.full((48, 64, 3), (200, 150, 100), np.uint8)
     # BT.601 luma of that colour is 159.25: with a thermal frame of 159 the mean leaves it alone.
@@ -77,7 +77,7 @@ def test_a_16_bit_thermal_frame_of_another_size_is_stretched_and_resized(ros):
     assert int(fused[0, 63]) - int(fused[0, 0]) >= 60
 
 
-def test_camera_info_of_the_visible_camera_goes_along_with_the_fused_stamp(ros):
+def test_the_visible_camera_info_is_published_with_the_fused_stamp(ros):
     rig = Rig(ros)
     k = [float(n) for n in range(9)]
     rig.info.publish(
@@ -142,7 +142,7 @@ def test_every_frame_ends_in_one_count(ros):
     assert counts["thermal"]["late"] == 1
 
 
-def test_an_unknown_encoding_is_rejected_by_name_and_the_node_goes_on(ros):
+def test_an_unknown_encoding_is_rejected_and_the_node_continues(ros):
     rig = Rig(ros)
     strange = rig.send_visible(1000)
     strange.encoding = "plaid9"
@@ -155,7 +155,7 @@ def test_an_unknown_encoding_is_rejected_by_name_and_the_node_goes_on(ros):
     assert rig.counts()["visible"]["rejected_by_reason"] == {"unknown_encoding": 1}
 
 
-def test_swapped_topics_are_told_by_the_16_bit_visible_frame(ros):
+def test_swapped_topics_are_detected_by_the_16_bit_visible_frame(ros):
     rig = Rig(ros)
     rig.send_visible(1000, np.zeros((48, 64), np.uint8))
     rig.send_thermal(1000)
@@ -166,7 +166,7 @@ def test_swapped_topics_are_told_by_the_16_bit_visible_frame(ros):
     assert rig.counts()["visible"]["rejected_by_reason"] == {"not_8_bit": 1}
 
 
-def test_a_failing_engine_costs_its_pair_and_not_the_node(ros):
+def test_a_failing_engine_affects_only_its_pair(ros):
     rig = Rig(ros)
     rig.engine.fail_with = EngineError("the device is gone")
     rig.send_pair(1000)
@@ -216,7 +216,7 @@ def test_a_slow_engine_fuses_the_newest_pair_and_counts_the_superseded(ros):
 # --- life -----------------------------------------------------------------------------------------
 
 
-def test_it_can_be_deactivated_cleaned_up_and_started_again(ros):
+def test_the_node_can_be_deactivated_cleaned_up_and_started_again(ros):
     rig = Rig(ros)
     rig.send_pair(1000)
     rig.wait_for_fused(1)
@@ -229,7 +229,7 @@ def test_it_can_be_deactivated_cleaned_up_and_started_again(ros):
         rig.wait_for_fused(round_number)
 
 
-def test_frames_that_wait_at_deactivation_are_accounted_for(ros):
+def test_frames_that_wait_at_deactivation_are_settled(ros):
     rig = Rig(ros)
     rig.send_visible(1000)
     rig.ros.spin_until(lambda: rig.counts()["visible"]["received"] == 1, "it came")
@@ -272,7 +272,7 @@ def test_one_topic_for_both_cameras_refuses_to_configure(ros, capfd, thermal):
         (TypeError("a fault of ours"), "Traceback"),
     ],
 )
-def test_whatever_keeps_it_from_configuring_is_told(ros, capfd, error, told):
+def test_the_reason_of_a_failed_configure_is_logged(ros, capfd, error, told):
     def fail(values, tell):
         raise error
 
@@ -284,7 +284,7 @@ def test_whatever_keeps_it_from_configuring_is_told(ros, capfd, error, told):
     assert told in written
 
 
-def test_a_node_that_cannot_write_its_trace_refuses_to_configure_and_gives_the_engine_back(
+def test_a_node_that_cannot_write_its_trace_refuses_to_configure_and_closes_the_engine(
     ros, tmp_path
 ):
     rig = Rig(ros, {"trace_file": str(tmp_path / "missing" / "trace.csv")}, activate=False)
@@ -292,7 +292,7 @@ def test_a_node_that_cannot_write_its_trace_refuses_to_configure_and_gives_the_e
     assert rig.engine.closed
 
 
-def test_totals_go_on_when_it_is_deactivated_and_activated_again(ros):
+def test_totals_continue_over_deactivation_and_activation(ros):
     rig = Rig(ros)
     for count, stamp_ms in enumerate((10_000, 10_300, 10_600, 10_000), start=1):
         rig.send_pair(stamp_ms)  # the same pictures over and over, and a jump of the stamps

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hundred times up and down: nothing is left behind."""
+"""A hundred lifecycle cycles leave no resource behind."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def assert_nothing_is_left_behind(rig: Rig, cycle: Callable[[], None]) -> None:
     assert resident_mb() - before_mb < 20
 
 
-def test_activating_and_deactivating_leaves_nothing_behind(ros):
+def test_activation_cycles_leave_no_resource_behind(ros):
     rig = Rig(ros)
     node = rig.node
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > 0, "it fuses")
@@ -63,7 +63,7 @@ def test_activating_and_deactivating_leaves_nothing_behind(ros):
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > fused, "it still fuses")
 
 
-def test_configuring_and_cleaning_up_leaves_nothing_behind(ros):
+def test_configuration_cycles_leave_no_resource_behind(ros):
     rig = Rig(ros, activate=False)
     node = rig.node
 

@@ -31,7 +31,7 @@ def info(frame_id: str, focal_px: float = FOCAL_PX) -> CameraInfo:
 
 
 class LiveRobot(Rig):
-    """A rig that also tells how its cameras stand, with a bright column in the thermal picture."""
+    """A rig that also publishes its calibration, with a bright column in the thermal image."""
 
     def __init__(self, ros, **overrides) -> None:
         super().__init__(ros, {**LIVE, **overrides})
@@ -69,7 +69,7 @@ class LiveRobot(Rig):
         return np.flatnonzero((pixels(self.fused[-1])[:, :, 0] > 120).all(axis=0)).tolist()
 
 
-def test_the_visible_picture_goes_alone_until_all_is_there_and_it_is_said_what_is_missing(ros):
+def test_visible_frames_pass_alone_until_the_calibration_is_complete(ros):
     robot = LiveRobot(ros)
     robot.wait_for("thermal camera's camera_info")
     robot.send_infos()
@@ -91,7 +91,7 @@ def test_the_visible_picture_goes_alone_until_all_is_there_and_it_is_said_what_i
     assert robot.status_mode() == "fusing"
 
 
-def test_tf_in_millimetres_or_of_a_body_frame_is_named_until_it_is_right(ros):
+def test_an_implausible_transform_is_reported_until_it_is_corrected(ros):
     robot = LiveRobot(ros)
     robot.send_infos()
     robot.send_tf("left", "right", 52.0)
@@ -106,7 +106,7 @@ def test_tf_in_millimetres_or_of_a_body_frame_is_named_until_it_is_right(ros):
     )
 
 
-def test_another_camera_info_while_running_is_followed(ros):
+def test_a_changed_camera_info_is_used(ros):
     robot = LiveRobot(ros)
     robot.send_tf("left", "right", 0.0)
     robot.send_until(
@@ -123,7 +123,7 @@ def test_another_camera_info_while_running_is_followed(ros):
     )
 
 
-def test_the_way_between_the_cameras_may_come_from_a_file_and_reload_reads_it_again(ros, tmp_path):
+def test_the_transform_may_come_from_a_file_which_reload_reads_again(ros, tmp_path):
     path = tmp_path / "rig.yaml"
     camera = CameraModel(Size(640, 480), np.diag([999.0, 999, 1]))  # not taken: only the way is
 
@@ -152,7 +152,7 @@ def test_the_way_between_the_cameras_may_come_from_a_file_and_reload_reads_it_ag
     robot.send_until(robot.send_pair, lambda: robot.bright_columns() == [40], "it lies elsewhere")
 
 
-def test_a_driver_without_a_calibration_is_named_and_hold_publishes_nothing(ros):
+def test_a_driver_without_calibration_is_reported_and_hold_publishes_nothing(ros):
     robot = LiveRobot(ros, on_stream_loss="hold")
     robot.info.publish(info("left"))
     robot.send_until(

@@ -35,7 +35,7 @@ def test_a_job_keeps_its_pipeline_and_the_next_one_gets_the_new(old):
     assert closed == ["old"]
 
 
-def test_of_two_replacements_between_jobs_the_last_holds_and_both_old_ones_are_done_with(old):
+def test_of_two_replacements_the_last_is_used_and_both_old_ones_are_closed(old):
     slot, closed = PipelineSlot(old, pytest.fail), []
     slot.replace(RecordingPipeline(), done_with_old=lambda: closed.append("old"))
     last = RecordingPipeline()
@@ -44,7 +44,7 @@ def test_of_two_replacements_between_jobs_the_last_holds_and_both_old_ones_are_d
     assert closed == ["old", "never used"]
 
 
-def test_a_registration_reaches_the_pipeline_in_use_and_the_one_to_come(old):
+def test_a_registration_applies_to_the_present_and_the_next_pipeline(old):
     slot, new = PipelineSlot(old, pytest.fail), RecordingPipeline()
     slot.replace(new, done_with_old=lambda: None)
     registration = object()
@@ -52,7 +52,7 @@ def test_a_registration_reaches_the_pipeline_in_use_and_the_one_to_come(old):
     assert old.registration is new.registration is registration
 
 
-def test_another_time_line_resets_once_before_the_next_job(old):
+def test_a_new_time_line_resets_the_pipeline_once(old):
     slot = PipelineSlot(old, pytest.fail)
     slot.forget()
     assert old.resets == 0

@@ -70,7 +70,7 @@ class Reloading:
         return self.rig.wait_for_fused(count + 1)[-1].data[0]
 
 
-def test_the_next_pair_is_fused_by_the_new_weights_and_the_old_ones_are_given_back(ros):
+def test_the_next_pair_is_fused_by_the_new_weights_and_the_old_engine_is_closed(ros):
     reloading = Reloading(ros)
     assert reloading.fused_level(1000) == 150
     answer = reloading.answer()
@@ -83,7 +83,7 @@ def test_the_next_pair_is_fused_by_the_new_weights_and_the_old_ones_are_given_ba
     assert counts["visible"]["fused"] == 2
 
 
-def test_frames_that_come_while_weights_load_are_fused_by_the_old_ones(ros):
+def test_frames_are_fused_by_the_old_weights_while_new_ones_load(ros):
     reloading = Reloading(ros)
     go_on = reloading.hold()
     assert [reloading.fused_level(stamp) for stamp in (1000, 1100, 1200)] == [150, 150, 150]
@@ -93,7 +93,7 @@ def test_frames_that_come_while_weights_load_are_fused_by_the_old_ones(ros):
     assert reloading.fused_level(1300) == 200
 
 
-def test_bad_weights_keep_the_old_ones_running_and_say_why(ros):
+def test_bad_weights_are_refused_with_the_reason(ros):
     reloading = Reloading(ros)
 
     def fail() -> AveragingEngine:
@@ -109,7 +109,7 @@ def test_bad_weights_keep_the_old_ones_running_and_say_why(ros):
     assert reloading.fused_level(1100) == 200
 
 
-def test_a_second_reload_is_refused_while_one_is_under_way(ros):
+def test_a_second_reload_is_refused_while_one_is_running(ros):
     reloading = Reloading(ros)
     go_on = reloading.hold()
     second = reloading.answer()
@@ -120,7 +120,7 @@ def test_a_second_reload_is_refused_while_one_is_under_way(ros):
     assert len(reloading.made) == 1
 
 
-def test_a_reload_that_ends_after_cleanup_gives_its_pipeline_back(ros):
+def test_a_reload_that_ends_after_cleanup_closes_its_pipeline(ros):
     reloading = Reloading(ros)
     go_on = reloading.hold()
     reloading.rig.node.trigger_deactivate()
@@ -132,7 +132,7 @@ def test_a_reload_that_ends_after_cleanup_gives_its_pipeline_back(ros):
     assert reloading.made[0].closed
 
 
-def test_two_reloads_without_a_pair_between_give_both_old_pipelines_back(ros):
+def test_two_reloads_without_a_pair_between_close_both_old_pipelines(ros):
     reloading = Reloading(ros)
     assert reloading.answer().success
     assert reloading.answer().success

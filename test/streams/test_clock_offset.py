@@ -45,7 +45,7 @@ def observe(
 
 @pytest.mark.parametrize("offset_ms", [0.0, 10.0, -10.0, 16.0, 40.0, -120.0, 3_600_000.0])
 @pytest.mark.parametrize("rates_hz", [(30, 30), (30, 60), (60, 30), (30, 9.1), (9.1, 30)])
-def test_a_constant_offset_is_found_whatever_its_size(offset_ms, rates_hz):
+def test_a_constant_offset_of_any_size_is_found(offset_ms, rates_hz):
     visible_hz, thermal_hz = rates_hz
     if 9.1 in rates_hz:  # incommensurable rates coincide nowhere: only triggered ones can
         thermal_hz = 10 if thermal_hz == 9.1 else thermal_hz
@@ -57,7 +57,7 @@ def test_a_constant_offset_is_found_whatever_its_size(offset_ms, rates_hz):
     assert abs(estimate_ns / MS - offset_ms) < 1.0
 
 
-def test_lost_frames_do_not_mislead_it():
+def test_lost_frames_do_not_change_the_estimate():
     estimate_ns = observe(offset_ms=12.0, loss=0.2).estimate_ns()
     assert estimate_ns is not None
     assert abs(estimate_ns / MS - 12.0) < 1.0
@@ -71,7 +71,7 @@ def test_too_few_frames_get_no_hint():
     assert observe(seconds=0.5).estimate_ns() is None
 
 
-def test_a_looped_recording_starts_the_estimate_anew():
+def test_a_looped_recording_restarts_the_estimate():
     estimator = observe(offset_ms=10.0)
     estimator.observe(Stream.VISIBLE, 0, 10**12)
     assert estimator.estimate_ns() is None

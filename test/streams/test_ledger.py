@@ -50,7 +50,7 @@ def test_a_pair_settles_one_frame_of_each_stream() -> None:
     assert snapshot.visible.rejected_by_reason == {"engine_error": 1}
 
 
-def test_a_frame_cannot_end_twice() -> None:
+def test_a_frame_cannot_be_settled_twice() -> None:
     ledger = FrameLedger()
     ledger.receive(Stream.VISIBLE)
     ledger.settle(Stream.VISIBLE, Fate.LATE)
@@ -59,7 +59,7 @@ def test_a_frame_cannot_end_twice() -> None:
     assert ledger.snapshot().visible.settled == 1
 
 
-def test_a_pair_that_cannot_be_settled_whole_is_not_settled_by_half() -> None:
+def test_half_a_pair_is_never_settled() -> None:
     ledger = FrameLedger()
     ledger.receive(Stream.VISIBLE)
     with pytest.raises(AccountingError, match="thermal"):
@@ -88,7 +88,7 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
         before.visible.rejected_by_reason["truncated"] = 5  # type: ignore[index]
 
 
-def test_the_json_form_adds_up_by_hand() -> None:
+def test_the_json_form_adds_up() -> None:
     ledger = FrameLedger()
     for fate in (Fate.FUSED, Fate.LATE):
         ledger.receive(Stream.VISIBLE)
@@ -108,7 +108,7 @@ def test_the_json_form_adds_up_by_hand() -> None:
     }
 
 
-def test_snapshots_taken_while_others_book_always_reconcile() -> None:
+def test_snapshots_taken_during_counting_add_up() -> None:
     ledger = FrameLedger()
     frames_per_thread = 2000
     done = threading.Event()

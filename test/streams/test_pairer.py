@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pairer on small hand-made schedules: who meets whom, when, and what becomes of the others."""
+"""The pairer on small schedules: pairs, their time, and the fates of other frames."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_equal_stamps_pair_at_once() -> None:
     assert bench.thermal(100) == [(100, 100)]
 
 
-def test_the_nearer_frame_wins_over_the_first_within_tolerance() -> None:
+def test_the_nearer_frame_is_preferred_to_the_first_within_tolerance() -> None:
     # message_filters takes 40 ms here, because it comes first.
     bench = Bench(tolerance_ms=50)
     bench.thermal(0)
@@ -69,7 +69,7 @@ def test_the_nearer_frame_wins_over_the_first_within_tolerance() -> None:
     assert nonzero(bench.counts.thermal) == {"fused": 1, "unpaired": 1}
 
 
-def test_a_frame_that_loses_its_first_choice_takes_its_second() -> None:
+def test_a_frame_without_its_nearest_partner_is_paired_with_the_next() -> None:
     bench = Bench(tolerance_ms=20)
     # 15 would rather have 29, but 29 has 30: so 0 keeps 15.
     assert bench.visible(0) + bench.thermal(15) + bench.visible(29) == []
@@ -91,7 +91,7 @@ def test_a_tolerance_of_zero_pairs_equal_stamps() -> None:
     assert bench.thermal(1) + bench.visible(2) + bench.thermal(2) == [(2, 2)]
 
 
-def test_the_skew_says_by_how_much_thermal_is_later_after_its_offset() -> None:
+def test_the_skew_is_thermal_stamp_plus_offset_minus_visible_stamp() -> None:
     ledger = FrameLedger()
     pairer: FramePairer[str, str] = FramePairer(
         tolerance_ns=5 * MS, ledger=ledger, thermal_offset_ns=-45 * MS
@@ -113,14 +113,14 @@ def test_tolerance_and_offset_can_change_while_running() -> None:
     assert bench.flush() == [(100, 147), (133, 180)]
 
 
-def test_before_the_rhythm_is_known_a_pair_waits_for_what_could_be_nearer() -> None:
+def test_before_the_period_is_known_a_pair_waits_for_a_nearer_frame() -> None:
     bench = Bench()
     assert bench.visible(0) + bench.thermal(10) == []
     assert bench.visible(33) == [(0, 10)]
 
 
 @pytest.mark.parametrize("offset_ms", [10, -10, 15, -15])
-def test_once_the_rhythm_is_known_a_constant_offset_costs_no_latency(offset_ms: int) -> None:
+def test_once_the_period_is_known_a_constant_offset_adds_no_latency(offset_ms: int) -> None:
     bench = Bench()
     start = 0
     if offset_ms < 0:  # the earlier camera's frame arrives first
@@ -136,7 +136,7 @@ def test_once_the_rhythm_is_known_a_constant_offset_costs_no_latency(offset_ms: 
     assert bench.counts.visible.fused >= 39
 
 
-def test_a_stream_that_speeds_up_gives_its_nearest_frames_again_after_six_pairs() -> None:
+def test_after_a_rise_of_the_rate_the_nearest_frames_are_paired_within_six_pairs() -> None:
     bench = Bench()
     at = bench.learn(frames=40)
     pairs = []
@@ -170,7 +170,7 @@ def test_a_frame_of_the_faster_stream_ends_unpaired_once_a_nearer_one_has_paired
     assert nonzero(bench.counts.thermal) == {"fused": 4, "unpaired": 6}
 
 
-def test_a_frame_out_of_order_still_meets_its_partner() -> None:
+def test_a_frame_out_of_order_still_finds_its_partner() -> None:
     bench = Bench()
     assert bench.visible(0) + bench.thermal(33) + bench.thermal(0) == [(0, 0)]
     assert bench.visible(33) == [(33, 33)]
@@ -193,7 +193,7 @@ def test_a_stamp_seen_before_is_a_duplicate_whether_used_or_waiting(again_ms: in
     assert nonzero(bench.counts.visible) == {"fused": 2, "duplicate": 1, "pending": 1}
 
 
-def test_a_driver_that_stamps_zero_is_told_by_its_duplicates() -> None:
+def test_frames_of_a_driver_with_one_stamp_are_duplicates() -> None:
     bench = Bench()
     for n in range(20):
         bench.visible(n * PERIOD)
@@ -201,7 +201,7 @@ def test_a_driver_that_stamps_zero_is_told_by_its_duplicates() -> None:
     assert bench.counts.thermal.duplicate == 19
 
 
-def test_with_the_other_camera_silent_the_queue_stays_bounded_and_the_oldest_leave() -> None:
+def test_while_the_other_camera_is_silent_the_queue_drops_its_oldest_frames() -> None:
     bench = Bench(queue_size=4)
     for n in range(10):
         bench.visible(n * PERIOD)
@@ -210,7 +210,7 @@ def test_with_the_other_camera_silent_the_queue_stays_bounded_and_the_oldest_lea
     assert bench.thermal(6 * PERIOD) == [(6 * PERIOD, 6 * PERIOD)]
 
 
-def test_a_full_queue_gives_out_the_pair_that_waits_for_a_silent_camera() -> None:
+def test_a_full_queue_returns_a_pair_that_waits_for_a_silent_camera() -> None:
     bench = Bench(queue_size=2)
     assert bench.visible(0) + bench.thermal(10) == []
     assert bench.thermal(43) == []
@@ -239,7 +239,7 @@ def test_a_looped_bag_pairs_from_its_first_frames_and_counts_one_jump(first: str
     assert nonzero(bench.counts.visible) == {"fused": 300}
 
 
-def test_a_loop_pairs_at_once_even_if_one_camera_comes_round_some_frames_later() -> None:
+def test_a_loop_pairs_at_once_even_if_one_camera_jumps_some_frames_later() -> None:
     bench = Bench()
     end = bench.learn(frames=100)
     assert bench.visible(0) == []
@@ -270,7 +270,7 @@ def test_a_jump_forward_is_harmless(ahead_ms: int) -> None:
     assert bench.pairer.jumps == 0
 
 
-def test_one_absurd_stamp_far_ahead_costs_that_frame_only() -> None:
+def test_one_absurd_stamp_far_ahead_affects_only_its_frame() -> None:
     bench = Bench()
     at = bench.learn()
     bench.visible(at + 10**9)
@@ -279,7 +279,7 @@ def test_one_absurd_stamp_far_ahead_costs_that_frame_only() -> None:
     assert nonzero(bench.counts.visible) == {"fused": 11, "unpaired": 1}
 
 
-def test_flush_decides_what_waits_and_leaves_nothing_pending() -> None:
+def test_flush_decides_all_waiting_frames() -> None:
     bench = Bench()
     bench.visible(0), bench.thermal(10), bench.thermal(60)
     assert bench.flush() == [(0, 10)]
@@ -287,7 +287,7 @@ def test_flush_decides_what_waits_and_leaves_nothing_pending() -> None:
     assert nonzero(bench.counts.thermal) == {"fused": 1, "unpaired": 1}
 
 
-def test_after_reset_earlier_stamps_are_welcome_and_no_jump_is_counted() -> None:
+def test_after_reset_earlier_stamps_are_paired_and_no_jump_is_counted() -> None:
     bench = Bench()
     bench.learn()
     bench.visible(400)
@@ -300,7 +300,7 @@ def test_after_reset_earlier_stamps_are_welcome_and_no_jump_is_counted() -> None
 @pytest.mark.parametrize(
     ("argument", "value"), [("tolerance_ns", -1), ("queue_size", 0), ("jump_back_ns", 0)]
 )
-def test_an_argument_out_of_range_is_named_with_its_value(argument: str, value: int) -> None:
+def test_an_argument_out_of_range_is_refused(argument: str, value: int) -> None:
     arguments = {"tolerance_ns": 1, argument: value}
     with pytest.raises(ValueError, match=f"{argument} is {value}, allowed"):
         FramePairer(ledger=FrameLedger(), **arguments)

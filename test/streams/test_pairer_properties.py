@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for the pairer whatever the cameras do: random schedules with jumps and all."""
+"""Invariants of the pairer on random schedules with jumps."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ tangles = st.lists(
     offset_ms=st.sampled_from([0, -45, 17]),
 )
 @settings(max_examples=300)
-def test_whatever_comes_every_frame_ends_once_and_every_pair_is_sound(
+def test_every_frame_has_one_fate_and_every_pair_is_valid(
     events: list[Event], tolerance_ms: int, queue_size: int, offset_ms: int
 ) -> None:
     ledger = FrameLedger()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Silent, frozen and shuttered cameras are told from living ones."""
+"""Detection of silent, frozen and shuttered cameras."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_noisy_still_scene_is_alive(watch):
     assert watch.repeated == watch.flat == 0
 
 
-def test_a_repeated_picture_has_content(watch):
+def test_a_repeated_image_has_content(watch):
     now_ns = look_at_scenes(watch)
     frozen = scene(29)
     for n in range(60):
@@ -61,7 +61,7 @@ def test_a_slow_sensor_behind_a_fast_driver_is_alive(watch):
     assert watch.repeated == 60
 
 
-def test_a_closed_shutter_is_flat_and_the_scene_behind_it_is_not(watch):
+def test_a_closed_shutter_is_flat_and_the_next_scene_is_not(watch):
     now_ns = look_at_scenes(watch)
     for n in range(15):
         assert not watch.look(shutter(n), now_ns + n * PERIOD_NS)
@@ -71,7 +71,7 @@ def test_a_closed_shutter_is_flat_and_the_scene_behind_it_is_not(watch):
     assert watch.blind_for_ms(now_ns + S) == 0
 
 
-def test_a_wall_that_stays_is_a_picture_after_all(watch):
+def test_a_flat_scene_that_lasts_has_content(watch):
     now_ns = look_at_scenes(watch)
     seconds = 0.0
     n = 0
@@ -81,7 +81,7 @@ def test_a_wall_that_stays_is_a_picture_after_all(watch):
     assert FLAT_GIVE_UP_S <= seconds <= FLAT_GIVE_UP_S + 0.1
 
 
-def test_floats_with_nan_do_not_upset_it(watch):
+def test_floats_with_nan_are_examined(watch):
     picture = scene(1, np.float32)
     picture[:10] = np.nan
     assert watch.look(picture, 0)
@@ -89,7 +89,7 @@ def test_floats_with_nan_do_not_upset_it(watch):
     watch.look(np.full((48, 64), np.nan, np.float32), PERIOD_NS)
 
 
-def test_a_change_of_format_is_told_once(watch):
+def test_a_change_of_format_is_reported_once(watch):
     small, large = FrameFormat(640, 480, "rgb8"), FrameFormat(1280, 720, "bgr8")
     assert watch.format_change(small) is None
     assert watch.format_change(small) is None

@@ -37,7 +37,7 @@ def test_single_frames_without_effect_are_no_fault() -> None:
         assert not watch.is_missing
 
 
-def test_a_closed_shutter_is_not_judged() -> None:
+def test_a_closed_shutter_does_not_count() -> None:
     watch = EffectWatch()
     for n in range(20):
         watch.look(VISIBLE, fused(VISIBLE, np.zeros((48, 64), np.uint8)), n * 250_000_000)

@@ -65,7 +65,7 @@ def test_a_good_frame_has_its_stamp_frame_id_and_arrival():
 
 
 @pytest.mark.parametrize("kind", RejectReason)
-def test_what_cannot_be_decoded_has_the_decoder_s_reason(kind):
+def test_a_frame_that_cannot_be_decoded_has_the_reason_of_the_decoder(kind):
     assert reason(Bench().thermal(EncodingError(kind, "why"))) == kind.value
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_decoded_has_the_decoder_s_reason(kind):
     ("sec", "nanosec", "expected"),
     [(0, 0, "zero_stamp"), (-1, 5, "bad_stamp"), (5, 1_000_000_000, "bad_stamp")],
 )
-def test_stamps_that_are_no_time_are_rejected_with_the_parameter(sec, nanosec, expected):
+def test_invalid_stamps_are_rejected(sec, nanosec, expected):
     checked = Bench().thermal(grey(COUNTS), sec=sec, nanosec=nanosec)
     assert reason(checked) == expected
     arrival = Bench(lambda: 42, stamp_source="arrival")
@@ -92,7 +92,7 @@ def test_visible_counts_are_rejected_and_thermal_ones_taken():
     assert isinstance(bench.thermal(grey(COUNTS)), CheckedFrame)
 
 
-def test_a_closed_shutter_is_rejected_unless_that_is_switched_off():
+def test_a_closed_shutter_is_rejected_unless_the_parameter_disables_it():
     for detects in (True, False):
         bench = Bench(detect_shutter=detects)
         for n in range(60):
@@ -121,7 +121,7 @@ def test_a_format_change_is_observed_once():
         (VISIBLE, Fault.COLOURS),
     ],
 )
-def test_a_fault_of_the_content_is_observed_and_the_frame_taken(frame, fault):
+def test_a_fault_of_the_content_is_reported_and_the_frame_accepted(frame, fault):
     bench = Bench()
     assert isinstance(bench.thermal(frame), CheckedFrame)
     assert bench.intake.examine(0, waited_ns=1) == []
@@ -133,7 +133,7 @@ def test_a_fault_of_the_content_is_observed_and_the_frame_taken(frame, fault):
     assert fault.remedy
 
 
-def test_colours_are_the_visible_camera_s_right():
+def test_colours_of_the_visible_camera_are_no_fault():
     bench = Bench()
     bench.visible(VISIBLE)
     assert bench.intake.examine(0) == []

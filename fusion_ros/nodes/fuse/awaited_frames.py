@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log's answer to "nothing comes out": which topic is awaited, and what is published there."""
+"""Log of input topics without frames, with the publishers found there."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ REPEAT_S = 30.0
 
 
 class Input(Protocol):
-    """What is asked of a subscription."""
+    """The used interface of a subscription."""
 
-    topic_name: str
-    type_name: str
+    @property
+    def topic_name(self) -> str:
+        """Its topic."""
+
+    @property
+    def type_name(self) -> str:
+        """Its message type."""
 
     def publisher_count(self) -> int:
-        """Publishers of its type."""
+        """Return the number of publishers of its type."""
 
     def other_types(self) -> tuple[str, ...]:
-        """Other types under the topic's name."""
+        """Return other message types with the topic's name."""
 
 
 class AwaitedFrames:
-    """Logs each camera from which no frame came since the activation, and its first frame.
+    """Logs each camera without a frame since the activation, and its first frame.
 
     Args:
-        tell: takes a line of text.
+        tell: logs a line.
         clock_s: a monotonic clock.
     """
 
@@ -43,14 +48,14 @@ class AwaitedFrames:
         self._before: LedgerSnapshot | None = None
 
     def restart(self, totals: LedgerSnapshot) -> None:
-        """Await the first frame of both cameras after these totals."""
+        """Expect the first frame of both cameras after these totals."""
         self._before = totals
         self._begun_s = self._clock_s()
         self._next_s = dict.fromkeys(Stream, self._begun_s + FIRST_AFTER_S)
         self._waited: set[Stream] = set()
 
     def look(self, totals: LedgerSnapshot, inputs: Mapping[Stream, Input]) -> None:
-        """Log what is still awaited; to be called about once a second."""
+        """Log missing frames; to be called about once each second."""
         if self._before is None:
             return
         now_s = self._clock_s()
@@ -69,7 +74,7 @@ class AwaitedFrames:
 
 
 def waiting_line(stream: Stream, subscription: Input) -> str:
-    """Say that frames are awaited, and what is known of their publishers."""
+    """Return a log line about missing frames and their publishers."""
     number = subscription.publisher_count()
     found = f"{number} publisher{'' if number == 1 else 's'}, none received"
     if not number:
@@ -80,12 +85,12 @@ def waiting_line(stream: Stream, subscription: Input) -> str:
 
 
 def wrong_type(stream: Stream, subscription: Input) -> str:
-    """Say which other type is published under the topic's name, and what to do; else nothing."""
+    """Return the other type published with the topic's name and the remedy; empty if none."""
     others = subscription.other_types()
     if not others:
         return ""
     topic, wanted = printable(subscription.topic_name), subscription.type_name
-    told = f"{printable(', '.join(others))} is published on {topic}, and {wanted} is subscribed: "
+    text = f"{printable(', '.join(others))} is published on {topic}, and {wanted} is subscribed: "
     transport = f"{stream.value}_transport"
     if "sensor_msgs/msg/Image" in others:
         remedy = f"set {transport} to 'raw'"
@@ -95,4 +100,4 @@ def wrong_type(stream: Stream, subscription: Input) -> str:
         remedy = f"publish it on {topic}/compressed and set {transport} to 'compressed'"
     else:
         remedy = f"remap {stream.value}/image_raw to a topic of images"
-    return told + remedy
+    return text + remedy

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairing by `message_filters`, for those who want its policies, with every frame accounted for.
+"""Pairing by the policies of `message_filters`, with the fate of every frame.
 
-The same interface as `FramePairer`. message_filters tells nobody of the messages that it drops, so
-its queues are compared with what was put in after each message. Its callback, which runs inside its
-lock, only notes the pair: fusing happens after the lock is free.
+The interface is that of `FramePairer`. message_filters does not report dropped messages, so its
+queues are compared with its input after each message. Its callback runs inside its lock and only
+stores the pair.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _S = 1_000_000_000
 
 
 class _Carrier:
-    """What message_filters sees of a frame: a header with the stamp to pair by."""
+    """A message for message_filters: a frame with a header that has the stamp for pairing."""
 
     def __init__(self, stamp_ns: int, original_ns: int, frame: Any) -> None:
         self.header = Header()
@@ -84,20 +84,20 @@ class FilterPairer(Generic[V, T]):
             self.reset()  # message_filters takes its slop when it is made
 
     def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
-        """A visible frame came in. Returns the pairs that it completes."""
+        """Add a visible frame and return the pairs that it completes."""
         return self._add(Stream.VISIBLE, stamp_ns, 0, frame)
 
     def add_thermal(self, stamp_ns: int, frame: T) -> list[Pair[V, T]]:
-        """A thermal frame came in. Returns the pairs that it completes."""
+        """Add a thermal frame and return the pairs that it completes."""
         return self._add(Stream.THERMAL, stamp_ns, self.thermal_offset_ns, frame)
 
     def flush(self) -> list[Pair[V, T]]:
-        """What waits ends unpaired: message_filters pairs at once or never."""
+        """Settle all waiting frames as unpaired: message_filters pairs at once or never."""
         self.reset()
         return []
 
     def reset(self) -> None:
-        """What waits ends unpaired, and a new time line begins."""
+        """Settle all waiting frames as unpaired and begin a new time line."""
         for stream, waiting in self._waiting.items():
             for _ in waiting:
                 self._ledger.settle(stream, Fate.UNPAIRED)
@@ -124,7 +124,7 @@ class FilterPairer(Generic[V, T]):
         self.settled = None
         newest = self._newest[stream]
         if newest is not None and newest - stamp_ns >= JUMP_BACK_NS:
-            # After a jump back it would drop every new message in favour of the old ones.
+            # After a jump back it would drop every new message and keep the old ones.
             self.reset()
             self.jumps += 1
         carrier = _Carrier(stamp_ns + offset_ns, stamp_ns, frame)
@@ -153,7 +153,7 @@ class FilterPairer(Generic[V, T]):
         ]
 
     def _settle_dropped(self) -> None:
-        """Settle what message_filters no longer holds."""
+        """Settle frames that message_filters dropped."""
         for stream, queue in zip(Stream, self._sync.queues, strict=True):
             waiting = self._waiting[stream]
             for stamp_ns in [stamp for stamp in waiting if stamp not in queue]:

@@ -115,8 +115,9 @@ class FrameFlow:
         self.lane.start()
 
     def stop(self) -> bool:
-        """Finish the running job; frames that wait for a partner end unpaired, waiting jobs
-        superseded.
+        """Finish the running job.
+
+        Frames that wait for a partner end unpaired, waiting jobs superseded.
 
         Returns:
             False where a thread is left behind, see `FusionLane.stop`.

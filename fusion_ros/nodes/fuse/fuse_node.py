@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity
+from rclpy.logging import LoggingSeverity  # type: ignore[attr-defined]
 from std_msgs.msg import Header
 
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
@@ -44,10 +44,10 @@ PipelineMaker = Callable[[FuseParameters, Callable[[str, bool], object]], "Fusio
 
 
 class FuseNode(LifecycleNode):
-    """See the module; `docs/reference/parameters.md` has the parameters, the README the topics.
+    """The lifecycle node; `docs/reference/parameters.md` lists its parameters.
 
     Args:
-        pipeline_maker: builds the pipeline at `configure` and `~/reload`; tests give another one.
+        pipeline_maker: builds the pipeline at `configure` and `~/reload`.
         node_options: for `rclpy.lifecycle.LifecycleNode`.
 
     Raises:
@@ -74,7 +74,7 @@ class FuseNode(LifecycleNode):
     # --- transitions ------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Whatever can fail fails here, before a frame depends on it."""
+        """Load weights, prepare the engine and create the publishers."""
         begun_s = time.monotonic()
         values = self.parameters.current
         self.get_logger().info(
@@ -124,7 +124,7 @@ class FuseNode(LifecycleNode):
                 "configure, which makes another one, or restart the node"
             )
             return self._refuse("activate", busy)
-        super().on_activate(state)  # the publishers first: a frame may come at once
+        super().on_activate(state)  # the publishers first: a frame may arrive at once
         try:
             self._active = Active(
                 self,
@@ -140,7 +140,7 @@ class FuseNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop fusing; the pair in work is finished and published."""
+        """Stop fusing; the running pair is finished and published."""
         if self._active is not None:
             self._active.close()
             self._active = None
@@ -149,18 +149,18 @@ class FuseNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
+        """Release pipeline, publishers and timers."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """From any state: what `deactivate` and `cleanup` do."""
+        """Deactivate and clean up, from any state."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
     def _refuse(self, transition: str, error: Exception) -> TransitionCallbackReturn:
-        """Tell why a transition fails: of an exception that leaves it rclpy says nothing."""
-        # Of these kinds each message names its culprit; any other is a fault of ours.
+        """Log why a transition fails; rclpy does not log the exception."""
+        # Messages of these types name the cause; any other is a fault of this package.
         expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
         if expected:
             error_line(self)(f"cannot {transition}: {error}")
@@ -175,7 +175,7 @@ class FuseNode(LifecycleNode):
         destroy_state_machine(self)
 
     def release(self) -> None:
-        """Give back all that the node holds, in whatever state it is."""
+        """Release all resources, from any state."""
         self._reload.wait()
         if self._active is not None:
             self._active.close()
@@ -184,11 +184,11 @@ class FuseNode(LifecycleNode):
             self._configured.close()
             self._configured = None
 
-    # --- what others may ask ----------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     @property
     def books(self) -> Books:
-        """What is counted and measured since `configure`."""
+        """Counters and telemetry since `configure`."""
         if self._configured is None:
             raise RuntimeError("the node counts nothing before it is configured")
         return self._configured.books
@@ -199,7 +199,7 @@ class FuseNode(LifecycleNode):
         return self._active is not None and self._active.visible_info is not None
 
     def input_reliabilities(self) -> dict[Stream, str]:
-        """What each input is subscribed as now: "reliable" or "best_effort"."""
+        """Return the reliability of each subscription: "reliable" or "best_effort"."""
         if self._active is None:
             return {}
         return {s: sub.reliability for s, sub in self._active.subscriptions.items()}
@@ -220,17 +220,17 @@ class FuseNode(LifecycleNode):
         (info_line if good else error_line)(self)(text)
 
     def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
-        """Let another pipeline fuse from the next pair on. Returns whether, and a line about it."""
+        """Use another pipeline from the next pair on. Return success and a message."""
         if self._configured is None:
             pipeline.close()
-            return False, "the node was cleaned up meanwhile; nothing was reloaded"
+            return False, "the node was cleaned up during the reload; nothing was reloaded"
         apply_live(pipeline, self.parameters.current)
         if self._active is not None and self._active.calibration is not None:
             try:
                 self._active.calibration.reload()
-            except ValueError as error:  # the file was fine when the pipeline was made
+            except ValueError as error:  # the file changed after the pipeline was made
                 pipeline.close()
-                return False, f"kept what was running: {error}"
+                return False, f"kept the running pipeline: {error}"
             pipeline.registration = self._active.calibration.registration()
         old, self._configured.pipeline = self._configured.pipeline, pipeline
         if self._active is not None:
@@ -242,7 +242,7 @@ class FuseNode(LifecycleNode):
     # --- reports ----------------------------------------------------------------------------------
 
     def _report(self) -> None:
-        """Once a second."""
+        """Publish status and diagnostics, once each second."""
         configured = self._configured
         if configured is None:
             return
@@ -280,7 +280,7 @@ class FuseNode(LifecycleNode):
             configured.outputs.publish_status(self._make_report(configured))
 
     def _make_report(self, configured: Configured) -> reporting.NodeReport:
-        """By either thread, so it asks for nothing that belongs to the executor's."""
+        """Make a report; called in two threads, so it uses no data of the executor's thread."""
         active, thermal = self._active, configured.books.watches[Stream.THERMAL]
         header = Header(
             stamp=self.get_clock().now().to_msg(),
@@ -325,7 +325,7 @@ class FuseNode(LifecycleNode):
 
 
 def _publishing(lanes: Iterable[PublishingLane]) -> dict[str, Mapping[str, Any]]:
-    """What the report has of the publishing threads."""
+    """Return the report's fields about the publishing threads."""
     lanes = tuple(lanes)
     return {
         "unpublished": {lane.topic: lane.unpublished for lane in lanes},
@@ -336,14 +336,14 @@ def _publishing(lanes: Iterable[PublishingLane]) -> dict[str, Mapping[str, Any]]
 def main(
     args: list[str] | None = None, *, pipeline_maker: PipelineMaker = make_live_pipeline
 ) -> int:
-    """Run the node until it is told to stop (SIGINT, SIGTERM, shutdown of the context).
+    """Run the node until SIGINT, SIGTERM or a shutdown of the context.
 
     Args:
-        args: in place of the command line's.
+        args: replacement of the command line.
         pipeline_maker: as for `FuseNode`.
 
     Returns:
-        0 after a stop, 1 where the node could not start.
+        0 after a stop, 1 if the node cannot start.
     """
 
     def make(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:

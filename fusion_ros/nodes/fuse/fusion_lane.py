@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two threads behind the executor: one fuses, one publishes; with a deadline for the first.
+"""The two threads behind the executor: one fuses, one publishes. Fusing has a deadline.
 
-A job is settled exactly once. Whoever is done with it takes its claim: the thread that works on it,
-or the executor when that thread did not come back in time.
+A job is settled exactly once, by the holder of its claim. That is the thread that processes it, or
+the executor's thread after the deadline.
 """
 
 from __future__ import annotations
@@ -33,19 +33,20 @@ FIRST_CALL_DEADLINE_NS = 60_000_000_000
 STOP_S = 2.0
 """How long `stop` waits for the job in work."""
 MOST_SIZES = 256
-"""Frame sizes remembered as compiled for; bounds memory whatever a publisher sends."""
+"""Largest number of frame sizes known as compiled; bounds memory."""
 NS_PER_MS = 1_000_000
 LATE = "engine_deadline"
 """Reason code of pairs that an engine did not fuse in time."""
 
 
 class _Claim:
-    """The right to settle a job; the first who takes it has it."""
+    """The right to settle a job; it can be taken once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
+        """Return whether the claim was free; it is taken now."""
         return self._lock.acquire(blocking=False)
 
 
@@ -57,7 +58,7 @@ class _Work:
 
 @dataclasses.dataclass(frozen=True)
 class _Publication:
-    """A picture on its way out, and what to note when it is published."""
+    """An image to publish, with its job for the counters."""
 
     output: Output
     job: FramePair | LoneFrame
@@ -67,11 +68,11 @@ class _Publication:
 
 
 class _Progress:
-    """What one worker's thread is at; None between two jobs."""
+    """State of one worker's thread."""
 
     def __init__(self) -> None:
         self.now: tuple[_Work, int, int] | None = None
-        """The work, when it began, and its deadline in nanoseconds."""
+        """The running work, its start and its deadline in nanoseconds; None between jobs."""
 
 
 class FusionLane:
@@ -79,12 +80,12 @@ class FusionLane:
 
     Args:
         pipeline: fuses.
-        values: the node's parameters; `apply` takes changed ones.
-        books: where frames are counted.
+        values: the node's parameters; may be replaced.
+        books: counters, telemetry and log of rejections.
         publish: publishes an output, in the publishing thread; returns milliseconds by stage.
         topic: of that output, for reports.
         can_publish: whether the middleware still runs.
-        replaced: takes the pipeline that goes on with another engine.
+        replaced: receives the pipeline with the engine that replaces a hung one.
         clock_ns: a monotonic clock.
     """
 
@@ -123,22 +124,22 @@ class FusionLane:
 
     @property
     def alignment(self) -> Alignment | None:
-        """How both pictures lie on each other, where that was evaluated."""
+        """The last evaluation of the alignment, if any."""
         return self._alignment.last
 
     @property
     def has_no_effect(self) -> bool:
-        """Whether the newest fused frames were the visible ones, bit for bit."""
+        """Whether the newest fused frames equal the visible ones bit for bit."""
         return self._effect.is_missing
 
     @property
     def hung_s(self) -> float:
-        """How long an engine has not returned that no other engine can replace; 0 if none."""
+        """Seconds for which a hung engine without replacement has not returned; 0 if none."""
         return 0.0 if self._hung is None else (self._clock_ns() - self._hung[1]) / 1e9
 
     @property
     def is_busy(self) -> bool:
-        """Whether a thread still uses the pipeline; after `stop`, one that was left behind."""
+        """Whether a thread still uses the pipeline, also one left behind by `stop`."""
         return self._worker.is_alive or (self._hung is not None and self._hung[0].is_alive)
 
     def start(self) -> None:
@@ -146,7 +147,7 @@ class FusionLane:
         self._worker.start()
 
     def submit(self, job: FramePair | LoneFrame) -> None:
-        """Fuse this next, in place of a job that waits."""
+        """Fuse this job next; it supersedes a waiting one."""
         self.check()
         if self._hung is None:
             self._worker.submit(_Work(job))
@@ -154,7 +155,7 @@ class FusionLane:
             self._reject(job, LATE, self._late_text(self._hung[1]))
 
     def stop(self) -> bool:
-        """Finish what is under way, each within a time limit; False where a thread was left."""
+        """Finish running work within a time limit. False where a thread is left behind."""
         ended = self._worker.stop(STOP_S)
         if not ended:
             self._give_up_job()
@@ -165,17 +166,17 @@ class FusionLane:
         return ended and published and self._hung is None
 
     def check(self) -> bool:
-        """Compare the job in work with its deadline; to be called a few times a second.
+        """Compare the running job with its deadline; to be called a few times each second.
 
-        Past the deadline the pair is rejected and the thread left to itself, its result unused.
-        Another engine goes on where there is one; else pairs are rejected until the call returns
-        or the pipeline is replaced.
+        After the deadline the pair is rejected and the result of the thread is discarded. The
+        fallback engine continues where there is one. Otherwise pairs are rejected until the call
+        returns or the pipeline is replaced.
 
         Returns:
-            Whether a deadline was missed just now.
+            Whether a deadline was missed since the last call.
         """
         if self._hung is not None:
-            self._look_after_hung()
+            self._check_hung()
             return False
         now = self._progress.now
         if now is None or self._clock_ns() - now[1] <= self._limit_ns(now[2]):
@@ -195,7 +196,7 @@ class FusionLane:
     # --- in the executor's thread -----------------------------------------------------------------
 
     def _limit_ns(self, deadline_ns: int) -> int:
-        """The deadline of the job in work, also while its engine is being replaced."""
+        """Return the deadline of the running job, also while its engine is being replaced."""
         changing = getattr(self.pipeline.current.engine, "is_changing", False)
         return max(deadline_ns, FIRST_CALL_DEADLINE_NS) if changing else deadline_ns
 
@@ -211,8 +212,8 @@ class FusionLane:
         self._progress, self._worker = self._new_worker()
         self._worker.start()
 
-    def _look_after_hung(self) -> None:
-        """Go on where the call returned, or where `~/reload` brought another pipeline."""
+    def _check_hung(self) -> None:
+        """Resume where the call returned, or where `~/reload` made another pipeline."""
         assert self._hung is not None
         worker, begun_ns = self._hung
         if worker.is_alive and not self.pipeline.has_next:
@@ -291,7 +292,7 @@ class FusionLane:
             self._reject(work.job, "engine_error", str(error))
         elif isinstance(error, ValueError | EncodingError):
             self._reject(work.job, "unusable_pair", str(error))
-        elif not self._can_publish():  # it was shut down during this very job
+        elif not self._can_publish():  # the shutdown came during this job
             self._settle(work.job, Fate.SUPERSEDED)
         else:
             self._reject(work.job, "internal_error", f"{type(error).__name__}: {error}")
@@ -308,22 +309,22 @@ class FusionLane:
             learn_later=True,
         )
         if not work.claim.take():
-            return  # past its deadline: another pipeline goes on
+            return  # after its deadline: another pipeline is in use
         sources = (visible.pixels.pixels, fused.thermal)
         output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
         self.publishing.submit(_Publication(output, pair, fused, begun_ns))
-        # The pair is on its way out, whatever comes of the following.
+        # The pair is submitted; failures from here on do not affect it.
         try:
             pipeline.learn()
         except Exception as error:
-            told = f"nothing learnt from a frame: {type(error).__name__}: {error}"
-            self._books.warn_repeated("learn", told)
+            text = f"the tone curve was not updated: {type(error).__name__}: {error}"
+            self._books.warn_repeated("learn", text)
         try:
             now_s = self._clock_ns() / 1e9
             self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
             self._effect.look(visible.pixels.pixels, fused, self._clock_ns())
         except Exception as error:
-            self._books.warn(f"alignment is evaluated no more: {type(error).__name__}: {error}")
+            self._books.warn(f"alignment is no longer evaluated: {type(error).__name__}: {error}")
             self._alignment = AlignmentMonitor(0)
 
     def _pass_on(self, work: _Work, pipeline: FusionPipeline) -> None:
@@ -345,7 +346,7 @@ class FusionLane:
             return
         published_ns = self._clock_ns()
         if not publication.claim.take():
-            return  # given up by a stop
+            return  # settled by a stop
         job = publication.job
         if isinstance(job, LoneFrame):
             self._settle(job, Fate.UNPAIRED)
@@ -374,7 +375,7 @@ class FusionLane:
 def _size_key(
     pipeline: FusionPipeline, job: FramePair | LoneFrame
 ) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
-    """What an engine may have to compile for; None where no engine runs."""
+    """Return the key of what an engine may have to compile; None where no engine runs."""
     if isinstance(job, LoneFrame):
         return None
     frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)

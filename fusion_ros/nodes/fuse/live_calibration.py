@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration from what the robot says of itself: both camera_infos, and tf.
+"""Calibration from topics of the robot: both camera_infos, and tf.
 
-Parameter `registration_source`: with "camera_info" the way between the cameras is the calibration
-file's, with "tf" it is that between the two frames that the camera_infos name.
+Parameter `registration_source`: with "camera_info" the transform between the cameras is that of the
+calibration file. With "tf" it is the transform between the frame ids of both camera_infos.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TF_DEPTH = 100
 
 
 class LiveCalibration:
-    """From `activate` to `deactivate`: listens, and hands over each registration it can make.
+    """Subscriptions from `activate` to `deactivate`; makes a registration from each change.
 
     Args:
-        node: who subscribes.
-        options: live ones.
-        thermal_info_topic: the thermal camera's camera_info. The visible one's is given to
-            `take_visible`, since the node listens to it anyway.
-        use: takes the registration to run with from now on.
+        node: its node.
+        options: with a live source.
+        thermal_info_topic: the thermal camera's camera_info. The visible one's is passed to
+            `take_visible`, since the node subscribes to it in any case.
+        use: receives each new registration.
 
     Raises:
         ValueError: the calibration file cannot be used.
@@ -66,35 +66,35 @@ class LiveCalibration:
         use(ThermalRegistration(options))
 
     def missing(self) -> str:
-        """What is still waited for, in words; empty once there is a calibration."""
+        """Return a description of missing parts; empty once there is a calibration."""
         return "" if self._rig.calibration is not None else self._rig.missing()
 
     def registration(self) -> ThermalRegistration:
-        """What to run with: not ready as long as something is missing."""
+        """Return the registration; it is not ready while parts are missing."""
         return ThermalRegistration(self._options, self._rig.calibration)
 
     def reload(self) -> None:
         """Read the calibration file again, where a part comes from one.
 
         Raises:
-            ValueError: it cannot be used any more.
+            ValueError: it can no longer be used.
         """
         self._rig.declare(*declared_parts(self._options))
         self._update()
 
     def follow(self) -> None:
-        """Follow the publishers, and transforms that move; to be called about once a second."""
+        """Adapt to publishers and moving transforms; to be called about once each second."""
         self._info.follow()
         self._update()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Destroy the subscriptions."""
         self._info.close()
         for subscription in self._tf:
             self._node.destroy_subscription(subscription)
 
     def take_visible(self, message: CameraInfo) -> None:
-        """The visible camera's camera_info."""
+        """Process the visible camera's camera_info."""
         if self._is_news("visible", message):
             self._rig.visible = _camera(message)
             self._update()
@@ -105,7 +105,7 @@ class LiveCalibration:
             self._update()
 
     def _is_news(self, name: str, message: CameraInfo) -> bool:
-        """Whether it says anything but the camera_info before it, which comes with every frame."""
+        """Whether the camera_info, which arrives with every frame, differs from the last one."""
         before, self._heard[name] = self._heard.get(name), _content(message)
         return before != self._heard[name]
 
@@ -145,12 +145,15 @@ class LiveCalibration:
     def _update(self) -> None:
         if not self._rig.update():
             return
-        rig = self._rig.calibration
+        rig, visible, thermal = self._rig.calibration, self._rig.visible, self._rig.thermal
+        assert rig is not None
+        assert visible is not None
+        assert thermal is not None
         self._node.get_logger().info(
             f"calibration from {self._options.source}: visible {rig.visible.size} in "
-            f"{self._rig.visible.frame_id}, thermal {rig.thermal.size} in "
-            f"{self._rig.thermal.frame_id}, {rig.baseline_m * 1000:.0f} mm apart; the pictures "
-            f"meet at {rig.distance_m:g} m"
+            f"{visible.frame_id}, thermal {rig.thermal.size} in "
+            f"{thermal.frame_id}, {rig.baseline_m * 1000:.0f} mm apart; registered "
+            f"for {rig.distance_m:g} m"
         )
         registration = self.registration()
         for doubt in registration_doubts(registration):
@@ -159,7 +162,7 @@ class LiveCalibration:
 
 
 def _content(message: CameraInfo) -> tuple:
-    """What `_camera` makes of it, in a form that is cheap to compare."""
+    """Return the fields that `_camera` uses, in a form that is cheap to compare."""
     roi = message.roi
     return (
         message.header.frame_id,
@@ -170,7 +173,7 @@ def _content(message: CameraInfo) -> tuple:
 
 
 def _camera(message: CameraInfo) -> LiveCamera:
-    """The camera of the pictures that are sent, which may be a binned part of the sensor's."""
+    """Return the camera of the published images, which may be a binned part of the sensor."""
     roi, binning = message.roi, (max(message.binning_x, 1), max(message.binning_y, 1))
     matrix = np.array(message.k, np.float64).reshape(3, 3)
     matrix[:2, 2] -= roi.x_offset, roi.y_offset

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fuse node publishes, from `configure` to `cleanup`."""
+"""Publishers of the fuse node, from `configure` to `cleanup`."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ except ImportError:  # a plain pip install has no generated messages
 class FusedOutputs:
     """The fused image (raw and compressed), its camera_info, status and diagnostics.
 
-    Image and camera_info are lifecycle publishers: silent unless the node is active. Status and
-    diagnostics are published as long as the node is configured. All but the raw image, whose caller
-    has a thread for it, are published in threads of their own (`PublishingLane`).
+    Image and camera_info are lifecycle publishers, which publish only while the node is active.
+    Status and diagnostics are published while the node is configured. Each output has its own
+    thread (`PublishingLane`); the thread of the raw image belongs to the caller.
 
     Args:
-        node: who publishes.
+        node: its node.
         reliability: "reliable" or "best_effort", for image and camera_info.
     """
 
@@ -52,7 +52,7 @@ class FusedOutputs:
         self._node = node
         offered = named_quality(reliability)
         self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
-        # As image_transport has it: whoever remaps the image takes these two along.
+        # As in image_transport: remapping the image remaps these two.
         self._compressed = node.create_lifecycle_publisher(
             CompressedImage, self._image.topic_name + COMPRESSED, offered
         )
@@ -70,7 +70,7 @@ class FusedOutputs:
                 "(/diagnostics has the same figures); build it with colcon, or with `make setup`"
             )
         self.last_frame_id = ""
-        # The other pictures are made only while somebody listens, in the same threads.
+        # The other images are made only for subscribers, in the same threads.
         self._compressed_lane = self._lane(self._compressed, self._send_compressed)
         self._overlay_lane = self._lane(self._overlay, self._send_overlay)
         self._diagnostics_lane = self._lane(self._diagnostics, self._send_diagnostics)
@@ -93,7 +93,7 @@ class FusedOutputs:
 
     @property
     def lanes(self) -> list[PublishingLane]:
-        """The publishing threads, but for the raw image's."""
+        """The publishing threads except the raw image's."""
         return self._lanes
 
     @property
@@ -102,9 +102,9 @@ class FusedOutputs:
         return str(self._image.topic_name)
 
     def listeners(self) -> int:
-        """How many subscribers the fused pictures have."""
-        pictures = (self._image, self._compressed, self._overlay)
-        return sum(picture.get_subscription_count() for picture in pictures)
+        """Return the number of subscribers of the fused images."""
+        images = (self._image, self._compressed, self._overlay)
+        return sum(image.get_subscription_count() for image in images)
 
     def publish_image(
         self,
@@ -115,16 +115,15 @@ class FusedOutputs:
         overlay_options: OverlayOptions,
         visible_info: CameraInfo | None,
     ) -> dict[str, float]:
-        """Publish the picture and the intrinsics of its pixel grid; to be called by one thread.
+        """Publish the image and the intrinsics of its pixel grid; to be called by one thread.
 
         Args:
-            output: what to publish.
+            output: the image.
             encoding: "rgb8", "bgr8" or "mono8".
-            jpeg_quality_percent: of the compressed picture.
-            overlay_options: of the picture for people.
-            visible_info: the visible camera's newest; the fused image lies on its grid, so its
-                intrinsics hold. It goes out with the image's own header, since consumers match the
-                two by exact stamp.
+            jpeg_quality_percent: of the compressed image.
+            overlay_options: of the overlay.
+            visible_info: the visible camera's newest camera_info, as the fused image has its grid.
+                It is published with the image's header, since consumers match exact stamps.
 
         Returns:
             Milliseconds by stage: "encode" and "publish".
@@ -148,7 +147,7 @@ class FusedOutputs:
         }
 
     def publish_status(self, report: NodeReport) -> None:
-        """Publish `fused/status`, where its message was built."""
+        """Publish `fused/status`, if its message was built."""
         if self._status is not None:
             self._status_lane.submit(report)
 
@@ -167,35 +166,35 @@ class FusedOutputs:
 
     def _send_overlay(self, item: tuple[Output, Header, OverlayOptions]) -> None:
         output, header, options = item
+        assert output.visible is not None
+        assert output.thermal is not None
         order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
         pixels = overlay(output.visible, output.thermal, options, order=order)
         publish_serialized(self._overlay, _serialized_image(pixels, order, "rgb8", header))
 
     def _send_status(self, report: NodeReport) -> None:
+        assert self._status is not None
         _publish(self._status, fill_status(FusionStatus(), report))
 
     def _send_diagnostics(self, report: NodeReport) -> None:
         _publish(self._diagnostics, diagnostics(self._node.get_fully_qualified_name(), report))
 
     def close(self) -> bool:
-        """Take the topics down. False where a publish has not returned: then its thread, and the
-        publishers, are left behind.
+        """Destroy the publishers.
+
+        Returns:
+            False where a publish call has not returned. Then its thread and all publishers are
+            left behind.
         """
         left_behind = [lane.topic for lane in self._lanes if not lane.stop()]
         if left_behind:
             return False
-        for publisher in (
-            self._image,
-            self._compressed,
-            self._overlay,
-            self._info,
-            self._diagnostics,
-            self._status,
-        ):
+        lifecycle = (self._image, self._compressed, self._overlay, self._info)
+        for publisher in (*lifecycle, self._diagnostics, self._status):
             if publisher is None:
                 continue
             if isinstance(publisher, LifecyclePublisher):
-                # `destroy_publisher` alone would leave it among the node's managed entities.
+                # `destroy_publisher` does not remove it from the node's managed entities.
                 self._node.destroy_lifecycle_publisher(publisher)
                 continue
             self._node.destroy_publisher(publisher)

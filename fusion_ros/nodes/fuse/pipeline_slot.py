@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pipeline in use, and the one that takes its place between two jobs."""
+"""The pipeline in use, which can be replaced between two jobs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class PipelineSlot:
-    """Holds the pipeline of a worker's thread; any thread may ask for a change.
+    """Holds the pipeline of a worker's thread; any thread may request a change.
 
-    Changes are made by `for_next_job` alone, so a job keeps what it began with.
+    Only `for_next_job` makes changes, so a job uses one pipeline throughout.
 
     Args:
         pipeline: the first one.
-        warn: takes a line of text where an old pipeline could not be given back.
+        warn: logs a line if closing an old pipeline failed.
     """
 
     def __init__(self, pipeline: FusionPipeline, warn: Callable[[str], object]) -> None:
@@ -40,7 +40,7 @@ class PipelineSlot:
             self._replaced.append(done_with_old)
 
     def register(self, registration: ThermalRegistration) -> None:
-        """Bring thermal frames onto the visible grid in another way from the next job on."""
+        """Use another registration from the next job on."""
         with self._lock:
             for pipeline in (self._current, self._next):
                 if pipeline is not None:
@@ -57,21 +57,21 @@ class PipelineSlot:
         return self._next is not None
 
     def leave_old_open(self) -> None:
-        """Do not close the pipeline that is being replaced: its engine has not returned."""
+        """Do not close the replaced pipeline, whose engine has not returned."""
         with self._lock:
             self._replaced.clear()
 
     @property
     def is_registered(self) -> bool:
-        """Whether it is known where thermal pictures lie; false while a calibration is awaited."""
+        """Whether thermal frames can be registered; False before a live calibration."""
         return self._current.registration.is_ready
 
     def forget(self) -> None:
-        """What the pipeline learned from earlier frames belongs to another time line."""
+        """Reset the pipeline's memory of earlier frames before the next job."""
         self._outdated = True
 
     def for_next_job(self) -> FusionPipeline:
-        """The pipeline to use now; by the worker's thread, or when that has ended."""
+        """Return the pipeline for the next job; called in the worker's thread, or after its end."""
         with self._lock:
             if self._next is not None:
                 self._current, self._next = self._next, None
@@ -79,8 +79,8 @@ class PipelineSlot:
         for done_with_old in replaced:  # more than one where no job came between two reloads
             try:
                 done_with_old()
-            except Exception as error:  # a device that is gone; what runs now needs it no more
-                self._warn(f"what ran before was not given back: {type(error).__name__}: {error}")
+            except Exception as error:  # for example a device that was removed
+                self._warn(f"closing the previous pipeline failed: {type(error).__name__}: {error}")
         if self._outdated:
             self._outdated = False
             self._current.reset()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread for each output, so that a subscriber that stands still delays nothing else."""
+"""A thread for each output, so that a stalled subscriber delays no other output."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Item = TypeVar("Item")
 HELD_UP_S = 1.0
 """A publish that takes longer than this is reported."""
 STOP_S = 0.5
-"""How long `stop` waits for a publish that is under way."""
+"""Time limit of `stop` for a running publish call."""
 
 
 class PublishingLane(Generic[Item]):
-    """Publishes the newest of what it is given; older waiting items are dropped and counted.
+    """Publishes the newest item; older waiting ones are dropped and counted.
 
     Args:
         topic: for reports.
         publish: publishes one item, in the lane's thread.
-        warn: takes a line of text where that failed; the first time only.
-        can_publish: whether the middleware still runs; a failure after its end is none.
+        warn: logs a line at the first failure.
+        can_publish: whether the middleware still runs; later failures are not reported.
         dropped: called with each item that is not published, in the thread that caused it.
     """
 
@@ -53,17 +53,17 @@ class PublishingLane(Generic[Item]):
 
     @property
     def held_up_s(self) -> float:
-        """How long the publish under way has taken, where that is longer than `HELD_UP_S`."""
+        """Duration of the running publish call if it exceeds `HELD_UP_S`, else 0."""
         current = self._current
         seconds = 0.0 if current is None else time.monotonic() - current[1]
         return seconds if seconds > HELD_UP_S else 0.0
 
     def submit(self, item: Item) -> None:
-        """Publish this next, in place of one that waits."""
+        """Publish this item next; it replaces a waiting one."""
         self._worker.submit(item)
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
-        """Publish what is there and end the thread; False where it had to be left behind."""
+        """Publish the waiting item and end the thread. False where it is left behind."""
         self._is_stopping = True
         end_s = time.monotonic() + timeout_s
         while self._worker.has_waiting and time.monotonic() < end_s:
@@ -75,8 +75,8 @@ class PublishingLane(Generic[Item]):
         if current is not None:
             self._count(current[0])
         self._warn(
-            f"{self.topic}: a publish has not returned; its thread is left behind. A subscriber "
-            "that was stopped or killed holds up the middleware"
+            f"{self.topic}: a publish call has not returned; its thread is left behind. A "
+            "subscriber that was stopped or killed blocks the middleware"
         )
         return False
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`~/reload`: read weights and calibration again and swap them in between two frames.
+"""`~/reload`: read weights and calibration again and replace the pipeline between two frames.
 
-Loading takes seconds, so it happens in a thread; the executor goes on taking frames, the old
-pipeline goes on fusing them, and the service answers when the swap is done.
+Loading takes seconds and runs in a thread. Meanwhile the old pipeline continues to fuse. The
+service responds after the replacement.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
 
 STOP_WAIT_S = 1.0
-"""How long a stop waits for a reload. Loading a network takes seconds, building one minutes."""
+"""Time limit of a stop for a running reload, which takes seconds to minutes."""
 
 try:
     from std_srvs.srv import Trigger
-except ImportError:  # the wheels come without it unless the extra `ros` was installed
+except ImportError:  # the wheels lack it without the extra `ros`
     Trigger = None
 
 
 class ReloadService:
-    """Offers `~/reload` (std_srvs/Trigger) on a node, as long as the node lives.
+    """Offers `~/reload` (std_srvs/Trigger) on a node.
 
     Args:
-        node: who offers it.
-        make: builds a pipeline from the parameters as they are; called in a thread.
-        replace: swaps it in, or gives it back where the node no longer wants it; tells which and
-            returns a line about it; called by the executor.
+        node: its node.
+        make: builds a pipeline from the present parameters; called in a thread.
+        replace: installs the pipeline, or closes it if the node was cleaned up; returns success
+            and a message. Called in the executor's thread.
         is_configured: whether there is a pipeline to replace.
     """
 
@@ -57,32 +57,36 @@ class ReloadService:
         if Trigger is None:
             node.get_logger().warning("std_srvs is not installed, so ~/reload is not offered")
             return
-        # In the node's own group it would keep every frame waiting until it is answered.
+        # In the node's default group it would block all frames until its response.
         group = ReentrantCallbackGroup()
         node.create_service(Trigger, "~/reload", self._serve, callback_group=group)
 
     def wait(self, timeout_s: float = STOP_WAIT_S) -> None:
-        """Wait for a reload that is under way, and leave it to itself where it takes longer."""
+        """Wait for a running reload; leave it behind after the timeout."""
         if self._thread is not None:
             self._thread.join(timeout_s)
             if self._thread.is_alive():
                 register_abandoned(self._thread)
 
-    async def _serve(self, request: object, response: object) -> object:
+    async def _serve(self, request: Any, response: Any) -> Any:
         if not self._is_configured():
-            response.success, response.message = False, "nothing runs; configure the node instead"
+            response.success, response.message = (
+                False,
+                "no pipeline is running; configure the node instead",
+            )
             return response
         if self._thread is not None and self._thread.is_alive():
-            response.success, response.message = False, "a reload is under way already"
+            response.success, response.message = False, "a reload is already running"
             return response
         done: Future = Future(executor=self._node.executor)
         self._thread = threading.Thread(target=self._load, args=(done,), daemon=True)
         self._thread.start()
         made = await done
         if isinstance(made, Exception):
-            response.success, response.message = False, f"kept what was running: {made}"
+            response.success, response.message = False, f"kept the running pipeline: {made}"
             error_lines(self._node)(f"~/reload {response.message}")
             return response
+        assert made is not None
         response.success, response.message = self._replace(made)
         info_line(self._node)(f"~/reload: {response.message}")
         return response
@@ -94,4 +98,4 @@ class ReloadService:
             done.set_result(error)
         executor = self._node.executor
         if executor is not None:
-            executor.wake()  # no need to wait for the next frame
+            executor.wake()  # continue before the next frame

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node holds while it is configured, and what it holds while it is active."""
+"""Resources of the configured and of the active node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -49,7 +49,7 @@ TRACED = (
 
 
 class Configured:
-    """From `configure` to `cleanup`: pipeline, books, publishers, the report's timer.
+    """Resources from `configure` to `cleanup`: pipeline, counters, publishers, report timer.
 
     Raises:
         OSError: the trace file cannot be written.
@@ -73,13 +73,13 @@ class Configured:
             self.books.telemetry.trace = self._trace.write
         self.outputs = FusedOutputs(node, reliability=values.output_reliability)
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
-        self.unpublished: dict[str, int] = {}
-        """Messages by topic that were not published, as of the previous report."""
+        self.unpublished: Mapping[str, int] = {}
+        """Unpublished messages by topic at the previous report."""
         self.is_pipeline_busy: Callable[[], bool] = lambda: False
-        """Whether a call to the pipeline, left behind by a stop, has not returned."""
+        """Whether a call to the pipeline that a stop left behind has not returned."""
 
     def close(self) -> None:
-        """Release all of it but what a call that does not return still uses."""
+        """Release all resources except those of a call that has not returned."""
         self._node.destroy_timer(self._timer)
         self.outputs.close()
         if self.is_pipeline_busy():
@@ -93,9 +93,9 @@ class Configured:
 
 
 class Active:
-    """From `activate` to `deactivate`: the flow of frames and the subscriptions that feed it.
+    """Resources from `activate` to `deactivate`: the frame flow and its subscriptions.
 
-    With the parameter `lazy` the subscriptions come and go with the listeners.
+    With the parameter `lazy` subscriptions exist only while there are subscribers.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Active:
             tell=info_line(node),
             image_topics=lambda: _image_topics(node),
             can_publish=node.context.ok,
-            replaced=self._go_on_with,
+            replaced=self._keep_pipeline,
         )
         self.calibration: LiveCalibration | None = None
         options = values.registration_options()
@@ -149,16 +149,16 @@ class Active:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody listens and so nothing is taken in."""
+        """Whether there are no subscribers and therefore no subscriptions."""
         return not self._images
 
     @property
     def subscriptions(self) -> dict[Stream, FollowingSubscription]:
-        """The image subscriptions that stand now."""
+        """The present image subscriptions."""
         return self._images
 
     def apply(self, values: FuseParameters) -> None:
-        """Live parameters changed."""
+        """Take changed live parameters."""
         self._take_values(values)
         self.flow.apply(values)
 
@@ -167,7 +167,7 @@ class Active:
         self._overlay_options = values.overlay_options()
 
     def follow_publishers(self) -> None:
-        """Follow what the cameras offer; to be called about once a second."""
+        """Adapt subscriptions to the publishers; to be called about once each second."""
         for subscription in self._images.values():
             subscription.follow()
         if self._info is not None:
@@ -176,20 +176,20 @@ class Active:
             self.calibration.follow()
 
     def follow_arrivals(self) -> None:
-        """Log which frames are still awaited; to be called about once a second."""
+        """Log missing frames; to be called about once each second."""
         self._awaited.look(self._ledger.snapshot(), self._images)
 
     def wrong_types(self) -> dict[Stream, str]:
-        """What is published under an input topic in place of its type, in words."""
+        """Return a description of each input topic with messages of another type."""
         found = {stream: wrong_type(stream, sub) for stream, sub in self._images.items()}
         return {stream: text for stream, text in found.items() if text}
 
     def calibration_missing(self) -> str:
-        """What a live calibration still waits for, in words; empty where nothing is missing."""
+        """Return a description of missing parts of a live calibration; empty if complete."""
         return "" if self.calibration is None else self.calibration.missing()
 
     def close(self) -> None:
-        """Stop taking frames, finish the one in work."""
+        """Stop taking frames and finish the running job."""
         self._node.destroy_timer(self._deadline_timer)
         if self._demand_timer is not None:
             self._node.destroy_timer(self._demand_timer)
@@ -203,7 +203,7 @@ class Active:
         if self.flow.lane.check():
             self._report()
 
-    def _go_on_with(self, pipeline: FusionPipeline) -> None:
+    def _keep_pipeline(self, pipeline: FusionPipeline) -> None:
         self._configured.pipeline = pipeline
 
     def _follow_demand(self) -> None:
@@ -212,7 +212,7 @@ class Active:
             self._subscribe()
         elif not wanted and not self.is_idle:
             self._unsubscribe()
-            self._node.get_logger().info("idle: nobody listens to the fused image")
+            self._node.get_logger().info("idle: no subscribers of the fused image")
 
     def _subscribe(self) -> None:
         values = self._values
@@ -290,5 +290,5 @@ def _image_topics(node: LifecycleNode) -> list[str]:
 
 
 def _real_timer(node: LifecycleNode, period_s: float, callback: Callable[[], None]) -> Timer:
-    """A timer that goes on while a simulation is paused or its clock is set back."""
+    """Return a timer that runs also while a simulation is paused or its clock is set back."""
     return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread, one place to wait: the newest job wins.
+"""A worker thread that processes the newest job.
 
-While the worker is busy at most one job waits. A newer one takes its place, so what comes out is
-never older than one job in work plus one that waited, whatever the load.
+While it is busy, at most one job waits, and a newer one replaces it. So the age of a result is
+limited to one running and one waiting job under any load.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class NewestWorker(Generic[Job]):
         self._waiting: Job | None = None
         self._stopping = False
         self._failure: BaseException | None = None
-        # A daemon, so that a device that never answers cannot keep a process from ending.
+        # A daemon, so that a hung device does not prevent the end of the process.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class NewestWorker(Generic[Job]):
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Hand over a job. An idle worker processes it; a busy one lets it replace a waiting job.
+        """Submit a job. An idle worker processes it; for a busy one it replaces a waiting job.
 
         After `stop` it is superseded.
         """
@@ -68,13 +68,13 @@ class NewestWorker(Generic[Job]):
             self._superseded(old)
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Finish the job in work, give up the one that waits, end the thread.
+        """Finish the running job, supersede a waiting one, end the thread.
 
         Returns:
             Whether the thread ended within `timeout_s`.
 
         Raises:
-            BaseException: what `process` raised, if it did.
+            BaseException: raised by `process`.
         """
         with self._changed:
             self._stopping = True
@@ -99,9 +99,9 @@ class NewestWorker(Generic[Job]):
         return self._thread.is_alive()
 
     def abandon(self) -> None:
-        """Leave a worker whose job does not end: its thread takes no further job.
+        """Leave a worker behind whose job does not end: its thread takes no further job.
 
-        The process must not wait for it, nor tear down what it may still use; see `stopping`.
+        The process must not wait for it or close resources that it may use; see `stopping`.
         """
         with self._changed:
             self._stopping = True
