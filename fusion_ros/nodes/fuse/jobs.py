@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A picture to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id.
+    """An image to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id.
 
-    `visible` and `thermal` are the sources of a fused picture, both on its grid, for the overlay.
+    `visible` and `thermal` are the sources of a fused image, both on its grid, for the overlay.
     """
 
     pixels: np.ndarray
