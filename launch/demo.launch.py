@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic cameras, the fuse node and a recorder; ends when the recorder has what it wants.
+"""Start synthetic cameras, the fuse node and a recorder; end when the recording is complete.
 
-ros2 launch fusion_ros demo.launch.py out:=demo seconds:=10
+    ros2 launch fusion_ros demo.launch.py out:=demo seconds:=10
 
-Takes the arguments of fuse.launch.py as well. Exit code 1 where nothing was fused, or a node died.
+The arguments of fuse.launch.py apply, too. Exit code 1 if nothing was fused or a node failed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ FUSED = LaunchConfiguration("fused_namespace")
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Return the description for `ros2 launch`."""
     return LaunchDescription(
         [
-            # Whichever ends first: the recorder where all is well, else the node that failed.
+            # The first process to end decides: the recorder, or a node that failed.
             RegisterEventHandler(OnProcessExit(on_exit=end_with_exit_code)),
             DeclareLaunchArgument(
                 "out",
                 default_value="demo",
-                description="Folder for the pictures, the video and summary.json.",
+                description="Output folder for the images, the video and summary.json.",
             ),
             DeclareLaunchArgument(
                 "seconds",
                 default_value="10.0",
-                description="How long to record [s].",
+                description="Duration of the recording [s].",
             ),
-            # First, because it puts the Fast DDS profile into the environment.
+            # First, because it sets the Fast DDS profile in the environment.
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(FUSE)),
                 launch_arguments={"synthetic_cameras": "true"}.items(),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fuse node, and a detector on its picture.
+"""Start the fuse node and a detector on the fused image.
 
     ros2 launch fusion_ros detect.launch.py visible_topic:=/cam/color/image_raw \
         thermal_topic:=/lepton/image_raw detector_arguments:="model:=yolo11n.pt"
 
-The detector is any package with a launch file that takes the image topic as an argument; yolo_ros
-is the example. Where it is not installed the fuse node runs alone, and the reason is logged.
+The detector is any package with a launch file that has an argument for the image topic; the default
+is yolo_ros. If the package is not installed, the fuse node runs alone and the reason is logged.
 """
 
 from __future__ import annotations
@@ -32,33 +32,35 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "detector_package",
         default_value="yolo_bringup",
-        description="Package whose launch file starts the detector.",
+        description="Package of the detector.",
     ),
     DeclareLaunchArgument(
         "detector_launch",
         default_value="yolo.launch.py",
-        description="That launch file, in the package's folder launch.",
+        description="Launch file of the detector, in the folder launch of its package.",
     ),
     DeclareLaunchArgument(
         "detector_image_argument",
         default_value="input_image_topic",
-        description="Its argument that names the image topic.",
+        description="Argument of the detector's launch file for the image topic.",
     ),
     DeclareLaunchArgument(
         "detector_image_topic",
         default_value="/fused/image_raw",
-        description="What to give it; change it together with fused_namespace or namespace.",
+        description="Image topic for the detector; change it together with fused_namespace or "
+        "namespace.",
     ),
     DeclareLaunchArgument(
         "detector_arguments",
         default_value="",
-        description="Further arguments of it, as name:=value with spaces between.",
+        description="Further arguments of the detector's launch file, as name:=value, separated by "
+        "spaces.",
     ),
 ]
 
 
 def detector(context: LaunchContext) -> list[Any]:
-    """The detector's launch file, or a line that says why it is not started."""
+    """Return the detector's launch file, or a log line with the reason for its absence."""
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
     package = values["detector_package"]
     try:
@@ -77,11 +79,11 @@ def detector(context: LaunchContext) -> list[Any]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Return the description for `ros2 launch`."""
     return LaunchDescription(
         [
             *ARGUMENTS,
-            # First, because it puts the Fast DDS profile into the environment.
+            # First, because it sets the Fast DDS profile in the environment.
             IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FUSE))),
             OpaqueFunction(
                 function=detector, condition=UnlessCondition(LaunchConfiguration("build_only"))

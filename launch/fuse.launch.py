@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the fuse node, and synthetic cameras to feed it if asked.
+"""Start the fuse node and, on request, synthetic cameras.
 
     ros2 launch fusion_ros fuse.launch.py visible_topic:=/cam/color/image_raw \
         thermal_topic:=/lepton/image_raw
     ros2 launch fusion_ros fuse.launch.py --show-args
     ros2 launch fusion_ros fuse.launch.py build_only:=true params_file:=robot.yaml
 
-An argument that is left empty changes nothing: the parameter file decides, then the node's own
-default. The node is a lifecycle node that configures and activates itself (parameter `autostart`),
-so nothing here has to drive it.
+An empty argument leaves the value of the parameter file, or else the node's default. The node is a
+lifecycle node that configures and activates itself (parameter `autostart`).
 """
 
 from __future__ import annotations
@@ -31,119 +30,104 @@ from launch_ros.actions import Node
 
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
 from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
+from fusion_ros.parameters import SPECS
 
 # Beside this folder in the source tree, and in share/fusion_ros.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
-# Written out, because the tables that hold them import torch; a test compares.
-PRESETS = ["compact", "paper"]
-ENGINES = ["auto", "torch", "openvino", "tensorrt"]
-DEVICES = ["auto", "cpu", "cuda"]
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 
-# Launch arguments that stand for the node's parameter of the same name.
+# Launch arguments that set the node's parameter of the same name.
 PARAMETER_ARGUMENTS = ("preset", "weights", "engine", "device")
+
+
+def parameter_argument(name: str) -> DeclareLaunchArgument:
+    """Return the launch argument for a parameter, described by the parameter table."""
+    spec = next(spec for spec in SPECS if spec.name == name)
+    return DeclareLaunchArgument(
+        name,
+        default_value="",
+        choices=["", *spec.choices] if spec.choices else None,
+        description=f"{spec.meaning} An empty argument leaves the value of params_file.",
+    )
+
 
 ARGUMENTS = [
     DeclareLaunchArgument(
         "visible_topic",
         default_value="visible/image_raw",
-        description="Image topic of the RGB camera. Its camera_info is taken from beside it.",
+        description="Image topic of the visible camera; its camera_info is expected beside it.",
     ),
     DeclareLaunchArgument(
         "thermal_topic",
         default_value="thermal/image_raw",
-        description="Image topic of the thermal camera. Its camera_info is taken from beside it.",
+        description="Image topic of the thermal camera; its camera_info is expected beside it.",
     ),
     DeclareLaunchArgument(
         "fused_namespace",
         default_value="fused",
-        description="Where image_raw, camera_info, status and overlay of the fused picture are "
-        "published.",
+        description="Namespace of the outputs: image_raw, camera_info, status and overlay.",
     ),
     DeclareLaunchArgument(
         "namespace",
         default_value="",
-        description="Namespace of the node, and with it of every topic that has no leading slash.",
+        description="Namespace of the node and of all topics without a leading slash.",
     ),
     DeclareLaunchArgument(
         "params_file",
         default_value=str(CONFIG / "fuse.yaml"),
-        description="Parameter file of the fuse node. The default one is a good one to copy.",
+        description="Parameter file of the fuse node. The default file describes every parameter.",
     ),
-    DeclareLaunchArgument(
-        "preset",
-        default_value="",
-        choices=["", *PRESETS],
-        description="Network to run with its shipped weights. Empty: what params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "weights",
-        default_value="",
-        description="Path of a safetensors file to run in place of the shipped weights. "
-        "Empty: what params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "engine",
-        default_value="",
-        choices=["", *ENGINES],
-        description="What runs the network. Empty: what params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "device",
-        default_value="",
-        choices=["", *DEVICES],
-        description="Where the network runs. Empty: what params_file says.",
-    ),
+    *(parameter_argument(name) for name in PARAMETER_ARGUMENTS),
     DeclareLaunchArgument(
         "synthetic_cameras",
         default_value="false",
         choices=["true", "false"],
-        description="Also start a synthetic RGB and a synthetic thermal camera, "
-        "each its own process, on visible_topic and thermal_topic.",
+        description="Start a synthetic visible and a synthetic thermal camera on visible_topic and "
+        "thermal_topic, each in its own process.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="",
         choices=["", "true", "false"],
-        description="Take the time from /clock, as for a bag that is played with --clock. "
-        "Empty: what params_file says.",
+        description="Take the time from /clock, for a simulation or a bag played with --clock. "
+        "An empty argument leaves the value of params_file.",
     ),
     DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=LOG_LEVELS,
-        description="Least severe messages that the nodes log. debug: also, once a second, where "
-        "the frames went and what the newest pair took, stage by stage.",
+        description="Lowest severity that the nodes log. debug adds one line per second with the "
+        "fates of all frames and the timings of the newest pair.",
     ),
     DeclareLaunchArgument(
         "build_only",
         default_value="false",
         choices=["true", "false"],
-        description="Build the TensorRT engine that the node would run with these arguments and "
-        "params_file (at warm_up_width x warm_up_height), and end: no node starts.",
+        description="Build the TensorRT engine for these arguments and params_file (for "
+        "warm_up_width x warm_up_height) and end without starting a node.",
     ),
     DeclareLaunchArgument(
         "build_options",
         default_value="",
-        description="With build_only: further options, as `fusion-ros build-engine` takes them.",
+        description="With build_only: further options of `fusion-ros build-engine`.",
     ),
 ]
 
 
 def only_changes(remappings: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The remappings that rename something: a short command line is easier to read in a log."""
+    """Return the remappings that rename something, which keeps the logged command line short."""
     return [(old, new) for old, new in remappings if old != new]
 
 
 def beside(image_topic: str, name: str) -> str:
-    """The topic `name` beside an image topic: cam/image_raw -> cam/camera_info."""
+    """Return the topic `name` beside an image topic: cam/image_raw -> cam/camera_info."""
     folder, slash, _ = image_topic.rpartition("/")
     return f"{folder}{slash}{name}"
 
 
 def camera_remappings(stream: str, image_topic: str) -> list[tuple[str, str]]:
-    """Remappings that put a stream ("visible" or "thermal") on an image topic."""
+    """Return the remappings of a stream ("visible" or "thermal") to an image topic."""
     return only_changes(
         [
             (f"{stream}/image_raw", image_topic),
@@ -153,25 +137,27 @@ def camera_remappings(stream: str, image_topic: str) -> list[tuple[str, str]]:
 
 
 def build_command(given: dict[str, str]) -> list[str]:
-    """The command line that builds the engine of the node that the arguments describe."""
+    """Return the command line that builds the engine for these arguments."""
     line = [sys.executable, "-m", "fusion_ros.cli.main", "build-engine"]
     if given["params_file"]:
         line += ["--params", given["params_file"]]
     for name in PARAMETER_ARGUMENTS:
         if given[name]:
-            line += ["--set", f"{name}={json.dumps(given[name])}"]  # a text, whatever YAML reads
+            line += ["--set", f"{name}={json.dumps(given[name])}"]  # always text in YAML
     return line + shlex.split(given["build_options"])
 
 
 def started(context: LaunchContext) -> list[ExecuteProcess]:
-    """What the arguments ask for: the nodes, or the build of their engine."""
+    """Return the nodes, or the build of their engine."""
     given = {
         argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS
     }
     file = given["params_file"]
     if file and not Path(file).is_file():
-        # launch_ros warns and starts the node with its defaults; no shell expands ~ behind := .
-        raise RuntimeError(f"params_file is {file!r}, which is no file; allowed: a path, or empty")
+        # launch_ros only warns and starts the node with defaults; no shell expands ~ after := .
+        raise RuntimeError(
+            f"params_file is {file!r}, which is not a file; allowed: the path of a file, or empty"
+        )
     if given["build_only"] == "true":
         return [
             ExecuteProcess(
@@ -185,7 +171,7 @@ def started(context: LaunchContext) -> list[ExecuteProcess]:
 
 
 def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
-    """The nodes that the arguments ask for."""
+    """Return the requested nodes."""
     visible = camera_remappings("visible", given["visible_topic"])
     thermal = camera_remappings("thermal", given["thermal_topic"])
     fused_namespace = given["fused_namespace"].rstrip("/")
@@ -215,7 +201,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
         "output": "screen",
         "ros_arguments": ["--log-level", given["log_level"]],
     }
-    asked = [
+    started_nodes = [
         Node(
             executable="fuse_node",
             name="fuse_node",
@@ -225,7 +211,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
         )
     ]
     if given["synthetic_cameras"] == "true":
-        asked += [
+        started_nodes += [
             Node(
                 executable="synthetic_camera",
                 name=f"synthetic_{stream}_camera",
@@ -235,11 +221,11 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
             )
             for stream, remappings in (("visible", visible), ("thermal", thermal))
         ]
-    return asked
+    return started_nodes
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Return the description for `ros2 launch`."""
     profile = [
         SetEnvironmentVariable(name, value) for name, value in profile_settings(os.environ).items()
     ]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replays a recording and writes its report; the same as `fusion-ros replay`.
+"""Replay a recording and write its report, as `fusion-ros replay` does.
 
     ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=report gate:=gate.yaml
     ros2 launch fusion_ros replay.launch.py bag:=drive.mcap out:=live extra:="--live --rate 2"
 
-Ends when the replay has, with 0 where it passed and 1 where it did not; the log says which it was
-(exit code 1 the gate failed, 2 could not run). A process and no node: the replay needs no ROS
-graph, and with --live it makes its own.
+Ends with the replay, with code 0 if it passed, else 1. The log has the exit code of the replay: 1
+if the gate failed, 2 if it could not run. The replay is a process without a node; with --live it
+starts its own nodes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,25 @@ from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
 
 ARGUMENTS = [
     DeclareLaunchArgument(
-        "bag", description="A bag, a folder that holds vis/ and ir/, or NAME_vis.mp4."
+        "bag", description="Recording: a bag, a folder with vis/ and ir/, or NAME_vis.mp4."
     ),
-    DeclareLaunchArgument("out", default_value="replay", description="Folder for the report."),
+    DeclareLaunchArgument(
+        "out", default_value="replay", description="Output folder of the report."
+    ),
     DeclareLaunchArgument(
         "params_file", default_value="", description="Parameter file of the fuse node."
     ),
-    DeclareLaunchArgument("gate", default_value="", description="YAML file of thresholds."),
     DeclareLaunchArgument(
-        "extra", default_value="", description="Further options, as `fusion-ros replay` takes them."
+        "gate", default_value="", description="YAML file with the thresholds of the gate."
+    ),
+    DeclareLaunchArgument(
+        "extra", default_value="", description="Further options of `fusion-ros replay`."
     ),
 ]
 
 
 def command(values: dict[str, str]) -> list[str]:
-    """The command line that the arguments stand for."""
+    """Return the command line for these arguments."""
     line = [sys.executable, "-m", "fusion_ros.cli.main", "replay", values["bag"]]
     line += ["--out", values["out"]]
     for option, name in (("--params", "params_file"), ("--gate", "gate")):
@@ -46,7 +50,7 @@ def command(values: dict[str, str]) -> list[str]:
 
 
 def process(context: LaunchContext) -> list[ExecuteProcess]:
-    """The process that the arguments ask for."""
+    """Return the process of the replay."""
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
     return [
         ExecuteProcess(
@@ -56,5 +60,5 @@ def process(context: LaunchContext) -> list[ExecuteProcess]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Return the description for `ros2 launch`."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=process)])

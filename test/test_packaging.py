@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.util
 import os
 import re
 import shutil
@@ -14,13 +15,13 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 
 import fusion_ros
-from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
-from fusion_ros.model.config import PRESETS
+from fusion_ros.parameters import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MESSAGE = REPOSITORY / "msg" / "FusionStatus.msg"
@@ -296,16 +297,19 @@ def test_launch_files_are_python_that_makes_a_description(file: Path) -> None:
     assert "generate_launch_description" in functions
 
 
-def test_the_launch_file_offers_what_the_node_takes() -> None:
-    tree = ast.parse((REPOSITORY / "launch" / "fuse.launch.py").read_text(encoding="utf-8"))
-    literals = {
-        target.id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id.isupper() and target.id != "ARGUMENTS"
-    }
+def test_launch_arguments_of_parameters_have_their_choices_and_descriptions(monkeypatch) -> None:
+    for name in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    monkeypatch.setitem(sys.modules, "fusion_ros.nodes.runtime.launch_exit", MagicMock())
+    path = REPOSITORY / "launch" / "fuse.launch.py"
+    spec = importlib.util.spec_from_file_location("fuse_launch", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
 
-    assert set(literals["PRESETS"]) == set(PRESETS)
-    assert set(literals["ENGINES"]) == set(ENGINE_NAMES)
-    assert set(literals["DEVICES"]) == set(DEVICE_NAMES)
+    calls = sys.modules["launch.actions"].DeclareLaunchArgument.call_args_list
+    declared = {call.args[0]: call.kwargs for call in calls}
+    for parameter in SPECS:
+        if parameter.name in module.PARAMETER_ARGUMENTS:
+            argument = declared[parameter.name]
+            assert argument["choices"] in (None, ["", *parameter.choices])
+            assert argument["description"].startswith(parameter.meaning)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ROS side: the fuse node, the synthetic camera, the recorder. Only this room imports rclpy."""
+"""ROS nodes: fuse node, synthetic camera, recorder, bag player; only this package imports rclpy."""

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plays a recording to a fuse node and measures what comes back; `fusion-ros replay --live`.
+"""Play a recording to a fuse node and measure its fused images; `fusion-ros replay --live`.
 
-Publishes on `visible/image_raw` and `thermal/image_raw` (`.../compressed` where the recording is),
-listens to the fused picture and to `fused/status`, and ends by itself. Writes `live.json` and
-`live_frames.csv` to the folder `out`. Exit code 0 where all was played, else 1.
+Publishes on `visible/image_raw` and `thermal/image_raw` (`.../compressed` for a compressed
+recording) and subscribes to the fused image and to `fused/status`. Writes `live.json` and
+`live_frames.csv` to the folder `out`. Exit code 0 after a complete replay, else 1.
 
-Messages go out as they were recorded, byte by byte, but for their stamps; see
-`fusion_ros/replay/live/time_line.py` for these. Both ends of an age are of one clock: the stamp is
-ours, and the time of publishing is written by the fuse node's middleware beside the picture.
+Messages are published with their recorded bytes except for the stamps; see
+`fusion_ros/replay/live/time_line.py`. Both ends of an age are of one clock: this process writes the
+stamp, and the fuse node's middleware the time of publishing in the message info.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
@@ -52,7 +53,7 @@ class BagPlayer(Node):
     """See the module.
 
     Args:
-        recording: what to play; its topics decide whether messages are compressed.
+        recording: the recording to play; its topics decide whether messages are compressed.
         values: the fuse node's parameters.
     """
 
@@ -61,7 +62,7 @@ class BagPlayer(Node):
             from fusion_ros.msg import FusionStatus
         except ImportError as error:
             raise RecordingError(
-                "fusion_ros/msg/FusionStatus was not built, so what the fuse node counts cannot be "
+                "fusion_ros/msg/FusionStatus was not built, so the fuse node's counts cannot be "
                 "read; build it with colcon, or with `make setup`"
             ) from error
         super().__init__("bag_player")
@@ -78,13 +79,13 @@ class BagPlayer(Node):
             kind, end = (CompressedImage, "/compressed") if compressed else (Image, "")
             topic = f"{stream.value}/image_raw{end}"
             self._cameras[stream] = self.create_publisher(kind, topic, camera)
-        # Serialised: a picture need not be unpacked to be counted.
+        # Serialised: counting an image needs no deserialisation.
         self.create_subscription(
             Image, "fused/image_raw", self._fused_callback(), QoSProfile(depth=100), raw=True
         )
         self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
 
-    def wait_for_node(self) -> dict[str, str]:
+    def wait_for_fuse_node(self) -> dict[str, str]:
         """See `Player`."""
         while not all(p.get_subscription_count() for p in self._cameras.values()):
             self._spin(0.1)
@@ -104,18 +105,18 @@ class BagPlayer(Node):
         before = self._at_rest or self._settled({})
         begin_ns = time.time_ns() + round(_LEAD_S * NS_PER_S)
         line = time_line(begin_ns)
-        self._pass = books = OnePass(line, self._values)
+        self._pass = one_pass = OnePass(line, self._values)
         for frame in frames:
             stamp_ns = line.stamp_ns(frame)
             message = with_stamp(frame.cdr, stamp_ns)
             self._spin_until(line.due_ns(frame))
             self._cameras[frame.stream].publish(message)
-            books.sent(frame, stamp_ns, time.time_ns())
-            progress(sum(books.total_sent.values()))
-        wanted = {s.value: before[s.value]["received"] + n for s, n in books.total_sent.items()}
+            one_pass.sent(frame, stamp_ns, time.time_ns())
+            progress(sum(one_pass.total_sent.values()))
+        wanted = {s.value: before[s.value]["received"] + n for s, n in one_pass.total_sent.items()}
         after = self._settled(wanted)
         self._pass = None
-        return books, books.figures(before, after, visible_hz)
+        return one_pass, one_pass.figures(before, after, visible_hz)
 
     def close(self) -> None:
         """Release everything."""
@@ -128,7 +129,7 @@ class BagPlayer(Node):
         self._executor.spin_once(timeout_sec=max(0.0, seconds))
 
     def _spin_until(self, due_ns: int) -> None:
-        # At least once: a player that is late must still see what comes back.
+        # At least once: a late player must receive fused images, too.
         wait_s = 0.0
         while True:
             self._spin(wait_s)
@@ -137,7 +138,7 @@ class BagPlayer(Node):
                 return
 
     def _settled(self, wanted: Mapping[str, int]) -> Counts:
-        """The node's counts when all that was sent has ended, or nothing changes any more."""
+        """Return the node's counts once every sent frame has a fate, or they stopped changing."""
         asked_ns, until = time.time_ns(), time.monotonic() + _SETTLE_S
         self._at_rest = before = None
         while True:
@@ -151,7 +152,7 @@ class BagPlayer(Node):
             )
             new = _nanoseconds(self._status.header.stamp) > asked_ns
             if new and done:
-                self._at_rest = counts  # and they stay so until frames are sent again
+                self._at_rest = counts  # unchanged until frames are sent again
                 return counts
             if (new and counts == before) or time.monotonic() >= until:
                 return counts
@@ -160,9 +161,9 @@ class BagPlayer(Node):
     def _fused_callback(self) -> Callable[..., None]:
         if has_message_info():
             return self._take_fused
-        self.get_logger().warning(
-            "this rclpy does not tell when a picture was published (Humble's does not); its "
-            "arrival counts instead, so that ages hold the way back, too"
+        warning_line(self)(
+            "this rclpy has no message info (as in Humble); ages are measured to the arrival of "
+            "the fused image and include its transport"
         )
         return lambda cdr: self._take_fused(cdr, {"source_timestamp": 0})
 
@@ -176,7 +177,7 @@ class BagPlayer(Node):
 
 
 def _serialised(frame: RecordedFrame) -> bytes:
-    """A message of pixels that were not recorded as a ROS 2 message."""
+    """Return a message with the pixels of a frame that was not recorded as a ROS 2 message."""
     pixels = frame.read()
     names = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
     grey = pixels.order is ChannelOrder.GREY
@@ -241,13 +242,15 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _parameters() -> tuple[dict[str, Any], FuseParameters]:
-    """Our own options, and the fuse node's parameters as JSON text in `fuse`."""
+    """Return the player's options, and the fuse node's parameters from JSON text in `fuse`."""
     node = Node("bag_player_options")
     defaults = {
         "recording": "", "thermal": "", "visible_topic": "", "thermal_topic": "", "out": ".",
         "picture_rate_hz": 0.0, "rate": 1.0, "search_s": 6.0, "most_frames": 0, "fuse": "{}",
     }  # fmt: skip
-    options = {name: node.declare_parameter(name, value).value for name, value in defaults.items()}
+    options: dict[str, Any] = {
+        name: node.declare_parameter(name, value).value for name, value in defaults.items()
+    }
     node.destroy_node()
     return options, FuseParameters.from_values(json.loads(options["fuse"]))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records live topics into a bag, where no ros2 CLI is installed: `fusion-ros record --live`.
+"""Record live topics into a bag without the ros2 CLI: `fusion-ros record --live`.
 
-Messages are written as they come off the wire, never deserialised, with the time of arrival.
+Messages are written serialised as they arrive, with the time of arrival.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -26,6 +26,7 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 
+from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.recordings.bags.writer import BagWriter
 
 _LATCHED = QoSProfile(
@@ -33,12 +34,12 @@ _LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-"""For topics whose publishers keep what they said for late comers, as /tf_static."""
+"""For topics whose publishers keep messages for late subscribers, such as /tf_static."""
 _LOOK_EVERY_S = 0.5
 
 
 class BagRecorder(Node):
-    """Subscribes to topics as soon as somebody publishes them, and writes what comes."""
+    """Node that subscribes to each topic once it has a publisher, and writes its messages."""
 
     def __init__(
         self, bag: BagWriter, topics: Sequence[str], context: Context | None = None
@@ -48,7 +49,7 @@ class BagRecorder(Node):
         self._bag = bag
         self._wanted = set(topics)
         self._look()
-        # On real time: a simulation may be paused while topics appear.
+        # A steady clock: a simulation may be paused while topics appear.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_LOOK_EVERY_S, self._look, clock=clock)
 
@@ -59,7 +60,7 @@ class BagRecorder(Node):
                 continue
             self._wanted.discard(topic)
             if not self._bag.can_write(types[0]):
-                self.get_logger().warning(f"{topic} holds {types[0]}, which this bag cannot hold")
+                warning_line(self)(f"{topic} has type {types[0]}, which this bag cannot store")
                 continue
             latched = all(
                 publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -77,9 +78,10 @@ class BagRecorder(Node):
 
 
 def _message_class(kind: str) -> type:
-    """The class of "package/msg/Name"."""
+    """Return the class of a type name such as "sensor_msgs/msg/Image"."""
     package, _, name = kind.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
+    message_class: type = getattr(importlib.import_module(f"{package}.msg"), name)
+    return message_class
 
 
 def record_live(
@@ -90,7 +92,7 @@ def record_live(
     storage: str,
     compression: str,
 ) -> dict[str, int]:
-    """Record to Ctrl-C or for so many seconds. Returns messages by topic.
+    """Record until Ctrl-C or for a number of seconds, and return the messages by topic.
 
     Raises:
         RecordingError: the bag's folder exists.

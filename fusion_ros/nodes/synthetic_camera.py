@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera that is not there: publishes the synthetic street as a driver would.
+"""Synthetic camera: publishes a rendered street as a camera driver does.
 
-Publishes `<modality>/image_raw` and `<modality>/camera_info`, stamped by the node's clock. Two of
-them, one of each modality, show the same moments: scene time is the stamp less `epoch_s`.
+Publishes `<modality>/image_raw` and `<modality>/camera_info`, stamped by the node's clock. The time
+of the scene is the stamp minus `epoch_s`, so that two cameras of either modality show the same
+moments.
 
     ros2 run fusion_ros synthetic_camera --ros-args -p modality:=thermal -p rate_hz:=9.0
 """
@@ -22,8 +23,10 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.log_lines import info_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import seen_by_thermal_camera
 from fusion_ros.synthetic.shutter import Exposure, Shutter
@@ -33,36 +36,37 @@ ENCODINGS = {
     "thermal": ("mono16", "16UC1", "32FC1", "mono8"),
 }
 _PARAMETERS: tuple[tuple[str, object, str], ...] = (
-    ("modality", "visible", "What the camera sees: visible or thermal."),
-    ("rate_hz", 30.0, "Pictures a second."),
-    ("width", 640, "Width of the picture in pixels."),
-    ("height", 480, "Height of the picture in pixels."),
-    ("encoding", "", "visible: rgb8, bgr8, mono8; thermal: mono16 and 16UC1 (centikelvin), "
-     "32FC1 (degrees Celsius), mono8 (5 to 40 degrees Celsius). Empty: the first of them."),
-    ("seed", 7, "Of the street and of everything random. Both cameras need the same one."),
+    ("modality", "visible", "Modality of the camera: visible or thermal."),
+    ("rate_hz", 30.0, "Images per second."),
+    ("width", 640, "Width of the image in pixels."),
+    ("height", 480, "Height of the image in pixels."),
+    ("encoding", "", "Encoding. visible: rgb8, bgr8, mono8. thermal: mono16 and 16UC1 "
+     "(centikelvin), 32FC1 (degrees Celsius), mono8 (5 to 40 degrees Celsius). "
+     "Empty: the first one."),
+    ("seed", 7, "Seed of the scene and of all random numbers; both cameras need the same one."),
     ("offset_ms", 0.0, "Constant error of the stamps in milliseconds."),
     ("jitter_ms", 0.0, "Standard deviation of the stamps' random error in milliseconds."),
-    ("drop_ratio", 0.0, "Share of the pictures that are lost, 0 to 1."),
+    ("drop_ratio", 0.0, "Share of the images that are dropped, 0 to 1."),
     ("frame_id", "", "Frame id of the header. Empty: <modality>_camera."),
-    ("max_frames", 0, "End after so many published pictures. 0: no end."),
-    ("duration_s", 0.0, "End after so many seconds. 0: no end."),
-    ("aligned", True, "false: a thermal camera stands beside the visible one, askew and with a "
-     "longer lens; config/demo_calibration.yaml registers it."),
-    ("epoch_s", 0.0, "Time of the clock, in seconds, at which the scene begins."),
-    ("reliability", "best_effort", "Offered quality of service: best_effort or reliable."),
+    ("max_frames", 0, "Number of images after which the node ends. 0: no end."),
+    ("duration_s", 0.0, "Time after which the node ends, in seconds. 0: no end."),
+    ("aligned", True, "false: the thermal camera is beside the visible one, rotated and with a "
+     "longer lens; config/demo_calibration.yaml has the calibration."),
+    ("epoch_s", 0.0, "Time of the clock at which the scene begins, in seconds."),
+    ("reliability", "best_effort", "Reliability of the publishers: best_effort or reliable."),
 )  # fmt: skip
 
 
 class SyntheticCamera(Node):
-    """Renders ahead of time and publishes when the shutter opens.
+    """Node that renders an image ahead of time and publishes it when it is due.
 
     Raises:
-        ValueError: a parameter has a value that is not allowed; the message names it.
+        ValueError: a parameter has a value that is not allowed.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("synthetic_camera", **kwargs)
-        values = {
+        values: dict[str, Any] = {
             name: self.declare_parameter(
                 name, default, ParameterDescriptor(description=text, read_only=True)
             ).value
@@ -93,13 +97,13 @@ class SyntheticCamera(Node):
         quality = named_quality(self.reliability)
         self._images = self.create_publisher(Image, f"{self.modality}/image_raw", quality)
         self._infos = self.create_publisher(CameraInfo, f"{self.modality}/camera_info", quality)
-        self.get_logger().info(
+        info_line(self)(
             f"{self.modality} camera on {self._images.topic_name}: {values['width']} x "
             f"{values['height']} {self.encoding} at {values['rate_hz']:g} Hz, {self.reliability}"
         )
 
     def run(self, executor: SingleThreadedExecutor) -> None:
-        """Publish until `max_frames`, `duration_s` or a shutdown, answering services meanwhile."""
+        """Publish until `max_frames`, `duration_s` or a shutdown, and serve callbacks meanwhile."""
         began = now = self._now()
         while not self._is_over(now - began):
             exposure = self._shutter.next_after(now)
@@ -125,9 +129,9 @@ class SyntheticCamera(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _wait_until(self, due_ns: int, executor: SingleThreadedExecutor) -> int:
-        """Serve callbacks until the clock shows `due_ns`; returns what it shows then."""
+        """Serve callbacks until `due_ns` and return the time of the clock."""
         began = now = self._now()
-        # A clock set back (simulated time) would let us wait for ever: then look anew.
+        # A clock set back (simulated time) would make this endless; then return at once.
         while self.context.ok() and began <= now < due_ns:
             executor.spin_once(timeout_sec=min(0.05, max(0.0, (due_ns - now) / 1e9)))
             now = self._now()
@@ -160,12 +164,14 @@ def _in_encoding(centikelvin: np.ndarray, encoding: str) -> np.ndarray:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise ValueError(f"parameter {name} is {value!r}, allowed is {', '.join(allowed)}")
+        raise ValueError(
+            f"parameter {name} is {printable(repr(value))}; allowed: {', '.join(allowed)}"
+        )
     return value
 
 
 def _camera_info(width: int, height: int) -> CameraInfo:
-    """A pinhole of 53 degrees across, without distortion."""
+    """Return a pinhole camera with 53 degrees horizontal field of view and no distortion."""
     focal, x, y = float(width), width / 2 - 0.5, height / 2 - 0.5
     info = CameraInfo()
     info.width, info.height = width, height
@@ -178,7 +184,7 @@ def _camera_info(width: int, height: int) -> CameraInfo:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the camera; 0 after its end or a stop, 1 where a parameter is wrong."""
+    """Run the camera; return 0 after its end or a stop, 1 for an unusable parameter."""
 
     def work(camera: SyntheticCamera, executor: SingleThreadedExecutor) -> int:
         camera.run(executor)

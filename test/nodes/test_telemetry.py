@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rates, skews and latencies of the last seconds, on a clock of the test's own."""
+"""Rates, skews and latencies of the last seconds, with an injected clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_young_node_knows_nothing_and_says_so(clock):
+def test_without_samples_latencies_are_nan(clock):
     snapshot = Telemetry(clock_ns=clock).snapshot()
     assert snapshot.window_s == 0
     assert snapshot.fused_hz == 0
@@ -38,7 +38,7 @@ def test_a_young_node_knows_nothing_and_says_so(clock):
     assert snapshot.stages_ms == {}
 
 
-def test_rates_are_those_of_the_window_alone(clock):
+def test_rates_cover_the_window_only(clock):
     telemetry = Telemetry(window_s=10, clock_ns=clock)
     for _ in range(100):  # ten seconds at 10 Hz
         telemetry.arrived(Stream.VISIBLE, clock.now_ns)
@@ -61,7 +61,7 @@ def test_silence_is_counted_from_the_last_frame_or_from_the_start(clock):
     assert silent_ms == {Stream.VISIBLE: 500.0, Stream.THERMAL: 2500.0}
 
 
-def test_skew_is_reported_without_sign_and_its_median_with(clock):
+def test_skew_is_reported_as_magnitude_and_as_signed_median(clock):
     telemetry = Telemetry(clock_ns=clock)
     for skew_ms in (-8.0, -6.0, -4.0, 2.0):
         telemetry.fused(skew_ms=skew_ms, latency_ms=10.0, stages_ms={"infer": 5.0})
@@ -72,7 +72,7 @@ def test_skew_is_reported_without_sign_and_its_median_with(clock):
     assert snapshot.stages_ms["infer"].p95 == 5.0
 
 
-def test_memory_is_bounded_whatever_the_rate(clock):
+def test_memory_is_bounded_at_any_rate(clock):
     telemetry = Telemetry(clock_ns=clock)
     for _ in range(3 * MAX_SAMPLES):
         telemetry.arrived(Stream.THERMAL, clock.now_ns)
@@ -81,6 +81,6 @@ def test_memory_is_bounded_whatever_the_rate(clock):
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
-def test_percentiles_are_numpy_s_by_nearest_rank(values):
+def test_percentiles_equal_those_of_numpy_by_nearest_rank(values):
     expected = np.percentile(values, [50, 95], method="inverted_cdf")
     assert percentiles(values, (50, 95)) == pytest.approx(list(expected))

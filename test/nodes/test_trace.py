@@ -86,7 +86,7 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path, make):
     path = tmp_path / "trace.csv"
     make(path)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(OSError, match="trace_file"):  # a FIFO that nobody reads would block
+    with pytest.raises(OSError, match="trace_file"):  # a FIFO without a reader would block
         TraceWriter(path, COLUMNS, warn=pytest.fail)
     assert sorted(tmp_path.iterdir()) == before
     if path.is_symlink():

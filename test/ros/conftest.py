@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real DDS, kept to this machine, and to a domain of its own for each test process."""
+"""Real DDS, limited to this machine, with one domain for each test process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-# Before the first participant is made. The domain keeps two test runs on one machine apart.
+# Before the first participant is created. The domain separates test runs on one machine.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
@@ -22,7 +22,7 @@ os.environ.update(profile_settings(os.environ))
 
 
 class RosSide:
-    """Nodes of a test and the executor that spins them, one event at a time."""
+    """Nodes of a test, and the executor that spins them one event at a time."""
 
     def __init__(self, executor_class: type | None = None) -> None:
         from rclpy.executors import SingleThreadedExecutor
@@ -39,7 +39,7 @@ class RosSide:
         return node
 
     def node(self, name: str) -> Any:
-        """A plain node of the test's own."""
+        """Create a plain node."""
         return self.add(rclpy.create_node(name, context=self.context))
 
     def spin_until(
@@ -50,15 +50,15 @@ class RosSide:
     ) -> None:
         """Handle events until the condition holds; the timeout is for failures only.
 
-        `what` is waited for, in words; a callable tells them at the time of the failure.
+        `what` describes the condition; a callable is evaluated at the time of the failure.
         """
         import time
 
         end_s = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > end_s:
-                said = what() if callable(what) else what
-                pytest.fail(f"waited {timeout_s} s in vain until {said}")
+                text = what() if callable(what) else what
+                pytest.fail(f"not within {timeout_s} s: {text}")
             self.executor.spin_once(timeout_sec=0.05)
 
     def destroy(self, node: Any) -> None:
@@ -83,7 +83,7 @@ def _destroy(node: Any) -> None:
 
 @pytest.fixture
 def ros() -> Iterator[RosSide]:
-    """A context of its own, with a spinning executor."""
+    """Create a context with an executor."""
     side = RosSide()
     yield side
     side.close()

@@ -25,7 +25,7 @@ MS = 1_000_000
 
 
 class AveragingEngine:
-    """A stand-in for a network: the mean of both pictures, so that every pixel can be checked.
+    """Engine that returns the mean of both images, so that every pixel can be checked.
 
     `gate`, where set, is waited for in every `infer`: a slow engine without a sleep.
     """
@@ -63,7 +63,7 @@ class Rig:
     Args:
         ros: the test's ROS side.
         parameters: overrides of the fuse node.
-        reliability: what the cameras offer.
+        reliability: reliability of the cameras' publishers.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Rig:
             self.activate()
 
     def activate(self) -> None:
-        """Configure and activate, and wait until everybody sees everybody."""
+        """Configure and activate the node, and wait for discovery."""
         assert self.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
         self.wait_for_discovery()
@@ -133,7 +133,7 @@ class Rig:
         )
 
     def send_visible(self, stamp_ms: float, pixels: np.ndarray | None = None) -> Image:
-        """Publish a visible frame, grey 100 in all channels unless told otherwise."""
+        """Publish a visible frame, by default grey 100 in all channels."""
         if pixels is None:
             pixels = np.full((48, 64, 3), 100, np.uint8)
         order = ChannelOrder.RGB if pixels.ndim == 3 else ChannelOrder.GREY
@@ -143,7 +143,7 @@ class Rig:
         return message
 
     def send_thermal(self, stamp_ms: float, pixels: np.ndarray | None = None) -> Image:
-        """Publish a thermal frame, 8-bit grey 200 unless told otherwise."""
+        """Publish a thermal frame, by default 8-bit grey 200."""
         if pixels is None:
             pixels = np.full((48, 64), 200, np.uint8)
         encoding = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}[pixels.dtype.name]
@@ -160,7 +160,7 @@ class Rig:
     def send_until(
         self, send: Callable[[float], object], condition: Callable[[], bool], what: str
     ) -> None:
-        """Go on calling `send` with later and later stamps [ms] until the condition holds."""
+        """Call `send` with increasing stamps [ms] until the condition holds."""
 
         def step() -> bool:
             self.next_stamp_ms += 30.0
@@ -176,7 +176,7 @@ class Rig:
         return self.statuses[-1].mode if self.statuses else ""
 
     def counts(self) -> dict[str, Any]:
-        """The node's ledger, as plain numbers."""
+        """Return the counts of the node's ledger."""
         return self.node.books.ledger.snapshot().as_dict()
 
     def wait_for_fused(self, count: int) -> list[Image]:
@@ -184,7 +184,7 @@ class Rig:
         return self.fused
 
     def wait_for_settled(self, visible: int, thermal: int) -> dict[str, Any]:
-        """Until so many frames came in and none is pending."""
+        """Wait until this many frames were received and none is pending."""
         self.ros.spin_until(
             lambda: (
                 self.counts()["visible"]["received"] == visible
@@ -197,7 +197,7 @@ class Rig:
         return self.counts()
 
     def wait_for_received(self, count: int) -> None:
-        """Until so many frames of each stream came in, whatever became of them."""
+        """Wait until each stream has received this many frames."""
         self.ros.spin_until(
             lambda: all(counts["received"] >= count for counts in self.counts().values()),
             f"{count} frames of each stream were received",
@@ -205,7 +205,7 @@ class Rig:
 
 
 def pixels(message: Image) -> np.ndarray:
-    """HxWxC of an 8-bit message without padding."""
+    """Return the HxWxC pixels of an 8-bit message without padding."""
     flat = np.frombuffer(message.data, np.uint8)
     return flat.reshape(message.height, message.width, -1)
 

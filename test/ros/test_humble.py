@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ros
 
 
 class Returned:
-    """Stands in for the pass that is played: keeps what came back."""
+    """Collects fused images in place of the pass that is played."""
 
     def __init__(self) -> None:
         self.pictures: list[tuple[int, int]] = []
@@ -26,7 +26,7 @@ class Returned:
         self.pictures.append((stamp_ns, published_ns))
 
 
-def test_without_message_info_a_played_picture_counts_from_its_arrival(monkeypatch, capfd):
+def test_without_message_info_ages_are_measured_to_the_arrival(monkeypatch, capfd):
     pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
     monkeypatch.setattr(bag_player, "has_message_info", lambda: False)
     monkeypatch.setattr(bag_player.time, "time_ns", lambda: 123)
@@ -34,7 +34,7 @@ def test_without_message_info_a_played_picture_counts_from_its_arrival(monkeypat
     recording = SimpleNamespace(identity=SimpleNamespace(is_compressed=lambda stream: False))
     player = bag_player.BagPlayer(recording, FuseParameters())
     try:
-        assert "arrival counts instead" in capfd.readouterr().err
+        assert "message info" in capfd.readouterr().err
         player._pass = Returned()
         publisher = player.create_publisher(Image, "fused/image_raw", QoSProfile(depth=1))
         message = Image(width=1, height=1, step=1, encoding="mono8")

@@ -102,7 +102,7 @@ class Launched:
         return self.process.wait(timeout=30)
 
     def kill(self) -> None:
-        """Whatever is left, after a failure."""
+        """Kill the remaining processes, after a failure."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 mine = f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes()

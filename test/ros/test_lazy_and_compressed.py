@@ -114,7 +114,8 @@ def test_the_compressed_fused_image_is_made_only_while_someone_listens(ros, monk
     assert np.abs(picture.astype(int) - 150).max() <= 1
     rig.listener.destroy_subscription(listening)
     ros.spin_until(
-        lambda: rig.node.count_subscribers("fused/image_raw/compressed") == 0, "nobody listens"
+        lambda: rig.node.count_subscribers("fused/image_raw/compressed") == 0,
+        "there is no subscriber",
     )
     # The publisher hears of it a moment after the graph.
     before = -1

@@ -72,6 +72,6 @@ def test_where_nothing_came_no_bag_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["record", str(tmp_path / "bag"), "--live", "--seconds", "0.2"]
-    assert main([*command, "--visible-topic", "/nobody", "--thermal-topic", "/noone"]) == 2
-    assert "nothing came on /nobody, /noone" in capsys.readouterr().err
+    assert main([*command, "--visible-topic", "/unused_1", "--thermal-topic", "/unused_2"]) == 2
+    assert "/unused_1, /unused_2" in capsys.readouterr().err
     assert not (tmp_path / "bag").exists()

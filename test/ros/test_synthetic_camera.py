@@ -110,5 +110,5 @@ def test_lost_frames_are_not_published(ros: Any) -> None:
     [("modality", "radar"), ("encoding", "rgb9"), ("width", 7), ("rate_hz", 0.0)],
 )
 def test_a_wrong_parameter_is_named_with_its_value(ros: Any, name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} is .*{value}.* allowed is"):
+    with pytest.raises(ValueError, match=f"{name} is .*{value}"):
         SyntheticCamera(context=ros.context, parameter_overrides=[Parameter(name, value=value)])

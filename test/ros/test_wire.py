@@ -92,15 +92,15 @@ def whole() -> bytes:
 
 
 @pytest.mark.parametrize("kept", range(len(whole())))
-def test_an_image_that_was_cut_anywhere_is_refused(kept):
-    with pytest.raises(WireError, match=r"begins with|it was cut"):
+def test_an_image_truncated_anywhere_is_refused(kept):
+    with pytest.raises(WireError, match=r"begins with|truncated"):
         read_image(whole()[:kept])
 
 
-def test_a_length_beyond_the_end_is_refused_without_taking_memory():
+def test_a_length_beyond_the_end_is_refused_without_allocating_memory():
     serialized = bytearray(whole())
     serialized[-8:-4] = b"\xff\xff\xff\xff"
-    with pytest.raises(WireError, match="takes 4294967295 and there are 4"):
+    with pytest.raises(WireError, match="4294967295"):
         read_image(bytes(serialized))
 
 

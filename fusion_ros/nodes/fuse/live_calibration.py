@@ -19,6 +19,7 @@ from fusion_ros.calibration.files import declared_parts
 from fusion_ros.calibration.imports import camera_from_info
 from fusion_ros.calibration.live_rig import LiveCamera, LiveRig
 from fusion_ros.calibration.plausibility import registration_doubts
+from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
 from fusion_ros.nodes.runtime.subscription import FollowingSubscription
 from fusion_ros.registration.geometry import GeometryError, Size
 from fusion_ros.registration.options import RegistrationOptions
@@ -60,6 +61,7 @@ class LiveCalibration:
         self._rig = LiveRig(*declared_parts(options))
         self._heard: dict[str, tuple] = {}
         self._tf: list[Any] = []
+        self._has_warned = False
         if options.source == "tf":
             self._tf = [self._listen_to_tf("/tf_static", latched=True), self._listen_to_tf("/tf")]
         self._info = FollowingSubscription(node, CameraInfo, thermal_info_topic, self._take_thermal)
@@ -138,9 +140,11 @@ class LiveCalibration:
                     (turn.x, turn.y, turn.z, turn.w),
                 )
             except GeometryError as error:
-                self._node.get_logger().warning(
-                    f"transform of {stamped.child_frame_id} left out: {error}", once=True
-                )
+                if not self._has_warned:
+                    self._has_warned = True
+                    warning_line(self._node)(
+                        f"transform of {stamped.child_frame_id} ignored: {error}"
+                    )
 
     def _update(self) -> None:
         if not self._rig.update():
@@ -149,7 +153,7 @@ class LiveCalibration:
         assert rig is not None
         assert visible is not None
         assert thermal is not None
-        self._node.get_logger().info(
+        info_line(self._node)(
             f"calibration from {self._options.source}: visible {rig.visible.size} in "
             f"{visible.frame_id}, thermal {rig.thermal.size} in "
             f"{thermal.frame_id}, {rig.baseline_m * 1000:.0f} mm apart; registered "
@@ -157,7 +161,7 @@ class LiveCalibration:
         )
         registration = self.registration()
         for doubt in registration_doubts(registration):
-            self._node.get_logger().warning(f"doubtful calibration: {doubt}")
+            warning_line(self._node)(f"doubtful calibration: {doubt}")
         self._use(registration)
 
 

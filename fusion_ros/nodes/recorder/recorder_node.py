@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps what the fuse node and its cameras publish: a picture, a video, a summary; then ends.
+"""Record the images of the fuse node and its cameras, then write images, video and summary.
 
-Waits for the first fused image (`timeout_s`), records for `seconds`, writes to the folder `out`:
-`side_by_side.png`, `fused.mp4` and `summary.json`. Exit code 1 where nothing was fused.
+Waits at most `timeout_s` for the first fused image, records for `seconds` and writes to the folder
+`out`: `side_by_side.png`, `visible.png`, `thermal.png`, `fused.mp4` and `summary.json`. Exit code 1
+if nothing was fused.
 """
 
 from __future__ import annotations
@@ -33,31 +34,32 @@ from fusion_ros.nodes.recorder.results import (
     counts_from_status,
 )
 from fusion_ros.nodes.runtime.codec import decode_image
+from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.streams.outside_text import say
 from fusion_ros.streams.series import describe_series
 
 try:
     from fusion_ros.msg import FusionStatus
-except ImportError:  # our message was not built: we count what we see
+except ImportError:  # without the message the received images are counted
     FusionStatus = None
 
 VIDEO_HZ = 15.0
 STREAMS = ("visible", "thermal", "fused")
 _PARAMETERS: tuple[tuple[str, object, str], ...] = (
-    ("out", "demo", "Folder to write to; it is made where it is missing."),
-    ("seconds", 15.0, "How long to record, from the first fused image on."),
-    ("timeout_s", 60.0, "How long to wait for the first fused image."),
-    ("video", True, "Also write fused.mp4."),
+    ("out", "demo", "Output folder; created if it does not exist."),
+    ("seconds", 15.0, "Duration of the recording from the first fused image on, in seconds."),
+    ("timeout_s", 60.0, "Longest time to wait for the first fused image, in seconds."),
+    ("video", True, "Write fused.mp4, too."),
 )
 
 
 class Recorder(Node):
-    """Subscribes to both cameras and the fuse node; `run` returns when the recording is done."""
+    """Node that subscribes to both cameras and the fuse node."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        values = {
+        values: dict[str, Any] = {
             name: self.declare_parameter(
                 name, default, ParameterDescriptor(description=text, read_only=True)
             ).value
@@ -91,30 +93,30 @@ class Recorder(Node):
             self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
 
     def run(self, executor: SingleThreadedExecutor) -> bool:
-        """Record. Returns whether anything was fused."""
+        """Record; return whether anything was fused."""
         began = time.monotonic()
-        said = 0
+        reported = 0
         while self.context.ok():
             executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
             if self._first_fused is None:
                 if now - began > self.timeout_s:
                     break
-                if now - began > 5 * (said + 1):
-                    said += 1
+                if now - began > 5 * (reported + 1):
+                    reported += 1
                     self._say(f"waiting for the first fused image ({now - began:.0f} s)")
                 continue
             elapsed = now - self._first_fused
             if elapsed >= self.seconds:
                 break
-            if elapsed >= said + 1:
-                said = int(elapsed)
-                self._say(f"{said:3d} of {self.seconds:.0f} s, {self.received['fused']} fused")
+            if elapsed >= reported + 1:
+                reported = int(elapsed)
+                self._say(f"{reported:3d} of {self.seconds:.0f} s, {self.received['fused']} fused")
         self._wait_for_last_status(executor)
         return self.received["fused"] > 0
 
     def close(self) -> None:
-        """Finish the video. To be called once, whatever happened."""
+        """Finish the video; called once, also after an error."""
         if self._video is not None:
             self._say("finishing the video")
             self._video.close()
@@ -122,11 +124,11 @@ class Recorder(Node):
                 self._say(f"the video could not be written: {self._video.error}")
 
     def write(self) -> None:
-        """Write the picture and the summary."""
+        """Write the images and the summary."""
         if self._best is not None:
             _, panels, thermal = self._best
             write_image(self.out / "side_by_side.png", side_by_side(panels))
-            # The pair as it came, for whoever wants to fuse it otherwise.
+            # The unchanged pair, to fuse it with other parameters.
             write_image(self.out / "visible.png", _as_opencv_writes(panels["visible"]))
             if thermal.dtype in (np.uint8, np.uint16):
                 write_image(self.out / "thermal.png", thermal)
@@ -134,7 +136,7 @@ class Recorder(Node):
         self._say(f"{self.received['fused']} fused images received; all files are written")
 
     def summary(self) -> dict[str, Any]:
-        """Everything counted and measured, as plain JSON values."""
+        """Return counts and measurements as JSON values."""
         status = self._status
         counts = (
             counts_from_status(status)
@@ -182,7 +184,8 @@ class Recorder(Node):
             pixels = decode_image(message).as_rgb()
         except EncodingError as error:
             self.unreadable[stream] += 1
-            self.get_logger().warning(f"{stream}: {error}", once=True)
+            if self.unreadable[stream] == 1:
+                warning_line(self)(f"{stream}: {error}")
             return
         if stream != "fused":
             self._arrivals[stream].append(time.monotonic())
@@ -192,8 +195,8 @@ class Recorder(Node):
         if self._first_fused is None:
             self._first_fused = now
             for arrivals in self._arrivals.values():
-                arrivals.clear()  # rates are those of the recording, not of the start
-            self._say("first fused image is here")
+                arrivals.clear()  # rates exclude the start-up
+            self._say("received the first fused image")
         self._arrivals["fused"].append(now)
         self._latency_ms.append((now_ns - stamp_ns) / 1e6)
         if now - self._first_fused >= self._next_picture:
@@ -212,7 +215,7 @@ class Recorder(Node):
         }
         if self._video is not None:
             self._video.add(seconds, panels)
-        # The picture to show is the one in which the most warm things are to be seen.
+        # The image with the largest thermal contrast is shown.
         warmth = float(np.asarray(thermal[::8, ::8], np.float32).std())
         if self._best is None or warmth > self._best[0]:
             self._best = (warmth, panels, thermal)
@@ -221,7 +224,7 @@ class Recorder(Node):
         self._status = status
 
     def _wait_for_last_status(self, executor: SingleThreadedExecutor) -> None:
-        """The status is published once a second: the last one shall cover the whole recording."""
+        """Wait for a status, published once a second, that covers the whole recording."""
         before, until = self._status, time.monotonic() + 1.5
         while (
             self.context.ok()
@@ -250,7 +253,7 @@ def _finite(value: float) -> float | None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the recorder; 0 where something was fused, 1 where nothing was."""
+    """Run the recorder; return 0 if anything was fused, else 1."""
 
     def work(recorder: Recorder, executor: SingleThreadedExecutor) -> int:
         with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):

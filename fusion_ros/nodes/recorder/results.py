@@ -20,29 +20,30 @@ VIDEO_PANEL_WIDTH = 448
 
 
 class RecentFrames:
-    """The newest frames of one stream, found by stamp. Holds at most `size`."""
+    """The newest `size` frames of one stream by stamp."""
 
     def __init__(self, size: int = 24) -> None:
         self._size = size
         self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def add(self, stamp_ns: int, pixels: np.ndarray) -> None:
+        """Add a frame and drop the oldest beyond `size`."""
         self._frames[stamp_ns] = pixels
         while len(self._frames) > self._size:
             self._frames.popitem(last=False)
 
     def nearest(self, stamp_ns: int) -> np.ndarray | None:
-        """The frame whose stamp is nearest, `None` where there is none."""
+        """Return the frame with the nearest stamp, or None if there is none."""
         if not self._frames:
             return None
         return self._frames[min(self._frames, key=lambda stamp: abs(stamp - stamp_ns))]
 
 
 class PacedVideo:
-    """Writes frames to an mp4 on a thread of its own, so that nobody waits for the encoder.
+    """Video writer with its own thread, so that the caller does not wait for the encoder.
 
-    Plays at the speed of life: a frame stays in the picture until the next one's time has come. A
-    frame that finds 30 others waiting is left out and counted in `left_out`.
+    The video plays in real time: a frame is repeated until the next one is due. A frame is left out
+    and counted in `left_out` when 30 others are waiting.
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:
@@ -50,7 +51,7 @@ class PacedVideo:
         self.written = 0
         self.left_out = 0
         self.error = ""
-        """Why there is no video, after `close`; empty where nothing went wrong."""
+        """After `close`: the error that prevented the video, or an empty text."""
         self._is_ended = False
         self._rate_hz = rate_hz
         self._waiting: queue.Queue[tuple[float, dict[str, np.ndarray]] | None] = queue.Queue(
@@ -60,14 +61,14 @@ class PacedVideo:
         self._thread.start()
 
     def add(self, seconds: float, panels: dict[str, np.ndarray]) -> None:
-        """A frame that is to be seen from `seconds` after the video's beginning on."""
+        """Show a frame from `seconds` after the beginning of the video."""
         try:
             self._waiting.put_nowait((seconds, panels))
         except queue.Full:
             self.left_out += 1
 
     def close(self) -> None:
-        """Write what waits and close the file; an earlier file stays where that fails."""
+        """Write the waiting frames and close the file; on failure an earlier file remains."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -87,19 +88,19 @@ class PacedVideo:
         before: np.ndarray | None = None
         size = video_panel_size(next(iter(first[1].values())), VIDEO_PANEL_WIDTH)
         while item is not None:
-            picture = side_by_side(item[1], size=size)
+            image = side_by_side(item[1], size=size)
             while before is not None and self.written < round(item[0] * self._rate_hz):
                 video.write(before)
                 self.written += 1
-            video.write(picture)
+            video.write(image)
             self.written += 1
-            before = picture
+            before = image
             item = self._waiting.get()
         self._is_ended = True
 
 
 def counts_from_status(status: Any) -> dict[str, Any]:
-    """Frames in, fused and dropped by reason, from a `FusionStatus`."""
+    """Return frames in, fused and dropped by reason, from a `FusionStatus`."""
     fates = [fate.value for fate in Fate if fate is not Fate.FUSED]
     streams = [stream.value for stream in Stream]
 
@@ -124,7 +125,7 @@ def counts_from_status(status: Any) -> dict[str, Any]:
 
 
 def counts_from_observation(received: dict[str, int]) -> dict[str, Any]:
-    """The same as far as it can be seen from outside: no status message was to be had."""
+    """Return the same counts from the received images, for a fuse node without status."""
     streams = ("visible", "thermal")
     fused = received["fused"]
     return {

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process life cycle, executor and logs: shared by all nodes."""
+"""Process life cycle, executor, QoS, message codec and rclpy compatibility of all nodes."""

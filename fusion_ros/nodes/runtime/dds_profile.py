@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Fast DDS profile that camera images need, put into the environment of processes we start.
+"""The Fast DDS profile for camera images, set in the environment of processes that we start.
 
 With Fast DDS's default transports, best-effort images over about 0.5 MB are lost between processes
-(see config/fastdds_shm.xml). A process reads the profile when it makes its first participant, so it
-has to be in the environment before that: the launch files and every start of a process of ours see
-to it. A profile of the user's own is never replaced.
+(see config/fastdds_shm.xml). A process reads the profile when it creates its first participant, so
+the launch files and commands set it in the environment before. A profile that the user has set
+takes priority.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DISTRIBUTIONS_WITH_FAST_DDS_2 = frozenset({"humble", "iron", "jazzy"})
 
 
 def users_profile(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """The variable and the file by which the user chose a profile of their own, or None."""
+    """Return the variable and the file of a profile that the user has set, or None."""
     for variable in PROFILE_VARIABLES:
         if environment.get(variable):
             return variable, environment[variable]
@@ -29,7 +29,7 @@ def users_profile(environment: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables to add to this environment; empty where the user set a profile.
+    """Return the variables to add to this environment; empty where the user has set a profile.
 
     Raises:
         FileNotFoundError: the shipped profile is not installed.
@@ -42,5 +42,5 @@ def profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_profile(environment: Mapping[str, str]) -> dict[str, str]:
-    """A copy of the environment, as for `subprocess.Popen(env=...)`, in which a profile is set."""
+    """Return a copy of the environment, for `subprocess.Popen(env=...)`, with a profile set."""
     return {**environment, **profile_settings(environment)}

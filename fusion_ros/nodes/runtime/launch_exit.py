@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For launch files whose processes have a task to do, and not a service to give."""
+"""Exit handler for launch files whose processes end when their task is done."""
 
 from __future__ import annotations
 
-from launch import LaunchContext
 from launch.actions import Shutdown
 from launch.events.process import ProcessExited
+from launch.launch_context import LaunchContext
 
 
 def end_with_exit_code(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
-    """For `on_exit`: ends the launch with this process, well or with exit code 1 as it did.
+    """End the launch when this process ends; use as `on_exit`.
 
-    `Shutdown` alone ends every launch with 0, also where the process failed, and a script that
-    called `ros2 launch` would go on.
+    `Shutdown` alone ends every launch with code 0, also after a failure, so that a script which
+    calls `ros2 launch` would continue.
 
     Raises:
-        RuntimeError: the process failed. Raising is how a launch file makes `ros2 launch` fail.
+        RuntimeError: the process failed; `ros2 launch` then ends with code 1.
     """
-    if context.is_shutdown:  # it was told to stop, by us or by Ctrl-C
+    if context.is_shutdown:  # a stop was requested, by this handler or by Ctrl-C
         return None
     if event.returncode:
         raise RuntimeError(f"{event.process_name} ended with exit code {event.returncode}")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's logger as plain functions of one line each, safe for text from outside.
+"""Functions that write to a node's log, safe for text from outside.
 
-rclpy allows one severity for one line of code, and raises at another: so each has a line here.
+rclpy allows one severity for each line of code that logs and raises for another one. So each
+severity has its own line here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Write = Callable[[str], object]
 
 
 def info_line(node: Node) -> Write:
-    """Return a function that logs one line at level info."""
+    """Return a function that logs one printable line at level info."""
     logger = node.get_logger()
 
     def write(text: str) -> object:
@@ -26,7 +27,7 @@ def info_line(node: Node) -> Write:
 
 
 def warning_line(node: Node) -> Write:
-    """Return a function that logs one line at level warning."""
+    """Return a function that logs one printable line at level warning."""
     logger = node.get_logger()
 
     def write(text: str) -> object:
@@ -36,7 +37,7 @@ def warning_line(node: Node) -> Write:
 
 
 def error_line(node: Node) -> Write:
-    """Return a function that logs one line at level error."""
+    """Return a function that logs one printable line at level error."""
     logger = node.get_logger()
 
     def write(text: str) -> object:
@@ -46,7 +47,7 @@ def error_line(node: Node) -> Write:
 
 
 def error_lines(node: Node) -> Write:
-    """Return a function that logs lines, as of a traceback, at level error."""
+    """Return a function that logs several printable lines, such as a traceback, at level error."""
     logger = node.get_logger()
 
     def write(text: str) -> object:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a process that is one node: start, work, end, whatever stops it and whenever."""
+"""Life cycle of a process with one node: start, work and an orderly end after any stop."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from fusion_ros.nodes.runtime.stopping import (
     ignore_further_signals,
     limit_stop,
 )
+from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 N = TypeVar("N", bound=Node)
 
@@ -34,18 +35,20 @@ def run_node(
     close: Callable[[N], object] = lambda node: None,
     stopped: int = 0,
 ) -> int:
-    """Run a node until its work is done or it is told to stop (SIGINT, SIGTERM, a shutdown of the
-    context), and tidy up. From the stop on that takes `stopping.LONGEST_STOP_S` at most.
+    """Run a node until its work is done or a stop is requested, then release everything.
+
+    SIGINT, SIGTERM and a shutdown of the context request a stop. After it the process ends within
+    `stopping.LONGEST_STOP_S`.
 
     Args:
-        name: of the node, for the log where there is none yet.
-        make: makes it.
-        work: spins it; answers the exit code.
-        args: in place of the command line's.
-        refusals: what `make` raises where a parameter cannot be used; the message is for people.
-            A RuntimeError is one in any case: that is how rclpy and the middleware refuse.
-        close: gives back what the node holds, before it is destroyed.
-        stopped: the exit code where a stop came before `work` was done.
+        name: name of the node, for the log before the node exists.
+        make: makes the node.
+        work: spins the node and returns the exit code.
+        args: arguments in place of the command line's.
+        refusals: errors of `make` for an unusable parameter, reported by their message alone. A
+            RuntimeError of rclpy or the middleware is always treated so.
+        close: releases the node's resources before it is destroyed.
+        stopped: the exit code after a stop before `work` was done.
 
     Returns:
         The exit code; 1 where the node could not start.
@@ -56,7 +59,7 @@ def run_node(
         rclpy.init(args=args)
     except KeyboardInterrupt:
         return stopped
-    except RuntimeError as error:  # ROS arguments that are none, a keystore that is not there
+    except RuntimeError as error:  # invalid ROS arguments, a missing keystore
         return _cannot_start(name, error)
     _report_shared_memory(name, left)
     context = rclpy.get_default_context()
@@ -64,12 +67,12 @@ def run_node(
     code = stopped
     stop_is_done = limit_stop(name, lambda: not context.ok(), code=stopped)
     try:
-        # Before the node, which may take seconds: rclpy complains where a stop meets this.
+        # Before the node, which may take seconds: rclpy fails if a stop interrupts this.
         executor = NodeExecutor()
         try:
             node = make()
-        except (RuntimeError, *refusals) as error:
-            if context.ok():
+        except Exception as error:
+            if context.ok() and isinstance(error, (RuntimeError, *refusals)):
                 return _cannot_start(name, error)
             raise
         log_paths(node)
@@ -79,7 +82,7 @@ def run_node(
     except (KeyboardInterrupt, ExternalShutdownException):
         return stopped
     except Exception:
-        # A context that was shut down meanwhile makes any call fail; then there is nothing to say.
+        # After a shutdown of the context any call may fail; such an error is not reported.
         if context.ok():
             raise
         return stopped
@@ -90,7 +93,7 @@ def run_node(
         if node is not None:
             close(node)
             if has_abandoned_threads():
-                # They may be inside the middleware or a device, which must not go from under them.
+                # They may be inside the middleware or a driver, which must not be destroyed now.
                 end_at_once(code)
             node.destroy_node()
         rclpy.try_shutdown()
@@ -107,8 +110,8 @@ def _report_shared_memory(name: str, left: shared_memory.Leftovers) -> None:
 
 
 def _cannot_start(name: str, error: Exception) -> int:
-    # The one exception of rclpy whose text is a bare list.
+    # The only exception of rclpy whose text is a bare list.
     unknown = type(error).__name__ == "UnknownROSArgsError"
-    told = f"unknown ROS arguments: {error}" if unknown else str(error)
-    rclpy.logging.get_logger(name).fatal(f"cannot start: {told}")
+    text = f"unknown ROS arguments: {error}" if unknown else str(error)
+    rclpy.logging.get_logger(name).fatal(f"cannot start: {printable(text, LINE_LIMIT)}")
     return 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameter table on a ROS node: declared, described, checked, followed."""
+"""The parameter table on a ROS node: declarations, descriptions, checks and changes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _INT64 = 2**63 - 1
 
 
 class ParameterServer:
-    """Declares every parameter of the table on a node and keeps the checked values.
+    """Declaration of every parameter on a node, and the checked values.
 
     Args:
-        node: gets the parameters.
-        is_configured: whether parameters that are not live are in use, and so must not change.
-        apply: called with the new values before a change is kept; where it raises, the change is
-            refused, and it is called with the old values again.
+        node: node of the parameters.
+        is_configured: whether parameters that are not live are in use and must not change.
+        apply: called with the new values before a change is stored. If it raises, the change is
+            refused and it is called with the old values again.
 
     Raises:
         ParameterError: a value given at start cannot be used.
@@ -50,25 +50,26 @@ class ParameterServer:
         self._log = error_lines(node)
         self._name = node.get_fully_qualified_name()
         self._by_name = {spec.name: spec for spec in SPECS}
-        values = {}
+        values: dict[str, Any] = {}
         for spec in SPECS:
             try:
-                declared = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
+                declared: Parameter[Any] = node.declare_parameter(
+                    spec.name, spec.default, _descriptor(spec)
+                )
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 hint = " (write 20.0 for 20)" if spec.kind is float else ""
                 raise ParameterError(
-                    f"parameter {spec.name} was given what it cannot take; it takes "
-                    f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy says: {error}"
+                    f"parameter {spec.name} has a value of a wrong type or out of range; it takes "
+                    f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy: {printable(error, 400)}"
                 ) from error
             values[spec.name] = declared.value
         if ignored := undeclared_parameters(node):
-            told = ParameterError.of_unknown(ignored, self._by_name)
-            warning_line(node)(f"ignored: {told}")
+            warning_line(node)(f"ignored: {ParameterError.of_unknown(ignored, self._by_name)}")
         self.current = FuseParameters.from_values(values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        """Take all changes or none: first the whole resulting record is checked, then applied.
+        """Make all changes or none: check the complete resulting record, then apply it.
 
         An exception that leaves a parameter callback would end the process.
         """
@@ -88,14 +89,15 @@ class ParameterServer:
         Raises:
             ParameterError: a change cannot be used; everything is as it was.
         """
-        # rclpy asks its own callback for this one after ours: ours must not have applied by then.
+        # rclpy checks this one in a callback of its own after this one, which must not have
+        # applied anything by then.
         if not isinstance(values.get("use_sim_time", False), bool):
             raise ParameterError("parameter use_sim_time takes bool: true | false")
         changes = {}
         for name, given in values.items():
             spec = self._by_name.get(name)
             if spec is None:
-                continue  # use_sim_time and its like belong to rclpy
+                continue  # a parameter of rclpy, such as use_sim_time
             value = spec.check(given)
             if value == getattr(self.current, name):
                 continue

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the whole process that camera frames ask for; to be made before anything else."""
+"""Process-wide settings for camera frames; made at the start of a program."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ import sys
 from fusion_ros.engines.process import configure_process
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may keep the interpreter while another one wants it. Python's 5 ms is longer
-than all that the node does between two frames."""
+"""Longest time that a thread keeps the interpreter lock while another one waits for it. Python's
+5 ms is longer than all of the node's work between two frames."""
 
 YOUNG_OBJECTS = 20_000
-"""New objects at which the garbage collector looks at them; Python's own 700 are two frames."""
+"""Number of new objects that starts a garbage collection; Python's 700 are two frames."""
 
 
 def tune_process() -> None:
-    """Shorten thread switches, and keep freed memory.
+    """Shorten thread switches and keep freed memory in the process.
 
-    By default glibc gives a block of a picture's size back to the system when it is freed. A
-    picture of 1 MB then costs 256 page faults every time that it is made, and on its way through
-    the node it is made half a dozen times. The price is that the process keeps the memory of its
-    busiest moment.
+    By default glibc returns a freed block of an image's size to the system. An image of 1 MB then
+    takes 256 page faults each time it is allocated, some six times on its way through the node.
+    The drawback: the process keeps its peak memory.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     configure_process()
 
 
 def calm_garbage_collection() -> None:
-    """Keep Python's garbage collector, which stops every thread, out of the frames' way; once.
+    """Make garbage collections, which stop every thread, rarer and shorter; effective once.
 
-    What is there by now it never looks at again: with torch loaded that is 200 000 objects, of
-    which it takes a tenth of a second and more, every few seconds. And it looks at what is new
-    once a second or two, not at every other frame.
+    Objects that exist now are excluded. With torch loaded these are 200 000, which take 0.1 s and
+    more every few seconds. New objects are collected every one or two seconds instead of at every
+    other frame.
     """
     if gc.get_freeze_count():
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A line in the log every few seconds while a long step runs in the thread that logs otherwise."""
+"""Progress lines in the log while a long step occupies the main thread."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ PERIOD_S = 5.0
 
 
 class Progress:
-    """Logs "WHAT for N s" every `period_s` seconds from its beginning to its end.
+    """Context manager that logs "WHAT for N s" every `period_s` seconds, in its own thread.
 
     Args:
-        tell: takes a line of text, in a thread of its own.
+        write: takes a line of text.
         what: the step.
-        period_s: time from one line to the next.
+        period_s: time between two lines.
     """
 
     def __init__(
-        self, tell: Callable[[str], object], what: str, *, period_s: float = PERIOD_S
+        self, write: Callable[[str], object], what: str, *, period_s: float = PERIOD_S
     ) -> None:
-        self._tell = tell
+        self._write = write
         self._what = what
         self._period_s = period_s
         self._done = threading.Event()
@@ -45,4 +45,4 @@ class Progress:
     def _run(self) -> None:
         begun_s = time.monotonic()
         while not self._done.wait(self._period_s):
-            self._tell(f"{self._what} for {time.monotonic() - begun_s:.0f} s")
+            self._write(f"{self._what} for {time.monotonic() - begun_s:.0f} s")

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast DDS's files in /dev/shm: what killed processes left there, and whether enough is free.
+"""Fast DDS's files in /dev/shm: removal of those of killed processes, and a check of the space.
 
-Fast DDS makes a segment `fastdds_<16 hex digits>` for each participant, and a lock file beside it
-(`..._el`), which the owner keeps locked (`flock`) until it ends, however it ends. A lock that can
-be taken belongs to a dead process; `fastdds shm clean` decides by the same rule. Readers' ports
-(`fastdds_port<number>`) have such locks, too. Fast DDS 2 names its files `fastrtps_...`. Nothing
-here needs ROS.
+Fast DDS creates a segment `fastdds_<16 hex digits>` for each participant and a lock file `..._el`,
+which the owner keeps locked (`flock`) as long as it lives. A lock that is free belongs to a dead
+process; `fastdds shm clean` applies the same rule. Readers' ports (`fastdds_port<number>`) have
+such locks, too. Fast DDS 2 names its files `fastrtps_...`.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")
 NEEDED_BYTES = 256 << 20
-"""What the shipped profile's segments of two cameras, the node and a subscriber take."""
+"""Size of the shipped profile's segments of two cameras, the node and a subscriber."""
 OWN_BYTES = 72 << 20
-"""What those of one process take."""
+"""Size of the segments of one process."""
 FIX_TOO_SMALL = "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
 
 _LOCK = re.compile(r"(fast(?:dds|rtps)_(?:[0-9a-f]{16}|port\d{1,5}))_[es]l")
@@ -31,13 +30,13 @@ _LOCK = re.compile(r"(fast(?:dds|rtps)_(?:[0-9a-f]{16}|port\d{1,5}))_[es]l")
 
 @dataclasses.dataclass(frozen=True)
 class Leftovers:
-    """What dead processes left.
+    """Files of dead processes.
 
     Attributes:
         removed: names of segments and ports that were removed.
-        removed_bytes: memory that this gave back.
-        kept: names of those that may not be removed here: they belong to another user.
-        kept_bytes: memory that those take.
+        removed_bytes: memory that this freed.
+        kept: names of those that belong to another user and could not be removed.
+        kept_bytes: memory that these occupy.
     """
 
     removed: tuple[str, ...] = ()
@@ -61,9 +60,9 @@ class Leftovers:
 
 
 def clean(folder: Path = SHARED_MEMORY) -> Leftovers:
-    """Remove the files of dead processes of this user; those of live ones are not touched.
+    """Remove the files of this user's dead processes.
 
-    A lock is held while the files go, so that no process can begin to use them meanwhile.
+    The lock is held during the removal, so that no process starts to use the files meanwhile.
     """
     removed, kept = [], []
     freed = kept_bytes = 0
@@ -82,10 +81,9 @@ def clean(folder: Path = SHARED_MEMORY) -> Leftovers:
 
 
 def shortage(folder: Path = SHARED_MEMORY) -> str:
-    """Return a line about shared memory that is too small for camera images, or nothing.
+    """Return a line about shared memory that is too small for camera images, or an empty text.
 
-    The whole must hold what cameras, node and a subscriber take; what is free now, the segments of
-    the process that starts.
+    Required are `NEEDED_BYTES` in total, and `OWN_BYTES` free for the process that starts.
     """
     if not folder.is_dir():
         return ""
@@ -127,7 +125,7 @@ def _allocated(path: Path) -> int:
 
 @contextlib.contextmanager
 def _held(lock: Path) -> Iterator[bool]:
-    """Hold a lock file's lock in this block; gives False where its owner lives."""
+    """Hold a lock file's lock in this block; yield False where its owner is alive."""
     try:
         number = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -136,7 +134,7 @@ def _held(lock: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process may have removed the file, and a third made it anew.
+            # Another process may have removed the file, and a third one created it again.
             same = os.fstat(number).st_ino == lock.stat(follow_symlinks=False).st_ino
         except OSError:
             same = False
@@ -146,7 +144,7 @@ def _held(lock: Path) -> Iterator[bool]:
 
 
 def _remove_files(folder: Path, name: str, lock: Path) -> bool:
-    """Remove the segment or port, and last the lock; False where one may not be removed here."""
+    """Remove the segment or port, then the lock; return False where one cannot be removed."""
     for path in (folder / name, lock):
         try:
             path.unlink()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps as ROS messages, and the notice of stamps that are far from the node's clock."""
+"""Stamps as ROS messages, and a warning about stamps far from the node's clock."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from builtin_interfaces.msg import Time
 from fusion_ros.streams.stamps import NS_PER_S
 
 ABSURD_S = 3600.0
-"""Stamps this far from the node's clock are logged: a wrong clock, or a recording without time."""
+"""Distance from the node's clock that is logged: a wrong clock, or a recording without /clock."""
 
 NOTICE_EVERY_S = 1.0
-"""Time from one look at that to the next: asking ROS for the time takes 0.05 ms."""
+"""Period of the check; reading the ROS time takes 0.05 ms."""
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -24,12 +24,12 @@ def to_time(stamp_ns: int) -> Time:
 
 
 class ClockNotice:
-    """Warns once of a stream whose stamps are hours from the node's clock.
+    """Warning, once, about a stream whose stamps are hours from the node's clock.
 
     Args:
         clock_ns: the node's ROS clock (which follows `use_sim_time`).
         warn: takes one line of text, once.
-        monotonic_s: a clock that always goes on.
+        monotonic_s: a monotonic clock.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class ClockNotice:
         self._next_look_s = -math.inf
 
     def look(self, topic: str, stamp_ns: int) -> None:
-        """Compare a stamp with the clock, where it is time to."""
+        """Compare a stamp with the clock, at most once in `NOTICE_EVERY_S`."""
         now_s = self._monotonic_s()
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + NOTICE_EVERY_S
         now_ns = self._clock_ns()
-        if now_ns == 0:  # simulated time, and nothing on /clock yet
+        if now_ns == 0:  # simulated time before the first message on /clock
             return
         apart_s = (stamp_ns - now_ns) / NS_PER_S
         if abs(apart_s) > ABSURD_S:
@@ -60,5 +60,5 @@ class ClockNotice:
             self._warn(
                 f"{topic}: stamps are {abs(apart_s) / 3600:.1f} h {direction} this node's clock. "
                 "For a recording, play it with --clock and set use_sim_time; for a live camera, "
-                "look at its clock. Frames are paired by their stamps all the same"
+                "check its clock. Frames are paired by their stamps nevertheless"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stops that come before there is anything to tidy up, while it is being tidied up, or never."""
+"""Stops during start-up, during clean-up, and stops that do not finish."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from collections.abc import Callable, Iterator
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 LONGEST_STOP_S = 4.0
-"""A process ends this long after the signal at the latest, whatever its threads do."""
+"""Longest time from the signal to the end of the process."""
 _POLL_S = 0.1
 
 _abandoned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def register_abandoned(thread: threading.Thread) -> None:
-    """Note a thread that nobody waits for any more, because its work does not end."""
+    """Register a thread that is no longer waited for, because its work does not end."""
     _abandoned.add(thread)
 
 
 def has_abandoned_threads() -> bool:
-    """Whether a thread that was given up still runs, and may use what a tidy end destroys."""
+    """Whether an abandoned thread still runs and may use what clean-up destroys."""
     return any(thread.is_alive() for thread in _abandoned)
 
 
 def end_at_once(code: int) -> None:
-    """End the process without tearing down what its threads may be using."""
+    """End the process without destroying anything that its threads may be using."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -41,19 +41,19 @@ def end_at_once(code: int) -> None:
 def limit_stop(
     name: str, is_stopped: Callable[[], bool], *, code: int, limit_s: float = LONGEST_STOP_S
 ) -> Callable[[], None]:
-    """End the process where a stop does not come to its end within `limit_s`.
+    """End the process if a stop does not finish within `limit_s`.
 
-    For calls that no exception can interrupt: a network that is being compiled, a device or a
-    middleware that does not answer. A call that also keeps the interpreter's lock delays this.
+    This covers calls that no exception can interrupt: compiling a network, a driver or a middleware
+    that does not return. A call that also keeps the interpreter lock delays it.
 
     Args:
-        name: of the program, for the message.
+        name: name of the program, for the message.
         is_stopped: whether a stop was requested.
         code: the exit code.
-        limit_s: how long a stop may take.
+        limit_s: longest duration of a stop.
 
     Returns:
-        Ends the watch; to be called when the stop is done.
+        A function that ends the watch, to be called when the stop is done.
     """
     done = threading.Event()
 
@@ -77,10 +77,10 @@ def limit_stop(
 
 @contextlib.contextmanager
 def quiet_while_importing(*, code: int) -> Iterator[None]:
-    """In this block SIGINT and SIGTERM end the process with `code`, at once and without a word.
+    """End the process with `code`, at once and silently, on SIGINT and SIGTERM in this block.
 
-    For the seconds in which Python imports rclpy and torch: a KeyboardInterrupt there would end in
-    a traceback out of some module's middle, and there is nothing yet to tidy up.
+    For the seconds in which Python imports rclpy and torch. A KeyboardInterrupt there would print a
+    traceback, and there is nothing to release yet.
     """
     before = {number: signal.signal(number, lambda *_: os._exit(code)) for number in _STOPS}
     try:
@@ -91,10 +91,10 @@ def quiet_while_importing(*, code: int) -> Iterator[None]:
 
 
 def ignore_further_signals() -> None:
-    """From here on SIGINT and SIGTERM change nothing: the process is on its way out.
+    """Ignore SIGINT and SIGTERM until the process ends.
 
-    To be called first of all where a process tidies up: a second Ctrl-C (or launch's own, after the
-    terminal's) must not cut that short. Who cannot wait has SIGKILL.
+    Called at the start of clean-up, which a second Ctrl-C, or that of launch after the terminal's,
+    must not interrupt. SIGKILL remains.
     """
     if threading.current_thread() is threading.main_thread():
         for number in _STOPS:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A subscription whose quality of service follows the publisher's.
+"""A subscription whose reliability follows that of the publishers.
 
-A subscriber that asks for more reliability than a publisher offers receives nothing at all, and one
-that asks for less loses frames it could have had. So reliability is taken from the publishers that
-are there, and looked at again while the node runs: a publisher that starts later, or comes back
-with another offer, is followed. (After topic_tools' `tool_base_node.cpp`.)
+A subscriber that requests more reliability than a publisher offers receives nothing; one that
+requests less loses frames. So the reliability is taken from the existing publishers and checked
+again while the node runs, as in topic_tools' `tool_base_node.cpp`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,10 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from fusion_ros.nodes.runtime.log_lines import info_line
+
 QUEUE_DEPTH = 5
-"""Messages that may wait for the executor: what sensor-data QoS keeps."""
+"""Messages that may wait for the executor, as in sensor-data QoS."""
 
 _NAMED = {
     "reliable": ReliabilityPolicy.RELIABLE,
@@ -25,7 +26,7 @@ _NAMED = {
 
 
 def quality(reliability: ReliabilityPolicy, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
-    """Volatile, keep-last: nobody wants yesterday's picture."""
+    """Return a volatile, keep-last QoS: old images are of no use to a late subscriber."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -35,19 +36,19 @@ def quality(reliability: ReliabilityPolicy, *, depth: int = QUEUE_DEPTH) -> QoSP
 
 
 def named_quality(reliability: str, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
-    """The same by the parameter's word: "reliable" or "best_effort"."""
+    """Return the QoS for a parameter's value, "reliable" or "best_effort"."""
     return quality(_NAMED[reliability], depth=depth)
 
 
 class FollowingSubscription:
-    """Subscribes, and subscribes anew when the publishers' offer changes.
+    """Subscription that is replaced when the publishers' reliability changes.
 
     Args:
-        node: who subscribes.
+        node: the subscribing node.
         message_type, topic, callback: as for `create_subscription`.
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.
-        raw: whether the callback takes the bytes of the message instead of a message.
+        raw: whether the callback takes the bytes of a message.
     """
 
     def __init__(
@@ -78,21 +79,21 @@ class FollowingSubscription:
 
     @property
     def reliability(self) -> str:
-        """What is asked for now: "reliable" or "best_effort"."""
+        """The reliability requested now: "reliable" or "best_effort"."""
         return next(name for name, policy in _NAMED.items() if policy == self._reliability)
 
     def follow(self) -> None:
-        """Look at the publishers again; cheap, to be called about once a second."""
+        """Check the publishers again; called about once a second."""
         chosen = self._choose()
         if chosen == self._reliability:
             return
         self._reliability = chosen
-        # The new one first: a frame that comes in between would be lost, and one that comes
-        # twice is counted as a duplicate by the pairer.
+        # The new one first: a frame that arrives twice is counted as a duplicate by the pairer,
+        # one that arrives between two subscriptions would be lost.
         old, self._subscription = self._subscription, self._subscribe()
         self._node.destroy_subscription(old)
-        self._node.get_logger().info(
-            f"{self.topic_name}: subscribed anew as {self.reliability}, as its publishers offer"
+        info_line(self._node)(
+            f"{self.topic_name}: subscription is now {self.reliability}, as its publishers are"
         )
 
     def close(self) -> None:
@@ -101,15 +102,15 @@ class FollowingSubscription:
 
     @property
     def type_name(self) -> str:
-        """The type of the messages, as ROS writes it: "sensor_msgs/msg/Image"."""
+        """The type of the messages in ROS form, such as "sensor_msgs/msg/Image"."""
         return f"{self._message_type.__module__.split('.')[0]}/msg/{self._message_type.__name__}"
 
     def publisher_count(self) -> int:
-        """How many publishers of its type the topic has."""
+        """Return the number of publishers of this type on the topic."""
         return sum(info.topic_type == self.type_name for info in self._publishers())
 
     def other_types(self) -> tuple[str, ...]:
-        """Types other than its own that are published under the topic's name."""
+        """Return other types that are published on the topic."""
         types = {info.topic_type for info in self._publishers()} - {self.type_name}
         return tuple(sorted(types))
 
@@ -126,7 +127,7 @@ class FollowingSubscription:
             if info.topic_type == self.type_name
         ]
         if not offers:
-            # Nobody there: keep what we have, or begin with what receives from everybody.
+            # Without a publisher: the current one, at first the one compatible with every offer.
             return getattr(self, "_reliability", ReliabilityPolicy.BEST_EFFORT)
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
         return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics belong to an image topic, by image_transport's rules."""
+"""Topics that belong to an image topic, by the rules of image_transport."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ COMPRESSED = "/compressed"
 
 
 def camera_info_topic(node: LifecycleNode, stream: str) -> str:
-    """`STREAM/camera_info` where that was remapped, else the one beside the image topic.
+    """Return `STREAM/camera_info` where that is remapped, else the topic beside the image topic.
 
-    Whoever remaps the image alone means the camera it belongs to.
+    A remapping of the image alone selects its camera, including the camera_info.
     """
     name = f"{stream}/camera_info"
     remapped = node.resolve_topic_name(name)

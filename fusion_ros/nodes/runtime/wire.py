@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages as they come over the wire: the CDR bytes of the middleware, read in place.
+"""Serialised image messages (CDR), read and written in place.
 
-Taking 1 MB as bytes costs 0.1 ms, as a message of rclpy's 0.25 ms. And bytes that are no message
-vanish in the middleware without a word where it reads them; here they are an error like any other.
+Receiving 1 MB as bytes takes 0.1 ms, as a message of rclpy 0.25 ms. The middleware drops malformed
+messages silently when it deserialises them; here they are an error.
 
-The two messages have a fixed layout (OMG DDS-XTypes, plain CDR: each number at a multiple of its
-size, counted from behind the four bytes that tell the byte order; a string or sequence after its
-length in 32 bits). Versions 1 and 2 differ in numbers of eight bytes only, of which there are none.
+Both messages have a fixed layout (OMG DDS-XTypes, plain CDR): each number is aligned to its size,
+counted after the four bytes of the encapsulation header; a string or sequence follows its 32-bit
+length. Versions 1 and 2 differ only in numbers of eight bytes, which these messages do not have.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import NamedTuple
 import numpy as np
 
 _BYTE_ORDERS = {0x00: ">", 0x01: "<", 0x06: ">", 0x07: "<"}
-"""By the representation identifier: plain CDR of version 1 and 2, big and little endian."""
+"""By representation identifier: plain CDR of version 1 and 2, big and little endian."""
 _ENCAPSULATION_BYTES = 4
 
 
 class WireError(ValueError):
-    """Bytes that are no message of the kind that the topic has."""
+    """Bytes that are not a message of the topic's type."""
 
 
 class WireHeader(NamedTuple):
-    """`std_msgs/Header`; the stamp is as it came, which need not be a time."""
+    """`std_msgs/Header`; the stamp is unchecked."""
 
     sec: int
     nanosec: int
@@ -34,7 +34,7 @@ class WireHeader(NamedTuple):
 
 
 class WireImage(NamedTuple):
-    """`sensor_msgs/Image`; nothing is known yet of whether its fields fit each other."""
+    """`sensor_msgs/Image`; the fields are unchecked."""
 
     header: WireHeader
     height: int
@@ -54,10 +54,10 @@ class WireCompressedImage(NamedTuple):
 
 
 def read_image(serialized: bytes) -> WireImage:
-    """The fields of an Image; its data looks into `serialized`.
+    """Return the fields of an Image; its data is a view on `serialized`.
 
     Raises:
-        WireError: the bytes end too early, or are of another representation than plain CDR.
+        WireError: the bytes end too early, or are not plain CDR.
     """
     cdr = _Cdr(serialized)
     header = cdr.header()
@@ -69,7 +69,7 @@ def read_image(serialized: bytes) -> WireImage:
 
 
 def read_compressed_image(serialized: bytes) -> WireCompressedImage:
-    """The fields of a CompressedImage; its data looks into `serialized`.
+    """Return the fields of a CompressedImage; its data is a view on `serialized`.
 
     Raises:
         WireError: as `read_image`.
@@ -81,15 +81,15 @@ def read_compressed_image(serialized: bytes) -> WireCompressedImage:
 def write_image(
     stamp: tuple[int, int], frame_id: str, shape: tuple[int, int], encoding: str, rows: np.ndarray
 ) -> bytearray:
-    """An Image as plain CDR of version 1, little endian.
+    """Return an Image as plain CDR of version 1, little endian.
 
-    rclpy would copy the picture three times on the way to the same bytes.
+    rclpy copies the pixels three times to produce the same bytes.
 
     Args:
         stamp: seconds and nanoseconds.
         frame_id: of the header.
         shape: height and width.
-        encoding: of the pixels; one byte a channel, rows side by side.
+        encoding: encoding with one byte per channel and no padding between rows.
         rows: the pixels, contiguous.
     """
     height, width = shape
@@ -102,7 +102,7 @@ def write_image(
     head += b"\x00"  # is_bigendian
     _align(head)
     head += struct.pack("<II", rows.nbytes // height, rows.nbytes)
-    return head + memoryview(rows).cast("B")
+    return head + rows.data.cast("B")
 
 
 def _append_string(out: bytearray, text: str) -> None:
@@ -111,12 +111,12 @@ def _append_string(out: bytearray, text: str) -> None:
 
 
 def _align(out: bytearray) -> None:
-    """Pad to a multiple of four, counted from behind the encapsulation (itself four bytes)."""
+    """Pad to a multiple of four; the encapsulation header has four bytes itself."""
     out += bytes(-len(out) % 4)
 
 
 class _Cdr:
-    """Reads one field after the other, and never beyond the end."""
+    """Reader of one field after the other that never reads beyond the end."""
 
     def __init__(self, serialized: bytes) -> None:
         known = len(serialized) >= _ENCAPSULATION_BYTES and serialized[0] == 0
@@ -125,7 +125,7 @@ class _Cdr:
             begin = serialized[:_ENCAPSULATION_BYTES].hex(" ") or "nothing"
             raise WireError(
                 f"the message begins with {begin}, which is not plain CDR (00 00, 00 01, 00 06 or "
-                "00 07 and two bytes more); look at what publishes on this topic"
+                "00 07 and two more bytes); check the publishers of this topic"
             )
         self._order = order
         self._body = memoryview(serialized)[_ENCAPSULATION_BYTES:]
@@ -136,21 +136,21 @@ class _Cdr:
         return WireHeader(sec, nanosec, self.string())
 
     def numbers(self, kinds: str) -> tuple[int, ...]:
-        """Numbers of one size, by the letters of `struct`."""
+        """Read numbers of one size; `kinds` are letters of `struct`."""
         size = struct.calcsize(self._order + kinds[0])
         begin = -(-self._at // size) * size
         self._advance(begin + size * len(kinds) - self._at)
         return struct.unpack_from(self._order + kinds, self._body, begin)
 
     def octets(self) -> memoryview:
-        """A sequence of bytes."""
+        """Read a sequence of bytes."""
         (length,) = self.numbers("I")
         begin = self._at
         self._advance(length)
         return self._body[begin : self._at]
 
     def string(self) -> str:
-        """As rclpy gives it: up to the first zero byte, what is no UTF-8 replaced."""
+        """Read a string as rclpy does: up to the first zero byte, invalid UTF-8 replaced."""
         return bytes(self.octets()).partition(b"\0")[0].decode("utf-8", "replace")
 
     def _advance(self, length: int) -> None:
@@ -158,6 +158,6 @@ class _Cdr:
         if length > left:
             raise WireError(
                 f"the message has {len(self._body)} bytes; at byte {self._at} its next field takes "
-                f"{length} and there are {left}: it was cut, or is of another type than the topic"
+                f"{length} and {left} are left: it is truncated or has another type than the topic"
             )
         self._at += length

@@ -36,7 +36,7 @@ _WARM_UP_S = 1.0
 class Player(Protocol):
     """Sends frames in real time and receives fused images: `fusion_ros.nodes.bag_player`."""
 
-    def wait_for_node(self) -> dict[str, str]:
+    def wait_for_fuse_node(self) -> dict[str, str]:
         """Wait until the fuse node has subscribed; return its engine, device and weights."""
 
     def play(
@@ -110,7 +110,7 @@ class Performance:
         frames = self._messages.of(itertools.islice(self._recording.frames(), self._most_frames))
         self._fill_clip(frames)
         _say("waiting for the fuse node")
-        engine = self._player.wait_for_node()
+        engine = self._player.wait_for_fuse_node()
         self.result["engine"] = engine
         _say(f"the fuse node runs: {engine['preset']} on {engine['engine']}")
         self._play(repeated(self._clip, _WARM_UP_S), 1.0)

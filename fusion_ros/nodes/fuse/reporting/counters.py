@@ -19,12 +19,12 @@ class Books:
     """Counters, telemetry and rejection log.
 
     Attributes:
-        ledger: where every frame ended.
-        telemetry: the last seconds.
-        watches: whether each camera is alive, and how many of its frames showed nothing new.
-        rejections: frames that could not be used.
+        ledger: fate of every frame.
+        telemetry: rates, skews and latencies of the last seconds.
+        watches: health of each stream.
+        rejections: rejected frames.
         warn: takes a line of text for the log.
-        warn_repeated: the same for an event that may come with every frame; see `RepeatedEvents`.
+        warn_repeated: `warn` for events that may repeat with every frame; see `RepeatedEvents`.
     """
 
     ledger: FrameLedger
@@ -36,7 +36,7 @@ class Books:
 
     @classmethod
     def open(cls, warn: Callable[[str], object]) -> Books:
-        """New books, all at zero."""
+        """Return new counters at zero."""
         ledger, now_ns = FrameLedger(), time.monotonic_ns()
         watches = {
             stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream

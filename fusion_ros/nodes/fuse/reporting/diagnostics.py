@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's report as `/diagnostics`: level, cause and remedy for streams, pairing and fusion.
 
-All limits are shares of frames over a window of seconds (`NodeReport.recent`), so that they hold
-at 1 Hz and at 120 Hz alike.
+All limits are shares of frames over a window of seconds (`NodeReport.recent`), so that they hold at
+any rate from 1 to 120 Hz.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from fusion_ros.streams.ledger import Fate, Stream, StreamCounts
 from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
 
 JUDGED_AFTER_S = 3.0
-"""Shares over less time than this are not judged: cameras start one after the other."""
+"""Shortest window whose shares are evaluated; cameras start one after the other."""
 _WARN_LOST_SHARE = 0.2
 _WARN_REJECTED_SHARE = 0.01
 _WARN_SHUTTER_SHARE = 0.2
-"""A thermal camera closes its shutter for half a second now and then."""
+"""Thermal cameras close their shutter for half a second from time to time."""
 _MOSTLY = 0.5
 _CLEAR = 6.0
-"""A shift less clear than this (`Alignment.clearness`) is not reported."""
+"""Least `Alignment.clearness` of a shift that is reported."""
 
 
 def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
-    """Return three lines for a robot's dashboard.
+    """Return the three entries of the node.
 
     Args:
         name: the node's name with its namespace.
-        report: see there.
+        report: state of the node.
     """
     array = DiagnosticArray()
     array.header.stamp = report.header.stamp
@@ -87,7 +87,7 @@ def _streams(name: str, report: NodeReport) -> DiagnosticStatus:
 
 
 def _why_lost(report: NodeReport, stream: Stream) -> str:
-    """The cause where it is known: wrong type, silence, rejected frames, and only then a freeze."""
+    """Return the cause of a loss, the most specific first: wrong type, silence, rejections."""
     silent_ms = report.telemetry.silent_for_ms[stream]
     number = report.publishers.get(stream, 0)
     publishers = f"{number} publisher{'' if number == 1 else 's'}"
@@ -99,14 +99,14 @@ def _why_lost(report: NodeReport, stream: Stream) -> str:
         return f"is not calibrated: waiting for {printable(report.calibration_missing, 300)}"
     recent = getattr(report.recent.counts, stream.value)
     reasons = _camera_reasons(recent)
-    # A camera that froze a moment ago has few rejected frames in the window.
+    # A camera that has just frozen has few rejected frames in the window.
     if "frozen" in reasons or sum(reasons.values()) > _MOSTLY * recent.received:
-        return _told_rejected(report, stream, recent, reasons)
-    return f"sends no frame that can be used ({publishers})"
+        return _rejection_text(report, stream, recent, reasons)
+    return f"sends no usable frame ({publishers})"
 
 
 def _rejected(report: NodeReport, stream: Stream) -> str:
-    """What is rejected of a stream that is not lost, or nothing worth a word."""
+    """Return a line about rejected frames of a stream that is not lost, or an empty text."""
     recent = getattr(report.recent.counts, stream.value)
     reasons = _camera_reasons(recent)
     limits = {"shutter": _WARN_SHUTTER_SHARE}
@@ -114,11 +114,11 @@ def _rejected(report: NodeReport, stream: Stream) -> str:
         count > limits.get(reason, _WARN_REJECTED_SHARE) * recent.received
         for reason, count in reasons.items()
     ):
-        return _told_rejected(report, stream, recent, reasons)
+        return _rejection_text(report, stream, recent, reasons)
     return ""
 
 
-def _told_rejected(
+def _rejection_text(
     report: NodeReport, stream: Stream, recent: StreamCounts, reasons: dict[str, int]
 ) -> str:
     most = max(reasons, key=lambda reason: reasons[reason])
@@ -130,7 +130,7 @@ def _told_rejected(
 
 
 def _camera_reasons(recent: StreamCounts) -> dict[str, int]:
-    """Why frames were rejected as they came in; what failed after pairing is the fusion's."""
+    """Return the reasons of rejections on arrival, without those after pairing."""
     reasons = recent.rejected_by_reason.items()
     return {reason: count for reason, count in reasons if reason not in PAIR_REASONS}
 
@@ -159,13 +159,13 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         text = f"{clocks}; set {clocks.remedy}, or correct the camera's clock"
         return _status(name, _without_pairs(report), text, values)
     recent, seconds = report.recent.counts, report.recent.seconds
-    # Of the slower stream every frame could find a partner.
+    # Only the slower stream could find a partner for every frame.
     slower = min((getattr(recent, stream.value) for stream in Stream), key=usable)
     # Frames that wait for a partner have no fate yet; at 1 Hz they wait for seconds.
     if not report.pairs and _both_flow_s(report) >= JUDGED_AFTER_S:
         text = (
             f"no pair among the frames of the last {seconds:.0f} s ({usable(recent.visible)} "
-            f"visible, {usable(recent.thermal)} thermal); {_look_at(report)}"
+            f"visible, {usable(recent.thermal)} thermal); {_pairing_remedy(report)}"
         )
         return _status(name, DiagnosticStatus.ERROR, text, values)
     alone = slower.unpaired + slower.late
@@ -173,18 +173,17 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
     if seconds >= JUDGED_AFTER_S and alone > _WARN_LOST_SHARE * decided and not report.lost:
         text = (
             f"{alone} of {decided} frames of the slower stream found no partner in the last "
-            f"{seconds:.0f} s; {_look_at(report)}"
+            f"{seconds:.0f} s; {_pairing_remedy(report)}"
         )
         return _status(name, DiagnosticStatus.WARN, text, values)
-    knock = _knocked(report)
-    if knock:
-        return _status(name, DiagnosticStatus.WARN, knock, values)
-    text = "frames find their partners" if report.pairs else "no pair yet"
+    if shifted := _shifted(report):
+        return _status(name, DiagnosticStatus.WARN, shifted, values)
+    text = "frames are paired" if report.pairs else "no pair yet"
     return _status(name, DiagnosticStatus.OK, text, values)
 
 
 def _both_flow_s(report: NodeReport) -> float:
-    """For how long usable frames of both streams have come, within the window."""
+    """Return for how long usable frames of both streams have arrived, within the window."""
     return min(
         usable(getattr(report.recent.counts, stream.value)) / hz if hz > 0 else 0.0
         for stream, hz in report.telemetry.stream_hz.items()
@@ -192,28 +191,28 @@ def _both_flow_s(report: NodeReport) -> float:
 
 
 def _without_pairs(report: NodeReport) -> bytes:
-    """The level of a fault of the clocks: an error where it leaves no pairs."""
+    """Return the level of a clock fault: an error if there are no pairs."""
     return DiagnosticStatus.WARN if report.pairs else DiagnosticStatus.ERROR
 
 
-def _look_at(report: NodeReport) -> str:
+def _pairing_remedy(report: NodeReport) -> str:
     hint = report.thermal_offset_hint_ms
     if hint is not None and abs(hint - report.thermal_offset_ms) > 1.0:
-        return f"the stamps suggest to set {remedy(hint)}"
+        return f"set {remedy(hint)}, as estimated from the stamps"
     return (
-        "compare both cameras' stamps, and look at thermal_offset_ms, pairing_tolerance_ms and "
+        "compare both cameras' stamps and check thermal_offset_ms, pairing_tolerance_ms and "
         "pairing_queue_size"
     )
 
 
-def _knocked(report: NodeReport) -> str:
-    """A line about cameras that no longer look the same way, or nothing."""
+def _shifted(report: NodeReport) -> str:
+    """Return a line about cameras that moved relative to each other, or an empty text."""
     seen = report.alignment
     if seen is None or seen.clearness < _CLEAR or seen.shift_px <= report.alignment_warn_px:
         return ""
     return (
-        f"the thermal picture lies {seen.shift_x_px:+.0f}, {seen.shift_y_px:+.0f} pixels off; were "
-        "the cameras knocked? Calibrate again with `fusion-ros calibrate`"
+        f"the thermal image is shifted by {seen.shift_x_px:+.0f}, {seen.shift_y_px:+.0f} pixels: "
+        "the cameras moved relative to each other. Calibrate again with `fusion-ros calibrate`"
     )
 
 
@@ -268,19 +267,18 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
         uncalibrated = lost is Stream.THERMAL and report.calibration_missing
         why = "not calibrated yet" if uncalibrated else "lost"
         return DiagnosticStatus.WARN, (
-            f"degraded: the {lost.value} camera is {why}, the other one's picture is published "
-            "alone"
+            f"degraded: the {lost.value} camera is {why}, the other one's image is published alone"
         )
     if held_up:
         return DiagnosticStatus.WARN, held_up
     if report.engine_is_fallback:
         return DiagnosticStatus.WARN, (
-            f"the engine asked for failed; {engine.name} on {engine.device} runs in its place"
+            f"the requested engine failed; {engine.name} on {engine.device} runs in its place"
         )
-    given_out = paired(recent)
-    if seconds >= JUDGED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * given_out:
+    pairs = paired(recent)
+    if seconds >= JUDGED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * pairs:
         return DiagnosticStatus.WARN, (
-            f"overloaded: {recent.superseded} of {given_out} pairs of the last {seconds:.0f} s "
+            f"overloaded: {recent.superseded} of {pairs} pairs of the last {seconds:.0f} s "
             "were superseded; use smaller frames, a lower rate, a faster engine, or accept the "
             "lower output rate"
         )
@@ -288,8 +286,11 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
 
 
 def _held_up(report: NodeReport) -> str:
-    """A line about outputs that the middleware does not take, or nothing."""
-    why = "; look for a stopped or killed subscriber of this machine (docs/reliability.md)"
+    """Return a line about outputs that the middleware does not accept, or an empty text."""
+    why = (
+        "; check for a stopped or killed subscriber on this machine "
+        "(docs/explanation/reliability.md)"
+    )
     if report.held_up_s:
         topics = ", ".join(f"{topic} for {s:.0f} s" for topic, s in report.held_up_s.items())
         return f"a publish has not returned: {topics}{why}"

@@ -14,10 +14,10 @@ PAIR_REASONS = ("engine_error", "engine_deadline", "unusable_pair", "internal_er
 
 
 class RejectionLog:
-    """Books rejected frames and logs the first of each kind, with the way to mend it.
+    """Counter of rejected frames that logs the first one of each reason, with its remedy.
 
     Args:
-        ledger: where they are counted.
+        ledger: ledger that counts them.
         warn: takes one line of text.
     """
 
@@ -25,32 +25,32 @@ class RejectionLog:
         self._ledger = ledger
         self._warn = warn
         self._lock = threading.Lock()
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
         self._newest: dict[tuple[Stream, str], str] = {}
 
     def frame(self, stream: Stream, topic: str, reason: str, message: str) -> None:
         """Log a frame that `PairFlow` rejected and counted."""
-        self._tell((stream,), printable(topic), reason, message)
+        self._log((stream,), printable(topic), reason, message)
 
     def pair(self, reason: str, message: str) -> None:
-        """Both frames of a pair that could not be fused."""
+        """Reject both frames of a pair that could not be fused."""
         self._ledger.settle_pair(Fate.REJECTED, reason)
-        self._tell(tuple(Stream), "a pair", reason, message)
+        self._log(tuple(Stream), "a pair", reason, message)
 
     def lone(self, stream: Stream, reason: str, message: str) -> None:
-        """A frame that was to be published alone and could not be."""
+        """Reject a frame that could not be published alone."""
         self._ledger.settle(stream, Fate.REJECTED, reason)
-        self._tell((stream,), f"a {stream.value} frame", reason, message)
+        self._log((stream,), f"a {stream.value} frame", reason, message)
 
     def newest(self) -> Mapping[tuple[Stream, str], str]:
-        """The newest message of each reason."""
+        """Return the newest message of each reason."""
         with self._lock:
             return dict(self._newest)
 
-    def _tell(self, streams: tuple[Stream, ...], what: str, reason: str, message: str) -> None:
+    def _log(self, streams: tuple[Stream, ...], what: str, reason: str, message: str) -> None:
         with self._lock:
-            first = (what, reason) not in self._told
-            self._told.add((what, reason))
+            first = (what, reason) not in self._logged
+            self._logged.add((what, reason))
             for stream in streams:
                 self._newest[stream, reason] = message
         if first:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One record of the node's state, as `FusionStatus` and as a line for the log.
+"""The node's state as one record, as `FusionStatus` and as a log line.
 
-`diagnostics.py` shows the same record, so that the two cannot disagree.
+`diagnostics.py` evaluates the same record, so that status and diagnostics agree.
 """
 
 from __future__ import annotations
@@ -24,57 +24,57 @@ from fusion_ros.streams.recent_counts import RecentCounts
 
 MODE_INACTIVE, MODE_IDLE, MODE_STALLED = "inactive", "idle", "stalled"
 DEGRADED = {"visible_only": Stream.THERMAL, "thermal_only": Stream.VISIBLE}
-"""Modes in which one camera's pictures are published alone, and the camera that is lost."""
+"""Modes in which one camera's images are published alone, and the lost camera."""
 STALLED_S = 4.0
-"""Pairs without a fused one for so long are a stalled fusion."""
+"""Time without a fused pair, although pairs are found, that counts as stalled."""
 
 
 def paired(counts: StreamCounts) -> int:
-    """Frames that found a partner, whatever became of the pair."""
+    """Return the number of frames that were paired, also in pairs that were not fused."""
     failed = sum(counts.rejected_by_reason.get(reason, 0) for reason in PAIR_REASONS)
     return counts.fused + counts.superseded + failed
 
 
 def usable(counts: StreamCounts) -> int:
-    """Frames that were not rejected as they came in."""
+    """Return the number of frames that were not rejected on arrival."""
     failed = sum(counts.rejected_by_reason.get(reason, 0) for reason in PAIR_REASONS)
     return counts.received - (counts.rejected - failed)
 
 
 @dataclasses.dataclass(frozen=True)
 class NodeReport:
-    """Everything that the node knows of itself at one instant.
+    """State of the node at one instant.
 
     Attributes:
         header: stamp of the report and frame id of the last fused image.
-        mode: one of the `MODE_*` words of `FusionStatus.msg`.
-        engine: what runs.
-        counts: where every frame went, since `configure`.
-        before: the same at the previous report, for the debug line.
-        recent: what was counted in the last seconds.
-        newest: the same over the shorter time in which a stalled fusion shows.
-        telemetry: the last seconds.
+        mode: one of the values `MODE_*` of `FusionStatus.msg`.
+        engine: description of the engine in use.
+        counts: fates of all frames since `configure`.
+        before: `counts` of the previous report, for the debug line.
+        recent: counts of the last seconds.
+        newest: counts of the shorter window that detects a stalled fusion.
+        telemetry: rates, skews and latencies of the last seconds.
         topics: the input topics as remapped.
-        publishers: how many publishers of the right type each input topic has.
-        wrong_types: what is published under an input topic instead, and the remedy.
-        timeout_ms: silence that counts as a lost stream.
+        publishers: number of publishers of the right type on each input topic.
+        wrong_types: other types published on an input topic, with the remedy.
+        timeout_ms: silence after which a stream counts as lost.
         rejections: newest message of each reason for which frames were rejected.
         thermal_offset_ms: offset in use.
-        thermal_offset_hint_ms: offset that the stamps suggest, where they do.
-        clocks: how far apart the cameras' clocks are, where it is seconds.
-        alignment: how the edges of both pictures lie on each other, where it was looked at.
+        thermal_offset_hint_ms: offset estimated from the stamps, if any.
+        clocks: distance of the cameras' clocks, if it is seconds or more.
+        alignment: result of the alignment check, if any.
         alignment_warn_px: shift above which to warn.
-        lost: cameras from which nothing new comes, or nothing that can be used.
-        faults: what the pixels of a stream show to be wrong, each with a line for people.
-        calibration_missing: what a live calibration waits for, in words.
-        thermal_repeated, thermal_shutter: thermal frames that repeated the one before, or had no
-            content, since `configure`.
-        engine_is_fallback: whether another engine than the one asked for runs.
-        engine_hung_s: seconds since an engine was called that has not returned and that no other
-            engine replaces.
-        unpublished, unpublished_before: messages by topic that a newer one replaced before they
-            could be published, now and at the previous report.
-        held_up_s: how long a publish has taken that has not returned, by topic.
+        lost: cameras without new or without usable frames.
+        faults: faults found in the pixels of a stream, each with a line of text.
+        calibration_missing: missing parts of a live calibration, as text.
+        thermal_repeated: thermal frames equal to the one before, since `configure`.
+        thermal_shutter: thermal frames without content, since `configure`.
+        engine_is_fallback: whether another engine than the requested one runs.
+        engine_hung_s: seconds since the call of an engine that has not returned and has no
+            replacement.
+        unpublished: messages by topic that a newer one replaced before they were published.
+        unpublished_before: `unpublished` of the previous report.
+        held_up_s: seconds since the call of a publish that has not returned, by topic.
     """
 
     header: Header
@@ -90,7 +90,7 @@ class NodeReport:
     thermal_offset_ms: float
     thermal_repeated: int
     thermal_shutter: int
-    # What only an active node knows:
+    # Set by an active node only:
     topics: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
     publishers: Mapping[Stream, int] = dataclasses.field(default_factory=dict)
     wrong_types: Mapping[Stream, str] = dataclasses.field(default_factory=dict)
@@ -109,20 +109,20 @@ class NodeReport:
 
     @property
     def pairs(self) -> int:
-        """Pairs that were found in the last seconds, whatever became of them."""
+        """Number of pairs found in the last seconds, fused or not."""
         return paired(self.recent.counts.visible)
 
     @property
     def stalled_s(self) -> float:
-        """For how long pairs have been found and none was fused or rejected; 0: not for long."""
+        """Seconds for which pairs were found but none fused or rejected; 0 below `STALLED_S`."""
         new = self.newest.counts.visible
-        # A pair that nothing is done with is superseded by the next one.
+        # A pair that is not processed is superseded by the next one.
         idle = new.superseded > 0 and paired(new) == new.superseded
         return self.newest.seconds if idle and self.newest.seconds >= STALLED_S else 0.0
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:
-    """Fill a `fusion_ros/msg/FusionStatus`; see that file for what each field means."""
+    """Fill a `fusion_ros/msg/FusionStatus`, whose file describes the fields."""
     telemetry, engine = report.telemetry, report.engine
     message.header = report.header
     message.mode = report.mode
@@ -159,14 +159,14 @@ def fill_status(message: Any, report: NodeReport) -> Any:
 
 
 def debug_line(report: NodeReport) -> str:
-    """What happened to the frames since the last report, and all about the newest fused image."""
+    """Return the fates of frames since the last report and the timings of the newest pair."""
     parts = []
     for stream in Stream:
         now, before = (getattr(c, stream.value) for c in (report.counts, report.before))
         fates = [(f.value, getattr(now, f.value) - getattr(before, f.value)) for f in Fate]
-        told = ", ".join(f"{count} {fate}" for fate, count in fates if count) or "none settled"
+        listed = ", ".join(f"{count} {fate}" for fate, count in fates if count) or "none settled"
         parts.append(
-            f"{stream.value}: {now.received - before.received} in, {told}, {now.pending} pending"
+            f"{stream.value}: {now.received - before.received} in, {listed}, {now.pending} pending"
         )
     newest = report.telemetry.newest
     if newest is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened in the last few seconds: rates, skews, latencies. Pure Python and thread-safe."""
+"""Rates, skews and latencies of the last seconds; thread-safe."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fusion_ros.streams.series import percentiles
 
 WINDOW_S = 10.0
 MAX_SAMPLES = 4096
-"""Samples kept at most: 10 s at 400 Hz. Bounds memory whatever a publisher does."""
+"""Most samples kept, 10 s at 400 Hz; bounds the memory at any rate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Percentiles:
-    """Median and 95th percentile; NaN where there was no sample."""
+    """Median and 95th percentile; NaN without samples."""
 
     p50: float
     p95: float
@@ -27,7 +27,7 @@ class Percentiles:
 
 @dataclasses.dataclass(frozen=True)
 class FusedSample:
-    """One fused image: when it was published, its visible frame's stamp, and what it took."""
+    """Time of publishing, visible stamp and timings of one fused image."""
 
     at_ns: int
     stamp_ns: int
@@ -38,7 +38,7 @@ class FusedSample:
 
 @dataclasses.dataclass(frozen=True)
 class TelemetrySnapshot:
-    """The window as it stands; times in milliseconds, rates in hertz."""
+    """Figures of the window; times in milliseconds, rates in hertz."""
 
     window_s: float
     stream_hz: Mapping[Stream, float]
@@ -51,13 +51,13 @@ class TelemetrySnapshot:
     passed_alone: Mapping[Stream, int]
     """Frames published without their partner, in total."""
     clock_jumps: int
-    """How often the stamps jumped back, in total."""
+    """Number of times that stamps jumped back, in total."""
     newest: FusedSample | None
     """The last fused image of the window."""
 
 
 class Telemetry:
-    """Collects arrivals and fused frames; `snapshot` sums up the last `window_s` seconds.
+    """Collector of arrivals and fused images; `snapshot` evaluates the last `window_s` seconds.
 
     Args:
         window_s: length of the window.
@@ -77,10 +77,10 @@ class Telemetry:
         self._passed_alone = dict.fromkeys(Stream, 0)
         self._clock_jumps = 0
         self.trace: Callable[[dict[str, float]], None] | None = None
-        """Takes a row for each fused frame, if set; must not block."""
+        """Called with a row for each fused image, if set; must not block."""
 
     def arrived(self, stream: Stream, at_ns: int) -> None:
-        """A frame of this stream reached the process at this time of the clock."""
+        """Record the arrival of a frame."""
         with self._lock:
             self._arrivals[stream].append(at_ns)
             self._newest_ns[stream] = at_ns
@@ -94,31 +94,31 @@ class Telemetry:
         stamp_ns: int = 0,
         arrived_ns: int = 0,
     ) -> None:
-        """A fused image was published.
+        """Record a published fused image.
 
-        `stamp_ns` is the visible frame's; `arrived_ns`, of the pair's later message, is for the
-        trace.
+        `stamp_ns` is the visible frame's. `arrived_ns`, for the trace, is the arrival of the pair's
+        later message.
         """
         sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms)
         with self._lock:
             self._fused.append(sample)
         if self.trace is not None:
-            row = {"stamp_ns": stamp_ns, "arrived_ns": arrived_ns}
+            row: dict[str, float] = {"stamp_ns": stamp_ns, "arrived_ns": arrived_ns}
             row |= {"skew_ms": skew_ms, "latency_ms": latency_ms}
             self.trace({**row, **{f"{name}_ms": value for name, value in stages_ms.items()}})
 
     def passed_alone(self, stream: Stream) -> None:
-        """A frame was published without its partner."""
+        """Record a frame that was published without a partner."""
         with self._lock:
             self._passed_alone[stream] += 1
 
     def clock_jumped(self) -> None:
-        """The stamps of the cameras jumped back."""
+        """Record a jump back of the cameras' stamps."""
         with self._lock:
             self._clock_jumps += 1
 
     def snapshot(self) -> TelemetrySnapshot:
-        """Sum up the window; a young node's window is as long as it has lived."""
+        """Evaluate the window, which is shorter soon after the start."""
         now_ns = self._clock_ns()
         oldest_ns = max(now_ns - self._window_ns, self._started_ns)
         with self._lock:
@@ -153,7 +153,7 @@ def _percentiles(values: Sequence[float]) -> Percentiles:
 
 
 def _rate_hz(times_ns: Sequence[int]) -> float:
-    """Mean rate between the first and the last of some times; 0 for fewer than two."""
+    """Return the mean rate from the first to the last time; 0 for fewer than two."""
     if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:
         return 0.0
     return (len(times_ns) - 1) * 1e9 / (times_ns[-1] - times_ns[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line for each fused frame into a CSV file, without ever keeping the worker waiting."""
+"""CSV file with one row for each fused image, written without delaying the worker."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _CLOSE_S = 1.5
 
 
 class TraceWriter:
-    """Writes rows in a thread of its own; rotates by size: FILE, FILE.1 (older), FILE.2, ...
+    """Writer with its own thread; rotates files by size: FILE, FILE.1 (older), FILE.2, ...
 
     Args:
         path: the file to append to; its folder must exist.
-        columns: names of the columns, in order. A row's other keys are left out.
+        columns: names of the columns, in order. Other keys of a row are ignored.
         warn: takes one line of text.
-        max_bytes: size at which a file is put aside.
-        kept_files: how many files put aside are kept.
+        max_bytes: size at which the file is rotated.
+        kept_files: number of rotated files that are kept.
 
     Raises:
-        UnwritableFileError: it is a folder, a link, a FIFO or a device, or may not be written.
+        UnwritableFileError: the path is a folder, a link, a FIFO or a device, or not writable.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TraceWriter:
         self._kept_files = kept_files
         self._rows: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_QUEUE_LINES)
         self.lost = 0
-        """Rows that were dropped because the disk was too slow."""
+        """Number of rows dropped because the disk was too slow."""
         try:
             self._open()
         except UnwritableFileError as error:
@@ -61,14 +61,14 @@ class TraceWriter:
         self._thread.start()
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Queue a row; never blocks. Rows that find the queue full are lost and counted."""
+        """Queue a row without blocking; with a full queue it is dropped and counted."""
         try:
             self._rows.put_nowait(row)
         except queue.Full:
             self.lost += 1
 
     def close(self) -> None:
-        """Write what is queued and close the file; a disk that hangs is left behind."""
+        """Write the queued rows and close the file; abandon a disk that does not respond."""
         with contextlib.suppress(queue.Full):
             self._rows.put(_END, timeout=_CLOSE_S)
         self._thread.join(timeout=_CLOSE_S)
@@ -98,34 +98,34 @@ class TraceWriter:
                     self._file.flush()
                 if self._file.tell() >= self._max_bytes:
                     self._rotate()
-            except (OSError, ValueError) as error:  # a full disk must not cost frames
+            except (OSError, ValueError) as error:  # a full disk must not stop fusion
                 broken = True
                 self._warn(f"trace_file {self._path}: writing failed ({error}); tracing ends")
 
     def _rotate(self) -> None:
         self._file.close()
-        oldest = self._aside(self._kept_files)
+        oldest = self._rotated(self._kept_files)
         oldest.unlink(missing_ok=True)
         for number in range(self._kept_files - 1, 0, -1):
-            if self._aside(number).exists():
-                self._aside(number).replace(self._aside(number + 1))
-        self._path.replace(self._aside(1))
+            if self._rotated(number).exists():
+                self._rotated(number).replace(self._rotated(number + 1))
+        self._path.replace(self._rotated(1))
         self._open()
 
-    def _aside(self, number: int) -> Path:
+    def _rotated(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
 
 
 def open_for_appending(path: Path) -> TextIO:
-    """Open or create a text file; never blocks, and follows no link.
+    """Open or create a text file without blocking and without following links.
 
     Raises:
         UnwritableFileError: see `TraceWriter`.
     """
-    # O_NONBLOCK: a FIFO that nobody reads must not hold up `configure`.
+    # O_NONBLOCK: a FIFO without a reader must not block `configure`.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        # First without opening: opening a device may act on it.
+        # Checked before opening, since opening a device may have an effect.
         check_target(path)
         if path.is_symlink():
             raise UnwritableFileError(f"{path} is a link; name the file itself")
