@@ -41,7 +41,7 @@ _EPILOG = f"""\
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that keeps the line breaks of its examples and escapes arguments in its errors."""
+    """A parser that keeps the line breaks of its examples and prints errors on one line."""
 
     def __init__(self, *, description: str, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -50,8 +50,9 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(description=description, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with 2."""
-        super().error(printable(message, LINE_LIMIT))
+        """Print the message on one line, without the long usage, and exit with 2."""
+        line = printable(message, LINE_LIMIT)
+        self.exit(COULD_NOT_RUN, f"{self.prog}: {line} (see {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:

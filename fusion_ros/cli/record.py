@@ -130,8 +130,8 @@ def _check(args: argparse.Namespace) -> None:
 def _topic(text: str) -> str:
     if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, as "
-            "/camera/image_raw"
+            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, "
+            "such as /camera/image_raw"
         )
     return text
 

@@ -94,7 +94,7 @@ def test_an_error_names_option_value_and_allowed_values(
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    error = capsys.readouterr().err.splitlines()[-1]
+    (error,) = capsys.readouterr().err.splitlines()
     for token in (option, repr(text), allowed):
         assert token in error
 
@@ -105,4 +105,5 @@ def test_an_argument_is_escaped_in_the_error(capsys: pytest.CaptureFixture[str])
             main(arguments)
         printed = capsys.readouterr().err
         assert "\x1b" not in printed
-        assert r"\x1b" in printed.splitlines()[-1]
+        assert r"\x1b" in printed
+        assert len(printed.splitlines()) == 1
