@@ -54,8 +54,8 @@ class NetworkParameters:
     precision: str = parameter(
         "auto",
         "Number format of the network. `auto`: float16 on a GPU, bfloat16 on CPUs with "
-        "instructions for it, else float32. `int8` needs TensorRT.",
-        choices=("auto", "float32", "bfloat16", "float16", "int8"),
+        "instructions for it, else float32.",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
     fallback: bool = parameter(
         True,

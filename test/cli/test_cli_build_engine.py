@@ -79,7 +79,7 @@ def test_options_override_the_parameter_file(tmp_path: Path, built: list[tuple[A
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        (["--set", "precision=int3"], "precision"),
+        (["--set", "precision=int8"], "precision"),
         (["--set", "device=none"], "device"),
         (["--params", "/nowhere/robot.yaml"], "robot.yaml"),
     ],
