@@ -22,7 +22,7 @@ CALMER = 0.1
 """How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
 STEADY = 1.25
 """How many times the average's change of static pixels costs nothing."""
-LEAST_SHARE, MOST_SHARE = 0.8, 0.06
+LEAST_SHARE, MOST_SHARE = 0.8, 0.02
 """How far towards the thermal brightness a hotter area has to go, and a darker one may."""
 
 
@@ -199,10 +199,13 @@ def flipped_edge_loss(
     fused: Tensor,
     *,
     span: int = 3,
-    least: float = 25 / 255,
-    kept: float = 0.15,
+    least: float = 22 / 255,
+    kept: float = 0.3,
 ) -> Tensor:
-    """How far strong visible edges that thermal hardly has fall short of ``kept`` of their step."""
+    """How far strong visible edges that thermal hardly has fall short of ``kept`` of their step.
+
+    The mean over those edges, in units of their step: few pixels of a batch are on one.
+    """
     soft = _gaussian(torch.cat([visible, thermal, fused], 1), 1.5)
     total = fused.new_zeros(())
     for axis in (2, 3):
@@ -210,7 +213,8 @@ def flipped_edge_loss(
         step = soft.narrow(axis, span, length) - soft.narrow(axis, 0, length)
         v, t, f = step.chunk(3, dim=1)
         strong = ((v.abs() > least) & (t.abs() < 0.5 * v.abs())).to(f.dtype)
-        total = total + (strong * F.relu(kept * v.abs() - torch.sign(v) * f)).mean()
+        short = F.relu(kept - torch.sign(v) * f / v.abs().clamp_min(least))
+        total = total + (strong * short).sum() / (strong.sum() + 100)
     return total
 
 
