@@ -22,7 +22,7 @@ CALMER = 0.1
 """How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
 STEADY = 1.25
 """How many times the average's change of static pixels costs nothing."""
-LEAST_SHARE, MOST_SHARE = 0.8, 0.02
+LEAST_SHARE, MOST_SHARE = 0.8, 0.03
 """How far towards the thermal brightness a hotter area has to go, and a darker one may."""
 
 
