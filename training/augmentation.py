@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to crops before they are learnt from, on the device that trains.
+"""Augmentation of crops on the training device.
 
-Every sample draws from its own generator, seeded by (run seed, step, place in the batch). So a
-resumed run, and one spread over several processes, sees the very same pictures.
+Every sample has its own generator, seeded by (run seed, step, place in the batch). A resumed run or
+one on several processes therefore uses the same images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.config import Augmentation
 
 @dataclass(frozen=True)
 class Draw:
-    """What chance decided for one sample; ranges in [0, 1] picture units, pixels for the shift."""
+    """Random values of one sample; ranges are image values in [0, 1], the shift is in pixels."""
 
     flip: bool
     flip_vertical: bool
@@ -35,16 +35,16 @@ class Draw:
 
 
 def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
-    """Draw one sample's augmentation. The number of draws does not depend on the settings."""
+    """Draw the augmentation of a sample. The number of draws does not depend on the settings."""
     chance = rng.random(10)
     gamma = np.exp(rng.normal(0, 1, 2) * a.gamma_spread)
-    # Contrast as cameras differ in it: from full range down to `smallest_gain`, evenly in octaves.
+    # Contrast from full range down to `smallest_gain`, uniform on a logarithmic scale.
     gain = a.smallest_gain ** (rng.random(2) * (chance[2:4] < a.range_chance))
     low = rng.random(2) * (1 - gain)
     noise = rng.uniform(0, 1, 2) * a.noise_deviation
     shift = rng.uniform(-1, 1, 2) * a.shift_pixels
     noise_seed = int(rng.integers(2**31))
-    # What came later is drawn last: seeds keep their other draws.
+    # Later additions are drawn last, so that the other draws of a seed stay the same.
     stretched = rng.random(2) < a.stretch_chance
     raised = a.largest_gain ** rng.random(2)
     gain = np.where(stretched, raised, gain)
@@ -66,7 +66,7 @@ def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
 
 
 def augment(visible: Tensor, thermal: Tensor, draws: list[Draw]) -> tuple[Tensor, Tensor]:
-    """Apply one draw a sample.
+    """Apply one draw to each sample.
 
     Args:
         visible: N, C, H, W in [0, 1].
@@ -109,7 +109,7 @@ def augment(visible: Tensor, thermal: Tensor, draws: list[Draw]) -> tuple[Tensor
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian of about 0.85 pixels: the 1-2-1 kernel in both directions."""
+    """Apply the 1-2-1 kernel in both directions, a Gaussian of about 0.85 pixels."""
     p = F.pad(x, (1, 1, 1, 1), mode="replicate")
     rows = (p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]) / 4
     return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
@@ -125,7 +125,7 @@ def _noise(x: Tensor, draws: list[Draw], camera: int) -> Tensor:
 
 
 def _shift(x: Tensor, draws: list[Draw]) -> Tensor:
-    """Move the thermal picture by fractions of a pixel up to a few: imperfect registration."""
+    """Shift the thermal image by up to a few pixels, as by imperfect registration."""
     height, width = x.shape[-2:]
     theta = x.new_zeros(len(draws), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.average``: the weighted mean of weights files of one lineage.
+"""``python -m training.average``: average weights files with a common origin.
 
     python -m training.average --weights 0.6=FILE 0.4=FILE ... --out FILE
 
-Runs that began from the same weights can often be averaged weight by weight, and the mean lies
-above either on what each gave up (`training/EXPERIMENTS.md`). The shares must add up to 1.
+Runs that started from the same weights can often be averaged weight by weight. The mean can exceed
+each run on the measures that the run lost (`training/EXPERIMENTS.md`). The shares must add up to 1.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, 
 
 
 class AverageError(ValueError):
-    """Files or shares that have no mean; the message names them."""
+    """Files or shares without a mean; the message names them."""
 
 
 def read(text: str) -> tuple[float, str]:
-    """``SHARE=FILE`` as a number and a path."""
+    """Parse ``SHARE=FILE`` to a number and a path."""
     share, equals, path = text.partition("=")
     try:
         return float(share if equals else ""), path
     except ValueError:
-        raise AverageError(f"--weights has {text!r}; allowed is SHARE=FILE, as 0.6=a.st") from None
+        raise AverageError(
+            f"--weights has {text!r}; allowed is SHARE=FILE, such as 0.6=a.st"
+        ) from None
 
 
 def mean_of(parts: list[tuple[float, LoadedWeights]]) -> LoadedWeights:
-    """The mean network, in the first one's place; all must have the first one's shape."""
+    """Replace the first network by the mean; all must have its shape."""
     total = sum(share for share, _ in parts)
     if abs(total - 1) > 1e-6:
-        raise AverageError(f"the shares add up to {total:g}; they must add up to 1")
+        raise AverageError(f"the shares add up to {total:g}; allowed: 1")
     first = parts[0][1]
     for _, other in parts[1:]:
         if other.net.config != first.net.config:
@@ -45,7 +47,7 @@ def mean_of(parts: list[tuple[float, LoadedWeights]]) -> LoadedWeights:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.average",
         description=__doc__,

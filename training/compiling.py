@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torch.compile for the training step, taken only once its gradients are the plain step's own."""
+"""torch.compile for the training step, used only if its gradients equal those of the plain step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+#: Largest relative distance between both gradients; reduced precision causes up to one percent.
 TOLERANCE = 0.05
-"""Largest relative distance between both gradients: reduced precision rounds up to a percent."""
 
 
 class CompileError(RuntimeError):
-    """The compiled step learns something else than the plain one."""
+    """The gradients of the compiled step differ from those of the plain one."""
 
 
 def compiled_step(
@@ -25,18 +25,19 @@ def compiled_step(
     moving: bool = False,
     backward: Callable[[Tensor], object] = Tensor.backward,
 ) -> nn.Module:
-    """Return ``step`` compiled, after comparing the gradients of one batch with the plain step's.
+    """Return ``step`` compiled after a comparison of the gradients of one batch.
 
-    Compilers do drop gradients without a word: with torch 2.13 on a CPU nothing passed back through
-    a bilinear upsampling at the size of real crops (at that of a test's it did), so that most of a
-    network never moved, for thousands of steps that looked like learning.
+    Compilers can drop gradients silently. With torch 2.13 on a CPU no gradient passed through a
+    bilinear upsampling at the size of real crops, although it did at the size of a test. Most of
+    the network was not trained for thousands of steps while the loss decreased.
 
     Args:
-        step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are left empty.
-        visible, thermal: a batch as the run has them, N, C, H, W and N, 1, H, W in [0, 1].
-        preferences: of the batch's objects, as the run has them, or None.
-        moving: compare the step for consecutive frames as well, which is compiled apart.
-        backward: takes a loss back to the weights; Fabric's own where precision is reduced.
+        step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are reset.
+        visible: a batch of the run, N, C, H, W in [0, 1].
+        thermal: N, 1, H, W in [0, 1].
+        preferences: preferences of the batch's objects, or None.
+        moving: compare the step for consecutive frames as well, which is compiled separately.
+        backward: function that propagates a loss to the weights; Fabric's for reduced precision.
 
     Raises:
         CompileError: the gradients differ; the message says by how much and what to do.
@@ -49,9 +50,9 @@ def compiled_step(
         distance = ((fused - plain).norm() / plain.norm().clamp_min(1e-12)).item()
         if not distance <= TOLERANCE:
             raise CompileError(
-                f"compile is true, and torch {torch.__version__} compiles this step wrongly: its "
+                f"compile is true, but torch {torch.__version__} compiles this step wrongly: its "
                 f"gradients are {distance:.0%} away from the plain ones, allowed is "
-                f"{TOLERANCE:.0%}; say compile=false"
+                f"{TOLERANCE:.0%}; set compile=false"
             )
     return compiled
 
@@ -62,7 +63,7 @@ def _gradient(
     batch: tuple[Tensor, Tensor, bool, Tensor | None],
     backward: Callable[[Tensor], object],
 ) -> Tensor:
-    """The loss' gradient by all weights that learn, in one row."""
+    """Return the gradient of the loss for all trained weights as one row."""
     weights = [weight for weight in step.parameters() if weight.requires_grad]
     for weight in weights:
         weight.grad = None

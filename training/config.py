@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of a training run: one YAML file, ``key=value`` on the command line over it.
+"""Configuration of a training run: a YAML file with ``key=value`` overrides of the command line.
 
-Every key is known and checked before a pixel is read; a wrong one is named with what is allowed.
+Every key is checked before data are read; errors name the key and the allowed values.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from training.pairs import DATA_SETS
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names key, value and what is allowed."""
+    """An invalid configuration; the message names key, value and allowed values."""
 
 
 @dataclass(frozen=True)
 class DataEntry:
-    """One data set of a run: its kind, root, split list, and how often it is drawn."""
+    """One data set of a run: its kind, root, split list, and sampling weight."""
 
     kind: str
     root: str
@@ -41,13 +41,13 @@ class DataEntry:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Chances (0..1) and strengths of what is done to a crop; see ``training/augmentation.py``.
+    """Probabilities (0..1) and strengths of augmentations; see ``training/augmentation.py``.
 
-    ``zoom`` is the largest magnification of a crop (it meets cameras of lower resolution), drawn
-    evenly from 1 for the share ``zoom_chance`` of all crops. ``stretch_chance`` is the share of
-    pictures whose contrast is raised, up to ``largest_gain`` times, and cut off at black and white;
-    ``sharpen`` the most that a picture is sharpened, as cameras do it; ``stranger_chance`` the
-    share of visible crops that meet the thermal crop of another scene, where no edge is shared.
+    ``zoom`` is the largest magnification of a crop, which simulates cameras of lower resolution. It
+    is drawn uniformly from 1 for the share ``zoom_chance`` of all crops. ``stretch_chance`` is the
+    share of images whose contrast is raised up to ``largest_gain`` times, with clipping.
+    ``sharpen`` is the largest strength of sharpening. ``stranger_chance`` is the share of visible
+    crops that are paired with the thermal crop of another scene.
     """
 
     flip: float = 0.5
@@ -95,27 +95,28 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run depends on.
+    """All settings of a run.
 
     Attributes:
         preset: network to train.
-        run_folder: where checkpoints, curves and the final weights go.
-        pack_folder: where decoded pixels are cached.
-        train, validation: data sets.
-        steps: optimiser steps in all; ``steps_per_epoch`` 0 means pairs / batch.
+        run_folder: folder for checkpoints, curves and the final weights.
+        pack_folder: folder for the cache of decoded pixels.
+        train: data sets for training.
+        validation: data sets for validation.
+        steps: number of optimiser steps; ``steps_per_epoch`` 0 means pairs / batch.
         schedule: "cosine" to a fiftieth, or "halve" at each epoch of ``halve_at_epochs``.
         crop: height, width of a training crop, multiples of the network's stride.
-        ema: decay of the running mean of weights that is evaluated and exported; 0 is off.
-        folded: run convolution + pooling of `paper` as the one strided convolution that it is,
-            exactly and at half the cost (``training/folded.py``).
-        thin_encoders: train `paper` with its encoders' channels divided by this, at a fraction of
-            the cost; the weights file has them all (``training/thin.py``). For a first stage.
-        channels_last: keep pictures and weights with the channels side by side in memory: a wide
-            network such as `paper` then takes half the time on a CPU, `compact` gains nothing.
+        ema: decay of the mean of weights that is evaluated and exported; 0 disables it.
+        folded: run convolution and pooling of `paper` as one strided convolution, exactly and in
+            half the time (``training/folded.py``).
+        thin_encoders: divisor of the encoder channels of `paper` for a faster first stage; the
+            weights file has all channels (``training/thin.py``).
+        channels_last: use the channels-last layout: a wide network such as `paper` takes half the
+            time on a CPU, `compact` does not change.
         objects: JSON of objects and scores (``training/objects.py``), for ``loss.objects``.
         objects_chance: share of crops drawn around an object of ``objects``.
-        flicker_every: each n-th step takes consecutive frames and the flicker term; 0 is never.
-        compile: let torch.compile fuse the step (a minute or two once, then up to twice as fast).
+        flicker_every: every n-th step uses consecutive frames and the flicker term; 0: none.
+        compile: compile the step (takes a minute or two, then it is up to twice as fast).
     """
 
     preset: str = "compact"
@@ -175,15 +176,6 @@ class RunConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= 1")
-        network = PRESETS[self.preset]
-        if self.thin_encoders > 1 and (
-            network.layout != "encoder_decoder"
-            or any(width % self.thin_encoders for width in network.widths)
-        ):
-            raise ConfigError(
-                f"thin_encoders is {self.thin_encoders}; allowed is 1, or for preset 'paper' a "
-                f"divisor of its narrowest level, {min(PRESETS['paper'].widths)}"
-            )
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; allowed is > 0")
         if not 0 <= self.ema < 1:
@@ -193,6 +185,21 @@ class RunConfig:
                 f"batch is {self.batch}; allowed are multiples of devices x nodes "
                 f"= {self.devices * self.nodes}"
             )
+        self._check_network()
+        self._check_data()
+
+    def _check_network(self) -> None:
+        network = PRESETS[self.preset]
+        if self.thin_encoders > 1 and (
+            network.layout != "encoder_decoder"
+            or any(width % self.thin_encoders for width in network.widths)
+        ):
+            raise ConfigError(
+                f"thin_encoders is {self.thin_encoders}; allowed is 1, or for preset 'paper' a "
+                f"divisor of its narrowest level, {min(PRESETS['paper'].widths)}"
+            )
+
+    def _check_data(self) -> None:
         if not 0 <= self.objects_chance <= 1:
             raise ConfigError(f"objects_chance is {self.objects_chance}; allowed is 0..1")
         if (self.loss.objects or self.objects_chance) and not self.objects:
@@ -204,7 +211,7 @@ class RunConfig:
                 raise ConfigError(f"train has {entry.kind!r}, which is for evaluation only")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as a YAML file holds them."""
+        """Return plain values for a YAML file."""
         return _plain(dataclasses.asdict(self))
 
 
@@ -222,9 +229,9 @@ def _one_of(key: str, value: object, allowed: Any) -> None:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file and lay ``key=value`` overrides over it (dots reach inside: ``loss.qe=2``).
+    """Read a YAML file and apply ``key=value`` overrides (nested keys: ``loss.qe=2``).
 
-    A file with ``base: OTHER.yaml`` holds only what differs from that one, as a later stage does.
+    A file with ``base: OTHER.yaml`` holds only the differences from that file.
 
     Raises:
         ConfigError: unreadable file, unknown key, or a value of the wrong kind or range.
@@ -245,7 +252,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def _read_values(path: Path) -> dict[str, Any]:
-    """A file's values, laid over those of the file beside it that its key ``base`` names."""
+    """Read a file's values and merge them into those of the file named by its key ``base``."""
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -278,6 +285,19 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
     return _build(RunConfig, values, "config")
 
 
+#: Types that are accepted for a default of each type.
+_LIKE = {bool: bool, int: int, float: (int, float), str: str, tuple: (list, tuple)}
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Return whether a value has the type of a default; True is not a number."""
+    if type(default) not in _LIKE:
+        return True
+    return isinstance(value, _LIKE[type(default)]) and (
+        isinstance(default, bool) or not isinstance(value, bool)
+    )
+
+
 def _build(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} is {values!r}; allowed is a mapping")
@@ -286,19 +306,7 @@ def _build(kind: type, values: Any, where: str) -> Any:
         if key not in known:
             raise ConfigError(f"{where} has unknown key {key!r}; known: {', '.join(known)}")
         default = known[key].default
-        if isinstance(default, bool):
-            right = isinstance(value, bool)
-        elif isinstance(default, int):
-            right = isinstance(value, int) and not isinstance(value, bool)
-        elif isinstance(default, float):
-            right = isinstance(value, (int, float)) and not isinstance(value, bool)
-        elif isinstance(default, str):
-            right = isinstance(value, str)
-        elif isinstance(default, tuple):
-            right = isinstance(value, (list, tuple))
-        else:
-            right = True
-        if not right:
+        if not _is_like(value, default):
             raise ConfigError(f"{where}.{key} is {value!r}; allowed is like {default!r}")
     tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures side by side, so that people look before they believe a table."""
+"""Contact sheets of images for visual checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LUMA_FIRST = cv2.COLOR_RGB2YCrCb
 
 
 def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
-    """A fused luma with the visible picture's colour, as the pipeline publishes it; uint8 RGB."""
+    """Return a fused luma with the visible image's colour, as in the pipeline; uint8 RGB."""
     if fused.ndim == 3:
         return fused
     planes = cv2.cvtColor(visible, LUMA_FIRST)
@@ -27,7 +27,7 @@ def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
 
 
 def tile(picture: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:
-    """Picture at the sheet's height, BGR for the file."""
+    """Return the image at the sheet's height, in BGR order."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     if small.ndim == 2:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.evaluate``: fuse data sets, score every measure, rank, show.
+"""``python -m training.evaluate``: fuse data sets, compute all measures and rank methods.
 
     python -m training.evaluate --weights FILE|PRESET ... --data tno=DIR ... [--peers DIR] --out DIR
 
-All methods are scored on grey pictures rounded to 8 bit. ``--peers`` is a folder of folders of
-published results on the one data set, named like its visible pictures. Writes ``table.md``,
-``table.csv``, ``per_picture.csv``, ``contact_sheet.png`` and the fused pictures to ``--out``; of
-several data sets, each to a folder of its kind's name there.
+All methods are scored on grey images rounded to 8 bit. ``--peers`` is a folder of folders of
+published results on one data set, named like its visible images. Writes ``table.md``,
+``table.csv``, ``per_picture.csv``, ``contact_sheet.png`` and the fused images to ``--out``. Several
+data sets have a folder each, named after their kind.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Fuser = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 
 def network_fuser(weights: str) -> Fuser:
-    """(name, uint8 RGB, uint8 thermal) to uint8 HxW or HxWx3, by a weights file or preset."""
+    """Return a fuser of a weights file or preset; its output is uint8 HxW or HxWx3."""
     path = shipped_weights(weights) if weights in PRESETS else Path(weights)
     net = load_weights(path).net
 
@@ -55,7 +55,7 @@ def network_fuser(weights: str) -> Fuser:
 
 
 def baseline_fuser(method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fuser:
-    """The same form for a classical method, on luma."""
+    """Return a fuser of a classical method, on luma."""
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         fused = method(grey(visible) / 255.0, thermal / 255.0)
@@ -65,13 +65,13 @@ def baseline_fuser(method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fu
 
 
 def peer_fuser(folder: Path) -> Fuser:
-    """The same form for a folder of published results; a missing file is a DataSetError."""
+    """Return a fuser that reads published results; a missing file is a DataSetError."""
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         found = sorted(folder.glob(f"{Path(name).name}.*"))
         picture = cv2.imread(str(found[0]), cv2.IMREAD_GRAYSCALE) if found else None
         if picture is None:
-            raise DataSetError(f"{folder} has no readable picture {Path(name).name}")
+            raise DataSetError(f"{folder} has no readable image {Path(name).name}")
         if picture.shape != thermal.shape:
             raise DataSetError(f"{found[0]} is {picture.shape}, its sources {thermal.shape}")
         return picture
@@ -80,14 +80,14 @@ def peer_fuser(folder: Path) -> Fuser:
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
-    """uint8 luma of an RGB or grey picture."""
+    """Return the uint8 luma of an RGB or grey image."""
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def evaluate(
     methods: dict[str, Fuser], pairs: list, measures: list[str], out: Path | None
 ) -> dict[str, list[dict[str, float]]]:
-    """Scores of each method, picture by picture; fused pictures go to ``out/<method>/``."""
+    """Return the scores of each method and image; write fused images to ``out/<method>/``."""
     results: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
     for pair in tqdm(pairs, unit="pair", disable=None):
         visible, thermal = read_pair(pair)[0]
@@ -110,7 +110,7 @@ def evaluate(
 def evaluate_set(
     pairs: Pairs, methods: dict[str, Fuser], shown: list[str], measures: list[str], out: Path
 ) -> None:
-    """Score the methods on one data set; tables, pictures and the sheet go to ``out``."""
+    """Score the methods on one data set; write tables, images and the sheet to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     results = evaluate(methods, pairs.pairs, measures, out)
     with new_table(out / "per_picture.csv") as table:
@@ -128,7 +128,7 @@ def evaluate_set(
 
 
 def named_networks(weights: list[str]) -> dict[str, Fuser]:
-    """Networks by their file's name; where two files share it, by their folder's name too."""
+    """Return networks by file name, with the folder's name for equal file names."""
     stems = [Path(w).stem for w in weights]
     names = [
         f"{Path(w).absolute().parent.name}-{stem}" if stems.count(stem) > 1 else stem
@@ -140,14 +140,14 @@ def named_networks(weights: list[str]) -> dict[str, Fuser]:
 
 
 def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
-    """Pairs of each ``KIND=FOLDER``, by kind."""
+    """Find the pairs of each ``KIND=FOLDER``, by kind."""
     found: dict[str, Pairs] = {}
     for text in texts:
         kind, equals, root = text.partition("=")
         if not equals:
             raise DataSetError(f"--data has {text!r}; allowed is KIND=FOLDER")
         if kind in found:
-            raise DataSetError(f"--data has {kind} twice; its results would lie in one folder")
+            raise DataSetError(f"--data has {kind} twice; allowed: each kind once")
         found[kind] = find_pairs(kind, Path(root), split)
         for problem in found[kind].problems:
             print(f"skipped: {problem}", file=sys.stderr)
@@ -155,7 +155,7 @@ def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate",
         description=__doc__,
@@ -169,9 +169,9 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="KIND=FOLDER",
         help=f"for instance tno=data/tno21; kinds: {', '.join(sorted(DATA_SETS))}",
     )
-    parser.add_argument("--split", type=Path, help="list file that names the pairs to take")
+    parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
     parser.add_argument("--peers", type=Path, help="folder of folders of published results")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and images")
     parser.add_argument("--measures", nargs="*", default=list(MEASURES), choices=list(MEASURES))
     parser.add_argument("--no-baselines", action="store_true")
     options = parser.parse_args(arguments)
@@ -183,9 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
             methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
         if options.peers:
             if len(data) > 1:
-                raise DataSetError("--peers are results on one data set; --data names several")
+                raise DataSetError("--peers requires one data set; --data names several")
             if not options.peers.is_dir():
-                raise DataSetError(f"--peers {options.peers} is no folder")
+                raise DataSetError(f"--peers {options.peers} is not a folder")
             folders = sorted(p for p in options.peers.iterdir() if p.is_dir())
             methods |= {p.name: peer_fuser(p) for p in folders}
         if not methods:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.export``: from a run's weights to the files that ship.
+"""``python -m training.export``: create the shipped files from the weights of a run.
 
     python -m training.export --weights runs/compact/weights.safetensors --out DIR
         [--name compact] [--half] [--score tno=DIR] [--version 1.0] [--no-onnx]
 
-Writes ``NAME.safetensors`` (with what ``--score`` measured in its metadata) and ``NAME.onnx``
+Writes ``NAME.safetensors`` (with the results of ``--score`` in its metadata) and ``NAME.onnx``
 (dynamic height and width, multiples of the network's stride), and prints the largest difference
 between PyTorch and ONNX Runtime.
 """
@@ -36,7 +36,7 @@ def export_onnx(net: FusionNet, path: Path) -> None:
     thermal = torch.zeros(1, 1, side, side)
     sizes = {0: "batch", 2: "height", 3: "width"}
     with new_file_path(path) as unfinished, warnings.catch_warnings():
-        # The tracing exporter says that it is the older of two; it keeps sizes dynamic.
+        # The tracing exporter warns that it is deprecated; it supports dynamic sizes.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             optimise_for_inference(net),
@@ -51,7 +51,7 @@ def export_onnx(net: FusionNet, path: Path) -> None:
 
 
 def onnx_difference(net: FusionNet, path: Path, height: int = 96, width: int = 160) -> float:
-    """Largest difference between PyTorch and ONNX Runtime on noise, in network units (range 2)."""
+    """Return the largest difference between PyTorch and ONNX Runtime on noise (range 2)."""
     import onnxruntime
 
     generator = torch.Generator().manual_seed(0)
@@ -66,7 +66,7 @@ def onnx_difference(net: FusionNet, path: Path, height: int = 96, width: int = 1
 
 
 def measured(weights: Path, data: str) -> dict[str, float]:
-    """Mean qw and qe of 8-bit outputs on ``KIND=FOLDER``, named after the folder."""
+    """Return the mean qw and qe of 8-bit outputs on ``KIND=FOLDER``, named after the folder."""
     kind, equals, root = data.partition("=")
     if not equals:
         raise DataSetError(f"--score is {data!r}; allowed is KIND=FOLDER")
@@ -77,7 +77,7 @@ def measured(weights: Path, data: str) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.export",
         description=__doc__,
@@ -87,8 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", help="file name without suffix; default the preset")
     parser.add_argument("--half", action="store_true", help="store the tensors as float16")
-    parser.add_argument("--score", help="KIND=FOLDER to measure qw and qe on, for the metadata")
-    parser.add_argument("--version", help="version of these weights; default as in the file")
+    parser.add_argument("--score", help="KIND=FOLDER for qw and qe in the metadata")
+    parser.add_argument("--version", help="version of these weights; default: that of the file")
     parser.add_argument("--no-onnx", action="store_true")
     options = parser.parse_args(arguments)
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training the paper's network in its folded form, and unfolding the result to the published one.
+"""Training of the paper's network in a folded form with the published weights.
 
-A 3x3 convolution followed by 2x2 average pooling is one 4x4 convolution of stride 2. Training
-through the 3x3 weights but running the 4x4 form gives the published network's own gradients at
-half its arithmetic: nothing is approximated, and the weights stay those of the published layers.
+A 3x3 convolution followed by 2x2 average pooling equals one 4x4 convolution of stride 2. The 4x4
+form is computed from the 3x3 weights in each step, which gives the gradients of the published
+network with half the arithmetic and without approximation.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from fusion_ros.model.network import FusionNet
 
 
 class FoldedLevel(nn.Module):
-    """[3x3 convolution, 2x2 average pooling] run as one 4x4 stride-2 convolution."""
+    """A 3x3 convolution and 2x2 average pooling as one 4x4 convolution of stride 2."""
 
     def __init__(self, level: nn.Sequential) -> None:
         super().__init__()
-        # Kept under the published names, so state dicts of both forms are the same.
+        # With the published names, so that the state dicts of both forms are equal.
         self.add_module("0", level[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """N, C, H, W to N, C', H/2, W/2."""
+        """Map N, C, H, W to N, C', H/2, W/2."""
         convolution = self.get_submodule("0")
         kernel = convolution.weight
-        # The mean of the kernel at its four places: separable, [1 1]/2 in both directions.
+        # Mean of the kernel at four positions: separable, [1 1]/2 in both directions.
         kernel = F.pad(kernel, (1, 1, 1, 1))
         kernel = F.avg_pool2d(kernel, 2, stride=1)
         return F.conv2d(x, kernel, convolution.bias, stride=2, padding=1)
 
 
 def fold_for_training(net: FusionNet) -> FusionNet:
-    """Change a network in place; parameters and their names stay, the function stays, cost halves.
+    """Fold the levels of a network in place, with equal parameters and function.
 
-    Levels with an activation between convolution and pooling are left as they are.
+    Levels with an activation between convolution and pooling are not changed.
     """
     if net.config.layout != "encoder_decoder":
         return net

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of the training pairs, and how well each camera alone shows them to a detector.
+"""Objects of the training pairs, and a detector's scores for them in each camera.
 
 An objects file is JSON: for each pair's name in the pack, rows of ``[x1, y1, x2, y2, fused,
 visible, thermal]``: the box of an object in pixels and a detector's score for it in a fused, the
-visible and the thermal picture. `training.pseudo_labels` writes one.
+visible and the thermal image. `training.pseudo_labels` writes such files.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+#: Side of a cell of the preference planes in pixels of a crop.
 CELL = 8
-"""Side of a cell of the preference planes in pixels of a crop."""
+#: Margin of a box in pixels, or a quarter of its longer side if that is larger.
 LEAST_MARGIN = 8.0
-"""Pixels around a box that belong to its object, or a quarter of its longer side if larger."""
 NO_OBJECTS = np.zeros((0, 7))
 
 
 class ObjectsError(ValueError):
-    """An objects file that cannot be used; the message names the file and what is wrong."""
+    """An invalid objects file; the message names the file and the fault."""
 
 
 def read_objects(path: Path) -> dict[str, np.ndarray]:
-    """Boxes and scores of each pair, N x 7, by the pair's name.
+    """Read boxes and scores, N x 7, by the pair's name.
 
     Raises:
         ObjectsError: the file cannot be read, or a pair has no rows of seven finite numbers.
@@ -44,16 +44,18 @@ def read_objects(path: Path) -> dict[str, np.ndarray]:
         except (TypeError, ValueError):
             boxes = np.zeros(0)
         if boxes.ndim != 2 or boxes.shape[1] != 7 or not np.isfinite(boxes).all():
-            raise ObjectsError(f"objects {path}: {name} needs rows of 7 finite numbers")
+            raise ObjectsError(
+                f"objects {path}: {name} is invalid; allowed: rows of 7 finite numbers"
+            )
         result[name] = boxes
     return result
 
 
 def preferences(scores: np.ndarray) -> np.ndarray:
-    """N x 2 preferences of the visible and the thermal picture, for N x 3 scores of an object.
+    """Return N x 2 preferences of the visible and thermal image for N x 3 scores.
 
-    A camera is preferred by as much as it beats the fused picture and the other camera; the worse
-    of the two cameras has none.
+    The preference of a camera is its advantage over the fused image and the other camera; that of
+    the worse camera is zero.
     """
     fused, visible, thermal = scores.T
     gain = np.stack([visible, thermal], axis=1) - np.stack([thermal, visible], axis=1)
@@ -70,12 +72,12 @@ def preference_planes(
     Args:
         boxes: N x 7 in the pair's pixels.
         corner: top and left of the crop in the pair's pixels.
-        zoom: how many pixels of the crop a pixel of the pair becomes.
+        zoom: magnification of the crop.
         crop: height and width of the crop, multiples of `CELL`.
 
     Returns:
-        float32 (2, height / CELL, width / CELL): of the visible and the thermal picture, 0 where
-        no object is; where objects overlap, the mean.
+        float32 (2, height / CELL, width / CELL) for the visible and the thermal image: 0 without an
+        object, the mean where objects overlap.
     """
     planes = np.zeros((2, crop[0] // CELL, crop[1] // CELL), np.float32)
     count = np.zeros(planes.shape[1:], np.float32)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoded pairs in one memory-mapped uint8 file, so that two cores train and do not decode.
+"""Decoded pairs in one memory-mapped uint8 file, which avoids decoding during training.
 
 A pack is a folder with ``pixels.u8`` and ``index.json``. Each pair is stored as visible H x W x 3
-RGB, thermal H x W, and, where it is cut from video, the same for the frame that follows.
+RGB, thermal H x W, and, for pairs from video, the same for the next frame.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PackError(ValueError):
 
 @dataclass(frozen=True)
 class PackedPair:
-    """Where one pair lies in the pack: ``frames`` consecutive frames of height x width."""
+    """Position of a pair in the pack: ``frames`` consecutive frames of height x width."""
 
     name: str
     source: str
@@ -40,7 +40,7 @@ class PackedPair:
 
 
 class PackWriter:
-    """Writes a pack; use as a context manager, the index is written when it closes cleanly."""
+    """Write a pack; a context manager that writes the index if it closes without an error."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(folder)
@@ -51,7 +51,7 @@ class PackWriter:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> PackWriter:
-        # A process that has mapped an earlier pack keeps its file.
+        # A new file: a process that has mapped an earlier pack keeps the old one.
         self._file = self._open.enter_context(new_file(self._folder / PIXELS_NAME))
         return self
 
@@ -79,13 +79,13 @@ class PackWriter:
 
 
 class Pack:
-    """Reads a pack; ``frame(i, t)`` gives views on the memory map."""
+    """Read a pack; ``frame(i, t)`` returns views on the memory map."""
 
     def __init__(self, folder: Path) -> None:
         folder = Path(folder)
         index = folder / INDEX_NAME
         if not index.is_file():
-            raise PackError(f"{index} is missing: no pack there, or its writing was broken off")
+            raise PackError(f"{index} is missing: there is no pack, or writing it was interrupted")
         content = json.loads(index.read_text())
         if content.get("format") != FORMAT:
             raise PackError(f"{index} has format {content.get('format')!r}; allowed is {FORMAT}")
@@ -104,10 +104,10 @@ class Pack:
         return len(self.pairs)
 
     def frame(self, pair: int, step: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Visible HxWx3 and thermal HxW uint8 views of frame ``step`` of a pair."""
+        """Return visible HxWx3 and thermal HxW uint8 views of frame ``step`` of a pair."""
         p = self.pairs[pair]
         if not 0 <= step < p.frames:
-            raise IndexError(f"{p.name} has {p.frames} frames, asked for {step}")
+            raise IndexError(f"{p.name} has {p.frames} frames; requested: {step}")
         area = p.height * p.width
         start = p.offset + step * area * 4
         visible = self._pixels[start : start + 3 * area].reshape(p.height, p.width, 3)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets of aligned visible / thermal pairs: where each one keeps its files.
+"""Data sets of aligned visible / thermal pairs, and the layout of their files.
 
-A data set maps a root folder to pairs of paths. It reads no pixels; what is missing or odd is
-listed in ``problems`` and skipped, so one broken file does not cost a run.
+A data set maps a root folder to pairs of paths without reading pixels. Missing or invalid files are
+listed in ``problems`` and skipped, so that one broken file does not stop a run.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from fusion_ros.streams.ledger import Stream
 
 @dataclass(frozen=True)
 class PairFiles:
-    """One aligned pair: two picture files, or two videos of which frame ``frame`` is meant.
+    """One aligned pair: two image files, or frame ``frame`` of two videos.
 
     Attributes:
-        name: unique within its data set; what tables and errors call the pair.
-        visible, thermal: files of equal kind.
-        frame: frame number in a video, None for pictures.
-        resize_visible: the visible picture has to be area-resized to the thermal one.
+        name: unique name within the data set, for tables and errors.
+        visible: image or video file.
+        thermal: file of the same type.
+        frame: frame number in a video, None for images.
+        resize_visible: whether the visible image is area-resized to the thermal one.
     """
 
     name: str
@@ -38,7 +39,7 @@ class PairFiles:
 
 @dataclass
 class Pairs:
-    """What a root folder holds: pairs in name order, and a line for each file that has no place."""
+    """Pairs of a root folder in name order, and a line for each skipped file."""
 
     source: str
     pairs: list[PairFiles] = field(default_factory=list)
@@ -52,18 +53,18 @@ class Pairs:
 
 
 class DataSetError(ValueError):
-    """A data set that cannot be used at all; the message names folder or file and the need."""
+    """An unusable data set; the message names folder or file and the requirement."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """How one data set is laid out.
+    """Layout and terms of one data set.
 
     Attributes:
-        name: its key in configs.
-        find: from root to pairs.
-        terms: what its publisher allows, in a few words.
-        evaluation_only: True where training on it would spoil the figures.
+        name: key in configs.
+        find: function from root to pairs.
+        terms: publisher's terms in a few words.
+        evaluation_only: whether training on it would invalidate the published figures.
     """
 
     name: str
@@ -84,11 +85,11 @@ def match_folders(
     prefix: str = "",
     resize_visible: bool = False,
 ) -> Pairs:
-    """Pair two folders by what their names say, as all commands do (`match_files`)."""
+    """Pair the files of two folders by their names, as all commands do (`match_files`)."""
     result = Pairs(source)
     for folder in (visible, thermal):
         if not folder.is_dir():
-            raise DataSetError(f"{source}: {folder} is no folder; it should hold pictures")
+            raise DataSetError(f"{source}: {folder} is not a folder; allowed: a folder of images")
     try:
         match = match_files(_pictures(visible), _pictures(thermal))
     except MatchError as error:
@@ -125,7 +126,7 @@ def _folders(source: str, visible: tuple[str, ...], thermal: tuple[str, ...]):
 
 
 def _find_roadscene(root: Path) -> Pairs:
-    # The full-size visible pictures carry fewer JPEG marks than the publisher's small copies.
+    # The full-size visible images have fewer JPEG artefacts than the small copies.
     if (root / "vis_hr").is_dir():
         return match_folders("roadscene", root / "vis_hr", root / "ir", resize_visible=True)
     return match_folders(
@@ -136,9 +137,9 @@ def _find_roadscene(root: Path) -> Pairs:
 
 
 def _find_flir(root: Path) -> Pairs:
-    """FLIR ADAS 1.3: ``{train,val,video}/RGB/FLIR_0001.jpg`` and ``thermal_8_bit/FLIR_0001.jpeg``.
+    """Find FLIR ADAS 1.3: ``{train,val,video}/{RGB,thermal_8_bit}/FLIR_0001.*``.
 
-    Its two cameras differ in view and size: pass the homography of the set to the packer.
+    The two cameras differ in view and size: pass the homography of the set to the packer.
     """
     result = Pairs("flir")
     for part in ("train", "val", "video"):
@@ -154,7 +155,7 @@ def _find_flir(root: Path) -> Pairs:
 
 
 def _find_kaist(root: Path) -> Pairs:
-    """KAIST: ``set00/V000/{visible,lwir}/I00000.jpg``."""
+    """Find KAIST: ``set00/V000/{visible,lwir}/I00000.jpg``."""
     result = Pairs("kaist")
     for visible in sorted(root.glob("set*/V*/visible")):
         sequence = visible.parent.relative_to(root).as_posix()
@@ -167,22 +168,22 @@ def _find_kaist(root: Path) -> Pairs:
 
 
 def _find_llvip(root: Path) -> Pairs:
-    """LLVIP: ``visible/train/1.jpg`` and ``infrared/train/1.jpg``, or ``vis`` / ``ir``."""
+    """Find LLVIP: ``visible/train/1.jpg`` and ``infrared/train/1.jpg``, or ``vis`` / ``ir``."""
     visible, thermal = _first_folder(root, "visible", "vis"), _first_folder(root, "infrared", "ir")
     if not (visible / "train").is_dir():
         return match_folders("llvip", visible, thermal)
-    # The publisher's `test` part stays unused: it is for scores.
+    # The publisher's `test` part is reserved for evaluation.
     return match_folders("llvip", visible / "train", thermal / "train", prefix="train/")
 
 
 def _find_msrs(root: Path) -> Pairs:
-    """MSRS: ``train/{vi,ir}/00001D.png``, or ``vis`` / ``ir``."""
+    """Find MSRS: ``train/{vi,ir}/00001D.png``, or ``vis`` / ``ir``."""
     base = root / "train" if (root / "train").is_dir() else root
     return match_folders("msrs", _first_folder(base, "vi", "vis"), _first_folder(base, "ir"))
 
 
 def _find_m3svd(root: Path) -> Pairs:
-    """M3SVD frames: ``<clip>/{vis,ir}/0000.png``, or ``{vis,ir}/<clip>/0000.png``."""
+    """Find M3SVD frames: ``<clip>/{vis,ir}/0000.png``, or ``{vis,ir}/<clip>/0000.png``."""
     result = Pairs("m3svd")
     clips = sorted(p.parent for p in root.glob("*/vis") if p.is_dir())
     folders = [(c.name, c / "vis", c / "ir") for c in clips]
@@ -198,9 +199,9 @@ def _find_m3svd(root: Path) -> Pairs:
 
 
 def _find_videos(root: Path) -> Pairs:
-    """Video pairs: ``<clip>_vis.mp4`` beside ``<clip>_ir.mp4``, of one rate.
+    """Find video pairs ``<clip>_vis.mp4`` and ``<clip>_ir.mp4`` of equal frame rate.
 
-    Every 15th frame is listed; near-copies teach little.
+    Every 15th frame is listed, since adjacent frames are nearly equal.
     """
     from fusion_ros.recordings.video_files import VideoError, VideoFile, match_videos
 
@@ -221,10 +222,10 @@ def _find_videos(root: Path) -> Pairs:
         finally:
             for video in videos:
                 video.close()
-        if not match.is_equal_rate:  # frame n is another moment in each
+        if not match.is_equal_rate:  # frame n has a different time in each
             result.problems.append(
-                f"{visible}: {match.visible_hz:g} frames a second, thermal {match.thermal_hz:g}; "
-                "both need one rate"
+                f"{visible}: {match.visible_hz:g} frames per second, thermal {match.thermal_hz:g}; "
+                "allowed: equal rates"
             )
             continue
         counts = [video.count for video in videos]
@@ -277,13 +278,13 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
 
 
 def find_pairs(name: str, root: Path, split: Path | None = None) -> Pairs:
-    """List the pairs of a data set, all or those that a split file names.
+    """Find the pairs of a data set, all or those in a split file.
 
     Args:
         name: a key of :data:`DATA_SETS`.
-        root: its folder.
-        split: text file with one pair a line: a pair's name, or its visible path's tail, with or
-            without the suffix; more words on a line are ignored.
+        root: folder of the data set.
+        split: text file with a pair in each line: its name, or the end of its visible path, with or
+            without suffix; further words in a line are ignored.
 
     Raises:
         DataSetError: unknown data set, missing folder, no pairs, or a split that matches none.
@@ -292,7 +293,7 @@ def find_pairs(name: str, root: Path, split: Path | None = None) -> Pairs:
         raise DataSetError(f"data set is {name!r}; allowed: {', '.join(sorted(DATA_SETS))}")
     root = Path(root)
     if not root.is_dir():
-        raise DataSetError(f"{name}: root {root} is no folder")
+        raise DataSetError(f"{name}: root {root} is not a folder")
     found = DATA_SETS[name].find(root)
     if split is not None:
         _keep_split(found, Path(split))
@@ -315,7 +316,7 @@ def _keep_split(found: Pairs, split: Path) -> None:
     kept = {}
     for line in wanted:
         tail = Path(line).with_suffix("").as_posix()
-        # RoadScene's lists name `vis`, its better pictures lie in `vis_hr`.
+        # The lists of RoadScene name `vis`; the better images are in `vis_hr`.
         pair = known.get(tail) or known.get(tail.replace("/vis/", "/vis_hr/"))
         if pair is not None:
             kept[pair.name] = pair

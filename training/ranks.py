@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of scores with ranks: who leads on which measure, and who on the whole."""
+"""Tables of scores with the ranks of methods for each measure and on average."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scores = Mapping[str, Mapping[str, float]]
 
 
 def ranks(scores: Scores, measure: str) -> dict[str, float]:
-    """Rank of each method on a measure, 1 is best; equals share the mean of their places."""
+    """Return each method's rank for a measure, 1 is best; equal scores share the mean rank."""
     sign = -1 if MEASURES[measure].higher_is_better else 1
     keys = {
         name: math.inf if math.isnan(row[measure]) else sign * row[measure]
@@ -30,14 +30,14 @@ def ranks(scores: Scores, measure: str) -> dict[str, float]:
 
 
 def mean_ranks(scores: Scores) -> dict[str, float]:
-    """Mean over all measures of a method's rank; lower is better."""
+    """Return the mean rank of each method over all measures; lower is better."""
     measures = list(next(iter(scores.values())))
     by_measure = [ranks(scores, measure) for measure in measures]
     return {name: sum(row[name] for row in by_measure) / len(by_measure) for name in scores}
 
 
 def write_tables(scores: Scores, mean_rank: Mapping[str, float], folder: Path, title: str) -> str:
-    """Write ``table.md`` and ``table.csv``, best mean rank first; returns the Markdown.
+    """Write ``table.md`` and ``table.csv``, best mean rank first, and return the Markdown.
 
     In the Markdown the best value of each measure is bold.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels of a pair: decode, check, bring onto one grid, 8 bit. Errors name the file."""
+"""Decoding of pairs to 8 bit on one grid; errors name the file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SMALLEST = 32
 
 
 def read_visible(path: Path) -> np.ndarray:
-    """A picture as uint8 H x W x 3 RGB; grey pictures get three equal planes."""
+    """Read an image as uint8 H x W x 3 RGB; grey images have three equal planes."""
     frame = _read(path, Stream.VISIBLE)
     image = frame.as_rgb()
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
 
 
 def read_thermal(path: Path) -> np.ndarray:
-    """A picture as uint8 H x W; 16-bit and float are mapped by their 0.1 / 99.9 percentiles."""
+    """Read an image as uint8 H x W; others are mapped by their 0.1 / 99.9 percentiles."""
     frame = _read(path, Stream.THERMAL)
     if frame.rendering_of:
         raise DataSetError(f"{path}: {DOUBT_TEXTS[PairDoubt.RENDERING]}")
@@ -53,11 +53,11 @@ def _read(path: Path, stream: Stream) -> PixelFrame:
 
 
 def read_video_frames(path: Path, start: int, count: int) -> list[np.ndarray]:
-    """``count`` frames as uint8 H x W x 3 RGB, from frame ``start``; fewer at the end."""
+    """Read ``count`` frames as uint8 H x W x 3 RGB from frame ``start``; fewer at the end."""
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise DataSetError(f"{path} cannot be opened as a video")
-    # Seeking by frame number is not exact for every codec; decoding from the start is.
+    # Seeking by frame number is inexact for some codecs, so decode from the start.
     for _ in range(start):
         if not capture.grab():
             break
@@ -73,12 +73,12 @@ def read_video_frames(path: Path, start: int, count: int) -> list[np.ndarray]:
 def read_pair(
     pair: PairFiles, homography: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The pair's frames, one of a picture, two consecutive ones of a video.
+    """Read one frame of an image pair, or two consecutive frames of a video pair.
 
     Args:
-        pair: what to read.
+        pair: files of the pair.
         homography: 3x3, thermal to visible pixels, for data sets that are not aligned; the thermal
-            picture is warped onto the visible grid and both are cropped to where both see.
+            image is warped onto the visible grid and both are cropped to the common area.
 
     Returns:
         (visible uint8 H x W x 3 RGB, thermal uint8 H x W) for each frame.
@@ -108,20 +108,20 @@ def _onto_one_grid(
     if visible.shape[:2] != thermal.shape:
         raise DataSetError(
             f"{pair.visible} is {visible.shape[1]}x{visible.shape[0]}, {pair.thermal} "
-            f"{thermal.shape[1]}x{thermal.shape[0]}; a pair must be equal, or have a homography"
+            f"{thermal.shape[1]}x{thermal.shape[0]}; allowed: equal sizes, or a homography"
         )
     if min(thermal.shape) < SMALLEST:
-        raise DataSetError(f"{pair.thermal} is under {SMALLEST} pixels high or wide")
+        raise DataSetError(f"{pair.thermal} is smaller than {SMALLEST} pixels in height or width")
     return visible, thermal
 
 
 def warp_thermal(
     visible: np.ndarray, thermal: np.ndarray, homography: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Warp thermal onto the visible grid; crop both to the largest common upright rectangle.
+    """Warp thermal onto the visible grid and crop both to a common upright rectangle.
 
-    The rectangle is taken from the warped corners, which is exact for scale and shift and a little
-    small for rotation. The result keeps the thermal camera's pixel count where it is the coarser.
+    The rectangle follows from the warped corners, which is exact for scale and shift and slightly
+    too small for rotation. The result has the resolution of the coarser camera.
     """
     height, width = visible.shape[:2]
     t_height, t_width = thermal.shape
@@ -131,7 +131,7 @@ def warp_thermal(
     top, bottom = max(moved[0, 1], moved[1, 1], 0), min(moved[2, 1], moved[3, 1], height)
     if right - left < SMALLEST or bottom - top < SMALLEST:
         raise DataSetError(
-            f"homography {np.round(homography, 4).tolist()} leaves no common picture of a "
+            f"homography {np.round(homography, 4).tolist()} leaves no common area of a "
             f"{width}x{height} visible and a {t_width}x{t_height} thermal frame"
         )
     scale = min(1.0, t_width / (right - left))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: config, environment, revision, curves, checkpoints, weights."""
+"""Files of a run: config, environment, revision, curves, checkpoints, weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
 
-# What may differ between a run and its continuation.
+# Keys that may differ between a run and its continuation.
 _FREE_TO_CHANGE = (
     "run_folder",
     "pack_folder",
@@ -39,7 +39,7 @@ _FREE_TO_CHANGE = (
 
 
 def open_run_folder(config: RunConfig) -> Path:
-    """Create or re-open the folder; a config that does not fit what lies there is refused."""
+    """Create or re-open the folder; a config that differs from that of its run is refused."""
     folder = Path(config.run_folder)
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / CONFIG
@@ -49,8 +49,8 @@ def open_run_folder(config: RunConfig) -> Path:
         for key, value in values.items():
             if key not in _FREE_TO_CHANGE and before.get(key) != value:
                 raise ConfigError(
-                    f"{folder} holds a run with {key} = {before.get(key)!r}, asked is {value!r}; "
-                    "choose another run_folder or the same config"
+                    f"{folder} holds a run with {key} = {before.get(key)!r}, requested {value!r}; "
+                    "use another run_folder or the same config"
                 )
     write_text(stored, yaml.safe_dump(values, sort_keys=False))
     write_json(folder / ENVIRONMENT, environment())
@@ -58,7 +58,7 @@ def open_run_folder(config: RunConfig) -> Path:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine that the run ran on, for people who want to repeat it."""
+    """Return versions and machine of the run, for reproduction."""
     cuda = torch.cuda.is_available()
     return {
         "python": platform.python_version(),
@@ -87,6 +87,6 @@ def _git(*arguments: str) -> str:
 
 
 def append_metrics(folder: Path, step: int, values: dict[str, float]) -> None:
-    """Add one line to the curves."""
+    """Append one line to the curves."""
     with (folder / METRICS).open("a") as file:
         file.write(json.dumps({"step": step, **values}) + "\n")

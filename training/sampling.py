@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From packed pairs to batches, without state: step k of a run always holds the same crops."""
+"""Stateless sampling of batches: step k of a run always has the same crops."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from training.reading import read_pair
 
 
 def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, list[str]]:
-    """Open the pack of these data sets, decoding it first unless it is there already.
+    """Open the pack of these data sets; decode it first if it does not exist.
 
     Returns:
         The pack, and a line for each file that was skipped.
 
     Raises:
-        DataSetError: nothing could be read at all.
+        DataSetError: no pair could be read.
     """
     listed = [
         (
@@ -65,7 +65,7 @@ def _write_pack(listed: list, target: Path) -> list[str]:
             problems += pairs.problems
             homography = None if entry.homography is None else np.float64(entry.homography)
             for pair in pairs:
-                try:  # one broken file must not cost the rest
+                try:  # a broken file does not affect the others
                     writer.add(f"{entry.kind}/{pair.name}", entry.kind, read_pair(pair, homography))
                     written += 1
                 except DataSetError as error:
@@ -77,11 +77,11 @@ def _write_pack(listed: list, target: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Batch:
-    """uint8 crops, what chance decided for each, and the names that errors quote.
+    """uint8 crops, their random augmentations, and their names for errors.
 
     visible is N, C, H, W and thermal N, 1, H, W. With ``consecutive``, the second half of the
-    batch is the frame that follows the first half. ``preferences`` are those of the objects,
-    N, 2, h, w (see `training.objects`), flipped as the draws say, or None.
+    batch holds the frames after those of the first half. ``preferences`` are those of the objects,
+    N, 2, h, w (see `training.objects`), flipped like the crops, or None.
     """
 
     visible: Tensor
@@ -93,16 +93,20 @@ class Batch:
 
 
 class CropSampler:
-    """Draws crops; ``batch(step)`` is a pure function of its arguments.
+    """Sampler of crops; ``batch(step)`` is a pure function of its arguments.
 
     Args:
         pack: decoded pairs.
-        weights: how often a data set is drawn, by kind.
-        crop: height, width; smaller pairs are left out.
+        weights: sampling weight of each data set, by kind.
+        crop: height, width; smaller pairs are excluded.
         channels: 1 for luma, 3 for RGB.
+        augmentation: settings of the augmentation.
+        seed: seed of the run.
+        batch: samples of a batch on all processes together.
+        rank: number of this process; it uses samples rank, rank + world, ... of each batch.
+        world: number of processes.
         objects: objects and scores by pair (`training.objects.read_objects`), or None.
-        objects_chance: share of the crops that are drawn around one of ``objects``.
-        rank, world: this process gets samples rank, rank + world, .. of each batch.
+        objects_chance: share of the crops around one of ``objects``.
     """
 
     def __init__(
@@ -123,7 +127,7 @@ class CropSampler:
         fits = [p.height >= crop[0] and p.width >= crop[1] for p in pack.pairs]
         if not any(fits):
             largest = max((p.height, p.width) for p in pack.pairs)
-            raise ConfigError(f"crop is {crop}; the largest pair has only {largest} pixels")
+            raise ConfigError(f"crop is {crop}; the largest pair has {largest} pixels")
         chance = np.array([weights[p.source] * f for p, f in zip(pack.pairs, fits, strict=True)])
         self._chance = chance / chance.sum()
         moving = np.array([p.frames > 1 for p in pack.pairs]) * chance
@@ -137,11 +141,11 @@ class CropSampler:
 
     @property
     def has_motion(self) -> bool:
-        """Whether any pair has a frame that follows."""
+        """Whether any pair has a second frame."""
         return self._moving is not None
 
     def batch(self, step: int, *, consecutive: bool = False) -> Batch:
-        """This process' part of the batch of a step."""
+        """Return the part of a step's batch for this process."""
         count = self._batch // 2 if consecutive else self._batch
         first, second = [], []
         for place in range(self._rank, max(count, self._world), self._world):
@@ -172,14 +176,14 @@ class CropSampler:
         if around is not None:
             box = self._box_around(index, size, *around[1:])
         drawn = draw(rng, self._augmentation)
-        # After all other draws, so that a chance of nothing leaves every other sample as it was.
+        # After all other draws, so that a probability of zero does not change the samples.
         other, other_box = index, box
         if rng.random() < self._augmentation.stranger_chance and not consecutive:
             other = int(rng.choice(len(self._pack), p=self._chance))
             other_box = self._box(rng, other, size)
         if consecutive:
-            # A clip has its cameras' own noise, new in each frame. More of it would teach to blur,
-            # and the same noise in both frames that noise stands still.
+            # A clip has independent camera noise in each frame. Additional noise would train the
+            # network to blur, and equal noise in both frames would train it to expect static noise.
             drawn = replace(drawn, noise=(0.0, 0.0))
         preferred = self._preferences(pair.name, box, drawn, known=other == index)
         crops = []
@@ -201,7 +205,7 @@ class CropSampler:
         return (self._objects or {}).get(name, NO_OBJECTS)
 
     def _preferences(self, name: str, box: tuple, drawn: Draw, *, known: bool) -> Tensor | None:
-        """Preferences in a crop; none where the thermal picture is not this scene's own."""
+        """Return the preferences in a crop; none for a thermal image of another scene."""
         if self._objects is None:
             return None
         objects = self._objects_of(name) if known and not drawn.invert_thermal else NO_OBJECTS
@@ -211,8 +215,8 @@ class CropSampler:
         return planes.flip([a for a, on in ((2, drawn.flip), (1, drawn.flip_vertical)) if on])
 
     def _around_an_object(self, step: int, place: int) -> tuple[int, float, float] | None:
-        """Pair and centre (y, x) of a crop around an object, or None for any other crop."""
-        # A generator of its own: the other samples stay as they are without objects.
+        """Return pair and centre (y, x) of a crop around an object, or None for other crops."""
+        # A separate generator, so that objects do not change the other samples.
         rng = np.random.default_rng((self._seed, step, place, 1))
         if self._rich is None or rng.random() >= self._objects_chance:
             return None
@@ -223,28 +227,28 @@ class CropSampler:
         return index, float((top + bottom) / 2 + away[0]), float((left + right) / 2 + away[1])
 
     def _box_around(self, index: int, size: tuple[int, int], y: float, x: float) -> tuple:
-        """The crop of this height and width in a pair's pictures that is nearest to a centre."""
+        """Return the crop of this height and width that is nearest to a centre, as slices."""
         pair, (height, width) = self._pack.pairs[index], size
         top = int(np.clip(y - height / 2, 0, pair.height - height))
         left = int(np.clip(x - width / 2, 0, pair.width - width))
         return np.s_[top : top + height, left : left + width]
 
     def _box(self, rng: np.random.Generator, index: int, size: tuple[int, int]) -> tuple:
-        """A place for a crop of this height and width in a pair's pictures, as slices."""
+        """Return a random crop of this height and width, as slices."""
         pair, (height, width) = self._pack.pairs[index], size
         top = int(rng.integers(0, pair.height - height + 1))
         left = int(rng.integers(0, pair.width - width + 1))
         return np.s_[top : top + height, left : left + width]
 
     def _to_crop(self, pixels: np.ndarray) -> np.ndarray:
-        """A copy at the crop's size, magnified where the box is smaller."""
+        """Return a copy at the crop's size, magnified from a smaller box."""
         if pixels.shape[:2] == self._crop:
             return pixels.copy()
         return cv2.resize(np.ascontiguousarray(pixels), self._crop[::-1])
 
 
 def prefetch(sampler: CropSampler, steps: range, flicker_every: int) -> Iterator[Batch]:
-    """Batches of these steps, made one ahead in a thread: cutting crops hides behind training."""
+    """Yield the batches of these steps, prepared in a thread parallel to training."""
     queue: Queue = Queue(maxsize=2)
     stop = threading.Event()
 
@@ -257,12 +261,12 @@ def prefetch(sampler: CropSampler, steps: range, flicker_every: int) -> Iterator
                     try:
                         queue.put(batch, timeout=0.2)
                         break
-                    except Full:  # look at `stop` again
+                    except Full:  # check `stop` again
                         continue
                 if stop.is_set():
                     return
             queue.put(None)
-        except Exception as error:  # handed to the trainer, raised there
+        except Exception as error:  # raised in the consumer
             queue.put(error)
 
     thread = threading.Thread(target=work, name="crops", daemon=True)

@@ -3,9 +3,9 @@
 
     python -m training.steadiness --weights FILE|PRESET ... --data m3svd=DIR --out FILE.md
 
-A pair's name up to its last slash is its clip. For each clip the table gives the flicker index
-(1 = as restless as the sources are on average), the plain ratio of change to the sources' change,
-and the change that no source explains, in grey levels.
+A pair's name up to its last slash is its clip. For each clip the table has the flicker index (1
+equals the mean of the sources), the ratio of change to the sources' change, and the change that
+neither source has, in grey levels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.reading import read_pair
 
 
 def clips(pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
-    """Pairs by clip, in frame order."""
+    """Return the pairs of each clip in frame order."""
     result: dict[str, list[PairFiles]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda p: p.name):
         result[pair.name.rpartition("/")[0]].append(pair)
@@ -40,7 +40,7 @@ def _stack(pictures: list[np.ndarray]) -> torch.Tensor:
 
 
 def flicker_table(methods: dict, data: dict[str, list[PairFiles]]) -> str:
-    """Markdown: one row a method, one column a clip."""
+    """Return Markdown with a row for each method and a column for each clip."""
     rows: dict[str, list[str]] = {name: [] for name in methods}
     for frames in data.values():
         sources = [read_pair(pair)[0] for pair in frames]
@@ -65,7 +65,7 @@ def flicker_table(methods: dict, data: dict[str, list[PairFiles]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.steadiness",
         description=__doc__,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training step's arithmetic: crops in, loss and its terms out."""
+"""Computation of a training step: from crops to the loss and its terms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.sampling import Batch
 
 
 class TrainingStep(nn.Module):
-    """Network and loss in one module, so that a compiler or a distributed wrapper sees both."""
+    """Network and loss in one module for a compiler or a distributed wrapper."""
 
     def __init__(self, net: nn.Module, weights: LossWeights, window_stride: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class TrainingStep(nn.Module):
         consecutive: bool = False,
         preferences: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and unweighted terms of pictures in [0, 1]: N, C, H, W and N, 1, H, W.
+        """Return loss and unweighted terms of images in [0, 1]: N, C, H, W and N, 1, H, W.
 
         With ``consecutive`` the second half of the batch follows the first half in time;
         ``preferences`` are those of the batch's objects (see `training.objects`).
@@ -71,7 +71,7 @@ class TrainingStep(nn.Module):
 
 
 def pictures(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The batch on its device, in [0, 1], augmented there."""
+    """Move a batch to its device and augment it there; values are in [0, 1]."""
     visible = batch.visible.to(device, non_blocking=True).float() / 255
     thermal = batch.thermal.to(device, non_blocking=True).float() / 255
     return augment(visible, thermal, batch.draws)

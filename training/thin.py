@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training `paper` with thin encoders first: its grouped decoder is cheap, its encoders are not.
+"""Training of `paper` with thin encoders in a first stage.
 
-Four fifths of a step's arithmetic lie in the encoders, whose cost goes with the square of their
-channels. The thin network is the published one with most encoder channels left out, so it can
-be put back into it exactly (`training/widening.py`) and trained on from there.
+Four fifths of a step's arithmetic are in the encoders and grow with the square of their channels.
+The thin network lacks most encoder channels of the published one. It can be transferred exactly to
+the published network (`training/widening.py`), and training can continue there.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from fusion_ros.model.network import Encoder, FusionNet
 
 
 def thin_encoders(net: FusionNet, divisor: int, *, keep: bool = False) -> FusionNet:
-    """Replace encoders and fusion, in place, by ones that have 1/``divisor`` of the channels.
+    """Replace encoders and fusion in place by ones with 1/``divisor`` of the channels.
 
-    The fusion still gives all the channels that the decoder wants. Names stay as they are.
+    The outputs of the fusion and the names of the layers do not change.
 
     Args:
         net: a network of layout `encoder_decoder`, unless ``divisor`` is 1.
-        divisor: divides each of the network's widths.
-        keep: take over the weights of the first channels, for a network that was trained thin
-            (no other reads only them); otherwise the encoders start anew.
+        divisor: divisor of each of the network's widths.
+        keep: keep the weights of the first channels, for a network that was trained thin; other
+            networks read all channels. False initialises the encoders.
     """
     if divisor == 1:
         return net
@@ -47,6 +47,6 @@ def thin_encoders(net: FusionNet, divisor: int, *, keep: bool = False) -> Fusion
 
 def _first_channels(name: str, whole: Tensor, thin: Tensor) -> Tensor:
     if name.startswith("fusion.") and thin.dim() > 1:
-        # Its inputs are the two cameras' channels one after the other.
+        # The inputs are the concatenated channels of both cameras.
         return torch.cat([half[:, : thin.shape[1] // 2] for half in whole.chunk(2, dim=1)], dim=1)
     return whole[tuple(slice(side) for side in thin.shape)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores and pictures while a run goes on: qw and qe of 8-bit outputs on the validation pairs."""
+"""Validation during a run: qw, qe and images of 8-bit outputs on the validation pairs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from training.packing import Pack
 
 @torch.inference_mode()
 def fuse(net: nn.Module, visible: Tensor, thermal: Tensor) -> Tensor:
-    """Fuse pictures in [0, 1] of any size as inference does; the result is rounded to 8 bit.
+    """Fuse images in [0, 1] of any size as in inference; the result is rounded to 8 bit.
 
     Args:
         net: a network with ``config``, in evaluation mode.
-        visible: N, C, H, W in [0, 1]; brought to the channels that the network wants.
+        visible: N, C, H, W in [0, 1]; converted to the channels of the network.
         thermal: N, 1, H, W in [0, 1].
     """
     config = net.config
@@ -38,7 +38,7 @@ def fuse(net: nn.Module, visible: Tensor, thermal: Tensor) -> Tensor:
 
 
 class Validator:
-    """Scores a network on a pack, writes curves and pictures for TensorBoard."""
+    """Score a network on a pack and write curves and images for TensorBoard."""
 
     def __init__(self, pack: Pack | None, folder: Path, config: RunConfig, fabric: Fabric) -> None:
         self._pack, self._config, self._device = pack, config, fabric.device
@@ -56,7 +56,7 @@ class Validator:
                 self._board.add_scalar(f"train/{name}", value, step)
 
     def validate(self, net: nn.Module, step: int) -> dict[str, float]:
-        """Mean qw and qe over the validation pairs; nothing on other processes than the first."""
+        """Return the mean qw and qe over the validation pairs, on the first process only."""
         if self._pack is None or self._board is None:
             return {}
         rows, shown = [], []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting a wider network from a narrower trained one, without a change of its output."""
+"""Initialisation of a wider network from a narrower trained one with equal output."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from fusion_ros.model.network import FusionNet
 
 
 class WideningError(ValueError):
-    """Weights that cannot start this network; the message names the layer and both shapes."""
+    """Unsuitable initial weights; the message names the layer and both shapes."""
 
 
 def start_from(net: FusionNet, trained: FusionNet) -> None:
     """Load trained weights into a network of the same layers and the same or more channels.
 
-    The trained channels come first and do not read the new ones, so the network begins as the
-    trained one. The new channels keep their random weights; they learn as soon as the trained
-    ones begin to read them. In layout `encoder_decoder` the encoders alone may be wider: the
-    decoder's groups would mix other channels.
+    The trained channels come first and have zero weights for the new ones, so the output is that of
+    the trained network. The new channels keep their random weights, and train as soon as these
+    zero weights change. In layout `encoder_decoder` only the encoders may be wider, since the
+    decoder's groups would combine other channels.
 
     Raises:
-        WideningError: other layers, or a layer that cannot be widened to this network's.
+        WideningError: the layers differ, or a layer cannot be widened to this network's.
     """
     target, source = net.state_dict(), trained.state_dict()
     if target.keys() != source.keys():
@@ -43,7 +43,7 @@ def _widened(name: str, wide: Tensor, narrow: Tensor) -> Tensor:
             f"{tuple(wide.shape)}, which cannot be widened to"
         )
     if grown and name.startswith("fusion.") and narrow.dim() > 1:
-        # Its inputs are the two cameras' channels one after the other.
+        # The inputs are the concatenated channels of both cameras.
         pairs = zip(wide.chunk(2, dim=1), narrow.chunk(2, dim=1), strict=True)
         return torch.cat([_in_the_corner(w, n) for w, n in pairs], dim=1)
     return _in_the_corner(wide, narrow)

@@ -110,7 +110,7 @@ def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tm
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "is no folder")],
+    [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "/nowhere/at/all")],
 )
 def test_evaluate_names_what_is_wrong(tmp_path, capsys, data, message):
     assert evaluate.main(["--data", data, "--out", str(tmp_path / "out")]) == 2

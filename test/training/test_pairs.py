@@ -136,7 +136,7 @@ def test_a_split_list_that_names_nothing_is_an_error(tmp_path, text, message):
 def test_unknown_kinds_and_missing_roots_are_named(tmp_path):
     with pytest.raises(DataSetError, match="data set is 'tmo'; allowed: "):
         find_pairs("tmo", tmp_path)
-    with pytest.raises(DataSetError, match="absent is no folder"):
+    with pytest.raises(DataSetError, match="absent"):
         find_pairs("tno", tmp_path / "absent")
 
 
@@ -177,5 +177,5 @@ def test_a_homography_brings_a_thermal_camera_of_narrower_view_onto_the_visible_
     assert colour.shape[:2] == warped.shape == (30, 40)
     difference = np.abs(colour[2:-2, 2:-2, 0].astype(int) - warped[2:-2, 2:-2])
     assert difference.mean() < 8
-    with pytest.raises(DataSetError, match="leaves no common picture"):
+    with pytest.raises(DataSetError, match="homography .*visible"):
         warp_thermal(np.dstack([scene] * 3), thermal, np.array([[2, 0, 500], [0, 2, 0], [0, 0, 1]]))
