@@ -177,5 +177,5 @@ def test_a_homography_brings_a_thermal_camera_of_narrower_view_onto_the_visible_
     assert colour.shape[:2] == warped.shape == (30, 40)
     difference = np.abs(colour[2:-2, 2:-2, 0].astype(int) - warped[2:-2, 2:-2])
     assert difference.mean() < 8
-    with pytest.raises(DataSetError, match="homography .*visible"):
+    with pytest.raises(DataSetError, match=r"homography .*visible"):
         warp_thermal(np.dstack([scene] * 3), thermal, np.array([[2, 0, 500], [0, 2, 0], [0, 0, 1]]))
