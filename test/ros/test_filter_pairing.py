@@ -46,7 +46,7 @@ def cameras(*, seconds=20, jitter_ms=3.0, offset_ms=0.0, loss=0.0, seed=0):
 
 @pytest.mark.skipif(HAS_FILTERS, reason="message_filters is installed")
 def test_without_message_filters_the_error_has_the_remedy():
-    with pytest.raises(ModuleNotFoundError, match=r"message-filters.*'nearest'"):
+    with pytest.raises(ModuleNotFoundError, match="message-filters"):
         make("approximate", FrameLedger())
 
 

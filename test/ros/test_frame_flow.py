@@ -102,7 +102,7 @@ def test_a_failed_publish_rejects_only_its_pair():
     wait_for(lambda: bench.books.ledger.snapshot().visible.rejected == 1)
     counts = bench.stop()
     assert counts["visible"]["rejected_by_reason"] == {"internal_error": 1}
-    assert any("OSError: no route" in warning for warning in bench.warnings)
+    assert sum("OSError" in warning for warning in bench.warnings) == 1
 
 
 def test_failures_after_publishing_reject_no_pair(monkeypatch):
@@ -126,7 +126,7 @@ def test_only_the_lost_camera_is_reported_as_back():
     for now_ms in (0, 700, 1400, 2100, 4000):  # the visible one, which pauses as well
         bench.now_ms = now_ms
         bench.send(Stream.VISIBLE, 1000 + now_ms, value=now_ms // 50)
-    assert any("the thermal camera is lost" in warning for warning in bench.warnings)
+    assert any("on_stream_loss" in warning for warning in bench.warnings)
     assert bench.told == []
     bench.send(Stream.THERMAL, 5000)
     assert bench.told == ["/thermal/image_raw is back"]
@@ -144,7 +144,8 @@ def test_each_reason_of_rejection_is_logged_once_and_always_counted():
     counts = bench.stop()
     assert counts["thermal"]["rejected_by_reason"] == {"unknown_encoding": 3}
     assert len(bench.warnings) == 1
-    assert bench.warnings[0].startswith("/thermal/image_raw: rejected (unknown_encoding)")
+    for token in ("/thermal/image_raw", "unknown_encoding"):
+        assert token in bench.warnings[0]
     assert "'nonsense'" in bench.warnings[0]
 
 
