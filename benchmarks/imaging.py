@@ -23,7 +23,8 @@ from fusion_ros.registration.alignment import AlignmentMonitor
 from fusion_ros.registration.geometry import HomographyCalibration, Size
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
-from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 
 def thermal_scene(height: int, width: int) -> np.ndarray:

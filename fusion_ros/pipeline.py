@@ -26,7 +26,8 @@ from fusion_ros.imaging.options import ColourOptions
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
-from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 STAGES = ("tone", "registration", "colour", "infer", "recolour")
 

@@ -33,8 +33,6 @@ class Alignment:
     clearness: float
     """Height of the best position above the others, in deviations; below 6 the shift is
     uncertain."""
-    looks: int
-    """Number of frames evaluated since the last reset."""
 
     @property
     def shift_px(self) -> float:
@@ -62,7 +60,6 @@ class AlignmentMonitor:
     def reset(self) -> None:
         """Discard earlier evaluations, for another calibration or camera."""
         self._looked_s = -math.inf
-        self._looks = 0
         self._cross: np.ndarray | None = None
         self.last: Alignment | None = None
 
@@ -100,10 +97,9 @@ class AlignmentMonitor:
         )
         cross = np.conj(np.fft.fft2(a)) * np.fft.fft2(b)
         if self._cross is None or self._cross.shape != cross.shape:
-            self._cross, self._looks = cross, 0
+            self._cross = cross
         else:
             self._cross = _FORGET * self._cross + (1 - _FORGET) * cross
-        self._looks += 1
         return self._judged(np.fft.ifft2(self._cross).real, (width / size[0], height / size[1]))
 
     def _judged(self, surface: np.ndarray, scale: tuple[float, float]) -> Alignment:
@@ -120,4 +116,4 @@ class AlignmentMonitor:
         )
         x = column - reach + peak_offset(window[row], column)
         y = row - reach_y + peak_offset(window[:, column], row)
-        return Alignment(float(score), x * scale[0], y * scale[1], clearness, self._looks)
+        return Alignment(float(score), x * scale[0], y * scale[1], clearness)

@@ -29,14 +29,6 @@ def structure(image: np.ndarray, blur_px: float = 1.0) -> np.ndarray:
     return z
 
 
-def agreement(a: np.ndarray, b: np.ndarray, where: np.ndarray | None = None) -> float:
-    """Return the normalised correlation of two structures, -1..1 (0 if one is empty)."""
-    if where is not None:
-        a, b = a[where], b[where]
-    energy = float(np.sqrt(np.vdot(a, a).real * np.vdot(b, b).real))
-    return float(np.vdot(a, b).real) / energy if energy > 0 else 0.0
-
-
 def peak_offset(line: np.ndarray, at: int) -> float:
     """Return the offset of a parabola's top from sample `at` of a line, in samples.
 

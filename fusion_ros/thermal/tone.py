@@ -14,8 +14,6 @@ from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, st
 from fusion_ros.thermal.tone_options import ToneOptions
 from fusion_ros.thermal.tone_smoothing import CurveSmoother
 
-__all__ = ["ThermalToneMapper", "ToneOptions"]
-
 _INVALID = 1e6
 """Float readings of this size and more are treated as invalid."""
 _GREYS = np.linspace(0.0, 255.0, KNOTS)

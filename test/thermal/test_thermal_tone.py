@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])

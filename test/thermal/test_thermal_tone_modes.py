@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fusion_ros.thermal import units as thermal_units
 from fusion_ros.thermal.sensor_defects import DeadPixelMask, find_dead_pixels
-from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 RANGES = {
     field.name: (field.metadata["low"], field.metadata["high"])

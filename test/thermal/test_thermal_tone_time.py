@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.thermal.tone import ThermalToneMapper, ToneOptions
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 SECOND = 1_000_000_000
 
