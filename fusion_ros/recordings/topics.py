@@ -51,40 +51,20 @@ def choose_topics(
         RecordingError: the choice is not clear; the message lists the image topics.
     """
     images = [t for t in topics if t.message_type in IMAGE_TYPES and t.messages > 0]
-    if not images:
-        raise RecordingError(f"no images can be read from it; {_listed(topics)}")
-    for given, option in ((visible, "--visible-topic"), (thermal, "--thermal-topic")):
-        if given is not None and given not in {t.name for t in images}:
-            raise RecordingError(
-                f"{option} is {given!r}, but no images are recorded under it; {_listed(topics)}"
-            )
-    if visible is not None and visible == thermal:
-        raise RecordingError(f"--visible-topic and --thermal-topic are both {visible!r}")
+    _check_given(images, visible, thermal, _listed(topics))
     if visible is not None and thermal is not None:
         return visible, thermal, "both topics were given"
     left = [t for t in images if t.name not in (visible, thermal)]
+    how = "thermal was given"
     if thermal is None:
-        ranked = [t for t in left if score(t.name, THERMAL_WORDS) and not is_other(t.name)]
-        if ranked:
-            thermal, how = _best_thermal(ranked, look)
-        else:
-            rest = [t for t in left if not is_other(t.name)]
-            by_name = [t for t in rest if score(t.name, VISIBLE_WORDS)]
-            if visible is None and len(rest) == 2 and by_name:
-                visible = _best(by_name, VISIBLE_WORDS)
-                rest = [t for t in rest if t.name != visible]
-            if len(rest) != 1 or visible is None:
-                raise RecordingError(
-                    "no topic has a thermal camera's name; give --thermal-topic (and "
-                    f"--visible-topic); {_listed(topics)}"
-                )
-            thermal, how = rest[0].name, "thermal as the only other image topic"
-        left = [t for t in left if t.name != thermal]
-    else:
-        how = "thermal was given"
+        visible, thermal, how = _choose_thermal(left, visible, look, _listed(topics))
     if visible is not None:
         return visible, thermal, how
-    candidates = [t for t in left if not is_other(t.name) and not score(t.name, THERMAL_WORDS)]
+    candidates = [
+        t
+        for t in left
+        if t.name != thermal and not is_other(t.name) and not score(t.name, THERMAL_WORDS)
+    ]
     if not candidates:
         raise RecordingError(
             f"there is no image topic besides {thermal!r} for the visible camera; {_listed(topics)}"
@@ -96,6 +76,40 @@ def choose_topics(
         others = ", ".join(sorted(t.name for t in candidates if t.name != visible))
         how += f"; not taken: {others}"
     return visible, thermal, how
+
+
+def _check_given(
+    images: Sequence[TopicFacts], visible: str | None, thermal: str | None, listed: str
+) -> None:
+    if not images:
+        raise RecordingError(f"no images can be read from it; {listed}")
+    for given, option in ((visible, "--visible-topic"), (thermal, "--thermal-topic")):
+        if given is not None and given not in {t.name for t in images}:
+            raise RecordingError(
+                f"{option} is {given!r}, but no images are recorded under it; {listed}"
+            )
+    if visible is not None and visible == thermal:
+        raise RecordingError(f"--visible-topic and --thermal-topic are both {visible!r}")
+
+
+def _choose_thermal(
+    left: Sequence[TopicFacts], visible: str | None, look: Look, listed: str
+) -> tuple[str | None, str, str]:
+    """Return the visible topic if it is known, the thermal topic, and the reason."""
+    usable = [t for t in left if not is_other(t.name)]
+    ranked = [t for t in usable if score(t.name, THERMAL_WORDS)]
+    if ranked:
+        return visible, *_best_thermal(ranked, look)
+    by_name = [t for t in usable if score(t.name, VISIBLE_WORDS)]
+    if visible is None and len(usable) == 2 and by_name:
+        visible = _best(by_name, VISIBLE_WORDS)
+        usable = [t for t in usable if t.name != visible]
+    if len(usable) != 1 or visible is None:
+        raise RecordingError(
+            "no topic has a thermal camera's name; give --thermal-topic (and --visible-topic); "
+            f"{listed}"
+        )
+    return visible, usable[0].name, "thermal as the only other image topic"
 
 
 def _best_thermal(ranked: Sequence[TopicFacts], look: Look) -> tuple[str, str]:

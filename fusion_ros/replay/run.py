@@ -36,7 +36,7 @@ _OFFSET_EVERY_NS = 500_000_000
 
 
 class FusedSink:
-    """Takes each fused image: a bag, a video, a detector. A base class."""
+    """Base class of receivers of fused images: a bag, a video, a detector."""
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
@@ -52,10 +52,9 @@ class FusedSink:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay found; the report and the summary are made of it.
+    """Data of a replay for findings, summary and report.
 
-    `complete` is False where it did not come to the recording's end, `stopped` is True where that
-    was by Ctrl-C.
+    `complete` is False if the replay ended before the recording; `stopped` is True after Ctrl-C.
     """
 
     log: ReplayLog
@@ -73,13 +72,13 @@ class ReplayResult:
 
 
 class Replay:
-    """One run over one recording.
+    """One replay of one recording.
 
     Args:
-        recording: is read to its end, and not closed.
-        pipeline: fuses; warmed up by the first pair.
+        recording: read to its end, and not closed.
+        pipeline: the fusion pipeline; the first pair warms it up.
         settings: see `ReplaySettings`.
-        sinks: take the fused pictures as they come; closed by `run`.
+        sinks: receivers of the fused images; closed by `run`.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class Replay:
         self._meter = PairMeter(self._every, self._bench, self._log)
 
     def run(self, progress: Callable[[int], object] = lambda messages: None) -> ReplayResult:
-        """Replay to the end, or to Ctrl-C. `progress` is told how many messages are done."""
+        """Replay to the end, or to Ctrl-C; `progress` receives the number of processed messages."""
         began = time.perf_counter()
         complete = stopped = False
         try:
@@ -147,7 +146,7 @@ class Replay:
             for sink in self._sinks:
                 sink.close()
         for entry in self._log.frames:
-            # Whatever the pairer settled without a word, and what a Ctrl-C left half done.
+            # Frames that the pairer dropped without a decision, and those interrupted by Ctrl-C.
             entry.fate = entry.fate or Fate.UNPAIRED
         return ReplayResult(
             log=self._log,

@@ -48,32 +48,34 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
         return bytes(data)
     make = _decompressor(kind)
     pieces: list[bytes] = []
-    size, rest, fed = 0, memoryview(data), memoryview(b"")
     try:
-        while len(rest):
-            machine = make()
-            while not machine.eof:
-                if machine.needs_input:
-                    fed, rest = rest[:_PIECE], rest[_PIECE:]
-                    if not len(fed):
-                        break
-                else:
-                    fed = rest[:0]
-                # Limited steps: a decompressor briefly holds two copies of its output.
-                most = min(_STEP, limit + 1 - size)
-                pieces.append(machine.decompress(fed, max_length=most))
-                size += len(pieces[-1])
-                if size > limit:
-                    raise TooLargeError(f"it unpacks to more than {shown_size(limit)}")
-            if not machine.eof:
-                raise DecompressionError(f"the {kind} data are truncated", b"".join(pieces))
-            unused = len(machine.unused_data or b"")
-            rest = memoryview(data)[len(data) - len(rest) - unused :]
+        _decompress_frames(make, memoryview(data), limit, pieces)
     except (TooLargeError, DecompressionError):
         raise
     except Exception as error:  # the libraries have no common error type
         raise DecompressionError(f"{kind}: {error}", b"".join(pieces)) from error
     return b"".join(pieces)
+
+
+def _decompress_frames(
+    make: Callable[[], Any], data: memoryview, limit: int, pieces: list[bytes]
+) -> None:
+    """Append the content of all frames to `pieces`."""
+    size, rest = 0, data
+    while len(rest):
+        machine = make()
+        while not machine.eof:
+            fed = rest[:_PIECE] if machine.needs_input else rest[:0]
+            if machine.needs_input and not len(fed):
+                raise DecompressionError("the compressed data are truncated", b"".join(pieces))
+            rest = rest[len(fed) :]
+            # Limited steps: a decompressor briefly holds two copies of its output.
+            pieces.append(machine.decompress(fed, max_length=min(_STEP, limit + 1 - size)))
+            size += len(pieces[-1])
+            if size > limit:
+                raise TooLargeError(f"it unpacks to more than {shown_size(limit)}")
+        unused = len(machine.unused_data or b"")
+        rest = data[len(data) - len(rest) - unused :]
 
 
 def plain_message(data: bytes) -> bytes:

@@ -29,6 +29,7 @@ _GIVE_UP = 200
 _TABLES = """
     SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('topics', 'messages')
 """
+_IN_ORDER = "SELECT id FROM messages WHERE topic_id IN (?) ORDER BY timestamp, id"
 
 
 class SqliteFile:
@@ -91,7 +92,7 @@ class SqliteFile:
         """See `BagFile`."""
         wanted = [number for number, topic in self._topics.items() if topic.topic in topics]
         marks = ",".join("?" * len(wanted))
-        query = f"SELECT id FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
+        query = _IN_ORDER.replace("?", marks)
         seen: set[int] = set()
         try:
             for (number,) in self._execute(query, wanted):
