@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 128, 64
 CELL_SIDE = CELL * WIDTH // SIDE
 LAMP_BOX = [CELL_SIDE, 0, CELL_SIDE, CELL_SIDE]
 """COCO box of the lamp at column 1, row 0."""
+DARK_BOX = [3 * CELL_SIDE, 0, CELL_SIDE, CELL_SIDE]
+"""COCO box without a lamp."""
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +165,14 @@ def test_a_replay_reports_scores_by_class_and_shows_misses(
     model: Path, folders: list[str], tmp_path: Path
 ) -> None:
     pytest.importorskip("jinja2")
-    labels = coco(tmp_path / "labels.json", ["0006.png"])
-    options = ["--detector", str(model), "--labels", labels, "--confidence", "1"]
+    labels = coco(tmp_path / "labels.json", ["0006.png"], bbox=DARK_BOX)
+    options = ["--detector", str(model), "--labels", labels, "--confidence", "0.6"]
     assert main(["replay", *folders, *options, "--merge-classes", "light=lamp"]) == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["detection"]["labelled_frames"] == 1
     assert summary["detection"]["pictures"]["fused"]["classes"]["light"]["misses"] == 1
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "recall at 1" in page
+    assert "recall at 0.6" in page
     assert "1 of 1 objects missed in the fused image" in page
 
 
