@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks with random weights, and stand-ins, that the engines' tests share."""
+"""Networks with random weights and stand-ins, shared by the tests of engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compact(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
 
 @pytest.fixture(scope="session")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
-    """The paper's layout, narrower, and loud enough to fill the grey levels."""
+    """Return a narrow network of the paper's layout, scaled to fill the grey levels."""
     loaded = weights_of(SMALL_PAPER, tmp_path_factory.mktemp("paper"))
     with torch.no_grad():
         loaded.net.decoder.head[-1].weight.mul_(200.0)
@@ -28,5 +28,5 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """TensorRT 10 and torch2trt, stood in for."""
+    """Return stand-ins for TensorRT 10 and torch2trt."""
     return stand_in_for_tensorrt(monkeypatch)

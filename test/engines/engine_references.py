@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine's picture should be: the trained network itself, in float64, without rewrites.
+"""Reference images of engines: the trained network in float64, without rewrites.
 
-Pictures are padded by NumPy. Every CPU engine that is installed is held to it.
+Images are padded by NumPy. Every installed CPU engine is compared with them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _made: dict[tuple[str, str], Engine] = {}
 
 
 def made_once(name: str, weights: LoadedWeights) -> Engine:
-    """One engine serves all tests that do not close it: OpenVINO takes seconds to convert."""
+    """Return a shared engine for tests that do not close it; OpenVINO converts for seconds."""
     key = name, weights.metadata.sha256
     if key not in _made:
         _made[key] = create_engine(weights, name=name, device="cpu", precision="float32")
@@ -54,7 +54,7 @@ def made_once(name: str, weights: LoadedWeights) -> Engine:
 
 
 def pictures(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Visible and thermal: smooth shapes with noise, over the whole grey range."""
+    """Return visible and thermal images of smooth shapes with noise over all grey levels."""
     generator = np.random.default_rng(height * 1000 + width)
     y, x = np.mgrid[0:height, 0:width]
     thermal = np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < height * width / 9, 230, 40)
@@ -66,7 +66,7 @@ def pictures(height: int, width: int, channels: int) -> tuple[np.ndarray, np.nda
 
 
 def reference(weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-    """What the picture should be, as float64 grey levels before rounding."""
+    """Return the expected float64 grey levels before rounding."""
     config = weights.metadata.config
     height, width = thermal.shape
     grow = ((0, -height % config.stride), (0, -width % config.stride))
@@ -94,6 +94,6 @@ def reference(weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray) 
 def assert_same_picture(got: np.ndarray, levels: np.ndarray) -> None:
     assert got.dtype == np.uint8
     assert got.shape == levels.shape
-    assert np.ptp(levels) > 20, "the reference shows nothing, so the comparison proves nothing"
+    assert np.ptp(levels) > 20, "a uniform reference makes the comparison meaningless"
     # Rounding to the nearest level is off by half a level at most; float32 adds a little.
     assert np.abs(got - levels).max() < 0.51

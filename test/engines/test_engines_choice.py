@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing an engine: by what can run, then by a short trial, always with the reason."""
+"""Choice of an engine by availability and a short trial, with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fusion_ros.engines.engine import EngineError, EngineProbe
 
 
 class TimedEngine:
-    """An engine whose runs take as many milliseconds as it says, by a clock of the test's own."""
+    """An engine whose runs advance the test's clock by its milliseconds."""
 
     visible_channels = output_channels = 1
 
@@ -35,7 +35,7 @@ Rig = Callable[..., dict[str, TimedEngine]]
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """Replaces probes, engines and clock: name -> milliseconds, None for one that fails."""
+    """Replace probes, engines and clock: name -> milliseconds, None for one that fails."""
 
     def build(**speeds: float | None) -> dict[str, TimedEngine]:
         clock = [0]
@@ -55,7 +55,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     return build
 
 
-def test_auto_takes_the_fastest_and_says_why(rig: Rig) -> None:
+def test_auto_selects_the_fastest_and_notes_the_reason(rig: Rig) -> None:
     engines = rig(openvino=20.0, torch=12.5)
     chosen = choice.create_engine(None)
     assert chosen is engines["torch"]
@@ -70,7 +70,7 @@ def test_the_order_of_the_probes_does_not_decide(rig: Rig) -> None:
     assert engines["torch"].closed
 
 
-def test_what_is_usually_faster_stays_unless_another_is_clearly_so(rig: Rig) -> None:
+def test_the_preferred_engine_stays_unless_another_is_clearly_faster(rig: Rig) -> None:
     engines = rig(openvino=10.0, torch=9.5)
     chosen = choice.create_engine(None)
     assert chosen is engines["openvino"]
@@ -79,7 +79,7 @@ def test_what_is_usually_faster_stays_unless_another_is_clearly_so(rig: Rig) -> 
     assert choice.create_engine(None) is engines["torch"]
 
 
-def test_engines_take_turns_so_that_a_busy_moment_meets_all_of_them(rig: Rig) -> None:
+def test_engines_run_in_turn(rig: Rig) -> None:
     engines = rig(openvino=10.0, torch=20.0)
     turns: list[str] = []
     for name, engine in engines.items():
@@ -95,7 +95,7 @@ def test_engines_take_turns_so_that_a_busy_moment_meets_all_of_them(rig: Rig) ->
     assert turns[4:8] == turns[:4]
 
 
-def test_an_engine_that_fails_while_it_is_timed_is_passed_over(rig: Rig) -> None:
+def test_an_engine_that_fails_in_the_trial_is_excluded(rig: Rig) -> None:
     engines = rig(openvino=5.0, torch=12.5)
 
     def fails(*pair: np.ndarray) -> np.ndarray:
@@ -108,15 +108,13 @@ def test_an_engine_that_fails_while_it_is_timed_is_passed_over(rig: Rig) -> None
     assert "the device was lost" in chosen.notes["chosen"]
 
 
-def test_a_named_engine_is_taken_without_a_trial(rig: Rig) -> None:
+def test_a_named_engine_is_selected_without_a_trial(rig: Rig) -> None:
     engines = rig(openvino=5.0, torch=12.5)
     assert choice.create_engine(None, name="torch") is engines["torch"]
     assert "chosen" not in engines["torch"].notes
 
 
-def test_an_engine_that_fails_is_passed_over_loudly(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_excluded_engine_is_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     engines = rig(openvino=None, torch=12.5)
     chosen = choice.create_engine(None)
     assert chosen is engines["torch"]
@@ -130,7 +128,7 @@ def test_a_named_engine_that_fails_is_an_error(rig: Rig) -> None:
         choice.create_engine(None, name="openvino")
 
 
-def test_where_all_fail_each_says_why(rig: Rig) -> None:
+def test_the_error_has_the_reasons_of_all_engines(rig: Rig) -> None:
     rig(openvino=None, torch=None)
     with pytest.raises(EngineError, match=r"openvino is broken.*torch is broken"):
         choice.create_engine(None)
@@ -149,7 +147,7 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("probes")
 @pytest.mark.parametrize(
-    ("wish", "device"),
+    ("requested", "device"),
     [
         (("auto", "auto"), "cuda:0"),
         (("auto", "cuda"), "cuda:0"),
@@ -157,18 +155,18 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> None:
         (("auto", "cpu"), "cpu"),
     ],
 )
-def test_a_wish_comes_down_to_a_device(wish: tuple[str, str], device: str) -> None:
-    assert choice.choose(*wish).device == device
+def test_a_requestedis_resolved_to_a_device(requested: tuple[str, str], device: str) -> None:
+    assert choice.choose(*requested).device == device
 
 
 @pytest.mark.usefixtures("probes")
-def test_an_engine_that_is_not_installed_says_the_fix() -> None:
-    with pytest.raises(EngineError, match=r"'openvino'.*not installed; pip install openvino"):
+def test_the_error_for_a_missing_engine_names_the_fix() -> None:
+    with pytest.raises(EngineError, match=r"'openvino'.*pip install openvino"):
         choice.choose("openvino")
 
 
 @pytest.mark.usefixtures("probes")
-def test_a_device_that_an_engine_does_not_have_is_refused_with_those_it_has() -> None:
+def test_the_error_for_a_missing_device_lists_the_available_ones() -> None:
     with pytest.raises(EngineError, match=r"'openvino' has no device 'cuda' here; it has: cpu"):
         choice.choose("openvino", "cuda")
     with pytest.raises(EngineError, match=r"'torch' has no device 'cuda:7'.*cuda:0, cuda:1"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A failed engine is replaced for the very pair it failed on, told, and tried again later."""
+"""A failed engine is replaced for the same pair, reported, and retried later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PICTURE = np.zeros((4, 4), np.uint8)
 
 
 class FlakyEngine:
-    """A stand-in that fails when told to; gives its number as the picture."""
+    """A stand-in that fails on request and returns its number as the image."""
 
     visible_channels = 1
     output_channels = 1
@@ -60,14 +60,14 @@ class Garage:
         return int(self.engine.infer(PICTURE, PICTURE)[0, 0])
 
 
-def test_while_the_first_engine_works_no_other_is_made():
+def test_no_other_engine_is_created_while_the_first_works():
     garage = Garage()
     assert [garage.served_by() for _ in range(3)] == [1, 1, 1]
     assert len(garage.made) == 1
     assert garage.told == []
 
 
-def test_the_pair_on_which_an_engine_failed_is_done_by_the_next():
+def test_the_next_engine_fuses_the_pair_on_which_one_failed():
     garage = Garage()
     garage.broken.add(1)
     assert garage.served_by() == 2
@@ -80,27 +80,27 @@ def test_the_pair_on_which_an_engine_failed_is_done_by_the_next():
     assert "flaky2" in text
 
 
-def test_an_engine_that_cannot_be_made_is_passed_over():
+def test_an_engine_that_cannot_be_created_is_skipped():
     garage = Garage()
     garage.broken.update({1, -2})
     assert garage.served_by() == 3
 
 
-def test_the_first_engine_must_be_there_at_the_start():
+def test_the_first_engine_must_be_available_at_the_start():
     with pytest.raises(EngineError, match="engine 1 cannot be made"):
         Garage(broken={-1})
 
 
-def test_when_none_is_left_the_error_names_every_failure_and_the_next_pair_tries_again():
+def test_the_error_names_every_failure_and_the_next_pair_tries_again():
     garage = Garage(count=2)
     garage.broken.update({1, 2})
-    with pytest.raises(EngineError, match=r"no engine works: flaky1: .*; flaky2: "):
+    with pytest.raises(EngineError, match=r"flaky1: .*; flaky2: "):
         garage.served_by()
     garage.broken.clear()
     assert garage.served_by() == 2
 
 
-def test_a_mended_engine_takes_over_after_the_back_off():
+def test_a_recovered_engine_takes_over_after_the_delay():
     garage = Garage()
     garage.broken.add(1)
     garage.served_by()
@@ -113,7 +113,7 @@ def test_a_mended_engine_takes_over_after_the_back_off():
     assert not garage.engine.is_fallback
 
 
-def test_an_engine_that_stays_broken_is_tried_ever_more_rarely():
+def test_the_delay_of_retries_doubles():
     garage = Garage(count=2)
     garage.broken.add(1)
     garage.served_by()
@@ -125,11 +125,11 @@ def test_an_engine_that_stays_broken_is_tried_ever_more_rarely():
         if len(garage.made) > before:
             tries.append(second)
     assert tries == [10, 30, 70, 150, 310]
-    # None of those that were tried in vain keeps its device memory.
+    # Failed retries release their device memory.
     assert [engine.number for engine in garage.made if not engine.closed] == [2]
 
 
-def test_close_closes_what_runs():
+def test_close_closes_the_engine_in_use():
     garage = Garage()
     garage.engine.close()
     assert garage.made[0].closed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch's engine: precisions, threads, and a CUDA device where there is one."""
+"""PyTorch's engine: precisions, threads, and a CUDA device if available."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_shipped_paper_network_runs_within_two_grey_levels_of_the_plain_one(
     assert np.abs(got - np.rint(levels)).max() <= 2
 
 
-def test_the_number_of_threads_is_what_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_number_of_threads_is_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s, used = [0.0], [8]
     takes_s = {8: 1.0, 4: 0.95, 2: 0.4, 1: 0.7}  # four win by too little
     monkeypatch.setattr(torch, "get_num_threads", lambda: used[0])
@@ -70,7 +70,7 @@ def test_threads_of_the_process_change_on_request_and_not_on_construction(
         torch.set_num_threads(before)
 
 
-def test_a_device_out_of_memory_says_what_to_do(compact: LoadedWeights) -> None:
+def test_the_error_for_lack_of_memory_names_size_and_remedy(compact: LoadedWeights) -> None:
     engine = TorchEngine(compact, device="cpu", precision="float32")
 
     def fails(*_: object) -> None:

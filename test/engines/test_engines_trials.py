@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparing rivals on a machine that may be busy: how long is measured, and who wins."""
+"""Duration and winner of trials on a machine with other load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fusion_ros.engines.trials import LEAST_ROUNDS, Trials
 def rounds_until_settled(
     trials: Trials[str], takes_ms: dict[str, Callable[[int], float]], most: int = 1000
 ) -> int:
-    """Runs rounds until the trials have enough; how many that were."""
+    """Run rounds until the trials end and return their number."""
     rounds = 0
     while trials.needs_another_round() and rounds < most:
         for name in trials.names:
@@ -27,22 +27,22 @@ def test_a_clear_winner_on_a_quiet_machine_needs_few_rounds() -> None:
     assert trials.winner() == "other"
 
 
-def test_the_usual_one_keeps_its_place_unless_it_is_clearly_slower() -> None:
+def test_the_preferred_candidate_stays_unless_it_is_clearly_slower() -> None:
     for other_ms, winner in ((20.0, "usual"), (18.5, "usual"), (17.0, "other")):
         trials = Trials(["usual", "other"], seconds=0.1)
         rounds_until_settled(trials, {"usual": lambda n: 20.0, "other": lambda n, t=other_ms: t})
         assert trials.winner() == winner
 
 
-def test_where_it_is_close_more_rounds_are_run_until_the_time_is_up() -> None:
+def test_a_close_decision_runs_until_the_time_is_over() -> None:
     trials = Trials(["usual", "other"], seconds=1.0)
     # 38 ms of timed runs a round: 27 rounds fill a second.
     close = {"usual": lambda n: 20.0, "other": lambda n: 18.0}
     assert rounds_until_settled(trials, close) == 27
 
 
-def test_a_busy_spell_that_hits_every_run_of_one_is_waited_out() -> None:
-    """What once made the slower engine win: the faster one was disturbed in all its first runs."""
+def test_trials_continue_while_all_runs_of_a_candidate_are_disturbed() -> None:
+    """Otherwise a slower engine wins when the faster one is disturbed in its first runs."""
     trials = Trials(["fast", "slow"], seconds=10.0)
 
     def disturbed(n: int) -> float:
@@ -53,14 +53,14 @@ def test_a_busy_spell_that_hits_every_run_of_one_is_waited_out() -> None:
     assert trials.best_ms() == {"fast": 20.0, "slow": 52.0}
 
 
-def test_a_best_time_that_no_other_run_came_near_is_not_believed_yet() -> None:
+def test_a_single_short_run_is_not_sufficient() -> None:
     trials = Trials(["usual", "other"], seconds=10.0)
     lucky_once = {"usual": lambda n: 10.0, "other": lambda n: 2.0 if n in (0, 6) else 30.0}
     assert rounds_until_settled(trials, lucky_once) == 7
     assert trials.winner() == "other"
 
 
-def test_one_that_is_dropped_no_longer_counts() -> None:
+def test_a_dropped_candidate_does_not_count() -> None:
     trials = Trials(["usual", "other"], seconds=10.0)
     trials.add("usual", 20.0)
     trials.drop("other")

@@ -35,7 +35,7 @@ def test_each_tensor_is_the_weighted_mean(files, tmp_path) -> None:
         torch.testing.assert_close(tensor, 0.75 * a[name] + 0.25 * b[name])
     assert mean.metadata.training_data == "set a; set b"
     assert mean.metadata.version == "0.75 x a + 0.25 x b"
-    assert mean.metadata.metrics == {}, "nobody has measured the mean"
+    assert mean.metadata.metrics == {}, "the mean was not measured"
 
 
 @pytest.mark.parametrize(

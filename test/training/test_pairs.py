@@ -122,7 +122,7 @@ def test_a_split_list_keeps_its_pairs_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "is empty"), ("nobody.png", "none of the 1 lines")]
+    ("text", "message"), [("", "is empty"), ("unknown.png", "none of the 1 lines")]
 )
 def test_a_split_list_that_names_nothing_is_an_error(tmp_path, text, message):
     write(tmp_path / "vis/a.png")

@@ -71,7 +71,7 @@ def test_thin_encoders_become_the_papers_own_without_a_change_of_the_picture() -
     torch.testing.assert_close(again(visible, thermal), thin(visible, thermal))
     whole(visible, thermal).sum().backward()
     gradient = whole.fusion[1].weight.grad
-    assert gradient[:, 4:16].abs().min() > 0, "the new visible channels are read by nobody"
+    assert gradient[:, 4:16].abs().min() > 0, "no layer reads the new visible channels"
 
 
 def test_the_papers_decoder_is_taken_only_as_it_is() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked for: met exactly, or refused with what is allowed."""
+"""Requests for an engine are fulfilled exactly, or refused with the allowed values."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def test_an_unknown_device_is_refused_with_the_known_ones(
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones(compact: LoadedWeights) -> None:
-    with pytest.raises(EngineError, match=r"precision is 'int3'; allowed: 'auto', float32"):
+    with pytest.raises(EngineError, match=r"'int3'.*float32"):
         create_engine(compact, name="torch", device="cpu", precision="int3")
 
 
-def test_float16_on_a_cpu_is_refused_with_what_to_take(compact: LoadedWeights) -> None:
+def test_float16_on_a_cpu_is_refused_with_an_alternative(compact: LoadedWeights) -> None:
     with pytest.raises(EngineError, match=r"float16.*'bfloat16'"):
         create_engine(compact, name="torch", device="cpu", precision="float16")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a CUDA device")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_cuda_where_there_is_none_says_the_fix(device: str, compact: LoadedWeights) -> None:
+def test_the_error_for_missing_cuda_names_the_fix(device: str, compact: LoadedWeights) -> None:
     for make in (
         lambda: create_engine(compact, name="torch", device=device),
         lambda: TorchEngine(compact, device=device),
@@ -46,23 +46,23 @@ def test_cuda_where_there_is_none_says_the_fix(device: str, compact: LoadedWeigh
             make()
 
 
-def test_probes_name_each_engine_and_a_fix_for_each_miss() -> None:
+def test_probes_name_a_reason_or_a_fix() -> None:
     probes = probe_engines()
     assert ("torch", "cpu") in [(p.name, p.device) for p in probes if p.available]
     for probe in probes:
         assert probe.why
         assert probe.available or probe.fix
-    # What can run comes before what cannot.
+    # Available engines come first.
     availability = [probe.available for probe in probes]
     assert availability == sorted(availability, reverse=True)
 
 
-def test_a_wish_is_met_exactly_or_refused() -> None:
+def test_a_named_engine_and_device_are_selected() -> None:
     probe = choose("torch", "cpu")
     assert (probe.name, probe.device) == ("torch", "cpu")
 
 
-def test_auto_takes_what_can_run_and_says_why() -> None:
+def test_auto_selects_an_available_engine() -> None:
     probe = choose()
     assert probe.available
     assert probe.why

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines: uint8 in, uint8 out, and what the network computes in between."""
+"""Engines compute the network's image from uint8 to uint8."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fusion_ros.model.weights import LoadedWeights
 
 @pytest.mark.parametrize("engine_name", CPU_ENGINES)
 @pytest.mark.parametrize("size", [(64, 96), (33, 65), (95, 31), (48, 80), (1, 1), (32, 7)])
-def test_an_engine_gives_the_networks_picture_at_any_size(
+def test_an_engine_computes_the_networks_image_at_any_size(
     engine_name: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
 ) -> None:
     for weights, channels in ((compact, 1), (paper, 3)):
@@ -49,7 +49,7 @@ class TestEngine:
                 engine.infer(visible, thermal), reference(compact, visible, thermal)
             )
 
-    def test_an_answer_owns_its_memory(self, engine: Engine) -> None:
+    def test_a_result_owns_its_memory(self, engine: Engine) -> None:
         first = engine.infer(*pictures(64, 64, 1))
         kept = first.copy()
         second = engine.infer(*(255 - picture for picture in pictures(64, 64, 1)))
@@ -57,7 +57,7 @@ class TestEngine:
         assert np.array_equal(first, kept)
         first[:] = 0  # and may be written to
 
-    def test_read_only_and_strided_pictures_are_taken_and_left_alone(
+    def test_read_only_and_strided_images_are_accepted_and_not_changed(
         self, engine: Engine, compact: LoadedWeights
     ) -> None:
         visible, thermal = pictures(64, 64, 1)
@@ -85,13 +85,13 @@ class TestEngine:
             (np.zeros((0, 8), np.uint8), np.zeros((0, 8), np.uint8), r"thermal is .*0, 8"),
         ],
     )
-    def test_a_picture_of_another_shape_or_type_is_named(
+    def test_the_error_names_a_wrong_shape_or_type(
         self, engine: Engine, visible: np.ndarray, thermal: np.ndarray, complaint: str
     ) -> None:
         with pytest.raises(ValueError, match=complaint):
             engine.infer(visible, thermal)
 
-    def test_it_says_what_is_running(
+    def test_the_description_names_engine_and_weights(
         self, engine: Engine, engine_name: str, compact: LoadedWeights
     ) -> None:
         description = engine.describe()
@@ -101,7 +101,7 @@ class TestEngine:
         assert description.preset == "compact"
         assert description.weights_sha256 == compact.metadata.sha256
 
-    def test_it_answers_into_memory_that_it_is_given(self, engine: Engine) -> None:
+    def test_the_result_is_written_to_given_memory(self, engine: Engine) -> None:
         pair = pictures(64, 64, 1)
         out = np.zeros((64, 64), np.uint8)
         assert engine.infer(*pair, out=out) is out
@@ -118,8 +118,8 @@ class TestEngine:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             engine.infer(*pair, out=out)
             pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-        # A few are Python's own, and other threads of this process may take some; memory that is
-        # given back and taken anew is a thousand and more.
+        # Python and other threads cause a few page faults; memory that is unmapped and allocated
+        # again causes a thousand and more.
         assert statistics.median(pages) * resource.getpagesize() < out.nbytes
         tracemalloc.start()
         try:
@@ -139,20 +139,22 @@ class TestEngine:
             np.zeros((64, 128), "u1")[:, ::2],
         ],
     )
-    def test_memory_that_cannot_hold_the_answer_is_refused(
+    def test_unsuitable_memory_for_the_result_is_refused(
         self, engine: Engine, out: np.ndarray
     ) -> None:
         with pytest.raises(ValueError, match="out is"):
             engine.infer(*pictures(64, 64, 1), out=out)
 
-    def test_a_closed_engine_says_so(self, engine_name: str, compact: LoadedWeights) -> None:
+    def test_a_closed_engine_raises_an_error(
+        self, engine_name: str, compact: LoadedWeights
+    ) -> None:
         engine = create_engine(compact, name=engine_name, device="cpu")
         engine.close()
         with pytest.raises(EngineError, match="closed"):
             engine.infer(*pictures(32, 32, 1))
         engine.close()  # a second time does no harm
 
-    def test_making_it_leaves_the_weights_alone(
+    def test_an_engine_does_not_change_the_weights(
         self, engine: Engine, compact: LoadedWeights
     ) -> None:
         engine.warm_up(32, 32)
