@@ -9,7 +9,7 @@ from typing import Any
 
 from fusion_ros.replay.gallery import PANELS, Moment
 from fusion_ros.replay.report.material import MAIN_MEASURE, Material
-from fusion_ros.replay.report.rendering import FATES, markup
+from fusion_ros.replay.report.rendering import FATES
 from fusion_ros.replay.report.timeline import LEFT, RIGHT, timeline_svg
 
 MOST_ON_TIMELINE = 40
@@ -24,10 +24,10 @@ def timeline(m: Material) -> dict[str, Any]:
     ]
     fates = [fate for fate in FATES if any(tick.fate == fate for tick in m.ticks)]
     svg = timeline_svg(m.ticks, line, m.marks, m.summary["duration_s"])
-    return {"svg": markup(svg), "measure": MAIN_MEASURE, "fates": fates}
+    return {"svg": svg, "measure": MAIN_MEASURE, "fates": fates}
 
 
-def moments_json(m: Material) -> Any:
+def moments_json(m: Material) -> str:
     """Return the images that a click on the timeline shows, for `timeline.js`."""
     moments = [
         {
@@ -44,7 +44,7 @@ def moments_json(m: Material) -> Any:
         "left": LEFT,
         "right": RIGHT,
     }
-    return markup(json.dumps(data).replace("</", "<\\/"))
+    return json.dumps(data).replace("</", "<\\/")
 
 
 def gallery(m: Material) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from fusion_ros.replay.report.rendering import (
     FATES,
     PAGES,
     badge,
-    markup,
     number,
     plot,
     tile,
@@ -33,7 +32,7 @@ def write_report(
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
     """
-    script = markup((PAGES / "timeline.js").read_text(encoding="utf-8"))
+    script = (PAGES / "timeline.js").read_text(encoding="utf-8")
     values = {**_head(material, verdict), **_sections(material), "js": script}
     values["comparison"] = comparison
     values["comparison_plots"] = _comparison_plots(comparison) if comparison else []

@@ -28,16 +28,9 @@ def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
     environment = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    css = markup((PAGES / "style.css").read_text(encoding="utf-8"))
+    css = (PAGES / "style.css").read_text(encoding="utf-8")
     write_text(path, environment.get_template(template).render(**values, css=css))
     return path
-
-
-def markup(text: str) -> Any:
-    """Mark our own HTML as such, so that the template does not escape it."""
-    from markupsafe import Markup
-
-    return Markup(text)
 
 
 def badge(verdict: Verdict, findings: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -64,7 +57,7 @@ def plot(
     title: str, text: str, svg: str, legend: Sequence[str] = (), first_colour: int = 0
 ) -> dict[str, Any]:
     """Return a plot with its heading; `svg` is empty without data."""
-    shown = markup(svg or '<p class="soft">no data</p>')
+    shown = svg or '<p class="soft">no data</p>'
     names = list(enumerate(legend, first_colour))
     return {"title": title, "text": text, "svg": shown, "legend": names}
 
