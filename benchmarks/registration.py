@@ -29,7 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.calibration.from_pairs.estimate import Verdict, estimate
+from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 _EDGES = Path(__file__).with_name("registration_edges.csv")
@@ -126,7 +126,7 @@ def measure(rig: str, pairs: Pairs, warps: int, seed: int) -> list[dict[str, flo
         row = {
             "corners_px": corner_error_px(found, true, size),
             "overlap_px": overlap_error_px(found, true, size),
-            "good": result.verdict is Verdict.GOOD,
+            "good": result.verdict is Trust.GOOD,
         }
         if marks is not None:
             row["edges_px"] = float(np.median(edge_distances_px(marks, found, warp, size)))

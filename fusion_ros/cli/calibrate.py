@@ -204,7 +204,7 @@ def _from_pairs(args: argparse.Namespace) -> int:
     import numpy as np
 
     from fusion_ros.calibration.files import save_calibration
-    from fusion_ros.calibration.from_pairs.estimate import Verdict, estimate
+    from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
     from fusion_ros.calibration.plausibility import check_calibration
 
     low, high = args.scale_range
@@ -221,7 +221,7 @@ def _from_pairs(args: argparse.Namespace) -> int:
     figures = result.figures()
     _write_checks(args, pairs, result.calibration, figures)
     _say_figures(figures)
-    if result.verdict is Verdict.FAILED:
+    if result.verdict is Trust.FAILED:
         say("no calibration was written; record more varied scenes, or change --scale-range")
         return FAILED
     doubts = check_calibration(result.calibration)

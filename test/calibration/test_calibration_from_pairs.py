@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.calibration.files import load_calibration
-from fusion_ros.calibration.from_pairs.estimate import Verdict, estimate
+from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
 from fusion_ros.cli.main import main
 from fusion_ros.imaging.contrast import equalised
 from fusion_ros.registration.geometry import GeometryError
@@ -67,7 +67,7 @@ def corner_error_px(found: np.ndarray, right: np.ndarray) -> float:
 def test_known_homography_is_found_across_sizes_and_greys() -> None:
     result = estimate(rig_pairs(6), turns_deg=TURNS, exact_distance_m=12.0)
     assert corner_error_px(result.calibration.matrix, MATRIX) < 1.5
-    assert result.verdict is Verdict.GOOD
+    assert result.verdict is Trust.GOOD
     assert result.reasons == ()
     assert result.calibration.exact_distance_m == 12.0
     assert (result.calibration.thermal_size.width, result.calibration.visible_size.width) == (
@@ -90,13 +90,13 @@ def test_unrelated_images_are_never_good() -> None:
     pairs = rig_pairs(8)
     strangers = [(pairs[n][0], pairs[(n + 3) % 8][1]) for n in range(8)]
     result = estimate(strangers, turns_deg=TURNS)
-    assert result.verdict is not Verdict.GOOD
+    assert result.verdict is not Trust.GOOD
     assert result.reasons
 
 
 def test_single_pair_is_never_good() -> None:
     result = estimate(rig_pairs(1), turns_deg=TURNS)
-    assert result.verdict is Verdict.DOUBTFUL
+    assert result.verdict is Trust.DOUBTFUL
     assert result.pairs_used == 1
 
 
@@ -104,7 +104,7 @@ def test_single_pair_is_never_good() -> None:
 def test_empty_images_fail(grey: int) -> None:
     flat = np.full((150, 200), grey, np.uint8)
     result = estimate([(flat, flat)] * 3, turns_deg=TURNS)
-    assert result.verdict is Verdict.FAILED
+    assert result.verdict is Trust.FAILED
     assert result.score < 0.03
 
 

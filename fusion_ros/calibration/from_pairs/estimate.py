@@ -28,7 +28,7 @@ REFERENCE_WIDTH = 640
 """Errors are reported in pixels of a visible image of this width."""
 
 
-class Verdict(str, Enum):
+class Trust(str, Enum):
     """Whether a result can be used."""
 
     GOOD = "good"
@@ -41,7 +41,7 @@ class PairEstimate:
     """A homography and its quality. Errors are in pixels at 640 wide."""
 
     calibration: HomographyCalibration
-    verdict: Verdict
+    verdict: Trust
     reasons: tuple[str, ...]
     """Why it is not `good`; empty if it is."""
     expected_corner_error_px: float
@@ -235,7 +235,7 @@ def _judged(
     )
     failed = [text for _, is_failed, text in reasons if is_failed]
     doubtful = [text for is_doubtful, is_failed, text in reasons if is_doubtful and not is_failed]
-    verdict = Verdict.FAILED if failed else Verdict.DOUBTFUL if doubtful else Verdict.GOOD
+    verdict = Trust.FAILED if failed else Trust.DOUBTFUL if doubtful else Trust.GOOD
     return PairEstimate(
         calibration, verdict, (*failed, *doubtful), error, residual, agreeing, blocks,
         guess.score, guess.margin, pairs,
