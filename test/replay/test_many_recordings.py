@@ -227,7 +227,7 @@ def test_a_stop_leaves_reports_of_started_replays_and_an_index(
         assert "partial" in {finding["code"] for finding in summary["findings"]}
         assert (video.parent / "report.html").is_file()
     rows = json.loads((out / "index.json").read_text(encoding="utf-8"))
-    assert [row["error"] for row in rows if row["error"]] == ["stopped before it was begun"] * (
+    assert [row["error"] for row in rows if row["error"]] == ["stopped before it was started"] * (
         3 - jobs
     )
 
