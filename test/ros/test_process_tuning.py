@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the node's process, looked at in a process of their own."""
+"""Settings of the node's process, checked in a separate process."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ assert gone() is None, "new garbage is not collected"
 """
 
 
-def test_what_was_made_before_is_spared_and_garbage_is_still_collected():
+def test_existing_objects_are_excluded_and_new_garbage_is_collected():
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
