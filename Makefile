@@ -52,9 +52,12 @@ test: lint ## lint, then all tests; ARGS go to pytest
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: setup ## style and formatting, without changing a file
+lint: setup ## style, types, spelling and wording, without changing a file
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+	@! git grep -nIEiw -f .ci/banned_words.txt -- '*.py' '*.md' '*.yaml' '*.yml' '*.msg' '*.sh' Makefile
 
 .PHONY: demo
 demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and summary in demo/

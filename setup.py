@@ -89,9 +89,13 @@ setup(
             "torchmetrics>=1.4",
         ],
         "dev": [
+            "codespell>=2.3",
             "hypothesis>=6",
+            "mypy>=1.10",
             "pytest>=7",
             "ruff>=0.6",
+            "types-PyYAML",
+            "types-tqdm",
             # Independent implementations that the metrics are held to:
             "kornia",
             "scikit-image",
