@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that every test room shares."""
+"""Fixtures shared by all test packages."""
 
 from __future__ import annotations
 

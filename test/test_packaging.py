@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the package installs: things that break silently, and only on somebody else's machine."""
+"""Installed files and metadata, whose faults show on another machine only."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 `late` is no picture: it pools the boxes found in the visible and in the thermal picture and drops
 doubles, at the price of two runs. For each set and all of them pooled, the table gives AP50 of each
 class and their mean, and how far each fused input lies above the others, with a 95 % interval over
-pictures drawn anew within their sets. Cars, buses and trucks are one class, ``vehicle``.
+bootstrap resamples of the images. Cars, buses and trucks are one class, ``vehicle``.
 """
 
 from __future__ import annotations

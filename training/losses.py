@@ -303,7 +303,7 @@ def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) 
     return qw(edges_v, edges_t, edge_image(fused), stride=stride, eps=1e-6)
 
 
-def fusion_loss(
+def fusion_loss(  # noqa: C901 -- one branch for each term
     visible: Tensor,
     thermal: Tensor,
     fused: Tensor,

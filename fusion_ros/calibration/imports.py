@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ class _OpenCvLoader(yaml.SafeLoader):
     """YAML with OpenCV's matrices."""
 
 
-_OpenCvLoader.add_constructor(
-    "tag:yaml.org,2002:opencv-matrix", lambda loader, node: loader.construct_mapping(node, True)
-)
+def _matrix(loader: _OpenCvLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_OpenCvLoader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
 
 
 def import_kalibr(

@@ -168,6 +168,10 @@ def _record_files(args: argparse.Namespace) -> int:
                     say(f"record: left out: {error}", error=True)
                     left_out += 1
                     continue
+                if frame.stamp_ns is None:
+                    say(f"record: left out: a {stream.value} frame without a stamp", error=True)
+                    left_out += 1
+                    continue
                 doubts.update(_doubts_of(stream, pixels))
                 if stream is Stream.THERMAL and args.thermal_grey and pixels.pixels.ndim == 3:
                     pixels = PixelFrame(luma(pixels.pixels, order=pixels.order), ChannelOrder.GREY)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds `files` and `pictures`: whatever a command is given to read, changed by a little."""
+"""Kinds `files` and `pictures`: slightly changed copies of every input of the commands."""
 
 from __future__ import annotations
 

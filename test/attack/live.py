@@ -32,7 +32,7 @@ NEVER = [math.nan, math.inf, -math.inf]
 MEMORY_MB = 300.0
 
 
-def attack_parameters(tally: Tally) -> None:
+def attack_parameters(tally: Tally) -> None:  # noqa: C901
     """Every parameter, alone and in random sets; refused values leave no trace."""
     from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
     from rclpy.parameter import Parameter

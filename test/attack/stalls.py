@@ -18,7 +18,7 @@ LEAST_FUSED, MOST_LATENCY = 0.99, 1.2
 _SETTLE_S = 1.0
 
 
-def attack_stalls(tally: Tally) -> None:
+def attack_stalls(tally: Tally) -> None:  # noqa: C901
     """Stop three viewers in every second quarter of the run; compare the quarters."""
     seconds = max(16.0, tally.seconds - 20.0)
     parameters = {"warm_up_width": 640, "warm_up_height": 512}

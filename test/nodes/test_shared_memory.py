@@ -57,24 +57,22 @@ def owners() -> Iterator[list[Owner]]:
     [
         (SEGMENT, "_el"),
         ("fastrtps_0123456789abcdef", "_el"),  # Fast DDS 2
-        ("fastdds_port7410", "_el"),
-        ("fastdds_port7400", "_sl"),
     ],
 )
 def test_what_a_killed_process_left_is_removed(
     name: str, suffix: str, tmp_path: Path, owners: list[Owner]
 ) -> None:
     owners.append(Owner(tmp_path / name, suffix))
-    assert shared_memory.clean(tmp_path) == shared_memory.Leftovers()
+    assert shared_memory.clean(tmp_path, minimum_age_s=0) == shared_memory.Leftovers()
     assert (tmp_path / name).exists()
 
     owners[0].kill()
-    left = shared_memory.clean(tmp_path)
+    left = shared_memory.clean(tmp_path, minimum_age_s=0)
 
     assert left.removed == (name,)
     assert left.removed_bytes >= 1 << 20
     assert list(tmp_path.iterdir()) == []
-    assert shared_memory.clean(tmp_path) == shared_memory.Leftovers()
+    assert shared_memory.clean(tmp_path, minimum_age_s=0) == shared_memory.Leftovers()
 
 
 def test_a_live_owner_among_dead_ones_keeps_its_memory(tmp_path: Path, owners: list[Owner]) -> None:
@@ -83,28 +81,34 @@ def test_a_live_owner_among_dead_ones_keeps_its_memory(tmp_path: Path, owners: l
     for owner in owners[1:]:
         owner.kill()
 
-    assert shared_memory.clean(tmp_path).removed == tuple(names[1:])
+    assert shared_memory.clean(tmp_path, minimum_age_s=0).removed == tuple(names[1:])
     assert sorted(path.name for path in tmp_path.iterdir()) == [names[0], f"{names[0]}_el"]
 
 
-def test_a_port_that_two_processes_read_goes_with_the_last_one(
+def test_a_lock_that_its_owner_may_be_about_to_take_stays(
     tmp_path: Path, owners: list[Owner]
 ) -> None:
-    port = tmp_path / "fastdds_port7400"
-    owners += [Owner(port, "_sl"), Owner(port, "_sl")]
+    owners.append(Owner(tmp_path / SEGMENT))
     owners[0].kill()
-    assert shared_memory.clean(tmp_path).removed == ()
-    owners[1].kill()
-    assert shared_memory.clean(tmp_path).removed == (port.name,)
+    assert shared_memory.clean(tmp_path, minimum_age_s=3600) == shared_memory.Leftovers()
+    assert shared_memory.clean(tmp_path, minimum_age_s=0).removed == (SEGMENT,)
 
 
 @pytest.mark.parametrize(
     "name",
-    [SEGMENT, "fastdds_port7410", f"my_{SEGMENT}_el", f"{SEGMENT}_el.bak", "sem.x_el", "psm_1_el"],
+    [
+        SEGMENT,
+        "fastdds_port7410",
+        "fastdds_port7410_el",
+        f"my_{SEGMENT}_el",
+        f"{SEGMENT}_el.bak",
+        "sem.x_el",
+        "psm_1_el",
+    ],
 )
 def test_other_files_are_not_touched(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"theirs")
-    assert shared_memory.clean(tmp_path) == shared_memory.Leftovers()
+    assert shared_memory.clean(tmp_path, minimum_age_s=0) == shared_memory.Leftovers()
     assert (tmp_path / name).read_bytes() == b"theirs"
 
 
@@ -116,7 +120,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     (folder / f"{SEGMENT}_el").symlink_to(precious)
     (folder / SEGMENT).symlink_to(precious)
 
-    assert shared_memory.clean(folder) == shared_memory.Leftovers()
+    assert shared_memory.clean(folder, minimum_age_s=0) == shared_memory.Leftovers()
     assert precious.read_bytes() == b"theirs"
 
 
@@ -128,7 +132,7 @@ def test_files_of_another_user_are_reported_and_stay(
     mine = shared_memory.os.geteuid()
     monkeypatch.setattr(shared_memory.os, "geteuid", lambda: mine + 1)
 
-    left = shared_memory.clean(tmp_path)
+    left = shared_memory.clean(tmp_path, minimum_age_s=0)
 
     assert (left.removed, left.kept) == ((), (SEGMENT,))
     assert left.kept_bytes >= 1 << 20

@@ -25,7 +25,7 @@ from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 N = TypeVar("N", bound=Node)
 
 
-def run_node(
+def run_node(  # noqa: C901 -- the life cycle of a process in one place
     name: str,
     make: Callable[[], N],
     work: Callable[[N, NodeExecutor], int],

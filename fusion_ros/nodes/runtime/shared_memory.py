@@ -3,8 +3,8 @@
 
 Fast DDS creates a segment `fastdds_<16 hex digits>` for each participant and a lock file `..._el`,
 which the owner keeps locked (`flock`) as long as it lives. A lock that is free belongs to a dead
-process; `fastdds shm clean` applies the same rule. Readers' ports (`fastdds_port<number>`) have
-such locks, too. Fast DDS 2 names its files `fastrtps_...`.
+process; `fastdds shm clean` applies the same rule. Fast DDS 2 names its files `fastrtps_...`.
+Ports (`fastdds_port<number>`, 62 KB each) stay: Fast DDS replaces a dead one when it opens it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- the kernel's place for shared memory
 NEEDED_BYTES = 256 << 20
 """Size of the shipped profile's segments of two cameras, the node and a subscriber."""
 OWN_BYTES = 72 << 20
 """Size of the segments of one process."""
 FIX_TOO_SMALL = "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
 
-_LOCK = re.compile(r"(fast(?:dds|rtps)_(?:[0-9a-f]{16}|port\d{1,5}))_[es]l")
+_LOCK = re.compile(r"(fast(?:dds|rtps)_[0-9a-f]{16})_el")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Leftovers:
     """Files of dead processes.
 
     Attributes:
-        removed: names of segments and ports that were removed.
+        removed: names of the segments that were removed.
         removed_bytes: memory that this freed.
         kept: names of those that belong to another user and could not be removed.
         kept_bytes: memory that these occupy.
@@ -48,7 +49,7 @@ class Leftovers:
         parts = []
         if self.removed:
             parts.append(
-                f"removed {len(self.removed)} segments and ports of dead processes "
+                f"removed {len(self.removed)} segments of dead processes "
                 f"({self.removed_bytes >> 20} MB)"
             )
         if self.kept:
@@ -59,14 +60,18 @@ class Leftovers:
         return "; ".join(parts)
 
 
-def clean(folder: Path = SHARED_MEMORY) -> Leftovers:
-    """Remove the files of this user's dead processes.
+def clean(folder: Path = SHARED_MEMORY, *, minimum_age_s: float = 2.0) -> Leftovers:
+    """Remove the segments of this user's dead processes.
 
-    The lock is held during the removal, so that no process starts to use the files meanwhile.
+    Args:
+        folder: of the segments.
+        minimum_age_s: younger lock files stay, because their owner may be about to lock them.
     """
     removed, kept = [], []
     freed = kept_bytes = 0
     for lock, name in _locks(folder):
+        if _age_s(lock) < minimum_age_s:
+            continue
         size = _allocated(folder / name)
         with _held(lock) as is_dead:
             if not is_dead:
@@ -114,6 +119,13 @@ def _are_ours(*paths: Path) -> bool:
         if owner != os.geteuid():
             return False
     return True
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _allocated(path: Path) -> int:
