@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Input and output conventions of detector exports: YOLOv5 to v11, YOLOX, NanoDet-Plus, end-to-end.
+"""Input and output conventions of detector exports: YOLOv5 to v11, YOLOX, NanoDet, end-to-end.
 
 Boxes are x1, y1, x2, y2 in pixels of the network's input. Scores are class confidences.
 """
@@ -18,7 +18,7 @@ Boxes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _BINS = 8
 _SIDES = 4 * _BINS
-"""NanoDet-Plus's columns for the distances to the four sides of a box."""
+"""NanoDet's columns for the distances to the four sides of a box."""
 _STRIDES = (8, 16, 32)
 _PLUS_STRIDES = (8, 16, 32, 64)
 
@@ -87,6 +87,14 @@ def _nanodet_plus(outputs: Sequence[np.ndarray], size: tuple[int, int]) -> Boxes
     return _boxes(_sides(cells * strides, rows[:, -_SIDES:], strides), rows[:, :-_SIDES])
 
 
+def _nanodet(outputs: Sequence[np.ndarray], size: tuple[int, int]) -> Boxes:
+    cells, strides = _grid(size, _STRIDES)
+    large_first = sorted(outputs, key=len, reverse=True)
+    distances = np.concatenate([o for o in large_first if o.shape[1] == _SIDES])
+    scores = np.concatenate([o for o in large_first if o.shape[1] != _SIDES])
+    return _boxes(_sides((cells + 0.5) * strides, distances, strides), scores)
+
+
 def _end_to_end(outputs: Sequence[np.ndarray], size: tuple[int, int]) -> Boxes:
     rows = outputs[0]
     return rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(int)
@@ -110,6 +118,13 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             scale="imagenet",
             padding=0,
         ),
+        "nanodet": Layout(
+            "six outputs N x classes and N x 32, strides 8 to 32: NanoDet",
+            _nanodet,
+            order="BGR",
+            scale="imagenet",
+            padding=0,
+        ),
         "end-to-end": Layout("1 x N x 6 with NMS inside: YOLOv10, YOLO26, nms=True", _end_to_end),
     }
 )
@@ -126,7 +141,16 @@ def fits(
         size: (width, height) of the input.
         classes: number of classes, if known.
     """
-    if len(shapes) != 1 or len(shapes[0]) != 2:
+    if any(len(shape) != 2 for shape in shapes):
+        return False
+    cells = [_cells(size, (stride,)) for stride in _STRIDES]
+    if name == "nanodet":
+        lengths = sorted(shape[0] for shape in shapes)
+        sides = sorted(shape[0] for shape in shapes if shape[1] == _SIDES)
+        found = {shape[1] for shape in shapes if shape[1] != _SIDES}
+        same = len(found) == 1 and classes in (None, *found)
+        return lengths == sorted(2 * cells) and sides == sorted(cells) and same
+    if len(shapes) != 1:
         return False
     rows, columns = shapes[0]
     if name == "end-to-end":
@@ -139,7 +163,7 @@ def fits(
     expected = columns - 5
     if expected <= 0 or classes not in (None, expected):
         return False
-    return name == "yolov5" or rows == _cells(size, _STRIDES)
+    return name == "yolov5" or rows == sum(cells)
 
 
 def guess_layout(
@@ -151,7 +175,7 @@ def guess_layout(
     """
     if fits("end-to-end", shapes, size, classes) and shapes[0][0] <= 1000 and classes != 1:
         return "end-to-end"
-    for name in ("nanodet-plus", "yolov8", "yolox"):
+    for name in ("nanodet", "nanodet-plus", "yolov8", "yolox"):
         if fits(name, shapes, size, classes):
             return name
     # YOLOv5 has three boxes a cell; other counts can be YOLOX at other strides.

@@ -44,6 +44,19 @@ def test_nanodet_plus_expects_the_distance_over_its_bins() -> None:
     assert scores[9] == pytest.approx(0.7)
 
 
+def test_nanodet_takes_its_six_outputs_in_either_order() -> None:
+    scores = [np.zeros((n, 3), np.float32) for n in CELLS_64]
+    sides = [np.full((n, 32), -30.0, np.float32) for n in CELLS_64]
+    scores[1][5, 2] = 0.7  # column 1, row 1 at stride 16, whose middle is 24, 24
+    for side, chosen in enumerate((1, 0, 2, 3)):
+        sides[1][5, side * 8 + chosen] = 30.0
+    interleaved = [output for pair in zip(scores, sides, strict=True) for output in pair]
+    for outputs in ([*scores, *sides], interleaved):
+        boxes, found, classes = decode("nanodet", *outputs)
+        assert boxes[64 + 5].tolist() == pytest.approx([8, 24, 56, 72], abs=1e-3)
+        assert (found[64 + 5], classes[64 + 5]) == (pytest.approx(0.7), 2)
+
+
 @pytest.mark.parametrize(
     ("shapes", "classes", "layout"),
     [
@@ -54,6 +67,7 @@ def test_nanodet_plus_expects_the_distance_over_its_bins() -> None:
         ([(8400, 85)], 80, "yolox"),
         ([(300, 6)], 80, "end-to-end"),
         ([(8500, 112)], 80, "nanodet-plus"),
+        ([(6400, 80), (1600, 80), (400, 80), (6400, 32), (1600, 32), (400, 32)], 80, "nanodet"),
         ([(7, 3)], None, None),
         ([(8400, 84)], 80, None),  # no export gives rows of boxes without objectness
         ([(84, 8400)], 3, None),  # the class names belong to another model
