@@ -35,6 +35,7 @@ from fusion_ros.files.reading import (
     read_bytes,
 )
 from fusion_ros.replay.findings.codes import CODES, INCOMPLETE
+from fusion_ros.streams.outside_text import printable
 
 _SEVERITIES = ("error", "warning", "info")
 _MOST = 1e300
@@ -159,7 +160,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} is duplicated")
+                raise yaml.YAMLError(f"the key {printable(key)!r} is duplicated")
         return super().construct_mapping(node, deep)
 
 
@@ -187,14 +188,15 @@ def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
     for name, limit in given.items():
         if not isinstance(limit, dict) or not limit or set(limit) - {"min", "max"}:
             raise ValueError(
-                f"{where}: limits.{name} is {shown(limit)}; allowed is {{min: NUMBER}}, "
+                f"{where}: limits.{printable(name)} is {shown(limit)}; allowed is {{min: NUMBER}}, "
                 "{max: NUMBER} or both"
             )
         for value in limit.values():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not -_MOST <= value <= _MOST:
                 raise ValueError(
-                    f"{where}: limits.{name} contains {shown(value)}, which is no finite number"
+                    f"{where}: limits.{printable(name)} contains {shown(value)}, which is no "
+                    "finite number"
                 )
     return {str(name): limit for name, limit in given.items()}
 
@@ -205,7 +207,7 @@ def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
     if not isinstance(given, list):
         raise ValueError(f"{where}: {key} is {shown(given)}; allowed is a list of codes: [stall]")
     for code in given:
-        if code not in CODES:
+        if not isinstance(code, str) or code not in CODES:
             raise ValueError(f"{where}: {key}: {_unknown('finding', code, CODES)}")
     return tuple(given)
 

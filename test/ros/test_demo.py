@@ -98,7 +98,7 @@ def test_a_stopped_demo_leaves_results_and_no_process(
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
     with started(command) as (running, lines, mark):
-        assert any("first fused image is here" in line for line in lines)
+        assert any("received the first fused image" in line for line in lines)
         assert len(processes_with(mark)) == 5
         running.send_signal(sent)
         rest = running.communicate(timeout=40)[0]
@@ -111,7 +111,7 @@ def test_a_stopped_demo_leaves_results_and_no_process(
 def test_a_killed_demo_leaves_no_process(tmp_path: Path, weights: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, "demo", *small(tmp_path, weights), "--seconds", "60"]
     with started(command) as (running, lines, mark):
-        assert any("first fused image is here" in line for line in lines)
+        assert any("received the first fused image" in line for line in lines)
         running.kill()
         until = time.monotonic() + 30
         # The pipe closes when the last process that holds it has ended.
