@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 from fusion_ros.detection.detector import Box
@@ -84,7 +85,7 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
     seen = set()
     for picture in pictures:
         if picture.name in seen:
-            raise ValueError(f"labels {path}: two images are named {picture.name!r}")
+            raise ValueError(f"labels {path}: two images are named {shown(picture.name)}")
         seen.add(picture.name)
     return pictures
 
@@ -105,7 +106,7 @@ def _coco(path: Path) -> list[LabelledPicture]:
         where = f"annotations[{n}]"
         image, category = _key(entry, "image_id", where), _key(entry, "category_id", where)
         if image not in boxes or category not in classes:
-            raise ValueError(f"{where}: no image {image!r} or no category {category!r}")
+            raise ValueError(f"{where}: no image {shown(image)} or no category {shown(category)}")
         left, top, width, height = _numbers(_field(entry, "bbox", where), f"{where}.bbox")
         ignored = bool(entry.get("iscrowd") or entry.get("ignore"))
         box = LabelledBox((left, top, left + width, top + height), classes[category], ignored)
@@ -122,7 +123,7 @@ def _coco(path: Path) -> list[LabelledPicture]:
             size = (width, height)
         frame = image.get("frame_index")
         if frame is not None and type(frame) is not int:
-            raise ValueError(f"{where}.frame_index is {frame!r}, not a whole number")
+            raise ValueError(f"{where}.frame_index is {shown(frame)}, not a whole number")
         pictures.append(
             LabelledPicture(
                 stem,
