@@ -73,7 +73,7 @@ soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fai
 
 .PHONY: attack
 attack: setup ## hostile files, bags, parameters, messages, stalls and kills, at most 10 minutes: attack/; fails on any breach
-	PYTHONPATH=test $(VENV)/bin/python -m attack --out attack $(ARGS)
+	PYTHONPATH=test:test/detection:test/ros:test/streams $(VENV)/bin/python -m attack --out attack $(ARGS)
 
 $(DONE)/docs: environment/docs.txt environment/constraints.txt | $(DONE)/package
 	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/constraints.txt) -r environment/docs.txt
