@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attack the real program for a bounded time: `make attack`.
 
-    make attack ARGS="--seconds 300" [--seconds 540] [--seed 1] [--only files ...] [--out attack]
+    make attack ARGS="--seconds 540 --seed 1 --only files bags"
 
 Kinds: files and pictures (changed by a little, read by the commands), bags (damaged), parameters
 (legal and illegal values over the services of a live node), messages (changed, over DDS), stalls
