@@ -44,7 +44,7 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
     counts = thermal_scene(height, width)
     celsius = counts.astype(np.float32) / 100 - 273.15
     eight_bit = cv2.normalize(counts, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
-    replace, plain = colour.LumaReplacer(), colour.LumaReplacer(natural=False)
+    replace = colour.LumaReplacer()
     registration = ThermalRegistration()
     half = np.ascontiguousarray(other[::2, ::2])
     night = colour.LumaReplacer(dark_luma=40)
@@ -72,15 +72,14 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
         "decode mono16": reads(counts, "mono16"),
         "decode mono16, big endian": reads(counts, "mono16", True),
         "luma of RGB": lambda: colour.luma(rgb),
-        "replace luma (natural)": lambda: replace(rgb, other, old_luma=grey),
-        "replace luma (plain)": lambda: plain(rgb, other, old_luma=grey),
-        "replace luma (natural, dark colour fades)": lambda: night(dark, other),
+        "replace luma": lambda: replace(rgb, other, old_luma=grey),
+        "replace luma (dark colour fades)": lambda: night(dark, other),
         **_tones({"uint16": counts, "float32": celsius, "uint8": eight_bit}, tones),
         "tone: 8-bit, no jump": lambda: steady(grey, next(clock)),
         "register: resize from half size": lambda: registration(half, rgb.shape),
         "register: homography from half size": lambda: homography(half, rgb.shape),
         "blend at the seam, luma": lambda: homography.blend_outside(fused, grey),
-        "look at the alignment": lambda: watch.look(grey, other),
+        "evaluate the alignment": lambda: watch.evaluate(grey, other),
         "overlay for people": lambda: overlay(rgb, other),
         "encode bgr8 from RGB": lambda: encodings.encode(rgb, "bgr8"),
     }

@@ -76,9 +76,7 @@ class FusionPipeline:
         self.registration = registration or ThermalRegistration(RegistrationOptions())
         self._colour = colour = colour or ColourOptions()
         self._luma = self._fused_luma = np.empty((0, 0), np.uint8)
-        self._replace_luma = LumaReplacer(
-            natural=colour.natural_darkening, dark_luma=colour.dark_luma
-        )
+        self._replace_luma = LumaReplacer(dark_luma=colour.dark_luma)
 
     @classmethod
     def from_preset(

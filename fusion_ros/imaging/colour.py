@@ -3,9 +3,9 @@
 
 BT.601 at full range (JPEG, OpenCV's YCrCb): Y = 0.299 R + 0.587 G + 0.114 B.
 
-Replacing Y by Y' in YCrCb with Cr and Cb kept adds Y' - Y to each of R, G and B. Two saturating
-additions of bytes do the same without two conversions. They are exact where YCrCb rounds its
-chroma to eight bits, and equal for RGB and BGR.
+Replacing Y by Y' in YCrCb with Cr and Cb kept adds Y' - Y to each of R, G and B. A saturating
+addition of bytes does the same without two conversions. It is exact where YCrCb rounds its chroma
+to eight bits, and equal for RGB and BGR.
 """
 
 from __future__ import annotations
@@ -36,16 +36,14 @@ class LumaReplacer:
     white as in an overexposed photograph.
 
     Where Y' is below Y the colour is scaled by Y' / Y, which keeps hue and saturation. Plain
-    subtraction (`natural=False`, equal to a conversion through YCrCb) turns a darkened grey-blue
-    wall deep blue, and leaves it brighter than requested where a channel reaches 0.
+    subtraction, equal to a conversion through YCrCb, would turn a darkened grey-blue wall deep
+    blue.
 
-    With `dark_luma` above 0 (and `natural`), colour fades where the visible image is darker than
-    that and the new luma brighter than the old: there the thermal image would light up chroma
-    noise.
+    With `dark_luma` above 0, colour fades where the visible image is darker than that and the new
+    luma brighter than the old: there the thermal image would light up chroma noise.
     """
 
-    def __init__(self, *, natural: bool = True, dark_luma: int = 0) -> None:
-        self.natural = natural
+    def __init__(self, *, dark_luma: int = 0) -> None:
         self.dark_luma = dark_luma
         self._colour: np.ndarray = np.empty(0, np.uint8)
         self._greys: np.ndarray = np.empty((5, 0, 0), np.uint8)
@@ -85,19 +83,14 @@ class LumaReplacer:
         if old_luma is None:
             old_luma = luma(pixels, order=order, out=old)
         cv2.subtract(new_luma, old_luma, dst=up)
-        if self.natural:
-            # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which keeps the colour.
-            cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
-            cv2.compare(old_luma, new_luma, cv2.CMP_LE, dst=work)
-            cv2.max(down, work, dst=down)
-            if self.dark_luma:
-                self._fade_dark_colour(old_luma, new_luma, up, down)
-            cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
-            lowered = cv2.multiply(pixels, self._colour, dst=out, scale=1.0 / 255.0)
-        else:
-            cv2.subtract(old_luma, new_luma, dst=down)
-            cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
-            lowered = cv2.subtract(pixels, self._colour, dst=out)
+        # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which keeps the colour.
+        cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
+        cv2.compare(old_luma, new_luma, cv2.CMP_LE, dst=work)
+        cv2.max(down, work, dst=down)
+        if self.dark_luma:
+            self._fade_dark_colour(old_luma, new_luma, up, down)
+        cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
+        lowered = cv2.multiply(pixels, self._colour, dst=out, scale=1.0 / 255.0)
         cv2.cvtColor(up, cv2.COLOR_GRAY2RGB, dst=self._colour)
         return cv2.add(lowered, self._colour, dst=lowered)
 

@@ -18,11 +18,6 @@ class ColourOptions:
         ValueError: an option outside its range.
     """
 
-    natural_darkening: bool = option(
-        True,
-        "Where the fused luma is darker than the visible one: `true` scales the colour, which "
-        "keeps its hue; `false` subtracts the same amount from each channel.",
-    )
     dark_luma: int = option(
         40,
         "Visible luma [grey levels] below which colour fades out where the thermal image makes a "

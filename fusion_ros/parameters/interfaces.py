@@ -97,7 +97,6 @@ class OutputParameters:
 
     group: ClassVar[str] = "Output"
 
-    colour_natural_darkening: bool = derived(ColourOptions, "colour_", "natural_darkening")
     colour_dark_luma: int = derived(ColourOptions, "colour_", "dark_luma")
     output_encoding: str = parameter(
         "rgb8",
