@@ -144,11 +144,9 @@ GOOD = {"data": bytes(24), "encoding": "rgb8", "height": 2, "width": 4, "step": 
     [
         ({"data": bytes(23)}, "truncated", "23 bytes"),
         ({"data": b""}, "truncated", "0 bytes"),
-        ({"data": ["no", "bytes"]}, "truncated", "list"),
         ({"height": 0}, "zero_size", "height is 0"),
         ({"width": 0}, "zero_size", "width is 0"),
         ({"width": -4}, "zero_size", "width is -4"),
-        ({"height": None}, "zero_size", "height is None"),
         ({"step": 11}, "bad_step", "step is 11"),
         ({"step": 0}, "bad_step", "step is 0"),
         ({"encoding": "rgb9"}, "unknown_encoding", "'rgb9'"),
