@@ -59,7 +59,7 @@ class AlignmentMonitor:
 
     def reset(self) -> None:
         """Discard earlier evaluations, for another calibration or camera."""
-        self._looked_s = -math.inf
+        self._evaluated_s = -math.inf
         self._cross: np.ndarray | None = None
         self.last: Alignment | None = None
 
@@ -79,13 +79,13 @@ class AlignmentMonitor:
             now_s: time of any running clock; after a jump back the evaluation is due.
             order: "rgb" or "bgr"; ignored for grey.
         """
-        due = self.period_s > 0 and not 0 <= now_s - self._looked_s < self.period_s
+        due = self.period_s > 0 and not 0 <= now_s - self._evaluated_s < self.period_s
         if due:
-            self._looked_s = now_s
-            self.last = self.look(luma(visible, order=order), thermal)
+            self._evaluated_s = now_s
+            self.last = self.evaluate(luma(visible, order=order), thermal)
         return self.last
 
-    def look(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment:
+    def evaluate(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment:
         """Evaluate a pair now, in about 3 ms at 640x512 (`python -m benchmarks.imaging`)."""
         height, width = visible_luma.shape
         # The limit keeps an image of one column from becoming 160 times as high.
@@ -100,9 +100,9 @@ class AlignmentMonitor:
             self._cross = cross
         else:
             self._cross = _FORGET * self._cross + (1 - _FORGET) * cross
-        return self._judged(np.fft.ifft2(self._cross).real, (width / size[0], height / size[1]))
+        return self._measured(np.fft.ifft2(self._cross).real, (width / size[0], height / size[1]))
 
-    def _judged(self, surface: np.ndarray, scale: tuple[float, float]) -> Alignment:
+    def _measured(self, surface: np.ndarray, scale: tuple[float, float]) -> Alignment:
         reach = round(_REACH * _WORK_WIDTH)
         reach_y = min(reach, (surface.shape[0] - 1) // 2)
         window = np.roll(surface, (reach_y, reach), (0, 1))[: 2 * reach_y + 1, : 2 * reach + 1]

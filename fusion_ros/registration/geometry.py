@@ -299,10 +299,9 @@ def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> np.ndarr
     length = float(np.sqrt(x * x + y * y + z * z + w * w))
     if not length > 1e-9:
         raise GeometryError(f"quaternion is ({x}, {y}, {z}, {w}); allowed is any of length 1")
-    axis = np.array([x, y, z], np.float64) / length
-    angle = 2 * np.arctan2(np.linalg.norm(axis), w / length)
-    norm = np.linalg.norm(axis)
-    return cv2.Rodrigues(axis / norm * angle)[0] if norm > 0 else np.eye(3)
+    x, y, z, w = (part / length for part in (x, y, z, w))
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
 
 
 def _matrix(values: np.ndarray, what: str) -> np.ndarray:

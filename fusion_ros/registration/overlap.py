@@ -18,7 +18,7 @@ from fusion_ros.registration.sampling_map import thermal_pixels
 LEAST_OVERLAP = 0.01
 """Smallest share of the visible or thermal image, whichever is larger, that must be covered."""
 _LEAST_VISIBLE = 1e-4
-_GRID = (96, 72)
+_GRID = (160, 120)
 
 
 class Overlap(NamedTuple):
@@ -40,21 +40,18 @@ def overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
     `distance_m` is that of a rig's plane; 0 means the calibration's distance.
     """
     visible, thermal = sizes_of(calibration)
-    part = np.array([[0.0, 0.0], [visible.width - 1.0, visible.height - 1.0]])
-    found = _seen(calibration, part, thermal, distance_m)
-    share = 1.0
-    if found.sum() < 0.05 * found.size:
-        # A small part (of a telephoto lens, or none) is measured again on a finer grid.
-        part, share = _finer(part, found)
-        found = _seen(calibration, part, thermal, distance_m)
-    visible_share = share * float(found.mean())
-    if not found.any():
+    x, y = np.linspace(0, visible.width - 1, _GRID[0]), np.linspace(0, visible.height - 1, _GRID[1])
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    pixels = thermal_pixels(calibration, points, distance_m)
+    with np.errstate(invalid="ignore"):
+        inside = (pixels >= -0.5) & (pixels <= np.array([thermal.width, thermal.height]) - 0.5)
+    pixels = pixels[inside.all(axis=1)]
+    if not len(pixels):
         return Overlap(0.0, 0.0)
-    pixels = thermal_pixels(calibration, _points(part)[found.ravel()], distance_m)
-    # A grid cell at each border of the part counts half.
-    spread = np.ptp(pixels, axis=0) * (1 + 1 / np.sqrt(found.sum()))
+    # A grid cell at each border of the overlap counts half.
+    spread = np.ptp(pixels, axis=0) * (1 + 1 / np.sqrt(len(pixels)))
     covered = np.minimum(spread / (thermal.width, thermal.height), 1.0)
-    return Overlap(visible_share, float(covered[0] * covered[1]))
+    return Overlap(len(pixels) / len(points), float(covered[0] * covered[1]))
 
 
 def check_overlap(calibration: Calibration, distance_m: float = 0.0) -> Overlap:
@@ -81,30 +78,3 @@ def sizes_of(calibration: Calibration) -> tuple[Size, Size]:
     if isinstance(calibration, HomographyCalibration):
         return calibration.visible_size, calibration.thermal_size
     return calibration.visible.size, calibration.thermal.size
-
-
-def _points(part: np.ndarray) -> np.ndarray:
-    x, y = (np.linspace(part[0, axis], part[1, axis], _GRID[axis]) for axis in (0, 1))
-    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-
-
-def _seen(
-    calibration: Calibration, part: np.ndarray, thermal: Size, distance_m: float
-) -> np.ndarray:
-    """Return which points of a grid over a part of the visible image the thermal camera sees."""
-    pixels = thermal_pixels(calibration, _points(part), distance_m)
-    with np.errstate(invalid="ignore"):
-        inside = (pixels >= -0.5) & (pixels <= np.array([thermal.width, thermal.height]) - 0.5)
-    return inside.all(axis=1).reshape(_GRID[1], _GRID[0])
-
-
-def _finer(part: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the box of the found points with one cell around it, and its share of the image."""
-    steps = (part[1] - part[0]) / (np.array(_GRID) - 1)
-    rows, columns = np.nonzero(found)
-    if not len(rows):
-        return part, 1.0
-    low = np.maximum(part[0], part[0] + steps * (columns.min() - 1, rows.min() - 1))
-    high = np.minimum(part[1], part[0] + steps * (columns.max() + 1, rows.max() + 1))
-    whole = np.prod(np.maximum(part[1] - part[0], 1.0))
-    return np.stack((low, high)), float(np.prod(high - low) / whole)

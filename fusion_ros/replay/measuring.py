@@ -68,7 +68,7 @@ class PairMeter:
         if measured:
             with self._log.timed("quality"):
                 self._bench.submit(entry.quality, *greys)
-                entry.alignment = self._alignment.look(*greys[:2])
+                entry.alignment = self._alignment.evaluate(*greys[:2])
         if not (jumped or (measured and len(self.moments) < _PICTURES_KEPT)):
             return None
         pictures = pictures_of(visible, fused)

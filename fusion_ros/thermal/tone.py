@@ -100,7 +100,7 @@ class ThermalToneMapper:
         (thermal, extremes), self._to_learn = self._to_learn, None
         integer = thermal.dtype != np.float32
         found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
-        self._smoother.aim(target_curve(self.options, found, integer), found)
+        self._smoother.set_target(target_curve(self.options, found, integer), found)
         self._least_span = smallest_span(self.options, found.noise, integer)
 
     def _curve(

@@ -49,13 +49,13 @@ class CurveSmoother:
         shift = float(np.abs(body - before).mean())
         return self.scene_change == 0 or shift <= self.scene_change * self._range_in_use()
 
-    def aim(self, target: np.ndarray, found: Distribution) -> None:
+    def set_target(self, target: np.ndarray, found: Distribution) -> None:
         """Use this curve, of a frame with this distribution, as the new target."""
         self._target = target, found.quantiles(_BODY)
 
     def at(self, stamp_ns: int | None) -> np.ndarray:
         """Return the curve for a frame at `stamp_ns`; a clock that jumps back resets it."""
-        assert self._target is not None, "aim comes first"
+        assert self._target is not None, "set_target comes first"
         target, body = self._target
         if stamp_ns is None or self.smoothing_s == 0:
             return target

@@ -46,9 +46,9 @@ def test_blocks_without_weight_have_no_effect() -> None:
 def test_scattered_blocks_are_held_to_usual_rigs_with_earlier_rounds() -> None:
     rng = np.random.default_rng(5)
     scattered_px = rng.normal(0, 3, CENTRES.shape)
-    bent = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])  # six deviations before
+    total = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])  # six deviations before
     free = robust_fit(CENTRES, scattered_px, EVEN, SIZE, NOTHING)
-    held = robust_fit(CENTRES, scattered_px, EVEN, SIZE, bent)
+    held = robust_fit(CENTRES, scattered_px, EVEN, SIZE, total)
     assert held[6] < free[6] - 0.005
 
 

@@ -97,6 +97,6 @@ def test_undetermined_perspective_is_held_to_usual_rigs() -> None:
 def test_hold_includes_earlier_rounds() -> None:
     rng = np.random.default_rng(6)
     surfaces = shifted_surfaces(np.eye(3), rng.normal(0, 0.5, CENTRES.shape))
-    bent = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])
-    fresh, later = fit(surfaces, 8, np.zeros(8)), fit(surfaces, 8, bent)
+    total = np.array([0, 0, 0, 0, 0, 0, 0.05, 0.0])
+    fresh, later = fit(surfaces, 8, np.zeros(8)), fit(surfaces, 8, total)
     assert later.parameters[6] < fresh.parameters[6]

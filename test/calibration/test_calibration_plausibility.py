@@ -155,7 +155,7 @@ def test_overlap_equals_that_of_the_rectangles(scale: float, x: float, y: float)
     area = sides[0] * sides[1]
     found = overlap(calibration)
     assert found.visible == pytest.approx(area / (320 * 256), abs=0.03)
-    if min(sides) > 20:
+    if min(sides) > 40:
         assert found.thermal == pytest.approx(area / (scale**2 * 160 * 128), abs=0.12)
 
 

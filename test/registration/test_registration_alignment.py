@@ -35,7 +35,7 @@ def test_shift_after_a_knock_is_measured(scene: np.ndarray, dx: int, dy: int) ->
     visible = scene[100:412, 120:760]
     # An image shifted right by dx shows the scene dx further left.
     thermal = other_sense(scene)[100 - dy : 412 - dy, 120 - dx : 760 - dx]
-    found = AlignmentMonitor().look(visible, thermal)
+    found = AlignmentMonitor().evaluate(visible, thermal)
     assert found.shift_x_px == pytest.approx(dx, abs=2.5)
     assert found.shift_y_px == pytest.approx(dy, abs=2.5)
     assert found.clearness > 6
@@ -51,13 +51,13 @@ def test_unrelated_images_have_low_clearness() -> None:
         cv2.GaussianBlur(rng.normal(128, 60, (256, 320)), (0, 0), 3).astype(np.uint8)
         for _ in range(2)
     )
-    assert AlignmentMonitor().look(visible, thermal).clearness < 6
+    assert AlignmentMonitor().evaluate(visible, thermal).clearness < 6
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_empty_images_have_no_score(grey: int) -> None:
     flat = np.full((60, 80), grey, np.uint8)
-    assert np.isnan(AlignmentMonitor().look(flat, flat).score)
+    assert np.isnan(AlignmentMonitor().evaluate(flat, flat).score)
 
 
 @pytest.mark.parametrize("hz", [1, 5, 9, 30, 60, 120])

@@ -110,7 +110,7 @@ def estimate(
     matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
     refined: Refined | None = None
     width = REFERENCE_WIDTH
-    for width, reach, freedom, rounds, hold, settle_rounds in _STEPS:
+    for width, reach, freedom, rounds, hold, robust_rounds in _STEPS:
         width = min(width, max(320, visible_size.width))  # no more pixels than there are
         progress(f"refining at {width} pixels")
         at_work, thermal_at_work, to_work = _prepared(chosen, width, visible_size)
@@ -118,7 +118,7 @@ def estimate(
         refined = refine(
             at_work, thermal_at_work, to_work @ matrix @ np.linalg.inv(stretch),
             reach=reach, freedom=freedom, rounds=rounds, hold=hold,
-            bent=refined.bent if refined else None, settle_rounds=settle_rounds,
+            total=refined.total if refined else None, robust_rounds=robust_rounds,
         )  # fmt: skip
         matrix = np.linalg.inv(to_work) @ refined.matrix @ stretch
     assert refined is not None, "there are steps"

@@ -75,18 +75,18 @@ def fit(
 
     for round_ in range(_STEPS):
         _, slope, bend = _sampled(values, surfaces.reach - motions @ parameters)
-        pulls = -np.einsum("nij,ni->nj", motions, slope)
+        gradients = -np.einsum("nij,ni->nj", motions, slope)
         sharpness = np.einsum("nij,nik,nkl->jl", motions, _only_tops(bend), motions)
         if np.linalg.cond(sharpness) > 1e12:
             return None
-        scatter = _scatter(pulls.reshape(rows, columns, freedom))
+        scatter = _scatter(gradients.reshape(rows, columns, freedom))
         if round_ in _NOISE_ROUNDS:  # ratio of the true uncertainty to that from the curvature
             noise = float(np.trace(np.linalg.solve(sharpness, scatter))) / freedom
-        uphill = pulls.sum(0) - noise * held * (parameters + before)
+        ascent = gradients.sum(0) - noise * held * (parameters + before)
         precision = sharpness + np.diag(noise * held)
         now = height_at(parameters)
         for _ in range(6):
-            step = np.linalg.solve(precision + damping * np.diag(np.diag(sharpness)), uphill)
+            step = np.linalg.solve(precision + damping * np.diag(np.diag(sharpness)), ascent)
             if height_at(parameters + step) > now:
                 damping = max(damping / 5, 1e-4)
                 break
@@ -104,13 +104,13 @@ def fit(
     return JointFit(parameters, float(np.sqrt(variances.mean())))
 
 
-def _scatter(pulls: np.ndarray) -> np.ndarray:
+def _scatter(gradients: np.ndarray) -> np.ndarray:
     """Return the sum of outer products of neighbouring cells' gradients (Bartlett weights)."""
-    rows, columns, freedom = pulls.shape
+    rows, columns, freedom = gradients.shape
     sums = np.zeros((rows + _TOGETHER - 1, columns + _TOGETHER - 1, freedom))
     for down in range(_TOGETHER):
         for across in range(_TOGETHER):
-            sums[down : down + rows, across : across + columns] += pulls
+            sums[down : down + rows, across : across + columns] += gradients
     sums = sums.reshape(-1, freedom)
     return sums.T @ sums / _TOGETHER**2
 

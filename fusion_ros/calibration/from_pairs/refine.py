@@ -27,7 +27,7 @@ _SMALLEST_CORRECTION_PX = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class BlockTops:
+class BlockShifts:
     """Best shift of the block around each cell, rows x columns."""
 
     shifts_px: np.ndarray
@@ -64,7 +64,7 @@ class Refined:
     fit: JointFit | None
     """The last fit; None if there was too little structure."""
     agreement: Agreement | None
-    bent: np.ndarray
+    total: np.ndarray
     """Sum of each parameter over all rounds."""
 
 
@@ -77,10 +77,10 @@ def refine(
     freedom: int,
     rounds: int,
     hold: float = 1.0,
-    bent: np.ndarray | None = None,
-    settle_rounds: int = 0,
+    total: np.ndarray | None = None,
+    robust_rounds: int = 0,
 ) -> Refined:
-    """Correct a homography up to `rounds` times, then `settle_rounds` times by consensus.
+    """Correct a homography up to `rounds` times, then `robust_rounds` times by consensus.
 
     Args:
         visible, thermal: images of one size, `float32` HxW.
@@ -88,43 +88,43 @@ def refine(
         reach: largest shift in pixels.
         freedom: degrees of freedom of the correction, 4, 6 or 8.
         rounds: largest number of joint fits.
-        hold, bent: `hold` and `before` of `joint_fit.fit`.
-        settle_rounds: largest number of robust fits.
+        hold, total: `hold` and `before` of `joint_fit.fit`.
+        robust_rounds: largest number of robust fits.
     """
     height, width = visible[0].shape
     seen = [structure(v) for v in visible]
-    bent = np.zeros(freedom) if bent is None else np.pad(bent, (0, freedom - bent.size))
+    total = np.zeros(freedom) if total is None else np.pad(total, (0, freedom - total.size))
     found, agreement = None, None
 
     def correct(parameters: np.ndarray) -> bool:
         """Apply a correction; return whether it was large."""
-        nonlocal matrix, bent
+        nonlocal matrix, total
         corrected = correction(parameters, (width, height))
-        matrix, bent = corrected @ matrix, bent + parameters
+        matrix, total = corrected @ matrix, total + parameters
         matrix = matrix / matrix[2, 2]
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
         moved = cv2.perspectiveTransform(corners[None], corrected)[0]
         return bool(np.abs(moved - corners).max() >= _SMALLEST_CORRECTION_PX * width / 320)
 
     for _ in range(rounds):
-        surfaces, tops = _shifts(seen, thermal, matrix, reach)
-        weighted = surfaces.values * tops.clarity[:, :, None, None]
-        found = fit(replace(surfaces, values=weighted), freedom, bent, hold)
+        surfaces, blocks = _shifts(seen, thermal, matrix, reach)
+        weighted = surfaces.values * blocks.clarity[:, :, None, None]
+        found = fit(replace(surfaces, values=weighted), freedom, total, hold)
         if found is None:
-            return Refined(matrix, None, None, bent)
-        agreement = _agreement(surfaces, tops, found.parameters)
+            return Refined(matrix, None, None, total)
+        agreement = _agreement(surfaces, blocks, found.parameters)
         if not correct(found.parameters):
             break
-    for _ in range(settle_rounds):
-        surfaces, tops = _shifts(seen, thermal, matrix, reach)
-        if not tops.weights.any():
+    for _ in range(robust_rounds):
+        surfaces, blocks = _shifts(seen, thermal, matrix, reach)
+        if not blocks.weights.any():
             break
-        centres, targets_px = surfaces.centres.reshape(-1, 2), -tops.shifts_px.reshape(-1, 2)
-        parameters = robust_fit(centres, targets_px, tops.weights, surfaces.size, bent)
-        agreement = _agreement(surfaces, tops, parameters)
+        centres, targets_px = surfaces.centres.reshape(-1, 2), -blocks.shifts_px.reshape(-1, 2)
+        parameters = robust_fit(centres, targets_px, blocks.weights, surfaces.size, total)
+        agreement = _agreement(surfaces, blocks, parameters)
         if not correct(parameters):
             break
-    return Refined(matrix, found, agreement, bent)
+    return Refined(matrix, found, agreement, total)
 
 
 def _shifts(
@@ -132,7 +132,7 @@ def _shifts(
     thermal: Sequence[np.ndarray],
     matrix: np.ndarray,
     reach: int,
-) -> tuple[ShiftSurfaces, BlockTops]:
+) -> tuple[ShiftSurfaces, BlockShifts]:
     """Return the fit of the cells for each shift up to `reach` pixels, and the blocks' best ones.
 
     `visible` holds structures (`complex64` HxW), `thermal` images of the same size, `matrix`
@@ -175,14 +175,14 @@ def _shifts(
     )
     centres = np.stack(np.meshgrid(columns, rows), -1)
     surfaces = ShiftSurfaces(values.transpose(2, 3, 0, 1), centres, (width, height))
-    return surfaces, _block_tops(surfaces, energy)
+    return surfaces, _block_shifts(surfaces, energy)
 
 
 def _cells(values: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return cv2.resize(values, cells, interpolation=cv2.INTER_AREA)
 
 
-def _block_tops(surfaces: ShiftSurfaces, energy: np.ndarray) -> BlockTops:
+def _block_shifts(surfaces: ShiftSurfaces, energy: np.ndarray) -> BlockShifts:
     """Return the best shift of each block; `energy` is its structure (rows x columns)."""
     reach, (rows, columns, side, _) = surfaces.reach, surfaces.values.shape
     flat = surfaces.values.reshape(rows, columns, side * side)
@@ -199,20 +199,20 @@ def _block_tops(surfaces: ShiftSurfaces, energy: np.ndarray) -> BlockTops:
         spread = 1.4826 * float(np.median(np.abs(surface - typical))) + 1e-6
         clarity[row, column] = np.clip(((surface[y, x] - typical) / spread - 1) / 4, 0, 1)
     presence = np.minimum(energy / max(float(np.median(energy)), 1e-9), 1.0)
-    return BlockTops(shifts_px, clarity, presence)
+    return BlockShifts(shifts_px, clarity, presence)
 
 
 def _agreement(
-    surfaces: ShiftSurfaces, tops: BlockTops, parameters: np.ndarray
+    surfaces: ShiftSurfaces, blocks: BlockShifts, parameters: np.ndarray
 ) -> Agreement | None:
     """Return the agreement of the blocks with a motion; None if no block has a clear shift."""
-    weights = tops.weights
+    weights = blocks.weights
     weight = float(weights.sum())
     if weight <= 0:
         return None
     moves = motions_px(surfaces.centres.reshape(-1, 2), surfaces.size, parameters.size)
     fitted_px = moves @ parameters
-    off_px = np.linalg.norm(tops.shifts_px.reshape(-1, 2) + fitted_px, axis=1)
+    off_px = np.linalg.norm(blocks.shifts_px.reshape(-1, 2) + fitted_px, axis=1)
     order = np.argsort(off_px)
     share = np.cumsum(weights[order]) / weight
     near = off_px < 2.0 * surfaces.size[0] / 320
