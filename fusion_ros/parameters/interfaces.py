@@ -43,7 +43,11 @@ class PairingParameters:
         live=True,
     )
     pairing_queue_size: int = parameter(
-        8, "Most frames of each stream that wait for a partner.", low=1, high=256
+        8,
+        "Frames of each stream that wait for a partner at any age. More wait while they are at "
+        "most 500 ms older than the newest one, up to 64.",
+        low=1,
+        high=256,
     )
     stamp_source: str = parameter(
         "header",

@@ -14,8 +14,8 @@ neighbour at random, and each change would leave a frame of both streams unpaire
 keeps its partner unless a newer one is clearly nearer (`FramePairer._hysteresis_ns`). This needs
 the periods of both streams (eight gaps); before that the nearest frame is always chosen.
 
-An unpaired frame waits until a later pair is returned or the queue is full. So a frame that arrives
-out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps back in time
+An unpaired frame waits until a later pair is returned or the queue is full (`WAIT_NS`). So a frame
+that arrives out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps back in time
 from reordering. Each stream follows a jump separately, so the first frames of a looped bag pair at
 once, in any order of the streams.
 
@@ -37,6 +37,10 @@ T = TypeVar("T")
 JUMP_BACK_NS = 500_000_000
 """A stamp this far behind the newest of its stream is a jump back in time, as of a looped bag. A
 smaller distance is a frame out of order."""
+WAIT_NS = 500_000_000
+"""Frames at most this much older than the newest of their stream wait for a partner, at any rate."""
+MOST_WAITING = 64
+"""Limit of the frames that wait because of `WAIT_NS`, for memory; it is reached at 128 Hz."""
 _NEVER = 1 << 80  # later than any stamp: "no further frame will come"
 
 
@@ -94,7 +98,7 @@ class _Side:
         self.frames: list[Any] = []
         self.jumps = 0
         self.excess_ns = 0  # see FramePairer._add_excess
-        self._memory = max(64, 4 * queue_size)
+        self._memory = 4 * max(MOST_WAITING, queue_size)
         self.forget()
 
     def forget(self) -> None:
@@ -148,11 +152,12 @@ class FramePairer(Generic[V, T]):
         tolerance_ns: largest skew of a pair, inclusive; 0 pairs equal stamps only.
         ledger: counts every frame. The caller settles the frames of a returned `Pair` (fused,
             superseded or rejected); all others are settled here.
-        queue_size: largest number of waiting frames of a stream. It must span the difference of
-            the two streams' transport delays: 8 at 30 Hz spans 266 ms.
+        queue_size: frames of a stream that wait at any age. More wait while they span at most
+            `wait_ns`, up to `MOST_WAITING`.
         thermal_offset_ns: added to every thermal stamp before comparing; for a known constant
             delay between the two cameras' stamps.
         jump_back_ns: see `JUMP_BACK_NS`.
+        wait_ns: see `WAIT_NS`; a thermal camera with a longer transport delay does not pair.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
@@ -166,6 +171,7 @@ class FramePairer(Generic[V, T]):
         queue_size: int = 8,
         thermal_offset_ns: int = 0,
         jump_back_ns: int = JUMP_BACK_NS,
+        wait_ns: int = WAIT_NS,
     ) -> None:
         if queue_size < 1:
             raise ValueError(f"queue_size is {queue_size}, allowed is 1 or more")
@@ -174,6 +180,7 @@ class FramePairer(Generic[V, T]):
         self._ledger = ledger
         self._queue_size = queue_size
         self._jump_back_ns = jump_back_ns
+        self._wait_ns = wait_ns
         self._visible = _Side(Stream.VISIBLE, queue_size)
         self._thermal = _Side(Stream.THERMAL, queue_size)
         self.settled: Fate | None = None
@@ -200,7 +207,7 @@ class FramePairer(Generic[V, T]):
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Numbers of waiting visible and thermal frames, each at most `queue_size`."""
+        """Numbers of waiting visible and thermal frames."""
         return len(self._visible.stamps), len(self._thermal.stamps)
 
     def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
@@ -238,9 +245,15 @@ class FramePairer(Generic[V, T]):
             return self._end(side, Fate.LATE)
         side.insert(stamp, frame)
         pairs = self._decide(final=False)
-        while len(side.stamps) > self._queue_size:
+        while self._is_full(side):
             pairs += self._make_room(side)
         return pairs
+
+    def _is_full(self, side: _Side) -> bool:
+        count = len(side.stamps)
+        if count <= self._queue_size:
+            return False
+        return count > MOST_WAITING or side.stamps[-1] - side.stamps[0] > self._wait_ns
 
     def _end(self, side: _Side, fate: Fate) -> list[Pair[V, T]]:
         self.settled = fate

@@ -26,8 +26,8 @@ def check(before: Any, status: Any) -> None:
         assert getattr(status, f"{stream}_rejected") == sum(
             getattr(status, f"{stream}_rejected_counts")
         )
-        # Never more than can wait: pairing queue, one job in work, one waiting.
-        assert getattr(status, f"{stream}_pending") <= 8 + 2
+        # Never more than can wait: 500 ms in the pairer, one job in work, one waiting.
+        assert getattr(status, f"{stream}_pending") <= 17 + 2
         if before is not None:
             for count in ("received", *FATES[:-1]):
                 assert getattr(status, f"{stream}_{count}") >= getattr(before, f"{stream}_{count}")

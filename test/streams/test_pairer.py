@@ -202,7 +202,7 @@ def test_frames_of_a_driver_with_one_stamp_are_duplicates() -> None:
 
 
 def test_while_the_other_camera_is_silent_the_queue_drops_its_oldest_frames() -> None:
-    bench = Bench(queue_size=4)
+    bench = Bench(queue_size=4, wait_ns=0)
     for n in range(10):
         bench.visible(n * PERIOD)
     assert bench.pairer.waiting == (4, 0)
@@ -211,14 +211,14 @@ def test_while_the_other_camera_is_silent_the_queue_drops_its_oldest_frames() ->
 
 
 def test_a_full_queue_returns_a_pair_that_waits_for_a_silent_camera() -> None:
-    bench = Bench(queue_size=2)
+    bench = Bench(queue_size=2, wait_ns=0)
     assert bench.visible(0) + bench.thermal(10) == []
     assert bench.thermal(43) == []
     assert bench.thermal(76) == [(0, 10)]
 
 
 def test_a_queue_of_one_still_pairs() -> None:
-    bench = Bench(queue_size=1)
+    bench = Bench(queue_size=1, wait_ns=0)
     pairs = []
     for n in range(10):
         pairs += bench.visible(n * PERIOD) + bench.thermal(n * PERIOD + 3)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pairer import FramePairer, Pair
+from fusion_ros.streams.pairer import MOST_WAITING, FramePairer, Pair
 
 cameras = st.builds(
     Camera,
@@ -53,17 +53,19 @@ tangles = st.lists(
     events=st.one_of(schedules(), tangles),
     tolerance_ms=st.sampled_from([0, 5, 20, 50, 200]),
     queue_size=st.integers(1, 9),
+    wait_ms=st.sampled_from([0, 0, 100]),
     offset_ms=st.sampled_from([0, -45, 17]),
 )
 @settings(max_examples=300)
 def test_every_frame_has_one_fate_and_every_pair_is_valid(
-    events: list[Event], tolerance_ms: int, queue_size: int, offset_ms: int
+    events: list[Event], tolerance_ms: int, queue_size: int, wait_ms: int, offset_ms: int
 ) -> None:
     ledger = FrameLedger()
     pairer: FramePairer[int, int] = FramePairer(
         tolerance_ns=tolerance_ms * MS,
         ledger=ledger,
         queue_size=queue_size,
+        wait_ns=wait_ms * MS,
         thermal_offset_ns=offset_ms * MS,
     )
     used: dict[Stream, set[int]] = {stream: set() for stream in Stream}
@@ -98,7 +100,7 @@ def test_every_frame_has_one_fate_and_every_pair_is_valid(
         newest[event.stream] = event.stamp if jumped else max(high, event.stamp)
         add = pairer.add_visible if event.stream is Stream.VISIBLE else pairer.add_thermal
         check(add(event.stamp, index))
-        assert max(pairer.waiting) <= queue_size
+        assert max(pairer.waiting) <= (max(queue_size, MOST_WAITING) if wait_ms else queue_size)
         snapshot = ledger.snapshot()
         assert snapshot.visible.pending - len(used[Stream.VISIBLE]) == pairer.waiting[0]
         assert snapshot.thermal.pending - len(used[Stream.THERMAL]) == pairer.waiting[1]

@@ -14,7 +14,7 @@ from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
 from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pairer import FramePairer
+from fusion_ros.streams.pairer import MOST_WAITING, FramePairer
 from fusion_ros.streams.recent_counts import CountHistory
 from fusion_ros.streams.repeated_events import RepeatedEvents
 from fusion_ros.streams.stream_health import StreamWatch
@@ -168,6 +168,38 @@ def test_pairs_are_found_at_any_rate(hz):
     pairs += pairer.flush()
     assert all(pair.visible == pair.thermal for pair in pairs)
     assert len(pairs) == 20 * max(1, hz // 10) + 10
+
+
+@pytest.mark.parametrize("late", [Stream.VISIBLE, Stream.THERMAL])
+def test_a_camera_that_delivers_300_ms_late_pairs_at_any_rate(hz, late):
+    arrivals = [
+        (n * S // hz + (300 * MS if stream is late else 0), stream, n)
+        for n in range(3 * hz + 3)
+        for stream in Stream
+    ]
+    ledger = FrameLedger()
+    pairer = FramePairer(tolerance_ns=min(20 * MS, S // hz // 3), ledger=ledger)
+    pairs = []
+    for _, stream, n in sorted(arrivals, key=lambda arrival: arrival[0]):
+        add = pairer.add_visible if stream is Stream.VISIBLE else pairer.add_thermal
+        pairs += add(S + n * S // hz, n)
+    assert [(pair.visible, pair.thermal) for pair in pairs] == [(n, n) for n in range(3 * hz + 3)]
+
+
+def test_a_stream_without_a_partner_keeps_half_a_second_and_a_bounded_number(hz):
+    ledger = FrameLedger()
+    pairer = FramePairer(tolerance_ns=20 * MS, ledger=ledger)
+    for n in range(10 * hz):
+        pairer.add_visible(S + n * S // hz, n)
+    assert pairer.waiting == (max(min(8, 10 * hz), hz // 2 + 1), 0)
+
+
+def test_stamps_that_hardly_advance_do_not_fill_the_memory():
+    ledger = FrameLedger()
+    pairer = FramePairer(tolerance_ns=20 * MS, ledger=ledger)
+    for n in range(1000):
+        pairer.add_visible(S + n, n)
+    assert pairer.waiting == (MOST_WAITING, 0)
 
 
 def test_an_event_of_every_frame_is_logged_at_a_limited_rate(hz):
