@@ -91,9 +91,10 @@ def _killed_recorder(tally: Tally, live: LiveNode) -> None:
     def step() -> bool:
         live.send_pair()
         time.sleep(0.02)
-        if bag.is_dir() and any(file.stat().st_size > 20_000 for file in bag.iterdir()):
+        # An sqlite3 file without messages takes up to 40 kB while it is created.
+        if bag.is_dir() and any(file.stat().st_size > 100_000 for file in bag.iterdir()):
             begun.append(time.monotonic())
-        # sqlite3 bags are committed once a second: at most the last second is lost.
+        # Bags are committed once a second: at most the last second is lost.
         return bool(begun) and time.monotonic() - begun[0] > 2.5
 
     if not wait_until(step, 30.0):

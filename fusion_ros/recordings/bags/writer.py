@@ -170,15 +170,22 @@ class BagWriter:
         self.serialised(topic, kind, self._types.serialize_cdr(message, kind), log_ns)
 
     def _commit(self) -> None:
-        """Commit an sqlite3 bag periodically; rosbags itself commits only on closing.
+        """Write messages to the disk periodically, for the case that the process is killed.
 
-        Without this, the bag of a killed recorder would contain no message.
+        rosbags commits an sqlite3 bag only on closing, and fills a chunk of an mcap bag with 1 MB,
+        which takes minutes with small images.
         """
-        database = getattr(self._writer.storage, "conn", None)
         now_s = time.monotonic()
-        if database is not None and now_s - self._committed_s >= COMMIT_EVERY_S:
-            database.commit()
-            self._committed_s = now_s
+        if now_s - self._committed_s < COMMIT_EVERY_S:
+            return
+        self._committed_s = now_s
+        storage: Any = self._writer.storage
+        if hasattr(storage, "conn"):
+            storage.conn.commit()
+        else:
+            if storage.chunk.msgs:
+                storage.close_chunk()
+            storage.bio.flush()
 
     def _connection(self, topic: str, kind: str) -> Any:
         if topic not in self._connections:
