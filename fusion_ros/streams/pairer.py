@@ -15,9 +15,9 @@ keeps its partner unless a newer one is clearly nearer (`FramePairer._hysteresis
 the periods of both streams (eight gaps); before that the nearest frame is always chosen.
 
 An unpaired frame waits until a later pair is returned or the queue is full (`WAIT_NS`). So a frame
-that arrives out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps back in time
-from reordering. Each stream follows a jump separately, so the first frames of a looped bag pair at
-once, in any order of the streams.
+that arrives out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps
+back in time from reordering. Each stream follows a jump separately, so the first frames of a looped
+bag pair at once, in any order of the streams.
 
 No pixels, clocks or ROS here. Not thread-safe.
 """
@@ -38,7 +38,7 @@ JUMP_BACK_NS = 500_000_000
 """A stamp this far behind the newest of its stream is a jump back in time, as of a looped bag. A
 smaller distance is a frame out of order."""
 WAIT_NS = 500_000_000
-"""Frames at most this much older than the newest of their stream wait for a partner, at any rate."""
+"""Frames at most this much older than the newest of their stream wait, at any rate."""
 MOST_WAITING = 64
 """Limit of the frames that wait because of `WAIT_NS`, for memory; it is reached at 128 Hz."""
 _NEVER = 1 << 80  # later than any stamp: "no further frame will come"
