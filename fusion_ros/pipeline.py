@@ -179,6 +179,39 @@ class FusionPipeline:
         grey = self.tone(_without_colour(thermal, thermal_order), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
 
+    def registered_thermal(
+        self,
+        thermal: np.ndarray,
+        visible_shape: tuple[int, ...],
+        *,
+        thermal_order: ChannelOrder | str = ChannelOrder.RGB,
+        celsius: bool = False,
+        interpolation: str = "nearest",
+    ) -> np.ndarray:
+        """Return a thermal frame on the visible grid, in the sensor's counts or degrees Celsius.
+
+        Args:
+            thermal: as for `fuse`.
+            visible_shape: height and width of the visible grid.
+            thermal_order: as for `fuse`.
+            celsius: convert to degrees Celsius by the unit of the tone options.
+            interpolation: "nearest" or "linear", see `ThermalRegistration.measured`.
+
+        Returns:
+            Counts: the type of `thermal`, 0 outside the thermal camera's view, NaN for float32.
+            Degrees Celsius: float32, NaN outside.
+
+        Raises:
+            ValueError: as for `fuse`; `celsius` while the unit is "counts".
+        """
+        numbers = self.tone.without_defects(_without_colour(thermal, thermal_order))
+        if celsius:
+            unit = self.tone.options.celsius_unit()
+            if unit is None:
+                raise ValueError("unit is 'counts'; degrees Celsius need the unit of the camera")
+            numbers = unit.to_celsius(numbers)
+        return self.registration.measured(numbers, visible_shape, interpolation=interpolation)
+
     def learn(self) -> None:
         """Update the tone curve from the last frame; see `learn_later` of `fuse`."""
         self.tone.learn()

@@ -16,6 +16,8 @@ from fusion_ros.model.config import PRESETS, ConfigError
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, save_weights
 from fusion_ros.pipeline import STAGES, FusionPipeline
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 
 class MeanEngine:
@@ -278,3 +280,18 @@ def test_recorded_pair_has_more_contrast_than_its_mean(shared_data: Path) -> Non
     fused = FusionPipeline.from_preset(device="cpu").fuse(visible, thermal).image
     mean = (visible.astype(float) + thermal) / 2
     assert cv2.Laplacian(fused, cv2.CV_64F).std() > cv2.Laplacian(mean, cv2.CV_64F).std()
+
+
+def test_registered_thermal_frame_is_in_counts_or_degrees(thermal: np.ndarray) -> None:
+    counts = thermal.astype(np.uint16) * 20 + 28_000
+    frame = np.vstack((counts, np.zeros((2, 32), np.uint16)))  # two telemetry rows
+    pipeline = FusionPipeline(
+        MeanEngine(),
+        tone=ThermalToneMapper(ToneOptions(unit="centikelvin", telemetry_rows_bottom=2)),
+    )
+    np.testing.assert_array_equal(pipeline.registered_thermal(frame, (24, 32)), counts)
+    celsius = pipeline.registered_thermal(frame, (24, 32), celsius=True)
+    assert celsius.dtype == np.float32
+    np.testing.assert_allclose(celsius, counts / 100 - 273.15, atol=1e-4)
+    with pytest.raises(ValueError, match="unit is 'counts'"):
+        FusionPipeline(MeanEngine()).registered_thermal(frame, (26, 32), celsius=True)

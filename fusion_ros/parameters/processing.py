@@ -111,6 +111,8 @@ class ToneParameters:
     tone_eight_bit: str = _tone("eight_bit")
     tone_smoothing_s: float = _tone("smoothing_s")
     tone_scene_change: float = _tone("scene_change")
+    tone_crop_top_percent: float = _tone("crop_top_percent")
+    tone_crop_bottom_percent: float = _tone("crop_bottom_percent")
     tone_telemetry_rows_top: int = _tone("telemetry_rows_top")
     tone_telemetry_rows_bottom: int = _tone("telemetry_rows_bottom")
     # Text, since ROS gives an empty list no type.

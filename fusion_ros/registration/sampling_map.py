@@ -69,27 +69,55 @@ def thermal_pixels(
 
 
 class MapSampler:
-    """Applies a sampling map to frames of one size, in OpenCV's fastest format."""
+    """Applies a sampling map to frames of one size, in OpenCV's fastest format.
 
-    def __init__(self, sampling: SamplingMap) -> None:
-        shrink = _thermal_pixels_per_visible(sampling)
+    Args:
+        sampling: the map.
+        interpolation: "linear", or "nearest", which returns only values that the sensor measured.
+        repeats_edge: outside the thermal image repeat its nearest edge, which avoids a hard edge
+            for the network. Otherwise the result is 0 there, NaN for float frames.
+    """
+
+    def __init__(
+        self, sampling: SamplingMap, *, interpolation: str = "linear", repeats_edge: bool = True
+    ) -> None:
+        self._is_nearest, self._repeats_edge = interpolation == "nearest", repeats_edge
+        width, height = sampling.thermal_size.width, sampling.thermal_size.height
         x, y = sampling.x, sampling.y
         self._reduced: tuple[int, int] | None = None
+        shrink = 1.0 if self._is_nearest else _thermal_pixels_per_visible(sampling)
         if shrink >= 1.5:
             # Skipping pixels would alias: the frame is averaged to a smaller one first.
-            full = sampling.thermal_size
-            width, height = (max(1, round(n / shrink)) for n in (full.width, full.height))
-            self._reduced = (width, height)
-            x = (x + 0.5) * (width / full.width) - 0.5
-            y = (y + 0.5) * (height / full.height) - 0.5
-        self._maps = cv2.convertMaps(x.astype(np.float32), y.astype(np.float32), cv2.CV_16SC2)
+            self._reduced = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+            x = (x + 0.5) * (self._reduced[0] / width) - 0.5
+            y = (y + 0.5) * (self._reduced[1] / height) - 0.5
+            width, height = self._reduced
+        if not repeats_edge:
+            # The four pixels around each valid point are inside; remap resolves 1/32 pixel.
+            x, y = (
+                np.where(sampling.valid, np.clip(p, 0, length - 1 - 1 / 32), -9.0)
+                for p, length in ((x, width), (y, height))
+            )
+        self._maps = cv2.convertMaps(
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.CV_16SC2,
+            nninterpolation=self._is_nearest,
+        )
 
     def __call__(self, thermal: np.ndarray) -> np.ndarray:
-        """Return `thermal` (`uint8` HxW of the map's size) on the visible grid, bilinear."""
+        """Return `thermal` (HxW of the map's size, `uint8`, `uint16`, `float32`) on the grid."""
         if self._reduced is not None:
             thermal = cv2.resize(thermal, self._reduced, interpolation=cv2.INTER_AREA)
         first, second = self._maps
-        return cv2.remap(thermal, first, second, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(
+            thermal,
+            first,
+            second,
+            cv2.INTER_NEAREST if self._is_nearest else cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE if self._repeats_edge else cv2.BORDER_CONSTANT,
+            borderValue=np.nan if thermal.dtype == np.float32 else 0,
+        )
 
 
 def _thermal_pixels_per_visible(sampling: SamplingMap) -> float:

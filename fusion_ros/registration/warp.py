@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import cv2
@@ -17,7 +18,7 @@ from fusion_ros.registration.geometry import (
 )
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.overlap import check_overlap
-from fusion_ros.registration.sampling_map import MapSampler, sampling_map
+from fusion_ros.registration.sampling_map import MapSampler, SamplingMap, sampling_map
 from fusion_ros.registration.seam import SeamBlender, feathered
 
 
@@ -58,7 +59,9 @@ class ThermalRegistration:
         self._sizes: tuple[Size, Size] | None = None
         self._weights: np.ndarray | None = None
         self._blender: SeamBlender | None = None
-        self._apply: Callable[[np.ndarray], np.ndarray] = _unchanged
+        self._apply: Callable[[np.ndarray], np.ndarray]
+        self._sampling: SamplingMap | None = None
+        self._counts_samplers: dict[str, MapSampler] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -76,6 +79,33 @@ class ThermalRegistration:
         """
         self.prepare(thermal.shape, visible_shape)
         return self._apply(thermal)
+
+    def measured(
+        self, thermal: np.ndarray, visible_shape: tuple[int, ...], *, interpolation: str = "nearest"
+    ) -> np.ndarray:
+        """Return a thermal frame on the visible grid in its own type and numbers.
+
+        Args:
+            thermal: HxW, `uint8`, `uint16` or `float32`, without telemetry rows.
+            visible_shape: height and width of the grid.
+            interpolation: "nearest", which returns only numbers that the sensor measured, or
+                "linear".
+
+        Returns:
+            The type of `thermal`; 0 outside the thermal camera's view, NaN for `float32`. `thermal`
+            itself if nothing needs to change.
+
+        Raises:
+            GeometryError: sizes that the mode or the calibration does not allow.
+        """
+        self.prepare(thermal.shape, visible_shape)
+        if self._sampling is None:
+            return _resized(thermal, Size.of(visible_shape), nearest=interpolation == "nearest")
+        if interpolation not in self._counts_samplers:
+            self._counts_samplers[interpolation] = MapSampler(
+                self._sampling, interpolation=interpolation, repeats_edge=False
+            )
+        return self._counts_samplers[interpolation](thermal)
 
     def prepare(self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]) -> None:
         """Prepare for these sizes, once for each pair of sizes; takes up to a second.
@@ -96,9 +126,10 @@ class ThermalRegistration:
                 f"the thermal frame is {thermal} and the visible one {visible}; "
                 "mode `none` needs equal sizes, mode `resize` stretches"
             )
-        self._weights = self._blender = None
+        self._weights = self._blender = self._sampling = None
+        self._counts_samplers = {}
         if self.calibration is None or self.options.mode in ("none", "resize"):
-            self._apply = _unchanged if thermal == visible else _stretch_to(thermal, visible)
+            self._apply = functools.partial(_resized, size=visible)
         else:
             found = sampling_map(self.calibration, thermal, visible, self.options.distance_m)
             if not found.valid.all():
@@ -106,6 +137,7 @@ class ThermalRegistration:
                 self._weights = feathered(found.valid, feather_px)
                 self._blender = SeamBlender(found.valid, feather_px)
             self._apply = MapSampler(found)
+            self._sampling = found
         self._sizes = sizes
 
     def validity(
@@ -126,12 +158,12 @@ class ThermalRegistration:
         return fused if self._blender is None else self._blender(fused, visible)
 
 
-def _unchanged(thermal: np.ndarray) -> np.ndarray:
-    return thermal
-
-
-def _stretch_to(thermal: Size, visible: Size) -> Callable[[np.ndarray], np.ndarray]:
-    shrinks = thermal.width > visible.width or thermal.height > visible.height
+def _resized(thermal: np.ndarray, size: Size, *, nearest: bool = False) -> np.ndarray:
+    height, width = thermal.shape
+    if (width, height) == (size.width, size.height):
+        return thermal
+    shrinks = width > size.width or height > size.height
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    size = (visible.width, visible.height)
-    return lambda frame: cv2.resize(frame, size, interpolation=interpolation)
+    if nearest:
+        interpolation = cv2.INTER_NEAREST_EXACT
+    return cv2.resize(thermal, (size.width, size.height), interpolation=interpolation)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telemetry rows and dead pixels of thermal sensors."""
+"""Rows of a thermal frame that are no image, and dead pixels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fusion_ros.thermal.tone_options import ToneOptions
 
-def without_telemetry(thermal: np.ndarray, top: int, bottom: int) -> np.ndarray:
-    """Return a view without the first `top` and the last `bottom` rows.
+
+def image_rows(thermal: np.ndarray, options: ToneOptions) -> np.ndarray:
+    """Return a view without the cropped share, then without telemetry rows.
 
     Raises:
         ValueError: no rows would be left.
     """
-    if top + bottom >= thermal.shape[0]:
+    rows = thermal.shape[0]
+    top = round(rows * options.crop_top_percent / 100) + options.telemetry_rows_top
+    bottom = round(rows * options.crop_bottom_percent / 100) + options.telemetry_rows_bottom
+    if top + bottom >= rows:
         raise ValueError(
-            f"telemetry_rows_top is {top} and telemetry_rows_bottom is {bottom}, but the thermal "
-            f"frame has only {thermal.shape[0]} rows; set the number of rows that this camera sends"
+            f"telemetry_rows_top is {options.telemetry_rows_top} and telemetry_rows_bottom is "
+            f"{options.telemetry_rows_bottom} beside crop_top_percent {options.crop_top_percent:g} "
+            f"and crop_bottom_percent {options.crop_bottom_percent:g}, but the thermal frame has "
+            f"only {rows} rows; set the number of rows that this camera sends"
         )
-    return thermal[top : thermal.shape[0] - bottom] if top or bottom else thermal
+    return thermal[top : rows - bottom] if top or bottom else thermal
 
 
 class DeadPixelMask:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.gain_jump import GainStabiliser
-from fusion_ros.thermal.sensor_defects import DeadPixelMask, without_telemetry
+from fusion_ros.thermal.sensor_defects import DeadPixelMask, image_rows
 from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, straight, target_curve
 from fusion_ros.thermal.tone_options import ToneOptions
 from fusion_ros.thermal.tone_smoothing import CurveSmoother
@@ -65,16 +65,7 @@ class ThermalToneMapper:
         Raises:
             ValueError: another shape or type, or not more rows than telemetry rows.
         """
-        if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
-            raise ValueError(
-                f"thermal is {thermal.dtype} of shape {thermal.shape}; "
-                "allowed is uint8, uint16 or float32 of shape (height, width)"
-            )
-        options = self.options
-        thermal = without_telemetry(
-            thermal, options.telemetry_rows_top, options.telemetry_rows_bottom
-        )
-        thermal = self._dead_pixels(thermal)
+        options, thermal = self.options, self.without_defects(thermal)
         if thermal.dtype == np.uint8 and options.eight_bit != "map":
             if options.eight_bit == "stabilise":
                 thermal = self._stabiliser(thermal, stamp_ns)
@@ -92,6 +83,19 @@ class ThermalToneMapper:
         if options.mode == "clahe":
             grey = self._clahe.apply(grey)
         return cv2.bitwise_not(grey, dst=grey) if self._inverts else grey
+
+    def without_defects(self, thermal: np.ndarray) -> np.ndarray:
+        """Return the frame in its own numbers, without rows that are no image and dead pixels.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(
+                f"thermal is {thermal.dtype} of shape {thermal.shape}; "
+                "allowed is uint8, uint16 or float32 of shape (height, width)"
+            )
+        return self._dead_pixels(image_rows(thermal, self.options))
 
     def learn(self) -> None:
         """Compute the target curve of the last frame, if that is still to be done."""

@@ -149,13 +149,29 @@ class ToneOptions:
         low=0.0,
         high=10.0,
     )
+    crop_top_percent: float = option(
+        0.0,
+        "Share of the thermal frame's rows [percent] to remove at the top, for example 50 for a "
+        "camera that sends a rendering above the counts (Topdon, InfiRay).",
+        low=0.0,
+        high=75.0,
+    )
+    crop_bottom_percent: float = option(
+        0.0,
+        "Share of the thermal frame's rows [percent] to remove at the bottom.",
+        low=0.0,
+        high=75.0,
+    )
     telemetry_rows_top: int = option(
-        0, "Number of telemetry rows at the top of a thermal frame to remove.", low=0, high=64
+        0,
+        "Number of telemetry rows to remove at the top, after `crop_top_percent`.",
+        low=0,
+        high=64,
     )
     telemetry_rows_bottom: int = option(
         0,
-        "Number of telemetry rows at the bottom of a thermal frame to remove, for example 2 for a "
-        "Boson 640 that sends 514 rows.",
+        "Number of telemetry rows to remove at the bottom, for example 2 for a Boson 640 that "
+        "sends 514 rows.",
         low=0,
         high=64,
     )
@@ -165,6 +181,11 @@ class ToneOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.crop_top_percent + self.crop_bottom_percent > 75:
+            raise ValueError(
+                f"crop_top_percent is {self.crop_top_percent:g} and crop_bottom_percent is "
+                f"{self.crop_bottom_percent:g}; allowed is a sum of 75 at most"
+            )
         for low, high in (("low_percent", "high_percent"), ("fixed_low", "fixed_high")):
             if not getattr(self, low) < getattr(self, high):
                 raise ValueError(
@@ -198,11 +219,15 @@ class ToneOptions:
                 f"{MOST_SPAN:g}"
             )
 
-    def fixed_limits(self) -> tuple[float, float]:
-        """Return black and white of mode `fixed` in the camera's own numbers."""
-        unit = thermal_units.unit(
+    def celsius_unit(self) -> thermal_units.LinearUnit | None:
+        """Return the conversion of the camera's numbers to degrees Celsius, None for counts."""
+        return thermal_units.unit(
             self.unit, linear_scale=self.linear_scale, linear_offset=self.linear_offset
         )
+
+    def fixed_limits(self) -> tuple[float, float]:
+        """Return black and white of mode `fixed` in the camera's own numbers."""
+        unit = self.celsius_unit()
         if unit is None:
             return self.fixed_low, self.fixed_high
         return unit.from_celsius(self.fixed_low), unit.from_celsius(self.fixed_high)

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 ZERO_CELSIUS_K = 273.15
 
 
@@ -27,6 +29,13 @@ class LinearUnit:
 
     scale: float
     offset: float
+
+    def to_celsius(self, values: np.ndarray) -> np.ndarray:
+        """Return the temperatures, `float32` of the same shape, of the camera's values."""
+        celsius = values.astype(np.float32)
+        celsius *= self.scale
+        celsius += self.offset
+        return celsius
 
     def from_celsius(self, celsius: float) -> float:
         """Return the camera's value at a temperature."""

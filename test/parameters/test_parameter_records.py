@@ -40,11 +40,11 @@ def outcome(make: Callable[[], object]) -> object:
 
 
 FRAMES = [
-    (29000 + np.arange(140 * 20, dtype=np.uint16) % 1999).reshape(140, 20),
-    np.full((140, 20), 65535, np.uint16),
-    np.linspace(-40, 90, 140 * 20, dtype=np.float32).reshape(140, 20),
-    np.full((140, 20), np.nan, np.float32),
-    (np.arange(140 * 20) % 251).astype(np.uint8).reshape(140, 20),
+    (29000 + np.arange(560 * 20, dtype=np.uint16) % 1999).reshape(560, 20),
+    np.full((560, 20), 65535, np.uint16),
+    np.linspace(-40, 90, 560 * 20, dtype=np.float32).reshape(560, 20),
+    np.full((560, 20), np.nan, np.float32),
+    (np.arange(560 * 20) % 251).astype(np.uint8).reshape(560, 20),
 ]
 
 

@@ -219,6 +219,47 @@ def test_full_overlap_is_not_blended(image: np.ndarray) -> None:
     np.testing.assert_array_equal(fused, image)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_measured_numbers_equal_the_frame_at_each_nearest_pixel(dtype: type) -> None:
+    counts = np.random.default_rng(2).integers(1, 250, (120, 160)).astype(dtype)
+    matrix = np.array([[1.9, 0.05, 12], [-0.03, 1.95, 8], [1e-5, 2e-5, 1]])
+    register = homography(matrix, Size(160, 120), Size(320, 256))
+    found = register.measured(counts, (256, 320))
+    x, y = np.meshgrid(np.arange(320), np.arange(256))
+    at = cv2.perspectiveTransform(
+        np.stack((x, y), -1).reshape(1, -1, 2).astype(float), np.linalg.inv(matrix)
+    ).reshape(256, 320, 2)
+    clear = (np.abs(at - np.floor(at) - 0.5) > 0.04).all(axis=2)  # not between two pixels
+    column, row = np.rint(at[clear]).astype(int).T
+    inside = (column >= 0) & (column < 160) & (row >= 0) & (row < 120)
+    expected = counts[np.clip(row, 0, 119), np.clip(column, 0, 159)].astype(float)
+    expected[~inside] = np.nan if dtype is np.float32 else 0
+    assert found.dtype == dtype
+    assert 0.2 < inside.mean() < 0.95
+    np.testing.assert_array_equal(found[clear], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_linear_numbers_do_not_mix_with_the_outside(dtype: type) -> None:
+    size = Size(160, 120)
+    register = homography([[1, 0, 7.5], [0, 1, 0], [0, 0, 1]], size, size)
+    ramp = np.tile(np.arange(160) * 100 + 20_000, (120, 1)).astype(dtype)
+    found = register.measured(ramp, (120, 160), interpolation="linear")[60]
+    outside = found[:7]
+    assert np.isnan(outside).all() if dtype is np.float32 else not outside.any()
+    np.testing.assert_allclose(found[8:], 20_050 + 100 * np.arange(152), atol=2)
+    assert found[7] == pytest.approx(20_000, abs=1)  # half a pixel outside the first centre
+
+
+def test_numbers_are_stretched_where_no_calibration_is_used() -> None:
+    register = ThermalRegistration()
+    counts = np.array([[7000, 9000]], np.uint16)
+    assert register.measured(counts, (1, 2)) is counts
+    assert register.measured(counts, (1, 4)).tolist() == [[7000, 7000, 9000, 9000]]
+    linear = register.measured(counts, (1, 4), interpolation="linear")
+    assert linear.tolist() == [[7000, 7500, 8500, 9000]]
+
+
 @pytest.mark.parametrize(
     ("options", "token"),
     [

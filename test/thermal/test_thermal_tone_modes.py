@@ -51,7 +51,7 @@ def scene() -> np.ndarray:
 )
 def test_units_agree_at_twenty_degrees(name: str, value: float) -> None:
     unit = thermal_units.unit(name)
-    assert unit.scale * value + unit.offset == pytest.approx(20.0)
+    assert unit.to_celsius(np.array([value], np.float32)) == pytest.approx([20.0], abs=1e-4)
     assert unit.from_celsius(20.0) == pytest.approx(value)
 
 
@@ -168,6 +168,17 @@ def test_telemetry_rows_are_removed_before_mapping() -> None:
     frame[512:] = np.arange(640)
     options = ToneOptions(telemetry_rows_bottom=2)
     np.testing.assert_array_equal(ThermalToneMapper(options)(frame), plain)
+
+
+def test_lower_half_of_a_two_half_frame_is_used() -> None:
+    """Topdon and InfiRay: a rendering of 192 rows above 192 rows of counts."""
+    counts = np.random.default_rng(0).integers(7000, 8000, (192, 256)).astype(np.uint16)
+    both = np.vstack((np.full_like(counts, 255), counts))
+    mapper = ThermalToneMapper(ToneOptions(crop_top_percent=50))
+    np.testing.assert_array_equal(mapper.without_defects(both), counts)
+    np.testing.assert_array_equal(mapper(both), ThermalToneMapper()(counts))
+    with pytest.raises(ValueError, match=r"crop_top_percent is 60 .*crop_bottom_percent is 40"):
+        ToneOptions(crop_top_percent=60, crop_bottom_percent=40)
 
 
 def test_more_telemetry_than_rows_is_refused() -> None:
