@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.timing import HEADER, as_row, machine, measure, report
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.imaging import colour, encodings
-from fusion_ros.imaging.palettes import overlay
+from fusion_ros.imaging.overlay import overlay
 from fusion_ros.registration.alignment import AlignmentMonitor
 from fusion_ros.registration.geometry import HomographyCalibration, Size
 from fusion_ros.registration.options import RegistrationOptions

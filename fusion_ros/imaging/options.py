@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from fusion_ros.options import check_options, option
 
-PALETTES = ("grey", "inferno", "iron", "turbo")
+PALETTES = ("white_hot", "black_hot", "inferno", "iron", "turbo")
+OVERLAY_MODES = ("blend", "isotherm", "edges", "inset", "side_by_side")
+NO_TEMPERATURE = -273.15
+"""Value of `isotherm_celsius` that leaves the limit to `isotherm_percent`."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,44 @@ class ColourOptions:
 
 @dataclass(frozen=True)
 class OverlayOptions:
-    """False-colour thermal image over the visible image, for people.
+    """How thermal and visible image are shown together, for people.
 
     Raises:
         ValueError: an option outside what is allowed.
     """
 
-    palette: str = option(
-        "inferno",
-        "False colours of `fused/overlay`, the thermal image over the visible one. It is made for "
-        "people, not for detectors, and only while it has a subscriber.",
-        choices=PALETTES,
+    mode: str = option(
+        "blend",
+        "Content of `fused/overlay`, an image for people that is made only while it has a "
+        "subscriber. `blend`: thermal in false colours over the visible image, more opaque where "
+        "it is hotter. `isotherm`: only above a limit. `edges`: thermal with the detail of the "
+        "visible image. `inset`: thermal small in the lower right corner. `side_by_side`: visible "
+        "left, thermal right.",
+        choices=OVERLAY_MODES,
     )
+    palette: str = option("inferno", "False colours of `fused/overlay`.", choices=PALETTES)
     opacity: float = option(
         0.6,
-        "Opacity of the hottest pixels of `fused/overlay` [0 to 1]; colder ones are more "
-        "transparent.",
+        "Opacity of the hottest pixels of `fused/overlay` in mode `blend`, of all pixels above "
+        "the limit in mode `isotherm` [0 to 1].",
         low=0.0,
         high=1.0,
+    )
+    isotherm_percent: float = option(
+        95.0,
+        "Limit of mode `isotherm` [percent of the pixels that are colder].",
+        low=0.0,
+        high=100.0,
+    )
+    isotherm_celsius: float = option(
+        NO_TEMPERATURE,
+        "Limit of mode `isotherm` [degrees Celsius]; it needs the unit of the thermal camera. "
+        "-273.15: by `isotherm_percent`.",
+        low=NO_TEMPERATURE,
+        high=10000.0,
+    )
+    scale_bar: bool = option(
+        True, "Draw a scale with temperatures where the unit of the thermal camera is known."
     )
 
     def __post_init__(self) -> None:

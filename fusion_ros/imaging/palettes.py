@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.imaging.options import OverlayOptions
 
 # Grey level to RGB at a few points, linear between them; similar to thermographic "iron" palettes.
 _IRON_POINTS = {
@@ -33,7 +32,8 @@ def _of_opencv(code: int) -> np.ndarray:
 
 
 _TABLES = {
-    "grey": lambda: np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1),
+    "white_hot": lambda: np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1),
+    "black_hot": lambda: np.repeat(np.arange(256, dtype=np.uint8)[::-1, None], 3, axis=1),
     "inferno": lambda: _of_opencv(cv2.COLORMAP_INFERNO),
     "iron": _iron,
     "turbo": lambda: _of_opencv(cv2.COLORMAP_TURBO),
@@ -52,40 +52,3 @@ def colourised(
     """Return a thermal image (`uint8` HxW) in false colours, `uint8` HxWx3 in `order`."""
     table = palette_table(palette, order).reshape(1, 256, 3)
     return cv2.LUT(cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB), table)
-
-
-def overlay(
-    visible: np.ndarray,
-    thermal: np.ndarray,
-    options: OverlayOptions | None = None,
-    *,
-    order: ChannelOrder | str = ChannelOrder.RGB,
-) -> np.ndarray:
-    """Blend thermal false colours over the visible image, more opaque where it is hotter.
-
-    Args:
-        visible: `uint8` HxW, or HxWx3 in `order`.
-        thermal: `uint8` HxW on the same grid.
-        options: palette and opacity.
-        order: order of the visible and of the returned channels.
-
-    Returns:
-        `uint8` HxWx3 in `order`.
-
-    Raises:
-        ValueError: sizes that differ.
-    """
-    options = options or OverlayOptions()
-    if visible.shape[:2] != thermal.shape:
-        raise ValueError(
-            f"visible is {visible.shape}, thermal {thermal.shape}: sizes must be equal"
-        )
-    if visible.ndim == 2:
-        visible = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
-    weight = thermal.astype(np.float32) * np.float32(options.opacity / 255)
-    return cv2.blendLinear(
-        colourised(thermal, options.palette, order),
-        np.ascontiguousarray(visible),
-        weight,
-        1 - weight,
-    )

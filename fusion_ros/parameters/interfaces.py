@@ -121,8 +121,16 @@ class OutputParameters:
         high=100,
         live=True,
     )
+    overlay_mode: str = derived(OverlayOptions, "overlay_", "mode", live=True)
     overlay_palette: str = derived(OverlayOptions, "overlay_", "palette", live=True)
     overlay_opacity: float = derived(OverlayOptions, "overlay_", "opacity", live=True)
+    overlay_isotherm_percent: float = derived(
+        OverlayOptions, "overlay_", "isotherm_percent", live=True
+    )
+    overlay_isotherm_celsius: float = derived(
+        OverlayOptions, "overlay_", "isotherm_celsius", live=True
+    )
+    overlay_scale_bar: bool = derived(OverlayOptions, "overlay_", "scale_bar", live=True)
     lazy: bool = parameter(
         False,
         "Subscribe to the cameras and fuse only while a fused image has a subscriber.",

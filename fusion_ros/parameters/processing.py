@@ -122,6 +122,13 @@ class ToneParameters:
         "median of its neighbours.",
         live=True,
     )
+    tone_region: str = parameter(
+        "",
+        "Part of the thermal image that determines the tone curve, as a polygon 'x,y; x,y; x,y' in "
+        "shares of its width and height, so that a cold sky does not take the contrast. The lower "
+        "two thirds: '0,.33; 1,.33; 1,1; 0,1'. Empty: the whole image.",
+        live=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

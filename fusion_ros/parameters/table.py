@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from fusion_ros.imaging.options import ColourOptions, OverlayOptions
+from fusion_ros.imaging.options import NO_TEMPERATURE, ColourOptions, OverlayOptions
 from fusion_ros.parameters.interfaces import (
     InputParameters,
     LossParameters,
@@ -81,14 +81,8 @@ class FuseParameters(
             ParameterError: they contradict each other.
         """
         values = self._with_prefix("tone_")
-        try:
-            pixels = [pair.split(",") for pair in self.tone_dead_pixels.split(";") if pair.strip()]
-            values["dead_pixels"] = tuple(int(n) for column, row in pixels for n in (column, row))
-        except ValueError:
-            raise ParameterError(
-                f"parameter tone_dead_pixels is {printable(repr(self.tone_dead_pixels))}; allowed: "
-                "'column,row; column,row; ...'"
-            ) from None
+        values["dead_pixels"] = _points("tone_dead_pixels", self.tone_dead_pixels, int)
+        values["region"] = _points("tone_region", self.tone_region, float)
         return _together("tone_", ToneOptions, values)
 
     def registration_options(self) -> RegistrationOptions:
@@ -105,8 +99,20 @@ class FuseParameters(
         return _together("colour_", ColourOptions, self._with_prefix("colour_"))
 
     def overlay_options(self) -> OverlayOptions:
-        """Return the `overlay_*` parameters."""
-        return _together("overlay_", OverlayOptions, self._with_prefix("overlay_"))
+        """Return the `overlay_*` parameters.
+
+        Raises:
+            ParameterError: a temperature without the unit of the thermal camera.
+        """
+        options = _together("overlay_", OverlayOptions, self._with_prefix("overlay_"))
+        if options.isotherm_celsius > NO_TEMPERATURE and self.tone_unit == "counts":
+            raise ParameterError(
+                f"parameters overlay_isotherm_celsius is {options.isotherm_celsius:g} and "
+                "tone_unit is 'counts'; set tone_unit to the unit of the thermal camera, or "
+                f"overlay_isotherm_celsius to {NO_TEMPERATURE:g}",
+                names=("overlay_isotherm_celsius", "tone_unit"),
+            )
+        return options
 
     def _with_prefix(self, prefix: str) -> dict[str, Any]:
         values = dataclasses.asdict(self)
@@ -115,6 +121,21 @@ class FuseParameters(
             for name, value in values.items()
             if name.startswith(prefix)
         }
+
+
+def _points(name: str, text: str, kind: type) -> tuple:
+    """Return the numbers of 'x,y; x,y; ...'.
+
+    Raises:
+        ParameterError: other text.
+    """
+    try:
+        pairs = [pair.split(",") for pair in text.split(";") if pair.strip()]
+        return tuple(kind(n) for x, y in pairs for n in (x, y))
+    except ValueError:
+        raise ParameterError(
+            f"parameter {name} is {printable(repr(text))}; allowed: 'x,y; x,y; ...'"
+        ) from None
 
 
 def _together(prefix: str, kind: type[Options], values: dict[str, Any]) -> Options:

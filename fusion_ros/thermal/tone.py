@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.gain_jump import GainStabiliser
+from fusion_ros.thermal.region import Region
 from fusion_ros.thermal.sensor_defects import DeadPixelMask, image_rows
 from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, straight, target_curve
 from fusion_ros.thermal.tone_options import ToneOptions
@@ -32,6 +33,7 @@ class ThermalToneMapper:
     def __init__(self, options: ToneOptions | None = None) -> None:
         self.options = options or ToneOptions()
         self._dead_pixels = DeadPixelMask(self.options.dead_pixels)
+        self._region = Region(self.options.region)
         self._smoother = CurveSmoother(self.options.smoothing_s, self.options.scene_change)
         self._stabiliser = GainStabiliser(self.options.smoothing_s)
         self._to_learn: tuple[np.ndarray, tuple[float, float] | None] | None = None
@@ -103,7 +105,10 @@ class ThermalToneMapper:
             return
         (thermal, extremes), self._to_learn = self._to_learn, None
         integer = thermal.dtype != np.float32
-        found = distribution(thermal, *(extremes or cv2.minMaxLoc(thermal)[:2]))
+        mask = self._region.mask(thermal.shape)
+        if mask is not None or extremes is None:
+            extremes = cv2.minMaxLoc(thermal, mask)[:2]
+        found = distribution(thermal, *extremes, mask)
         self._smoother.set_target(target_curve(self.options, found, integer), found)
         self._least_span = smallest_span(self.options, found.noise, integer)
 
@@ -118,7 +123,7 @@ class ThermalToneMapper:
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
         self._to_learn = thermal, extremes
-        if not self._smoother.continues(thermal, stamp_ns):
+        if not self._smoother.continues(thermal, stamp_ns, self._region.mask(thermal.shape)):
             self.learn()
         curve = self._smoother.at(stamp_ns)
         span = max(float(curve[-1] - curve[0]), self._least_span)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fusion_ros.thermal.region import sampled
 from fusion_ros.thermal.tone_options import LEAST_SPAN, ToneOptions
 
 KNOTS = 33
@@ -41,15 +42,16 @@ class Distribution:
         return np.asarray(self.origin + self.width * position)
 
 
-def distribution(thermal: np.ndarray, minimum: float, maximum: float) -> Distribution:
+def distribution(
+    thermal: np.ndarray, minimum: float, maximum: float, mask: np.ndarray | None = None
+) -> Distribution:
     """Measure the distribution of a frame (`uint16`, or `float32` with finite values only).
 
-    `minimum` and `maximum` are those of the frame. About 20 000 pixels are sampled: percentiles
-    hardly change with more. Values far outside the bulk (a stuck pixel) are counted at the limits,
-    so that the bulk keeps its resolution.
+    `minimum` and `maximum` are those of the frame, or of the pixels in the mask. About 20 000
+    pixels are sampled: percentiles hardly change with more. Values far outside the bulk (a stuck
+    pixel) are counted at the limits, so that the bulk keeps its resolution.
     """
-    stride = max(1, round((thermal.size / 20000) ** 0.5))
-    sample = thermal[stride // 2 :: stride, stride // 2 :: stride].reshape(-1)
+    sample = sampled(thermal, 20000, mask)
     low, high, noise = minimum, maximum, _noise(thermal)
     for _ in range(3):
         shares, origin, width = _counted(sample, low, high)

@@ -17,6 +17,7 @@ LEAST_SPAN = 1e-3
 MOST_SPAN = 1e9
 MOST_DEAD_PIXELS = 4096
 LARGEST_COORDINATE = 65535
+LEAST_REGION = 0.01
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,11 @@ class ToneOptions:
     dead_pixels: tuple[int, ...] = option(
         (), "Dead pixels as column, row, column, row, ...; replaced by the median around them."
     )
+    region: tuple[float, ...] = option(
+        (),
+        "Polygon that determines the tone curve, as x, y, x, y, ... in shares of the frame's width "
+        "and height; empty: the whole frame.",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -202,6 +208,23 @@ class ToneOptions:
                 f"dead_pixels has {len(listed)} numbers, the first are {str(listed[:8])[:120]}; "
                 f"allowed are at most {MOST_DEAD_PIXELS} pairs of column and row, each 0 to "
                 f"{LARGEST_COORDINATE}"
+            )
+
+        self._check_region()
+
+    def _check_region(self) -> None:
+        """Check that the region is a polygon inside the frame.
+
+        Raises:
+            ValueError: too few corners, a corner outside, or hardly any area.
+        """
+        x, y = self.region[::2], self.region[1::2]
+        area = abs(sum(x[n - 1] * y[n] - x[n] * y[n - 1] for n in range(len(y)))) / 2
+        inside = all(0 <= share <= 1 for share in self.region)
+        if self.region and not (len(x) == len(y) >= 3 and inside and area >= LEAST_REGION):
+            raise ValueError(
+                f"region is {str(self.region)[:120]}; allowed are 3 corners and more, each 0 to 1, "
+                f"around {LEAST_REGION:g} of the frame and more"
             )
 
     def _check_fixed_limits(self) -> None:

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from fusion_ros.thermal.region import sampled
 from fusion_ros.thermal.tone_curve import Distribution
 
 _BODY = np.linspace(0.1, 0.8, 8)
@@ -33,15 +34,16 @@ class CurveSmoother:
         self._target: tuple[np.ndarray, np.ndarray] | None = None
         self._sampled_body: np.ndarray | None = None
 
-    def continues(self, thermal: np.ndarray, stamp_ns: int | None) -> bool:
+    def continues(
+        self, thermal: np.ndarray, stamp_ns: int | None, mask: np.ndarray | None = None
+    ) -> bool:
         """Return whether a frame shows the scene of the previous one, so that its target holds.
 
-        Samples about 1300 pixels.
+        Samples about 1300 pixels, of those only the ones in the mask.
         """
         if stamp_ns is None or self.smoothing_s == 0:
             return False
-        step = max(1, round((thermal.size / _SAMPLED) ** 0.5))
-        sample = np.sort(thermal[step // 2 :: step, step // 2 :: step], axis=None)
+        sample = np.sort(sampled(thermal, _SAMPLED, mask))
         body = sample[(_BODY * sample.size).astype(int)].astype(float)
         before, self._sampled_body = self._sampled_body, body
         if before is None or self._elapsed_s(stamp_ns) is None:

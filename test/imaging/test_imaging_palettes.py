@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""False colours and the overlay image."""
+"""False colours of thermal images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.imaging.options import PALETTES, OverlayOptions
-from fusion_ros.imaging.palettes import colourised, overlay, palette_table
+from fusion_ros.imaging.options import PALETTES
+from fusion_ros.imaging.palettes import colourised, palette_table
 
 
-@pytest.mark.parametrize("name", [p for p in PALETTES if p != "turbo"])
+@pytest.mark.parametrize("name", ["white_hot", "inferno", "iron"])
 def test_hotter_is_brighter_in_monotonic_palettes(name: str) -> None:
     luma = palette_table(name) @ np.array([0.299, 0.587, 0.114])
     assert (np.diff(luma) > -1.0).all()
@@ -33,23 +33,5 @@ def test_inferno_is_opencvs_inferno() -> None:
     )
 
 
-def test_overlay_is_transparent_where_cold_and_coloured_where_hot() -> None:
-    visible = np.full((1, 2, 3), 50, np.uint8)
-    thermal = np.array([[0, 255]], np.uint8)
-    cold, hot = overlay(visible, thermal, OverlayOptions("grey", opacity=0.5))[0]
-    assert cold.tolist() == [50, 50, 50]
-    np.testing.assert_allclose(hot, [152.5] * 3, atol=1)  # half of 50 and 255
-
-
-def test_grey_visible_image_can_be_overlaid() -> None:
-    grey = np.zeros((4, 5), np.uint8)
-    assert overlay(grey, grey).shape == (4, 5, 3)
-
-
-def test_invalid_options_and_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="'rainbow'"):
-        OverlayOptions(palette="rainbow")
-    with pytest.raises(ValueError, match="opacity is 2"):
-        OverlayOptions(opacity=2)
-    with pytest.raises(ValueError, match=r"\(2, 2\).*\(3, 3\)"):
-        overlay(np.zeros((2, 2), np.uint8), np.zeros((3, 3), np.uint8))
+def test_black_hot_is_inverted_white_hot() -> None:
+    np.testing.assert_array_equal(palette_table("black_hot"), 255 - palette_table("white_hot"))

@@ -15,7 +15,8 @@ from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, Paramet
 from fusion_ros.parameters.files import read_parameters
 from fusion_ros.thermal.tone import ThermalToneMapper
 
-TONE = [spec for spec in SPECS if spec.name.startswith("tone_") and spec.name != "tone_dead_pixels"]
+TEXTS = ("tone_dead_pixels", "tone_region")
+TONE = [spec for spec in SPECS if spec.name.startswith("tone_") and spec.name not in TEXTS]
 
 
 def legal(spec: ParameterSpec) -> st.SearchStrategy:

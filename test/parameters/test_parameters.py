@@ -104,7 +104,8 @@ def test_every_option_is_a_parameter_with_the_same_default(prefix, options):
     defaults = {spec.name: spec.default for spec in SPECS if spec.name.startswith(prefix)}
     expected = {prefix + name: value for name, value in dataclasses.asdict(options).items()}
     if prefix == "tone_":
-        expected["tone_dead_pixels"] = ""  # text, since an empty list has no type in ROS
+        # Text, since an empty list has no type in ROS.
+        expected |= {"tone_dead_pixels": "", "tone_region": ""}
     assert defaults == expected
 
 
@@ -113,6 +114,21 @@ def test_dead_pixels_are_read_from_their_text():
     assert values.tone_options().dead_pixels == (3, 4, 630, 2)
     with pytest.raises(ParameterError, match="tone_dead_pixels"):
         FuseParameters(tone_dead_pixels="3;4").tone_options()
+
+
+def test_region_is_read_from_its_text():
+    values = FuseParameters(tone_region="0,.5; 1,.5; 1,1; 0,1")
+    assert values.tone_options().region == (0, 0.5, 1, 0.5, 1, 1, 0, 1)
+    for text in ("0,0;1", "0,0;1,0;nan,1", "a,b;0,0;1,1", "0,0;1,1;5,0"):
+        with pytest.raises(ParameterError, match="tone_region"):
+            FuseParameters(tone_region=text).tone_options()
+
+
+def test_isotherm_temperature_needs_a_unit():
+    with pytest.raises(ParameterError) as refusal:
+        FuseParameters.from_values({"overlay_isotherm_celsius": 40.0})
+    assert refusal.value.names == ("overlay_isotherm_celsius", "tone_unit")
+    FuseParameters.from_values({"overlay_isotherm_celsius": 40.0, "tone_unit": "centikelvin"})
 
 
 def test_parameters_that_contradict_each_other_are_refused_together():

@@ -161,6 +161,37 @@ def test_eight_bit_frames_can_be_mapped_like_counts() -> None:
     assert grey.max() == 255
 
 
+LOWER_HALF = (0.0, 0.5, 1.0, 0.5, 1.0, 1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("mode", ["percentile", "histogram"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_pixels_outside_the_region_have_no_effect_on_the_curve(
+    mode: str, dtype: type, scene: np.ndarray
+) -> None:
+    frame = scene.astype(dtype)
+    options = ToneOptions(mode=mode, region=LOWER_HALF, minimum_span=20)
+    mapper, second = ThermalToneMapper(options), 1_000_000_000
+    greys = []
+    for n, sky in enumerate((500, 3000, 60_000)):
+        frame[:120] = sky
+        frame[:120] += np.arange(320, dtype=dtype)
+        greys.append(mapper(frame, n * second // 30))
+        assert greys[-1][:120].max() == (255 if sky > 8000 else 0)
+    for grey in greys:
+        np.testing.assert_array_equal(grey[121:], greys[0][121:])
+    alone = ThermalToneMapper(ToneOptions(mode=mode, minimum_span=20))(frame[120:])
+    assert np.abs(greys[0][121:].astype(int) - alone[1:]).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "region", [(0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 0.0, 1.0), (0, 0, 2, 0, 1, 1), (0.5,) * 6]
+)
+def test_region_is_a_polygon_inside_the_frame(region: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^region is \("):
+        ToneOptions(region=region)
+
+
 def test_telemetry_rows_are_removed_before_mapping() -> None:
     frame = np.full((514, 640), 7000, np.uint16)
     frame[::2] += 100

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder, encode
 from fusion_ros.imaging.options import OverlayOptions
-from fusion_ros.imaging.palettes import overlay
+from fusion_ros.imaging.overlay import overlay
 from fusion_ros.nodes.fuse.jobs import Output
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
