@@ -13,6 +13,7 @@ from rclpy.serialization import serialize_message
 from rig import AveragingEngine, header
 
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.fuse import fusion_lane
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.runtime.codec import encode_image
@@ -119,6 +120,24 @@ def test_failures_after_publishing_reject_no_pair(monkeypatch):
     assert counts["visible"]["pending"] == counts["visible"]["rejected"] == 0
     # Closing the old pipeline, the tone curve and the alignment, each reported once.
     assert sum("ZeroDivisionError" in warning for warning in bench.warnings) == 3
+
+
+def test_an_image_is_published_before_the_tone_curve_is_updated(monkeypatch):
+    learned = threading.Event()
+    monkeypatch.setattr(fusion_lane, "PUBLISH_FIRST_S", PATIENCE_S)
+    monkeypatch.setattr(FusionPipeline, "learn", lambda _: learned.set())
+    too_early = []
+
+    def publish(output) -> dict:
+        too_early.append(learned.wait(0.1))
+        return {}
+
+    bench = Bench(publish)
+    bench.send(Stream.VISIBLE, 1000)
+    bench.send(Stream.THERMAL, 1000)
+    assert learned.wait(PATIENCE_S)
+    bench.stop()
+    assert too_early == [False]
 
 
 def test_only_the_lost_camera_is_reported_as_back():

@@ -5,31 +5,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from fusion_ros.streams.ledger import LedgerSnapshot, Stream
 from fusion_ros.streams.outside_text import printable
 
+if TYPE_CHECKING:
+    from fusion_ros.nodes.runtime.subscription import FollowingSubscription
+
 FIRST_AFTER_S = 2.0
 REPEAT_S = 30.0
-
-
-class Input(Protocol):
-    """The used interface of a subscription."""
-
-    @property
-    def topic_name(self) -> str:
-        """Its topic."""
-
-    @property
-    def type_name(self) -> str:
-        """Its message type."""
-
-    def publisher_count(self) -> int:
-        """Return the number of publishers of its type."""
-
-    def other_types(self) -> tuple[str, ...]:
-        """Return other message types with the topic's name."""
 
 
 class AwaitedFrames:
@@ -54,7 +39,7 @@ class AwaitedFrames:
         self._next_s = dict.fromkeys(Stream, self._begun_s + FIRST_AFTER_S)
         self._waited: set[Stream] = set()
 
-    def look(self, totals: LedgerSnapshot, inputs: Mapping[Stream, Input]) -> None:
+    def look(self, totals: LedgerSnapshot, inputs: Mapping[Stream, FollowingSubscription]) -> None:
         """Log missing frames; to be called about once each second."""
         if self._before is None:
             return
@@ -73,7 +58,7 @@ class AwaitedFrames:
                 self._tell(waiting_line(stream, subscription))
 
 
-def waiting_line(stream: Stream, subscription: Input) -> str:
+def waiting_line(stream: Stream, subscription: FollowingSubscription) -> str:
     """Return a log line about missing frames and their publishers."""
     number = subscription.publisher_count()
     found = f"{number} publisher{'' if number == 1 else 's'}, none received"
@@ -84,7 +69,7 @@ def waiting_line(stream: Stream, subscription: Input) -> str:
     return f"{line}; {wrong}" if wrong else line
 
 
-def wrong_type(stream: Stream, subscription: Input) -> str:
+def wrong_type(stream: Stream, subscription: FollowingSubscription) -> str:
     """Return the other type published with the topic's name and the remedy; empty if none."""
     others = subscription.other_types()
     if not others:

@@ -32,6 +32,8 @@ FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
 STOP_S = 2.0
 """How long `stop` waits for the job in work."""
+PUBLISH_FIRST_S = 0.005
+"""How long the tone curve's update waits for the publishing of its image."""
 MOST_SIZES = 256
 """Largest number of frame sizes known as compiled; bounds memory."""
 NS_PER_MS = 1_000_000
@@ -159,7 +161,6 @@ class FusionLane:
         ended = self._worker.stop(STOP_S)
         if not ended:
             self._give_up_job()
-            self._worker.abandon()
         published = self.publishing.stop()
         if ended and self._hung is None:
             self.pipeline.for_next_job()
@@ -183,7 +184,7 @@ class FusionLane:
             return False
         pipeline, begun_ns = self.pipeline.current, now[1]
         self._give_up_job()
-        self._worker.abandon()
+        self._worker.stop(0.0)
         other = pipeline.past_hung_engine()
         if other is None:
             self._hung = (self._worker, begun_ns)
@@ -263,17 +264,17 @@ class FusionLane:
 
     def _work(self, work: _Work, progress: _Progress) -> None:
         """Run one job. A failure affects only this job."""
-        pipeline = self.pipeline.for_next_job()
-        size = _size_key(pipeline, work.job)
-        known = size is None or size in self._known_sizes
-        progress.now = (work, self._clock_ns(), self._deadline_ns(known=known))
-        if pipeline.registration is not self._registration:
-            self._registration = pipeline.registration
-            self._alignment.reset()
-            self._effect.restart()
         try:
+            pipeline = self.pipeline.for_next_job()
+            size = _size_key(pipeline, work.job)
+            known = size is None or size in self._known_sizes
+            progress.now = (work, self._clock_ns(), self._deadline_ns(known=known))
+            if pipeline.registration is not self._registration:
+                self._registration = pipeline.registration
+                self._alignment.reset()
+                self._effect.restart()
             if isinstance(work.job, LoneFrame):
-                self._pass_on(work, pipeline)
+                self._pass_on(work, work.job, pipeline)
             else:
                 self._fuse(work, work.job, pipeline)
             if size is not None and not known:
@@ -312,7 +313,9 @@ class FusionLane:
             return  # after its deadline: another pipeline is in use
         sources = (visible.pixels.pixels, fused.thermal)
         output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
-        self.publishing.submit(_Publication(output, pair, fused, begun_ns))
+        publication = _Publication(output, pair, fused, begun_ns)
+        # What follows would compete with the publishing thread for the interpreter's lock.
+        self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
         # The pair is submitted; failures from here on do not affect it.
         try:
             pipeline.learn()
@@ -327,9 +330,7 @@ class FusionLane:
             self._books.warn(f"alignment is no longer evaluated: {type(error).__name__}: {error}")
             self._alignment = AlignmentMonitor(0)
 
-    def _pass_on(self, work: _Work, pipeline: FusionPipeline) -> None:
-        job = work.job
-        assert isinstance(job, LoneFrame)
+    def _pass_on(self, work: _Work, job: LoneFrame, pipeline: FusionPipeline) -> None:
         output = lone_output(job, pipeline)
         if work.claim.take():
             self.publishing.submit(_Publication(output, job))

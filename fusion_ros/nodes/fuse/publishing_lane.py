@@ -58,19 +58,21 @@ class PublishingLane(Generic[Item]):
         seconds = 0.0 if current is None else time.monotonic() - current[1]
         return seconds if seconds > HELD_UP_S else 0.0
 
-    def submit(self, item: Item) -> None:
-        """Publish this item next; it replaces a waiting one."""
-        self._worker.submit(item)
+    def submit(self, item: Item, *, wait_s: float = 0.0) -> None:
+        """Publish this item next; it replaces a waiting one.
+
+        Args:
+            item: the item.
+            wait_s: how long to wait for its publishing, unless that of an earlier item still runs.
+        """
+        if self._worker.submit(item) and wait_s:
+            self._worker.wait_until_idle(wait_s)
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
         """Publish the waiting item and end the thread. False where it is left behind."""
         self._is_stopping = True
-        end_s = time.monotonic() + timeout_s
-        while self._worker.has_waiting and time.monotonic() < end_s:
-            time.sleep(0.001)
-        if self._worker.stop(max(0.0, end_s - time.monotonic())):
+        if self._worker.stop(timeout_s, finish_waiting=True):
             return True
-        self._worker.abandon()
         current = self._current
         if current is not None:
             self._count(current[0])

@@ -215,15 +215,7 @@ class Active:
             self._node.get_logger().info("idle: no subscribers of the fused image")
 
     def _subscribe(self) -> None:
-        values = self._values
-        self._images = {
-            Stream.VISIBLE: self._subscribe_image(
-                Stream.VISIBLE, values.visible_transport, values.visible_reliability
-            ),
-            Stream.THERMAL: self._subscribe_image(
-                Stream.THERMAL, values.thermal_transport, values.thermal_reliability
-            ),
-        }
+        self._images = {stream: self._subscribe_image(stream) for stream in Stream}
         self._info = FollowingSubscription(
             self._node,
             CameraInfo,
@@ -242,9 +234,8 @@ class Active:
             self._info.close()
             self._info = None
 
-    def _subscribe_image(
-        self, stream: Stream, transport: str, reliability: str
-    ) -> FollowingSubscription:
+    def _subscribe_image(self, stream: Stream) -> FollowingSubscription:
+        transport = getattr(self._values, f"{stream.value}_transport")
         topic = f"{stream.value}/image_raw"
         resolved = self._node.resolve_topic_name(topic)
         compressed = transport == "compressed" or (
@@ -258,7 +249,7 @@ class Active:
             CompressedImage if compressed else Image,
             topic,
             lambda serialized: self.flow.take(stream, resolved, serialized, read),
-            reliability=reliability,
+            reliability=getattr(self._values, f"{stream.value}_reliability"),
             depth=self._values.input_queue_size,
             raw=True,
         )

@@ -20,8 +20,7 @@ class NewestWorker(Generic[Job]):
     """Runs `process` on the newest job submitted; the thread starts with `start`.
 
     Args:
-        process: called in the worker's thread, one job at a time. It must not raise: an exception
-            ends the worker and is raised again by `stop`.
+        process: called in the worker's thread, one job at a time. It must not raise.
         superseded: called with each job that will never be processed, in the thread that caused
             it. Every submitted job reaches exactly one of the two.
         name: the thread's name.
@@ -41,7 +40,6 @@ class NewestWorker(Generic[Job]):
         self._handed: Job | None = None
         self._waiting: Job | None = None
         self._stopping = False
-        self._failure: BaseException | None = None
         # A daemon, so that a hung device does not prevent the end of the process.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -49,85 +47,75 @@ class NewestWorker(Generic[Job]):
         """Start the thread."""
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Submit a job. An idle worker processes it; for a busy one it replaces a waiting job.
-
-        After `stop` it is superseded.
-        """
-        with self._changed:
-            refused = self._stopping or self._failure is not None
-            old = None
-            if refused:
-                old = job
-            elif self._is_idle:
-                self._handed, self._is_idle = job, False
-                self._changed.notify()
-            else:
-                old, self._waiting = self._waiting, job
-        if old is not None:
-            self._superseded(old)
-
-    def stop(self, timeout_s: float | None = None) -> bool:
-        """Finish the running job, supersede a waiting one, end the thread.
-
-        Returns:
-            Whether the thread ended within `timeout_s`.
-
-        Raises:
-            BaseException: raised by `process`.
-        """
-        with self._changed:
-            self._stopping = True
-            old, self._waiting = self._waiting, None
-            self._changed.notify()
-        if old is not None:
-            self._superseded(old)
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        if self._failure is not None:
-            raise self._failure
-        return not self._thread.is_alive()
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether a job waits."""
-        return self._waiting is not None
-
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs; false before `start`."""
         return self._thread.is_alive()
 
-    def abandon(self) -> None:
-        """Leave a worker behind whose job does not end: its thread takes no further job.
+    def submit(self, job: Job) -> bool:
+        """Submit a job. An idle worker processes it; for a busy one it replaces a waiting job.
 
-        The process must not wait for it or close resources that it may use; see `stopping`.
+        After `stop` it is superseded.
+
+        Returns:
+            Whether the worker was idle and processes the job now.
+        """
+        with self._changed:
+            handed = self._is_idle and not self._stopping
+            if handed:
+                self._handed, self._is_idle = job, False
+                self._changed.notify_all()
+                return True
+            old = job
+            if not self._stopping:
+                old, self._waiting = self._waiting, job
+        self._supersede(old)
+        return False
+
+    def wait_until_idle(self, timeout_s: float) -> None:
+        """Wait until there is no job, at most `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_idle or self._stopping, timeout_s)
+
+    def stop(self, timeout_s: float, *, finish_waiting: bool = False) -> bool:
+        """Finish the running job and end the thread; a waiting job is finished or superseded.
+
+        Returns:
+            Whether the thread ended within `timeout_s`. Otherwise it is left behind and takes no
+            further job. The process must not wait for it or close resources that it may use.
         """
         with self._changed:
             self._stopping = True
-            old, self._waiting = self._waiting, None
-            self._changed.notify()
-        if old is not None:
-            self._superseded(old)
-        register_abandoned(self._thread)
+            old = None if finish_waiting else self._take_waiting()
+            self._changed.notify_all()
+        self._supersede(old)
+        if self.is_alive:
+            self._thread.join(timeout_s)
+        with self._changed:
+            old = self._take_waiting()
+        self._supersede(old)
+        if self.is_alive:
+            register_abandoned(self._thread)
+        return not self.is_alive
+
+    def _supersede(self, job: Job | None) -> None:
+        if job is not None:
+            self._superseded(job)
+
+    def _take_waiting(self) -> Job | None:
+        job, self._waiting = self._waiting, None
+        return job
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                job, self._waiting = self._waiting, None
+                job = self._take_waiting()
                 if job is None:
                     self._is_idle = True
+                    self._changed.notify_all()
                     self._changed.wait_for(lambda: not self._is_idle or self._stopping)
                     self._is_idle = False
                     job, self._handed = self._handed, None
             if job is None:
                 return
-            try:
-                self._process(job)
-            except BaseException as failure:
-                with self._changed:
-                    self._failure = failure
-                    old, self._waiting = self._waiting, None
-                if old is not None:
-                    self._superseded(old)
-                return
+            self._process(job)
