@@ -107,7 +107,7 @@ def test_a_failed_publish_rejects_only_its_pair():
 
 
 def test_failures_after_publishing_reject_no_pair(monkeypatch):
-    monkeypatch.setattr(AlignmentMonitor, "look", lambda *_: 1 / 0)
+    monkeypatch.setattr(AlignmentMonitor, "evaluate", lambda *_: 1 / 0)
     monkeypatch.setattr(FusionPipeline, "learn", lambda *_: 1 / 0)
     bench = Bench()
     bench.flow.pipeline.replace(FusionPipeline(AveragingEngine()), done_with_old=lambda: 1 / 0)

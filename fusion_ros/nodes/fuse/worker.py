@@ -66,7 +66,7 @@ class NewestWorker(Generic[Job]):
                 self._handed, self._is_idle = job, False
                 self._changed.notify_all()
                 return True
-            old = job
+            old: Job | None = job
             if not self._stopping:
                 old, self._waiting = self._waiting, job
         self._supersede(old)
