@@ -69,12 +69,14 @@ def merged_classes(text: str) -> dict[str, str]:
 
 def result_folder(text: str) -> Path:
     """Return a folder to write to, which may exist or not."""
-    path = Path(text)
-    existing = next((p for p in (path, *path.parents) if p.exists()), None)
-    if existing is not None and not existing.is_dir():
+    path = _named(text)
+    existing = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
+    if not os.path.exists(existing):
+        raise argparse.ArgumentTypeError(f"{text!r}: {existing} is a link to a missing folder")
+    if not existing.is_dir():
         kind = other_kind(existing.stat().st_mode) or "a file"
         raise argparse.ArgumentTypeError(f"{text!r}: {existing} is {kind}; allowed is a folder")
-    if existing is not None and not os.access(existing, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(
             f"{text!r}: {existing} is write-protected; name another folder"
         )
@@ -83,15 +85,22 @@ def result_folder(text: str) -> Path:
 
 def result_file(text: str) -> Path:
     """Return a file to write in an existing folder; an earlier file is replaced."""
-    path = Path(text)
-    if not path.parent.is_dir():
+    path = _named(text)
+    if not os.path.isdir(path.parent):
         raise argparse.ArgumentTypeError(
             f"{text!r}: the folder {path.parent} does not exist; create it, or name another"
         )
-    if path.exists() and (kind := other_kind(path.stat().st_mode)):
+    if os.path.exists(path) and (kind := other_kind(path.stat().st_mode)):
         raise argparse.ArgumentTypeError(f"{text!r} is {kind}; allowed is a file to write")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(
             f"{text!r}: the folder {path.parent} is write-protected; name another"
         )
     return path
+
+
+def _named(text: str) -> Path:
+    """Return a path to write to; an empty name would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is not allowed; name a path")
+    return Path(text)

@@ -39,6 +39,8 @@ def frame_count(pair: FilePair) -> int:
     """Return the frame count of the shorter video by its header; 0 if it states none."""
     counts = []
     for path in (pair.visible, pair.thermal):
+        if not path.is_file():  # reading a FIFO would block
+            return 0
         video = cv2.VideoCapture(str(path))
         counts.append(int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
         video.release()

@@ -78,6 +78,21 @@ def read_bytes(path: str | os.PathLike[str], most_bytes: int = MAX_SETTINGS_BYTE
     return data
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse FIFOs and devices, for libraries that open files themselves and would block.
+
+    Raises:
+        UnreadableFileError: no regular file is there; the message names it.
+    """
+    shown = printable(os.fspath(path), 300)
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(f"{shown} cannot be opened ({_reason(error)})") from error
+    if kind := other_kind(mode):
+        raise UnreadableFileError(f"{shown} is {kind}; allowed is a regular file")
+
+
 def other_kind(mode: int) -> str:
     """Return what a file of this `st_mode` is, such as "a FIFO"; empty for a regular file."""
     if stat.S_ISREG(mode):

@@ -21,7 +21,7 @@ from fusion_ros.files.limits import (
     MAX_MESSAGE_BYTES,
     MAX_PIXELS,
 )
-from fusion_ros.files.reading import TooLargeFileError, read_bytes
+from fusion_ros.files.reading import TooLargeFileError, UnreadableFileError, read_bytes
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.image_header import ImageSize, image_size, radiometric_maker
 
@@ -69,19 +69,30 @@ def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
     return PixelFrame(pixels, order, rendering_of=radiometric_maker(buffer))
 
 
+def read_image_bytes(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        EncodingError: the file cannot be read, or is too large.
+    """
+    try:
+        return read_bytes(path, MAX_MESSAGE_BYTES)
+    except TooLargeFileError as error:
+        raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
+    except UnreadableFileError as error:
+        raise EncodingError(RejectReason.MALFORMED, str(error)) from error
+
+
 def read_image_file(path: Path) -> np.ndarray:
     """Read a JPEG, PNG, TIFF, BMP or Netpbm file as it is stored, in BGR order.
 
     A camera's orientation tag is ignored: the other image of a pair may have none.
 
     Raises:
-        EncodingError: another kind of file, a damaged image, or one that is too large.
-        OSError: the file cannot be read.
+        EncodingError: an unreadable file, another kind of file, a damaged image, or one that is too
+            large.
     """
-    try:
-        buffer = memoryview(read_bytes(path, MAX_MESSAGE_BYTES))
-    except TooLargeFileError as error:
-        raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
+    buffer = memoryview(read_image_bytes(path))
     size = image_size(buffer)
     if size is not None:
         _check_size(size, f"{path.name}: ")

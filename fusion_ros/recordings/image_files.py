@@ -8,9 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_ros.files.limits import MAX_MESSAGE_BYTES, TooLargeError
-from fusion_ros.files.reading import read_bytes
-from fusion_ros.imaging.compressed import read_image_file
+from fusion_ros.imaging.compressed import read_image_bytes, read_image_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.imaging.image_header import ImageTags, image_tags
 from fusion_ros.streams.ledger import Stream
@@ -29,12 +27,11 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
         Thermal: `uint8`, `uint16` or `float32` HxW as stored; `uint8` HxWx3 (BGR) of colours.
 
     Raises:
-        EncodingError: damaged, too large, several pages, transparent pixels, or samples that are
-            neither 8 nor 16 bits nor float.
-        OSError: the file cannot be read.
+        EncodingError: unreadable, damaged, too large, several pages, transparent pixels, or samples
+            that are neither 8 nor 16 bits nor float.
     """
     pixels = read_image_file(path)
-    data = _bytes(path)
+    data = read_image_bytes(path)
     tags = image_tags(data)
     _check(path, tags, data)
     pixels = _samples(path, pixels)
@@ -49,8 +46,8 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
 def orientation_of(path: Path) -> int:
     """Return a file's orientation tag; 1 without a tag and for unreadable files."""
     try:
-        return image_tags(_bytes(path)).orientation
-    except (OSError, EncodingError):
+        return image_tags(read_image_bytes(path)).orientation
+    except EncodingError:
         return 1
 
 
@@ -77,13 +74,6 @@ def check_visible(frame: PixelFrame, name: str) -> None:
             f"{name} holds {frame.pixels.dtype}; a visible image is 8-bit grey or colour. Are "
             "visible and thermal swapped?",
         )
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return read_bytes(path, MAX_MESSAGE_BYTES)
-    except TooLargeError as error:
-        raise EncodingError(RejectReason.TOO_LARGE, str(error)) from error
 
 
 def _check(path: Path, tags: ImageTags, data: bytes) -> None:

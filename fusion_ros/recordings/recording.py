@@ -159,10 +159,10 @@ class Recording(Protocol):
 
 
 def hash_files(files: Iterable[Path]) -> tuple[str, int]:
-    """Return the SHA-256 over the bytes of files in the given order, and their total size."""
+    """Return the SHA-256 over the bytes of the regular files in the given order, and their size."""
     digest, size = hashlib.sha256(), 0
     buffer = bytearray(1 << 20)
-    for file in files:
+    for file in filter(Path.is_file, files):
         with file.open("rb", buffering=0) as stream:
             while count := stream.readinto(buffer):
                 digest.update(memoryview(buffer)[:count])

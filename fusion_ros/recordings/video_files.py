@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.limits import MAX_PIXELS
+from fusion_ros.files.reading import check_regular
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.streams.ledger import FrameLedger, Stream
 from fusion_ros.streams.pairer import FramePairer
@@ -52,9 +53,11 @@ class VideoFile:
 
     Raises:
         VideoError: the file is no video, has no rate, or a format that would lose depth.
+        OSError: the path is no regular file.
     """
 
     def __init__(self, path: Path, stream: Stream, rate_hz: float | None = None) -> None:
+        check_regular(path)
         self.path = path
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():

@@ -45,6 +45,17 @@ def test_an_error_names_an_open_range() -> None:
         whole_number(1)("2.5")
 
 
+def test_a_result_path_that_cannot_exist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    with pytest.raises(argparse.ArgumentTypeError, match="link"):
+        result_folder(str(tmp_path / "link" / "below"))
+    for parse in (result_folder, result_file):  # an unset variable of a script
+        with pytest.raises(argparse.ArgumentTypeError, match="empty"):
+            parse("")
+    result_folder(str(tmp_path / ("x" * 300)))  # refused by the system, when it is created
+    result_file(str(tmp_path / ("x" * 300)))
+
+
 def test_a_result_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()

@@ -6,6 +6,7 @@ Never a traceback, never the exit code of a verdict, and no wait for a FIFO with
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -102,7 +103,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         raise TookTooLongError
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(60)
+    signal.alarm(150)
     yield tmp_path
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -127,6 +128,41 @@ def test_a_bad_file_is_one_line_and_the_right_exit_code(
     lines = [line for line in printed.splitlines() if line.strip()]
     assert all(len(line) < 2000 for line in lines)
     assert sum("could not run" in line for line in lines) <= 1
+
+
+MEDIA: dict[str, tuple[str, ...]] = {
+    "replay bag": ("replay", "bad.mcap", "--out", "out", *QUICK),
+    "replay bag folder": ("replay", "folder", "--out", "out", *QUICK),
+    "replay videos": ("replay", "bad.mp4", "--thermal", "bad_ir.mp4", "--out", "out", *QUICK),
+    "record videos": ("record", "out", "bad.mp4", "--thermal", "bad_ir.mp4"),
+    "calibrate --bag": ("calibrate", "--from-pairs", "--bag", "bad.db3", "--out", "c.yaml"),
+    "calibrate videos": ("calibrate", "--from-pairs", "--visible", "bad.mp4",
+                         "--thermal", "bad_ir.mp4", "--out", "c.yaml"),
+    "fuse videos": ("fuse", "--visible", "bad.mp4", "--thermal", "bad_ir.mp4", "--out", "out"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [device, os.mkfifo, Path.mkdir], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("command", MEDIA)
+def test_a_recording_that_is_no_regular_file_is_refused_without_reading(
+    place: Path, capsys: pytest.CaptureFixture[str], command: str, kind: Callable[[Path], object]
+) -> None:
+    (place / "folder").mkdir()
+    for name in ("bad.mcap", "bad.db3", "bad.mp4", "bad_ir.mp4", "folder/bad.mcap"):
+        kind(place / name)
+    assert main(list(MEDIA[command])) in (COULD_NOT_RUN, 1)
+    printed = capsys.readouterr().err
+    assert "bad" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_fifo_among_the_images_affects_only_its_pair(place: Path) -> None:
+    for name in ("vis", "ir"):
+        os.mkfifo(place / "clip" / name / "001.png")
+    assert main(["replay", "clip", "--out", "out", *QUICK]) == COULD_NOT_RUN
+    summary = json.loads((place / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["fused"] == 1
+    assert summary["findings"]
 
 
 OUTPUTS = {

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from fusion_ros.files.reading import check_regular
 from fusion_ros.recordings.bags import mcap_records, ros1_file, sqlite_file
 from fusion_ros.recordings.bags import metadata as bag_metadata
 from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType
@@ -119,6 +120,7 @@ def _reporter(file: Path, damage: list[Damage]) -> DamageReporter:
 
 
 def _open_file(path: Path, report: DamageReporter) -> BagFile:
+    check_regular(path)
     with path.open("rb") as file:
         start = file.read(16)
     if not start:

@@ -63,7 +63,7 @@ class BagRecording:
             said = "".join(f"; {d.file}: {d.what}" for d in self.damage[:3])
             raise RecordingError(f"{path}: {error}{said}") from None
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        digest, size = hash_files(f for f in files if f.is_file())
+        digest, size = hash_files(files)
         return Identity(
             name=path.name,
             path=str(path),
