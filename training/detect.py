@@ -24,7 +24,7 @@ import numpy as np
 from fusion_ros.detection import (
     Detection,
     DetectorError,
-    LabelledPicture,
+    LabelledImage,
     OnnxDetector,
     evaluate,
     overlap,
@@ -55,7 +55,7 @@ class LabelledPair:
 
     key: Key
     files: PairFiles
-    labels: LabelledPicture
+    labels: LabelledImage
 
 
 def find_labelled_pairs(text: str) -> list[LabelledPair]:
@@ -117,7 +117,7 @@ def pooled_boxes(*detections: Sequence[Detection]) -> list[Detection]:
 
 
 def average_precisions(
-    found: Found, labels: Mapping[Key, LabelledPicture], drawn: Sequence[Key] | None = None
+    found: Found, labels: Mapping[Key, LabelledImage], drawn: Sequence[Key] | None = None
 ) -> dict[str, dict[str, float]]:
     """AP50 in percent by input and class, and the mean of the classes as `both`.
 
@@ -140,7 +140,7 @@ def average_precisions(
 
 def differences(
     found: Found,
-    labels: Mapping[Key, LabelledPicture],
+    labels: Mapping[Key, LabelledImage],
     fused: Sequence[str],
     *,
     resamples: int,

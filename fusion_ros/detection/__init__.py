@@ -12,7 +12,7 @@ pycocotools (extra `detectors`).
 
 from fusion_ros.detection.detector import Detection, DetectorError, OnnxDetector, overlap
 from fusion_ros.detection.evaluation import ClassScores, evaluate, require_evaluator
-from fusion_ros.detection.labels import LabelledBox, LabelledPicture, read_labels
+from fusion_ros.detection.labels import LabelledBox, LabelledImage, read_labels
 from fusion_ros.detection.layouts import LAYOUTS
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Detection",
     "DetectorError",
     "LabelledBox",
-    "LabelledPicture",
+    "LabelledImage",
     "OnnxDetector",
     "evaluate",
     "overlap",

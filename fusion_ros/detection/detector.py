@@ -91,13 +91,13 @@ class OnnxDetector:
         self._merge = dict(merge or {})
         self.layout = self._layout_of(layout, model)
 
-    def detect(self, picture: np.ndarray) -> list[Detection]:
+    def detect(self, image: np.ndarray) -> list[Detection]:
         """Return the boxes in a `uint8` HxW or HxWx3 RGB image, best first, at most 300.
 
         Raises:
             DetectorError: inference failed.
         """
-        rgb = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture
+        rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
         layout = LAYOUTS[self.layout]
         tensor, scale, left, top = layout.feed(rgb, self.size)
         boxes, scores, classes = layout.decode(self._outputs(tensor), self.size)

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from fusion_ros.detection.detector import Detection
-from fusion_ros.detection.labels import LabelledBox, LabelledPicture
+from fusion_ros.detection.labels import LabelledBox, LabelledImage
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -51,7 +51,7 @@ def require_evaluator() -> None:
 
 def evaluate(
     found: Mapping[Key, Sequence[Detection]],
-    labels: Mapping[Key, LabelledPicture],
+    labels: Mapping[Key, LabelledImage],
     *,
     confidence: float,
 ) -> dict[str, ClassScores[Key]]:
@@ -73,18 +73,18 @@ def evaluate(
         RuntimeError: pycocotools is not installed.
     """
     require_evaluator()
-    classes = sorted({name for picture in labels.values() for name in picture.classes})
+    classes = sorted({name for image in labels.values() for name in image.classes})
     scores = {name: _score(found, labels, name, confidence) for name in classes}
     return {name: value for name, value in scores.items() if value is not None}
 
 
 def _score(
     found: Mapping[Key, Sequence[Detection]],
-    labels: Mapping[Key, LabelledPicture],
+    labels: Mapping[Key, LabelledImage],
     name: str,
     confidence: float,
 ) -> ClassScores[Key] | None:
-    keys = [key for key, picture in labels.items() if name in picture.classes]
+    keys = [key for key, image in labels.items() if name in image.classes]
     truth: list[dict[str, Any]] = []
     boxes: dict[int, tuple[Key, LabelledBox]] = {}
     for image, key in enumerate(keys, 1):
@@ -110,9 +110,9 @@ def _score(
     score_of = {claim["id"]: claim["score"] for claim in claims}
     hit = {
         number
-        for picture in evaluation.evalImgs
-        if picture is not None
-        for number, match in zip(picture["gtIds"], picture["gtMatches"][0], strict=True)
+        for image in evaluation.evalImgs
+        if image is not None
+        for number, match in zip(image["gtIds"], image["gtMatches"][0], strict=True)
         if match and score_of[int(match)] >= confidence
     }
     missed = tuple(pair for number, pair in wanted.items() if number not in hit)
@@ -125,7 +125,7 @@ def _score(
     )
 
 
-def _evaluated(truth: list[dict[str, Any]], claims: list[dict[str, Any]], pictures: int) -> Any:
+def _evaluated(truth: list[dict[str, Any]], claims: list[dict[str, Any]], images: int) -> Any:
     """Return COCO's evaluation of one class at ten IoUs."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -135,7 +135,7 @@ def _evaluated(truth: list[dict[str, Any]], claims: list[dict[str, Any]], pictur
         for annotations in (truth, claims):
             side = COCO()
             side.dataset = {
-                "images": [{"id": image} for image in range(1, pictures + 1)],
+                "images": [{"id": image} for image in range(1, images + 1)],
                 "categories": [{"id": 1}],
                 "annotations": annotations,
             }

@@ -29,7 +29,7 @@ class LabelledBox:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledPicture:
+class LabelledImage:
     """The labelled objects of one image.
 
     Attributes:
@@ -46,7 +46,7 @@ class LabelledPicture:
     size: tuple[float, float] | None = None
     frame: int | None = None
 
-    def at(self, width: int, height: int) -> LabelledPicture:
+    def at(self, width: int, height: int) -> LabelledImage:
         """Return the labels scaled to an image of another size."""
         if self.size is None or self.size == (width, height):
             return self
@@ -57,7 +57,7 @@ class LabelledPicture:
         )
         return dataclasses.replace(self, boxes=boxes, size=(width, height))
 
-    def renamed(self, names: Mapping[str, str]) -> LabelledPicture:
+    def renamed(self, names: Mapping[str, str]) -> LabelledImage:
         """Return the labels with replaced class names, for example vehicle for car and bus."""
         boxes = tuple(
             dataclasses.replace(box, label=names.get(box.label, box.label)) for box in self.boxes
@@ -66,7 +66,7 @@ class LabelledPicture:
         return dataclasses.replace(self, boxes=boxes, classes=classes)
 
 
-def read_labels(path: Path, names: Sequence[str] | None = None) -> list[LabelledPicture]:
+def read_labels(path: Path, names: Sequence[str] | None = None) -> list[LabelledImage]:
     """Read COCO JSON, or a folder of YOLO text files (one per image, relative boxes).
 
     Args:
@@ -77,20 +77,20 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
         ValueError: the labels are invalid; the message names the file and the entry.
     """
     try:
-        pictures = _yolo(path, names) if path.is_dir() else _coco(path)
+        labelled_images = _yolo(path, names) if path.is_dir() else _coco(path)
     except OSError as error:
         raise ValueError(f"labels {error}") from error
     except ValueError as error:
         raise ValueError(f"labels {path}: {error}") from error
     seen = set()
-    for picture in pictures:
-        if picture.name in seen:
-            raise ValueError(f"labels {path}: two images are named {shown(picture.name)}")
-        seen.add(picture.name)
-    return pictures
+    for labelled in labelled_images:
+        if labelled.name in seen:
+            raise ValueError(f"labels {path}: two images are named {shown(labelled.name)}")
+        seen.add(labelled.name)
+    return labelled_images
 
 
-def _coco(path: Path) -> list[LabelledPicture]:
+def _coco(path: Path) -> list[LabelledImage]:
     content = parse_json(read_bytes(path, MAX_LABEL_BYTES))
     images, categories, annotations = (
         _entries(content, name) for name in ("images", "categories", "annotations")
@@ -111,7 +111,7 @@ def _coco(path: Path) -> list[LabelledPicture]:
         ignored = bool(entry.get("iscrowd") or entry.get("ignore"))
         box = LabelledBox((left, top, left + width, top + height), classes[category], ignored)
         boxes[image].append(box)
-    pictures = []
+    labelled_images = []
     for n, image in enumerate(images):
         where = f"images[{n}]"
         stem = Path(str(_field(image, "file_name", where))).stem
@@ -124,8 +124,8 @@ def _coco(path: Path) -> list[LabelledPicture]:
         frame = image.get("frame_index")
         if frame is not None and type(frame) is not int:
             raise ValueError(f"{where}.frame_index is {shown(frame)}, not a whole number")
-        pictures.append(
-            LabelledPicture(
+        labelled_images.append(
+            LabelledImage(
                 stem,
                 tuple(boxes[_key(image, "id", where)]),
                 frozenset(classes.values()),
@@ -133,10 +133,10 @@ def _coco(path: Path) -> list[LabelledPicture]:
                 _number_in(stem) if frame is None else frame,
             )
         )
-    return pictures
+    return labelled_images
 
 
-def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledPicture]:
+def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledImage]:
     files = [file for file in sorted(folder.glob("*.txt")) if file.stem != "classes"]
     if not files:
         raise ValueError("the folder has no .txt files; allowed are COCO JSON and YOLO folders")
@@ -161,7 +161,7 @@ def _yolo(folder: Path, names: Sequence[str] | None) -> list[LabelledPicture]:
     labelled = {box.label for boxes in found.values() for box in boxes}
     classes = frozenset(labelled if names is None else names)
     return [
-        LabelledPicture(name, tuple(boxes), classes, (1.0, 1.0), _number_in(name))
+        LabelledImage(name, tuple(boxes), classes, (1.0, 1.0), _number_in(name))
         for name, boxes in found.items()
     ]
 

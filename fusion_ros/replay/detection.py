@@ -12,7 +12,7 @@ import numpy as np
 
 from fusion_ros.detection import (
     Detection,
-    LabelledPicture,
+    LabelledImage,
     OnnxDetector,
     evaluate,
     overlap,
@@ -26,7 +26,7 @@ from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.run import FusedSink
 from fusion_ros.streams.series import describe_series
 
-PICTURES = ("visible", "thermal", "fused")
+IMAGES = ("visible", "thermal", "fused")
 _SAME_BOX = 0.5
 _MOST_MISSES_SHOWN = 6
 
@@ -65,29 +65,29 @@ class DetectorSink(FusedSink):
         names = _class_names(Path(classes)) if classes is not None else None
         self._detector = OnnxDetector(Path(model), layout=layout, classes=names, merge=merge)
         self._confidence = confidence
-        self._labels: dict[int, LabelledPicture] | None = None
+        self._labels: dict[int, LabelledImage] | None = None
         self._not_measured: list[str] = []
         known = self._detector.names
-        pictures: list[LabelledPicture] = []
+        images: list[LabelledImage] = []
         if labels is not None:
             require_evaluator()
-            pictures = read_labels(Path(labels), known)
-        _check_merge(merge or {}, known, pictures)
+            images = read_labels(Path(labels), known)
+        _check_merge(merge or {}, known, images)
         if labels is not None:
-            pictures, self._not_measured = _of_the_model(labels, pictures, known, merge or {})
-            self._labels = _by_frame(labels, pictures, frame_names)
-        self._shown: dict[str, list[list[Detection]]] = {name: [] for name in PICTURES}
-        self._all: dict[str, dict[int, list[Detection]]] = {name: {} for name in PICTURES}
+            images, self._not_measured = _of_the_model(labels, images, known, merge or {})
+            self._labels = _by_frame(labels, images, frame_names)
+        self._shown: dict[str, list[list[Detection]]] = {name: [] for name in IMAGES}
+        self._all: dict[str, dict[int, list[Detection]]] = {name: {} for name in IMAGES}
         self._pairs: list[int] = []
-        self._truth: dict[int, LabelledPicture] = {}
+        self._truth: dict[int, LabelledImage] = {}
         self._misses: list[tuple[int, Moment]] = []
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        pictures = dict(zip(PICTURES, (visible, thermal, fused), strict=True))
-        found = {name: self._detector.detect(picture) for name, picture in pictures.items()}
+        images = dict(zip(IMAGES, (visible, thermal, fused), strict=True))
+        found = {name: self._detector.detect(image) for name, image in images.items()}
         for name, boxes in found.items():
             self._shown[name].append([d for d in boxes if d.score >= self._confidence])
         self._pairs.append(entry.index)
@@ -97,7 +97,7 @@ class DetectorSink(FusedSink):
             self._truth[frame] = truth
             for name, boxes in found.items():
                 self._all[name][frame] = boxes
-            self._keep_misses(entry.index, pictures, found, truth)
+            self._keep_misses(entry.index, images, found, truth)
 
     def close(self) -> None:
         """See `FusedSink`."""
@@ -117,15 +117,15 @@ class DetectorSink(FusedSink):
             "frames": len(self._pairs),
             "labelled_frames": len(self._truth),
             "labels_note": self._note(),
-            "pictures": {name: self._of(name) for name in PICTURES},
+            "images": {name: self._of(name) for name in IMAGES},
         }
 
     def write(self, path: Path) -> None:
         """Write the boxes of at least the chosen confidence to a CSV file."""
         with new_table(path) as table:
-            table.write(["pair", "picture", "label", "score", "x1", "y1", "x2", "y2"])
+            table.write(["pair", "image", "label", "score", "x1", "y1", "x2", "y2"])
             for at, pair in enumerate(self._pairs):
-                for name in PICTURES:
+                for name in IMAGES:
                     for d in self._shown[name][at]:
                         sides = (f"{side:.2f}" for side in d.box)
                         table.write([pair, name, d.label, f"{d.score:.4f}", *sides])
@@ -186,9 +186,9 @@ class DetectorSink(FusedSink):
     def _keep_misses(
         self,
         pair: int,
-        pictures: Mapping[str, np.ndarray],
+        images: Mapping[str, np.ndarray],
         found: Mapping[str, list[Detection]],
-        truth: LabelledPicture,
+        truth: LabelledImage,
     ) -> None:
         missed = {name: self._missed(boxes, truth) for name, boxes in found.items()}
         count = len(missed["fused"])
@@ -197,19 +197,19 @@ class DetectorSink(FusedSink):
         objects = [box for box in truth.boxes if not box.ignored]
         panels = [
             with_boxes(
-                picture,
+                image,
                 missed=[box.box for box in missed[name]],
                 found=[box.box for box in objects if box not in missed[name]],
             )
-            for name, picture in pictures.items()
+            for name, image in images.items()
         ]
-        others = ", ".join(f"{name} {len(missed[name])}" for name in PICTURES[:2])
+        others = ", ".join(f"{name} {len(missed[name])}" for name in IMAGES[:2])
         why = f"{count} of {len(objects)} objects missed in the fused image ({others})"
         self._misses.append((count, keep_moment(pair, *panels, why=why)))
         self._misses.sort(key=lambda item: -item[0])
         del self._misses[_MOST_MISSES_SHOWN:]
 
-    def _missed(self, boxes: list[Detection], truth: LabelledPicture) -> list[Any]:
+    def _missed(self, boxes: list[Detection], truth: LabelledImage) -> list[Any]:
         scores = evaluate({0: boxes}, {0: truth}, confidence=self._confidence)
         return [box for found in scores.values() for _, box in found.missed]
 
@@ -226,9 +226,9 @@ def _class_names(path: Path) -> list[str]:
 
 
 def _check_merge(
-    merge: Mapping[str, str], known: Sequence[str] | None, pictures: Sequence[LabelledPicture]
+    merge: Mapping[str, str], known: Sequence[str] | None, images: Sequence[LabelledImage]
 ) -> None:
-    classes = {*(known or ()), *(name for picture in pictures for name in picture.classes)}
+    classes = {*(known or ()), *(name for image in images for name in image.classes)}
     if unknown := sorted(set(merge) - classes):
         raise ValueError(
             f"--merge-classes contains {unknown}, a class of neither the model nor the labels"
@@ -237,16 +237,16 @@ def _check_merge(
 
 def _of_the_model(
     path: str,
-    pictures: Sequence[LabelledPicture],
+    images: Sequence[LabelledImage],
     known: Sequence[str] | None,
     merge: Mapping[str, str],
-) -> tuple[list[LabelledPicture], list[str]]:
+) -> tuple[list[LabelledImage], list[str]]:
     """Return the labels of the model's classes, and the names of the other classes."""
     if known is None:
         raise ValueError("the model contains no class names: --labels needs --classes FILE")
     own = {merge.get(name, name) for name in known}
-    renamed = [picture.renamed(merge) for picture in pictures]
-    labelled = {name for picture in renamed for name in picture.classes}
+    renamed = [image.renamed(merge) for image in images]
+    labelled = {name for image in renamed for name in image.classes}
     if not labelled & own:
         raise ValueError(
             f"labels {path}: the model has none of the classes {sorted(labelled)[:10]}; map its "
@@ -257,23 +257,23 @@ def _of_the_model(
 
 
 def _by_frame(
-    path: str, pictures: Sequence[LabelledPicture], frame_names: Sequence[str] | None
-) -> dict[int, LabelledPicture]:
+    path: str, images: Sequence[LabelledImage], frame_names: Sequence[str] | None
+) -> dict[int, LabelledImage]:
     """Return the labels by visible frame number."""
     if frame_names is not None:
-        known = {picture.name: picture for picture in pictures}
+        known = {image.name: image for image in images}
         return {n: known[name] for n, name in enumerate(frame_names) if name in known}
-    labels: dict[int, LabelledPicture] = {}
-    for picture in pictures:
-        if picture.frame is None:
+    labels: dict[int, LabelledImage] = {}
+    for image in images:
+        if image.frame is None:
             raise ValueError(
-                f"labels {path}: the name {picture.name!r} does not end in a frame number and has "
+                f"labels {path}: the name {image.name!r} does not end in a frame number and has "
                 "no frame_index"
             )
-        if picture.frame in labels:
+        if image.frame in labels:
             raise ValueError(
-                f"labels {path}: {picture.name!r} and {labels[picture.frame].name!r} are both "
-                f"frame {picture.frame}"
+                f"labels {path}: {image.name!r} and {labels[image.frame].name!r} are both "
+                f"frame {image.frame}"
             )
-        labels[picture.frame] = picture
+        labels[image.frame] = image
     return labels

@@ -35,21 +35,20 @@ def keep_moment(
     pair: int, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray, *, why: str = ""
 ) -> Moment:
     """Encode three panels as JPEG from `uint8` HxW or HxWx3 images in RGB order."""
-    pictures = dict(zip(PANELS, (visible, thermal, fused), strict=True))
+    images = dict(zip(PANELS, (visible, thermal, fused), strict=True))
     panels = {
-        name: _jpeg(_bgr(_fit(picture, LARGE_WIDTH)), _QUALITY)
-        for name, picture in pictures.items()
+        name: _jpeg(_bgr(_fit(image, LARGE_WIDTH)), _QUALITY) for name, image in images.items()
     }
     return Moment(pair, why, panels)
 
 
 def with_boxes(
-    picture: np.ndarray, *, missed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
+    image: np.ndarray, *, missed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
 ) -> np.ndarray:
     """Return a copy in RGB with boxes around found objects (green) and missed ones (red)."""
-    colour = picture.ndim == 3
-    drawn = picture.copy() if colour else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    thickness = max(1, round(picture.shape[1] / LARGE_WIDTH * 1.5))
+    colour = image.ndim == 3
+    drawn = image.copy() if colour else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    thickness = max(1, round(image.shape[1] / LARGE_WIDTH * 1.5))
     for boxes, rgb in ((found, (60, 220, 90)), (missed, (255, 50, 50))):
         for x1, y1, x2, y2 in boxes:
             corners = (round(x1), round(y1)), (round(x2), round(y2))
@@ -57,19 +56,19 @@ def with_boxes(
     return drawn
 
 
-def _bgr(picture: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+def _bgr(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
 
 
-def _fit(picture: np.ndarray, width: int) -> np.ndarray:
-    if picture.shape[1] <= width:
-        return picture
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+def _fit(image: np.ndarray, width: int) -> np.ndarray:
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _jpeg(picture: np.ndarray, quality_percent: int) -> bytes:
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality_percent])
+def _jpeg(image: np.ndarray, quality_percent: int) -> bytes:
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality_percent])
     if not done:
-        raise ValueError(f"{picture.dtype} {picture.shape} cannot be encoded as JPEG")
+        raise ValueError(f"{image.dtype} {image.shape} cannot be encoded as JPEG")
     return data.tobytes()

@@ -17,11 +17,11 @@ from fusion_ros.replay.gallery import Moment, keep_moment
 from fusion_ros.replay.log import PairEntry, ReplayLog
 from fusion_ros.replay.quality import QualityBench
 
-_MOST_JUMP_PICTURES = 6
-_PICTURES_KEPT = 120
+_MOST_JUMP_IMAGES = 6
+_IMAGES_KEPT = 120
 _JUMP = "gain jump"
 
-Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
+Images = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Visible, thermal (network input) and fused image; `uint8`, RGB or grey."""
 
 
@@ -41,7 +41,7 @@ class PairMeter:
         self._log = log
         self._alignment = AlignmentMonitor()
         self._digest = hashlib.sha256()
-        self._before: Pictures | None = None
+        self._before: Images | None = None
 
     @property
     def fused_sha256(self) -> str:
@@ -50,7 +50,7 @@ class PairMeter:
 
     def measure(
         self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame, *, jumped: bool
-    ) -> Pictures | None:
+    ) -> Images | None:
         """Set the measured attributes of an entry; `quality` is set when the bench has finished.
 
         Args:
@@ -64,18 +64,18 @@ class PairMeter:
         with self._log.timed("measure"):
             greys = self._cheap(entry, visible, fused)
         measured = entry.index % self._every == 0
-        jumped = jumped and sum(m.why == _JUMP for m in self.moments) < _MOST_JUMP_PICTURES
+        jumped = jumped and sum(m.why == _JUMP for m in self.moments) < _MOST_JUMP_IMAGES
         if measured:
             with self._log.timed("quality"):
                 self._bench.submit(entry.quality, *greys)
                 entry.alignment = self._alignment.evaluate(*greys[:2])
-        if not (jumped or (measured and len(self.moments) < _PICTURES_KEPT)):
+        if not (jumped or (measured and len(self.moments) < _IMAGES_KEPT)):
             return None
-        pictures = pictures_of(visible, fused)
-        self.moments.append(keep_moment(entry.index, *pictures, why=_JUMP if jumped else ""))
-        return pictures
+        images = images_of(visible, fused)
+        self.moments.append(keep_moment(entry.index, *images, why=_JUMP if jumped else ""))
+        return images
 
-    def _cheap(self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame) -> Pictures:
+    def _cheap(self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame) -> Images:
         """Set brightness, sharpness, change and hash; return the luma of the three images."""
         greys = (
             _grey(visible.pixels, visible.order),
@@ -95,13 +95,13 @@ class PairMeter:
         return greys
 
 
-def pictures_of(visible: PixelFrame, fused: FusedFrame) -> Pictures:
-    """Return the images of a pair, see `Pictures`."""
+def images_of(visible: PixelFrame, fused: FusedFrame) -> Images:
+    """Return the images of a pair, see `Images`."""
     return visible.as_rgb(), fused.thermal, PixelFrame(fused.image, fused.order).as_rgb()
 
 
-def _grey(picture: np.ndarray, order: ChannelOrder) -> np.ndarray:
-    return luma(picture, order=order) if picture.ndim == 3 else picture
+def _grey(image: np.ndarray, order: ChannelOrder) -> np.ndarray:
+    return luma(image, order=order) if image.ndim == 3 else image
 
 
 def _of_three(

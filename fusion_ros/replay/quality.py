@@ -37,23 +37,23 @@ def measure_quality(
     Returns:
         Value by candidate ("fused" first) and measure; NaN where an image is too small.
     """
-    v, t = (picture.astype(np.float32) / 255 for picture in (visible, thermal))
+    v, t = (image.astype(np.float32) / 255 for image in (visible, thermal))
     candidates = {FUSED: fused.astype(np.float32) / 255}
     candidates |= {name: BASELINES[name](v, t) for name in baselines}
-    as_tensor = {name: _tensor(picture) for name, picture in candidates.items()}
+    as_tensor = {name: _tensor(image) for name, image in candidates.items()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums of floats depend on the number of threads
     try:
         return {
-            name: score(_tensor(v), _tensor(t), picture, measures)
-            for name, picture in as_tensor.items()
+            name: score(_tensor(v), _tensor(t), image, measures)
+            for name, image in as_tensor.items()
         }
     finally:
         torch.set_num_threads(threads)
 
 
-def _tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture, np.float32))[None, None]
+def _tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
 
 
 class QualityBench:

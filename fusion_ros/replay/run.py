@@ -22,7 +22,7 @@ from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.recording import RecordedFrame, Recording
 from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import FrameEntry, PairEntry, ReplayLog
-from fusion_ros.replay.measuring import PairMeter, pictures_of
+from fusion_ros.replay.measuring import PairMeter, images_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.stream_watcher import StreamWatcher
@@ -278,13 +278,13 @@ class Replay:
             doubts=input_doubts(visible, thermal) + result_doubts(visible.pixels, fused.image),
         )
         jumped = any(entry.jump for entry in entries)
-        pictures = self._meter.measure(entry, visible, fused, jumped=jumped)
+        images = self._meter.measure(entry, visible, fused, jumped=jumped)
         self._ledger.settle_pair(Fate.FUSED)
         for frame in entries:
             frame.fate, frame.pair = Fate.FUSED, entry.index
         self._log.pairs.append(entry)
         if self._sinks:
-            pictures = pictures or pictures_of(visible, fused)
+            images = images or images_of(visible, fused)
             with self._log.timed("outputs"):
                 for sink in self._sinks:
-                    sink.take(entry, *pictures)
+                    sink.take(entry, *images)

@@ -13,10 +13,10 @@ from fusion_ros.detection import LAYOUTS, DetectorError, OnnxDetector, overlap
 
 
 def lamp(column: int, row: int, width: int = 128, height: int = 64) -> np.ndarray:
-    picture = np.zeros((height, width), np.uint8)
+    image = np.zeros((height, width), np.uint8)
     cell = CELL * width // SIDE
-    picture[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell] = 255
-    return picture
+    image[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell] = 255
+    return image
 
 
 def test_boxes_are_in_pixels_of_the_image_before_letterboxing(tmp_path: Path) -> None:
@@ -36,10 +36,10 @@ def rows(*boxes: tuple[float, ...]) -> list[np.ndarray]:
 def test_overlapping_boxes_of_one_class_are_one_and_of_merged_classes_too(tmp_path: Path) -> None:
     boxes = rows((0, 0, 20, 20, 0.9, 0), (1, 0, 21, 20, 0.8, 1), (0, 1, 20, 21, 0.7, 0))
     path = constant_outputs(tmp_path / "model.onnx", boxes, "['car', 'truck']")
-    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    apart = OnnxDetector(path).detect(picture)
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    apart = OnnxDetector(path).detect(image)
     assert [(d.label, round(d.score, 1)) for d in apart] == [("car", 0.9), ("truck", 0.8)]
-    merged = OnnxDetector(path, merge={"car": "vehicle", "truck": "vehicle"}).detect(picture)
+    merged = OnnxDetector(path, merge={"car": "vehicle", "truck": "vehicle"}).detect(image)
     assert [(d.label, round(d.score, 1)) for d in merged] == [("vehicle", 0.9)]
 
 

@@ -31,30 +31,30 @@ def written(path: Path, content: Any) -> Path:
 
 
 def test_coco_labels_have_boxes_ignored_regions_and_the_labelled_classes(tmp_path: Path) -> None:
-    (picture,) = read_labels(written(tmp_path / "labels.json", coco()))
-    assert (picture.name, picture.frame, picture.size) == ("frame_0003", 3, (100, 50))
-    assert picture.classes == {"car", "person"}
-    assert [b.ignored for b in picture.boxes] == [False, True, True]
-    assert picture.boxes[0] == LabelledBox((1, 2, 4, 6), "car")
+    (image,) = read_labels(written(tmp_path / "labels.json", coco()))
+    assert (image.name, image.frame, image.size) == ("frame_0003", 3, (100, 50))
+    assert image.classes == {"car", "person"}
+    assert [b.ignored for b in image.boxes] == [False, True, True]
+    assert image.boxes[0] == LabelledBox((1, 2, 4, 6), "car")
 
 
-def test_labels_are_scaled_to_a_picture_of_another_size(tmp_path: Path) -> None:
-    (picture,) = read_labels(written(tmp_path / "labels.json", coco()))
-    assert picture.at(200, 200).boxes[0].box == (2, 8, 8, 24)
-    assert picture.at(100, 50) is picture
+def test_labels_are_scaled_to_an_image_of_another_size(tmp_path: Path) -> None:
+    (image,) = read_labels(written(tmp_path / "labels.json", coco()))
+    assert image.at(200, 200).boxes[0].box == (2, 8, 8, 24)
+    assert image.at(100, 50) is image
 
 
 def test_classes_are_renamed_in_boxes_and_in_the_labelled_classes(tmp_path: Path) -> None:
-    (picture,) = read_labels(written(tmp_path / "labels.json", coco()))
-    merged = picture.renamed({"car": "vehicle", "bus": "vehicle"})
+    (image,) = read_labels(written(tmp_path / "labels.json", coco()))
+    merged = image.renamed({"car": "vehicle", "bus": "vehicle"})
     assert merged.classes == {"vehicle", "person"}
     assert [box.label for box in merged.boxes] == ["vehicle", "person", "person"]
 
 
 def test_a_frame_index_wins_over_the_name(tmp_path: Path) -> None:
     image = {"id": 7, "file_name": "frame_0003.png", "frame_index": 12}
-    (picture,) = read_labels(written(tmp_path / "labels.json", coco(images=[image])))
-    assert (picture.frame, picture.size) == (12, None)
+    (image,) = read_labels(written(tmp_path / "labels.json", coco(images=[image])))
+    assert (image.frame, image.size) == (12, None)
 
 
 def test_yolo_labels_are_relative_to_the_image(tmp_path: Path) -> None:

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion_ros.detection import Detection, LabelledBox, LabelledPicture, evaluate
+from fusion_ros.detection import Detection, LabelledBox, LabelledImage, evaluate
 
 pytest.importorskip("pycocotools")
 
 BOX, OTHER, WRONG = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60)
 
 
-def picture(*boxes: LabelledBox, classes=("a",), name="0") -> LabelledPicture:
-    return LabelledPicture(name, boxes, frozenset(classes))
+def image(*boxes: LabelledBox, classes=("a",), name="0") -> LabelledImage:
+    return LabelledImage(name, boxes, frozenset(classes))
 
 
 def scores(found, *boxes: LabelledBox, confidence: float = 0.3):
-    return evaluate({0: found}, {0: picture(*boxes)}, confidence=confidence)["a"]
+    return evaluate({0: found}, {0: image(*boxes)}, confidence=confidence)["a"]
 
 
 def test_average_precision_equals_a_manual_computation() -> None:
@@ -60,8 +60,8 @@ def test_detections_in_an_ignored_region_are_not_counted(of: str) -> None:
 
 def test_a_class_is_measured_where_it_is_labelled() -> None:
     labels = {
-        0: picture(LabelledBox(BOX, "a"), classes=("a", "b")),
-        1: picture(LabelledBox(BOX, "b"), classes=("b",)),
+        0: image(LabelledBox(BOX, "a"), classes=("a", "b")),
+        1: image(LabelledBox(BOX, "b"), classes=("b",)),
     }
     found = {0: [Detection(BOX, 0.9, "a")], 1: [Detection(BOX, 0.95, "a")], 2: []}
     result = evaluate(found, labels, confidence=0.3)
@@ -71,7 +71,7 @@ def test_a_class_is_measured_where_it_is_labelled() -> None:
 
 
 def test_classes_without_an_object_have_no_scores() -> None:
-    labels = {0: picture(LabelledBox(BOX, "a", ignored=True))}
+    labels = {0: image(LabelledBox(BOX, "a", ignored=True))}
     assert evaluate({0: [Detection(BOX, 0.9, "a")]}, labels, confidence=0.3) == {}
     assert evaluate({}, {}, confidence=0.3) == {}
 

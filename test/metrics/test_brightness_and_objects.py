@@ -36,7 +36,7 @@ def test_the_share_is_the_way_gone_from_visible_to_thermal(share, visible, therm
     hotter, darker = brightness_shares(flat(visible), flat(thermal), fused)
     assert hotter.item() == pytest.approx(share)
     assert darker.isnan().all()
-    # The other way round the thermal picture is the darker one.
+    # The other way round the thermal image is the darker one.
     fused = flat(thermal + share * (visible - thermal))
     hotter, darker = brightness_shares(flat(thermal), flat(visible), fused)
     assert darker.item() == pytest.approx(share)
@@ -49,7 +49,7 @@ def test_differences_under_40_levels_do_not_count():
     assert darker.isnan().all()
 
 
-def test_each_picture_of_a_batch_has_its_own_values():
+def test_each_image_of_a_batch_has_its_own_values():
     visible, thermal = flat(0.2).repeat(2, 1, 1, 1), flat(0.6).repeat(2, 1, 1, 1)
     fused = torch.cat([flat(0.6), flat(0.2)])
     torch.testing.assert_close(
@@ -95,7 +95,7 @@ def test_the_colour_shift_is_the_distance_in_opencvs_lab():
     assert colour_shift(visible, torch.ones(1, 1, 64, 64), fused).isnan().all()
 
 
-def test_too_small_a_picture_has_no_value():
+def test_an_image_that_is_too_small_has_no_value():
     small = flat(0.2, 16, LEAST_PIXELS // 16)
     assert brightness_shares(small, small + 0.5, small)[0].isnan().all()
 

@@ -19,8 +19,8 @@ def images(size: int = 14) -> list[np.ndarray]:
     return [a, b, 0.6 * a + 0.4 * b + 0.02 * random.random((size, size))]
 
 
-def as_tensors(pictures: list[np.ndarray]) -> list[torch.Tensor]:
-    return [torch.from_numpy(x)[None, None] for x in pictures]
+def as_tensors(inputs: list[np.ndarray]) -> list[torch.Tensor]:
+    return [torch.from_numpy(x)[None, None] for x in inputs]
 
 
 def polar(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,18 +45,18 @@ def kept(source, fused, strength_constants, orientation_constants) -> np.ndarray
 
 
 def test_qabf_is_the_formula_of_xydeas_and_petrovic():
-    pictures = images()
-    a, b, f = (polar(x) for x in pictures)
+    inputs = images()
+    a, b, f = (polar(x) for x in inputs)
     constants = (0.9994, 15, 0.5), (0.9879, 22, 0.8)
     of_a, of_b = kept(a, f, *constants).prod(-1), kept(b, f, *constants).prod(-1)
     expected = (of_a * a[0] + of_b * b[0]).sum() / (a[0] + b[0]).sum()
-    assert metrics.qabf(*as_tensors(pictures)).item() == pytest.approx(expected, abs=1e-9)
+    assert metrics.qabf(*as_tensors(inputs)).item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_nabf_is_the_formula_of_kumar():
-    pictures = images()
-    pictures[2] = pictures[2] + 0.1 * np.random.default_rng(0).random(pictures[2].shape)
-    a, b, f = (polar(x) for x in pictures)
+    inputs = images()
+    inputs[2] = inputs[2] + 0.1 * np.random.default_rng(0).random(inputs[2].shape)
+    a, b, f = (polar(x) for x in inputs)
     constants = (0.9999, 19, 0.5), (0.9995, 22, 0.5)
     invented = (f[0] > a[0]) & (f[0] > b[0])
     total = weight = 0.0
@@ -65,7 +65,7 @@ def test_nabf_is_the_formula_of_kumar():
         share = 1 - np.sqrt(kept(source, f, *constants).prod(-1))
         total += (share * significance)[invented].sum()
         weight += significance.sum()
-    value = metrics.nabf(*as_tensors(pictures)).item()
+    value = metrics.nabf(*as_tensors(inputs)).item()
     assert value == pytest.approx(total / weight, abs=1e-9)
     assert value > 0.001
 
@@ -77,13 +77,13 @@ def test_a_copy_of_the_only_source_keeps_its_edges_and_invents_none():
 
 
 def test_a_table_of_both_edge_measures_looks_for_edges_once(monkeypatch: pytest.MonkeyPatch):
-    pictures = as_tensors(images(24))
-    apart = {"Qabf": metrics.qabf(*pictures).item(), "Nabf": metrics.nabf(*pictures).item()}
+    inputs = as_tensors(images(24))
+    apart = {"Qabf": metrics.qabf(*inputs).item(), "Nabf": metrics.nabf(*inputs).item()}
     looked_at: list[torch.Tensor] = []
     sobel = edge_transfer._sobel_polar
     monkeypatch.setattr(edge_transfer, "_sobel_polar", lambda x: (looked_at.append(x), sobel(x))[1])
-    assert metrics.score(*pictures, names=("Qabf", "SD", "Nabf")) == pytest.approx(
-        {**apart, "SD": metrics.standard_deviation(pictures[2]).item()}
+    assert metrics.score(*inputs, names=("Qabf", "SD", "Nabf")) == pytest.approx(
+        {**apart, "SD": metrics.standard_deviation(inputs[2]).item()}
     )
     assert len(looked_at) == 3
 
@@ -143,12 +143,12 @@ def plain_fmi(source: np.ndarray, fused: np.ndarray) -> float:
 
 
 def test_fmi_is_the_authors_procedure():
-    pictures = images()
-    a, b, f = pictures
+    inputs = images()
+    a, b, f = inputs
     expected = 0.5 * (plain_fmi(a, f) + plain_fmi(b, f))
-    assert metrics.fmi(*as_tensors(pictures)).item() == pytest.approx(expected, abs=1e-6)
+    assert metrics.fmi(*as_tensors(inputs)).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_fmi_of_a_picture_with_itself_is_one():
+def test_fmi_of_an_image_with_itself_is_one():
     a = as_tensors(images())[0]
     assert metrics.fmi(a, a, a).item() == pytest.approx(1)

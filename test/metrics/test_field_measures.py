@@ -37,7 +37,7 @@ def test_entropy_is_that_of_scikit_image():
     assert metrics.entropy(f).item() == pytest.approx(measure.shannon_entropy(levels), abs=1e-9)
 
 
-def test_entropy_of_a_flat_picture_is_zero_and_of_four_equal_levels_two_bits():
+def test_entropy_of_a_flat_image_is_zero_and_of_four_equal_levels_two_bits():
     assert metrics.entropy(torch.full((1, 1, 4, 4), 0.3)).item() == 0
     levels = torch.tensor([0.0, 0.2, 0.5, 1.0]).repeat(4)[None, None, None]
     assert metrics.entropy(levels).item() == pytest.approx(2)
@@ -66,7 +66,7 @@ def test_mutual_information_with_itself_is_twice_the_entropy():
     torch.testing.assert_close(value, 2 * metrics.entropy(a))
 
 
-def test_activity_of_a_hand_worked_picture():
+def test_activity_of_an_image_worked_by_hand():
     # Levels 0 and 51 (0.2) in a checkerboard of 2x2: every difference is 51.
     f = torch.tensor([[0.0, 0.2], [0.2, 0.0]])[None, None]
     assert metrics.standard_deviation(f).item() == pytest.approx(25.5)
@@ -89,7 +89,7 @@ def test_the_sum_of_two_sources_has_the_largest_sum_of_correlations_of_differenc
     assert metrics.sum_of_correlations_of_differences(a, b, a + b).item() == pytest.approx(2)
 
 
-def test_a_flat_picture_correlates_with_nothing():
+def test_a_flat_image_correlates_with_nothing():
     a, b, _ = scene()
     flat = torch.full_like(a, 0.1)
     assert metrics.correlation_coefficient(a, b, flat).item() == 0
@@ -120,7 +120,7 @@ def test_ssim_is_that_of_scikit_image_for_both_sources():
     assert metrics.ssim(a, b, f).item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_ms_ssim_of_identical_pictures_is_one_and_falls_with_noise():
+def test_ms_ssim_of_identical_images_is_one_and_falls_with_noise():
     a = noise(1, 1, 176, 176, seed=0)
     noisy = (a + 0.2 * noise(1, 1, 176, 176, seed=1)).clamp(0, 1)
     assert metrics.ms_ssim(a, a, a).item() == pytest.approx(1)
@@ -135,7 +135,7 @@ def test_psnr_is_that_of_the_mean_of_both_errors():
     assert metrics.psnr(a, a, a).item() == math.inf
 
 
-def test_change_of_a_hand_worked_sequence():
+def test_change_of_a_sequence_worked_by_hand():
     base = noise(1, 1, 8, 8, seed=0) * 0.5
     steps = torch.tensor([0.0, 0.1, 0.3], dtype=torch.float64)[:, None, None, None]
     a = base + steps
@@ -167,7 +167,7 @@ def test_flicker_of_still_sources_is_zero_or_infinite():
 
 
 @pytest.mark.parametrize("name", sorted(metrics.MEASURES))
-def test_every_measure_gives_one_value_a_picture_that_does_not_depend_on_its_batch(name):
+def test_every_measure_gives_one_value_for_each_image_that_does_not_depend_on_its_batch(name):
     size = 176 if name == "MS-SSIM" else 48
     measure = metrics.MEASURES[name].compute
     batch = [noise(3, 1, size, size, seed=s) for s in range(3)]
@@ -178,7 +178,7 @@ def test_every_measure_gives_one_value_a_picture_that_does_not_depend_on_its_bat
 
 
 @pytest.mark.parametrize("name", sorted(metrics.MEASURES))
-def test_every_measure_is_finite_on_flat_pictures(name):
+def test_every_measure_is_finite_on_flat_images(name):
     flat = torch.full((1, 1, 176, 176), 0.5)
     fused = torch.full_like(flat, 0.25)
     value = metrics.MEASURES[name].compute(flat, flat, fused)
@@ -195,11 +195,11 @@ def test_no_measure_prefers_noise_to_the_source_itself(name):
         measure.compute(a, a, noise(1, 1, 176, 176, seed=3)).item(),
     )
     if math.isnan(own):
-        pytest.fail(f"{name} of a picture with itself is not a number")
+        pytest.fail(f"{name} of an image with itself is not a number")
     assert own > other if measure.higher_is_better else own <= other
 
 
-def test_scores_of_a_picture_too_small_for_a_measure_are_not_a_number():
+def test_scores_of_an_image_too_small_for_a_measure_are_not_a_number():
     a, b, f = scene(32)
     scores = metrics.score(a, b, f)
     assert math.isnan(scores["VIF"])

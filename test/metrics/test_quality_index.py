@@ -43,7 +43,7 @@ def test_qw_equals_the_definition_written_window_by_window(step):
     assert qw(a, b, f, stride=step).item() == pytest.approx(expected, abs=2e-5)
 
 
-def test_a_picture_that_equals_both_sources_scores_one():
+def test_an_image_that_equals_both_sources_scores_one():
     a = noise(2, 1, 16, 24, seed=0)
     torch.testing.assert_close(qw(a, a, a), torch.ones(2, dtype=torch.float64))
     torch.testing.assert_close(qe(a, a, a), torch.ones(2, dtype=torch.float64))
@@ -72,7 +72,7 @@ def test_incomplete_blocks_at_the_right_and_the_bottom_do_not_count():
     torch.testing.assert_close(qw(*framed), qw(a, b, f))
 
 
-def test_flat_pictures_give_a_finite_value_and_a_finite_gradient():
+def test_flat_images_give_a_finite_value_and_a_finite_gradient():
     flat = torch.full((1, 1, 16, 16), 0.25)
     fused = flat.clone().requires_grad_()
     (qw(flat, flat, fused) + qe(flat, flat, fused)).sum().backward()
@@ -109,7 +109,7 @@ def test_a_wrong_shape_is_named(shape, message):
         qw(x, x, x)
 
 
-def test_integer_pictures_and_unequal_sizes_are_refused():
+def test_integer_images_and_unequal_sizes_are_refused():
     x = torch.zeros(1, 1, 16, 16)
     with pytest.raises(TypeError, match=r"torch.uint8"):
         qw(x.byte(), x, x)

@@ -14,7 +14,7 @@ import pytest
 from detector_models import CELL, SIDE, bright_cells, constant_outputs
 
 from fusion_ros.cli.main import main
-from fusion_ros.replay.detection import PICTURES, DetectorSink
+from fusion_ros.replay.detection import IMAGES, DetectorSink
 from fusion_ros.replay.log import PairEntry
 
 WIDTH, HEIGHT = 128, 64
@@ -33,9 +33,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lamp(level: int = 255) -> np.ndarray:
     """A dark image with one bright cell."""
-    picture = np.zeros((HEIGHT, WIDTH), np.uint8)
-    picture[:CELL_SIDE, CELL_SIDE : 2 * CELL_SIDE] = level
-    return picture
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    image[:CELL_SIDE, CELL_SIDE : 2 * CELL_SIDE] = level
+    return image
 
 
 def coco(path: Path, names: list[str], category: str = "lamp", **more: Any) -> str:
@@ -63,12 +63,12 @@ def test_objects_are_counted_in_the_images_that_show_them(model: Path, tmp_path:
     dark = np.zeros((HEIGHT, WIDTH), np.uint8)
     sink.take(pair(0), dark, lamp(), lamp())
     sink.take(pair(1), lamp(), lamp(), lamp())
-    pictures = sink.summary()["pictures"]
-    assert [pictures[p]["detections"] for p in PICTURES] == [1, 2, 2]
-    assert pictures["visible"]["agreement_with_fused"] == pytest.approx(0.5)
-    visible = pictures["visible"]["classes"]["lamp"]
+    images = sink.summary()["images"]
+    assert [images[p]["detections"] for p in IMAGES] == [1, 2, 2]
+    assert images["visible"]["agreement_with_fused"] == pytest.approx(0.5)
+    visible = images["visible"]["classes"]["lamp"]
     assert (visible["objects"], visible["recall"], visible["misses"]) == (2, 0.5, 1)
-    assert pictures["fused"]["ap"] == pytest.approx(1.0)
+    assert images["fused"]["ap"] == pytest.approx(1.0)
     sink.write(tmp_path / "boxes.csv")
     rows = list(csv.DictReader((tmp_path / "boxes.csv").open(encoding="utf-8")))
     assert len(rows) == 5
@@ -80,7 +80,7 @@ def test_average_precision_is_over_boxes_that_are_not_shown(model: Path, tmp_pat
     sink = DetectorSink(str(model), labels=labels, confidence=0.6)
     dim = lamp(130)
     sink.take(pair(0), dim, dim, dim)
-    fused = sink.summary()["pictures"]["fused"]
+    fused = sink.summary()["images"]["fused"]
     assert fused["detections"] == 0
     assert fused["classes"]["lamp"]["ap50"] > 0.5
     assert (fused["classes"]["lamp"]["recall"], fused["classes"]["lamp"]["misses"]) == (0.0, 1)
@@ -94,7 +94,7 @@ def test_the_worst_misses_are_kept_with_the_objects_drawn(model: Path, tmp_path:
         sink.take(pair(n), dark, lamp(), dark)
     assert [moment.pair for moment in sink.worst_misses] == list(range(6))
     panels = sink.worst_misses[0].panels
-    images = {p: cv2.imdecode(np.frombuffer(panels[p], np.uint8), 1) for p in PICTURES}
+    images = {p: cv2.imdecode(np.frombuffer(panels[p], np.uint8), 1) for p in IMAGES}
     # Blue, green, red at the upper edge of the object.
     assert images["fused"][0, 48].argmax() == 2
     assert images["thermal"][0, 48].argmax() == 1
@@ -105,7 +105,7 @@ def test_ignored_objects_are_no_misses(model: Path, tmp_path: Path) -> None:
     sink = DetectorSink(str(model), labels=labels, confidence=0.6)
     dark = np.zeros((HEIGHT, WIDTH), np.uint8)
     sink.take(pair(0), dark, dark, dark)
-    assert sink.summary()["pictures"]["fused"]["classes"] == {}
+    assert sink.summary()["images"]["fused"]["classes"] == {}
     assert sink.worst_misses == []
 
 
@@ -115,11 +115,11 @@ def test_labels_of_image_files_are_matched_by_name(model: Path, tmp_path: Path) 
         str(model), labels=labels, confidence=0.6, frame_names=["0000", "0001", "0007"]
     )
     dark = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for n, picture in enumerate((dark, lamp(), dark)):
-        sink.take(pair(n), picture, picture, picture)
+    for n, image in enumerate((dark, lamp(), dark)):
+        sink.take(pair(n), image, image, image)
     summary = sink.summary()
     assert summary["labelled_frames"] == 1
-    assert summary["pictures"]["fused"]["classes"]["lamp"]["misses"] == 0
+    assert summary["images"]["fused"]["classes"]["lamp"]["misses"] == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_merged_classes_are_merged_in_the_model_and_in_the_labels(
     merge = {"lantern": "light", "lamp": "light"}
     sink = DetectorSink(str(model), labels=labels, merge=merge, confidence=0.6)
     sink.take(pair(0), lamp(), lamp(), lamp())
-    assert sink.summary()["pictures"]["fused"]["classes"]["light"]["recall"] == 1.0
+    assert sink.summary()["images"]["fused"]["classes"]["light"]["recall"] == 1.0
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_replay_reports_scores_by_class_and_shows_misses(
     assert main(["replay", *folders, *options, "--merge-classes", "light=lamp"]) == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["detection"]["labelled_frames"] == 1
-    assert summary["detection"]["pictures"]["fused"]["classes"]["light"]["misses"] == 1
+    assert summary["detection"]["images"]["fused"]["classes"]["light"]["misses"] == 1
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "recall at 0.6" in page
     assert "1 of 1 objects missed in the fused image" in page

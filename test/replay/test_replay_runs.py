@@ -29,11 +29,11 @@ class Collector(FusedSink):
     """Keeps the images of every pair."""
 
     def __init__(self) -> None:
-        self.pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.images: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.closed = 0
 
     def take(self, entry, visible, thermal, fused) -> None:
-        self.pictures.append((visible.copy(), thermal.copy(), fused.copy()))
+        self.images.append((visible.copy(), thermal.copy(), fused.copy()))
 
     def close(self) -> None:
         self.closed += 1
@@ -121,7 +121,7 @@ def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> N
 
     stacks = [
         torch.from_numpy(
-            np.stack([luma(p[i]) if p[i].ndim == 3 else p[i] for p in collector.pictures])
+            np.stack([luma(p[i]) if p[i].ndim == 3 else p[i] for p in collector.images])
         )[:, None].float()
         / 255
         for i in range(3)
@@ -188,8 +188,8 @@ def test_a_bag_recorded_from_images_replays_completely(tmp_path: Path, capsys) -
     for folder in ("rgb", "thermal"):
         (tmp_path / "clip" / folder).mkdir(parents=True)
         for n in range(4):
-            picture = np.full((48, 64, 3 if folder == "rgb" else 1), 40 * n, np.uint8)
-            cv2.imwrite(str(tmp_path / "clip" / folder / f"{n}.png"), picture)
+            image = np.full((48, 64, 3 if folder == "rgb" else 1), 40 * n, np.uint8)
+            cv2.imwrite(str(tmp_path / "clip" / folder / f"{n}.png"), image)
     assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 0
     result, _, evidence = replayed(tmp_path / "bag")
     assert [evidence.identity.messages(stream) for stream in Stream] == [4, 4]

@@ -13,7 +13,7 @@ import torch
 from detector_models import bright_cells
 from tiny_run import write_config
 
-from fusion_ros.detection import Detection, LabelledBox, LabelledPicture
+from fusion_ros.detection import Detection, LabelledBox, LabelledImage
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import save_weights
@@ -25,8 +25,8 @@ SQUARE = (0.0, 0.0, 10.0, 10.0)
 APART = (30.0, 30.0, 40.0, 40.0)
 
 
-def picture(*boxes: tuple, name: str = "p", label: str = "person") -> LabelledPicture:
-    return LabelledPicture(name, tuple(LabelledBox(b, label) for b in boxes), frozenset([label]))
+def picture(*boxes: tuple, name: str = "p", label: str = "person") -> LabelledImage:
+    return LabelledImage(name, tuple(LabelledBox(b, label) for b in boxes), frozenset([label]))
 
 
 def hit(box: tuple = SQUARE, score: float = 0.9, label: str = "person") -> Detection:

@@ -12,7 +12,7 @@ OFFLINE = (
     "damaged_file", "missing_messages", "no_frames", "unfinished_recording", "bag_metadata",
     "partial", "swapped_topics", "wrong_encoding", "damaged_messages", "zero_stamps", "shutter",
     "visible_not_8_bit", "engine_error", "unusable_pair", "wrong_byte_order", "format_changed",
-    "time_jumped_back", "constant_offset", "offset_in_pictures", "missing_visible_frames",
+    "time_jumped_back", "constant_offset", "offset_in_images", "missing_visible_frames",
     "missing_thermal_frames", "unpaired_visible_frames", "unpaired_thermal_frames", "stall",
     "duplicate_frames", "late_frames", "gain_jump", "exposure_jump", "repeated_frames",
     "misaligned", "flicker", "doubtful_pairing", "same_picture", "radiometric_rendering",

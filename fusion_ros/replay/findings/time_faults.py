@@ -59,7 +59,7 @@ def offset(e: Evidence) -> Iterator[Finding]:
             f"Set {fix} (replay: {fix.option}), or correct the driver's clock.",
         )
         return
-    yield from _offset_in_pictures(e, in_use, period_ms)
+    yield from _offset_in_images(e, in_use, period_ms)
 
 
 def _duration(milliseconds: float) -> str:
@@ -82,7 +82,7 @@ def _both_stamps(e: Evidence) -> str:
     return f" (first stamps: {texts})"
 
 
-def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
+def _offset_in_images(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
     series = {
         stream: [(f.stamp_ns, f.motion) for f in entries if f.stamp_ns and f.motion is not None]
         for stream, entries in e.frames.items()
@@ -98,7 +98,7 @@ def _offset_in_pictures(e: Evidence, in_use: float, period_ms: float) -> Iterato
     if seen is not None and abs(seen - in_use) > max(20.0, 0.8 * period_ms):
         late = in_use - seen
         yield Finding(
-            "offset_in_pictures",
+            "offset_in_images",
             Severity.WARNING,
             f"Motion appears in the thermal stream {abs(late):.0f} ms "
             f"{'late' if late > 0 else 'early'}",

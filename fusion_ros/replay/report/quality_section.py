@@ -90,7 +90,7 @@ def detection(m: Material) -> dict[str, Any] | None:
     found = m.summary.get("detection")
     if not found:
         return None
-    images = found["pictures"]
+    images = found["images"]
     recall = f"recall at {found['confidence']:g}"
     return {
         "note": f"{found['model']} ({found['layout']}), confidence at least "
