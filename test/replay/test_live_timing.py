@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.live.one_pass import OnePass, findings_of
 from fusion_ros.replay.live.rate_search import MOST_LOSS, highest_rate
-from fusion_ros.replay.live.reading import ReadAhead
+from fusion_ros.replay.live.reading import read_ahead
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
@@ -208,19 +209,20 @@ def test_a_node_that_sustains_no_rate_gives_zero() -> None:
 
 def test_reading_ahead_keeps_the_order_and_raises_errors_of_the_reader() -> None:
     played = frames(50)
-    with ReadAhead(iter(played)) as read:
-        assert list(read) == played
+    assert list(read_ahead(iter(played))) == played
 
     def broken():
         yield played[0]
         raise OSError("the disk is gone")
 
-    with ReadAhead(broken()) as read:
-        assert next(read) == played[0]
-        with pytest.raises(OSError, match="disk is gone"):
-            next(read)
+    read = read_ahead(broken())
+    assert next(read) == played[0]
+    with pytest.raises(OSError, match="disk is gone"):
+        next(read)
 
 
 def test_reading_ahead_ends_while_items_are_waiting() -> None:
-    with ReadAhead(iter(frames(500))) as read:
-        next(read)
+    read = read_ahead(iter(frames(500)))
+    next(read)
+    read.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("read ahead")]

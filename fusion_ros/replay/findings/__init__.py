@@ -16,8 +16,8 @@ __all__ = ["Evidence", "Finding", "Severity", "find_faults"]
 
 # In reporting order within one severity: causes before their effects.
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
-    reading.damage, reading.empty_stream, message.swapped, message.wrong_encoding,
-    effect.doubtful_pairing, effect.doubtful_calibration, effect.without_effect,
+    reading.unread, message.swapped,
+    effect.doubtful_inputs, effect.without_effect,
     time.looped, time.offset, time.missing_frames, time.unpaired, image.gain_jumps,
     message.rejections, message.content_faults, message.format_changes, image.frozen, time.stalls,
     time.doubles, image.misaligned, image.flicker, reading.not_finished,

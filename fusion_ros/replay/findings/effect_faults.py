@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt
-from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
+from fusion_ros.replay.findings.evidence import (
+    CALIBRATE,
+    Evidence,
+    Finding,
+    Severity,
+    sentence,
+)
 from fusion_ros.streams.ledger import Stream
 
 _FIXES = {
@@ -21,42 +27,37 @@ _FIXES = {
 
 def without_effect(e: Evidence) -> Iterator[Finding]:
     """Find doubts of single pairs."""
-    pairs = e.result.log.pairs
-    frames = e.frames[Stream.VISIBLE]
+    pairs, frames = e.result.log.pairs, e.frames[Stream.VISIBLE]
     for doubt, fix in _FIXES.items():
         bad = [pair for pair in pairs if doubt in pair.doubts]
         if bad:
-            text = DOUBT_TEXTS[doubt]
             yield Finding(
                 doubt.value,
                 Severity.ERROR if len(bad) > len(pairs) / 2 else Severity.WARNING,
                 f"{len(bad)} of {len(pairs)} pairs: {doubt.value.replace('_', ' ')}",
-                f"{text[:1].upper()}{text[1:]}.",
+                sentence(DOUBT_TEXTS[doubt]),
                 fix,
                 e.places([frames[pair.visible_index] for pair in bad]),
                 len(bad),
             )
 
 
-def doubtful_calibration(e: Evidence) -> Iterator[Finding]:
-    """Find an unusual calibration."""
-    for doubt in e.result.calibration_doubts:
-        yield Finding(
-            "doubtful_calibration",
-            Severity.WARNING,
-            "The calibration is doubtful",
-            f"{doubt[:1].upper()}{doubt[1:]}.",
-            "Check the file with fusion-ros calibrate --show, or calibrate again.",
-        )
-
-
-def doubtful_pairing(e: Evidence) -> Iterator[Finding]:
-    """Find evidence against the pairing of files."""
+def doubtful_inputs(e: Evidence) -> Iterator[Finding]:
+    """Find evidence against the pairing of files, and an unusual calibration."""
     for doubt in e.identity.doubts:
         yield Finding(
             "doubtful_pairing",
             Severity.WARNING,
             "The pairing of these files is doubtful",
-            f"{doubt[:1].upper()}{doubt[1:]}.",
+            sentence(doubt),
             "Put the time of each image into its name, or record a bag with stamps.",
+        )
+    for doubt in e.result.calibration_doubts:
+        yield Finding(
+            "doubtful_calibration",
+            Severity.WARNING,
+            "The calibration is doubtful",
+            sentence(doubt),
+            "Check the file with fusion-ros calibrate --show, or calibrate again.",
+            command=CALIBRATE,
         )

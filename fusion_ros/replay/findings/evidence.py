@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from enum import Enum
 from statistics import median
 
@@ -17,6 +18,7 @@ from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24
+CALIBRATE = "fusion-ros calibrate --from-pairs --bag RECORDING --out rig.yaml"
 _ENOUGH = 5
 """Fewer frames do not distinguish a delay of milliseconds from jitter."""
 
@@ -38,6 +40,9 @@ class Finding:
         title, detail, fix: texts for users.
         at_s: first places, in seconds from the recording's first frame.
         count: number of occurrences.
+        parameters: parameters of the fuse node that remedy it, with their values.
+        command: command to run next; `RECORDING` stands for the recording and `OUT` for a folder.
+            "" is a replay with `parameters`.
     """
 
     code: str
@@ -47,10 +52,12 @@ class Finding:
     fix: str
     at_s: tuple[float, ...] = ()
     count: int = 1
+    parameters: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
+    command: str = ""
 
     def __post_init__(self) -> None:
         # The texts contain topics, file names and messages from outside.
-        for name in ("title", "detail", "fix"):
+        for name in ("title", "detail", "fix", "command"):
             object.__setattr__(self, name, printable(getattr(self, name), LINE_LIMIT))
 
 
@@ -110,6 +117,11 @@ def _constant_offset(
     if not enough and abs(offset_ms) < SECONDS_APART_MS:
         return None, ""
     return offset_ms, "arrival"
+
+
+def sentence(text: str) -> str:
+    """Return a text with an initial capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def times(count: int) -> str:

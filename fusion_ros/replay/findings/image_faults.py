@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
+from fusion_ros.replay.findings.evidence import CALIBRATE, Evidence, Finding, Severity, times
 from fusion_ros.streams.ledger import Stream
 
 _ALIGNED = 0.9
@@ -17,41 +17,49 @@ def gain_jumps(e: Evidence) -> Iterator[Finding]:
     """Find changes of a camera's own gain."""
     for stream, entries in e.frames.items():
         jumps = [f for f in entries if f.jump]
-        if jumps:
-            largest = max(jumps, key=lambda f: abs(f.jump))
-            yield Finding(
-                "gain_jump" if stream is Stream.THERMAL else "exposure_jump",
-                Severity.WARNING if stream is Stream.THERMAL else Severity.INFO,
-                f"The {stream.value} camera changes its gain ({times(len(jumps))})",
-                f"From one frame to the next the same scene changes by up to "
-                f"{abs(largest.jump):.1f} (camera units), at "
-                f"{e.seconds(largest.arrived_ns):.2f} s (frame {largest.index}).",
-                "Thermal: record 16-bit counts if the camera supports them, or keep tone_eight_bit "
-                "at 'stabilise'. Visible: check the auto exposure.",
-                e.places(jumps),
-                len(jumps),
-            )
+        if not jumps:
+            continue
+        largest = max(jumps, key=lambda f: abs(f.jump))
+        thermal = stream is Stream.THERMAL
+        yield Finding(
+            "gain_jump" if thermal else "exposure_jump",
+            Severity.WARNING if thermal else Severity.INFO,
+            f"The {stream.value} camera changes its gain ({times(len(jumps))})",
+            f"From one frame to the next the same scene changes by up to "
+            f"{abs(largest.jump):.1f} (camera units), at "
+            f"{e.seconds(largest.arrived_ns):.2f} s (frame {largest.index}).",
+            "Record 16-bit counts if the camera supports them, or keep tone_eight_bit at "
+            "'stabilise'."
+            if thermal
+            else "Check the camera's auto exposure.",
+            e.places(jumps),
+            len(jumps),
+            {"tone_eight_bit": "stabilise"} if thermal else {},
+        )
 
 
 def frozen(e: Evidence) -> Iterator[Finding]:
     """Find frames that repeat the previous one."""
     for stream, entries in e.frames.items():
         repeated = [f for f in entries if f.repeated]
-        if len(repeated) > max(2, 0.02 * len(entries)):
-            steady = len(repeated) > 0.4 * len(entries)
-            yield Finding(
-                "repeated_frames",
-                Severity.INFO if steady else Severity.WARNING,
-                f"{len(repeated)} {stream.value} frames are bit-identical to the previous one",
-                "A fast driver repeats each image of a slow sensor."
-                if steady
-                else "The camera froze (shutter or driver), or the recorded source did.",
-                "Fuse at the sensor's own rate if possible."
-                if steady
-                else "See the places on the timeline.",
-                e.places(repeated),
-                len(repeated),
-            )
+        if len(repeated) <= max(2, 0.02 * len(entries)):
+            continue
+        if len(repeated) > 0.4 * len(entries):
+            severity, detail = Severity.INFO, "A fast driver repeats each image of a slow sensor."
+            fix = "Fuse at the sensor's own rate if possible."
+        else:
+            severity = Severity.WARNING
+            detail = "The camera froze (shutter or driver), or the recorded source did."
+            fix = "See the places on the timeline."
+        yield Finding(
+            "repeated_frames",
+            severity,
+            f"{len(repeated)} {stream.value} frames are bit-identical to the previous one",
+            detail,
+            fix,
+            e.places(repeated),
+            len(repeated),
+        )
 
 
 def misaligned(e: Evidence) -> Iterator[Finding]:
@@ -69,6 +77,11 @@ def misaligned(e: Evidence) -> Iterator[Finding]:
             f"The edges of both images agree best at that shift (right, down), in {len(clear)} "
             "of the measured frames.",
             "Calibrate with fusion-ros calibrate, and set registration_mode.",
+            parameters={
+                "registration_mode": "homography",
+                "registration_calibration_file": "rig.yaml",
+            },
+            command=CALIBRATE,
         )
 
 
@@ -91,4 +104,5 @@ def flicker(e: Evidence) -> Iterator[Finding]:
             "Check the tone mapping of the thermal stream (tone_smoothing_s, tone_eight_bit).",
             e.places([frames[p.visible_index] for p in restless]),
             len(restless),
+            {"tone_smoothing_s": 4.0},
         )

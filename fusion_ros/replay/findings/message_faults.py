@@ -3,16 +3,47 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from fusion_ros.recordings.topics import IMAGE_TYPES
-from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
+from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, sentence, times
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.topic_names import THERMAL_WORDS, VISIBLE_WORDS, score, thermal_beside
 
-_WRONG_ENCODING = ("unknown_encoding", "bad_step", "bad_size", "zero_size", "too_large")
+_NO_ENCODING = (
+    "wrong_encoding",
+    "do not fit their encoding",
+    "The driver sets wrong header fields, or publishes an encoding that is not supported.",
+)
+_LOST_BYTES = "The transport or the recorder lost bytes; look at its disk and at DDS fragmentation."
+_REJECTIONS = {
+    **dict.fromkeys(
+        ("unknown_encoding", "bad_step", "bad_size", "zero_size", "too_large"), _NO_ENCODING
+    ),
+    "malformed": ("damaged_messages", "are no messages of their type", "The recorder lost bytes, "
+                  "or another type was recorded under the topic's name."),
+    "truncated": ("damaged_messages", "are cut or damaged", _LOST_BYTES),
+    "bad_stamp": ("bad_stamps", "have an invalid stamp", "Correct the driver, or replay with "
+                  "--stamp-source arrival."),
+    "zero_stamp": ("zero_stamps", "have no stamp", "Replay with --stamp-source arrival, and set "
+                   "stamp_source to 'arrival' on the robot."),
+    "frozen": ("frozen", "repeat one image although the camera should send new ones",
+               "Restart the camera; for a simulated one without noise set frozen_after_ms=0."),
+    "shutter": ("shutter", "have no content (closed shutter)", "Normal for cameras with a "
+                "shutter; the fuse node rejects these frames."),
+    "not_8_bit": ("visible_not_8_bit", "are not 8-bit images", "Choose another topic, or let the "
+                  "driver publish rgb8, bgr8 or mono8."),
+    "engine_error": ("engine_error", "could not be fused", "See the engine's message."),
+    "unusable_pair": ("unusable_pair", "could not be fused", "Check sizes and types."),
+}  # fmt: skip
+"""By reason of the rejection: code, title and remedy."""
+_REMEDIES: dict[str, dict[str, float | str]] = {
+    "zero_stamps": {"stamp_source": "arrival"},
+    "bad_stamps": {"stamp_source": "arrival"},
+}
 
 
 def swapped(e: Evidence) -> Iterator[Finding]:
@@ -27,71 +58,40 @@ def swapped(e: Evidence) -> Iterator[Finding]:
     if score(e.identity.visible, THERMAL_WORDS) and score(e.identity.thermal, VISIBLE_WORDS):
         reasons.append("the topics have the names of the other camera")
     if reasons:
+        options = (
+            f"--visible-topic {shlex.quote(e.identity.thermal)} "
+            f"--thermal-topic {shlex.quote(e.identity.visible)}"
+        )
         yield Finding(
             "swapped_topics",
             Severity.ERROR,
             "The two cameras look swapped",
-            f"{'; '.join(reasons)[:1].upper()}{'; '.join(reasons)[1:]}.",
-            f"Replay with --visible-topic {e.identity.thermal} --thermal-topic "
-            f"{e.identity.visible}, and swap the remappings on the robot.",
+            sentence("; ".join(reasons)),
+            f"Replay with {options}, and swap the remappings on the robot.",
+            command=f"fusion-ros replay RECORDING {options} --out OUT",
         )
-
-
-def wrong_encoding(e: Evidence) -> Iterator[Finding]:
-    """Find frames that contradict their encoding."""
-    for stream, entries in e.frames.items():
-        bad = [f for f in entries if f.reason in _WRONG_ENCODING]
-        if bad:
-            message = e.result.rejections.get(f"{stream.value}:{bad[0].reason}", "")
-            yield Finding(
-                "wrong_encoding",
-                Severity.ERROR,
-                f"{len(bad)} {stream.value} frames do not fit their encoding",
-                f"{message}.",
-                "The driver sets wrong header fields, or publishes an encoding that is not "
-                "supported.",
-                e.places(bad),
-                len(bad),
-            )
 
 
 def rejections(e: Evidence) -> Iterator[Finding]:
     """Find rejected frames by reason."""
-    known = {
-        "malformed": ("damaged_messages", "are no messages of their type", "The recorder lost "
-                      "bytes, or another type was recorded under the topic's name."),
-        "bad_stamp": ("bad_stamps", "have an invalid stamp", "Correct the driver, or "
-                      "replay with --stamp-source arrival."),
-        "frozen": ("frozen", "repeat one image although the camera should send new ones",
-                   "Restart the camera; for a simulated one without noise set frozen_after_ms=0."),
-        "truncated": ("damaged_messages", "are cut or damaged", "The transport or the recorder "
-                      "lost bytes; look at its disk and at DDS fragmentation."),
-        "zero_stamp": ("zero_stamps", "have no stamp", "Replay with --stamp-source arrival, and "
-                       "set stamp_source to 'arrival' on the robot."),
-        "shutter": ("shutter", "have no content (closed shutter)", "Normal for cameras with a "
-                    "shutter; the fuse node rejects these frames."),
-        "not_8_bit": ("visible_not_8_bit", "are not 8-bit images", "Choose another topic, or "
-                      "let the driver publish rgb8, bgr8 or mono8."),
-        "engine_error": ("engine_error", "could not be fused", "See the engine's message."),
-        "unusable_pair": ("unusable_pair", "could not be fused", "Check sizes and types."),
-    }  # fmt: skip
     for stream, entries in e.frames.items():
-        for reason, (code, what, fix) in known.items():
+        for reason, (code, what, fix) in _REJECTIONS.items():
             bad = [f for f in entries if f.reason == reason]
-            if bad:
-                key = f"{stream.value}:{reason}"
-                message = e.result.rejections.get(key) or e.result.rejections.get(f"pair:{reason}")
-                yield Finding(
-                    code,
-                    Severity.INFO
-                    if reason == "shutter" and len(bad) <= len(entries) / 2
-                    else Severity.ERROR,
-                    f"{len(bad)} {stream.value} frames {what}",
-                    f"The first one: {message}.",
-                    fix,
-                    e.places(bad),
-                    len(bad),
-                )
+            if not bad:
+                continue
+            messages = e.result.rejections
+            message = messages.get(f"{stream.value}:{reason}") or messages.get(f"pair:{reason}")
+            usual = reason == "shutter" and len(bad) <= len(entries) / 2
+            yield Finding(
+                code,
+                Severity.INFO if usual else Severity.ERROR,
+                f"{len(bad)} {stream.value} frames {what}",
+                f"The first one: {message}.",
+                fix,
+                e.places(bad),
+                len(bad),
+                _REMEDIES.get(code, {}),
+            )
 
 
 def content_faults(e: Evidence) -> Iterator[Finding]:
@@ -111,9 +111,9 @@ def content_faults(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 fault.value,
                 Severity.ERROR if fault.is_error else Severity.WARNING,
-                f"{fault.text[:1].upper()}{fault.text[1:]} ({stream.value})",
+                f"{sentence(fault.text)[:-1]} ({stream.value})",
                 f"Seen on {printable(topic)}, encoding {printable(encoding)}.",
-                f"{remedy[:1].upper()}{remedy[1:]}.",
+                sentence(remedy),
                 e.places([f for f in e.frames[stream] if f.index in at]),
                 len(at),
             )

@@ -49,15 +49,15 @@ def motion_offset_ms(
         x, y = (a[shift:], b[: len(b) - shift]) if shift >= 0 else (a[:shift], b[-shift:])
         scores.append(float(np.corrcoef(x, y)[0, 1]))
     best = int(np.argmax(scores))
-    if scores[best] < _CLEAR or scores[best] < scores[reach] + _BETTER:
-        return None
-    if best in (0, 2 * reach):
-        return None
-    return (best - reach) * STEP_MS
+    clear = scores[best] >= max(_CLEAR, scores[reach] + _BETTER)
+    return (best - reach) * STEP_MS if clear and best not in (0, 2 * reach) else None
 
 
 def _ups_and_downs(signal: np.ndarray) -> np.ndarray | None:
-    """Rank-like and without slow drift, so that one flash does not decide; None if all is still."""
+    """Return the logarithm of a signal without its slow drift; None if the scene is still.
+
+    The logarithm limits the weight of a single flash.
+    """
     signal = np.log1p(np.maximum(signal, 0) / max(float(np.median(signal)), 1e-9))
     window = max(3, round(1500 / STEP_MS))
     padded = np.pad(signal, (window // 2, window - 1 - window // 2), mode="edge")

@@ -10,8 +10,6 @@ from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
 from fusion_ros.streams.ledger import Stream
 
 _MOST_TEXTS = 5
-
-
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 # Code, severity, title and remedy.
 _TEXTS = {
@@ -55,13 +53,9 @@ def of_damage(damages: Sequence[Damage]) -> Iterator[Finding]:
             )
 
 
-def damage(e: Evidence) -> Iterator[Finding]:
-    """Find damage of files, see `of_damage`."""
+def unread(e: Evidence) -> Iterator[Finding]:
+    """Find damage of files, and topics without a frame."""
     yield from of_damage(e.damage)
-
-
-def empty_stream(e: Evidence) -> Iterator[Finding]:
-    """Find topics without a frame."""
     for stream, entries in e.frames.items():
         if not entries:
             topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from fusion_ros.replay.findings.evidence import MOST_PLACES, Evidence, Finding, Severity, times
 from fusion_ros.replay.findings.motion_offset import motion_offset_ms
-from fusion_ros.replay.log import FrameEntry
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS, remedy
 from fusion_ros.streams.ledger import Fate, Stream
 
@@ -18,10 +17,12 @@ _AT_THE_ENDS = 2
 def looped(e: Evidence) -> Iterator[Finding]:
     """Find jumps back in time, as in a looped bag."""
     if e.result.jumps:
-        back = []
-        for entries in e.frames.values():
-            stamped = [f for f in entries if f.stamp_ns]
-            back += [b for a, b in itertools.pairwise(stamped) if _went_back(a, b)]
+        back = [
+            b
+            for entries in e.frames.values()
+            for a, b in itertools.pairwise([f for f in entries if f.stamp_ns])
+            if (b.stamp_ns or 0) < (a.stamp_ns or 0) - 500_000_000
+        ]
         yield Finding(
             "time_jumped_back",
             Severity.ERROR,
@@ -32,10 +33,6 @@ def looped(e: Evidence) -> Iterator[Finding]:
             e.places(sorted(back, key=lambda f: f.arrived_ns)),
             e.result.jumps,
         )
-
-
-def _went_back(a: FrameEntry, b: FrameEntry) -> bool:
-    return (b.stamp_ns or 0) < (a.stamp_ns or 0) - 500_000_000
 
 
 def offset(e: Evidence) -> Iterator[Finding]:
@@ -57,6 +54,7 @@ def offset(e: Evidence) -> Iterator[Finding]:
             f"differ by {abs(late):.1f} ms{_both_stamps(e)}. Frames of different moments are "
             "paired, or no frames.",
             f"Set {fix} (replay: {fix.option}), or correct the driver's clock.",
+            parameters={fix.parameter: fix.value},
         )
         return
     yield from _offset_in_images(e, in_use, period_ms)
@@ -64,10 +62,10 @@ def offset(e: Evidence) -> Iterator[Finding]:
 
 def _duration(milliseconds: float) -> str:
     """Return a duration as text in a suitable unit."""
-    for unit, length in (("h", 3.6e6), ("s", 1e4)):
-        if abs(milliseconds) >= length:
-            return f"{abs(milliseconds) / (3.6e6 if unit == 'h' else 1e3):.1f} {unit}"
-    return f"{abs(milliseconds):.0f} ms"
+    size = abs(milliseconds)
+    if size >= 3.6e6:
+        return f"{size / 3.6e6:.1f} h"
+    return f"{size / 1e3:.1f} s" if size >= 1e4 else f"{size:.0f} ms"
 
 
 def _both_stamps(e: Evidence) -> str:
@@ -105,6 +103,7 @@ def _offset_in_images(e: Evidence, in_use: float, period_ms: float) -> Iterator[
             "The same motion has stamps that differ by this much in the visible and the thermal "
             "images, although the stamps agree with the arrival times.",
             f"Try --thermal-offset-ms {seen:.0f} and compare the two reports.",
+            parameters={"thermal_offset_ms": seen},
         )
 
 
@@ -147,22 +146,23 @@ def unpaired(e: Evidence) -> Iterator[Finding]:
                 "pairing_tolerance_ms, which increases the offset of moving objects.",
                 e.places(alone),
                 len(alone),
+                {"pairing_tolerance_ms": 2 * e.settings.tolerance_ns / 1e6},
             )
 
 
 def stalls(e: Evidence) -> Iterator[Finding]:
     """Find intervals without recorded frames."""
-    both = [set(r.stalls) for r in e.rhythms.values()]
-    stalls = sorted(set().union(*both), key=lambda gap: -gap.seconds)
-    if stalls and stalls[0].seconds > 0.5:
+    stalls = {gap for rhythm in e.rhythms.values() for gap in rhythm.stalls}
+    longest = max(stalls, key=lambda gap: gap.seconds, default=None)
+    if longest is not None and longest.seconds > 0.5:
         yield Finding(
             "stall",
             Severity.WARNING,
             f"The recording stalls ({times(len(stalls))})",
-            f"The longest time without a frame of one camera is {stalls[0].seconds:.2f} s, at "
-            f"{e.seconds(stalls[0].at_ns):.1f} s.",
+            f"The longest time without a frame of one camera is {longest.seconds:.2f} s, at "
+            f"{e.seconds(longest.at_ns):.1f} s.",
             "See the missing frames; a stall of both cameras is caused by the recorder.",
-            tuple(sorted(e.seconds(gap.at_ns) for gap in stalls[:MOST_PLACES])),
+            tuple(sorted(e.seconds(gap.at_ns) for gap in stalls)[:MOST_PLACES]),
             len(stalls),
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.live.rate_search import MOST_LOSS
-from fusion_ros.replay.report.plots import histogram, line_plot
+from fusion_ros.replay.report.plots import line_plot
 from fusion_ros.replay.report.rendering import (
     FATES,
     fates_of_stream,
@@ -125,21 +125,20 @@ def _ages(folder: Path, live: Mapping[str, Any]) -> dict[str, Any]:
             for key, name in names.items()
         ],
         "age_plots": [
-            plot("Age over time", "by due time of the visible frame", line_plot([("age", rows)],
-                 unit_y="ms", low=0.0)),
-            plot("Age, distribution", "", histogram([age for _, age in rows], unit_x="ms")),
+            plot(
+                "Age over time",
+                "by due time of the visible frame",
+                line_plot([("age", rows)], unit_y="ms", low=0.0),
+            )
         ],
-    }  # fmt: skip
+    }
 
 
 def _rates(live: Mapping[str, Any]) -> dict[str, Any]:
-    if not live["tried"]:
-        return {"tried": []}
-    passes = sorted([live, *live["tried"]], key=lambda p: p["asked_hz"])
-    rows = [
-        {
-            "mood": "good" if p["loss"] < MOST_LOSS else "bad",
-            "cells": [
+    passes = sorted([live, *live["tried"]], key=lambda p: p["asked_hz"]) if live["tried"] else []
+    return {
+        "tried": [
+            [
                 f"{p['asked_hz']:.1f}",
                 f"{p['rate']:.2f}",
                 p["pairs_possible"],
@@ -149,27 +148,13 @@ def _rates(live: Mapping[str, Any]) -> dict[str, Any]:
                 sum(p["lost_on_the_wire"].values()),
                 number(p["age_ms"]["p50"], 1, " ms"),
                 number(p["age_ms"]["p95"], 1, " ms"),
-            ],
-        }
-        for p in passes
-    ]
-    # Of a rate that was played twice, the better result is drawn.
-    best = {p["asked_hz"]: p for p in sorted(passes, key=lambda p: -p["loss"])}
-    drawn = [best[hz] for hz in sorted(best)]
-    loss = [(p["asked_hz"], 100 * p["loss"]) for p in drawn]
-    ages = [(p["asked_hz"], p["age_ms"]["p95"]) for p in drawn if p["age_ms"]["n"]]
-    return {
-        "tried": rows,
+            ]
+            for p in passes
+        ],
         "search_note": f"Doubled until {MOST_LOSS:.0%} of the possible pairs or more were lost, "
         f"then bisected; each rate for {live['search_s']:g} s, with the start of the recording "
         "repeated. A rate that lost frames was played twice and the better result counts.",
-        "rate_plots": [
-            plot("Lost pairs", "percent, by rate", line_plot([("lost", loss)], unit_x="Hz",
-                 unit_y="%", low=0.0)),
-            plot("Age, p95", "by rate", line_plot([("age", ages)], unit_x="Hz", unit_y="ms",
-                 low=0.0)),
-        ],
-    }  # fmt: skip
+    }
 
 
 def _identity(live: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

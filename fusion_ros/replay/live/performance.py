@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import FusedImage, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
-from fusion_ros.replay.live.reading import Messages, ReadAhead, reading_findings
+from fusion_ros.replay.live.reading import Messages, read_ahead, reading_findings
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
@@ -115,7 +116,7 @@ class Performance:
         _say(f"the fuse node runs: {engine['preset']} on {engine['engine']}")
         self._play(repeated(self._clip, _WARM_UP_S), 1.0)
         _say(f"playing {self._recording.identity.name} at {self._rate:g} times the recorded rate")
-        with ReadAhead(frames) as rest:  # the clip was read before
+        with closing(read_ahead(frames)) as rest:  # the clip was read before
             one_pass, figures = self._play(
                 itertools.chain(self._clip, rest), self._rate, progress=_Progress(self._planned())
             )

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings.recording import Damage, RecordedFrame
@@ -41,43 +41,13 @@ class Messages:
             yield PlayedFrame(frame.stream, frame.arrived_ns, frame.stamp_ns, bytes(cdr))
 
 
-class ReadAhead:
-    """An iterator that a background thread reads a few items ahead."""
-
-    def __init__(self, items: Iterator[PlayedFrame]) -> None:
-        self._items = items
-        self._waiting: queue.Queue[PlayedFrame | BaseException | None] = queue.Queue(_AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="read ahead")
-
-    def __enter__(self) -> Iterator[PlayedFrame]:
-        self._thread.start()
-        return self._items_read()
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        while self._thread.is_alive():  # the thread may wait until the queue has space
-            try:
-                self._waiting.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _read(self) -> None:
-        try:
-            for item in self._items:
-                self._waiting.put(item)
-                if self._stop.is_set():
-                    return
-        except Exception as error:  # raised again where the frames are used
-            self._waiting.put(error)
-        self._waiting.put(None)
-
-    def _items_read(self) -> Iterator[PlayedFrame]:
-        while (item := self._waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+def read_ahead(frames: Iterator[PlayedFrame]) -> Iterator[PlayedFrame]:
+    """Yield frames that a background thread reads a few ahead."""
+    with ThreadPoolExecutor(1, "read ahead") as reader:
+        waiting = deque(reader.submit(next, frames, None) for _ in range(_AHEAD))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(reader.submit(next, frames, None))
+            yield frame
 
 
 def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[Finding]:
