@@ -109,6 +109,8 @@ class DetectorSink(FusedSink):
 
     def summary(self) -> dict[str, Any]:
         """Return counts, confidence, agreement with the fused image, and scores by class."""
+        images = {name: self._of(name) for name in IMAGES}
+        ap50 = [facts["ap50"] for facts in images.values() if facts.get("ap50") is not None]
         return {
             "model": self._detector.model,
             "layout": self._detector.layout,
@@ -117,7 +119,8 @@ class DetectorSink(FusedSink):
             "frames": len(self._pairs),
             "labelled_frames": len(self._truth),
             "labels_note": self._note(),
-            "images": {name: self._of(name) for name in IMAGES},
+            "images": images,
+            "ap50_gain": ap50[2] - max(ap50[:2]) if len(ap50) == 3 else None,
         }
 
     def write(self, path: Path) -> None:

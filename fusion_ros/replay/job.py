@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,13 +56,27 @@ class Job:
     detector: dict[str, Any] | None = None
     show_progress: bool = True
 
+    @property
+    def source(self) -> str:
+        """Arguments of `fusion-ros replay` that name the recording, quoted for a shell."""
+        options = {
+            "--thermal": self.partner,
+            "--visible-topic": self.visible_topic,
+            "--thermal-topic": self.thermal_topic,
+            "--picture-rate": self.rate_hz,
+        }
+        words = [self.recording, *(["--by-order"] if self.by_order else [])]
+        words += [str(w) for item in options.items() if item[1] is not None for w in item]
+        return shlex.join(words)
+
 
 @dataclasses.dataclass(frozen=True)
 class JobResult:
     """Summary and report material of a replay, or its error.
 
     `stopped` is True after Ctrl-C; the result covers the messages until then. `staged` is the
-    folder in `out` with the prepared files; see `fusion_ros.files.folders`.
+    folder in `out` with the prepared files; see `fusion_ros.files.folders`. `source` is that of the
+    job.
     """
 
     recording: str
@@ -71,6 +86,7 @@ class JobResult:
     material: Any = None
     stopped: bool = False
     staged: str = ""
+    source: str = ""
 
 
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
@@ -133,9 +149,9 @@ def _replayed(
             result = replay.run(step)
         evidence = Evidence.of(recording.identity, recording.damage, result, job.settings)
         findings = find_faults(evidence)
-        summary = summarise(evidence, findings, pipeline.engine.describe())
+        detected = detector.summary() if detector is not None else None
+        summary = summarise(evidence, findings, pipeline.engine.describe(), detected)
         if detector is not None:
-            summary["detection"] = detector.summary()
             detector.write(out / "detections.csv")
         write_all(out, summary, evidence)
         material = Material.of(summary, evidence, detector) if job.report else None
@@ -146,6 +162,7 @@ def _replayed(
             material=material,
             stopped=result.stopped,
             staged=str(out),
+            source=job.source,
         )
     finally:
         pipeline.close()

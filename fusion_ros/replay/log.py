@@ -44,7 +44,7 @@ class PairEntry:
         visible_stamp_ns: stamp of the fused image.
         skew_ms: thermal stamp + offset - visible stamp.
         fused_sha256: digest of the fused image's bytes.
-        means: mean of the visible, the thermal (network input) and the fused image, 0 to 255.
+        means: mean of the visible, thermal (network input), fused and average image, 0 to 255.
         changes: their mean changes from the previous pair in grey levels; None for the first pair.
         slopes: mean absolute difference of neighbouring pixels of each image, in grey levels.
         excess_flicker: see `fusion_ros.metrics.excess_flicker`; None for the first pair.
@@ -59,9 +59,9 @@ class PairEntry:
     visible_stamp_ns: int
     skew_ms: float
     fused_sha256: str = ""
-    means: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    slopes: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    changes: tuple[float, float, float] | None = None
+    means: tuple[float, ...] = ()
+    slopes: tuple[float, ...] = ()
+    changes: tuple[float, ...] | None = None
     excess_flicker: float | None = None
     quality: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     alignment: Alignment | None = None
@@ -91,6 +91,8 @@ class ReplayLog:
         self.times_ms: dict[str, list[float]] = {}
         self.offsets_ms: list[tuple[int, float]] = []
         """Arrival times and estimates of the constant offset of the thermal stamps."""
+        self.width = 0
+        """Width of the fused images in pixels."""
 
     def time(self, stage: str, milliseconds: float) -> None:
         """Add a duration of a stage."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -23,6 +22,8 @@ _JUMP = "gain jump"
 
 Images = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Visible, thermal (network input) and fused image; `uint8`, RGB or grey."""
+_Greys = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Luma of the same, and the average of visible and thermal."""
 
 
 class PairMeter:
@@ -41,7 +42,7 @@ class PairMeter:
         self._log = log
         self._alignment = AlignmentMonitor()
         self._digest = hashlib.sha256()
-        self._before: Images | None = None
+        self._before: _Greys | None = None
 
     @property
     def fused_sha256(self) -> str:
@@ -67,7 +68,7 @@ class PairMeter:
         jumped = jumped and sum(m.why == _JUMP for m in self.moments) < _MOST_JUMP_IMAGES
         if measured:
             with self._log.timed("quality"):
-                self._bench.submit(entry.quality, *greys)
+                self._bench.submit(entry.quality, *greys[:3])
                 entry.alignment = self._alignment.evaluate(*greys[:2])
         if not (jumped or (measured and len(self.moments) < _IMAGES_KEPT)):
             return None
@@ -75,23 +76,22 @@ class PairMeter:
         self.moments.append(keep_moment(entry.index, *images, why=_JUMP if jumped else ""))
         return images
 
-    def _cheap(self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame) -> Images:
-        """Set brightness, sharpness, change and hash; return the luma of the three images."""
-        greys = (
-            _grey(visible.pixels, visible.order),
-            fused.thermal,
-            _grey(fused.image, fused.order),
-        )
+    def _cheap(self, entry: PairEntry, visible: PixelFrame, fused: FusedFrame) -> _Greys:
+        """Set brightness, sharpness, change and hash."""
+        seen = _grey(visible.pixels, visible.order)
+        average = cv2.addWeighted(seen, 0.5, fused.thermal, 0.5, 0.0)
+        greys = (seen, fused.thermal, _grey(fused.image, fused.order), average)
         before, self._before = self._before, greys
         if before is not None and before[0].shape == greys[0].shape:
             moved = [cv2.absdiff(now, then) for now, then in zip(greys, before, strict=True)]
-            entry.changes = _of_three(_mean, moved)
+            entry.changes = tuple(map(_mean, moved))
             beyond = cv2.subtract(moved[2], cv2.max(moved[0], moved[1]))
             entry.excess_flicker = _mean(beyond)
         entry.fused_sha256 = hashlib.sha256(np.ascontiguousarray(fused.image).data).hexdigest()
         self._digest.update(entry.fused_sha256.encode())
-        entry.means = _of_three(_mean, greys)
-        entry.slopes = _of_three(_slope, greys)
+        self._log.width = seen.shape[1]
+        entry.means = tuple(map(_mean, greys))
+        entry.slopes = tuple(map(_slope, greys))
         return greys
 
 
@@ -102,13 +102,6 @@ def images_of(visible: PixelFrame, fused: FusedFrame) -> Images:
 
 def _grey(image: np.ndarray, order: ChannelOrder) -> np.ndarray:
     return luma(image, order=order) if image.ndim == 3 else image
-
-
-def _of_three(
-    measure: Callable[[np.ndarray], float], images: Sequence[np.ndarray]
-) -> tuple[float, float, float]:
-    visible, thermal, fused = images
-    return measure(visible), measure(thermal), measure(fused)
 
 
 def _mean(grey: np.ndarray) -> float:

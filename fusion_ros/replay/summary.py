@@ -26,18 +26,30 @@ from fusion_ros.files.writing import write_json
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.findings import Evidence, Finding
 from fusion_ros.replay.log import ReplayLog
+from fusion_ros.replay.rig import answers, verdict_of
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.series import describe_series
 
 FORMAT = 1
 NOT_REPEATABLE = ("times", "machine")
+_DARK, _BRIGHT = 10.0, 245.0
+"""Mean grey levels beyond which a visible frame shows nothing."""
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "openvino", "rosbags", "onnxruntime")
 
 
 def summarise(
-    evidence: Evidence, findings: Sequence[Finding], engine: EngineDescription
+    evidence: Evidence,
+    findings: Sequence[Finding],
+    engine: EngineDescription,
+    detection: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the summary of a replay as plain JSON values (NaN becomes null)."""
+    """Return the summary of a replay as plain JSON values (NaN becomes null).
+
+    Args:
+        evidence, findings: of the replay.
+        engine: of its pipeline.
+        detection: `DetectorSink.summary()`, if a detector ran.
+    """
     result, log = evidence.result, evidence.result.log
     skews = [pair.skew_ms for pair in log.pairs]
     counts = result.counts.as_dict()
@@ -46,6 +58,7 @@ def summarise(
         stream: max(len(frames), recorded[stream.value] or 0) if result.complete else len(frames)
         for stream, frames in evidence.frames.items()
     }
+    quality, alignment = _quality(log), _alignment(log)
     summary = {
         "format": FORMAT,
         "recording": asdict(evidence.identity),
@@ -89,16 +102,24 @@ def summarise(
         "quality": {
             "every": result.every,
             "frames": sum(bool(pair.quality) for pair in log.pairs),
-            "candidates": _quality(log),
+            "candidates": quality,
+            "score": {
+                name: _product(values.get("qw", {}).get("mean"), alignment["score"]["p50"])
+                for name, values in quality.items()
+            },
         },
         "temporal": _temporal(evidence),
-        "alignment": _alignment(log),
+        "alignment": alignment,
         "output": {"frames": len(log.pairs), "sha256": result.fused_sha256},
+        **({} if detection is None else {"detection": detection}),
         "findings": [asdict(finding) for finding in findings],
         "times": _times(evidence),
         "machine": _machine(engine),
     }
-    return _plain(summary)
+    plain = _plain(summary)
+    found = answers(plain)
+    plain["rig"] = {"verdict": verdict_of(found), **{a.name: a.word for a in found}}
+    return plain
 
 
 def _duration_s(log: ReplayLog) -> float:
@@ -132,21 +153,29 @@ def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
 def _temporal(evidence: Evidence) -> dict[str, Any]:
     everything = evidence.result.log.pairs
     pairs = [pair for pair in everything if pair.changes is not None]
-    changes = [_mean([pair.changes[i] for pair in pairs if pair.changes]) for i in range(3)]
-    slopes = [_mean([pair.slopes[i] for pair in everything]) for i in range(3)]
-    restless = [c / s if s > 0 else 0.0 for c, s in zip(changes, slopes, strict=True)]
+    changes = [_mean([pair.changes[i] for pair in pairs if pair.changes]) for i in range(4)]
+    slopes = [_mean([pair.slopes[i] for pair in everything]) for i in range(4)]
+    visible, thermal, fused, average = (
+        c / s if s > 0 else 0.0 for c, s in zip(changes, slopes, strict=True)
+    )
+    jumps = {
+        stream.value: [
+            {"frame": f.index, "at_s": evidence.seconds(f.arrived_ns), "change": f.jump}
+            for f in frames
+            if f.jump
+        ]
+        for stream, frames in evidence.frames.items()
+    }
+    minutes = _duration_s(evidence.result.log) / 60
+    badly_exposed = [pair for pair in everything if not _DARK <= pair.means[0] <= _BRIGHT]
     return {
-        "flicker_index": _ratio(restless[2], 0.5 * (restless[0] + restless[1])),
+        "flicker_index": _ratio(fused, 0.5 * (visible + thermal)),
+        "average_flicker_index": _ratio(average, 0.5 * (visible + thermal)),
         "change_ratio": _ratio(changes[2], 0.5 * (changes[0] + changes[1])),
         "excess_flicker": describe_series([p.excess_flicker or 0.0 for p in pairs]),
-        "gain_jumps": {
-            stream.value: [
-                {"frame": f.index, "at_s": evidence.seconds(f.arrived_ns), "change": f.jump}
-                for f in frames
-                if f.jump
-            ]
-            for stream, frames in evidence.frames.items()
-        },
+        "gain_jumps": jumps,
+        "gain_jumps_per_minute": _ratio(len(jumps["thermal"]), minutes),
+        "badly_exposed_share": _ratio(len(badly_exposed), len(everything)),
         "repeated": {
             stream.value: sum(f.repeated for f in frames)
             for stream, frames in evidence.frames.items()
@@ -163,14 +192,23 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
 
 
+def _product(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a * b
+
+
 def _alignment(log: ReplayLog) -> dict[str, Any]:
     looked = [pair.alignment for pair in log.pairs if pair.alignment]
     clear = [a for pair in log.pairs if (a := pair.clear_alignment)]
+    shift_x = describe_series([a.shift_x_px for a in clear])
+    shift_y = describe_series([a.shift_y_px for a in clear])
     return {
         "score": describe_series([a.score for a in looked]),
         "clear": len(clear),
-        "shift_x_px": describe_series([a.shift_x_px for a in clear]),
-        "shift_y_px": describe_series([a.shift_y_px for a in clear]),
+        "shift_x_px": shift_x,
+        "shift_y_px": shift_y,
+        "shift_share": math.hypot(shift_x["p50"] or 0.0, shift_y["p50"] or 0.0) / log.width
+        if clear
+        else None,
     }
 
 

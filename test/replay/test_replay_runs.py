@@ -70,31 +70,22 @@ def test_the_report_opens_without_any_network(two_runs) -> None:
     assert "<img" in page
 
 
-WARNING = Finding("gain_jump", Severity.WARNING, "", "", "")
-ERROR = Finding("swapped_topics", Severity.ERROR, "", "", "")
-INFO = Finding("shutter", Severity.INFO, "", "", "")
-
-
-@pytest.mark.parametrize(
-    ("findings", "badge", "headline"),
-    [
-        ([], "no faults", "24 pairs were fused; no faults found."),
-        ([INFO], "no faults", "24 pairs were fused; no faults found."),
-        ([WARNING], "warnings", "24 pairs were fused; 1 warning found."),
-        ([ERROR, WARNING, WARNING], "errors found",
-         "24 pairs were fused; 1 error and 2 warnings found."),
-    ],
-)  # fmt: skip
-def test_the_headline_counts_pairs_and_findings(
-    bag: Path, tmp_path: Path, findings: list[Finding], badge: str, headline: str
+def test_a_report_shows_each_answer_with_a_command_that_names_the_recording(
+    bag: Path, tmp_path: Path
 ) -> None:
     _, found, evidence = replayed(bag)
     assert found == {}  # the mean of both images, of a healthy bag
-    summary = summarise(evidence, findings, MeanEngine().describe())
-    page = write_report(tmp_path, Material.of(summary, evidence), Verdict("no gate"))
+    offset = Finding("constant_offset", Severity.ERROR, "late", "", "",
+                     parameters={"thermal_offset_ms": -80.0})  # fmt: skip
+    summary = summarise(evidence, [offset], MeanEngine().describe())
+    assert summary["rig"]["verdict"] == summary["rig"]["time"] == "not usable"
+    material = Material.of(summary, evidence)
+    page = write_report(tmp_path, material, Verdict("no gate"), source="a.mcap", out="r")
     text = page.read_text(encoding="utf-8")
-    assert f"<p>{headline}</p>" in text
-    assert f">{badge}</span>" in text
+    assert "rig: not usable</span>" in text
+    command = "fusion-ros replay a.mcap --set thermal_offset_ms=-80.0 --out r-next --compare r"
+    assert f"<pre>{command}</pre>" in text
+    assert "ros__parameters:\n    thermal_offset_ms: -80.0" in text
 
 
 def test_a_healthy_bag_with_the_real_network_has_no_findings_but_flicker(two_runs) -> None:

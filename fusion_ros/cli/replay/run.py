@@ -198,6 +198,10 @@ def _conclude(
         f"{summary['times']['real_time_factor'] or 0:.2f} x real time"
     )
     say(f"replay:   topics: {summary['recording']['choice']}")
+    rig = dict(summary["rig"])
+    word = rig.pop("verdict")
+    each = ", ".join(f"{name} {answer}" for name, answer in rig.items())
+    say(f"replay: {label}: rig: {word} ({each})")
     for finding in summary["findings"]:
         say(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
     for reason in verdict.reasons:
@@ -238,7 +242,9 @@ def _finish(
     if not args.no_report:
         from fusion_ros.replay.report import write_report
 
-        write_report(staging, result.material, verdict, comparison)
+        write_report(
+            staging, result.material, verdict, comparison, source=result.source, out=result.out
+        )
     return comparison
 
 

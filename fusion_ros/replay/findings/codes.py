@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codes of all findings for gates; imports nothing, so that a gate is checked quickly."""
+"""Codes of all findings; imports nothing, so that a gate is checked quickly."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ INCOMPLETE = frozenset(
 )
 """Findings that prevent the verdict "passed": part of the recording was not read."""
 
-OFFLINE = (
-    "damaged_file", "missing_messages", "no_frames", "unfinished_recording", "bag_metadata",
-    "partial", "swapped_topics", "wrong_encoding", "damaged_messages", "zero_stamps", "shutter",
-    "visible_not_8_bit", "engine_error", "unusable_pair", "wrong_byte_order", "format_changed",
-    "time_jumped_back", "constant_offset", "offset_in_images", "missing_visible_frames",
-    "missing_thermal_frames", "unpaired_visible_frames", "unpaired_thermal_frames", "stall",
-    "duplicate_frames", "late_frames", "gain_jump", "exposure_jump", "repeated_frames",
-    "misaligned", "flicker", "doubtful_pairing", "same_picture", "radiometric_rendering",
-    "fused_constant", "fused_is_visible", "thermal_constant", "thermal_shows_colours",
-    "swapped_inputs", "doubtful_calibration", "frozen", "bad_stamps",
-)  # fmt: skip
-"""Findings of a replay."""
+BY_QUESTION = {
+    "recording": (
+        "damaged_file", "missing_messages", "no_frames", "unfinished_recording", "bag_metadata",
+        "partial", "swapped_topics", "swapped_inputs", "same_picture", "wrong_encoding",
+        "damaged_messages", "visible_not_8_bit", "wrong_byte_order", "format_changed",
+        "thermal_shows_colours", "radiometric_rendering", "engine_error", "unusable_pair",
+    ),
+    "time": (
+        "zero_stamps", "bad_stamps", "time_jumped_back", "constant_offset", "offset_in_images",
+        "missing_visible_frames", "missing_thermal_frames", "unpaired_visible_frames",
+        "unpaired_thermal_frames", "stall", "duplicate_frames", "late_frames", "doubtful_pairing",
+    ),
+    "geometry": ("misaligned", "doubtful_calibration"),
+    "exposure": (
+        "gain_jump", "exposure_jump", "repeated_frames", "frozen", "shutter", "flicker",
+        "thermal_constant", "fused_constant", "fused_is_visible",
+    ),
+    "detectors": (),
+}  # fmt: skip
+"""Findings of a replay by the question about the rig that they answer, see `replay.rig`."""
 
+OFFLINE = tuple(code for codes in BY_QUESTION.values() for code in codes)
 LIVE = ("counts_do_not_add_up", "lost_on_the_wire", "frames_lost", "player_behind")
 """Additional findings of a replay with --live."""
 

@@ -60,7 +60,12 @@ def _verdict(live: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     elif verdict.word == "no gate":
         bad = any(f["severity"] == "error" for f in live["findings"])
         word, mood = ("frames lost", "failed") if bad else ("no loss", "passed")
-    return {"badge": word, "badge_class": mood, "verdict_reasons": verdict.reasons}
+    return {
+        "badge": word,
+        "badge_class": mood,
+        "verdict_word": verdict.word,
+        "verdict_reasons": verdict.reasons,
+    }
 
 
 def _headline(live: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fusion_ros.imaging.encodings import EncodingError
@@ -41,7 +41,7 @@ class Messages:
             yield PlayedFrame(frame.stream, frame.arrived_ns, frame.stamp_ns, bytes(cdr))
 
 
-def read_ahead(frames: Iterator[PlayedFrame]) -> Iterator[PlayedFrame]:
+def read_ahead(frames: Iterator[PlayedFrame]) -> Generator[PlayedFrame, None, None]:
     """Yield frames that a background thread reads a few ahead."""
     with ThreadPoolExecutor(1, "read ahead") as reader:
         waiting = deque(reader.submit(next, frames, None) for _ in range(_AHEAD))

@@ -20,7 +20,7 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
     for result, verdict in results:
         summary = result.summary
         findings = summary.get("findings", [])
-        word, mood = badge(verdict, findings)
+        word, mood = badge(verdict, summary.get("rig", {}).get("verdict", ""))
         codes = dict.fromkeys(f"{f['severity']}: {f['code']}" for f in findings)
         quality = summary.get("quality", {}).get("candidates", {}).get("fused", {})
         rows.append(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 from fusion_ros.replay.findings import Evidence
@@ -15,7 +14,7 @@ from fusion_ros.replay.report.timeline import FrameTick
 from fusion_ros.streams.ledger import Stream
 
 MAIN_MEASURE = "qw"
-"""The measure of the timeline and of the gallery."""
+"""The measure of the timeline and the gallery."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,6 @@ class Material:
 
     Attributes:
         at_s: time of each pair in `pairs`.
-        intervals: by stream: time and distance to the stamp before in ms.
         misses: moments with the most objects that the detector missed.
     """
 
@@ -33,7 +31,6 @@ class Material:
     pairs: list[PairEntry]
     at_s: list[float]
     moments: list[Moment]
-    intervals: dict[str, list[tuple[float, float]]]
     misses: list[Moment]
 
     @classmethod
@@ -41,14 +38,6 @@ class Material:
         """Collect the material of a run; `detector` is a `DetectorSink` or None."""
         log, seconds = evidence.result.log, evidence.seconds
         visible = evidence.frames[Stream.VISIBLE]
-        at_s = [seconds(visible[p.visible_index].arrived_ns) for p in log.pairs]
-        intervals = {}
-        for stream, frames in evidence.frames.items():
-            stamped = [(f.arrived_ns, f.stamp_ns) for f in frames if f.stamp_ns]
-            intervals[stream.value] = [
-                (seconds(arrived_ns), (stamp_ns - before_ns) / 1e6)
-                for (_, before_ns), (arrived_ns, stamp_ns) in itertools.pairwise(stamped)
-            ]
         return cls(
             summary,
             [
@@ -57,9 +46,8 @@ class Material:
                 if f.fate is not None
             ],
             log.pairs,
-            at_s,
+            [seconds(visible[p.visible_index].arrived_ns) for p in log.pairs],
             evidence.result.moments,
-            intervals,
             detector.worst_misses if detector is not None else [],
         )
 

@@ -1,55 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.html`: head, verdict, sections, cost and identity of a run."""
+"""`report.html`: verdict, answers, sections, cost and identity of a run."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from fusion_ros.replay.compare import Comparison
 from fusion_ros.replay.gate import Verdict
-from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report import moments, pairing_section, quality_section
 from fusion_ros.replay.report.material import MAIN_MEASURE, Material
 from fusion_ros.replay.report.plots import line_plot
-from fusion_ros.replay.report.rendering import (
-    FATES,
-    PAGES,
-    badge,
-    number,
-    plot,
-    tile,
-    write_html,
-)
-from fusion_ros.streams.ledger import Stream
+from fusion_ros.replay.report.rendering import FATES, MOOD_OF, PAGES, number, plot, write_html
+from fusion_ros.replay.rig import HEADLINE, answers, command_for
 
 
 def write_report(
-    folder: Path, material: Material, verdict: Verdict, comparison: Comparison | None = None
+    folder: Path,
+    material: Material,
+    verdict: Verdict,
+    comparison: Comparison | None = None,
+    *,
+    source: str = "",
+    out: str = "replay",
 ) -> Path:
     """Write `report.html` into a folder.
+
+    Args:
+        folder: where to write.
+        material: of the run.
+        verdict: of the gate.
+        comparison: with an earlier run.
+        source, out: recording and results folder in the shown commands, see `command_for`.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
     """
+    source = source or shlex.quote(material.summary["recording"]["path"])
     script = (PAGES / "timeline.js").read_text(encoding="utf-8")
     values = {**_head(material, verdict), **_sections(material), "js": script}
+    values["answers"] = [
+        {**vars(a), "mood": MOOD_OF[a.word], "command": command_for(a.command, source, out)}
+        for a in answers(material.summary)
+    ]
     values["comparison"] = comparison
-    values["comparison_plots"] = _comparison_plots(comparison) if comparison else []
+    changes = [(frame.at_s, frame.change) for frame in comparison.frames] if comparison else []
+    values["comparison_plots"] = [
+        plot(f"Change of {MAIN_MEASURE}, pair by pair", "now − before", line_plot([("", changes)]))
+    ]
     return write_html(folder / "report.html", "report.html.j2", values)
 
 
 def _head(m: Material, verdict: Verdict) -> dict[str, Any]:
-    recording, engine = m.summary["recording"], m.summary["engine"]
-    word, mood = badge(verdict, m.summary["findings"])
+    recording, engine, rig = m.summary["recording"], m.summary["engine"], m.summary["rig"]
     return {
         "name": recording["name"],
         "subtitle": f"{recording['kind']} · {m.summary['duration_s']:.1f} s · "
         f"{engine['preset']} on {engine['name']} ({engine['device']})",
-        "badge": word,
-        "badge_class": mood,
+        "badge": f"rig: {rig['verdict']}",
+        "badge_class": MOOD_OF[rig["verdict"]],
         "headline": _headline(m),
-        "tiles": _tiles(m),
+        "score": HEADLINE.figure(m.summary),
+        "score_mood": MOOD_OF,
+        "verdict_word": verdict.word,
         "verdict_reasons": verdict.reasons,
         "findings": m.summary["findings"],
         "version": m.summary["version"],
@@ -82,42 +96,6 @@ def _headline(m: Material) -> str:
     found = " and ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
     text = f"{m.summary['fused']} pairs were fused; {found or 'no faults'} found."
     return text if m.summary["complete"] else f"{text} The replay was stopped before the end."
-
-
-def _comparison_plots(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the plots of both runs, pair by pair."""
-    frames = comparison.frames
-    now = [(frame.at_s, frame.now) for frame in frames]
-    before = [(frame.at_s, frame.before) for frame in frames]
-    changes = [(frame.at_s, frame.change) for frame in frames]
-    measure = comparison.measure
-    return [
-        plot(f"{measure} in both runs", "", line_plot([("now", now), ("before", before)]),
-             ("now", "before")),
-        plot("Change, pair by pair", "now − before", line_plot([("change", changes)])),
-    ]  # fmt: skip
-
-
-def _tiles(m: Material) -> list[dict[str, str]]:
-    sync, quality = m.summary["sync"], _fused_mean(m)
-    share = m.summary["fused_share"]
-    skew = sync["skew_ms"]["p95"]
-    flicker = m.summary["temporal"]["flicker_index"]
-    factor = m.summary["times"]["real_time_factor"]
-    rates = [sync["streams"][stream.value]["rate_hz"] for stream in Stream]
-    return [
-        tile(f"{share:.1%}", "of the possible pairs fused", "good" if share > 0.97 else "bad"),
-        tile(number(skew, 1, " ms"), "skew, 95th percentile"),
-        tile(f"{rates[0]:.1f} / {rates[1]:.1f}", "Hz, visible / thermal"),
-        tile(number(quality, 3), f"{MAIN_MEASURE}, mean of the fused images"),
-        tile(number(flicker, 2), "flicker index (1: as the sources)"),
-        tile(number(factor, 2, "×"), "real time, with measurements"),
-    ]
-
-
-def _fused_mean(m: Material) -> float | None:
-    candidates = m.summary["quality"]["candidates"]
-    return candidates.get(FUSED, {}).get(MAIN_MEASURE, {}).get("mean")
 
 
 def _cost(m: Material) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and pairing: frames by fate, skews, intervals."""
+"""Time and pairing: frames by fate, skews."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fusion_ros.replay.report.material import Material
-from fusion_ros.replay.report.plots import histogram, line_plot
+from fusion_ros.replay.report.plots import line_plot
 from fusion_ros.replay.report.rendering import fates_of_stream, number, plot
 from fusion_ros.streams.ledger import Stream
 
@@ -25,7 +25,7 @@ def streams(m: Material) -> list[dict[str, Any]]:
 
 
 def time_plots(m: Material) -> list[dict[str, Any]]:
-    """Return the plots of skews and stamp intervals."""
+    """Return the plot of skews."""
     skews = list(zip(m.at_s, (p.skew_ms for p in m.pairs), strict=True))
     signed = m.summary["sync"]["signed_skew_ms"]
     drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
@@ -33,40 +33,5 @@ def time_plots(m: Material) -> list[dict[str, Any]]:
     about += f", drift {drift:+.2f} ms per minute" if drift is not None else ""
     if offset is not None:
         about += f"; constant offset by {m.summary['sync']['offset_from']}: {offset:+.1f} ms"
-    gaps = [(name, m.intervals[name]) for name in ("visible", "thermal")]
-    ceiling = _ceiling([y for _, line in gaps for _, y in line])
-    return [
-        plot(
-            "Skew of each pair",
-            about,
-            line_plot([("skew", skews)], unit_y="ms", dots=True, marks=m.marks),
-        ),
-        plot(
-            "Skew, distribution",
-            "thermal stamp − visible stamp",
-            histogram([y for _, y in skews], unit_x="ms"),
-        ),
-        plot(
-            "Interval between stamps",
-            "peaks: missing frames",
-            line_plot(
-                gaps,
-                unit_y="ms",
-                dots=True,
-                low=min(0.0, *ceiling),
-                high=ceiling[1],
-                first_colour=1,
-            ),
-            ("visible", "thermal"),
-            first_colour=1,
-        ),
-    ]
-
-
-def _ceiling(values: list[float]) -> tuple[float, float]:
-    """Return the range to show; a single extreme interval must not set the scale."""
-    if not values:
-        return 0.0, 1.0
-    ordered = sorted(values)
-    usual = ordered[len(ordered) // 2]
-    return max(ordered[0], -2 * usual), min(ordered[-1], 12 * usual) * 1.1
+    svg = line_plot([("skew", skews)], unit_y="ms", dots=True, marks=m.marks)
+    return [plot("Skew of each pair", f"thermal stamp − visible stamp; {about}", svg)]

@@ -25,12 +25,11 @@ def line_plot(
     dots: bool = False,
     low: float | None = None,
     high: float | None = None,
-    first_colour: int = 0,
 ) -> str:
     """Return lines, or dots, over a common x axis; "" without points.
 
     Args:
-        series: drawn in the colours of the page from `first_colour` on.
+        series: lines by name.
         marks: x of vertical lines (findings).
         low, high: range of y; by default the range of the points.
     """
@@ -47,7 +46,7 @@ def line_plot(
         for m in marks
         if frame.x_low <= m <= frame.x_high
     ]
-    for number, (name, line) in enumerate(series, first_colour):
+    for number, (name, line) in enumerate(series):
         kept = _thinned(line)
         if dots:
             parts += [
@@ -60,31 +59,6 @@ def line_plot(
             f'<polyline class="l s{number}" points="{path}"><title>{escape(name)}</title>'
             "</polyline>"
         )
-    return _svg(parts)
-
-
-def histogram(values: Sequence[float], *, unit_x: str, bins: int = 40) -> str:
-    """Return a histogram; "" without values."""
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
-    counts = [0] * bins
-    for value in values:
-        counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    frame = _Frame(low, high, 0.0, max(counts) * 1.05)
-    parts = [frame.axes(unit_x, "frames")]
-    step = (high - low) / bins
-    for at, count in enumerate(counts):
-        if count:
-            x, right = frame.x(low + at * step), frame.x(low + (at + 1) * step)
-            y = frame.y(count)
-            parts.append(
-                f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" width="{right - x - 1:.1f}" '
-                f'height="{frame.y(0) - y:.1f}"><title>{low + at * step:.2f} to '
-                f"{low + (at + 1) * step:.2f} {escape(unit_x)}: {count}</title></rect>"
-            )
     return _svg(parts)
 
 

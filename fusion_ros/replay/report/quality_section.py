@@ -8,6 +8,7 @@ from typing import Any
 
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.quality import FUSED
+from fusion_ros.replay.report.material import MAIN_MEASURE as MAIN
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.plots import line_plot
 from fusion_ros.replay.report.rendering import number, plot
@@ -28,18 +29,12 @@ def quality(m: Material) -> dict[str, Any]:
         best = (max if better_high else min)(known) if known else None
         cells = [{"text": number(v, 3), "best": v is not None and v == best} for v in means]
         table.append({"name": name, "direction": "↑" if better_high else "↓", "cells": cells})
-    plots = []
-    for name in [n for n in ("qw", "qe", "Qabf", "MI") if n in candidates[FUSED]]:
-        lines = []
-        for candidate in candidates:
-            points = [
-                (at, p.quality[candidate][name])
-                for at, p in zip(m.at_s, m.pairs, strict=True)
-                if p.quality and math.isfinite(p.quality[candidate][name])
-            ]
-            lines.append((candidate, points))
-        svg = line_plot(lines, unit_y=name)
-        plots.append(plot(f"{name} over time", "", svg, list(candidates)))
+    measured = [(at, p.quality) for at, p in zip(m.at_s, m.pairs, strict=True) if p.quality]
+    lines = [
+        (name, [(at, v) for at, q in measured if math.isfinite(v := q[name].get(MAIN, math.nan))])
+        for name in candidates
+    ]
+    plots = [plot(f"{MAIN} over time", "", line_plot(lines, unit_y=MAIN), list(candidates))]
     which = "Every pair" if facts["every"] == 1 else f"One pair in {facts['every']}"
     note = (
         f"{which} was measured ({facts['frames']} frames), on luma at full size; means below, the "
@@ -50,38 +45,34 @@ def quality(m: Material) -> dict[str, Any]:
 
 
 def temporal_plots(m: Material) -> list[dict[str, Any]]:
-    """Return the plots of brightness, change, flicker and alignment."""
+    """Return the plots of brightness, change and alignment."""
     pairs = list(zip(m.at_s, m.pairs, strict=True))
-    places = {"fused": 2, "visible": 0, "thermal": 1}
-    names = list(places)
+    places = {"fused": 2, "visible": 0, "thermal": 1, "average": 3}
     means = [(name, [(at, p.means[i]) for at, p in pairs]) for name, i in places.items()]
     changes = [
         (name, [(at, p.changes[i]) for at, p in pairs if p.changes]) for name, i in places.items()
     ]
-    excess = [(at, p.excess_flicker) for at, p in pairs if p.excess_flicker is not None]
     scores = [
         (at, p.alignment.score)
         for at, p in pairs
         if p.alignment and math.isfinite(p.alignment.score)
     ]
-    alignment = m.summary["alignment"]
     jumps = m.summary["temporal"]["gain_jumps"]
     jump_marks = [jump["at_s"] for stream in Stream for jump in jumps[stream.value]]
-    shift = (alignment["shift_x_px"]["p50"], alignment["shift_y_px"]["p50"])
+    shift = [m.summary["alignment"][f"shift_{axis}_px"]["p50"] for axis in "xy"]
     shifted = (
-        f"best agreement at a shift of {shift[0]:+.1f}, {shift[1]:+.1f} px (median)"
-        if shift[0] is not None
-        else "no clear maximum found"
+        "no clear maximum found"
+        if None in shift
+        else "best agreement at a shift of {:+.1f}, {:+.1f} px (median)".format(*shift)
     )
     return [
         plot("Brightness", f"mean grey level; {len(jump_marks)} gain jumps",
-              line_plot(means, marks=jump_marks), names),
-        plot("Change from pair to pair", "mean |change| in grey levels; the fused image "
-              "should not change more than its sources", line_plot(changes), names),
-        plot("Flicker beyond both sources", "grey levels per pair that neither source explains",
-              line_plot([("excess", excess)], low=0.0)),
+             line_plot(means, marks=jump_marks), list(places)),
+        plot("Change from pair to pair", "mean |change| in grey levels. At equal motion an image "
+             "of more contrast changes more; the flicker index is corrected for this.",
+             line_plot(changes), list(places)),
         plot("Alignment", f"agreement of the edges of both images, 1 is best; {shifted}",
-              line_plot([("score", scores)], low=0.0, high=1.05)),
+             line_plot([("score", scores)], low=0.0, high=1.05)),
     ]  # fmt: skip
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from fusion_ros.files.writing import write_text
 from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.rig import GOOD, NOT_MEASURED, NOT_USABLE, USABLE
 from fusion_ros.streams.ledger import Fate
 
 PAGES = Path(__file__).parent / "pages"
 FATES = (*(fate.value for fate in Fate), "pending")
 MOODS = ("failed", "warning", "passed")
 """CSS classes, worst first."""
+MOOD_OF = {GOOD: "passed", USABLE: "warning", NOT_USABLE: "failed", NOT_MEASURED: "none"}
 
 
 def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
@@ -33,14 +35,11 @@ def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
     return path
 
 
-def badge(verdict: Verdict, findings: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return the word for a replay and its mood: of the gate, else of the worst finding."""
+def badge(verdict: Verdict, rig: str) -> tuple[str, str]:
+    """Return the word for a replay and its mood: of the gate, else of the rig."""
     if verdict.word != "no gate":
         return verdict.word, "passed" if verdict.word == "passed" else "failed"
-    severities = {finding["severity"] for finding in findings}
-    if "error" in severities:
-        return "errors found", "failed"
-    return ("warnings", "warning") if "warning" in severities else ("no faults", "passed")
+    return rig, MOOD_OF[rig]
 
 
 def number(value: float | None, digits: int, unit: str = "") -> str:
@@ -53,13 +52,10 @@ def tile(value: str, label: str, mood: str = "") -> dict[str, str]:
     return {"value": value, "label": label, "mood": mood}
 
 
-def plot(
-    title: str, text: str, svg: str, legend: Sequence[str] = (), first_colour: int = 0
-) -> dict[str, Any]:
+def plot(title: str, text: str, svg: str, legend: Sequence[str] = ()) -> dict[str, Any]:
     """Return a plot with its heading; `svg` is empty without data."""
     shown = svg or '<p class="soft">no data</p>'
-    names = list(enumerate(legend, first_colour))
-    return {"title": title, "text": text, "svg": shown, "legend": names}
+    return {"title": title, "text": text, "svg": shown, "legend": list(enumerate(legend))}
 
 
 def fates_of_stream(name: str, text: str, frames: int, counts: Mapping[str, Any]) -> dict[str, Any]:
