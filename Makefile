@@ -22,7 +22,7 @@ export PYTHON EXTRAS CONSTRAINTS
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train,openvino (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test, demo and bench)'
+	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test, demo and bench)'
 
 .PHONY: setup
 setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv: wheels, our message, this package

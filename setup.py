@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What pip installs; on a ROS distribution colcon and CMakeLists.txt install the same files.
 
-Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `replay`
-reads bags; `openvino` is a faster engine for Intel CPUs; `train` judges what was trained; `dev` is
-what tests and lint need.
+Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `torch` and
+`tensorrt` are further engines; `replay` evaluates recordings; `train` trains; `dev` tests and
+checks. A node on a CPU needs none but `ros`.
 
 Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
 distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.
@@ -19,6 +19,7 @@ NAME = "fusion_ros"
 
 # rclpy has wheels for this platform only; a Jetson has its distribution.
 WHEELS_EXIST = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+TORCH = "torch>=2.2"
 
 
 def version() -> str:
@@ -49,7 +50,7 @@ setup(
     # the package would look empty.
     package_dir={"": "."},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["**/*.safetensors", "**/*.md", "**/*.json", "**/py.typed", "**/pages/*"]},
+    package_data={NAME: ["**/weights/*", "**/py.typed", "**/pages/*"]},
     data_files=[
         # Where ros2 run and ros2 launch look.
         ("share/ament_index/resource_index/packages", files("resource/*")),
@@ -63,9 +64,9 @@ setup(
     install_requires=[
         "numpy>=1.21",
         "opencv-python-headless>=4.8,<5",  # cv_bridge is built against 4
+        "openvino>=2024.0",
         "pyyaml",
         "safetensors>=0.4",
-        "torch>=2.2",
         "tqdm",
     ],
     extras_require={
@@ -76,8 +77,9 @@ setup(
             f"ros-diagnostic-msgs; {WHEELS_EXIST}",
             f"ros-std-srvs; {WHEELS_EXIST}",
         ],
-        "openvino": ["openvino>=2024.0"],
-        "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10"],
+        "torch": [TORCH],
+        "tensorrt": [TORCH],
+        "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", TORCH],
         "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
         "ray": ["ray>=2.9"],
         "train": [
@@ -86,6 +88,7 @@ setup(
             "onnxruntime>=1.17",
             "onnxscript",
             "tensorboard",
+            TORCH,
             "torchmetrics>=1.4",
         ],
         "dev": [

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
-from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.cuda_graphs import CudaGraphs
@@ -26,7 +25,7 @@ from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.process import configure_process
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
-from fusion_ros.model.weights import LoadedWeights
+from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
 
 #: Function of a batch: (N, H, W, C) `uint8` visible and thermal.
 BatchCall = Callable[[np.ndarray, np.ndarray], Any]
@@ -96,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     width, height = args.size
     size = f"{width}x{height}"
-    weights = weights_for(args.preset)
+    weights = load_weights(shipped_weights(args.preset))
     configure_process()
     visible, thermal = golden_pair(height, width, weights.metadata.config.visible_channels)
     print(machine())

@@ -17,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.onnx_runtime import OnnxRuntimeRival
 from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
-from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError
 from fusion_ros.engines.parity import Parity, compare, golden_pair
 from fusion_ros.engines.process import configure_process
 from fusion_ros.model.config import PRESETS
-from fusion_ros.model.weights import LoadedWeights
+from fusion_ros.model.onnx_file import read_onnx
+from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
 
 SIZES = ((320, 256), (640, 480), (640, 512), (1280, 1024), (1920, 1080))
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -55,7 +54,6 @@ def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engi
                     name=probe.name,
                     device=probe.device,
                     precision=precision,
-                    tune_threads=True,
                 )
             except EngineError as error:
                 print(f"left out: {probe.name} on {probe.device} in {precision}: {error}")
@@ -76,11 +74,22 @@ def calls_at(
             continue
         calls[name] = lambda engine=engine: engine.infer(*pair)
     if importlib.util.find_spec("onnxruntime") is not None:
-        rival = OnnxRuntimeRival(weights, height, width)
-        calls["(onnxruntime cpu float32)"] = lambda: rival.infer(*pair)
+        calls["(onnxruntime cpu float32)"] = onnx_runtime_call(weights, *pair)
     wanted = calls[REFERENCE]() if REFERENCE in calls else None
     parities = {name: compare(call(), wanted) for name, call in calls.items() if wanted is not None}
     return calls, parities
+
+
+def onnx_runtime_call(
+    weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray
+) -> Callable[[], np.ndarray]:
+    """Return a call of ONNX Runtime's CPU provider, for comparison, on the exported network."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(read_onnx(weights), providers=["CPUExecutionProvider"])
+    shape = (1, *thermal.shape, -1)
+    fed = {"visible": visible.reshape(shape), "thermal": thermal.reshape(shape)}
+    return lambda: session.run(None, fed)[0][0].squeeze()
 
 
 def main() -> None:
@@ -101,7 +110,7 @@ def main() -> None:
     print(machine())
     rows = []
     for preset_name in args.presets:
-        weights = weights_for(preset_name)
+        weights = load_weights(shipped_weights(preset_name))
         engines = engines_for(weights, args.precisions)
         found: dict[str, dict[tuple[int, int], Sample]] = {}
         print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  error in grey levels")

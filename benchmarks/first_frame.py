@@ -28,14 +28,14 @@ WAYS = ("nothing kept", "kept on disk")
 
 def measure_here(engine_name: str, width: int, height: int) -> dict[str, float]:
     """Time creation of the engine, its first pair, and a later one in this process, in ms."""
-    from benchmarks.weights import weights_for
     from fusion_ros.engines.choice import create_engine
     from fusion_ros.engines.parity import golden_pair
+    from fusion_ros.model.weights import load_weights, shipped_weights
 
-    weights = weights_for("compact")
+    weights = load_weights(shipped_weights("compact"))
     pair = golden_pair(height, width, 1)
     marks = [time.perf_counter()]
-    engine = create_engine(weights, name=engine_name, device="cpu", tune_threads=True)
+    engine = create_engine(weights, name=engine_name, device="cpu")
     marks.append(time.perf_counter())
     engine.infer(*pair)
     marks.append(time.perf_counter())

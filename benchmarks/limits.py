@@ -13,13 +13,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import as_row, machine, measure, report
-from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.process import configure_process
 from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.weights import load_weights, shipped_weights
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -94,7 +94,7 @@ def main() -> None:
     print(f"measured limits: {measured}, {memory:.1f} GB/s memory")
     rows = []
     for name in ("compact", "paper"):
-        weights = weights_for(name)
+        weights = load_weights(shipped_weights(name))
         channels = weights.metadata.config.visible_channels
         net = ByteNetwork(weights.net).net
         planes = torch.zeros(1, channels, height, width), torch.zeros(1, 1, height, width)
@@ -102,9 +102,7 @@ def main() -> None:
             net(*planes)
         gflop, numbers = counter.get_total_flops() / 1e9, activations(net, height, width)
         for precision, peak in peaks.items():
-            engine = create_engine(
-                weights, name=args.engine, device="cpu", precision=precision, tune_threads=True
-            )
+            engine = create_engine(weights, name=args.engine, device="cpu", precision=precision)
             pair = golden_pair(height, width, channels)
             sample = measure({"": lambda e=engine, p=pair: e.infer(*p)}, runs=30, seconds=5)[""]
             gigabytes = numbers * BYTES[precision] / 1e9

@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
 from benchmarks.timing import machine, report
-from benchmarks.weights import weights_for
 from fusion_ros.engines.engine import Engine
 from fusion_ros.imaging.colour import luma
 from fusion_ros.metrics import score
 from fusion_ros.model.config import PRESETS
+from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.sampled_pairs import recorded_pairs
 
@@ -107,7 +107,7 @@ def main() -> None:
     print(machine())
     rows = []
     for preset in args.presets:
-        engines = engines_for(weights_for(preset), list(PRECISIONS[:2]))
+        engines = engines_for(load_weights(shipped_weights(preset)), list(PRECISIONS[:2]))
         for visible, thermal in args.pairs:
             name = visible.parent.name
             for engine, comparison in compare_on(engines, visible, thermal, args.most).items():

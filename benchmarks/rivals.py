@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import HEADER, as_row, machine, measure, report
-from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
@@ -33,6 +32,7 @@ from fusion_ros.imaging.colour import LumaReplacer, luma
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
+from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline
 
 
@@ -159,7 +159,7 @@ def counted(net: nn.Module, *inputs: Tensor) -> tuple[float, float]:
 
 def rewritten_cost(preset: str, height: int, width: int) -> tuple[float, float]:
     """Return `counted` of a preset in its form for inference."""
-    net = ByteNetwork(weights_for(preset).net).net
+    net = ByteNetwork(load_weights(shipped_weights(preset)).net).net
     channels = net.config.visible_channels
     return counted(net, torch.zeros(1, channels, height, width), torch.zeros(1, 1, height, width))
 
@@ -209,7 +209,7 @@ def main() -> None:
     precisions = ["float32", "bfloat16"] if cpu_has_fast_bfloat16() else ["float32"]
     pipelines = {
         f"{preset}, ours, {precision}, whole path": FusionPipeline(
-            create_engine(weights_for(preset), device="cpu", precision=precision, tune_threads=True)
+            create_engine(load_weights(shipped_weights(preset)), device="cpu", precision=precision)
         )
         for preset in ("compact", "paper")
         for precision in precisions
@@ -254,7 +254,7 @@ def main() -> None:
 
 def paper_parity(height: int, width: int, precision: str) -> Parity:
     """Compare `paper` with the network as trained in float32."""
-    weights = weights_for("paper")
+    weights = load_weights(shipped_weights("paper"))
     visible, thermal = golden_pair(height, width, 3)
     planes = [
         torch.from_numpy(picture.reshape(height, width, -1)).permute(2, 0, 1)[None] / 127.5 - 1
@@ -263,7 +263,7 @@ def paper_parity(height: int, width: int, precision: str) -> Parity:
     with torch.inference_mode():
         fused = weights.net(*planes)[0].permute(1, 2, 0)
         wanted = ((fused + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    engine = create_engine(weights, device="cpu", precision=precision, tune_threads=True)
+    engine = create_engine(weights, device="cpu", precision=precision)
     return compare(engine.infer(visible, thermal), wanted)
 
 

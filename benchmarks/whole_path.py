@@ -26,7 +26,6 @@ import numpy as np
 
 from benchmarks.bars import MOST_OUTSIDE_PERCENT, MOST_WHOLE_PATH_MS
 from benchmarks.timing import HEADER, as_row, machine, report, summary
-from benchmarks.weights import weights_for
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
@@ -34,6 +33,7 @@ from fusion_ros.engines.parity import golden_pair
 from fusion_ros.engines.process import configure_process
 from fusion_ros.imaging.encodings import decode_frame, encode
 from fusion_ros.model.config import PRESETS
+from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.geometry import HomographyCalibration, Size
 from fusion_ros.registration.options import RegistrationOptions
@@ -192,7 +192,7 @@ def main() -> None:
     cases = (Case(**named),) if named else CASES
     engines = {
         (case.preset, case.precision): create_engine(
-            weights_for(case.preset), name=args.engine, precision=case.precision, tune_threads=True
+            load_weights(shipped_weights(case.preset)), name=args.engine, precision=case.precision
         )
         for case in cases
     }

@@ -15,7 +15,7 @@ readonly VENV="$PWD/.venv"
 readonly VENV_PYTHON="$VENV/bin/python"
 readonly BUILD="$PWD/build/message"
 readonly LOG="$PWD/build/log"
-EXTRAS="${EXTRAS:-ros,dev,train,openvino,replay,detectors}"
+EXTRAS="${EXTRAS:-ros,dev,train,replay,detectors}"
 CONSTRAINTS="${CONSTRAINTS:-environment/constraints.txt}"
 
 # A distribution's set-up script would mix its packages into the wheels'; the last one is how the wheels mark a child process.
@@ -115,7 +115,7 @@ step_wheels() {
   [[ -r "$CONSTRAINTS" ]] || die "CONSTRAINTS=$CONSTRAINTS cannot be read"
   # --no-compile: PyTorch has thousands of modules of which we import few
   run "build tools" "$VENV_PYTHON" -m pip install --no-compile -c "$CONSTRAINTS" -r environment/message-build.txt
-  run "PyTorch, rclpy and the rest" \
+  run "rclpy, OpenVINO and the rest" \
     "$VENV_PYTHON" -m pip install --no-compile --no-build-isolation -c "$CONSTRAINTS" -e ".[$EXTRAS]"
 }
 

@@ -18,14 +18,11 @@ if TYPE_CHECKING:
 def make_pipeline(values: FuseParameters) -> FusionPipeline:
     """Make the pipeline that the parameters describe, without fallback.
 
-    Engine "auto" means the first that is installed, not the fastest in a trial: two runs over the
-    same files must use the same engine.
-
     Raises:
         ValueError: parameters, network config, weights or calibration, with the faulty value.
         RuntimeError: the engine (`EngineError`).
     """
-    from fusion_ros.engines.choice import choose, create_engine
+    from fusion_ros.engines.choice import create_engine
 
     if values.registration_options().is_live:
         raise ValueError(
@@ -33,26 +30,16 @@ def make_pipeline(values: FuseParameters) -> FusionPipeline:
             "running node; allowed here: 'file' (`fusion-ros calibrate --import-camera-info` "
             "converts two camera_infos to a file)"
         )
-    weights = _weights(values)
-    chosen = choose(values.engine, values.device)
-    return pipeline_around(
-        create_engine(
-            weights,
-            name=chosen.name,
-            device=chosen.device,
-            precision=values.precision,
-            tune_threads=True,
-        ),
-        values,
+    engine = create_engine(
+        _weights(values), name=values.engine, device=values.device, precision=values.precision
     )
+    return pipeline_around(engine, values)
 
 
 def make_live_pipeline(
     values: FuseParameters, tell: Callable[[str, bool], object]
 ) -> FusionPipeline:
     """Make the pipeline for a robot: with fallback, and warmed up.
-
-    Importing torch takes seconds; it happens here, when the node is already on the graph.
 
     Args:
         values: the node's parameters.
@@ -85,7 +72,6 @@ def make_live_pipeline(
                 device=device,
                 precision=precision,
                 size=(values.warm_up_height, values.warm_up_width),
-                tune_threads=True,
             )
             for name, device, precision in engines
         ],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,48 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # How fast a machine is, or how busy, is no property that a test should find.
 settings.register_profile("fusion_ros", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fusion_ros")
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Skip modules and tests that need PyTorch where it is not installed.
+
+    `test_without_torch.py` states what must work without it.
+    """
+    return _Module.from_parent(parent, path=module_path)
+
+
+class _Module(pytest.Module):
+    def _getobj(self) -> object:
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            if _WITHOUT_TORCH and "No module named 'torch" in str(error):
+                pytest.skip("PyTorch is not installed", allow_module_level=True)
+            raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[None]:
+    """See `pytest_pycollect_makemodule`."""
+    return (yield from _skipping_without_torch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Iterator[None]:
+    """See `pytest_pycollect_makemodule`."""
+    return (yield from _skipping_without_torch())
+
+
+def _skipping_without_torch() -> Iterator[None]:
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if _WITHOUT_TORCH and error.name == "torch":
+            pytest.skip("PyTorch is not installed")
+        raise
+
+
+_WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,67 +2,44 @@
 """``python -m training.export``: create the shipped files from the weights of a run.
 
     python -m training.export --weights runs/compact/weights.safetensors --out DIR
-        [--name compact] [--half] [--score tno=DIR] [--version 1.0] [--no-onnx]
+        [--name compact] [--half] [--score tno=DIR] [--version 1.0]
 
-Writes ``NAME.safetensors`` (with the results of ``--score`` in its metadata) and ``NAME.onnx``
-(dynamic height and width, multiples of the network's stride), and prints the largest difference
-between PyTorch and ONNX Runtime.
+Writes ``NAME.safetensors`` (with the results of ``--score`` in its metadata) and ``NAME.onnx``,
+which a node without PyTorch runs, and prints the difference between the images of both.
+For the weights that ship, DIR is fusion_ros/model/weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fusion_ros.files.writing import new_file_path
-from fusion_ros.model.network import FusionNet
-from fusion_ros.model.rewrites import optimise_for_inference
-from fusion_ros.model.weights import WeightsError, load_weights, save_weights
+from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.files.writing import write_bytes
+from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.onnx_export import export_onnx
+from fusion_ros.model.onnx_file import onnx_path
+from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, save_weights
 from training.evaluate import evaluate, network_fuser
 from training.pairs import DataSetError, find_pairs
 
-OPSET = 18
 
-
-def export_onnx(net: FusionNet, path: Path) -> None:
-    """Write the inference form of a network as ONNX: inputs ``visible``, ``thermal``, float32."""
-    side = net.config.stride * 2
-    visible = torch.zeros(1, net.config.visible_channels, side, side)
-    thermal = torch.zeros(1, 1, side, side)
-    sizes = {0: "batch", 2: "height", 3: "width"}
-    with new_file_path(path) as unfinished, warnings.catch_warnings():
-        # The tracing exporter warns that it is deprecated; it supports dynamic sizes.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            optimise_for_inference(net),
-            (visible, thermal),
-            str(unfinished),
-            input_names=["visible", "thermal"],
-            output_names=["fused"],
-            dynamic_axes={"visible": sizes, "thermal": sizes, "fused": sizes},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-
-
-def onnx_difference(net: FusionNet, path: Path, height: int = 96, width: int = 160) -> float:
-    """Return the largest difference between PyTorch and ONNX Runtime on noise (range 2)."""
+def onnx_parity(weights: LoadedWeights, onnx: bytes, height: int = 96, width: int = 160) -> Parity:
+    """Compare the ONNX file on ONNX Runtime with PyTorch."""
     import onnxruntime
 
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, net.config.visible_channels, height, width)
-    visible = torch.rand(shape, generator=generator) * 2 - 1
-    thermal = torch.rand((1, 1, height, width), generator=generator) * 2 - 1
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (result,) = session.run(None, {"visible": visible.numpy(), "thermal": thermal.numpy()})
+    pair = golden_pair(height, width, weights.metadata.config.visible_channels)
+    visible, thermal = (image.reshape(1, height, width, -1) for image in pair)
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {"visible": visible, "thermal": thermal})
+    net = ByteNetwork(weights.net).eval()
     with torch.inference_mode():
-        expected = net(visible, thermal).numpy()
-    return float(np.abs(result - expected).max())
+        wanted = net(torch.from_numpy(visible), torch.from_numpy(thermal)).numpy()
+    return compare(got, wanted)
 
 
 def measured(weights: Path, data: str) -> dict[str, float]:
@@ -86,10 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", help="file name without suffix; default the preset")
-    parser.add_argument("--half", action="store_true", help="store the tensors as float16")
+    parser.add_argument("--half", action="store_true", help="store tensors and kernels as float16")
     parser.add_argument("--score", help="KIND=FOLDER for qw and qe in the metadata")
     parser.add_argument("--version", help="version of these weights; default: that of the file")
-    parser.add_argument("--no-onnx", action="store_true")
     options = parser.parse_args(arguments)
     try:
         loaded = load_weights(options.weights)
@@ -112,11 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB, {dict(metadata.metrics)}")
-    if not options.no_onnx:
-        net = load_weights(target).net
-        path = target.with_suffix(".onnx")
-        export_onnx(net, path)
-        print(f"{path}: largest difference to PyTorch {onnx_difference(net, path):.2e} of 2")
+    weights = load_weights(target)
+    onnx = export_onnx(weights, half=options.half)
+    write_bytes(onnx_path(target), onnx)
+    onnx_path(target).chmod(0o644)
+    print(f"{onnx_path(target)}: {len(onnx) / 1e6:.2f} MB, {onnx_parity(weights, onnx)}")
     return 0
 
 

@@ -79,11 +79,6 @@ def _python() -> Iterator[Check]:
         ("cv2", ("opencv-python-headless", "opencv-python"), _OPENCV_FIX),
         ("safetensors", ("safetensors",), "pip install safetensors"),
         ("tqdm", ("tqdm",), "pip install tqdm"),
-        (
-            "torch",
-            ("torch",),
-            "pip install torch (Jetson: see docs/how-to/jetson.md)",
-        ),
     ):
         if importlib.util.find_spec(module) is None:
             yield Check(group, module, "missing", "not installed", fix)
@@ -179,12 +174,7 @@ def _engines() -> Iterator[Check]:
         state = "ok" if probe.available else "note"
         yield Check(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
     best = choose()
-    rivals = [p for p in probes if p.available and p.device == best.device]
-    why = "the only one for the best device"
-    if len(rivals) > 1:
-        names = ", ".join(probe.name for probe in rivals)
-        why = f"likely; {names} are timed on {best.device} at start and the fastest is used"
-    yield Check(group, "auto", "ok", f"{best.name} on {best.device} ({why})")
+    yield Check(group, "auto", "ok", f"{best.name} on {best.device}")
 
 
 def _weights() -> Iterator[Check]:

@@ -72,7 +72,7 @@ def add_parser(subparsers: Any) -> None:
         help="write visible, thermal and fused image side by side instead of the fused one alone",
     )  # fmt: skip
     add_weights(parser)
-    add_engine(parser, "the fastest that is installed")
+    add_engine(parser)
     add_parameters(parser.add_argument_group("parameters of the fuse node, such as tone_mode"))
     matching = parser.add_argument_group("how files are paired")
     add_by_order(matching)

@@ -75,15 +75,16 @@ def add_weights(parser: _Group) -> None:
     )
 
 
-def add_engine(group: _Group, auto: str) -> None:
-    """Add `--engine` and `--device`; `auto` describes the choice without them."""
+def add_engine(group: _Group) -> None:
+    """Add `--engine` and `--device`."""
     group.add_argument(
         "--engine", metavar="NAME",
-        help=f"inference back end: auto, torch, openvino or tensorrt (default: auto, {auto})",
+        help="inference back end: auto, torch, openvino or tensorrt (default: auto, the first that "
+        "runs here)",
     )  # fmt: skip
     group.add_argument(
         "--device", metavar="NAME",
-        help="auto, cpu or cuda (default: auto, the fastest that is installed)",
+        help="auto, cpu or cuda (default: auto, a GPU where one is usable)",
     )  # fmt: skip
 
 

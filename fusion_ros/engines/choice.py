@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fusion_ros.engines.engine import Engine, EngineError, EngineProbe, even_pair
-from fusion_ros.engines.trials import Trials
+from fusion_ros.engines.engine import Engine, EngineError, EngineProbe
+from fusion_ros.engines.probes import probe_openvino, probe_tensorrt, probe_torch
 
 if TYPE_CHECKING:
     from fusion_ros.model.weights import LoadedWeights
@@ -17,22 +15,12 @@ if TYPE_CHECKING:
 ENGINE_NAMES = ("auto", "torch", "openvino", "tensorrt")
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 
-#: Engines on one device are compared at this size. It is large enough for arithmetic to dominate
-#: and small enough for the comparison to take a second at start-up.
-TRIAL_HEIGHT, TRIAL_WIDTH = 256, 320
-#: Limit for all timed runs of a close decision or on a busy machine; otherwise three rounds do.
-TRIAL_SECONDS = 1.0
-
 _log = logging.getLogger(__name__)
 
 
 def probe_engines() -> list[EngineProbe]:
     """Return all engines with their availability and its reason, the preferred one first."""
-    from fusion_ros.engines.openvino_engine import probe_openvino
-    from fusion_ros.engines.tensorrt.builder import probe_tensorrt
-    from fusion_ros.engines.torch_engine import probe_torch
-
-    probes = [*probe_openvino(), *probe_torch(), *probe_tensorrt()]
+    probes = [*probe_openvino(), *probe_tensorrt(), *probe_torch()]
     # A GPU runs this network faster than a CPU does. Among equals the order above holds: OpenVINO
     # was faster than PyTorch on every CPU that was measured (python -m benchmarks.engines).
     return sorted(probes, key=lambda probe: (not probe.available, probe.device == "cpu"))
@@ -53,13 +41,11 @@ def create_engine(
     name: str = "auto",
     device: str = "auto",
     precision: str = "auto",
-    size: tuple[int, int] = (TRIAL_HEIGHT, TRIAL_WIDTH),
-    tune_threads: bool = False,
+    size: tuple[int, int] = (480, 640),
 ) -> Engine:
     """Create the requested engine.
 
-    If "auto" leaves several engines for the best device, each is created and timed briefly, and
-    the fastest is kept; its description names the reason under "chosen". TensorRT takes part if an
+    "auto" takes the first engine of the best device that can be created. TensorRT takes part if an
     engine for `size` has been built; this function never builds one.
 
     Args:
@@ -67,18 +53,30 @@ def create_engine(
         name: "auto" or one of `ENGINE_NAMES`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16" or "float16".
-        size: (height, width) at which "auto" compares; the default keeps the start short.
-        tune_threads: set PyTorch's process-wide number of threads for its CPU engine; for entry
-            points, which own the process.
+        size: (height, width) of the images, if known.
 
     Raises:
         EngineError: the request cannot be fulfilled; there is no silent substitute.
     """
     candidates = _candidates(name, device)
-    rivals = [probe for probe in candidates if probe.device == candidates[0].device]
-    if name != "auto" or len(rivals) == 1:
-        return _make(rivals[0], weights, precision, tune_threads)
-    return _fastest(rivals, lambda probe: _make(probe, weights, precision, tune_threads), size)
+    if name != "auto":
+        return _make(candidates[0], weights, precision)
+    failures: list[str] = []
+    for probe in candidates:
+        if probe.device != candidates[0].device:
+            break
+        try:
+            engine = _make(probe, weights, precision)
+            if probe.name == "tensorrt":
+                engine.warm_up(*size)  # fails if no engine was built for this size
+        except EngineError as error:
+            failures.append(f"{probe.name} failed: {error}")
+            _log.warning("engine %s cannot be used, trying the next: %s", probe.name, error)
+            continue
+        if failures:
+            engine.notes["chosen"] = "; ".join(failures)
+        return engine
+    raise EngineError(f"no engine works here: {'; '.join(failures)}")
 
 
 def _candidates(name: str, device: str) -> list[EngineProbe]:
@@ -109,7 +107,7 @@ def _serves(probe: EngineProbe, device: str) -> bool:
     )
 
 
-def _make(probe: EngineProbe, weights: LoadedWeights, precision: str, tune_threads: bool) -> Engine:
+def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
     if probe.name == "openvino":
         from fusion_ros.engines.openvino_engine import OpenVinoEngine
 
@@ -120,59 +118,4 @@ def _make(probe: EngineProbe, weights: LoadedWeights, precision: str, tune_threa
         return TensorRtEngine(weights, device=probe.device, precision=precision)
     from fusion_ros.engines.torch_engine import TorchEngine
 
-    engine = TorchEngine(weights, device=probe.device, precision=precision)
-    if tune_threads:
-        engine.tune_threads()
-    return engine
-
-
-def _fastest(
-    probes: list[EngineProbe], make: Callable[[EngineProbe], Engine], size: tuple[int, int]
-) -> Engine:
-    engines: dict[str, Engine] = {}
-    failures: list[str] = []
-
-    def exclude(name: str, error: EngineError) -> None:
-        # A failure excludes this engine only, and is reported.
-        failures.append(f"{name} failed: {error}")
-        _log.warning("engine %s cannot be used, trying the next: %s", name, error)
-
-    for probe in probes:
-        try:
-            engines[probe.name] = make(probe)
-        except EngineError as error:
-            exclude(probe.name, error)
-    trials = Trials(list(engines), seconds=TRIAL_SECONDS)
-    while trials.needs_another_round():
-        for name in trials.names:
-            try:
-                trials.add(name, _trial_ms(engines[name], size))
-            except EngineError as error:
-                exclude(name, error)
-                trials.drop(name)
-                engines.pop(name).close()
-    if not engines:
-        raise EngineError(f"no engine works here: {'; '.join(failures)}")
-    chosen = trials.winner()
-    for name in set(engines) - {chosen}:
-        engines[name].close()
-    engines[chosen].notes["chosen"] = _reason(chosen, trials.best_ms(), failures, size)
-    return engines[chosen]
-
-
-def _trial_ms(engine: Engine, shape: tuple[int, int]) -> float:
-    """Time one run after an untimed one: threads of the previous engine may still spin."""
-    pair = even_pair(*shape, engine.visible_channels)
-    engine.infer(*pair)
-    begun_ns = time.perf_counter_ns()
-    engine.infer(*pair)
-    return (time.perf_counter_ns() - begun_ns) / 1e6
-
-
-def _reason(
-    chosen: str, best_ms: dict[str, float], failures: list[str], size: tuple[int, int]
-) -> str:
-    ranked = sorted(best_ms, key=best_ms.__getitem__)
-    figures = ", ".join(f"{name} {best_ms[name]:.1f} ms" for name in ranked)
-    why = "fastest" if chosen == ranked[0] else f"{chosen}, as none is clearly faster,"
-    return "; ".join([f"{why} at {size[1]}x{size[0]}: {figures}", *failures])
+    return TorchEngine(weights, device=probe.device, precision=precision)

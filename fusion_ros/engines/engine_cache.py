@@ -29,33 +29,18 @@ class EngineKey:
     """Everything that a built engine depends on.
 
     Attributes:
-        weights_sha256: hash of the network's tensors.
-        config: shape of the network, as plain values.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
-        precision: number format, for instance "float16".
-        versions: versions of the software that built it, by name.
-        device: properties of the device, by name.
+        label: start of the file name, such as "640x480-float16".
+        facts: JSON values by name: hashes, versions, options, properties of the device.
     """
 
-    weights_sha256: str
-    config: dict[str, Any]
-    height: int
-    width: int
-    precision: str
-    versions: dict[str, str]
-    device: dict[str, str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return dataclasses.asdict(self)
+    label: str
+    facts: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """File name without suffix: size and precision, followed by a hash of the key."""
-        text = json.dumps(self.as_dict(), sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-        return f"{self.width}x{self.height}-{self.precision}-{digest}"
+        """File name without suffix: the label, followed by a hash of the key."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return f"{self.label}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +106,7 @@ class EngineCache:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             return _refused(f"the card beside {path} cannot be read ({error})")
-        if recorded_key != key.as_dict():
+        if recorded_key != dataclasses.asdict(key):
             return _refused(f"the card beside {path} belongs to another engine")
         if hashlib.sha256(engine).hexdigest() != recorded_hash:
             return _refused(f"{path} is damaged: its hash differs from that of the built engine")
@@ -140,7 +125,11 @@ class EngineCache:
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key.name}.engine"
-        card = {**about, "key": key.as_dict(), "sha256": hashlib.sha256(engine).hexdigest()}
+        card = {
+            **about,
+            "key": dataclasses.asdict(key),
+            "sha256": hashlib.sha256(engine).hexdigest(),
+        }
         with self._opened() as folder:
             # The card is written last: a new engine does not match an old card.
             for file, data in (

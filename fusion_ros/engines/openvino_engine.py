@@ -3,29 +3,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import logging
 import time
-import warnings
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import torch
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 from fusion_ros.engines.engine import (
     EngineDescription,
     EngineError,
-    EngineProbe,
     check_pair,
     even_pair,
     output_array,
 )
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey, default_folder
-from fusion_ros.model.byte_network import ByteNetwork, graph_version
-from fusion_ros.model.weights import LoadedWeights
+from fusion_ros.engines.probes import probe_openvino
+from fusion_ros.model.onnx_file import graph_version, onnx_path, read_onnx
+from fusion_ros.model.weights import LoadedWeights, WeightsError
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +38,9 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 class OpenVinoEngine:
     """Run a network on the CPU, compiled for each image size on its first use.
 
-    Compiled networks are kept in a cache on disk: conversion takes seconds, loading from the cache
-    a fraction of a second. Entry points call `configure_process` first, which disables telemetry.
+    The network comes from the ONNX file beside the weights. For other weights PyTorch converts it
+    once. Converted and compiled networks are kept in a cache on disk, so a later start neither
+    converts nor compiles. Entry points call `configure_process` first, which disables telemetry.
 
     Args:
         weights: network and metadata; not modified.
@@ -50,7 +50,9 @@ class OpenVinoEngine:
         cache: storage for compiled networks.
 
     Raises:
-        EngineError: OpenVINO is not installed or does not support the precision.
+        EngineError: OpenVINO is not installed or does not support the precision, or the network
+            must be converted and PyTorch is not installed.
+        WeightsError: the weights cannot be converted.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class OpenVinoEngine:
         import openvino
 
         self._openvino = openvino
-        self._weights = weights
         self._metadata = weights.metadata
         self._cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
+        self._onnx = _onnx_of(weights, self._cache)
         self._core = openvino.Core()
         self._options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -80,7 +82,6 @@ class OpenVinoEngine:
         }
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._model: Any = None  # converted on the first miss of the cache
         self._closed = False
         self._threads = ""
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -129,24 +130,7 @@ class OpenVinoEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._closed = True
-        self._model = None
         self._requests.clear()
-
-    def _converted(self) -> Any:
-        """Convert the network with dynamic sizes; each image size is compiled from it."""
-        # With an odd size the trace contains the padding; its amounts remain computed.
-        visible = torch.zeros(1, 33, 35, self.visible_channels, dtype=torch.uint8)
-        thermal = torch.zeros(1, 33, 35, 1, dtype=torch.uint8)
-        with warnings.catch_warnings():
-            # OpenVINO's converter uses tracing, which PyTorch has deprecated.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-            try:
-                return self._openvino.convert_model(
-                    ByteNetwork(self._weights.net).eval(), example_input=(visible, thermal)
-                )
-            except RuntimeError as error:
-                raise EngineError(f"OpenVINO cannot convert these weights: {error}") from error
 
     def _request(self, height: int, width: int) -> Any:
         size = (height, width)
@@ -174,9 +158,7 @@ class OpenVinoEngine:
             return None
 
     def _compiled(self, height: int, width: int) -> Any:
-        if self._model is None:
-            self._model = self._converted()
-        model = self._model.clone()
+        model = self._core.read_model(self._onnx)
         visible, thermal = model.inputs
         model.reshape(
             {visible: [1, height, width, self.visible_channels], thermal: [1, height, width, 1]}
@@ -184,28 +166,21 @@ class OpenVinoEngine:
         begun_s = time.monotonic()
         compiled = self._core.compile_model(model, "CPU", self._options)
         about = {"build_s": round(time.monotonic() - begun_s, 3)}
-        try:
-            self._cache.store(
-                self._key(height, width), compiled.export_model().getvalue(), about=about
-            )
-        except OSError as error:  # a full or read-only disk only delays the next start
-            _log.warning("the compiled network cannot be stored on disk: %s", error)
+        data = compiled.export_model().getvalue()
+        _store(self._cache, self._key(height, width), data, about)
         return compiled
 
     def _key(self, height: int, width: int) -> EngineKey:
         """Return the cache key of a compiled network for this size."""
         return EngineKey(
-            weights_sha256=self._metadata.sha256,
-            config=self._metadata.config.as_dict(),
-            height=height,
-            width=width,
-            precision=self._precision,
-            versions={
+            f"{width}x{height}-{self._precision}",
+            {
+                "weights_sha256": self._metadata.sha256,
+                "onnx_sha256": hashlib.sha256(self._onnx).hexdigest(),
                 "openvino": self._openvino.__version__,
-                "torch": torch.__version__,
-                "graph": graph_version(),
+                "cpu": cpu_name(),
+                "options": self._options,
             },
-            device={"name": cpu_name(), **{k: str(v) for k, v in self._options.items()}},
         )
 
     def _tensor(self, image: np.ndarray) -> Any:
@@ -218,16 +193,34 @@ def _usable(image: np.ndarray) -> np.ndarray:
     return image if image.flags.c_contiguous and image.flags.writeable else image.copy()
 
 
-def probe_openvino() -> list[EngineProbe]:
-    """Report whether OpenVINO is installed, without importing it."""
-    if importlib.util.find_spec("openvino") is None:
-        fix = "pip install openvino, the faster engine on a CPU"
-        return [EngineProbe("openvino", "cpu", False, "OpenVINO is not installed", fix)]
+def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:
+    """Return the network as ONNX: from beside the weights, from the cache, or converted."""
     try:
-        version = importlib.metadata.version("openvino")
-    except importlib.metadata.PackageNotFoundError:
-        version = "of unknown version"
-    return [EngineProbe("openvino", "cpu", True, f"OpenVINO {version} on {cpu_name()}")]
+        if (shipped := read_onnx(weights)) is not None:
+            return shipped
+    except WeightsError as error:
+        _log.warning("%s", error)
+    key = EngineKey("onnx", {"weights_sha256": weights.metadata.sha256, "graph": graph_version()})
+    if (found := cache.find(key)).path is not None:
+        return found.data
+    if importlib.util.find_spec("torch") is None:
+        raise EngineError(
+            f"weights {weights.path} have no usable {onnx_path(weights.path).name} beside them, "
+            "and PyTorch, which converts them, is not installed; pip install torch, or make both "
+            "files elsewhere with `python -m training.export`"
+        )
+    from fusion_ros.model.onnx_export import export_onnx
+
+    data = export_onnx(weights)
+    _store(cache, key, data, {})
+    return data
+
+
+def _store(cache: EngineCache, key: EngineKey, data: bytes, about: dict[str, Any]) -> None:
+    try:
+        cache.store(key, data, about=about)
+    except OSError as error:  # a full or read-only disk only delays the next start
+        _log.warning("the converted network cannot be stored on disk: %s", error)
 
 
 def _checked_precision(name: str) -> str:

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,14 +12,12 @@ from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.engine import (
     EngineDescription,
     EngineError,
-    EngineProbe,
     check_pair,
     even_pair,
     output_array,
 )
-from fusion_ros.engines.trials import Trials
+from fusion_ros.engines.probes import probe_torch
 from fusion_ros.model.byte_network import ByteNetwork
-from fusion_ros.model.config import FusionNetConfig
 from fusion_ros.model.weights import LoadedWeights
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -110,44 +105,6 @@ class TorchEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def tune_threads(self) -> None:
-        """Set PyTorch's number of CPU threads to the fastest for this network and precision.
-
-        The setting holds for the whole process, so entry points call this and constructors do not.
-        It is measured once in a process for a network and precision, on a small image.
-        """
-        if self._device.type != "cpu":
-            return
-        key = self._metadata.config, self._precision
-        if key not in _threads_known:
-            pair = even_pair(*_THREADS_TRIAL, self.visible_channels)
-            _threads_known[key] = fastest_threads(lambda: self.infer(*pair), most=_ALL_THREADS)
-        torch.set_num_threads(_threads_known[key])
-
-
-_THREADS_TRIAL = (128, 160)
-_ALL_THREADS = torch.get_num_threads()  # before any engine changed it
-_threads_known: dict[tuple[FusionNetConfig, str], int] = {}
-
-
-def fastest_threads(call: Callable[[], object], *, most: int) -> int:
-    """Return PyTorch's number of threads for the fastest call.
-
-    Candidates are `most`, half of it, a quarter and so on: a small network on a large machine
-    spends most of its time on synchronisation. Fewer threads must be faster by a tenth.
-    """
-    before = torch.get_num_threads()
-    trials = Trials([most >> halved for halved in range(most.bit_length())], seconds=0.5)
-    while trials.needs_another_round():
-        for threads in trials.names:
-            torch.set_num_threads(threads)
-            call()  # starts the threads
-            begun_s = time.perf_counter()
-            call()
-            trials.add(threads, (time.perf_counter() - begun_s) * 1e3)
-    torch.set_num_threads(before)
-    return trials.winner()
-
 
 class _EagerOnCpu:
     """Run the network in PyTorch's eager mode."""
@@ -164,24 +121,6 @@ def _as_tensor(image: np.ndarray) -> Tensor:
     # PyTorch warns about read-only memory (the bytes of a message). A copy avoids the warning
     # without suppressing it for the whole process.
     return torch.from_numpy(image if image.flags.writeable else image.copy())
-
-
-def probe_torch() -> list[EngineProbe]:
-    """Return a probe for the CPU and one for each CUDA device, or one with the reason for none."""
-    version = torch.__version__
-    probes = [EngineProbe("torch", "cpu", True, f"PyTorch {version} on {cpu_name()}")]
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            name = torch.cuda.get_device_name(index)
-            probes.append(EngineProbe("torch", f"cuda:{index}", True, name))
-        return probes
-    if torch.version.cuda is None:
-        why = f"PyTorch {version} is a build without CUDA"
-        fix = "install a CUDA build of PyTorch (on a Jetson: NVIDIA's wheel for your JetPack)"
-    else:
-        why = f"PyTorch is built for CUDA {torch.version.cuda}, but no device is available"
-        fix = "check `nvidia-smi` and the driver"
-    return [*probes, EngineProbe("torch", "cuda", False, why, fix)]
 
 
 def _checked_device(name: str) -> torch.device:

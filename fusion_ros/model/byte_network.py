@@ -7,10 +7,6 @@ each of them. A compiler can fuse them into the first and the last layer.
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -62,12 +58,3 @@ class ByteNetwork(nn.Module):
         wide = torch.float64 if self._dtype == torch.float64 else torch.float32
         planes = (images.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
         return pad_to_multiple(planes.to(self._dtype), self.config.stride, self.config.padding)
-
-
-@cache
-def graph_version() -> str:
-    """Return a hash of the code that turns weights into a graph; it invalidates built engines."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -3,35 +3,38 @@
 
 The metadata has the key `fusion_ros`: JSON with the fields of `WeightsMetadata`. Its hash covers
 the tensors alone (names, types, shapes, bytes in name order), so other metadata does not change a
-network's identity.
+network's identity. Reading and checking a file needs no PyTorch; `LoadedWeights.net` does.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor
 
 from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
-from fusion_ros.model.network import FusionNet
 from fusion_ros.streams.outside_text import printable
+
+if TYPE_CHECKING:
+    import torch
+
+    from fusion_ros.model.network import FusionNet
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fusion_ros"
 #: Sixteen times the weights of the largest preset.
 MOST_BYTES = 1 << 30
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class WeightsError(ValueError):
@@ -66,10 +69,37 @@ class WeightsMetadata:
 
 @dataclasses.dataclass(frozen=True)
 class LoadedWeights:
-    """A network with its weights (float32, evaluation mode), and the metadata of its file."""
+    """A weights file in memory, whose hash and metadata were checked.
 
-    net: FusionNet
+    Attributes:
+        path: the file.
+        metadata: its metadata.
+        data: its bytes.
+    """
+
+    path: Path
     metadata: WeightsMetadata
+    data: bytes = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def net(self) -> FusionNet:
+        """Network with these weights (float32, evaluation mode); imports PyTorch.
+
+        Raises:
+            WeightsError: the tensors do not match the config.
+        """
+        import safetensors.torch
+        import torch
+
+        from fusion_ros.model.network import FusionNet
+
+        tensors = safetensors.torch.load(self.data)
+        with torch.device("meta"):  # without memory, since the file determines the sizes
+            wanted = FusionNet(self.metadata.config).state_dict()
+        _check_fit(self.path, wanted, tensors)
+        net = FusionNet(self.metadata.config)
+        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return net.eval()
 
 
 def shipped_weights(preset_name: str) -> Path:
@@ -97,7 +127,7 @@ def save_weights(
     training_data: str,
     metrics: Mapping[str, float],
     version: str,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
 ) -> WeightsMetadata:
     """Write a network to a safetensors file atomically.
 
@@ -107,14 +137,17 @@ def save_weights(
         training_data: see `WeightsMetadata`.
         metrics: see `WeightsMetadata`.
         version: see `WeightsMetadata`.
-        dtype: type of the stored tensors; `load_weights` always returns float32.
+        dtype: type of the stored tensors, float32 by default; `LoadedWeights.net` is float32.
 
     Returns:
         The metadata as written, including the hash.
     """
-    path = Path(path)
+    import safetensors.torch
+    import torch
+
     tensors = {
-        name: t.detach().to("cpu", dtype).contiguous() for name, t in net.state_dict().items()
+        name: t.detach().to("cpu", dtype or torch.float32).contiguous()
+        for name, t in net.state_dict().items()
     }
     name = next((name for name, config in PRESETS.items() if config == net.config), "custom")
     metadata = WeightsMetadata(
@@ -123,50 +156,30 @@ def save_weights(
         training_data=training_data,
         metrics=dict(metrics),
         version=version,
-        sha256=tensors_sha256(tensors),
+        sha256=tensors_sha256(safetensors.torch.save(tensors)),
     )
     header = {METADATA_KEY: metadata.to_json()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata=header))
+    write_bytes(Path(path), safetensors.torch.save(tensors, metadata=header))
     return metadata
 
 
 def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
-    """Read a weights file and build its network.
+    """Read and check a weights file.
 
     Raises:
         WeightsError: the file is missing, is not safetensors (pickled `.pt`/`.pth` files are
-            not read), has no or wrong metadata, or its tensors do not match its config.
+            not read), has no or wrong metadata, or its tensors do not have the recorded hash.
     """
     path = Path(path)
-    tensors, metadata = _read(path)
-    _check_fit(path, metadata.config, tensors)
-    net = FusionNet(metadata.config)
-    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return LoadedWeights(net.eval(), metadata)
-
-
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return a hash of the tensors in name order: name, dtype, shape, little-endian bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(
-            tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
-        )
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     try:
         data = read_bytes(path, MOST_BYTES)
-        tensors = safetensors.torch.load(data)
+        measured = tensors_sha256(data)
         header = _header(data)
     except UnreadableFileError as error:
         raise WeightsError(f"weights file {error}") from error
-    except Exception as error:
-        # The library raises SafetensorError, and KeyError or ValueError for types that PyTorch
-        # lacks.
+    except TypeError as error:
+        raise WeightsError(f"weights file {path}: {error}") from error
+    except Exception as error:  # the library raises SafetensorError and others
         raise WeightsError(
             f"weights file {path} is not a readable safetensors file ({printable(error)}); pickled "
             "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
@@ -177,12 +190,28 @@ def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
             "write it with fusion_ros.model.weights.save_weights"
         )
     metadata = _parse_metadata(path, header[METADATA_KEY])
-    if (measured := tensors_sha256(tensors)) != metadata.sha256:
+    if measured != metadata.sha256:
         raise WeightsError(
             f"weights file {path} is damaged or altered: its tensors hash to {measured[:12]}, "
             f"its metadata says {printable(metadata.sha256[:12])}"
         )
-    return tensors, metadata
+    return LoadedWeights(path, metadata, data)
+
+
+def tensors_sha256(data: bytes) -> str:
+    """Return a hash of a file's tensors in name order: name, type, shape, little-endian bytes.
+
+    Raises:
+        TypeError: a tensor is not of a float type.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(safetensors.deserialize(data), key=lambda item: item[0]):
+        kind = _TYPES.get(tensor["dtype"])
+        if kind is None:
+            raise TypeError(f"{printable(name)} is {tensor['dtype']}; allowed: {', '.join(_TYPES)}")
+        digest.update(f"{name}|torch.{kind}|{tuple(tensor['shape'])}|".encode())
+        digest.update(tensor["data"])
+    return digest.hexdigest()
 
 
 def _header(data: bytes) -> dict[str, str]:
@@ -224,23 +253,20 @@ def _check_types(metadata: WeightsMetadata) -> None:
         raise TypeError(f"metrics is {metadata.metrics!r}, not an object")
 
 
-def _check_fit(path: Path, config: FusionNetConfig, tensors: Mapping[str, Tensor]) -> None:
-    with torch.device("meta"):  # without memory, since the file determines the sizes
-        net = FusionNet(config)
-    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+def _check_fit(
+    path: Path, wanted: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]
+) -> None:
     if missing := sorted(set(wanted) - set(tensors)):
         raise WeightsError(f"weights file {path} lacks {len(missing)} tensors, first {missing[0]}")
     if extra := sorted(set(tensors) - set(wanted)):
         raise WeightsError(f"weights file {path} has unknown tensors, first {printable(extra[0])}")
-    for name, shape in wanted.items():
-        if tuple(tensors[name].shape) != shape:
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
             raise WeightsError(
-                f"weights file {path}: {name} has shape {tuple(tensors[name].shape)}, "
-                f"its config requires {shape}"
+                f"weights file {path}: {name} has shape {tuple(tensor.shape)}, "
+                f"its config requires {tuple(wanted[name].shape)}"
             )
-        if not tensors[name].dtype.is_floating_point:
-            raise WeightsError(f"weights file {path}: {name} is {tensors[name].dtype}, not float")
-        if not torch.isfinite(tensors[name]).all():
+        if not tensor.isfinite().all():
             raise WeightsError(f"weights file {path}: {name} holds NaN or infinity")
 
 

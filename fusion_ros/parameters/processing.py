@@ -39,11 +39,13 @@ class NetworkParameters:
     )
     weights: str = parameter(
         "",
-        "Path of a safetensors file with other weights. Empty: the shipped weights of `preset`.",
+        "Path of a safetensors file with other weights. Empty: the shipped weights of `preset`. "
+        "OpenVINO reads the ONNX file beside it, or lets PyTorch convert the weights once.",
     )
     engine: str = parameter(
         "auto",
-        "Inference engine. `auto`: the fastest of those that run on this machine.",
+        "Inference engine. `auto`: the first that runs on this machine, in the order TensorRT, "
+        "PyTorch on CUDA, OpenVINO, PyTorch on the CPU.",
         choices=ENGINE_NAMES,
     )
     device: str = parameter(

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from fusion_ros.engines import probes as engine_probes
 from fusion_ros.engines.engine import EngineProbe
 from fusion_ros.engines.tensorrt import builder, module
 from fusion_ros.engines.tensorrt.engine import TensorRtEngine
@@ -129,7 +130,7 @@ def stand_in_for_device(
     tensorrt.Runtime = runtime
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt)
     probes = [EngineProbe("tensorrt", "cuda:0", True, "a stand-in")]
-    monkeypatch.setattr(builder, "probe_tensorrt", lambda: probes)
+    monkeypatch.setattr(engine_probes, "probe_tensorrt", lambda: probes)
     facts = {"name": "stand-in GPU", "compute_capability": "8.7", "multiprocessors": "16"}
     monkeypatch.setattr(builder, "device_facts", lambda device: facts)
     monkeypatch.setattr(module, "_current_stream", lambda device: 0)

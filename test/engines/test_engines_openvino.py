@@ -52,13 +52,13 @@ class TestCompiledNetworksOnDisk:
         cache = EngineCache(tmp_path / "cache")
         return lambda: OpenVinoEngine(compact, precision="float32", cache=cache)
 
-    def test_a_second_engine_computes_the_same_image_without_converting(
+    def test_a_second_engine_computes_the_same_image_without_compiling(
         self, make: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pair = pictures(64, 96, 1)
         first = make().infer(*pair)
         second = make()
-        monkeypatch.setattr(second, "_converted", lambda: pytest.fail("converted again"))
+        monkeypatch.setattr(second, "_compiled", lambda *_: pytest.fail("compiled again"))
         np.testing.assert_array_equal(second.infer(*pair), first)
 
     def test_a_damaged_one_is_compiled_again(
@@ -66,7 +66,7 @@ class TestCompiledNetworksOnDisk:
     ) -> None:
         pair = pictures(64, 96, 1)
         first = make().infer(*pair)
-        (kept,) = (tmp_path / "cache").glob("*.engine")
+        (kept,) = (tmp_path / "cache").glob("96x64-*.engine")
         kept.write_bytes(kept.read_bytes()[:-100])
         np.testing.assert_array_equal(make().infer(*pair), first)
 
@@ -85,7 +85,7 @@ class TestCompiledNetworksOnDisk:
     ) -> None:
         pair = pictures(64, 96, 1)
         first = make().infer(*pair)
-        (kept,) = (tmp_path / "cache").glob("*.engine")
+        (kept,) = (tmp_path / "cache").glob("96x64-*.engine")
         card = json.loads(kept.with_suffix(".json").read_text())
         kept.write_bytes(b"no network")
         card["sha256"] = hashlib.sha256(b"no network").hexdigest()

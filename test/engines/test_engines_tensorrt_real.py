@@ -10,6 +10,7 @@ import pytest
 
 from fusion_ros.engines.engine_cache import EngineCache
 from fusion_ros.engines.parity import golden_pair, is_good_enough
+from fusion_ros.engines.probes import probe_tensorrt
 from fusion_ros.engines.tensorrt import builder
 from fusion_ros.engines.tensorrt.engine import TensorRtEngine
 from fusion_ros.model.weights import load_weights, shipped_weights
@@ -17,7 +18,7 @@ from fusion_ros.model.weights import load_weights, shipped_weights
 
 @pytest.fixture(autouse=True)
 def _hardware() -> None:
-    probe = builder.probe_tensorrt()[0]
+    probe = probe_tensorrt()[0]
     if not probe.available:
         pytest.skip(f"{probe.why}: {probe.fix}")
 

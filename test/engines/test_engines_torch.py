@@ -8,7 +8,6 @@ import pytest
 import torch
 from engine_references import CPU_ENGINES, pictures, reference
 
-from fusion_ros.engines import torch_engine
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.engines.parity import compare, golden_pair, is_good_enough
@@ -39,35 +38,6 @@ def test_the_shipped_paper_network_runs_within_two_grey_levels_of_the_plain_one(
     assert np.ptp(levels) > 150
     got = TorchEngine(weights, device="cpu", precision=precision).infer(*pair)
     assert np.abs(got - np.rint(levels)).max() <= 2
-
-
-def test_the_fastest_number_of_threads_is_selected(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_s, used = [0.0], [8]
-    takes_s = {8: 1.0, 4: 0.95, 2: 0.4, 1: 0.7}  # four win by too little
-    monkeypatch.setattr(torch, "get_num_threads", lambda: used[0])
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: used.__setitem__(0, count))
-    monkeypatch.setattr(torch_engine.time, "perf_counter", lambda: clock_s[0])
-
-    def call() -> None:
-        clock_s[0] += takes_s[used[0]]
-
-    assert torch_engine.fastest_threads(call, most=8) == 2
-    assert used == [8]  # left as it was found
-
-
-def test_threads_of_the_process_change_on_request_and_not_on_construction(
-    compact: LoadedWeights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = torch.get_num_threads()
-    monkeypatch.setattr(torch_engine, "fastest_threads", lambda call, most: 1)
-    monkeypatch.setattr(torch_engine, "_threads_known", {})
-    try:
-        engine = TorchEngine(compact, device="cpu", precision="float32")
-        assert torch.get_num_threads() == before
-        engine.tune_threads()
-        assert engine.describe().detail["threads"] == "1"
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_error_for_lack_of_memory_names_size_and_remedy(compact: LoadedWeights) -> None:

@@ -79,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
 def _add_fusion(group: Any) -> None:
     add_parameters(group)
     add_weights(group)
-    add_engine(group, "the first that is installed, without timing")
+    add_engine(group)
     group.add_argument(
         "--tolerance-ms", type=number(0), metavar="MS",
         help="largest time difference of a pair, in milliseconds: pairing_tolerance_ms",

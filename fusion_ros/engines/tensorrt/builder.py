@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Availability of TensorRT, and building of its engines.
+"""Building of TensorRT engines.
 
 TensorRT 8.6 to 10 build through torch2trt. TensorRT 11 removed the builder flags and the calibrator
 class that torch2trt needs, so torch2trt cannot be imported there. With TensorRT 11 the network is
@@ -13,39 +13,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import io
 import warnings
 
 import torch
 from torch import Tensor, nn
 
-from fusion_ros.engines.engine import EngineError, EngineProbe
+from fusion_ros.engines.engine import EngineError
 from fusion_ros.engines.tensorrt.layers import register_layers
 from fusion_ros.engines.tensorrt.module import INPUTS, OUTPUTS
 
 PRECISIONS = ("float16", "float32")
 _WORKSPACE_BYTES = 1 << 30
-
-
-def probe_tensorrt() -> list[EngineProbe]:
-    """Report whether TensorRT can run here; it is imported only if a CUDA device is found."""
-    name, device = "tensorrt", "cuda:0"
-    if importlib.util.find_spec("tensorrt") is None:
-        fix = "install NVIDIA TensorRT (part of JetPack; docs/how-to/jetson.md)"
-        return [EngineProbe(name, device, False, "TensorRT is not installed", fix)]
-    if not torch.cuda.is_available():
-        why, fix = "no CUDA device is available", "check `nvidia-smi` and PyTorch's CUDA build"
-        return [EngineProbe(name, device, False, why, fix)]
-    try:
-        if builds_through_torch2trt() and importlib.util.find_spec("torch2trt") is None:
-            fix = "install torch2trt from its repository (docs/how-to/jetson.md)"
-            return [EngineProbe(name, device, False, "torch2trt is not installed", fix)]
-        why = ", ".join(f"{k} {v}" for k, v in library_versions().items())
-    except Exception as error:  # a broken installation fails in arbitrary ways
-        why, fix = f"TensorRT cannot be imported ({error})", "reinstall TensorRT or torch2trt"
-        return [EngineProbe(name, device, False, why, fix)]
-    return [EngineProbe(name, device, True, why)]
 
 
 def builds_through_torch2trt() -> bool:

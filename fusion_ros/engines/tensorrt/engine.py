@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_ros.engines import probes
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.engine import (
     EngineDescription,
@@ -28,7 +29,8 @@ from fusion_ros.engines.engine_cache import EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
 from fusion_ros.engines.tensorrt import builder
 from fusion_ros.engines.tensorrt.module import EngineModule
-from fusion_ros.model.byte_network import ByteNetwork, graph_version
+from fusion_ros.model.byte_network import ByteNetwork
+from fusion_ros.model.onnx_file import graph_version
 from fusion_ros.model.weights import LoadedWeights
 
 _log = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class TensorRtEngine:
         if self._precision not in builder.PRECISIONS:
             allowed = ", ".join(("auto", *builder.PRECISIONS))
             raise EngineError(f"precision is {precision!r}; on TensorRT allowed: {allowed}")
-        builder.probe_tensorrt()[0].require()
+        probes.probe_tensorrt()[0].require()
         self._device = torch.device(device)
         self._weights = weights
         self._cache = cache or EngineCache()
@@ -108,17 +110,14 @@ class TensorRtEngine:
     def key(self, height: int, width: int) -> EngineKey:
         """Return the cache key of an engine for this size on this machine."""
         return EngineKey(
-            weights_sha256=self._weights.metadata.sha256,
-            config=self._weights.metadata.config.as_dict(),
-            height=height,
-            width=width,
-            precision=self._precision,
-            versions={
-                **builder.library_versions(),
-                "torch": torch.__version__,
+            f"{width}x{height}-{self._precision}",
+            {
+                "weights_sha256": self._weights.metadata.sha256,
                 "graph": graph_version(),
+                "torch": torch.__version__,
+                "versions": builder.library_versions(),
+                "device": builder.device_facts(self._device),
             },
-            device=builder.device_facts(self._device),
         )
 
     def has_engine(self, height: int, width: int) -> bool:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node, pipeline and OpenVINO run without PyTorch; a process that cannot import it shows this."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusion_ros.model.onnx_file import onnx_path
+from fusion_ros.model.weights import shipped_weights
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+BLOCKED = "import sys; sys.modules['torch'] = None\n"
+FUSE = """
+import numpy as np
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline_factory import make_live_pipeline
+values = FuseParameters(warm_up_height=64, warm_up_width=96, **options)
+pipeline = make_live_pipeline(values, print)
+rng = np.random.default_rng(0)
+visible, thermal = (rng.integers(0, 256, (64, 96), np.uint8) for _ in range(2))
+fused = pipeline.fuse(visible, thermal)
+print(pipeline.engine.describe().name, fused.image.shape, np.ptp(fused.image) > 100)
+"""
+
+
+def run(code: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process in which PyTorch cannot be imported."""
+    text = f"{BLOCKED}options = {options!r}\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("preset", ["compact", "paper"])
+def test_the_live_pipeline_fuses(preset: str) -> None:
+    done = run(FUSE, preset=preset)
+    assert done.returncode == 0, done.stderr
+    shape = "(64, 96)"
+    assert done.stdout.strip() == f"openvino {shape} True"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rclpy") is None, reason="rclpy is not installed")
+def test_the_nodes_and_the_command_can_be_imported() -> None:
+    modules = (
+        "fusion_ros.nodes.fuse.fuse_node",
+        "fusion_ros.nodes.synthetic_camera",
+        "fusion_ros.nodes.recorder.recorder_node",
+        "fusion_ros.cli.main",
+    )
+    done = run("\n".join(f"import {module}" for module in modules))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Return weights without an ONNX file beside them."""
+    return Path(shutil.copy(shipped_weights("compact"), tmp_path / "own.safetensors"))
+
+
+def test_weights_that_need_conversion_are_refused_with_the_remedies(own: Path) -> None:
+    done = run(FUSE, weights=str(own))
+    assert done.returncode != 0
+    error = done.stderr.strip().splitlines()[-1]
+    for part in (str(own), "own.onnx", "pip install torch", "training.export"):
+        assert part in error
+
+
+def test_weights_with_their_onnx_file_beside_them_need_no_conversion(own: Path) -> None:
+    shutil.copy(onnx_path(shipped_weights("compact")), own.with_suffix(".onnx"))
+    done = run(FUSE, weights=str(own))
+    assert done.returncode == 0, done.stderr
+
+
+def test_weights_that_pytorch_converted_once_run_without_it(own: Path) -> None:
+    pytest.importorskip("torch")
+    from fusion_ros.engines.openvino_engine import OpenVinoEngine
+    from fusion_ros.model.weights import load_weights
+
+    OpenVinoEngine(load_weights(own))
+    assert not onnx_path(own).exists()
+    done = run(FUSE, weights=str(own))
+    assert done.returncode == 0, done.stderr
