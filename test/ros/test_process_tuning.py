@@ -32,5 +32,35 @@ assert gone() is None, "new garbage is not collected"
 """
 
 
+THREADS = """
+import threading
+from pathlib import Path
+import numpy as np
+from fusion_ros.engines.process import keep_freed_memory
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+keep_freed_memory()
+before, end = resident_mb(), threading.Event()
+for _ in range(8):
+    done = threading.Event()
+    def work():
+        blocks = [np.ones(2**20, np.uint8) for _ in range(32)]
+        del blocks
+        done.set()
+        end.wait()
+    threading.Thread(target=work, daemon=True).start()
+    done.wait()
+grown = resident_mb() - before
+end.set()
+assert grown < 2 * 32, f"eight threads keep {grown:.0f} MB of 32 MB that one of them uses"
+"""
+
+
+def test_memory_that_one_thread_freed_is_used_by_the_next():
+    subprocess.run([sys.executable, "-c", THREADS], check=True, timeout=60)
+
+
 def test_existing_objects_are_excluded_and_new_garbage_is_collected():
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
