@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,12 @@ def main() -> int:
     width, height = (int(n) for n in args.size.split("x"))
     if width < strip.WIDTH or height < strip.HEIGHT:
         parser.error(f"--size {args.size}: numbers need at least {strip.WIDTH}x{strip.HEIGHT}")
-    parameters = {"warm_up_width": width, "warm_up_height": height, "status_every_frame": False}
+    parameters = {
+        "warm_up_width": width,
+        "warm_up_height": height,
+        "status_every_frame": False,
+        "engine_deadline_ms": 20000.0,  # no engine hangs here; a busy machine may stall one
+    }
     samples: list[dict[str, float]] = []
     unbalanced: list[str] = []
     with tempfile.TemporaryDirectory() as folder, Field(Path(folder), parameters) as field:
@@ -209,8 +214,10 @@ def judge(samples: Sequence[dict[str, float]]) -> list[str]:
     for name, allowed in (("rss_mb", ALLOWED_GROWTH_MB), ("threads", 0.0), ("open_files", 0.0)):
         values = [sample[name] for sample in samples]
         bound = max(allowed, ALLOWED_GROWTH * statistics.median(values)) if allowed else 0.0
-        if growth(values) > bound:
-            failures.append(f"{name} grew by {growth(values):.1f} (allowed {bound:.1f})")
+        # Two pipelines have threads and files during a reload; a leak raises the least number, too.
+        grown = growth(values, statistics.median if allowed else min)
+        if grown > bound:
+            failures.append(f"{name} grew by {grown:.1f} (allowed {bound:.1f})")
     return failures
 
 
@@ -224,12 +231,14 @@ def judge_fates(status: Any) -> list[str]:
     return wrong if status.visible_fused else [*wrong, "no pair was fused"]
 
 
-def growth(values: Sequence[float]) -> float:
-    """Return the median of the last third minus that of the middle third."""
+def growth(
+    values: Sequence[float], typical: Callable[[Sequence[float]], float] = statistics.median
+) -> float:
+    """Return the typical value of the last third minus that of the middle third."""
     third = len(values) // 3
     if not third:
         return 0.0
-    return statistics.median(values[-third:]) - statistics.median(values[third : 2 * third])
+    return typical(values[-third:]) - typical(values[third : 2 * third])
 
 
 if __name__ == "__main__":

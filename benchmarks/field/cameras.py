@@ -52,13 +52,15 @@ def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
     warm = 29500 + soft / soft.std() * 300 + rng.normal(size=soft.shape) * 4
     warm[height // 3 : height // 3 + 20, width // 2 : width // 2 + 12] = 31000
     colour = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
-    header = Header(frame_id="camera")
+
+    def message(pixels: np.ndarray, order: ChannelOrder, encoding: str) -> Image:
+        # A header of its own: a delayed frame keeps its stamp.
+        return encode_image(pixels, order, encoding, Header(frame_id="camera"))
+
     return [
         (
-            encode_image(np.roll(colour, 5 * n, axis=1), ChannelOrder.RGB, "rgb8", header),
-            encode_image(
-                np.roll(warm, 5 * n, axis=1).astype(np.uint16), ChannelOrder.GREY, "mono16", header
-            ),
+            message(np.roll(colour, 5 * n, axis=1), ChannelOrder.RGB, "rgb8"),
+            message(np.roll(warm, 5 * n, axis=1).astype(np.uint16), ChannelOrder.GREY, "mono16"),
         )
         for n in range(PICTURES)
     ]

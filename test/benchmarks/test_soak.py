@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from benchmarks.field import strip
+from benchmarks.field.cameras import drawn
 from benchmarks.field.lossy import Lossy
 from benchmarks.soak import Partners, judge, judge_fates
 
@@ -48,6 +49,15 @@ def test_a_leak_of_half_a_megabyte_per_sample_fails():
 def test_an_additional_thread_fails():
     (failure,) = judge(samples(lambda n: 500.0, threads=lambda n: 20 + n // 40))
     assert failure.startswith("threads grew by 1.0")
+
+
+def test_threads_that_reloads_use_for_a_while_are_not_growth():
+    assert judge(samples(lambda n: 500.0, threads=lambda n: 20 + 6 * (n > 40 and n % 4 > 0))) == []
+
+
+def test_a_delayed_frame_keeps_its_stamp():
+    frames = [message for pair in drawn(64, 640) for message in pair]
+    assert len({id(message.header) for message in frames}) == len(frames)
 
 
 def test_a_run_with_too_few_samples_fails():
