@@ -58,6 +58,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
         (f"share/{NAME}/config", files("config/*")),
+        (f"share/{NAME}/config/cameras", files("config/cameras/*")),
         (f"share/{NAME}/config/security", files("config/security/*")),
         (f"share/{NAME}/msg", files("msg/*.msg")),
     ],

@@ -103,6 +103,8 @@ class ToneParameters:
     tone_unit: str = _tone("unit")
     tone_linear_scale: float = _tone("linear_scale")
     tone_linear_offset: float = _tone("linear_offset")
+    tone_emissivity: float = _tone("emissivity")
+    tone_reflected_celsius: float = _tone("reflected_celsius")
     tone_plateau_percent: float = _tone("plateau_percent")
     tone_linear_percent: float = _tone("linear_percent")
     tone_detail_gain: float = _tone("detail_gain")

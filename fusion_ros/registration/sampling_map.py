@@ -68,6 +68,23 @@ def thermal_pixels(
     return calibration.thermal.project(points @ calibration.rotation.T + calibration.translation_m)
 
 
+def visible_pixels(
+    calibration: Calibration, points: np.ndarray, distance_m: float = 0.0
+) -> np.ndarray:
+    """Return the visible pixels (`float64` Nx2) of thermal `points`, the inverse `thermal_pixels`.
+
+    NaN where the visible camera cannot see the point.
+    """
+    if isinstance(calibration, HomographyCalibration):
+        return cv2.perspectiveTransform(points[None], calibration.matrix)[0]
+    rays = calibration.thermal.rays(points)
+    turned = np.column_stack((rays, np.ones(len(rays)))) @ calibration.rotation
+    centre = -calibration.translation_m @ calibration.rotation
+    # The point of each ray on the plane, in the visible camera's frame.
+    along = ((distance_m or calibration.distance_m) - centre[2]) / turned[:, 2]
+    return calibration.visible.project(centre + along[:, None] * turned)
+
+
 class MapSampler:
     """Applies a sampling map to frames of one size, in OpenCV's fastest format.
 

@@ -18,7 +18,13 @@ from fusion_ros.registration.geometry import (
 )
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.overlap import check_overlap
-from fusion_ros.registration.sampling_map import MapSampler, SamplingMap, sampling_map
+from fusion_ros.registration.sampling_map import (
+    MapSampler,
+    SamplingMap,
+    sampling_map,
+    thermal_pixels,
+    visible_pixels,
+)
 from fusion_ros.registration.seam import SeamBlender, feathered
 
 
@@ -106,6 +112,35 @@ class ThermalRegistration:
                 self._sampling, interpolation=interpolation, repeats_edge=False
             )
         return self._counts_samplers[interpolation](thermal)
+
+    def thermal_points(
+        self, points: np.ndarray, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return the thermal pixels of visible ones, both `float64` Nx2 (x, y); NaN if not seen."""
+        return self._mapped(points, thermal_shape, visible_shape, to_visible=False)
+
+    def visible_points(
+        self, points: np.ndarray, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return the visible pixels of thermal ones, both `float64` Nx2 (x, y); NaN if not seen."""
+        return self._mapped(points, thermal_shape, visible_shape, to_visible=True)
+
+    def _mapped(
+        self,
+        points: np.ndarray,
+        thermal_shape: tuple[int, ...],
+        visible_shape: tuple[int, ...],
+        *,
+        to_visible: bool,
+    ) -> np.ndarray:
+        thermal, visible = Size.of(thermal_shape), Size.of(visible_shape)
+        points = np.asarray(points, np.float64).reshape(-1, 2)
+        if self.calibration is None or self.options.mode in ("none", "resize"):
+            before, after = (thermal, visible) if to_visible else (visible, thermal)
+            return cv2.perspectiveTransform(points[None], before.scaling_to(after))[0]
+        mapped = visible_pixels if to_visible else thermal_pixels
+        calibration = self.calibration.at_sizes(thermal, visible)
+        return mapped(calibration, points, self.options.distance_m)
 
     def prepare(self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]) -> None:
         """Prepare for these sizes, once for each pair of sizes; takes up to a second.

@@ -94,6 +94,20 @@ class ToneOptions:
         low=-1e6,
         high=1e6,
     )
+    emissivity: float = option(
+        1.0,
+        "Emissivity of the observed surfaces [0 to 1]. Below 1 degrees are corrected for what "
+        "surfaces reflect, by a linear model (docs/explanation/thermal.md).",
+        low=0.05,
+        high=1.0,
+    )
+    reflected_celsius: float = option(
+        20.0,
+        "Temperature of the surroundings that the surfaces reflect [degrees Celsius]; used where "
+        "`emissivity` is below 1.",
+        low=-273.15,
+        high=1000.0,
+    )
     plateau_percent: float = option(
         0.5,
         "Mode `histogram`: most pixels that one of 256 equal temperature steps may count "
@@ -198,7 +212,11 @@ class ToneOptions:
                     f"{low} is {getattr(self, low)} and {high} is {getattr(self, high)}; "
                     f"allowed is {low} < {high}"
                 )
-        thermal_units.unit(self.unit, linear_scale=self.linear_scale)
+        if self.celsius_unit() is None and self.emissivity < 1:
+            raise ValueError(
+                f"emissivity is {self.emissivity:g} and unit is 'counts'; set unit to that of the "
+                "thermal camera, or emissivity to 1"
+            )
         self._check_fixed_limits()
         object.__setattr__(self, "dead_pixels", tuple(int(n) for n in self.dead_pixels))
         listed = self.dead_pixels
@@ -244,9 +262,10 @@ class ToneOptions:
 
     def celsius_unit(self) -> thermal_units.LinearUnit | None:
         """Return the conversion of the camera's numbers to degrees Celsius, None for counts."""
-        return thermal_units.unit(
+        unit = thermal_units.unit(
             self.unit, linear_scale=self.linear_scale, linear_offset=self.linear_offset
         )
+        return unit and unit.corrected(self.emissivity, self.reflected_celsius)
 
     def fixed_limits(self) -> tuple[float, float]:
         """Return black and white of mode `fixed` in the camera's own numbers."""

@@ -37,6 +37,21 @@ class LinearUnit:
         celsius += self.offset
         return celsius
 
+    def corrected(self, emissivity: float, reflected_celsius: float) -> LinearUnit:
+        """Return the conversion for surfaces that also reflect their surroundings.
+
+        A camera calibrated for emissivity 1 measures e T + (1 - e) T_reflected: the measurement
+        formula W = e W_object + (1 - e) W_reflected (W. Minkina and S. Dudzik, Infrared
+        Thermography: Errors and Uncertainties, 2009, chapter 2) without atmosphere, and with
+        radiation linear in temperature.
+        """
+        reflected = (1 - emissivity) * reflected_celsius
+        return LinearUnit(self.scale / emissivity, (self.offset - reflected) / emissivity)
+
+    def at(self, value: float) -> float:
+        """Return the temperature of one value."""
+        return self.scale * value + self.offset
+
     def from_celsius(self, celsius: float) -> float:
         """Return the camera's value at a temperature."""
         return (celsius - self.offset) / self.scale

@@ -136,6 +136,26 @@ def test_calibrated_cameras_align_on_the_plane_at_their_distance() -> None:
         np.testing.assert_allclose(found + (seen - [column, row]) * slope, expected, atol=0.1)
 
 
+@pytest.mark.parametrize("distance_m", [0.0, 2.0])
+def test_points_are_mapped_to_the_other_grid_and_back(distance_m: float) -> None:
+    options = RegistrationOptions(mode="calibrated", distance_m=distance_m)
+    rigs = (
+        ThermalRegistration(options, cameras()),
+        homography(
+            [[1.9, 0.05, 12], [-0.03, 1.95, 8], [1e-5, 2e-5, 1]], Size(160, 128), Size(320, 240)
+        ),
+        ThermalRegistration(),
+    )
+    points = np.random.default_rng(3).uniform([70, 50], [250, 190], (50, 2))
+    for register in rigs:
+        there = register.thermal_points(points, (128, 160), (240, 320))
+        back = register.visible_points(there, (128, 160), (240, 320))
+        np.testing.assert_allclose(back, points, atol=0.05)
+    sampling = sampling_map(cameras(), Size(160, 128), Size(320, 240), distance_m)
+    [[x, y]] = rigs[0].thermal_points(np.array([[200, 90]]), (128, 160), (240, 320))
+    assert (x, y) == pytest.approx((sampling.x[90, 200], sampling.y[90, 200]), abs=1e-3)
+
+
 def test_another_distance_shifts_by_the_parallax() -> None:
     near, far = (
         sampling_map(cameras(), Size(160, 128), Size(320, 240), distance_m)

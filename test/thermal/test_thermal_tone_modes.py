@@ -55,6 +55,17 @@ def test_units_agree_at_twenty_degrees(name: str, value: float) -> None:
     assert unit.from_celsius(20.0) == pytest.approx(value)
 
 
+def test_emissivity_inverts_the_measurement_formula() -> None:
+    """A surface at 60 C with emissivity .8 before walls at 20 C: .8 * 60 + .2 * 20 = 52 C."""
+    unit = ToneOptions(unit="centikelvin", emissivity=0.8, reflected_celsius=20).celsius_unit()
+    assert unit.at(100 * (52 + 273.15)) == pytest.approx(60.0)
+    # With radiation as T^4 instead of linear in T the surface is measured at 53.1 C.
+    radiance = 0.8 * 333.15**4 + 0.2 * 293.15**4
+    assert unit.at(100 * radiance**0.25) == pytest.approx(60.0, abs=1.5)
+    with pytest.raises(ValueError, match=r"emissivity is 0\.8 and unit is 'counts'"):
+        ToneOptions(emissivity=0.8)
+
+
 @pytest.mark.parametrize(
     ("options", "counts"),
     [
