@@ -58,7 +58,7 @@ def draw(rng: np.random.Generator, a: Augmentation) -> Draw:
         gain=(float(gain[0]), float(gain[1])),
         invert_thermal=bool(chance[6] < a.polarity_chance),
         blur=(bool(chance[7] < a.blur_chance), bool(chance[8] < a.blur_chance)),
-        noise=tuple(float(v) if chance[9] < a.noise_chance else 0.0 for v in noise),
+        noise=(float(noise[0]), float(noise[1])) if chance[9] < a.noise_chance else (0.0, 0.0),
         shift=(float(shift[0]), float(shift[1])),
         noise_seed=noise_seed,
         sharpen=(float(sharpen[0]), float(sharpen[1])),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,9 @@ def compiled_step(
     visible: Tensor,
     thermal: Tensor,
     *,
-    preferences: Tensor | None = None,
     moving: bool = False,
     backward: Callable[[Tensor], object] = Tensor.backward,
-) -> nn.Module:
+) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
     """Return ``step`` compiled after a comparison of the gradients of one batch.
 
     Compilers can drop gradients silently. With torch 2.13 on a CPU no gradient passed through a
@@ -35,7 +34,6 @@ def compiled_step(
         step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are reset.
         visible: a batch of the run, N, C, H, W in [0, 1].
         thermal: N, 1, H, W in [0, 1].
-        preferences: preferences of the batch's objects, or None.
         moving: compare the step for consecutive frames as well, which is compiled separately.
         backward: function that propagates a loss to the weights; Fabric's for reduced precision.
 
@@ -44,7 +42,7 @@ def compiled_step(
     """
     compiled = torch.compile(step)
     for consecutive in (False, True) if moving else (False,):
-        batch = visible, thermal, consecutive, preferences
+        batch = visible, thermal, consecutive
         plain = _gradient(step, step, batch, backward)
         fused = _gradient(step, compiled, batch, backward)
         distance = ((fused - plain).norm() / plain.norm().clamp_min(1e-12)).item()
@@ -59,8 +57,8 @@ def compiled_step(
 
 def _gradient(
     step: nn.Module,
-    compute: nn.Module,
-    batch: tuple[Tensor, Tensor, bool, Tensor | None],
+    compute: Callable[..., tuple[Tensor, Mapping[str, Tensor]]],
+    batch: tuple[Tensor, Tensor, bool],
     backward: Callable[[Tensor], object],
 ) -> Tensor:
     """Return the gradient of the loss for all trained weights as one row."""

@@ -7,15 +7,19 @@ Every key is checked before data are read; errors name the key and the allowed v
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import difflib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fusion_ros.model.config import PRESETS
-from training.losses import LossWeights
+from fusion_ros.model.config import PRESETS, FusionNetConfig
+from fusion_ros.model.config import ConfigError as NetworkConfigError
+from training.losses import TERMS
 from training.pairs import DATA_SETS
 
 
@@ -99,6 +103,8 @@ class RunConfig:
 
     Attributes:
         preset: network to train.
+        network: fields of `FusionNetConfig` that differ from the preset, such as ``widths``.
+        modules: Python files that register layouts (`register_layout`) or loss terms (`loss_term`).
         run_folder: folder for checkpoints, curves and the final weights.
         pack_folder: folder for the cache of decoded pixels.
         train: data sets for training.
@@ -106,6 +112,7 @@ class RunConfig:
         steps: number of optimiser steps; ``steps_per_epoch`` 0 means pairs / batch.
         schedule: "cosine" to a fiftieth, or "halve" at each epoch of ``halve_at_epochs``.
         crop: height, width of a training crop, multiples of the network's stride.
+        patience: validations without a better score after which the run ends; 0: never.
         ema: decay of the mean of weights that is evaluated and exported; 0 disables it.
         folded: run convolution and pooling of `paper` as one strided convolution, exactly and in
             half the time (``training/folded.py``).
@@ -113,13 +120,14 @@ class RunConfig:
             weights file has all channels (``training/thin.py``).
         channels_last: use the channels-last layout: a wide network such as `paper` takes half the
             time on a CPU, `compact` does not change.
-        objects: JSON of objects and scores (``training/objects.py``), for ``loss.objects``.
-        objects_chance: share of crops drawn around an object of ``objects``.
         flicker_every: every n-th step uses consecutive frames and the flicker term; 0: none.
-        compile: compile the step (takes a minute or two, then it is up to twice as fast).
+        compile: compile the step. It takes minutes once, and a step is up to twice as fast.
+        loss: weight of each term of ``training/losses.py`` by its name.
     """
 
     preset: str = "compact"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
     run_folder: str = "runs/compact"
     pack_folder: str = "runs/packs"
     train: tuple[DataEntry, ...] = ()
@@ -140,8 +148,6 @@ class RunConfig:
     thin_encoders: int = 1
     channels_last: bool = False
     window_stride: int = 4
-    objects: str | None = None
-    objects_chance: float = 0.0
     flicker_every: int = 0
     compile: bool = False
     initial_weights: str | None = None
@@ -152,9 +158,10 @@ class RunConfig:
     threads: int = 0
     checkpoint_every_s: float = 120.0
     validate_every: int = 1000
-    picture_count: int = 4
+    patience: int = 0
+    image_count: int = 4
     bad_batches_allowed: int = 0
-    loss: LossWeights = field(default_factory=LossWeights)
+    loss: Mapping[str, float] = field(default_factory=lambda: {"qw": 1.0, "qe": 1.0})
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -162,7 +169,7 @@ class RunConfig:
         _one_of("schedule", self.schedule, ("cosine", "halve"))
         _one_of("precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
         _one_of("accelerator", self.accelerator, ("auto", "cpu", "cuda"))
-        stride = PRESETS[self.preset].stride
+        stride = self.shape.stride
         if len(self.crop) != 2 or any(side <= 0 or side % stride for side in self.crop):
             raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")
         for name in (
@@ -176,6 +183,10 @@ class RunConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= 1")
+        if self.patience < 0 or (self.patience and not self.validation):
+            raise ConfigError(
+                f"patience is {self.patience}; allowed is >= 0, and > 0 needs data in `validation`"
+            )
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; allowed is > 0")
         if not 0 <= self.ema < 1:
@@ -188,8 +199,17 @@ class RunConfig:
         self._check_network()
         self._check_data()
 
+    @property
+    def shape(self) -> FusionNetConfig:
+        """Config of the network: the preset with the changes of `network`."""
+        try:
+            values = {**PRESETS[self.preset].as_dict(), **self.network}
+            return FusionNetConfig.from_dict(values)
+        except NetworkConfigError as error:
+            raise ConfigError(f"network: {error}") from error
+
     def _check_network(self) -> None:
-        network = PRESETS[self.preset]
+        network = self.shape
         if self.thin_encoders > 1 and (
             network.layout != "encoder_decoder"
             or any(width % self.thin_encoders for width in network.widths)
@@ -200,10 +220,6 @@ class RunConfig:
             )
 
     def _check_data(self) -> None:
-        if not 0 <= self.objects_chance <= 1:
-            raise ConfigError(f"objects_chance is {self.objects_chance}; allowed is 0..1")
-        if (self.loss.objects or self.objects_chance) and not self.objects:
-            raise ConfigError("loss.objects and objects_chance need `objects`, a file of them")
         if not self.train:
             raise ConfigError("train is empty; it needs at least one data set")
         for entry in self.train:
@@ -278,15 +294,63 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"{key} is {entries!r}; allowed is a list of data sets")
         values[key] = tuple(_build(DataEntry, entry, f"{key}[]") for entry in entries)
     values["augmentation"] = _build(Augmentation, values.get("augmentation") or {}, "augmentation")
-    try:
-        values["loss"] = LossWeights.from_mapping(values.get("loss") or {})
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(str(error)) from error
+    import_files(values.get("modules") or ())
+    values["loss"] = _loss_weights(values.get("loss") or {})
     return _build(RunConfig, values, "config")
 
 
+def import_files(paths: Iterable[str | Path]) -> None:
+    """Run Python files that register layouts or loss terms, each once in a process.
+
+    Raises:
+        ConfigError: a file is missing or raises an error.
+    """
+    for path in paths:
+        _import_file(Path(path))
+
+
+def _import_file(path: Path) -> None:
+    name = f"training_module_{path.stem}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"modules has {str(path)!r}; allowed are existing Python files")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the file is the user's
+        raise ConfigError(f"modules: {path} cannot be imported: {error!r}") from error
+    sys.modules[name] = module
+
+
+def _loss_weights(values: Any) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"loss is {values!r}; allowed is a mapping")
+    for name, value in values.items():
+        if name not in TERMS:
+            raise ConfigError(_unknown("loss", name, TERMS))
+        if not _is_like(value, 0.0) or not value >= 0:
+            raise ConfigError(f"loss.{name} is {value!r}; allowed is a number >= 0")
+    return {"qw": 1.0, "qe": 1.0, **values}
+
+
+def _unknown(where: str, key: str, known: Iterable[str]) -> str:
+    """Return an error with the nearest known key, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(str(key), names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    return f"{where} has unknown key {key!r}; {hint}"
+
+
 #: Types that are accepted for a default of each type.
-_LIKE = {bool: bool, int: int, float: (int, float), str: str, tuple: (list, tuple)}
+_LIKE: dict[type, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    str: (str,),
+    tuple: (list, tuple),
+}
 
 
 def _is_like(value: object, default: object) -> bool:
@@ -304,7 +368,7 @@ def _build(kind: type, values: Any, where: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind)}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{where} has unknown key {key!r}; known: {', '.join(known)}")
+            raise ConfigError(_unknown(where, key, known))
         default = known[key].default
         if not _is_like(value, default):
             raise ConfigError(f"{where}.{key} is {value!r}; allowed is like {default!r}")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.images import write_image
-from training.pairs import PairFiles
+from training.pairs import DataSetError, PairFiles
 from training.reading import read_pair
 
 TILE_HEIGHT = 240
@@ -38,7 +38,7 @@ def tile(picture: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:
 def contact_sheet(
     pairs: Sequence[PairFiles], results: Path, methods: Sequence[str], target: Path
 ) -> None:
-    """One row a pair: visible, thermal, then each method's picture out of ``results/<method>/``."""
+    """Write a sheet with a row for each pair: visible, thermal and each method's fused image."""
     rows = []
     for pair in pairs:
         visible, thermal = read_pair(pair)[0]
@@ -46,6 +46,8 @@ def contact_sheet(
         for method in methods:
             path = results / method.replace(" ", "_") / f"{pair.name.replace('/', '_')}.png"
             fused = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if fused is None:
+                raise DataSetError(f"{path} is no readable image")
             if fused.ndim == 3:
                 fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
             tiles.append(tile(with_colour_of(visible, fused)))

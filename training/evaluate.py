@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.evaluate``: fuse data sets, compute all measures and rank methods.
-
-    python -m training.evaluate --weights FILE|PRESET ... --data tno=DIR ... [--peers DIR] --out DIR
-
-All methods are scored on grey images rounded to 8 bit. ``--peers`` is a folder of folders of
-published results on one data set, named like its visible images. Writes ``table.md``,
-``table.csv``, ``per_picture.csv``, ``contact_sheet.png`` and the fused images to ``--out``. Several
-data sets have a folder each, named after their kind.
-"""
+"""`fusion-ros evaluate`: fuse data sets, compute all measures and rank methods."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +16,14 @@ import torch
 from tqdm import tqdm
 
 from fusion_ros.files.images import write_image
-from fusion_ros.files.tables import new_table
+from fusion_ros.files.writing import write_json
 from fusion_ros.metrics import MEASURES, score
 from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.model.config import PRESETS
-from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
+from fusion_ros.model.weights import load_weights, shipped_weights
+from training.config import import_files
 from training.contact_sheet import contact_sheet
-from training.pairs import DATA_SETS, DataSetError, Pairs, find_pairs
+from training.pairs import DataSetError, Pairs, find_pairs
 from training.ranks import mean_ranks, write_tables
 from training.reading import read_pair
 from training.validation import fuse
@@ -84,27 +79,20 @@ def grey(picture: np.ndarray) -> np.ndarray:
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
-def evaluate(
-    methods: dict[str, Fuser], pairs: list, measures: list[str], out: Path | None
-) -> dict[str, list[dict[str, float]]]:
-    """Return the scores of each method and image; write fused images to ``out/<method>/``."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-    for pair in tqdm(pairs, unit="pair", disable=None):
-        visible, thermal = read_pair(pair)[0]
-        sources = [
-            torch.from_numpy(x.astype(np.float64) / 255)[None, None]
-            for x in (grey(visible), thermal)
-        ]
-        for name, method in methods.items():
-            fused = method(pair.name, visible, thermal)
-            tensor = torch.from_numpy(grey(fused).astype(np.float64) / 255)[None, None]
-            results[name].append(score(*sources, tensor, measures))
-            if out is not None:
-                target = out / name.replace(" ", "_") / f"{pair.name.replace('/', '_')}.png"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                bgr = fused if fused.ndim == 2 else cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
-                write_image(target, bgr)
-    return results
+def scores_of(
+    fused: np.ndarray, visible: np.ndarray, thermal: np.ndarray, measures: list[str]
+) -> dict[str, float]:
+    """Return the measures of a uint8 image, on luma."""
+    images = [
+        torch.from_numpy(x.astype(np.float64) / 255)[None, None]
+        for x in (grey(visible), thermal, grey(fused))
+    ]
+    return score(images[0], images[1], images[2], measures)
+
+
+def image_path(out: Path, method: str, pair: str) -> Path:
+    """Return the path of a fused image below the results of a data set."""
+    return out / method.replace(" ", "_") / f"{pair.replace('/', '_')}.png"
 
 
 def evaluate_set(
@@ -112,23 +100,93 @@ def evaluate_set(
 ) -> None:
     """Score the methods on one data set; write tables, images and the sheet to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    results = evaluate(methods, pairs.pairs, measures, out)
-    with new_table(out / "per_picture.csv") as table:
-        table.write(["method", "picture", *measures])
-        for name, rows in results.items():
-            for pair, row in zip(pairs.pairs, rows, strict=True):
-                table.write([name, pair.name, *(f"{row[m]:.6f}" for m in measures)])
+    rows = ScoreRows(out / "per_image.csv", measures)
+    total = len(pairs) * len(methods)
+    with rows, tqdm(total=total, unit="image", disable=None) as progress:
+        for pair in pairs:
+            missing = [name for name in methods if (name, pair.name) not in rows.scores]
+            progress.update(len(methods) - len(missing))
+            if not missing:
+                continue
+            visible, thermal = read_pair(pair)[0]
+            for name in missing:
+                fused = methods[name](pair.name, visible, thermal)
+                target = image_path(out, name, pair.name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_image(
+                    target, fused if fused.ndim == 2 else cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
+                )
+                rows.add(name, pair.name, scores_of(fused, visible, thermal, measures))
+                progress.update()
     means = {
-        name: {m: float(np.nanmean([row[m] for row in rows])) for m in measures}
-        for name, rows in results.items()
+        name: {
+            m: float(np.nanmean([rows.scores[name, pair.name][m] for pair in pairs]))
+            for m in measures
+        }
+        for name in methods
     }
-    title = f"{pairs.source}, {len(pairs)} pairs"
-    print(write_tables(means, mean_ranks(means), out, title))
+    print(write_tables(means, mean_ranks(means), out, f"{pairs.source}, {len(pairs)} pairs"))
     contact_sheet(pairs.pairs, out, shown, out / "contact_sheet.png")
 
 
-def named_networks(weights: list[str]) -> dict[str, Fuser]:
-    """Return networks by file name, with the folder's name for equal file names."""
+class ScoreRows:
+    """Scores in a CSV file, one row for each method and image, each written at once.
+
+    Args:
+        path: an existing file is continued; a row that was cut off is dropped.
+        measures: names of the columns.
+
+    Raises:
+        DataSetError: the file has other columns.
+    """
+
+    def __init__(self, path: Path, measures: list[str]) -> None:
+        self._path, self._columns = path, ["method", "image", *measures]
+        self.scores: dict[tuple[str, str], dict[str, float]] = {}
+        text = path.read_text() if path.is_file() else ""
+        whole = text[: text.rfind("\n") + 1]
+        header, *rows = list(csv.reader(whole.splitlines())) or [self._columns]
+        if header != self._columns:
+            raise DataSetError(f"{path} has columns {header}; requested: {self._columns}")
+        for method, image, *values in rows:
+            self.scores[method, image] = dict(zip(measures, map(float, values), strict=True))
+        self._kept = whole
+
+    def __enter__(self) -> ScoreRows:
+        self._file = self._path.open("w", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._file.write(self._kept)
+        if not self._kept:
+            self._writer.writerow(self._columns)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, method: str, image: str, scores: dict[str, float]) -> None:
+        """Write a row."""
+        self.scores[method, image] = scores
+        self._writer.writerow([method, image, *(f"{value:.8g}" for value in scores.values())])
+        self._file.flush()
+
+
+def check_methods(out: Path, weights: list[str]) -> None:
+    """Keep the identity of the weights in ``out``; results of other weights are not continued."""
+    identity = {
+        name: load_weights(shipped_weights(path) if path in PRESETS else path).metadata.sha256
+        for name, path in zip(network_names(weights), weights, strict=True)
+    }
+    stored = out / "weights.json"
+    before = json.loads(stored.read_text()) if stored.is_file() else {}
+    changed = [name for name, sha256 in identity.items() if before.get(name, sha256) != sha256]
+    if changed:
+        raise DataSetError(f"{out} has results of other weights called {changed[0]}; use another")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(stored, {**before, **identity})
+
+
+def network_names(weights: list[str]) -> list[str]:
+    """Return the file names, with the folder's name for equal ones."""
     stems = [Path(w).stem for w in weights]
     names = [
         f"{Path(w).absolute().parent.name}-{stem}" if stems.count(stem) > 1 else stem
@@ -136,7 +194,12 @@ def named_networks(weights: list[str]) -> dict[str, Fuser]:
     ]
     if len(set(names)) < len(names):
         raise DataSetError(f"--weights has two files called {max(names, key=names.count)}")
-    return {name: network_fuser(w) for name, w in zip(names, weights, strict=True)}
+    return names
+
+
+def named_networks(weights: list[str]) -> dict[str, Fuser]:
+    """Return networks by name."""
+    return {n: network_fuser(w) for n, w in zip(network_names(weights), weights, strict=True)}
 
 
 def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
@@ -154,50 +217,32 @@ def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--weights", nargs="*", default=[], help="weights files or preset names")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="KIND=FOLDER",
-        help=f"for instance tno=data/tno21; kinds: {', '.join(sorted(DATA_SETS))}",
-    )
-    parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
-    parser.add_argument("--peers", type=Path, help="folder of folders of published results")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and images")
-    parser.add_argument("--measures", nargs="*", default=list(MEASURES), choices=list(MEASURES))
-    parser.add_argument("--no-baselines", action="store_true")
-    options = parser.parse_args(arguments)
-    try:
-        data = find_data_sets(options.data, options.split)
-        methods = named_networks(options.weights)
-        shown = list(methods)
-        if not options.no_baselines:
-            methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
-        if options.peers:
-            if len(data) > 1:
-                raise DataSetError("--peers requires one data set; --data names several")
-            if not options.peers.is_dir():
-                raise DataSetError(f"--peers {options.peers} is not a folder")
-            folders = sorted(p for p in options.peers.iterdir() if p.is_dir())
-            methods |= {p.name: peer_fuser(p) for p in folders}
-        if not methods:
-            raise DataSetError("nothing to score: no --weights, no --peers, no baselines")
-        for kind, pairs in data.items():
-            out = options.out / kind if len(data) > 1 else options.out
-            evaluate_set(pairs, methods, shown or list(methods)[:1], options.measures, out)
-    except (DataSetError, WeightsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(options: argparse.Namespace) -> int:
+    """Run `fusion-ros evaluate`; returns the exit code."""
+    import_files(options.modules)
+    measures = options.measures or list(MEASURES)
+    if unknown := sorted(set(measures) - set(MEASURES)):
+        raise DataSetError(f"--measures has {unknown[0]!r}; allowed: {', '.join(MEASURES)}")
+    data = find_data_sets(options.data, options.split)
+    methods = named_networks(options.weights)
+    shown = list(methods)
+    if not options.no_baselines:
+        methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
+    if options.peers:
+        methods |= peers_of(options.peers, data)
+    if not methods:
+        raise DataSetError("nothing to score: no --weights, no --peers, no baselines")
+    check_methods(options.out, options.weights)
+    for kind, pairs in data.items():
+        out = options.out / kind if len(data) > 1 else options.out
+        evaluate_set(pairs, methods, shown or list(methods)[:1], measures, out)
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def peers_of(root: Path, data: dict[str, Pairs]) -> dict[str, Fuser]:
+    """Return the fusers of the folders in ``root``."""
+    if len(data) > 1:
+        raise DataSetError("--peers requires one data set; --data names several")
+    if not root.is_dir():
+        raise DataSetError(f"--peers {root} is not a folder")
+    return {p.name: peer_fuser(p) for p in sorted(root.iterdir()) if p.is_dir()}

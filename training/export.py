@@ -1,18 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.export``: create the shipped files from the weights of a run.
-
-    python -m training.export --weights runs/compact/weights.safetensors --out DIR
-        [--name compact] [--half] [--score tno=DIR] [--version 1.0]
-
-Writes ``NAME.safetensors`` (with the results of ``--score`` in its metadata) and ``NAME.onnx``,
-which a node without PyTorch runs, and prints the difference between the images of both.
-For the weights that ship, DIR is fusion_ros/model/weights.
-"""
+"""`fusion-ros export`: create the shipped files from the weights of a run."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +14,11 @@ from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import onnx_path
-from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, save_weights
-from training.evaluate import evaluate, network_fuser
+from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
+from training.config import import_files
+from training.evaluate import network_fuser, scores_of
 from training.pairs import DataSetError, find_pairs
+from training.reading import read_pair
 
 
 def onnx_parity(weights: LoadedWeights, onnx: bytes, height: int = 96, width: int = 160) -> Parity:
@@ -47,46 +40,33 @@ def measured(weights: Path, data: str) -> dict[str, float]:
     kind, equals, root = data.partition("=")
     if not equals:
         raise DataSetError(f"--score is {data!r}; allowed is KIND=FOLDER")
-    pairs = find_pairs(kind, Path(root)).pairs
-    rows = evaluate({"net": network_fuser(str(weights))}, pairs, ["qw", "qe"], None)["net"]
+    fuser, rows = network_fuser(str(weights)), []
+    for pair in find_pairs(kind, Path(root)):
+        visible, thermal = read_pair(pair)[0]
+        rows.append(scores_of(fuser(pair.name, visible, thermal), visible, thermal, ["qw", "qe"]))
     name = Path(root).name
     return {f"{name}_{m}": round(float(np.mean([r[m] for r in rows])), 4) for m in ("qw", "qe")}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def run(options: argparse.Namespace) -> int:
+    """Run `fusion-ros export`; returns the exit code."""
+    import_files(options.modules)
+    loaded = load_weights(options.weights)
+    scores = dict(loaded.metadata.metrics)
+    if options.score:
+        scores |= measured(options.weights, options.score)
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = options.name or loaded.metadata.preset
+    target = options.out / f"{name}.safetensors"
+    metadata = save_weights(
+        target,
+        loaded.net,
+        training_data=loaded.metadata.training_data,
+        metrics=scores,
+        version=options.version or loaded.metadata.version,
+        dtype=torch.float16 if options.half else torch.float32,
     )
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--name", help="file name without suffix; default the preset")
-    parser.add_argument("--half", action="store_true", help="store tensors and kernels as float16")
-    parser.add_argument("--score", help="KIND=FOLDER for qw and qe in the metadata")
-    parser.add_argument("--version", help="version of these weights; default: that of the file")
-    options = parser.parse_args(arguments)
-    try:
-        loaded = load_weights(options.weights)
-        scores = dict(loaded.metadata.metrics)
-        if options.score:
-            scores |= measured(options.weights, options.score)
-        options.out.mkdir(parents=True, exist_ok=True)
-        name = options.name or loaded.metadata.preset
-        target = options.out / f"{name}.safetensors"
-        metadata = save_weights(
-            target,
-            loaded.net,
-            training_data=loaded.metadata.training_data,
-            metrics=scores,
-            version=options.version or loaded.metadata.version,
-            dtype=torch.float16 if options.half else torch.float32,
-        )
-        target.chmod(0o644)
-    except (WeightsError, DataSetError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    target.chmod(0o644)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB, {dict(metadata.metrics)}")
     weights = load_weights(target)
     onnx = export_onnx(weights, half=options.half)
@@ -94,7 +74,3 @@ def main(arguments: list[str] | None = None) -> int:
     onnx_path(target).chmod(0o644)
     print(f"{onnx_path(target)}: {len(onnx) / 1e6:.2f} MB, {onnx_parity(weights, onnx)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

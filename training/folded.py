@@ -8,6 +8,9 @@ network with half the arithmetic and without approximation.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +27,7 @@ class FoldedLevel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map N, C, H, W to N, C', H/2, W/2."""
-        convolution = self.get_submodule("0")
+        convolution = cast(nn.Conv2d, self.get_submodule("0"))
         kernel = convolution.weight
         # Mean of the kernel at four positions: separable, [1 1]/2 in both directions.
         kernel = F.pad(kernel, (1, 1, 1, 1))
@@ -40,7 +43,7 @@ def fold_for_training(net: FusionNet) -> FusionNet:
     if net.config.layout != "encoder_decoder":
         return net
     for encoder in (net.visible_encoder, net.thermal_encoder):
-        for index, level in enumerate(encoder.levels):
+        for index, level in enumerate(cast("Iterable[nn.Sequential]", encoder.levels)):
             if len(level) == 2 and isinstance(level[1], nn.AvgPool2d):
                 encoder.levels[index] = FoldedLevel(level)
     return net

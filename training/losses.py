@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training pushes against: the paper's equation 3, and the terms that keep halos away.
+"""Loss terms of training: the paper's equation 3, and penalties for what the Q indices ignore.
 
-The Q indices reward contrast wherever a source has some and say nothing where none has, so a
-network trained by them alone paints bright and dark bands along strong edges. ``excess_gradient``
-and ``overshoot`` charge for contrast that neither source has.
+The Q indices reward contrast where a source has some and ignore areas without any. A network that
+is trained by them alone produces halos along strong edges. ``excess_gradient`` and ``overshoot``
+penalise contrast that neither source has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -25,57 +26,35 @@ STEADY = 1.25
 LEAST_SHARE, MOST_SHARE = 0.8, 0.03
 """How far towards the thermal brightness a hotter area has to go, and a darker one may."""
 
+Images: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Visible, thermal and fused image, N, 1, H, W each, in [0, 1]."""
+LossTerm: TypeAlias = "Callable[[Crops], Tensor | None]"
+
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Weight of each term; a term of weight zero is not computed.
+class Crops:
+    """Images of one training step in [0, 1].
 
     Attributes:
-        qw, qe, mse: alpha, beta, gamma of the paper's equation 3.
-        gradient: distance between the fused gradient and the stronger source's, pixel by pixel.
-        excess_gradient: fused gradient beyond the sources', at 1, 2, 4 and 8 pixels.
-        glow: the same at 16 and 32 pixels.
-        overshoot: fused value outside the range that the sources have within a few pixels.
-        scd: one minus half the sum of the correlations of differences (SCD): each source should be
-            found again in what the other does not explain.
-        brightness: broad brightness (Gaussian of 12 pixels) outside the band that `LEAST_SHARE` and
-            `MOST_SHARE` leave.
-        flipped: strong visible edges, weak in thermal, that lose or change their sign.
-        colour: distance of the fused colour differences (RGB minus luma) from the visible ones, for
-            a network that gives RGB; the other terms see luma alone.
-        flicker: change between two consecutive frames beyond what the sources' average changes.
-        restlessness: the flicker index of two consecutive frames beyond that of the average.
-        objects: distance of the contrast on objects from that of the camera that shows them
-            better (``training/objects.py``).
-        static: change of pixels that stand still, beyond `STEADY` times the average's.
+        visible: luma, N, 1, H, W.
+        thermal: N, 1, H, W.
+        fused: luma, N, 1, H, W.
+        colours: visible and fused image, N, 3, H, W each, if the network fuses RGB.
+        consecutive: whether the second half of the batch follows the first half in time.
+        stride: step between the 8x8 windows of the Q terms, in pixels.
     """
 
-    qw: float = 1.0
-    qe: float = 1.0
-    mse: float = 0.0
-    gradient: float = 0.0
-    excess_gradient: float = 0.0
-    glow: float = 0.0
-    overshoot: float = 0.0
-    scd: float = 0.0
-    brightness: float = 0.0
-    flipped: float = 0.0
-    colour: float = 0.0
-    flicker: float = 0.0
-    restlessness: float = 0.0
-    static: float = 0.0
-    objects: float = 0.0
+    visible: Tensor
+    thermal: Tensor
+    fused: Tensor
+    colours: tuple[Tensor, Tensor] | None = None
+    consecutive: bool = False
+    stride: int = 4
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, float]) -> LossWeights:
-        """Build from a config's mapping; an unknown term or a negative weight is a ValueError."""
-        known = [field.name for field in fields(cls)]
-        for name, value in values.items():
-            if name not in known:
-                raise ValueError(f"loss.{name} is no loss term; allowed: {', '.join(known)}")
-            if not isinstance(value, (int, float)) or not value >= 0:
-                raise ValueError(f"loss.{name} is {value!r}; allowed is a number >= 0")
-        return cls(**values)
+    @property
+    def images(self) -> Images:
+        """Visible, thermal and fused luma."""
+        return self.visible, self.thermal, self.fused
 
 
 def luma(x: Tensor) -> Tensor:
@@ -223,17 +202,13 @@ def colour_loss(visible: Tensor, fused: Tensor) -> Tensor:
     return (fused - luma(fused) - (visible - luma(visible))).abs().mean()
 
 
-def flicker_loss(
-    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
+def flicker_loss(before: Images, after: Images) -> Tensor:
     """Change of the fused picture beyond the mean of its sources' changes; (a, b, f) each."""
     change_a, change_b, change_f = ((y - x).abs() for x, y in zip(before, after, strict=True))
     return F.relu(change_f - 0.5 * (change_a + change_b)).mean()
 
 
-def restlessness_loss(
-    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
+def restlessness_loss(before: Images, after: Images) -> Tensor:
     """How far each sample's flicker index lies above that of the sources' average, as a logarithm.
 
     The logarithm makes a calm crop count as much as a lively one, whose index moves by far more;
@@ -251,9 +226,7 @@ def restlessness_loss(
     return F.relu(torch.log(fused / average) + CALMER).mean()
 
 
-def static_loss(
-    before: tuple[Tensor, Tensor, Tensor], after: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
+def static_loss(before: Images, after: Images) -> Tensor:
     """How far static pixels change beyond `STEADY` times the average's change, as a logarithm.
 
     Static is a pixel around which neither source changes by more than three grey levels after a
@@ -271,31 +244,6 @@ def static_loss(
     return (enough * F.relu(torch.log(ratio / STEADY))).mean()
 
 
-def objects_loss(visible: Tensor, thermal: Tensor, fused: Tensor, preferences: Tensor) -> Tensor:
-    """Distance of the contrast on objects from that of the camera that shows them better.
-
-    Contrast is the differences to the neighbours at 1, 2, 4 and 8 pixels, so that the brightness
-    of the region is left to the other terms: what the preferred camera shows is kept, what only the
-    other one has there (clutter, glare) is damped.
-
-    Args:
-        visible, thermal, fused: N, 1, H, W.
-        preferences: N, 2, H / 8, W / 8, of the visible and the thermal picture, 0 off objects.
-    """
-    images = torch.cat([visible, thermal, fused], dim=1)
-    cell = visible.shape[-1] // preferences.shape[-1]
-    weights = preferences.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
-    total = fused.new_zeros(())
-    for octave in range(4):
-        if octave:
-            images, weights = F.avg_pool2d(images, 2), F.avg_pool2d(weights, 2)
-        inner = weights[:, :, :-1, :-1]
-        for step in forward_differences(images):
-            away = (step[:, 2:] - step[:, :2]).abs()
-            total = total + (inner * away).sum() / (inner.sum() + 1.0)
-    return total
-
-
 def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) -> Tensor:
     """Qe before its final power: smooth where the power's slope is not."""
     sources = torch.cat([visible, thermal], 1).detach()
@@ -303,43 +251,58 @@ def edge_index(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int) 
     return qw(edges_v, edges_t, edge_image(fused), stride=stride, eps=1e-6)
 
 
-def fusion_loss(  # noqa: C901 -- one branch for each term
-    visible: Tensor,
-    thermal: Tensor,
-    fused: Tensor,
-    weights: LossWeights,
-    *,
-    stride: int = 4,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum of the weighted terms (all but flicker), and each term unweighted.
+def on_images(term: Callable[[Tensor, Tensor, Tensor], Tensor]) -> LossTerm:
+    """Make a loss term of a function of visible, thermal and fused luma."""
+    return lambda crops: term(*crops.images)
 
-    Args:
-        visible, thermal, fused: N, 1, H, W in [0, 1].
-        weights: see :class:`LossWeights`.
-        stride: step between the 8x8 windows of the Q terms, in pixels.
+
+def on_frames(term: Callable[[Images, Images], Tensor]) -> LossTerm:
+    """Make a loss term of a function of two consecutive frames; other batches have none."""
+
+    def value(crops: Crops) -> Tensor | None:
+        if not crops.consecutive:
+            return None
+        (v0, v1), (t0, t1), (f0, f1) = (x.chunk(2) for x in crops.images)
+        return term((v0, t0, f0), (v1, t1, f1))
+
+    return value
+
+
+#: Loss terms by the name of their weight in a config.
+TERMS: dict[str, LossTerm] = {
+    # alpha, beta and gamma of the paper's equation 3
+    "qw": lambda c: 1 - qw(*c.images, stride=c.stride, eps=1e-6).mean(),
+    "qe": lambda c: 1 - edge_index(*c.images, stride=c.stride).mean(),
+    "mse": lambda c: 0.5 * (F.mse_loss(c.fused, c.visible) + F.mse_loss(c.fused, c.thermal)),
+    "gradient": on_images(gradient_loss),
+    "excess_gradient": on_images(excess_gradient_loss),
+    "glow": on_images(glow_loss),
+    "overshoot": on_images(overshoot_loss),
+    "scd": on_images(correlation_loss),
+    "brightness": on_images(brightness_loss),
+    "flipped": on_images(flipped_edge_loss),
+    "colour": lambda c: colour_loss(*c.colours) if c.colours else None,
+    "flicker": on_frames(flicker_loss),
+    "restlessness": on_frames(restlessness_loss),
+    "static": on_frames(static_loss),
+}
+
+
+def loss_term(term: LossTerm) -> LossTerm:
+    """Register a function of `Crops` as a loss term under its own name (a decorator).
+
+    The function returns a scalar, or None if it does not apply to the batch.
     """
-    terms: dict[str, Tensor] = {}
-    if weights.qw:
-        terms["qw"] = 1 - qw(visible, thermal, fused, stride=stride, eps=1e-6).mean()
-    if weights.qe:
-        terms["qe"] = 1 - edge_index(visible, thermal, fused, stride=stride).mean()
-    if weights.mse:
-        terms["mse"] = 0.5 * (F.mse_loss(fused, visible) + F.mse_loss(fused, thermal))
-    if weights.gradient:
-        terms["gradient"] = gradient_loss(visible, thermal, fused)
-    if weights.excess_gradient:
-        terms["excess_gradient"] = excess_gradient_loss(visible, thermal, fused)
-    if weights.glow:
-        terms["glow"] = glow_loss(visible, thermal, fused)
-    if weights.overshoot:
-        terms["overshoot"] = overshoot_loss(visible, thermal, fused)
-    if weights.scd:
-        terms["scd"] = correlation_loss(visible, thermal, fused)
-    if weights.brightness:
-        terms["brightness"] = brightness_loss(visible, thermal, fused)
-    if weights.flipped:
-        terms["flipped"] = flipped_edge_loss(visible, thermal, fused)
-    total = fused.new_zeros(())
-    for name, value in terms.items():
-        total = total + getattr(weights, name) * value
-    return total, {name: value.detach() for name, value in terms.items()}
+    TERMS[term.__name__] = term
+    return term
+
+
+def total_loss(crops: Crops, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the weighted sum of the terms, and each term unweighted; weight 0 skips a term."""
+    total, terms = crops.fused.new_zeros(()), {}
+    for name, weight in weights.items():
+        value = TERMS[name](crops) if weight else None
+        if value is not None:
+            total = total + weight * value
+            terms[name] = value.detach()
+    return total, terms

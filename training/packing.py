@@ -75,7 +75,8 @@ class PackWriter:
             count += 1
         if shape is None:
             raise PackError(f"{name}: no frames")
-        self._pairs.append(PackedPair(name, source, offset, *shape, count))
+        height, width = shape
+        self._pairs.append(PackedPair(name, source, offset, height, width, count))
 
 
 class Pack:

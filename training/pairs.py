@@ -118,7 +118,9 @@ def _first_folder(root: Path, *names: str) -> Path:
     raise DataSetError(f"{root} has none of the folders {', '.join(names)}")
 
 
-def _folders(source: str, visible: tuple[str, ...], thermal: tuple[str, ...]):
+def _folders(
+    source: str, visible: tuple[str, ...], thermal: tuple[str, ...]
+) -> Callable[[Path], Pairs]:
     def find(root: Path) -> Pairs:
         return match_folders(source, _first_folder(root, *visible), _first_folder(root, *thermal))
 
@@ -215,7 +217,7 @@ def _find_videos(root: Path) -> Pairs:
         try:
             for path, stream in ((visible, Stream.VISIBLE), (thermal, Stream.THERMAL)):
                 videos.append(VideoFile(path, stream))
-            match = match_videos(*videos)
+            match = match_videos(videos[0], videos[1])
         except VideoError as error:
             result.problems.append(str(error))
             continue
@@ -317,9 +319,9 @@ def _keep_split(found: Pairs, split: Path) -> None:
     for line in wanted:
         tail = Path(line).with_suffix("").as_posix()
         # The lists of RoadScene name `vis`; the better images are in `vis_hr`.
-        pair = known.get(tail) or known.get(tail.replace("/vis/", "/vis_hr/"))
-        if pair is not None:
-            kept[pair.name] = pair
+        found_pair = known.get(tail) or known.get(tail.replace("/vis/", "/vis_hr/"))
+        if found_pair is not None:
+            kept[found_pair.name] = found_pair
     if not kept:
         raise DataSetError(f"{found.source}: none of the {len(wanted)} lines of {split} is a pair")
     found.pairs = [kept[name] for name in sorted(kept)]

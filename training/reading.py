@@ -125,7 +125,7 @@ def warp_thermal(
     """
     height, width = visible.shape[:2]
     t_height, t_width = thermal.shape
-    corners = np.float32([[0, 0], [t_width, 0], [t_width, t_height], [0, t_height]])
+    corners = np.array([[0, 0], [t_width, 0], [t_width, t_height], [0, t_height]], np.float32)
     moved = cv2.perspectiveTransform(corners[None], np.float64(homography))[0]
     left, right = max(moved[0, 0], moved[3, 0], 0), min(moved[1, 0], moved[2, 0], width)
     top, bottom = max(moved[0, 1], moved[1, 1], 0), min(moved[2, 1], moved[3, 1], height)

@@ -21,6 +21,7 @@ CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
+BEST = "best.safetensors"
 
 # Keys that may differ between a run and its continuation.
 _FREE_TO_CHANGE = (
@@ -31,10 +32,11 @@ _FREE_TO_CHANGE = (
     "accelerator",
     "devices",
     "nodes",
-    "picture_count",
+    "image_count",
     "compile",
     "validate_every",
     "steps",
+    "patience",
 )
 
 

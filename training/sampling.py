@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
@@ -19,7 +19,6 @@ from torch import Tensor
 from fusion_ros.files.writing import write_json
 from training.augmentation import Draw, draw
 from training.config import Augmentation, ConfigError, DataEntry
-from training.objects import NO_OBJECTS, preference_planes
 from training.packing import INDEX_NAME, Pack, PackWriter
 from training.pairs import DataSetError, find_pairs
 from training.reading import read_pair
@@ -80,8 +79,7 @@ class Batch:
     """uint8 crops, their random augmentations, and their names for errors.
 
     visible is N, C, H, W and thermal N, 1, H, W. With ``consecutive``, the second half of the
-    batch holds the frames after those of the first half. ``preferences`` are those of the objects,
-    N, 2, h, w (see `training.objects`), flipped like the crops, or None.
+    batch holds the frames after those of the first half.
     """
 
     visible: Tensor
@@ -89,7 +87,6 @@ class Batch:
     draws: list[Draw]
     names: list[str]
     consecutive: bool
-    preferences: Tensor | None = None
 
 
 class CropSampler:
@@ -105,8 +102,6 @@ class CropSampler:
         batch: samples of a batch on all processes together.
         rank: number of this process; it uses samples rank, rank + world, ... of each batch.
         world: number of processes.
-        objects: objects and scores by pair (`training.objects.read_objects`), or None.
-        objects_chance: share of the crops around one of ``objects``.
     """
 
     def __init__(
@@ -121,8 +116,6 @@ class CropSampler:
         batch: int,
         rank: int = 0,
         world: int = 1,
-        objects: Mapping[str, np.ndarray] | None = None,
-        objects_chance: float = 0.0,
     ) -> None:
         fits = [p.height >= crop[0] and p.width >= crop[1] for p in pack.pairs]
         if not any(fits):
@@ -135,9 +128,6 @@ class CropSampler:
         self._pack, self._crop, self._channels = pack, tuple(crop), channels
         self._augmentation, self._seed, self._batch = augmentation, seed, batch
         self._rank, self._world = rank, world
-        self._objects, self._objects_chance = objects, objects_chance
-        rich = np.array([len(self._objects_of(p.name)) > 0 for p in pack.pairs]) * chance
-        self._rich = rich / rich.sum() if rich.sum() else None
 
     @property
     def has_motion(self) -> bool:
@@ -159,22 +149,16 @@ class CropSampler:
             draws=[c[2] for c in chosen],
             names=[c[3] for c in chosen],
             consecutive=consecutive,
-            preferences=None if self._objects is None else torch.stack([c[4] for c in chosen]),
         )
 
     def _sample(self, step: int, place: int, consecutive: bool) -> list[tuple]:
         rng = np.random.default_rng((self._seed, step, place))
         index = int(rng.choice(len(self._pack), p=self._moving if consecutive else self._chance))
-        around = None if consecutive else self._around_an_object(step, place)
-        if around is not None:
-            index = around[0]
         pair = self._pack.pairs[index]
         magnified = rng.random() < self._augmentation.zoom_chance
         zoom = float(rng.uniform(1, self._augmentation.zoom)) if magnified else 1.0
-        size = tuple(round(side / zoom) for side in self._crop)
+        size = round(self._crop[0] / zoom), round(self._crop[1] / zoom)
         box = self._box(rng, index, size)
-        if around is not None:
-            box = self._box_around(index, size, *around[1:])
         drawn = draw(rng, self._augmentation)
         # After all other draws, so that a probability of zero does not change the samples.
         other, other_box = index, box
@@ -185,7 +169,6 @@ class CropSampler:
             # A clip has independent camera noise in each frame. Additional noise would train the
             # network to blur, and equal noise in both frames would train it to expect static noise.
             drawn = replace(drawn, noise=(0.0, 0.0))
-        preferred = self._preferences(pair.name, box, drawn, known=other == index)
         crops = []
         for frame in range(2 if consecutive else 1):
             visible, thermal = self._pack.frame(index, frame)
@@ -198,40 +181,8 @@ class CropSampler:
                 planes[0] = np.ascontiguousarray(planes[0].transpose(2, 0, 1))
             tensors = torch.from_numpy(planes[0]), torch.from_numpy(planes[1][None])
             name = f"{pair.name}@{box[0].start},{box[1].start}"
-            crops.append((*tensors, drawn, name, preferred))
+            crops.append((*tensors, drawn, name))
         return crops
-
-    def _objects_of(self, name: str) -> np.ndarray:
-        return (self._objects or {}).get(name, NO_OBJECTS)
-
-    def _preferences(self, name: str, box: tuple, drawn: Draw, *, known: bool) -> Tensor | None:
-        """Return the preferences in a crop; none for a thermal image of another scene."""
-        if self._objects is None:
-            return None
-        objects = self._objects_of(name) if known and not drawn.invert_thermal else NO_OBJECTS
-        corner = box[0].start, box[1].start
-        zoom = self._crop[0] / (box[0].stop - box[0].start)
-        planes = torch.from_numpy(preference_planes(objects, corner, zoom, self._crop))
-        return planes.flip([a for a, on in ((2, drawn.flip), (1, drawn.flip_vertical)) if on])
-
-    def _around_an_object(self, step: int, place: int) -> tuple[int, float, float] | None:
-        """Return pair and centre (y, x) of a crop around an object, or None for other crops."""
-        # A separate generator, so that objects do not change the other samples.
-        rng = np.random.default_rng((self._seed, step, place, 1))
-        if self._rich is None or rng.random() >= self._objects_chance:
-            return None
-        index = int(rng.choice(len(self._pack), p=self._rich))
-        boxes = self._objects_of(self._pack.pairs[index].name)
-        left, top, right, bottom = boxes[int(rng.integers(len(boxes))), :4]
-        away = rng.uniform(-0.35, 0.35, 2) * self._crop
-        return index, float((top + bottom) / 2 + away[0]), float((left + right) / 2 + away[1])
-
-    def _box_around(self, index: int, size: tuple[int, int], y: float, x: float) -> tuple:
-        """Return the crop of this height and width that is nearest to a centre, as slices."""
-        pair, (height, width) = self._pack.pairs[index], size
-        top = int(np.clip(y - height / 2, 0, pair.height - height))
-        left = int(np.clip(x - width / 2, 0, pair.width - width))
-        return np.s_[top : top + height, left : left + width]
 
     def _box(self, rng: np.random.Generator, index: int, size: tuple[int, int]) -> tuple:
         """Return a random crop of this height and width, as slices."""

@@ -1,44 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.train CONFIG.yaml [key=value ...]``: train, validate, checkpoint, resume.
+"""``fusion-ros train CONFIG.yaml [key=value ...]``: train, validate, checkpoint, resume.
 
-Run the same command again to go on after a stop or a kill: the result is the same, bit by bit on
-a CPU, as that of a run that was never stopped. On several GPUs or machines start it by
-``torchrun``; Lightning Fabric carries processes, precision and placement.
+The same command resumes a run after a stop or a kill. On a CPU the result equals that of an
+uninterrupted run bit by bit. On several GPUs or machines start it by ``torchrun``; Lightning Fabric
+handles processes, precision and devices.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import math
 import os
 import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from fusion_ros.files.writing import new_file, write_text
-from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import WeightsError, load_weights, save_weights
-from training.compiling import CompileError, compiled_step
+from fusion_ros.model.weights import load_weights, save_weights
+from training.compiling import compiled_step
 from training.config import ConfigError, RunConfig, load_config
 from training.folded import fold_for_training
-from training.objects import ObjectsError, read_objects
-from training.pairs import DATA_SETS, DataSetError
-from training.run_folder import CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
+from training.packing import Pack
+from training.pairs import DATA_SETS
+from training.progress import ProgressLine
+from training.run_folder import BEST, CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
-from training.step import TrainingStep, pictures
+from training.step import TrainingStep, images_on_device
 from training.thin import thin_encoders
 from training.validation import Validator
-from training.widening import WideningError, start_from
+from training.widening import start_from
 
 INTERRUPTED = 130
+#: Steps between two points of a curve.
+CURVE_STEPS = 20
 
 
 class TrainingError(RuntimeError):
@@ -55,6 +61,23 @@ def learning_rate(config: RunConfig, step: int, steps_per_epoch: int) -> float:
     return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
+@dataclass
+class Best:
+    """Best validation score of a run, its step, and the number of validations since."""
+
+    score: float = -math.inf
+    step: int = 0
+    waited: int = 0
+
+    def improved(self, score: float, step: int) -> bool:
+        """Record a score and return whether it is the best."""
+        if score > self.score:
+            self.score, self.step, self.waited = score, step, 0
+            return True
+        self.waited += 1
+        return False
+
+
 class Trainer:
     """One run: built from a config, ``run()`` goes from the last checkpoint to the last step."""
 
@@ -67,7 +90,7 @@ class Trainer:
             accelerator=config.accelerator,
             devices=int(os.environ.get("LOCAL_WORLD_SIZE", config.devices)),
             num_nodes=config.nodes,
-            precision=config.precision,
+            precision=cast(Any, config.precision),
             strategy="ddp" if launched or config.devices * config.nodes > 1 else "auto",
         )
         self.fabric.launch()
@@ -85,9 +108,11 @@ class Trainer:
         self.fabric.barrier()
         if not self.fabric.is_global_zero:
             self._packs = self._open_packs()
-        shape = PRESETS[config.preset]
+        shape = config.shape
+        train_pack = self._packs[0]
+        assert train_pack is not None, "RunConfig requires data sets in `train`"
         self.sampler = CropSampler(
-            self._packs[0],
+            train_pack,
             {entry.kind: entry.weight for entry in config.train},
             config.crop,
             shape.visible_channels,
@@ -96,12 +121,10 @@ class Trainer:
             batch=config.batch,
             rank=self.fabric.global_rank,
             world=world,
-            objects=read_objects(Path(config.objects)) if config.objects else None,
-            objects_chance=config.objects_chance,
         )
         if config.flicker_every and not self.sampler.has_motion:
             raise ConfigError("flicker_every is set, but no data set of `train` has moving frames")
-        self.steps_per_epoch = config.steps_per_epoch or max(1, len(self._packs[0]) // config.batch)
+        self.steps_per_epoch = config.steps_per_epoch or max(1, len(train_pack) // config.batch)
         net = FusionNet(shape)
         if config.initial_weights:
             start_from(net, load_weights(config.initial_weights).net)
@@ -111,7 +134,7 @@ class Trainer:
         self.running_mean = copy.deepcopy(net).requires_grad_(False)
         step = TrainingStep(net, config.loss, config.window_stride)
         self._memory = torch.channels_last if config.channels_last else torch.contiguous_format
-        step.to(memory_format=self._memory)
+        step.to(memory_format=self._memory)  # type: ignore[call-overload] # its stub lacks this
         optimizer = torch.optim.AdamW(
             net.parameters(),
             lr=config.learning_rate,
@@ -122,13 +145,14 @@ class Trainer:
         self.module, self.optimizer = self.fabric.setup(step, optimizer)
         self.net = net
         self.running_mean.to(self.fabric.device)
-        self._compute = self.module
+        self._compute: Callable[..., tuple[Tensor, Mapping[str, Tensor]]] = self.module
         self.step = 0
         self.bad_batches = 0
+        self.best = Best()
         self._stop = False
 
-    def _open_packs(self) -> list:
-        packs = []
+    def _open_packs(self) -> list[Pack | None]:
+        packs: list[Pack | None] = []
         for entries in (self.config.train, self.config.validation):
             if not entries:
                 packs.append(None)
@@ -139,7 +163,7 @@ class Trainer:
                 print(f"skipped: {problem}", file=sys.stderr)
         return packs
 
-    def run(self) -> int:  # noqa: C901 -- the training loop
+    def run(self) -> int:
         """Train to the end; returns 0, or 130 after Ctrl-C with a checkpoint left behind."""
         self._resume()
         validator = Validator(self._packs[1], self.folder, self.config, self.fabric)
@@ -147,63 +171,81 @@ class Trainer:
             number: signal.signal(number, self._ask_to_stop)
             for number in (signal.SIGINT, signal.SIGTERM)
         }
-        steps = range(self.step, self.config.steps)
-        progress = tqdm(
-            total=self.config.steps,
-            initial=self.step,
-            disable=not self.fabric.is_global_zero or None,
-            unit="step",
-        )
-        last_save = time.monotonic()
+        progress = ProgressLine(self.step, self.config.steps, quiet=not self.fabric.is_global_zero)
         self.module.train()
-        if self.config.compile and self.step < self.config.steps:
-            batch = self.sampler.batch(self.step)
-            self._compute = compiled_step(
-                self.module,
-                *pictures(batch, self.fabric.device),
-                preferences=self._on_device(batch.preferences),
-                moving=self.config.flicker_every > 0,
-                backward=self.fabric.backward,
-            )
         try:
-            for batch in prefetch(self.sampler, steps, self.config.flicker_every):
-                terms = self._train_on(batch)
-                self.step += 1
-                progress.update()
-                if self.step % 20 == 0 and terms:
-                    progress.set_postfix({k: f"{v:.4f}" for k, v in terms.items()})
-                    validator.curve(self.step, terms)
-                if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
-                    scores = validator.validate(self._exported(), self.step)
-                    if scores and self.fabric.is_global_zero:
-                        append_metrics(self.folder, self.step, {**terms, **scores})
-                        progress.write(f"step {self.step}: {scores}")
-                if self._stop or time.monotonic() - last_save > self.config.checkpoint_every_s:
-                    self._save()
-                    last_save = time.monotonic()
-                if self._stop:
-                    if self.fabric.is_global_zero:
-                        progress.write(f"stopped at step {self.step}; the same command resumes")
-                    return INTERRUPTED
+            if self.config.compile and self.step < self.config.steps:
+                self._compile(progress)
+            self._train(validator, progress)
         finally:
             progress.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             validator.close()
         self._save()
+        if self._stop:
+            progress.say(f"stopped at step {self.step}; the same command resumes")
+            return INTERRUPTED
         if self.fabric.is_global_zero:
-            self._write_weights(validator.last_scores)
+            self._write_weights(self.folder / WEIGHTS, validator.last_scores)
+            progress.say(f"{self.folder / WEIGHTS}: step {self.step}, {validator.last_scores}")
+            if self.best.step:
+                progress.say(f"{self.folder / BEST}: step {self.best.step}, best validation score")
         return 0
+
+    def _train(self, validator: Validator, progress: ProgressLine) -> None:
+        """Train from the present step until the last, a stop signal, or no more improvement."""
+        steps = range(self.step, self.config.steps)
+        last_save = time.monotonic()
+        for batch in prefetch(self.sampler, steps, self.config.flicker_every):
+            terms = self._train_on(batch)
+            self.step += 1
+            progress.update(terms)
+            if terms:
+                validator.curve(self.step, terms)
+            due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+            if due and self._validate(validator, terms, progress):
+                return
+            if time.monotonic() - last_save > self.config.checkpoint_every_s:
+                self._save()
+                last_save = time.monotonic()
+            if self._stop:
+                return
+
+    def _validate(
+        self, validator: Validator, terms: dict[str, float], progress: ProgressLine
+    ) -> bool:
+        """Validate, keep the best weights, and return whether the patience is exhausted."""
+        scores = validator.validate(self._exported(), self.step)
+        if scores:
+            append_metrics(self.folder, self.step, {**terms, **scores})
+            progress.say(f"step {self.step}: {scores}")
+            if self.best.improved(sum(scores.values()), self.step):
+                self._write_weights(self.folder / BEST, scores)
+        exhausted = bool(scores) and 0 < self.config.patience <= self.best.waited
+        exhausted = self.fabric.broadcast(exhausted)  # the first process alone validates
+        if exhausted:
+            progress.say(f"no better score in {self.best.waited} validations: stopped early")
+        return exhausted
+
+    def _compile(self, progress: ProgressLine) -> None:
+        progress.say("compiling the step; this takes minutes once")
+        self._compute = compiled_step(
+            self.module,
+            *images_on_device(self.sampler.batch(self.step), self.fabric.device),
+            moving=self.config.flicker_every > 0,
+            backward=self.fabric.backward,
+        )
 
     def _train_on(self, batch: Batch) -> dict[str, float]:
         rate = learning_rate(self.config, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         visible, thermal = (
-            x.contiguous(memory_format=self._memory) for x in pictures(batch, self.fabric.device)
+            x.contiguous(memory_format=self._memory)
+            for x in images_on_device(batch, self.fabric.device)
         )
-        preferences = self._on_device(batch.preferences)
-        loss, terms = self._compute(visible, thermal, batch.consecutive, preferences)
+        loss, terms = self._compute(visible, thermal, batch.consecutive)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_gradient)
@@ -222,10 +264,8 @@ class Trainer:
         self.optimizer.step()
         self._follow()
         values = {"loss": loss.detach(), **terms, "lr": torch.tensor(rate)}
-        return {k: float(v) for k, v in values.items()} if (self.step + 1) % 20 == 0 else {}
-
-    def _on_device(self, x: torch.Tensor | None) -> torch.Tensor | None:
-        return None if x is None else x.to(self.fabric.device, non_blocking=True)
+        shown = self.step == 0 or (self.step + 1) % CURVE_STEPS == 0
+        return {k: float(v) for k, v in values.items()} if shown else {}
 
     def _follow(self) -> None:
         decay = min(self.config.ema, (self.step + 1) / (self.step + 11)) if self.config.ema else 0.0
@@ -239,7 +279,7 @@ class Trainer:
         """The published form of the averaged weights, on this device."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            net = FusionNet(PRESETS[self.config.preset])
+            net = FusionNet(self.config.shape)
         start_from(net.to(self.fabric.device), self.running_mean)
         return net.eval()
 
@@ -255,6 +295,7 @@ class Trainer:
         self.running_mean.load_state_dict(state["running_mean"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.bad_batches = state["step"], state["bad_batches"]
+        self.best = Best(**state["best"])
 
     def _save(self) -> None:
         """Write the checkpoint whole or not at all: a kill while writing leaves the old one."""
@@ -265,6 +306,7 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "bad_batches": self.bad_batches,
+                "best": dataclasses.asdict(self.best),
             }
             with new_file(self.folder / CHECKPOINT) as file:
                 torch.save(state, file)
@@ -273,10 +315,10 @@ class Trainer:
     def _save_bad(self, message: str) -> None:
         write_text(self.folder / "bad_batch.txt", message + "\n")
 
-    def _write_weights(self, scores: dict[str, float]) -> None:
+    def _write_weights(self, path: Path, scores: dict[str, float]) -> None:
         kinds = sorted({entry.kind for entry in self.config.train})
         save_weights(
-            self.folder / WEIGHTS,
+            path,
             self._exported().cpu(),
             training_data="; ".join(f"{kind} ({DATA_SETS[kind].terms})" for kind in kinds),
             metrics=scores,
@@ -284,26 +326,31 @@ class Trainer:
         )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("config", help="YAML file, for instance training/configs/compact.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="laid over the file")
-    options = parser.parse_args(arguments)
-    try:
-        return Trainer(load_config(options.config, options.overrides)).run()
-    except (
-        CompileError,
-        ConfigError,
-        DataSetError,
-        ObjectsError,
-        TrainingError,
-        WeightsError,
-        WideningError,
-    ) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(options: argparse.Namespace) -> int:
+    """Run `fusion-ros train`; returns the exit code."""
+    config = load_config(options.config, options.overrides)
+    if options.prepare:
+        report_data(config)
+        return 0
+    return Trainer(config).run()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def report_data(config: RunConfig) -> None:
+    """Decode the data sets of a config and print what was found."""
+    for part, entries in (("train", config.train), ("validation", config.validation)):
+        if not entries:
+            print(f"{part}: none")
+            continue
+        pack, problems = prepare_pack(entries, Path(config.pack_folder))
+        for kind in dict.fromkeys(entry.kind for entry in entries):
+            own = [pair for pair in pack.pairs if pair.source == kind]
+            sizes = Counter(f"{pair.width}x{pair.height}" for pair in own).most_common(3)
+            fit = sum(p.height >= config.crop[0] and p.width >= config.crop[1] for p in own)
+            print(
+                f"{part}: {kind}: {len(own)} pairs, {sum(p.frames > 1 for p in own)} with a second "
+                f"frame; sizes {', '.join(f'{size} ({n})' for size, n in sizes)}"
+                + (f"; {fit} hold a crop of {config.crop}" if part == "train" else "")
+            )
+        print(f"{part}: {len(problems)} files skipped")
+        for problem in problems:
+            print(f"  {problem}")

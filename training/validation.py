@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusion_ros.metrics import qe, qw
+from fusion_ros.model.network import FusionNet
 from fusion_ros.model.padding import crop, pad_to_multiple
 from training.config import RunConfig
 from training.losses import luma
@@ -18,7 +19,7 @@ from training.packing import Pack
 
 
 @torch.inference_mode()
-def fuse(net: nn.Module, visible: Tensor, thermal: Tensor) -> Tensor:
+def fuse(net: FusionNet, visible: Tensor, thermal: Tensor) -> Tensor:
     """Fuse images in [0, 1] of any size as in inference; the result is rounded to 8 bit.
 
     Args:
@@ -47,7 +48,7 @@ class Validator:
         if fabric.is_global_zero:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / "tensorboard"))
+            self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
 
     def curve(self, step: int, values: dict[str, float]) -> None:
         """Add a point to each curve."""
@@ -55,11 +56,12 @@ class Validator:
             for name, value in values.items():
                 self._board.add_scalar(f"train/{name}", value, step)
 
-    def validate(self, net: nn.Module, step: int) -> dict[str, float]:
+    def validate(self, net: FusionNet, step: int) -> dict[str, float]:
         """Return the mean qw and qe over the validation pairs, on the first process only."""
         if self._pack is None or self._board is None:
             return {}
-        rows, shown = [], []
+        rows: list[tuple[float, float]] = []
+        shown: list[Tensor] = []
         for index in range(len(self._pack)):
             visible, thermal = (
                 torch.from_numpy(np.array(x)).to(self._device).float() / 255
@@ -69,7 +71,7 @@ class Validator:
             fused = luma(fuse(net, visible, thermal)).double()
             sources = luma(visible).double(), thermal.double()
             rows.append((qw(*sources, fused).item(), qe(*sources, fused).item()))
-            if len(shown) < self._config.picture_count:
+            if len(shown) < self._config.image_count:
                 shown.append(torch.cat([*sources, fused], dim=3)[0].float().cpu())
         means = np.mean(rows, axis=0)
         self.last_scores = {"validation_qw": float(means[0]), "validation_qe": float(means[1])}

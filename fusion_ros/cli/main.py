@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fusion_ros import __version__
-from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record
+from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, training
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.process import configure_process
@@ -33,6 +33,7 @@ Pairs the images of an RGB and a thermal camera and fuses each pair into one ima
   fusion-ros calibrate --from-pairs --bag bag --out rig.yaml
   fusion-ros node --params fuse.yaml      run the fuse node, with or without a ROS distribution
   fusion-ros build-engine --size 640x480  build a TensorRT engine ahead of time
+  fusion-ros train my.yaml                train a network; then: evaluate, export
 """
 _EPILOG = f"""\
 `fusion-ros COMMAND --help` describes a command, with examples.
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (fuse, demo, node, record, replay, calibrate, build_engine, doctor):
+    for command in (fuse, demo, node, record, replay, calibrate, build_engine, training, doctor):
         command.add_parser(subparsers)
     return result
 

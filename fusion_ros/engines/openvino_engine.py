@@ -207,7 +207,7 @@ def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:
         raise EngineError(
             f"weights {weights.path} have no usable {onnx_path(weights.path).name} beside them, "
             "and PyTorch, which converts them, is not installed; pip install torch, or make both "
-            "files elsewhere with `python -m training.export`"
+            "files elsewhere with `fusion-ros export`"
         )
     from fusion_ros.model.onnx_export import export_onnx
 

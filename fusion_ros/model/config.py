@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-LAYOUTS = ("encoder_decoder", "blend")
+LAYOUTS = ["encoder_decoder", "blend"]
 ACTIVATIONS = ("none", "relu")
 DOWNSAMPLINGS = ("conv_pool", "strided_conv")
 PADDINGS = ("zeros", "replicate")
@@ -26,7 +26,8 @@ class FusionNetConfig:
 
     Attributes:
         layout: "encoder_decoder" (the paper: an encoder for each camera, fusion on each level, one
-            decoder) or "blend" (one network that weights the pixels of the sources).
+            decoder), "blend" (one network that weights the pixels of the sources), or one of
+            `register_layout`.
         visible_channels: planes of the visible input: 1 (luma) or 3 (RGB).
         output_channels: planes of the fused output: 1 (luma) or 3 (RGB).
         widths: channels of each encoder level; each level halves height and width.
@@ -83,7 +84,7 @@ class FusionNetConfig:
                 )
         if not isinstance(self.bias, bool):
             raise ConfigError(f"bias is {self.bias!r}; allowed: (True, False)")
-        grouped = (*self.widths, self.head_channels) if self.layout != "blend" else ()
+        grouped = (*self.widths, self.head_channels) if self.layout == "encoder_decoder" else ()
         if any(channels % self.decoder_groups for channels in grouped):
             raise ConfigError(
                 f"decoder_groups is {self.decoder_groups}; it must divide each of the widths "

@@ -7,11 +7,40 @@ Network", ICIP 2021, section 2.1 and figure 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from fusion_ros.model.blend import BlendNet
-from fusion_ros.model.config import FusionNetConfig
+from fusion_ros.model.config import LAYOUTS, ConfigError, FusionNetConfig
+
+_REGISTERED: dict[str, Callable[[FusionNetConfig], nn.Module]] = {}
+
+
+def register_layout(
+    name: str,
+) -> Callable[[Callable[[FusionNetConfig], nn.Module]], Callable[[FusionNetConfig], nn.Module]]:
+    """Register a network of one's own as value of `FusionNetConfig.layout` (a decorator).
+
+    The decorated class or function takes a `FusionNetConfig` and returns a module. Its
+    ``forward(visible, thermal)`` takes and returns what `FusionNet.forward` does.
+
+    Raises:
+        ConfigError: a layout of this package has the name.
+    """
+
+    def register(
+        build: Callable[[FusionNetConfig], nn.Module],
+    ) -> Callable[[FusionNetConfig], nn.Module]:
+        if name in LAYOUTS and name not in _REGISTERED:
+            raise ConfigError(f"layout {name!r} is part of this package; allowed: another name")
+        if name not in LAYOUTS:
+            LAYOUTS.append(name)
+        _REGISTERED[name] = build
+        return build
+
+    return register
 
 
 class FusionNet(nn.Module):
@@ -24,6 +53,9 @@ class FusionNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
+        if config.layout in _REGISTERED:
+            self.body = _REGISTERED[config.layout](config)
+            return
         if config.layout == "blend":
             self.blend = BlendNet(config)
             return
@@ -43,6 +75,8 @@ class FusionNet(nn.Module):
         Returns:
             (N, output_channels, H, W), in [-1, 1].
         """
+        if self.config.layout in _REGISTERED:
+            return self.body(visible, thermal)
         if self.config.layout == "blend":
             return self.blend(visible, thermal)
         from_visible = self.visible_encoder(visible)

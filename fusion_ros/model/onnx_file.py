@@ -47,7 +47,7 @@ def read_onnx(weights: LoadedWeights) -> bytes | None:
     if not is_sealed_for(data, weights.metadata.sha256):
         raise WeightsError(
             f"ONNX file {path} is damaged or was not made from {weights.path.name}; delete it, or "
-            "make it again with `python -m training.export`"
+            "make it again with `fusion-ros export`"
         )
     return data
 

@@ -26,7 +26,7 @@ def optimise_for_inference(net: FusionNet) -> nn.Module:
     The copy computes the same function as `net`. It is for inference, not for training or saving.
     """
     result = copy.deepcopy(net).eval().requires_grad_(False)
-    if net.config.layout == "blend":
+    if net.config.layout != "encoder_decoder":
         return result  # no rewrite applies to strided convolutions
     for encoder in (result.visible_encoder, result.thermal_encoder):
         for index, level in enumerate(encoder.levels):
@@ -49,6 +49,9 @@ def fold_picture_scale(net: FusionNet) -> FusionNet:
         result.blend.correction_head.weight.div_(ratio)
         bias_of(result.blend.correction_head).div_(ratio)
         result.blend.limit = 1.0 / ratio
+        return result
+    if net.config.layout != "encoder_decoder":
+        result.register_forward_pre_hook(lambda _, images: tuple(ratio * x for x in images))
         return result
     for encoder in (result.visible_encoder, result.thermal_encoder):
         cast(nn.Conv2d, cast(nn.Sequential, encoder.levels[0])[0]).weight.mul_(ratio)

@@ -182,7 +182,7 @@ def load_weights(path: str | os.PathLike[str]) -> LoadedWeights:
     except Exception as error:  # the library raises SafetensorError and others
         raise WeightsError(
             f"weights file {path} is not a readable safetensors file ({printable(error)}); pickled "
-            "checkpoints (.pt, .pth) are not loaded: export them with `python -m training.export`"
+            "checkpoints (.pt, .pth) are not loaded; `fusion-ros train` writes a .safetensors too"
         ) from error
     if METADATA_KEY not in header:
         raise WeightsError(

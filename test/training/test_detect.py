@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 from detector_models import bright_cells
-from tiny_run import write_config
 
 from fusion_ros.detection import Detection, LabelledBox, LabelledImage
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import save_weights
-from training import detect, pseudo_labels
+from training import detect
 
 pytest.importorskip("pycocotools")
 
@@ -67,14 +66,6 @@ def test_the_interval_of_equal_inputs_is_nothing_and_of_unlike_ones_not():
     assert low < value < high
     without = detect.differences(found, labels, ["same"], resamples=0)["same"]
     assert without["person minus thermal"] == (value, value, value)
-
-
-def test_an_objects_score_is_that_of_the_box_that_overlaps_it():
-    view = [hit(score=0.3), hit(APART, 0.9), hit(score=0.8, label="vehicle")]
-    assert pseudo_labels.best_score(view, hit((1.0, 0.0, 11.0, 10.0))) == 0.3
-    assert pseudo_labels.best_score([], hit()) == 0
-    (turned,) = pseudo_labels.mirrored([hit((0.0, 2.0, 10.0, 4.0))], 100)
-    assert turned.box == (90.0, 2.0, 100.0, 4.0)
 
 
 @pytest.fixture
@@ -137,18 +128,3 @@ def test_a_labelled_picture_that_is_absent_is_named(tmp_path, scene):
     (tmp_path / "vis" / "b.png").unlink()
     with pytest.raises(detect.DataSetError, match=r"names b"):
         detect.find_labelled_pairs(scene)
-
-
-def test_pseudo_labels_are_what_training_reads(tmp_path, weights):
-    model = bright_cells(tmp_path / "lamps.onnx", names="{0: 'person'}")
-    out = tmp_path / "objects.json"
-    config = write_config(tmp_path)
-    arguments = [str(config), "--weights", str(weights), "--detector", str(model)]
-    assert pseudo_labels.main([*arguments, "--out", str(out)]) == 0
-    objects = json.loads(out.read_text())
-    assert len(objects) == 4
-    rows = np.array([row for rows in objects.values() for row in rows])
-    assert rows.shape[1] == 7
-    assert ((rows[:, 4:] >= 0) & (rows[:, 4:] <= 1)).all()
-    # The warm blobs are bright in the thermal picture.
-    assert rows[:, 6].max() > 0.35

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation and export as commands, on made-up pairs; ranks and baselines by hand."""
+"""`fusion-ros evaluate` and `export` on synthetic pairs; ranks and baselines by hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny_run import write_pairs
 
+from fusion_ros.cli.main import main
 from fusion_ros.metrics.baselines import BASELINES, laplacian_pyramid
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
@@ -82,14 +83,49 @@ def test_evaluate_writes_tables_fused_pictures_and_a_contact_sheet(tmp_path, wei
     out = tmp_path / "out"
     command = ["--weights", str(weights), "--data", f"folders={root}", "--out", str(out)]
     command += ["--peers", str(peer.parent), "--measures", "qw", "qe", "EN", "Nabf"]
-    assert evaluate.main(command) == 0
+    assert main(["evaluate", *command]) == 0
     rows = {row["method"]: row for row in csv.DictReader((out / "table.csv").open())}
     assert set(rows) == {"untrained", "copycat", *BASELINES}
     # The same pixels by two ways: read from a peer's folder, and as a baseline.
     assert rows["copycat"] == {**rows["visible"], "method": "copycat"}
     assert cv2.imread(str(out / "untrained" / "0001.png"), cv2.IMREAD_UNCHANGED).shape == (72, 80)
     assert cv2.imread(str(out / "contact_sheet.png")).shape[0] == 2 * 244
-    assert len(list(csv.DictReader((out / "per_picture.csv").open()))) == 2 * len(rows)
+    assert len(list(csv.DictReader((out / "per_image.csv").open()))) == 2 * len(rows)
+
+
+def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, weights, monkeypatch):
+    root, out = write_pairs(tmp_path / "pairs", count=3), tmp_path / "out"
+    command = ["evaluate", "--weights", str(weights), "--data", f"folders={root}"]
+    command += ["--out", str(out), "--no-baselines", "--measures", "qw", "EN"]
+    assert main(command) == 0
+    rows = (out / "per_image.csv").read_text()
+    cut = rows[: rows.rindex("\n", 0, -1) - 5]  # without the last row and a half
+    (out / "per_image.csv").write_text(cut)
+    computed = []
+    monkeypatch.setattr("training.evaluate.scores_of", counted(evaluate.scores_of, computed))
+    assert main(command) == 0
+    assert (out / "per_image.csv").read_text() == rows
+    assert len(computed) == 2
+
+
+def counted(function, calls):
+    def run(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    return run
+
+
+def test_results_of_other_weights_are_not_continued(tmp_path, weights, capsys):
+    root, out = write_pairs(tmp_path / "pairs", count=1), tmp_path / "out"
+    command = ["evaluate", "--weights", str(weights), "--data", f"folders={root}"]
+    command += ["--out", str(out), "--no-baselines", "--measures"]
+    assert main([*command, "qw"]) == 0
+    assert main([*command, "EN"]) == 2  # other columns
+    save_weights(weights, FusionNet(PRESETS["compact"]), training_data="", metrics={}, version="")
+    assert main([*command, "qw"]) == 2
+    assert "results of other weights called untrained" in capsys.readouterr().err
+    assert main([*command, "sharpness"]) == 2
 
 
 def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tmp_path, weights):
@@ -100,7 +136,7 @@ def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tm
     out = tmp_path / "out"
     command = ["--weights", str(weights), str(twin), "--no-baselines", "--measures", "qw"]
     command += ["--data", f"folders={mine}", f"tno={mine}", "--out", str(out)]
-    assert evaluate.main(command) == 0
+    assert main(["evaluate", *command]) == 0
     for kind in ("folders", "tno"):
         rows = list(csv.DictReader((out / kind / "table.csv").open()))
         assert {row["method"] for row in rows} == {
@@ -114,7 +150,7 @@ def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tm
     [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "/nowhere/at/all")],
 )
 def test_evaluate_names_what_is_wrong(tmp_path, capsys, data, message):
-    assert evaluate.main(["--data", data, "--out", str(tmp_path / "out")]) == 2
+    assert main(["evaluate", "--data", data, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -122,7 +158,7 @@ def test_export_writes_equal_safetensors_and_onnx(tmp_path, weights):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     command = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--version", "1"]
-    assert export.main(command) == 0
+    assert main(["export", *command]) == 0
     before, after = load_weights(weights), load_weights(tmp_path / "out" / "compact.safetensors")
     assert after.metadata.version == "1"
     for name, tensor in before.net.state_dict().items():
@@ -133,7 +169,7 @@ def test_export_writes_equal_safetensors_and_onnx(tmp_path, weights):
 def test_half_precision_halves_the_files(tmp_path, weights):
     pytest.importorskip("onnx")
     command = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--half"]
-    assert export.main(command) == 0
+    assert main(["export", *command]) == 0
     for name in ("compact.safetensors", "compact.onnx"):
         assert (tmp_path / "out" / name).stat().st_size < 0.6 * weights.stat().st_size
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Consecutive frames of a batch: the same place and treatment, and no made-up noise."""
+"""Consecutive frames of a batch have the same crop and augmentation, and no added noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from training.config import Augmentation
 from training.packing import Pack, PackWriter
 from training.sampling import Batch, CropSampler
-from training.step import pictures
+from training.step import images_on_device
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def consecutive(pack: Pack, augmentation: Augmentation) -> Batch:
 def test_frames_that_follow_lie_in_the_second_half_and_are_treated_alike(pack) -> None:
     batch = consecutive(pack, Augmentation(noise_chance=1.0, range_chance=1.0))
     assert batch.consecutive
-    for picture in pictures(batch, torch.device("cpu")):
-        assert torch.equal(picture[:2], picture[2:])
-        assert not torch.equal(picture[0], picture[1])
+    for image in images_on_device(batch, torch.device("cpu")):
+        assert torch.equal(image[:2], image[2:])
+        assert not torch.equal(image[0], image[1])
 
 
 def test_no_noise_is_added_to_clips_which_have_their_own(pack) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run as people start it: learns, resumes exactly after a kill, stops, spreads out."""
+"""`fusion-ros train`: learning, exact resumption, stopping, several processes, own modules."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,15 +17,17 @@ from tiny_run import write_config
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("tensorboard")
 
+from fusion_ros.cli.main import main as command
 from fusion_ros.model.config import PRESETS
-from fusion_ros.model.network import FusionNet
+from fusion_ros.model.config import ConfigError as NetworkConfigError
+from fusion_ros.model.network import FusionNet, register_layout
+from fusion_ros.model.rewrites import fold_picture_scale
 from fusion_ros.model.weights import load_weights
 from training.config import load_config
-from training.losses import LossWeights
-from training.run_folder import CHECKPOINT, METRICS, WEIGHTS
+from training.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
 from training.sampling import CropSampler
 from training.step import TrainingStep
-from training.train import Trainer, TrainingError, learning_rate, main
+from training.train import Trainer, TrainingError, learning_rate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
@@ -33,13 +36,17 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "
 ROUNDING = 5e-3
 
 
+def main(arguments: list[str]) -> int:
+    return command(["train", *arguments])
+
+
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_weights(folder / WEIGHTS).net.state_dict()
 
 
 def start(config: Path, *overrides: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "training.train", str(config), *overrides],
+        [sys.executable, "-m", "fusion_ros.cli.main", "train", str(config), *overrides],
         cwd=REPOSITORY,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -50,7 +57,7 @@ def start(config: Path, *overrides: str) -> subprocess.Popen:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
-    """Folder of a run of ten steps that nothing disturbed."""
+    """Folder of an uninterrupted run of ten steps."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     config = write_config(folder, validation=[{"kind": "folders", "root": str(folder / "pairs")}])
     assert main([str(config)]) == 0
@@ -58,7 +65,7 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 
 def test_a_run_leaves_config_environment_curves_and_loadable_weights(uninterrupted):
-    for name in ("config.yaml", "environment.json", METRICS, CHECKPOINT, WEIGHTS):
+    for name in ("config.yaml", "environment.json", METRICS, CHECKPOINT, WEIGHTS, BEST):
         assert (uninterrupted / name).stat().st_size > 0
     assert list((uninterrupted / "tensorboard").iterdir())
     metadata = load_weights(uninterrupted / WEIGHTS).metadata
@@ -66,12 +73,12 @@ def test_a_run_leaves_config_environment_curves_and_loadable_weights(uninterrupt
     assert set(metadata.metrics) == {"validation_qw", "validation_qe"}
 
 
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_never_killed(uninterrupted, tmp_path):
+def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(uninterrupted, tmp_path):
     config = write_config(tmp_path, checkpoint_every_s=0.0)
     checkpoint = tmp_path / "run" / CHECKPOINT
     first = start(config, "steps=100000")
     try:
-        # It checkpoints after every step; a bounded wait on the file, then no mercy.
+        # It checkpoints after every step.
         while not checkpoint.is_file() and first.poll() is None:
             try:
                 first.wait(timeout=0.02)
@@ -88,7 +95,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_never_killed(uninter
         assert torch.equal(tensor, got[name]), name
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_leaves_a_checkpoint_and_returns_130(tmp_path):
     config = write_config(tmp_path, checkpoint_every_s=0.0)
     run = start(config, "steps=100000")
     while not (tmp_path / "run" / CHECKPOINT).is_file() and run.poll() is None:
@@ -102,7 +109,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     assert torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["step"] > 0
 
 
-def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
+def test_two_processes_reach_the_loss_of_one(uninterrupted, tmp_path):
     config = write_config(tmp_path)
     script = Path(__file__).with_name("two_ranks.py")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -121,10 +128,10 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
         assert torch.equal(tensor, ranks[1][name]), f"{name} differs between the ranks"
     losses = [loss_on_a_fixed_batch(state) for state in (ranks[0], single)]
     assert losses[0] == pytest.approx(losses[1], abs=ROUNDING)
-    assert loss_on_a_fixed_batch(None) > losses[1] + 10 * ROUNDING, "nothing was learnt"
+    assert loss_on_a_fixed_batch(None) > losses[1] + 10 * ROUNDING, "the loss did not fall"
 
 
-def test_the_order_of_channels_in_memory_changes_nothing_that_is_learnt(uninterrupted, tmp_path):
+def test_channels_last_reaches_the_loss_of_the_default_layout(uninterrupted, tmp_path):
     assert main([str(write_config(tmp_path)), "channels_last=true"]) == 0
     losses = [loss_on_a_fixed_batch(final_weights(f)) for f in (tmp_path / "run", uninterrupted)]
     assert losses[0] == pytest.approx(losses[1], abs=ROUNDING)
@@ -139,10 +146,10 @@ def loss_on_a_fixed_batch(state: dict[str, torch.Tensor] | None) -> float:
     visible = (0.5 + 0.3 * torch.sin(x / 5) * torch.cos(y / 6))[None, None]
     thermal = (0.2 + 0.6 * torch.exp(-((x - 30) ** 2 + (y - 30) ** 2) / 80))[None, None]
     with torch.no_grad():
-        return TrainingStep(net, LossWeights(mse=0.5), 4)(visible, thermal)[0].item()
+        return TrainingStep(net, {"qw": 1.0, "qe": 1.0, "mse": 0.5}, 4)(visible, thermal)[0].item()
 
 
-def test_two_processes_share_out_the_batch_of_one(tmp_path):
+def test_two_processes_split_the_batch_of_one(tmp_path):
     config = load_config(write_config(tmp_path))
     trainer = Trainer(config)
     pack, augmentation = trainer._packs[0], config.augmentation
@@ -196,3 +203,81 @@ def test_a_folder_without_readable_pairs_ends_with_an_error_that_names_it(tmp_pa
         path.write_bytes(b"broken")
     assert main([str(config)]) == 2
     assert "0000.png cannot be decoded" in capsys.readouterr().err
+
+
+def test_the_progress_line_and_the_curves_start_at_the_first_step(tmp_path, capsys):
+    assert main([str(write_config(tmp_path))]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any("1/10 [" in line and "loss=" in line and "step" in line for line in lines)
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"train/loss" in events.read_bytes()
+
+
+def test_a_run_without_improvement_stops_early_and_keeps_the_best(tmp_path, capsys):
+    validation = [{"kind": "folders", "root": str(tmp_path / "pairs")}]
+    # A step this large spoils the network at once.
+    changes = {"learning_rate": 0.5, "warm_up_steps": 0, "ema": 0.0, "validate_every": 1}
+    config = write_config(tmp_path, validation=validation, patience=2, steps=1000, **changes)
+    assert main([str(config)]) == 0
+    assert "stopped early" in capsys.readouterr().err
+    metrics = (tmp_path / "run" / METRICS).read_text().splitlines()
+    scores = [row["validation_qw"] + row["validation_qe"] for row in map(json.loads, metrics)]
+    assert len(scores) < 1000
+    assert max(scores) == max(scores[:-2]) > max(scores[-2:])
+    best = load_weights(tmp_path / "run" / BEST).metadata
+    assert best.version == f"step-{scores.index(max(scores)) + 1}"
+
+
+def test_prepare_reports_pairs_and_skipped_files(tmp_path, capsys):
+    config = write_config(tmp_path)
+    (tmp_path / "pairs" / "vis" / "0001.png").write_bytes(b"broken")
+    (tmp_path / "pairs" / "ir" / "0002.png").unlink()
+    assert main([str(config), "--prepare"]) == 0
+    output = capsys.readouterr().out
+    assert "train: folders: 2 pairs, 0 with a second frame; sizes 80x72 (2)" in output
+    assert "2 files skipped" in output
+    assert not (tmp_path / "run").exists()
+
+
+MODULE = """
+from torch import nn
+from fusion_ros.model.network import register_layout
+from training.losses import loss_term
+
+@register_layout("test_mean")
+class Mean(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.weigh = nn.Conv2d(2, 1, 1)
+
+    def forward(self, visible, thermal):
+        import torch
+        return self.weigh(torch.cat((visible, thermal), 1)).tanh()
+
+@loss_term
+def test_dark(crops):
+    return crops.fused.mean()
+"""
+
+
+def test_a_module_adds_a_layout_and_a_loss_term(tmp_path, capsys):
+    module = tmp_path / "test_mean_module.py"
+    module.write_text(MODULE)
+    network = {"layout": "test_mean", "widths": [8, 8]}
+    loss = {"qw": 0.0, "qe": 0.0, "test_dark": 1.0}
+    changes = {"modules": [str(module)], "network": network, "loss": loss, "steps": 40}
+    config = write_config(tmp_path, **changes, learning_rate=0.1, ema=0.0)
+    assert main([str(config)]) == 0
+    trained = load_weights(tmp_path / "run" / WEIGHTS)
+    assert (trained.metadata.preset, trained.net.config.layout) == ("custom", "test_mean")
+    # The only term rewards darkness.
+    assert trained.net(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)).mean() < -0.5
+    scaled = fold_picture_scale(trained.net)
+    grey = torch.rand(1, 1, 8, 8) * 255
+    expected = trained.net(grey / 127.5 - 1, grey / 127.5 - 1)
+    torch.testing.assert_close(scaled((grey - 127.5) / 128, (grey - 127.5) / 128), expected)
+
+
+def test_a_layout_of_the_package_cannot_be_replaced():
+    with pytest.raises(NetworkConfigError, match="'blend'"):
+        register_layout("blend")(lambda config: torch.nn.Identity())

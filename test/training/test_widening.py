@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wider network starts as the narrower one it is made from, and its new channels can learn."""
+"""A widened network computes what the narrower one did, and its new channels learn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 import torch
 from tiny_run import write_config
 
+from fusion_ros.cli.main import main
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import save_weights
 from training.config import ConfigError, config_from_dict
 from training.thin import thin_encoders
-from training.train import main
 from training.widening import WideningError, start_from
 
 NARROW = replace(PRESETS["compact"], widths=(4, 6, 8))
@@ -90,7 +90,7 @@ def test_thin_encoders_are_for_the_paper_alone() -> None:
 def test_a_run_starts_from_the_weights_that_its_config_names(tmp_path, capsys) -> None:
     start = tmp_path / "start.safetensors"
     save_weights(start, FusionNet(NARROW), training_data="none", metrics={}, version="0")
-    assert main([str(write_config(tmp_path)), f"initial_weights={start}"]) == 2
+    assert main(["train", str(write_config(tmp_path)), f"initial_weights={start}"]) == 2
     assert "initial_weights have layout 'blend', (4, 6, 8)" in capsys.readouterr().err
-    assert main([str(write_config(tmp_path)), "initial_weights=absent.safetensors"]) == 2
+    assert main(["train", str(write_config(tmp_path)), "initial_weights=absent.safetensors"]) == 2
     assert "absent.safetensors does not exist" in capsys.readouterr().err
