@@ -26,10 +26,10 @@ def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
 
 
-def tile(picture: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:
+def tile(image: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:
     """Return the image at the sheet's height, in BGR order."""
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     if small.ndim == 2:
         return cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
     return cv2.cvtColor(small, cv2.COLOR_RGB2BGR)

@@ -43,8 +43,8 @@ def network_fuser(weights: str) -> Fuser:
         )
         with torch.inference_mode():
             fused = fuse(net, *tensors)[0]
-        picture = (fused * 255).round().byte().permute(1, 2, 0).numpy()
-        return picture[..., 0] if picture.shape[2] == 1 else picture
+        image = (fused * 255).round().byte().permute(1, 2, 0).numpy()
+        return image[..., 0] if image.shape[2] == 1 else image
 
     return run
 
@@ -64,19 +64,19 @@ def peer_fuser(folder: Path) -> Fuser:
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         found = sorted(folder.glob(f"{Path(name).name}.*"))
-        picture = cv2.imread(str(found[0]), cv2.IMREAD_GRAYSCALE) if found else None
-        if picture is None:
+        image = cv2.imread(str(found[0]), cv2.IMREAD_GRAYSCALE) if found else None
+        if image is None:
             raise DataSetError(f"{folder} has no readable image {Path(name).name}")
-        if picture.shape != thermal.shape:
-            raise DataSetError(f"{found[0]} is {picture.shape}, its sources {thermal.shape}")
-        return picture
+        if image.shape != thermal.shape:
+            raise DataSetError(f"{found[0]} is {image.shape}, its sources {thermal.shape}")
+        return image
 
     return run
 
 
-def grey(picture: np.ndarray) -> np.ndarray:
+def grey(image: np.ndarray) -> np.ndarray:
     """Return the uint8 luma of an RGB or grey image."""
-    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def scores_of(

@@ -96,7 +96,7 @@ def excess_gradient_loss(
     A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
     coarse octaves, so those allow no gain, while fine detail may be lifted a little. Sign matters:
     a slope of the right size the wrong way is excess, too. Octave n compares means over 2^n
-    pixels; those that are wider than half the picture are left out.
+    pixels; those that are wider than half the image are left out.
     """
     images = torch.cat([visible, thermal, fused], dim=1)
     if first_octave:
@@ -130,7 +130,7 @@ def overshoot_loss(visible: Tensor, thermal: Tensor, fused: Tensor, *, reach: in
 
 
 def correlation_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """1 - SCD / 2, in [0, 2], with a root that stays finite on flat pictures."""
+    """1 - SCD / 2, in [0, 2], with a root that stays finite on uniform images."""
 
     def correlation(x: Tensor, y: Tensor) -> Tensor:
         x, y = (z.flatten(1) - z.flatten(1).mean(1, keepdim=True) for z in (x, y))
@@ -198,12 +198,12 @@ def flipped_edge_loss(
 
 
 def colour_loss(visible: Tensor, fused: Tensor) -> Tensor:
-    """Mean distance of the two pictures' colour differences; both N, 3, H, W in [0, 1]."""
+    """Mean distance of the two images' colour differences; both N, 3, H, W in [0, 1]."""
     return (fused - luma(fused) - (visible - luma(visible))).abs().mean()
 
 
 def flicker_loss(before: Images, after: Images) -> Tensor:
-    """Change of the fused picture beyond the mean of its sources' changes; (a, b, f) each."""
+    """Change of the fused image beyond the mean of its sources' changes; (a, b, f) each."""
     change_a, change_b, change_f = ((y - x).abs() for x, y in zip(before, after, strict=True))
     return F.relu(change_f - 0.5 * (change_a + change_b)).mean()
 

@@ -73,7 +73,7 @@ class DataSet:
     evaluation_only: bool = False
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     return files_in(folder, PICTURES)
 
 
@@ -91,7 +91,7 @@ def match_folders(
         if not folder.is_dir():
             raise DataSetError(f"{source}: {folder} is not a folder; allowed: a folder of images")
     try:
-        match = match_files(_pictures(visible), _pictures(thermal))
+        match = match_files(_images_in(visible), _images_in(thermal))
     except MatchError as error:
         result.problems.append(f"{visible} and {thermal}: {error}")
         return result

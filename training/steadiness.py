@@ -35,8 +35,8 @@ def clips(pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
     return dict(result)
 
 
-def _stack(pictures: list[np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)[:, None]
+def _stack(images: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(images).astype(np.float32) / 255)[:, None]
 
 
 def flicker_table(methods: dict, data: dict[str, list[PairFiles]]) -> str:

@@ -77,8 +77,8 @@ class Validator:
         self.last_scores = {"validation_qw": float(means[0]), "validation_qe": float(means[1])}
         for name, value in self.last_scores.items():
             self._board.add_scalar(name.replace("_", "/"), value, step)
-        for number, picture in enumerate(shown):
-            self._board.add_image(f"visible thermal fused/{number}", picture, step)
+        for number, image in enumerate(shown):
+            self._board.add_image(f"visible thermal fused/{number}", image, step)
         return dict(self.last_scores)
 
     def close(self) -> None:
