@@ -83,6 +83,7 @@ setup(
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", TORCH],
         "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
         "ray": ["ray>=2.9"],
+        "rerun": ["rerun-sdk>=0.23"],
         "train": [
             "lightning-fabric>=2.2",
             "onnx>=1.16",

@@ -107,6 +107,10 @@ class DetectorSink(FusedSink):
         """Images of the frames with the most objects missed in the fused image."""
         return [moment for _, moment in self._misses]
 
+    def shown_last(self, image: str) -> list[Detection]:
+        """Return the boxes of at least `confidence` in an image of the last pair."""
+        return self._shown[image][-1]
+
     def summary(self) -> dict[str, Any]:
         """Return counts, confidence, agreement with the fused image, and scores by class."""
         images = {name: self._of(name) for name in IMAGES}

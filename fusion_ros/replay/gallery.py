@@ -36,9 +36,7 @@ def keep_moment(
 ) -> Moment:
     """Encode three panels as JPEG from `uint8` HxW or HxWx3 images in RGB order."""
     images = dict(zip(PANELS, (visible, thermal, fused), strict=True))
-    panels = {
-        name: _jpeg(_bgr(_fit(image, LARGE_WIDTH)), _QUALITY) for name, image in images.items()
-    }
+    panels = {name: encode_jpeg(_fit(image, LARGE_WIDTH)) for name, image in images.items()}
     return Moment(pair, why, panels)
 
 
@@ -56,8 +54,11 @@ def with_boxes(
     return drawn
 
 
-def _bgr(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+def encode_jpeg(image: np.ndarray, quality_percent: int = _QUALITY) -> bytes:
+    """Encode a `uint8` image, HxW or HxWx3 in RGB order."""
+    return _jpeg(
+        cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image, quality_percent
+    )
 
 
 def _fit(image: np.ndarray, width: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -36,6 +37,7 @@ class Job:
         parameters: parameters of the fuse node; others have their defaults.
         settings: see `ReplaySettings`.
         fused_bag, fused_video: whether to write the fused images in these forms.
+        rerun: file to write for the Rerun viewer, or None.
         report: whether to keep images and rows for the report.
         detector: arguments of `detection.DetectorSink`, or None.
         show_progress: whether to show a progress bar if stderr is a terminal.
@@ -52,6 +54,7 @@ class Job:
     settings: ReplaySettings = dataclasses.field(default_factory=ReplaySettings)
     fused_bag: bool = False
     fused_video: bool = False
+    rerun: str | None = None
     report: bool = True
     detector: dict[str, Any] | None = None
     show_progress: bool = True
@@ -142,11 +145,16 @@ def _replayed(
     pipeline = make_pipeline(parameters)
     try:
         sinks, detector = _sinks(job, out, names)
-        replay = Replay(recording, pipeline, job.settings, sinks)
         chosen = (recording.identity.visible, recording.identity.thermal)
         total = sum(t.messages for t in recording.identity.topics if t.name in chosen)
-        with _Progress(job, total, is_stopped) as step:
-            result = replay.run(step)
+        with contextlib.ExitStack() as viewer:
+            rerun = _rerun_sink(job, detector)
+            if rerun is not None:
+                sinks = (*sinks, viewer.enter_context(rerun))
+            with _Progress(job, total, is_stopped) as step:
+                result = Replay(recording, pipeline, job.settings, sinks).run(step)
+            if rerun is not None:
+                rerun.write_fates(result.log.frames)
         evidence = Evidence.of(recording.identity, recording.damage, result, job.settings)
         findings = find_faults(evidence)
         detected = detector.summary() if detector is not None else None
@@ -183,6 +191,14 @@ def _sinks(job: Job, out: Path, frame_names: Sequence[str] | None) -> tuple[tupl
         detector = DetectorSink(**job.detector, frame_names=frame_names)
         sinks.append(detector)
     return tuple(sinks), detector
+
+
+def _rerun_sink(job: Job, detector: Any) -> Any:
+    if job.rerun is None:
+        return None
+    from fusion_ros.replay.rerun_sink import RerunSink
+
+    return RerunSink(Path(job.rerun), detector)
 
 
 class _Progress:

@@ -136,6 +136,10 @@ def _add_outputs(group: Any) -> None:
         "--fused-video", action="store_true", help="also write the fused images as fused.mp4"
     )
     group.add_argument(
+        "--rerun", type=Path, metavar="FILE.rrd",
+        help="also write images, boxes, skews and fates for the Rerun viewer (needs rerun-sdk)",
+    )  # fmt: skip
+    group.add_argument(
         "--no-report", action="store_true", help="write the figures only, no report.html"
     )
 

@@ -25,7 +25,8 @@ from fusion_ros.streams.outside_text import say, say_lines
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
 _NOT_LIVE = {
-    "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "ray": None,
+    "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "rerun": None,
+    "ray": None,
     "jobs": 1, "no_report": False, "every": 0, "measures": "quick", "baselines": "default",
 }  # fmt: skip
 """Options that have no meaning with --live, and their defaults."""

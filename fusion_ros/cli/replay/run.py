@@ -31,6 +31,8 @@ def run_offline(args: argparse.Namespace) -> int:
     several = len(args.recordings) > 1
     if several and args.thermal:
         raise ValueError("--thermal belongs to one recording, but several were given")
+    if several and args.rerun:
+        raise ValueError("--rerun writes one recording, but several were given")
     names = _folder_names(args.recordings)
     jobs = [
         Job(
@@ -45,6 +47,7 @@ def run_offline(args: argparse.Namespace) -> int:
             settings=settings,
             fused_bag=args.fused_bag,
             fused_video=args.fused_video,
+            rerun=str(args.rerun) if args.rerun else None,
             report=not args.no_report,
             detector=_detector_of(args),
             show_progress=not several or args.jobs == 1,

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sink that writes a recording for the Rerun viewer; needs rerun-sdk (extra `rerun`)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_ros.files.writing import new_file_path
+from fusion_ros.replay.detection import DetectorSink
+from fusion_ros.replay.gallery import PANELS, encode_jpeg
+from fusion_ros.replay.log import FrameEntry, PairEntry
+from fusion_ros.replay.run import FusedSink
+from fusion_ros.streams.ledger import Fate
+from fusion_ros.streams.pair_flow import LoneFrame
+
+_TIMELINE = "stamp"
+
+
+class RerunSink(FusedSink):
+    """Sink that writes images, boxes, skews and fates of frames on a timeline of stamps.
+
+    It is a context manager; the file appears when the body ends without an error.
+
+    Args:
+        path: the .rrd file.
+        detector: a sink before this one, whose boxes are shown; or None.
+
+    Raises:
+        RuntimeError: rerun-sdk is not installed.
+    """
+
+    def __init__(self, path: Path, detector: DetectorSink | None) -> None:
+        try:
+            import rerun
+        except ImportError as error:
+            raise RuntimeError(
+                "--rerun needs the package rerun-sdk: pip install rerun-sdk"
+            ) from error
+        self._rerun: Any = rerun
+        self._path = path
+        self._detector = detector
+        self._stream: Any = rerun.RecordingStream("fusion_ros")
+        self._file = contextlib.ExitStack()
+
+    def __enter__(self) -> RerunSink:
+        from rerun import blueprint as view
+
+        images = [view.Spatial2DView(origin=name, name=name) for name in PANELS]
+        plots = [
+            view.TimeSeriesView(origin="skew_ms", name="skew, ms"),
+            view.TextLogView(origin="fates", name="fates"),
+        ]
+        layout = view.Vertical(view.Horizontal(*images), view.Horizontal(*plots))
+        unfinished = self._file.enter_context(new_file_path(self._path))
+        self._stream.save(unfinished, default_blueprint=view.Blueprint(layout))
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        self._stream.disconnect()
+        return self._file.__exit__(*error)
+
+    def take(
+        self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
+    ) -> None:
+        """See `FusedSink`."""
+        rr = self._rerun
+        self._set_time(entry.visible_stamp_ns)
+        for name, image in zip(PANELS, (visible, thermal, fused), strict=True):
+            self._log_image(name, image)
+            if self._detector is not None:
+                found = self._detector.shown_last(name)
+                boxes = np.array([d.box for d in found], np.float32).reshape(-1, 4)
+                labels = [f"{d.label} {d.score:.2f}" for d in found]
+                self._stream.log(
+                    f"{name}/boxes",
+                    rr.Boxes2D(array=boxes, array_format=rr.Box2DFormat.XYXY, labels=labels),
+                )
+        self._stream.log("skew_ms", rr.Scalars(entry.skew_ms))
+
+    def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
+        """See `FusedSink`."""
+        self._set_time(lone.frame.stamp_ns)
+        self._log_image("fused", image)
+
+    def write_fates(self, frames: Iterable[FrameEntry]) -> None:
+        """Write the fate of each frame; a frame without a stamp is placed at its arrival."""
+        for frame in frames:
+            self._set_time(frame.stamp_ns or frame.arrived_ns)
+            fate = frame.fate.value if frame.fate else "pending"
+            text = f"{frame.index}: {fate} {frame.reason}".rstrip()
+            level = "INFO" if frame.fate is Fate.FUSED else "WARN"
+            self._stream.log(f"fates/{frame.stream.value}", self._rerun.TextLog(text, level=level))
+
+    def _set_time(self, stamp_ns: int) -> None:
+        self._stream.set_time(_TIMELINE, timestamp=np.datetime64(stamp_ns, "ns"))
+
+    def _log_image(self, name: str, image: np.ndarray) -> None:
+        data = self._rerun.EncodedImage(contents=encode_jpeg(image), media_type="image/jpeg")
+        self._stream.log(name, data)
