@@ -31,7 +31,7 @@ from fusion_ros.files.tables import new_table
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.process_tuning import tune_process
-from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import image_quality
 
 PICTURES = 8
 COLUMNS = (
@@ -89,7 +89,7 @@ def main() -> int:
     tune_process()
     rclpy.init()
     node = Node("cameras")
-    quality = named_quality(args.reliability)
+    quality = image_quality(args.reliability)
     visible = node.create_publisher(Image, "visible/image_raw", quality)
     thermal = node.create_publisher(Image, "thermal/image_raw", quality)
     pictures = drawn(height, width)

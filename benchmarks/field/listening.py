@@ -34,7 +34,7 @@ class Listener:
         from sensor_msgs.msg import Image
 
         from fusion_ros.nodes.runtime.process_tuning import tune_process
-        from fusion_ros.nodes.runtime.subscription import named_quality
+        from fusion_ros.nodes.runtime.subscription import image_quality
 
         tune_process()
         rclpy.init()
@@ -51,7 +51,7 @@ class Listener:
             Image,
             "fused/image_raw",
             self._take_bytes if take_bytes else self._take,
-            named_quality("reliable", depth=30),
+            image_quality("reliable", depth=30),
             raw=take_bytes,
         )
         self.node.create_subscription(FusionStatus, "fused/status", self._keep, 10)

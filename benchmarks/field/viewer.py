@@ -11,14 +11,14 @@ import sys
 import rclpy
 from sensor_msgs.msg import Image
 
-from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import image_quality
 
 
 def main() -> int:
     """Spin until the process ends."""
     rclpy.init()
     node = rclpy.create_node("viewer")
-    quality = named_quality(sys.argv[1] if len(sys.argv) > 1 else "reliable", depth=5)
+    quality = image_quality(sys.argv[1] if len(sys.argv) > 1 else "reliable", depth=5)
     node.create_subscription(Image, "fused/image_raw", lambda message: None, quality)
     print("subscribed", flush=True)
     rclpy.spin(node)

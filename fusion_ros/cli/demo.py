@@ -226,7 +226,7 @@ def _report(out: Path, summary: dict[str, Any]) -> None:
         f"demo: stamp to arrival p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
         f"p99 {latency['p99']} ms"
     )
-    for stream, received in summary["frames_in"].items():
+    for stream, received in summary.get("frames_in", {}).items():
         counts = summary["frames_dropped"][stream].items()
         dropped = [f"{n} {why}" for why, n in counts if n and why != "rejected_by_reason"]
         say(f"demo: {received} {stream} frames in, dropped: {', '.join(dropped) or 'none'}")

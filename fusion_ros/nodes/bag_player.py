@@ -34,7 +34,7 @@ from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
-from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
@@ -72,7 +72,7 @@ class BagPlayer(Node):
         self._status: Any = None
         self._at_rest: Counts | None = None
         self._pass: OnePass | None = None
-        camera = named_quality("best_effort")
+        camera = image_quality("best_effort")
         self._cameras = {}
         for stream in Stream:
             compressed = recording.identity.is_compressed(stream)

@@ -25,7 +25,7 @@ from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.log_lines import info_line
 from fusion_ros.nodes.runtime.node_process import run_node
-from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import seen_by_thermal_camera
@@ -94,7 +94,7 @@ class SyntheticCamera(Node):
             seed=values["seed"] + (self.modality == "thermal"),
         )
         self._info = _camera_info(values["width"], values["height"])
-        quality = named_quality(self.reliability)
+        quality = image_quality(self.reliability)
         self._images = self.create_publisher(Image, f"{self.modality}/image_raw", quality)
         self._infos = self.create_publisher(CameraInfo, f"{self.modality}/camera_info", quality)
         info_line(self)(
@@ -184,7 +184,7 @@ def _camera_info(width: int, height: int) -> CameraInfo:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the camera; return 0 after its end or a stop, 1 for an unusable parameter."""
+    """Run the camera; return 0 after its end or a stop, 2 for an unusable parameter."""
 
     def work(camera: SyntheticCamera, executor: SingleThreadedExecutor) -> int:
         camera.run(executor)

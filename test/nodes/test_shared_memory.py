@@ -135,7 +135,6 @@ def test_files_of_another_user_are_reported_and_stay(
     left = shared_memory.clean(tmp_path, minimum_age_s=0)
 
     assert (left.removed, left.kept) == ((), (SEGMENT,))
-    assert left.kept_bytes >= 1 << 20
     assert (tmp_path / SEGMENT).exists()
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +89,38 @@ def ros() -> Iterator[RosSide]:
     side = RosSide()
     yield side
     side.close()
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return untrained weights, for tests that do not depend on the images."""
+    from fusion_ros.model.config import PRESETS
+    from fusion_ros.model.network import FusionNet
+    from fusion_ros.model.weights import save_weights
+
+    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    save_weights(path, FusionNet(PRESETS["compact"]), training_data="none", metrics={}, version="0")
+    return path
+
+
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Start a launch file; after the test all of its processes end."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    from launched import Launched
+
+    if not os.environ.get("AMENT_PREFIX_PATH"):  # wheels
+        monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix)
+    try:
+        get_package_share_directory("fusion_ros")
+    except (PackageNotFoundError, OSError) as error:
+        pytest.skip(f"fusion_ros is not installed where ament looks: {error}")
+    running: list[Launched] = []
+
+    def start(file: str | Path, **arguments: str) -> Launched:
+        running.append(Launched(file, arguments, tmp_path / f"launch{len(running)}.log"))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.kill()

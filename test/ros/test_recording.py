@@ -13,7 +13,6 @@ from fusion_ros.imaging.side_by_side import STRIP, side_by_side
 from fusion_ros.nodes.recorder.results import (
     PacedVideo,
     RecentFrames,
-    counts_from_observation,
     counts_from_status,
 )
 
@@ -48,12 +47,6 @@ def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> Non
     while (item := reader.read())[0]:
         means.append(item[1][STRIP:].mean())
     assert np.rint(np.array(means) / 60).astype(int).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3]
-
-
-def test_without_a_status_the_counts_say_that_they_are_only_seen_from_outside() -> None:
-    counts = counts_from_observation({"visible": 10, "thermal": 9, "fused": 8})
-    assert "not published" in counts["counts_from"]
-    assert counts["frames_dropped"] == {"visible": {"not_fused": 2}, "thermal": {"not_fused": 1}}
 
 
 def test_with_a_status_every_frame_is_under_its_fate() -> None:

@@ -15,9 +15,6 @@ from pathlib import Path
 import pytest
 
 from fusion_ros.cli.processes import isolated_environment
-from fusion_ros.model.config import PRESETS
-from fusion_ros.model.network import FusionNet
-from fusion_ros.model.weights import save_weights
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -66,14 +63,6 @@ MOMENTS = {
 HANGING_NODE = Path(__file__).with_name("hanging_node.py")
 HANGS = ("engine", "publish", "configure", "reload")
 MOST_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
-    net = FusionNet(PRESETS["compact"])
-    save_weights(path, net, training_data="none", metrics={}, version="0")
-    return path
 
 
 class NodeProcess:

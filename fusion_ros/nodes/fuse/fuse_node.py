@@ -29,7 +29,7 @@ from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_lin
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import ParameterServer
 from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
-from fusion_ros.nodes.runtime.progress import Progress
+from fusion_ros.nodes.runtime.progress import progress
 from fusion_ros.nodes.runtime.rclpy_compatibility import destroy_state_machine
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
 from fusion_ros.parameters import FuseParameters, ParameterError
@@ -83,7 +83,7 @@ class FuseNode(LifecycleNode):
         )
         try:
             self._check_topics()
-            with Progress(info_line(self), "configuring: preparing the engine"):
+            with progress(info_line(self), "configuring: preparing the engine"):
                 pipeline = self._new_pipeline()
             try:
                 self._configured = Configured(self, pipeline, values, self._report)
@@ -343,7 +343,7 @@ def main(
         pipeline_maker: as for `FuseNode`.
 
     Returns:
-        0 after a stop, 1 if the node cannot start.
+        The exit code: 0 after a stop; otherwise see `run_node`.
     """
 
     def make(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:

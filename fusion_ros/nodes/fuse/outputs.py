@@ -26,7 +26,7 @@ from fusion_ros.nodes.runtime.codec import encode_compressed
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
-from fusion_ros.nodes.runtime.subscription import named_quality
+from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.runtime.wire import write_image
 
@@ -50,7 +50,7 @@ class FusedOutputs:
 
     def __init__(self, node: LifecycleNode, *, reliability: str) -> None:
         self._node = node
-        offered = named_quality(reliability)
+        offered = image_quality(reliability)
         self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
         # As in image_transport: remapping the image remaps these two.
         self._compressed = node.create_lifecycle_publisher(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,7 @@ from fusion_ros.files.writing import write_json
 from fusion_ros.imaging.contrast import stretched
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.imaging.side_by_side import side_by_side
-from fusion_ros.nodes.recorder.results import (
-    PacedVideo,
-    RecentFrames,
-    counts_from_observation,
-    counts_from_status,
-)
+from fusion_ros.nodes.recorder.results import PacedVideo, RecentFrames, counts_from_status
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
@@ -41,7 +37,7 @@ from fusion_ros.streams.series import describe_series
 
 try:
     from fusion_ros.msg import FusionStatus
-except ImportError:  # without the message the received images are counted
+except ImportError:  # without the message the summary has no counts of the node
     FusionStatus = None
 
 VIDEO_HZ = 15.0
@@ -86,7 +82,7 @@ class Recorder(Node):
             self.create_subscription(
                 Image,
                 f"{stream}/image_raw",
-                lambda message, stream=stream: self._take(stream, message),
+                partial(self._take, stream),
                 qos_profile_sensor_data,
             )
         if FusionStatus is not None:
@@ -138,14 +134,8 @@ class Recorder(Node):
     def summary(self) -> dict[str, Any]:
         """Return counts and measurements as JSON values."""
         status = self._status
-        counts = (
-            counts_from_status(status)
-            if status is not None
-            else counts_from_observation(self.received)
-        )
         summary: dict[str, Any] = {
             "fused": self.received["fused"],
-            **counts,
             "recorder_received": dict(self.received),
             "recorder_unreadable": dict(self.unreadable),
             "rates_hz": {stream: _rate(self._arrivals[stream]) for stream in STREAMS},
@@ -155,16 +145,12 @@ class Recorder(Node):
             "recorded_s": self.seconds,
         }
         if status is not None:
+            summary |= counts_from_status(status)
+            names = ("engine", "device", "precision", "preset", "weights_sha256")
+            times = ("latency_ms_p50", "latency_ms_p95", "skew_ms_p50", "skew_ms_p95")
             summary["node"] = {
-                "engine": status.engine,
-                "device": status.device,
-                "precision": status.precision,
-                "preset": status.preset,
-                "weights_sha256": status.weights_sha256,
-                "latency_ms_p50": _finite(status.latency_ms_p50),
-                "latency_ms_p95": _finite(status.latency_ms_p95),
-                "skew_ms_p50": _finite(status.skew_ms_p50),
-                "skew_ms_p95": _finite(status.skew_ms_p95),
+                **{name: getattr(status, name) for name in names},
+                **{name: _finite(getattr(status, name)) for name in times},
                 "stage_ms_p50": {
                     name: _finite(value)
                     for name, value in zip(status.stage_names, status.stage_ms_p50, strict=False)

@@ -100,7 +100,7 @@ class PacedVideo:
 
 
 def counts_from_status(status: Any) -> dict[str, Any]:
-    """Return frames in, fused and dropped by reason, from a `FusionStatus`."""
+    """Return frames in, fused and dropped by reason since the fuse node started."""
     fates = [fate.value for fate in Fate if fate is not Fate.FUSED]
     streams = [stream.value for stream in Stream]
 
@@ -116,25 +116,8 @@ def counts_from_status(status: Any) -> dict[str, Any]:
             reason: int(count) for reason, count in zip(reasons, counts, strict=False)
         }
     return {
-        "counts_from": "fused/status, since the fuse node started",
         "frames_in": of("received"),
         "frames_fused": of("fused"),
         "frames_pending": of("pending"),
         "frames_dropped": dropped,
-    }
-
-
-def counts_from_observation(received: dict[str, int]) -> dict[str, Any]:
-    """Return the same counts from the received images, for a fuse node without status."""
-    streams = ("visible", "thermal")
-    fused = received["fused"]
-    return {
-        "counts_from": "what the recorder saw; fused/status was not published "
-        "(FusionStatus not built: see `make setup` or colcon build)",
-        "frames_in": {stream: received[stream] for stream in streams},
-        "frames_fused": dict.fromkeys(streams, fused),
-        "frames_pending": dict.fromkeys(streams),
-        "frames_dropped": {
-            stream: {"not_fused": max(0, received[stream] - fused)} for stream in streams
-        },
     }

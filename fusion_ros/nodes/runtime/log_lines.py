@@ -19,38 +19,22 @@ Write = Callable[[str], object]
 def info_line(node: Node) -> Write:
     """Return a function that logs one printable line at level info."""
     logger = node.get_logger()
-
-    def write(text: str) -> object:
-        return logger.info(printable(text, LINE_LIMIT))
-
-    return write
+    return lambda text: logger.info(printable(text, LINE_LIMIT))
 
 
 def warning_line(node: Node) -> Write:
     """Return a function that logs one printable line at level warning."""
     logger = node.get_logger()
-
-    def write(text: str) -> object:
-        return logger.warning(printable(text, LINE_LIMIT))
-
-    return write
+    return lambda text: logger.warning(printable(text, LINE_LIMIT))
 
 
 def error_line(node: Node) -> Write:
     """Return a function that logs one printable line at level error."""
     logger = node.get_logger()
-
-    def write(text: str) -> object:
-        return logger.error(printable(text, LINE_LIMIT))
-
-    return write
+    return lambda text: logger.error(printable(text, LINE_LIMIT))
 
 
 def error_lines(node: Node) -> Write:
     """Return a function that logs several printable lines, such as a traceback, at level error."""
     logger = node.get_logger()
-
-    def write(text: str) -> object:
-        return logger.error(printable_lines(text))
-
-    return write
+    return lambda text: logger.error(printable_lines(text))

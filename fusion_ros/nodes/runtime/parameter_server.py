@@ -128,27 +128,19 @@ class ParameterServer:
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=spec.meaning)
-    if spec.choices:
-        descriptor.additional_constraints = f"one of {spec.allowed}"
-    if not spec.live:
-        note = "read by configure"
-        descriptor.additional_constraints = "; ".join(
-            filter(None, (descriptor.additional_constraints, note))
-        )
-    if spec.kind is float and (spec.low is not None or spec.high is not None):
-        descriptor.floating_point_range = [
-            FloatingPointRange(
-                from_value=-1e308 if spec.low is None else float(spec.low),
-                to_value=1e308 if spec.high is None else float(spec.high),
-            )
-        ]
-    if spec.kind is int and (spec.low is not None or spec.high is not None):
-        descriptor.integer_range = [
-            IntegerRange(
-                from_value=-_INT64 if spec.low is None else int(spec.low),
-                to_value=_INT64 if spec.high is None else int(spec.high),
-                step=1,
-            )
-        ]
+    notes = [f"one of {spec.allowed}"] if spec.choices else []
+    notes += [] if spec.live else ["read by configure"]
+    descriptor = ParameterDescriptor(
+        description=spec.meaning, additional_constraints="; ".join(notes)
+    )
+    if spec.low is None and spec.high is None:
+        return descriptor
+    if spec.kind is float:
+        low = -1e308 if spec.low is None else float(spec.low)
+        high = 1e308 if spec.high is None else float(spec.high)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    if spec.kind is int:
+        first = -_INT64 if spec.low is None else int(spec.low)
+        last = _INT64 if spec.high is None else int(spec.high)
+        descriptor.integer_range = [IntegerRange(from_value=first, to_value=last, step=1)]
     return descriptor

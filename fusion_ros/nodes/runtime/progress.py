@@ -3,46 +3,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
 
 PERIOD_S = 5.0
 
 
-class Progress:
-    """Context manager that logs "WHAT for N s" every `period_s` seconds, in its own thread.
+@contextlib.contextmanager
+def progress(write: Callable[[str], object], what: str) -> Iterator[None]:
+    """Write "WHAT for N s" every `PERIOD_S` seconds during this block, from its own thread."""
+    done = threading.Event()
 
-    Args:
-        write: takes a line of text.
-        what: the step.
-        period_s: time between two lines.
-    """
-
-    def __init__(
-        self, write: Callable[[str], object], what: str, *, period_s: float = PERIOD_S
-    ) -> None:
-        self._write = write
-        self._what = what
-        self._period_s = period_s
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-
-    def __enter__(self) -> Progress:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run() -> None:
         begun_s = time.monotonic()
-        while not self._done.wait(self._period_s):
-            self._write(f"{self._what} for {time.monotonic() - begun_s:.0f} s")
+        while not done.wait(PERIOD_S):
+            write(f"{what} for {time.monotonic() - begun_s:.0f} s")
+
+    thread = threading.Thread(target=run, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

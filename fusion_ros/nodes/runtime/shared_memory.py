@@ -31,19 +31,17 @@ _LOCK = re.compile(r"(fast(?:dds|rtps)_[0-9a-f]{16})_el")
 
 @dataclasses.dataclass(frozen=True)
 class Leftovers:
-    """Files of dead processes.
+    """Segments of dead processes.
 
     Attributes:
         removed: names of the segments that were removed.
         removed_bytes: memory that this freed.
         kept: names of those that belong to another user and could not be removed.
-        kept_bytes: memory that these occupy.
     """
 
     removed: tuple[str, ...] = ()
     removed_bytes: int = 0
     kept: tuple[str, ...] = ()
-    kept_bytes: int = 0
 
     def __str__(self) -> str:
         parts = []
@@ -54,8 +52,8 @@ class Leftovers:
             )
         if self.kept:
             parts.append(
-                f"{len(self.kept)} of dead processes of other users are left "
-                f"({self.kept_bytes >> 20} MB); remove them as that user with `fastdds shm clean`"
+                f"{len(self.kept)} segments of dead processes of other users are left; "
+                "remove them as that user with `fastdds shm clean`"
             )
         return "; ".join(parts)
 
@@ -67,22 +65,25 @@ def clean(folder: Path = SHARED_MEMORY, *, minimum_age_s: float = 2.0) -> Leftov
         folder: of the segments.
         minimum_age_s: younger lock files stay, because their owner may be about to lock them.
     """
-    removed, kept = [], []
-    freed = kept_bytes = 0
-    for lock, name in _locks(folder):
-        if _age_s(lock) < minimum_age_s:
+    removed, kept, freed = [], [], 0
+    for lock in sorted(folder.glob("*_el")):
+        match = _LOCK.fullmatch(lock.name)
+        if not match:
             continue
-        size = _allocated(folder / name)
-        with _held(lock) as is_dead:
+        segment = folder / match[1]
+        with _held(lock, minimum_age_s) as is_dead:
             if not is_dead:
                 continue
-            if not _are_ours(lock, folder / name) or not _remove_files(folder, name, lock):
-                kept.append(name)
-                kept_bytes += size
-                continue
-        removed.append(name)
-        freed += size
-    return Leftovers(tuple(removed), freed, tuple(kept), kept_bytes)
+            size = _allocated_bytes(segment)
+            try:
+                _remove(segment)
+                _remove(lock)
+            except OSError:
+                kept.append(segment.name)
+            else:
+                removed.append(segment.name)
+                freed += size
+    return Leftovers(tuple(removed), freed, tuple(kept))
 
 
 def shortage(folder: Path = SHARED_MEMORY) -> str:
@@ -101,67 +102,42 @@ def shortage(folder: Path = SHARED_MEMORY) -> str:
     )
 
 
-def _locks(folder: Path) -> Iterator[tuple[Path, str]]:
+def _allocated_bytes(path: Path) -> int:
     with contextlib.suppress(OSError):
-        for path in sorted(folder.iterdir()):
-            match = _LOCK.fullmatch(path.name)
-            if match:
-                yield path, match[1]
+        return path.lstat().st_blocks * 512
+    return 0
 
 
-def _are_ours(*paths: Path) -> bool:
-    """Whether all of these that exist belong to this user."""
-    for path in paths:
-        try:
-            owner = path.stat(follow_symlinks=False).st_uid
-        except OSError:
-            continue
-        if owner != os.geteuid():
-            return False
-    return True
+def _remove(path: Path) -> None:
+    """Remove a file of this user, if it exists.
 
-
-def _age_s(path: Path) -> float:
-    try:
-        return time.time() - path.stat(follow_symlinks=False).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _allocated(path: Path) -> int:
-    try:
-        return path.stat(follow_symlinks=False).st_blocks * 512
-    except OSError:
-        return 0
+    Raises:
+        OSError: it belongs to another user, or cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.lstat().st_uid != os.geteuid():
+            raise PermissionError(f"{path} belongs to another user")
+        path.unlink()
 
 
 @contextlib.contextmanager
-def _held(lock: Path) -> Iterator[bool]:
-    """Hold a lock file's lock in this block; yield False where its owner is alive."""
+def _held(lock: Path, minimum_age_s: float) -> Iterator[bool]:
+    """Hold a lock file's lock in this block; yield False where its owner is or may be alive."""
     try:
         number = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         yield False
         return
     try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process may have removed the file, and a third one created it again.
-            same = os.fstat(number).st_ino == lock.stat(follow_symlinks=False).st_ino
-        except OSError:
-            same = False
-        yield same
+        opened = os.fstat(number)
+        is_dead = time.time() - opened.st_mtime >= minimum_age_s
+        if is_dead:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Another process may have removed the file, and a third one created it again.
+                is_dead = opened.st_ino == lock.lstat().st_ino
+            except OSError:
+                is_dead = False
+        yield is_dead
     finally:
         os.close(number)
-
-
-def _remove_files(folder: Path, name: str, lock: Path) -> bool:
-    """Remove the segment or port, then the lock; return False where one cannot be removed."""
-    for path in (folder / name, lock):
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return False
-    return True

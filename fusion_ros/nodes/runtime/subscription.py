@@ -25,19 +25,19 @@ _NAMED = {
 }
 
 
-def quality(reliability: ReliabilityPolicy, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
-    """Return a volatile, keep-last QoS: old images are of no use to a late subscriber."""
+def image_quality(reliability: str, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
+    """Return a volatile, keep-last QoS: old images are of no use to a late subscriber.
+
+    Args:
+        reliability: "reliable" or "best_effort".
+        depth: messages that are kept.
+    """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
-        reliability=reliability,
+        reliability=_NAMED[reliability],
         durability=DurabilityPolicy.VOLATILE,
     )
-
-
-def named_quality(reliability: str, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
-    """Return the QoS for a parameter's value, "reliable" or "best_effort"."""
-    return quality(_NAMED[reliability], depth=depth)
 
 
 class FollowingSubscription:
@@ -49,6 +49,9 @@ class FollowingSubscription:
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.
         raw: whether the callback takes the bytes of a message.
+
+    Attributes:
+        reliability: the one requested now, "reliable" or "best_effort".
     """
 
     def __init__(
@@ -69,7 +72,8 @@ class FollowingSubscription:
         self._wanted = reliability
         self._depth = depth
         self._raw = raw
-        self._reliability = self._choose()
+        self.reliability = "best_effort"  # matches every offer, until there is a publisher
+        self.reliability = self._choose()
         self._subscription = self._subscribe()
 
     @property
@@ -77,17 +81,12 @@ class FollowingSubscription:
         """The topic with its namespace, as remapped."""
         return str(self._subscription.topic_name)
 
-    @property
-    def reliability(self) -> str:
-        """The reliability requested now: "reliable" or "best_effort"."""
-        return next(name for name, policy in _NAMED.items() if policy == self._reliability)
-
     def follow(self) -> None:
         """Check the publishers again; called about once a second."""
         chosen = self._choose()
-        if chosen == self._reliability:
+        if chosen == self.reliability:
             return
-        self._reliability = chosen
+        self.reliability = chosen
         # The new one first: a frame that arrives twice is counted as a duplicate by the pairer,
         # one that arrives between two subscriptions would be lost.
         old, self._subscription = self._subscription, self._subscribe()
@@ -118,25 +117,24 @@ class FollowingSubscription:
         resolved = self._node.resolve_topic_name(self._topic)
         return list(self._node.get_publishers_info_by_topic(resolved))
 
-    def _choose(self) -> ReliabilityPolicy:
+    def _choose(self) -> str:
         if self._wanted != "auto":
-            return _NAMED[self._wanted]
+            return self._wanted
         offers = [
             info.qos_profile.reliability
             for info in self._publishers()
             if info.topic_type == self.type_name
         ]
         if not offers:
-            # Without a publisher: the current one, at first the one compatible with every offer.
-            return getattr(self, "_reliability", ReliabilityPolicy.BEST_EFFORT)
+            return self.reliability
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
-        return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        return "reliable" if reliable else "best_effort"
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
             self._message_type,
             self._topic,
             self._callback,
-            quality(self._reliability, depth=self._depth),
+            image_quality(self.reliability, depth=self._depth),
             raw=self._raw,
         )
