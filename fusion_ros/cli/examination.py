@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from fusion_ros import __version__
 from fusion_ros.cli.node import NO_RCLPY_FIX
@@ -21,6 +20,8 @@ from fusion_ros.nodes.runtime.dds_profile import PROFILE_NAME, profile_settings,
 from fusion_ros.shipped_files import config_file
 from fusion_ros.streams.outside_text import error_line
 
+_DISTRIBUTIONS = {"3": "humble", "7": "jazzy", "9": "kilted", "10": "lyrical"}
+"""By the first number of rclpy's version."""
 _MESSAGE_FIX = "make setup (without a distribution), or colcon build --packages-select fusion_ros"
 
 
@@ -95,7 +96,7 @@ def _ros() -> Iterator[Check]:
         yield Check(group, "rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
     else:
         distribution = _distribution()
-        version = _version("rclpy", f"ros-{distribution}-rclpy")
+        version = _version("rclpy", "ros-rclpy")
         yield Check(group, "rclpy", "ok", f"{version or 'installed'} ({distribution})")
         middlewares = _middlewares()
         chosen = os.environ.get("RMW_IMPLEMENTATION", "")
@@ -243,15 +244,8 @@ def _version(*names: str) -> str:
 def _distribution() -> str:
     if os.environ.get("ROS_DISTRO"):
         return os.environ["ROS_DISTRO"]
-    names = (str(_name(d)) for d in importlib.metadata.distributions())
-    for name in names:
-        if name.startswith("ros-") and name.endswith("-rclpy"):
-            return name.removeprefix("ros-").removesuffix("-rclpy")
-    return "unknown distribution"
-
-
-def _name(distribution: Any) -> str:
-    return (distribution.metadata["Name"] or "").lower()
+    release = _version("ros-rclpy", "rclpy").partition(".")[0]
+    return _DISTRIBUTIONS.get(release, "unknown distribution")
 
 
 def _middlewares() -> list[str]:

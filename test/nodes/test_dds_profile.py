@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -19,20 +20,30 @@ from fusion_ros.nodes.runtime.dds_profile import (
 NAMESPACE = {"dds": "http://www.eprosima.com"}
 
 
-def test_the_profile_is_set_where_the_user_has_none() -> None:
-    environment = with_profile({"HOME": "/home/someone"})
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("lyrical", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_set_where_the_user_has_none(distribution: str, variable: str) -> None:
+    given = {"HOME": "/home/someone", "ROS_DISTRO": distribution}
+    environment = with_profile(given)
+    assert set(environment) == {*given, variable}  # Fast DDS 3 warns about the other one
+    assert Path(environment[variable]).name == "fastdds_shm.xml"
+    assert Path(environment[variable]).is_file()
 
-    assert environment["HOME"] == "/home/someone"
-    assert Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).name == "fastdds_shm.xml"
-    assert Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
-    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment  # Fast DDS 3 warns about it
 
-
-@pytest.mark.parametrize("distribution", ["humble", "jazzy"])
-def test_older_distributions_get_the_variable_that_their_fast_dds_reads(distribution: str) -> None:
-    assert list(profile_settings({"ROS_DISTRO": distribution})) == [
-        "FASTRTPS_DEFAULT_PROFILES_FILE"
-    ]
+def test_wheels_without_a_distribution_get_the_variable_of_their_fast_dds() -> None:
+    wheels = {item.metadata["Name"] for item in importlib.metadata.distributions()}
+    expected = {"ros-fastrtps": PROFILE_VARIABLES[1], "ros-fastdds": PROFILE_VARIABLES[0]}
+    variables = {expected[name] for name in wheels & set(expected)}
+    if len(variables) != 1:
+        pytest.skip("not on the wheels of one distribution")
+    assert set(profile_settings({})) == variables
 
 
 @pytest.mark.parametrize("variable", PROFILE_VARIABLES)

@@ -9,6 +9,7 @@ takes priority.
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 
 from fusion_ros.shipped_files import config_file
@@ -36,11 +37,20 @@ def profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """
     if users_profile(environment) is not None:
         return {}
-    fast_dds_2 = environment.get("ROS_DISTRO", "") in DISTRIBUTIONS_WITH_FAST_DDS_2
-    variable = PROFILE_VARIABLES[1 if fast_dds_2 else 0]
+    variable = PROFILE_VARIABLES[1 if _has_fast_dds_2(environment) else 0]
     return {variable: str(config_file(PROFILE_NAME))}
 
 
 def with_profile(environment: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of the environment, for `subprocess.Popen(env=...)`, with a profile set."""
     return {**environment, **profile_settings(environment)}
+
+
+def _has_fast_dds_2(environment: Mapping[str, str]) -> bool:
+    if environment.get("ROS_DISTRO"):
+        return environment["ROS_DISTRO"] in DISTRIBUTIONS_WITH_FAST_DDS_2
+    try:  # wheels, which set no ROS_DISTRO
+        importlib.metadata.version("ros-fastrtps")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -46,12 +46,13 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
         work: spins the node and returns the exit code.
         args: arguments in place of the command line's.
         refusals: errors of `make` for an unusable parameter, reported by their message alone. A
-            RuntimeError of rclpy or the middleware is always treated so.
+            RuntimeError of rclpy or the middleware is reported in the same way.
         close: releases the node's resources before it is destroyed.
         stopped: the exit code after a stop before `work` was done.
 
     Returns:
-        The exit code; 1 where the node could not start.
+        The exit code. 2: a parameter or argument is refused, so that a restart does not help.
+        1: the node could not start for another reason.
     """
     try:
         tune_process()
@@ -73,7 +74,8 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
             node = make()
         except Exception as error:
             if context.ok() and isinstance(error, (RuntimeError, *refusals)):
-                return _cannot_start(name, error)
+                code = _cannot_start(name, error, refused=isinstance(error, refusals))
+                return code
             raise
         log_paths(node)
         executor.add_node(node)
@@ -109,9 +111,9 @@ def _report_shared_memory(name: str, left: shared_memory.Leftovers) -> None:
         logger.error(short)
 
 
-def _cannot_start(name: str, error: Exception) -> int:
+def _cannot_start(name: str, error: Exception, *, refused: bool = False) -> int:
     # The only exception of rclpy whose text is a bare list.
     unknown = type(error).__name__ == "UnknownROSArgsError"
     text = f"unknown ROS arguments: {error}" if unknown else str(error)
     rclpy.logging.get_logger(name).fatal(f"cannot start: {printable(text, LINE_LIMIT)}")
-    return 1
+    return 2 if unknown or refused else 1
