@@ -2,10 +2,11 @@
 """Start the fuse node and a detector on the fused image.
 
     ros2 launch fusion_ros detect.launch.py visible_topic:=/cam/color/image_raw \
-        thermal_topic:=/lepton/image_raw detector_arguments:="model:=yolo11n.pt"
+        thermal_topic:=/lepton/image_raw detector_arguments:="model:=/data/yolo11n.onnx"
 
 The detector is any package with a launch file that has an argument for the image topic; the default
-is yolo_ros. If the package is not installed, the fuse node runs alone and the reason is logged.
+is yolo_ros. It receives that argument and `detector_arguments`, and none of this file or of
+fuse.launch.py. If the package is not installed, the fuse node runs alone and the reason is logged.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    GroupAction,
     IncludeLaunchDescription,
     LogInfo,
     OpaqueFunction,
+    UnsetLaunchConfiguration,
 )
 from launch.conditions import UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -74,19 +77,26 @@ def detector(context: LaunchContext) -> list[Any]:
     for item in shlex.split(values["detector_arguments"]):
         name, _, value = item.partition(":=")
         arguments[name] = value
-    source = PythonLaunchDescriptionSource(str(file))
-    return [IncludeLaunchDescription(source, launch_arguments=arguments.items())]
+    include = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(file)), launch_arguments=arguments.items()
+    )
+    # An argument such as `device` is one of yolo_ros, too. `forwarding=False` would also hide a
+    # namespace or a parameter that an outer launch file set for all nodes.
+    ours = [a.name for a in (*ARGUMENTS, *fuse_description().get_launch_arguments())]
+    return [GroupAction([*(UnsetLaunchConfiguration(name) for name in ours), include])]
+
+
+def fuse_description() -> LaunchDescription:
+    """Return the description in fuse.launch.py."""
+    return PythonLaunchDescriptionSource(str(FUSE)).get_launch_description(LaunchContext())
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return the description for `ros2 launch`."""
-    return LaunchDescription(
-        [
-            *ARGUMENTS,
-            # First, because it sets the Fast DDS profile in the environment.
-            IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FUSE))),
-            OpaqueFunction(
-                function=detector, condition=UnlessCondition(LaunchConfiguration("build_only"))
-            ),
-        ]
+    *before, nodes = fuse_description().entities
+    start = OpaqueFunction(
+        function=detector, condition=UnlessCondition(LaunchConfiguration("build_only"))
     )
+    # launch does not stop processes that it has just started when a later action raises: the
+    # detector's file comes after the checks of the fuse node's arguments and before its start.
+    return LaunchDescription([*ARGUMENTS, *before, start, nodes])

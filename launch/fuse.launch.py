@@ -6,8 +6,9 @@
     ros2 launch fusion_ros fuse.launch.py --show-args
     ros2 launch fusion_ros fuse.launch.py build_only:=true params_file:=robot.yaml
 
-An empty argument leaves the value of the parameter file, or else the node's default. The node is a
-lifecycle node that configures and activates itself (parameter `autostart`).
+An empty argument leaves the value of the parameter file, or else the node's default. A launch file
+that includes this one twice puts each into a `GroupAction`, so that arguments of the first are not
+those of the second.
 """
 
 from __future__ import annotations
@@ -39,15 +40,17 @@ LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 
 # Launch arguments that set the node's parameter of the same name.
 PARAMETER_ARGUMENTS = ("preset", "weights", "engine", "device")
+SWITCHES = ("autostart", "use_sim_time")
 
 
 def parameter_argument(name: str) -> DeclareLaunchArgument:
     """Return the launch argument for a parameter, described by the parameter table."""
     spec = next(spec for spec in SPECS if spec.name == name)
+    choices = ["true", "false"] if spec.kind is bool else spec.choices
     return DeclareLaunchArgument(
         name,
         default_value="",
-        choices=["", *spec.choices] if spec.choices else None,
+        choices=["", *choices] if choices else None,
         description=f"{spec.meaning} An empty argument leaves the value of params_file.",
     )
 
@@ -78,7 +81,13 @@ ARGUMENTS = [
         default_value=str(CONFIG / "fuse.yaml"),
         description="Parameter file of the fuse node. The default file describes every parameter.",
     ),
-    *(parameter_argument(name) for name in PARAMETER_ARGUMENTS),
+    *(parameter_argument(name) for name in (*PARAMETER_ARGUMENTS, "autostart")),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=["true", "false"],
+        description="Start the fuse node again two seconds after it ended.",
+    ),
     DeclareLaunchArgument(
         "synthetic_cameras",
         default_value="false",
@@ -147,17 +156,25 @@ def build_command(given: dict[str, str]) -> list[str]:
     return line + shlex.split(given["build_options"])
 
 
+def check_file(context: LaunchContext) -> None:
+    """Check `params_file`.
+
+    Raises:
+        RuntimeError: it is not a file. launch_ros would only warn and start the node with defaults,
+            and no shell expands ~ after := .
+    """
+    file = LaunchConfiguration("params_file").perform(context)
+    if file and not Path(file).is_file():
+        raise RuntimeError(
+            f"params_file is {file!r}, which is not a file; allowed: the path of a file, or empty"
+        )
+
+
 def started(context: LaunchContext) -> list[ExecuteProcess]:
     """Return the nodes, or the build of their engine."""
     given = {
         argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS
     }
-    file = given["params_file"]
-    if file and not Path(file).is_file():
-        # launch_ros only warns and starts the node with defaults; no shell expands ~ after := .
-        raise RuntimeError(
-            f"params_file is {file!r}, which is not a file; allowed: the path of a file, or empty"
-        )
     if given["build_only"] == "true":
         return [
             ExecuteProcess(
@@ -185,10 +202,9 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
     overrides: dict[str, str | bool] = {
         name: given[name] for name in PARAMETER_ARGUMENTS if given[name]
     }
-    clock: dict[str, str | bool] = {}
-    if given["use_sim_time"]:
-        clock["use_sim_time"] = given["use_sim_time"] == "true"
-    overrides.update(clock)
+    switches = {name: given[name] == "true" for name in SWITCHES if given[name]}
+    overrides.update(switches)
+    clock = {name: value for name, value in switches.items() if name == "use_sim_time"}
     parameters: list[str | dict[str, str | bool]] = []
     if given["params_file"]:
         parameters.append(given["params_file"])
@@ -207,6 +223,8 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
             name="fuse_node",
             parameters=parameters,
             remappings=visible + thermal + fused,
+            respawn=given["respawn"] == "true",
+            respawn_delay=2.0,
             **shared,
         )
     ]
@@ -229,4 +247,6 @@ def generate_launch_description() -> LaunchDescription:
     profile = [
         SetEnvironmentVariable(name, value) for name, value in profile_settings(os.environ).items()
     ]
-    return LaunchDescription([*profile, *ARGUMENTS, OpaqueFunction(function=started)])
+    # detect.launch.py inserts the detector before the last one, which starts processes.
+    actions = [OpaqueFunction(function=check_file), OpaqueFunction(function=started)]
+    return LaunchDescription([*profile, *ARGUMENTS, *actions])
