@@ -6,8 +6,13 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
-VENV := .venv
+DISTRO ?= jazzy
+ifeq ($(filter $(DISTRO),jazzy kilted),)
+  $(error DISTRO is '$(DISTRO)'; allowed: jazzy, kilted)
+endif
+VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
 DONE := $(VENV)/.done
+WHEELS := environment/constraints.txt environment/message-build.txt $(wildcard environment/$(DISTRO)/*)
 
 # A distribution's set-up script would mix its packages into the wheels' (see environment/prepare.sh, which does the same).
 ifneq ($(AMENT_PREFIX_PATH),)
@@ -16,28 +21,28 @@ endif
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # What we start on this machine stays on it.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
-export PYTHON EXTRAS CONSTRAINTS
+export DISTRO VENV PYTHON EXTRAS CONSTRAINTS
 
 .PHONY: help
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.11 (3.10 to 3.12), EXTRAS=ros,dev,train (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test, demo and bench)'
+	@echo 'Variables: DISTRO=jazzy|kilted, PYTHON=python3.11 (3.10 to 3.13), EXTRAS=ros,dev,train (of setup.py), CONSTRAINTS=FILE, ARGS="..." (for test, demo and bench)'
 
 .PHONY: setup
-setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv: wheels, our message, this package
+setup: $(DONE)/venv $(DONE)/wheels $(DONE)/message $(DONE)/package ## prepare .venv (.venv-kilted with DISTRO=kilted): wheels, our message, this package
 
 $(DONE)/venv:
 	@echo '[1/4] Python'
 	@environment/prepare.sh venv
 	@mkdir -p $(DONE) && touch $@
 
-$(DONE)/wheels: $(DONE)/venv setup.py environment/constraints.txt environment/message-build.txt
+$(DONE)/wheels: $(DONE)/venv setup.py $(WHEELS)
 	@echo '[2/4] Wheels'
 	@environment/prepare.sh wheels
 	@touch $@
 
-$(DONE)/message: environment/constraints.txt environment/message-build.txt CMakeLists.txt package.xml $(wildcard msg/* environment/tf2_msgs/* environment/tf2_msgs/msg/*) | $(DONE)/wheels
+$(DONE)/message: $(WHEELS) CMakeLists.txt package.xml $(wildcard msg/* environment/tf2_msgs/* environment/tf2_msgs/msg/*) | $(DONE)/wheels
 	@echo '[3/4] Message'
 	@environment/prepare.sh message
 	@touch $@
@@ -50,6 +55,10 @@ $(DONE)/package: $(DONE)/wheels setup.py package.xml fusion_ros/__init__.py $(wi
 .PHONY: test
 test: lint ## lint, then all tests; ARGS go to pytest
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: ros
+ros: setup ## the tests over DDS alone, to try another distribution; ARGS go to pytest
+	$(VENV)/bin/python -m pytest test/ros $(ARGS)
 
 .PHONY: lint
 lint: setup ## style, types, spelling and wording, without changing a file
@@ -75,8 +84,8 @@ soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fai
 attack: setup ## hostile files, bags, parameters, messages, stalls and kills, at most 10 minutes: attack/; fails on any breach
 	PYTHONPATH=test:test/detection:test/ros:test/streams $(VENV)/bin/python -m attack --out attack $(ARGS)
 
-$(DONE)/docs: environment/docs.txt environment/constraints.txt | $(DONE)/package
-	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/constraints.txt) -r environment/docs.txt
+$(DONE)/docs: environment/docs.txt $(WHEELS) | $(DONE)/package
+	$(VENV)/bin/python -m pip install --quiet --no-compile -c $(or $(CONSTRAINTS),environment/$(DISTRO)/constraints.txt) -r environment/docs.txt
 	@touch $@
 
 .PHONY: docs
@@ -85,5 +94,5 @@ docs: setup $(DONE)/docs ## the documentation site in site/; warnings are errors
 	@echo 'site/index.html'
 
 .PHONY: clean
-clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build install log demo bench site fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis attack
+clean: ## remove .venv, .venv-kilted and everything that was built
+	rm -rf .venv .venv-kilted build install log demo bench site fusion_ros.egg-info .pytest_cache .ruff_cache .hypothesis attack

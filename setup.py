@@ -72,7 +72,7 @@ setup(
     ],
     extras_require={
         "ros": [
-            f"ros-kilted-rclpy; {WHEELS_EXIST}",
+            f"ros-rclpy; {WHEELS_EXIST}",
             f"ros-rmw-fastrtps-cpp; {WHEELS_EXIST}",
             f"ros-sensor-msgs; {WHEELS_EXIST}",
             f"ros-diagnostic-msgs; {WHEELS_EXIST}",
@@ -99,6 +99,7 @@ setup(
             "mypy>=1.10",
             "pytest>=7",
             "ruff>=0.6",
+            f"tensorrt-cu13-bindings; {WHEELS_EXIST}",  # names and signatures; 1.3 MB
             "types-PyYAML",
             "types-tqdm",
             # Independent implementations that the metrics are held to:

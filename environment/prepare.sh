@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Prepares .venv, one step a call; the Makefile knows which step is due. Needs no ROS distribution and leaves an installed one alone.
+# Prepares a virtual environment, one step a call; the Makefile knows which step is due. Needs no ROS distribution and leaves an installed one alone.
 #
-#   prepare.sh venv       check the system packages, pick a Python, create .venv
+#   prepare.sh venv       check the system packages, pick a Python, create VENV
 #   prepare.sh wheels     everything from PyPI, and fusion_ros itself as an editable install
-#   prepare.sh message    build FusionStatus, and tf2_msgs, which has no wheel, and put them into .venv
+#   prepare.sh message    build FusionStatus, and tf2_msgs, which has no wheel, and put them into VENV
 #   prepare.sh package    put launch files, config and executables where ros2 run and ros2 launch look
 #
-# Environment: PYTHON (interpreter to use), EXTRAS (of setup.py), CONSTRAINTS (pip's -c). Logs: build/log/STEP.log
+# Environment: DISTRO (jazzy, kilted), VENV (folder), PYTHON (interpreter to use), EXTRAS (of setup.py), CONSTRAINTS (pip's -c).
+# Logs: build/log/DISTRO-STEP.log
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly VENV="$PWD/.venv"
+DISTRO="${DISTRO:-jazzy}"
+VENV="$PWD/${VENV:-.venv}"
+readonly DISTRO VENV
 readonly VENV_PYTHON="$VENV/bin/python"
-readonly BUILD="$PWD/build/message"
+readonly BUILD="$PWD/build/message-$DISTRO"
 readonly LOG="$PWD/build/log"
 EXTRAS="${EXTRAS:-ros,dev,train,replay,detectors}"
-CONSTRAINTS="${CONSTRAINTS:-environment/constraints.txt}"
+CONSTRAINTS="${CONSTRAINTS:-environment/$DISTRO/constraints.txt}"
 
 # A distribution's set-up script would mix its packages into the wheels'; the last one is how the wheels mark a child process.
 unset PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -26,7 +29,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 # run LABEL COMMAND...: quiet while all is well, a sign of life every ten seconds, the end of the log when it fails
 run() {
-  local label="$1" log="$LOG/$STEP.log" started="$SECONDS" beat=10
+  local label="$1" log="$LOG/$DISTRO-$STEP.log" started="$SECONDS" beat=10
   shift
   printf '\n$ %s\n' "$*" >>"$log"
   printf '  %s ...' "$label"
@@ -51,17 +54,17 @@ run() {
 }
 
 usable_python() {
-  "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+  "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
 }
 
 pick_python() {
   if [[ -n "${PYTHON:-}" ]]; then
-    usable_python "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12 that runs"
+    usable_python "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.10 to 3.13 that runs"
     say "$PYTHON"
     return
   fi
   local candidate
-  for candidate in python3 python3.12 python3.11 python3.10; do
+  for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
     if usable_python "$candidate"; then
       say "$candidate"
       return
@@ -101,20 +104,25 @@ step_venv() {
     die "system packages are missing. Install them, then repeat:
     sudo apt-get install $missing"
   fi
-  [[ -n "$python" ]] || die "no Python 3.10, 3.11 or 3.12 found; name one: make setup PYTHON=/path/to/python3.11"
+  [[ -n "$python" ]] || die "no Python 3.10 to 3.13 found; name one: make setup PYTHON=/path/to/python3.11"
   if usable_python "$VENV_PYTHON"; then
-    say "  .venv is there: $("$VENV_PYTHON" --version)"
+    say "  ${VENV##*/} is there: $("$VENV_PYTHON" --version)"
     return
   fi
-  [[ -e "$VENV" ]] && die ".venv is there but holds no Python 3.10 to 3.12: make clean removes it"
-  say "  creating .venv with $("$python" --version)"
+  [[ -e "$VENV" ]] && die "$VENV is there but holds no Python 3.10 to 3.13: make clean removes it"
+  say "  creating ${VENV##*/} with $("$python" --version)"
   "$python" -m venv "$VENV"
 }
 
 step_wheels() {
   [[ -r "$CONSTRAINTS" ]] || die "CONSTRAINTS=$CONSTRAINTS cannot be read"
+  local wanted there
+  wanted="$(sed -n 's/^ros-rclpy==//p' "environment/$DISTRO/constraints.txt")"
+  there="$("$VENV_PYTHON" -c 'from importlib.metadata import version; print(version("ros-rclpy"))' 2>/dev/null || true)"
+  # pip would leave files of the other release behind.
+  [[ -z "$there" || "$there" == "$wanted" ]] || die "$VENV holds rclpy $there and not $wanted of $DISTRO: make clean removes it"
   # --no-compile: PyTorch has thousands of modules of which we import few
-  run "build tools" "$VENV_PYTHON" -m pip install --no-compile -c "$CONSTRAINTS" -r environment/message-build.txt
+  run "build tools" "$VENV_PYTHON" -m pip install --no-compile -c "$CONSTRAINTS" -r "environment/$DISTRO/message-build.txt"
   run "rclpy, OpenVINO and the rest" \
     "$VENV_PYTHON" -m pip install --no-compile --no-build-isolation -c "$CONSTRAINTS" -e ".[$EXTRAS]"
 }
@@ -141,7 +149,7 @@ step_message() {
   # without the generated egg-info pip does not take the folder for an older fusion_ros, and remove it.
   local generated
   generated="$(find "$stage" -path '*/fusion_ros/msg/__init__.py')"
-  [[ -n "$generated" ]] || die "rosidl generated no fusion_ros/msg/__init__.py; see $LOG/message.log"
+  [[ -n "$generated" ]] || die "rosidl generated no fusion_ros/msg/__init__.py; see $LOG/$DISTRO-message.log"
   generated="${generated%/msg/__init__.py}"
   rm -rf "$generated/__init__.py" "$generated"-*.egg-info
   cp -r "$stage/." "$VENV/"
@@ -176,7 +184,7 @@ readonly STEP="${1:-}"
 case "$STEP" in
   venv | wheels | message | package)
     mkdir -p "$LOG"
-    : >"$LOG/$STEP.log"
+    : >"$LOG/$DISTRO-$STEP.log"
     "step_$STEP"
     ;;
   *) die "usage: environment/prepare.sh venv|wheels|message|package" ;;

@@ -10,7 +10,7 @@ from typing import Any
 from fusion_ros.cli.argument_types import number
 from fusion_ros.recordings.matching import DEFAULT_TOLERANCE_MS
 
-_Group = argparse._ActionsContainer
+_Group = argparse._ActionsContainer  # noqa: SLF001 -- argparse has no public name
 """A parser, or a group of its options."""
 
 

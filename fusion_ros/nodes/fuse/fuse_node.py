@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity  # type: ignore[attr-defined]
+from rclpy.logging import LoggingSeverity
 from std_msgs.msg import Header
 
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane

@@ -53,9 +53,7 @@ class ParameterServer:
         values: dict[str, Any] = {}
         for spec in SPECS:
             try:
-                declared: Parameter[Any] = node.declare_parameter(
-                    spec.name, spec.default, _descriptor(spec)
-                )
+                declared: Any = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 hint = " (write 20.0 for 20)" if spec.kind is float else ""
                 raise ParameterError(
