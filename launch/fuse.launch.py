@@ -124,27 +124,6 @@ ARGUMENTS = [
 ]
 
 
-def only_changes(remappings: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the remappings that rename something, which keeps the logged command line short."""
-    return [(old, new) for old, new in remappings if old != new]
-
-
-def beside(image_topic: str, name: str) -> str:
-    """Return the topic `name` beside an image topic: cam/image_raw -> cam/camera_info."""
-    folder, slash, _ = image_topic.rpartition("/")
-    return f"{folder}{slash}{name}"
-
-
-def camera_remappings(stream: str, image_topic: str) -> list[tuple[str, str]]:
-    """Return the remappings of a stream ("visible" or "thermal") to an image topic."""
-    return only_changes(
-        [
-            (f"{stream}/image_raw", image_topic),
-            (f"{stream}/camera_info", beside(image_topic, "camera_info")),
-        ]
-    )
-
-
 def build_command(given: dict[str, str]) -> list[str]:
     """Return the command line that builds the engine for these arguments."""
     line = [sys.executable, "-m", "fusion_ros.cli.main", "build-engine"]
@@ -189,15 +168,16 @@ def started(context: LaunchContext) -> list[ExecuteProcess]:
 
 def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
     """Return the requested nodes."""
-    visible = camera_remappings("visible", given["visible_topic"])
-    thermal = camera_remappings("thermal", given["thermal_topic"])
+    # The nodes place camera_info beside the image topic.
+    cameras = {
+        stream: (f"{stream}/image_raw", given[f"{stream}_topic"])
+        for stream in ("visible", "thermal")
+    }
     fused_namespace = given["fused_namespace"].rstrip("/")
-    fused = only_changes(
-        [
-            (f"fused/{name}", f"{fused_namespace}/{name}")
-            for name in ("image_raw", "camera_info", "status", "overlay")
-        ]
-    )
+    fused = [
+        (f"fused/{name}", f"{fused_namespace}/{name}")
+        for name in ("image_raw", "camera_info", "status", "overlay")
+    ]
 
     overrides: dict[str, str | bool] = {
         name: given[name] for name in PARAMETER_ARGUMENTS if given[name]
@@ -222,7 +202,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
             executable="fuse_node",
             name="fuse_node",
             parameters=parameters,
-            remappings=visible + thermal + fused,
+            remappings=[*cameras.values(), *fused],
             respawn=given["respawn"] == "true",
             respawn_delay=2.0,
             **shared,
@@ -234,10 +214,10 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
                 executable="synthetic_camera",
                 name=f"synthetic_{stream}_camera",
                 parameters=[{"modality": stream, **clock}],
-                remappings=remappings,
+                remappings=[remapping],
                 **shared,
             )
-            for stream, remappings in (("visible", visible), ("thermal", thermal))
+            for stream, remapping in cameras.items()
         ]
     return started_nodes
 

@@ -26,6 +26,7 @@ from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.log_lines import info_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.subscription import image_quality
+from fusion_ros.nodes.runtime.topic_names import camera_info_topic
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import seen_by_thermal_camera
@@ -49,7 +50,6 @@ _PARAMETERS: tuple[tuple[str, object, str], ...] = (
     ("drop_ratio", 0.0, "Share of the images that are dropped, 0 to 1."),
     ("frame_id", "", "Frame id of the header. Empty: <modality>_camera."),
     ("max_frames", 0, "Number of images after which the node ends. 0: no end."),
-    ("duration_s", 0.0, "Time after which the node ends, in seconds. 0: no end."),
     ("aligned", True, "false: the thermal camera is beside the visible one, rotated and with a "
      "longer lens; config/demo_calibration.yaml has the calibration."),
     ("epoch_s", 0.0, "Time of the clock at which the scene begins, in seconds."),
@@ -79,10 +79,8 @@ class SyntheticCamera(Node):
             "reliability", values["reliability"], ("best_effort", "reliable")
         )
         self.max_frames: int = values["max_frames"]
-        self.duration_s: float = values["duration_s"]
         self._askew = self.modality == "thermal" and not values["aligned"]
         self.published = 0
-        self.missed = 0
         self._epoch_ns = round(values["epoch_s"] * 1e9)
         self._frame_id: str = values["frame_id"] or f"{self.modality}_camera"
         self._scene = Scene(values["width"], values["height"], seed=values["seed"])
@@ -96,34 +94,30 @@ class SyntheticCamera(Node):
         self._info = _camera_info(values["width"], values["height"])
         quality = image_quality(self.reliability)
         self._images = self.create_publisher(Image, f"{self.modality}/image_raw", quality)
-        self._infos = self.create_publisher(CameraInfo, f"{self.modality}/camera_info", quality)
+        self._infos = self.create_publisher(
+            CameraInfo, camera_info_topic(self, self.modality), quality
+        )
         info_line(self)(
             f"{self.modality} camera on {self._images.topic_name}: {values['width']} x "
             f"{values['height']} {self.encoding} at {values['rate_hz']:g} Hz, {self.reliability}"
         )
 
     def run(self, executor: SingleThreadedExecutor) -> None:
-        """Publish until `max_frames`, `duration_s` or a shutdown, and serve callbacks meanwhile."""
-        began = now = self._now()
-        while not self._is_over(now - began):
+        """Publish until `max_frames` or a shutdown, and serve callbacks meanwhile."""
+        now = self._now()
+        while self.context.ok() and not 0 < self.max_frames <= self.published:
             exposure = self._shutter.next_after(now)
             if not exposure.dropped:
                 image = self._take(exposure)
             now = self._wait_until(exposure.due_ns, executor)
             if not self.context.ok():
                 return
-            if now - exposure.due_ns > 5e8:  # the clock jumped, or this machine is overloaded
-                self.missed += 1
-                continue
-            if not exposure.dropped:
+            # Later ones are left out: the clock jumped, or this machine is overloaded.
+            if not exposure.dropped and now - exposure.due_ns <= 5e8:
                 self._images.publish(image)
                 self._info.header = image.header
                 self._infos.publish(self._info)
                 self.published += 1
-
-    def _is_over(self, elapsed_ns: int) -> bool:
-        enough = 0 < self.max_frames <= self.published
-        return enough or 0 < self.duration_s * 1e9 <= elapsed_ns or not self.context.ok()
 
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 
 COMPRESSED = "/compressed"
 
 
-def camera_info_topic(node: LifecycleNode, stream: str) -> str:
+def camera_info_topic(node: Node, stream: str) -> str:
     """Return `STREAM/camera_info` where that is remapped, else the topic beside the image topic.
 
     A remapping of the image alone selects its camera, including the camera_info.
