@@ -145,15 +145,15 @@ def message_lines() -> Iterator[tuple[str, str]]:
             yield declaration.strip(), comment.strip()
 
 
-def test_package_xml_and_the_package_name_the_same_version(manifest: ElementTree.Element) -> None:
+def test_versions_of_package_xml_and_package_are_equal(manifest: ElementTree.Element) -> None:
     assert manifest.findtext("version") == fusion_ros.__version__
 
 
-def test_the_wheel_has_that_version_and_name(wheel: zipfile.ZipFile) -> None:
+def test_wheel_has_version_and_name(wheel: zipfile.ZipFile) -> None:
     assert Path(str(wheel.filename)).name.startswith(f"fusion_ros-{fusion_ros.__version__}-")
 
 
-def test_the_maintainers_address_is_one_that_colcon_takes(manifest: ElementTree.Element) -> None:
+def test_maintainer_address_is_valid_for_colcon(manifest: ElementTree.Element) -> None:
     maintainer = manifest.find("maintainer")
     assert maintainer is not None
     # catkin_pkg's own rule
@@ -161,7 +161,7 @@ def test_the_maintainers_address_is_one_that_colcon_takes(manifest: ElementTree.
     assert re.fullmatch(rule, maintainer.attrib["email"])
 
 
-def test_every_command_is_a_stub_for_ros2_run_too(wheel: zipfile.ZipFile) -> None:
+def test_every_command_has_a_stub_for_ros2_run(wheel: zipfile.ZipFile) -> None:
     stubs = {path.name: path for path in (REPOSITORY / "executables").iterdir()}
     commands = console_scripts(wheel)
 
@@ -181,13 +181,13 @@ def test_cmake_installs_every_stub() -> None:
     assert named == {path.name for path in (REPOSITORY / "executables").iterdir()}
 
 
-def test_colcon_installs_the_command_line_as_a_command_too() -> None:
+def test_colcon_installs_the_command_line_into_bin() -> None:
     cmake = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
 
     assert "install(PROGRAMS executables/fusion-ros DESTINATION bin)" in cmake
 
 
-def test_every_commands_module_has_its_function(wheel: zipfile.ZipFile) -> None:
+def test_every_command_has_its_module_and_function(wheel: zipfile.ZipFile) -> None:
     for command, target in console_scripts(wheel).items():
         module, function = target.split(":")
         name = module.replace(".", "/") + ".py"
@@ -197,7 +197,7 @@ def test_every_commands_module_has_its_function(wheel: zipfile.ZipFile) -> None:
         assert function in defined, f"{command} calls {target}, which is not there"
 
 
-def test_the_wheel_has_every_file_of_the_package(checkout: Path, wheel: zipfile.ZipFile) -> None:
+def test_wheel_has_every_file_of_the_package(checkout: Path, wheel: zipfile.ZipFile) -> None:
     package = {
         str(path.relative_to(checkout))
         for path in (checkout / "fusion_ros").rglob("*")
@@ -208,7 +208,7 @@ def test_the_wheel_has_every_file_of_the_package(checkout: Path, wheel: zipfile.
 
 
 @pytest.mark.parametrize("folder", ["launch", "config", "msg"])
-def test_the_wheel_puts_the_folder_where_ros_looks(
+def test_wheel_installs_the_folder_into_share(
     folder: str, checkout: Path, wheel: zipfile.ZipFile
 ) -> None:
     place = f"/data/share/fusion_ros/{folder}/"
@@ -219,7 +219,7 @@ def test_the_wheel_puts_the_folder_where_ros_looks(
     assert shipped
 
 
-def test_the_wheel_can_be_found_by_ros2(wheel: zipfile.ZipFile) -> None:
+def test_wheel_has_the_ament_index_entry(wheel: zipfile.ZipFile) -> None:
     data = {name.split("/data/")[1] for name in wheel.namelist() if "/data/" in name}
 
     assert "share/ament_index/resource_index/packages/fusion_ros" in data
@@ -227,7 +227,7 @@ def test_the_wheel_can_be_found_by_ros2(wheel: zipfile.ZipFile) -> None:
     assert "lib/fusion_ros/fuse_node" in data
 
 
-def test_every_field_of_the_message_is_explained() -> None:
+def test_every_field_of_the_message_has_a_comment() -> None:
     bare = [declaration for declaration, comment in message_lines() if not comment]
 
     assert bare == []
@@ -289,7 +289,7 @@ def test_parameter_files_hold_parameters() -> None:
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
-def test_launch_files_are_python_that_makes_a_description(file: Path) -> None:
+def test_launch_files_define_generate_launch_description(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     compile(tree, str(file), "exec")
 

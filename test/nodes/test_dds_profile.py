@@ -29,7 +29,7 @@ NAMESPACE = {"dds": "http://www.eprosima.com"}
         ("lyrical", "FASTDDS_DEFAULT_PROFILES_FILE"),
     ],
 )
-def test_the_profile_is_set_where_the_user_has_none(distribution: str, variable: str) -> None:
+def test_profile_is_set_for_each_distribution(distribution: str, variable: str) -> None:
     given = {"HOME": "/home/someone", "ROS_DISTRO": distribution}
     environment = with_profile(given)
     assert set(environment) == {*given, variable}  # Fast DDS 3 warns about the other one
@@ -47,7 +47,7 @@ def test_wheels_without_a_distribution_get_the_variable_of_their_fast_dds() -> N
 
 
 @pytest.mark.parametrize("variable", PROFILE_VARIABLES)
-def test_a_profile_of_the_users_own_stays(variable: str) -> None:
+def test_profile_of_the_user_has_priority(variable: str) -> None:
     theirs = {variable: "/etc/their.xml"}
 
     assert profile_settings(theirs) == {}
@@ -55,11 +55,11 @@ def test_a_profile_of_the_users_own_stays(variable: str) -> None:
     assert users_profile(theirs) == (variable, "/etc/their.xml")
 
 
-def test_an_empty_variable_is_no_choice() -> None:
+def test_empty_variable_is_ignored() -> None:
     assert users_profile({PROFILE_VARIABLES[0]: ""}) is None
 
 
-def test_the_profile_carries_images_within_and_beyond_this_machine() -> None:
+def test_profile_has_shared_memory_and_udp() -> None:
     root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
     transports = {
         transport.findtext("dds:type", namespaces=NAMESPACE): transport
@@ -77,7 +77,7 @@ def test_the_profile_carries_images_within_and_beyond_this_machine() -> None:
     assert segment >= 4 * 1920 * 1080 * 3
 
 
-def test_a_dead_reader_is_forgotten_before_its_port_counts_as_broken() -> None:
+def test_lease_of_a_dead_reader_ends_before_its_port_counts_as_broken() -> None:
     root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
     seconds = {
         name: float(root.findtext(f".//dds:{name}/dds:sec", "nan", NAMESPACE))
@@ -89,7 +89,7 @@ def test_a_dead_reader_is_forgotten_before_its_port_counts_as_broken() -> None:
     assert seconds["leaseDuration"] >= 3 * seconds["leaseAnnouncement"]
 
 
-def test_a_missing_file_names_the_places_that_were_searched() -> None:
+def test_error_for_a_missing_file_names_the_searched_folders() -> None:
     with pytest.raises(FileNotFoundError, match=r"config/no_such\.yaml .*share/fusion_ros/config"):
         shipped_files.config_file("no_such.yaml")
 

@@ -59,7 +59,7 @@ def owners() -> Iterator[list[Owner]]:
         ("fastrtps_0123456789abcdef", "_el"),  # Fast DDS 2
     ],
 )
-def test_what_a_killed_process_left_is_removed(
+def test_segments_of_a_killed_process_are_removed(
     name: str, suffix: str, tmp_path: Path, owners: list[Owner]
 ) -> None:
     owners.append(Owner(tmp_path / name, suffix))
@@ -75,7 +75,7 @@ def test_what_a_killed_process_left_is_removed(
     assert shared_memory.clean(tmp_path, minimum_age_s=0) == shared_memory.Leftovers()
 
 
-def test_a_live_owner_among_dead_ones_keeps_its_memory(tmp_path: Path, owners: list[Owner]) -> None:
+def test_segment_of_a_live_process_stays(tmp_path: Path, owners: list[Owner]) -> None:
     names = [f"fastdds_{n:016x}" for n in range(4)]
     owners += [Owner(tmp_path / name) for name in names]
     for owner in owners[1:]:
@@ -85,9 +85,7 @@ def test_a_live_owner_among_dead_ones_keeps_its_memory(tmp_path: Path, owners: l
     assert sorted(path.name for path in tmp_path.iterdir()) == [names[0], f"{names[0]}_el"]
 
 
-def test_a_lock_that_its_owner_may_be_about_to_take_stays(
-    tmp_path: Path, owners: list[Owner]
-) -> None:
+def test_young_lock_stays(tmp_path: Path, owners: list[Owner]) -> None:
     owners.append(Owner(tmp_path / SEGMENT))
     owners[0].kill()
     assert shared_memory.clean(tmp_path, minimum_age_s=3600) == shared_memory.Leftovers()
@@ -112,7 +110,7 @@ def test_other_files_are_not_touched(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).read_bytes() == b"theirs"
 
 
-def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_bytes(b"theirs")
     folder = tmp_path / "shm"
@@ -142,7 +140,7 @@ def test_files_of_another_user_are_reported_and_stay(
     ("total_mb", "free_mb", "is_short"),
     [(64, 64, True), (1024, 1024, False), (1024, 60, True), (255, 255, True), (256, 80, False)],
 )
-def test_a_folder_too_small_for_images_is_reported(
+def test_folder_that_is_too_small_is_reported(
     total_mb: int, free_mb: int, is_short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shared_memory.shutil._ntuple_diskusage(total_mb << 20, 0, free_mb << 20)
@@ -150,6 +148,6 @@ def test_a_folder_too_small_for_images_is_reported(
     assert bool(shared_memory.shortage(tmp_path)) == is_short
 
 
-def test_a_machine_without_the_folder_is_not_short(tmp_path: Path) -> None:
+def test_missing_folder_is_not_reported(tmp_path: Path) -> None:
     assert shared_memory.shortage(tmp_path / "none") == ""
     assert shared_memory.clean(tmp_path / "none") == shared_memory.Leftovers()

@@ -114,5 +114,5 @@ def wait_until_active(ros: Any, node: Any, name: str, launched: Launched) -> Non
 def response(ros: Any, client: Any, request: Any) -> Any:
     """Return the response of a service."""
     future = client.call_async(request)
-    ros.spin_until(future.done, f"{client.srv_name} answers")
+    ros.spin_until(future.done, f"{client.srv_name} answers", timeout_s=120.0)
     return future.result()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fallbacks for APIs that Humble's rclpy lacks (docs/explanation/humble.md)."""
+"""Fallbacks for APIs that Humble's rclpy lacks (docs/explanation/distributions.md)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder makes of its frames: pictures, a video at the speed of life, honest counts."""
+"""Parts of the recorder: images, a video in real time and counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fusion_ros.nodes.recorder.results import (
 )
 
 
-def test_recent_frames_are_found_by_the_nearest_stamp_and_old_ones_go() -> None:
+def test_recent_frames_are_found_by_the_nearest_stamp() -> None:
     recent = RecentFrames(size=2)
     assert recent.nearest(5) is None
     for stamp in (10, 20, 30):
@@ -26,7 +26,7 @@ def test_recent_frames_are_found_by_the_nearest_stamp_and_old_ones_go() -> None:
     assert recent.nearest(26) == 30
 
 
-def test_panels_stand_in_a_row_in_their_colours() -> None:
+def test_panels_are_side_by_side_in_their_colours() -> None:
     red = np.zeros((60, 80, 3), np.uint8)
     red[..., 0] = 255
     grey = np.full((30, 40), 100, np.uint8)
@@ -36,7 +36,7 @@ def test_panels_stand_in_a_row_in_their_colours() -> None:
     assert picture[STRIP + 30, 120].tolist() == [100, 100, 100]
 
 
-def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> None:
+def test_video_of_a_slow_stream_plays_in_real_time(tmp_path: Path) -> None:
     video = PacedVideo(tmp_path / "v.mp4", rate_hz=10.0)
     for n in range(4):  # two frames a second
         video.add(n * 0.5, {"visible": np.full((48, 64, 3), 60 * n, np.uint8)})
@@ -49,7 +49,7 @@ def test_a_slow_stream_makes_a_video_as_long_as_it_lasted(tmp_path: Path) -> Non
     assert np.rint(np.array(means) / 60).astype(int).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3]
 
 
-def test_with_a_status_every_frame_is_under_its_fate() -> None:
+def test_counts_from_a_status_have_every_frame_under_its_fate() -> None:
     fields: dict[str, object] = {}
     for stream in ("visible", "thermal"):
         fates = {"received": 10, "fused": 4, "superseded": 1, "unpaired": 2, "late": 0}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SROS 2 policy allows what the node does, to the letter."""
+"""The SROS 2 policy lists exactly the topics and services of the node."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def allowed(kind: str, action: str) -> set[str]:
     return {name if name.startswith("/") else f"/{name}" for name in full}
 
 
-def test_the_policy_lists_what_the_node_publishes_takes_and_answers(ros):
+def test_policy_lists_the_topics_and_services_of_the_node(ros):
     pytest.importorskip("fusion_ros.msg", reason="FusionStatus was not built")
     rig = Rig(ros)
     listener = rig.listener
@@ -67,7 +67,7 @@ def test_the_policy_lists_what_the_node_publishes_takes_and_answers(ros):
         assert used() <= listed, f"not allowed: {used() - listed}"
 
 
-def test_where_security_is_enforced_and_there_is_no_keystore_the_node_refuses_to_start(tmp_path):
+def test_enforced_security_without_a_keystore_ends_the_node(tmp_path):
     enforced = {
         "ROS_SECURITY_KEYSTORE": str(tmp_path),
         "ROS_SECURITY_ENABLE": "true",

@@ -71,7 +71,7 @@ def test_each_image_has_a_camera_info_of_its_stamp_frame_and_size(ros: Any) -> N
         ("thermal", "mono8", np.uint8, (64, 96)),
     ],
 )
-def test_every_encoding_holds_what_the_scene_shows_at_that_moment(
+def test_every_encoding_holds_the_scene_at_its_stamp(
     ros: Any, modality: str, encoding: str, dtype: type, shape: tuple[int, ...]
 ) -> None:
     epoch_s = 1_700_000_000.0
@@ -92,7 +92,7 @@ def test_every_encoding_holds_what_the_scene_shows_at_that_moment(
         assert np.corrcoef(pixels.ravel(), grey.ravel())[0, 1] > 0.9
 
 
-def test_two_cameras_of_one_rate_carry_the_same_stamps_less_the_offset(ros: Any) -> None:
+def test_stamps_of_two_cameras_differ_by_the_offset(ros: Any) -> None:
     visible, _ = publish(ros, modality="visible")
     thermal, _ = publish(ros, modality="thermal", offset_ms=7.0)
     phases = [[stamp_ns(image) % 20_000_000 for image in images] for images in (visible, thermal)]
@@ -109,6 +109,6 @@ def test_lost_frames_are_not_published(ros: Any) -> None:
     ("name", "value"),
     [("modality", "radar"), ("encoding", "rgb9"), ("width", 7), ("rate_hz", 0.0)],
 )
-def test_a_wrong_parameter_is_named_with_its_value(ros: Any, name: str, value: Any) -> None:
+def test_refused_parameter_is_named_with_its_value(ros: Any, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*{value}"):
         SyntheticCamera(context=ros.context, parameter_overrides=[Parameter(name, value=value)])
