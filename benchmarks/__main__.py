@@ -65,10 +65,8 @@ PARTS = (
     _part("engines_compact", "engines --presets compact", 45, "engines x precisions x sizes"),
     _part("engines_paper", "engines --presets paper", 110, "the same for the paper's network"),
     _part("rivals", "rivals", 55, "classical methods, published networks' shapes, plain eager"),
-    _part("limits", "limits", 50, "the machine's matrix and memory limits, and our share"),
-    _part("batch", "batch", 40, "several camera pairs in one call, or one by one"),
-    _part("first_frame", "first_frame --sizes 640x480", 60, "what the first pair of a size costs"),
     _part("imaging", "imaging", 5, "each step between sensor and network"),
+    _part("start_up", "start_up", 80, "process start to active, and memory of the node"),
     _part("node_latency", "node_latency --seconds 20", 35, "publish to publish, at 30 Hz"),
     _part("node_overload", "node_latency --seconds 10 --overload", 25, "with too slow an engine"),
 )
@@ -91,7 +89,7 @@ def main() -> int:
 
 examples:
   python -m benchmarks                          # all, nothing else should run meanwhile
-  python -m benchmarks --only batch limits
+  python -m benchmarks --only rivals imaging
   python -m benchmarks --only --pairs rgb/ thermal/
   python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
   python -m benchmarks.pages --bench bench       # move the results to the documentation

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import jetson, tables
+from benchmarks import tables
 from benchmarks.bars import Document, Row
 from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT
 from fusion_ros.files.writing import write_text
@@ -49,13 +49,8 @@ SECTIONS = {
     "precision": _of_rows("Errors on real pairs", "precision", tables.precision),
     "engines-compact": _of_rows("Engines, `compact`", "engines_compact", tables.engines),
     "engines-paper": _of_rows("Engines, `paper`", "engines_paper", tables.engines),
-    "batch": _of_rows("Several camera pairs, ms per pair", "batch", tables.batch),
     "rivals": _of_rows("Methods in turn in one process", "rivals", tables.rivals),
-    "limits": _of_rows("Distance to the limit", "limits", tables.limits),
-    "jetson": _of_rows("Estimate for Jetson boards", "limits", jetson.expected),
-    "first-frame": _of_rows(
-        "The first pair of a size, in a new process", "first_frame", tables.first
-    ),
+    "start-up": _of_rows("Start and memory of the node", "start_up", tables.start_up),
     "imaging": _of_rows("Each step between sensor and network", "imaging", tables.imaging),
     "node": Section("Publish to publish, through the node", _NODE, tables.node),
 }

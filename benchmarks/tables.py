@@ -115,17 +115,6 @@ def engines(rows: list[Row]) -> str:
     return with_notes(table(header, lines), rows)
 
 
-def batch(rows: list[Row]) -> str:
-    """Return a row for each engine and way, with a column for each number of pairs."""
-    counts = list(dict.fromkeys(row["pairs"] for row in rows))
-    lines = []
-    for engine, how in dict.fromkeys((row["engine"], row["how"]) for row in rows):
-        timed = {r["pairs"]: r for r in rows if (r["engine"], r["how"]) == (engine, how)}
-        lines.append([f"{engine}, {how}", *(median_and_best(timed[count]) for count in counts)])
-    text = table(["median (best)", *(f"{count} pairs" for count in counts)], lines)
-    return with_notes(text, rows)
-
-
 def rivals(rows: list[Row]) -> str:
     """Return a row for each method, fastest first, with its cost."""
     timed = sorted((row for row in rows if "median_ms" in row), key=lambda row: row["median_ms"])
@@ -146,39 +135,12 @@ def rivals(rows: list[Row]) -> str:
     return with_notes(text, rows)
 
 
-def limits(rows: list[Row]) -> str:
-    """Return the limits of the machine and the share that each preset reaches."""
-    peaks = {row["precision"]: row["peak_gflops"] for row in rows}
-    measured = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
-    header = ["", "GFLOP", "median (best)", "GFLOP/s", "of the matrix peak"]
-    header += ["of memory bandwidth", "lower bound"]
-    lines = [
-        [
-            f"`{row['preset']}` {row['precision']}, {row['engine']}",
-            f"{row['gflop']:.2f}",
-            median_and_best(row),
-            f"{row['gflops']:.0f}",
-            f"{row['peak_percent']:.0f} %",
-            f"{row['memory_percent']:.0f} %",
-            f"{ms(row['bound_ms'])}",
-        ]
-        for row in rows
-    ]
-    bandwidth = rows[0]["memory_gb_s"]
-    return with_notes(
-        f"Measured: {measured}, {bandwidth:.0f} GB/s of memory.\n\n{table(header, lines)}", rows
-    )
-
-
-def first(rows: list[Row]) -> str:
-    """Return a row for each engine, size and state of the cache."""
+def start_up(rows: list[Row]) -> str:
+    """Return a row for each figure, with its bar and that of a start with an empty cache."""
     return table(
-        ["", "engine made", "first pair", "a later one"],
+        ["", "median", "best", "bar", "first start"],
         [
-            [
-                f"{row['engine']}, {row['size']}, {row['cache']}",
-                *(ms(row[name]) for name in ("made_ms", "first_ms", "later_ms")),
-            ]
+            [row["figure"], *(f"{row[k]:.2f}" for k in ("median", "best", "bar", "first_start"))]
             for row in rows
         ],
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interpretation of figures: bars that are met or missed, and estimates for Jetson boards."""
+"""Interpretation of figures: bars that are met or missed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from bench_figures import MACHINE, part, timed, write
 
-from benchmarks.jetson import expected
 from benchmarks.summary import sections
 from benchmarks.tables import rivals
 
@@ -80,14 +79,3 @@ class TestBars:
         assert line.endswith(
             "| without the engine p50 4.4 ms; p50 is 4.40 ms, the bar 4.0 ms | **missed** |"
         )
-
-
-def test_a_jetson_is_expected_to_reach_half_of_the_nearer_limit() -> None:
-    """By hand for AGX Orin: 204.8 GB/s and 42.5 TFLOP/s, of which half are counted on."""
-    rows = [
-        {"preset": "compact", "precision": "float32", "gflop": 2.0, "gigabytes": 0.0512},
-        {"preset": "paper", "precision": "float32", "gflop": 85.0, "gigabytes": 0.1024},
-    ]
-    text = expected([{**row, "size": "640x480"} for row in rows])
-    # 25.6 MB in float16 over 102.4 GB/s; 85 GFLOP over 21.25 TFLOP/s.
-    assert "| AGX Orin 64 GB | 205 GB/s | 42 TFLOP/s | 0.25 ms (memory) | 4.00 ms (arith" in text

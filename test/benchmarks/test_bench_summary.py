@@ -10,7 +10,7 @@ import pytest
 from bench_figures import MACHINE, part, timed, write
 
 from benchmarks.summary import sections, write_summary
-from benchmarks.tables import engines, limits, node, precision, whole_path
+from benchmarks.tables import engines, node, precision, whole_path
 
 IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
 
@@ -55,7 +55,7 @@ def test_what_is_not_timed_cannot_be_disturbed(tmp_path: Path) -> None:
 
 
 def test_a_file_of_no_run_is_left_out(tmp_path: Path) -> None:
-    write(tmp_path, run={"machine": MACHINE, "parts": {"batch": part()}}, imaging=IMAGING)
+    write(tmp_path, run={"machine": MACHINE, "parts": {"rivals": part()}}, imaging=IMAGING)
     assert "imaging" not in sections(tmp_path)
 
 
@@ -116,16 +116,6 @@ def test_precision_has_a_row_a_set_and_engine() -> None:
         "| `compact`, tno21, openvino cpu bfloat16 | 21 | 3 | 0.13 to 0.20 | 0.04% of pixels "
         "| 0.8213 | 0.7957 |"
     )
-
-
-def test_limits_tell_the_machines_and_our_share() -> None:
-    row = timed(4.0, 3.5, preset="compact", precision="bfloat16", engine="openvino")
-    row |= {"gflop": 2.24, "gflops": 560.0, "peak_gflops": 960.0, "peak_percent": 58.3}
-    row |= {"memory_gb_s": 47.2, "memory_percent": 16.4, "bound_ms": 2.33}
-    text = limits([row])
-    assert text.startswith("Measured: 960 GFLOP/s in bfloat16, 47 GB/s of memory.\n")
-    wanted = "| `compact` bfloat16, openvino | 2.24 | 4.00 (3.50) | 560 | 58 % | 16 % | 2.33 |"
-    assert text.endswith(wanted)
 
 
 def test_the_node_has_a_column_a_run_and_its_counts_and_missed_bars() -> None:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure start and memory of the fuse node: process start to graph and to `active`, then RSS.
+
+    python -m benchmarks.start_up [--runs 5] [--size 640x512] [--seconds 8] [--json FILE]
+
+The engine cache is filled by a first run, which is not counted. The memory is read at the end of a
+run of the cameras at 30 Hz.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+
+from benchmarks.field.listening import Field
+from benchmarks.timing import machine, report
+from fusion_ros.cli.argument_types import image_size
+
+FIGURES = ("graph_s", "active_s", "rss_mb")
+BARS = {"graph_s": 0.6, "active_s": 1.5, "rss_mb": 250.0}
+
+
+def measure(folder: Path, size: tuple[int, int], seconds: float) -> dict[str, float]:
+    """Start a node, wait until it is active, run the cameras and read the memory."""
+    width, height = size
+    parameters = {"warm_up_width": width, "warm_up_height": height}
+    with Field(folder, parameters) as field:
+        listener = field.listener
+        client = listener.node.create_client(GetState, "/fuse_node/get_state")
+        began_s = _started_s(field.node.pid)
+        # rclpy's waiting polls too, but in longer steps.
+        while "fuse_node" not in listener.node.get_node_names():
+            time.sleep(0.005)
+        graph_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
+        state = None
+        while state != State.PRIMARY_STATE_ACTIVE:
+            client.wait_for_service()
+            answer = client.call_async(GetState.Request())
+            listener.spin_while(lambda answer=answer: not answer.done())
+            state = answer.result().current_state.id
+        active_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
+        field.run_cameras(
+            seconds=seconds, rate_hz=30.0, size=f"{width}x{height}", reliability="best_effort"
+        )
+        status = Path(f"/proc/{field.node.pid}/status").read_text(encoding="ascii")
+        rss_kb = int(status.split("VmRSS:")[1].split()[0])
+    return {"graph_s": graph_s, "active_s": active_s, "rss_mb": rss_kb / 1024}
+
+
+def _started_s(pid: int) -> float:
+    """Return the start of a process in seconds since boot, to a hundredth."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of the cameras, each run")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    found = []
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["FUSION_ROS_CACHE"] = cache
+        for _ in range(args.runs + 1):
+            with tempfile.TemporaryDirectory() as folder:
+                found.append(measure(Path(folder), args.size, args.seconds))
+                print(" ".join(f"{name} {found[-1][name]:.2f}" for name in FIGURES), flush=True)
+    rows = []
+    for name in FIGURES:
+        values = [run[name] for run in found[1:]]
+        row = {"figure": name, "median": statistics.median(values), "best": min(values)}
+        rows.append({**row, "bar": BARS[name], "first_start": found[0][name]})
+        print(f"{name}: median {row['median']:.2f}, best {row['best']:.2f}, bar {BARS[name]}")
+    print(machine())
+    report(args.json, "start up", rows)
+
+
+if __name__ == "__main__":
+    main()
