@@ -10,7 +10,7 @@ from typing import Any
 Document = Mapping[str, Any]
 Row = dict[str, Any]
 
-#: The whole path of `compact` at 640x480, bytes to bytes: 30 pictures a second.
+#: The whole path of `compact` at 640x480, bytes to bytes: 30 images a second.
 MOST_WHOLE_PATH_MS = 33.0
 #: Largest share of the whole path outside the network.
 MOST_OUTSIDE_PERCENT = 15.0

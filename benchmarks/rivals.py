@@ -39,8 +39,8 @@ from fusion_ros.pipeline import FusionPipeline
 def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5) -> np.ndarray:
     """Fuse by a pyramid of five levels: stronger coefficient, mean of the base."""
 
-    def decompose(picture: np.ndarray) -> list[np.ndarray]:
-        gaussian = [picture.astype(np.float32)]
+    def decompose(image: np.ndarray) -> list[np.ndarray]:
+        gaussian = [image.astype(np.float32)]
         for _ in range(levels):
             gaussian.append(cv2.pyrDown(gaussian[-1]))
         bands = [
@@ -50,11 +50,11 @@ def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5)
         return [*bands, gaussian[-1]]
 
     seen, felt = decompose(visible), decompose(thermal)
-    picture = (seen[-1] + felt[-1]) / 2
+    image = (seen[-1] + felt[-1]) / 2
     for a, b in zip(reversed(seen[:-1]), reversed(felt[:-1]), strict=True):
         stronger = np.where(cv2.absdiff(a, np.zeros_like(a)) >= np.abs(b), a, b)
-        picture = cv2.pyrUp(picture, dstsize=a.shape[1::-1]) + stronger
-    return cv2.convertScaleAbs(np.maximum(picture, 0))
+        image = cv2.pyrUp(image, dstsize=a.shape[1::-1]) + stronger
+    return cv2.convertScaleAbs(np.maximum(image, 0))
 
 
 def guided_filter(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def guided_filter(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         slope = (box(guide * weights) - mean * target) / (box(guide * guide) - mean * mean + eps)
         return box(slope) * guide + box(target - slope * mean)
 
-    sources = [picture.astype(np.float32) / 255 for picture in (visible, thermal)]
+    sources = [image.astype(np.float32) / 255 for image in (visible, thermal)]
     salience = [
         cv2.GaussianBlur(np.abs(cv2.Laplacian(source, cv2.CV_32F)), (11, 11), 5)
         for source in sources
@@ -257,8 +257,8 @@ def paper_parity(height: int, width: int, precision: str) -> Parity:
     weights = load_weights(shipped_weights("paper"))
     visible, thermal = golden_pair(height, width, 3)
     planes = [
-        torch.from_numpy(picture.reshape(height, width, -1)).permute(2, 0, 1)[None] / 127.5 - 1
-        for picture in (visible, thermal)
+        torch.from_numpy(image.reshape(height, width, -1)).permute(2, 0, 1)[None] / 127.5 - 1
+        for image in (visible, thermal)
     ]
     with torch.inference_mode():
         fused = weights.net(*planes)[0].permute(1, 2, 0)

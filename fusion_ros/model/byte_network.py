@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.padding import crop, pad_to_multiple
-from fusion_ros.model.rewrites import fold_picture_scale, optimise_for_inference
+from fusion_ros.model.rewrites import fold_image_scale, optimise_for_inference
 
 
 class ByteNetwork(nn.Module):
@@ -29,7 +29,7 @@ class ByteNetwork(nn.Module):
         self.config = net.config
         self._dtype = dtype
         # The rewrites average and scale kernels; they precede the rounding to `dtype`.
-        self.net = optimise_for_inference(fold_picture_scale(net)).to(dtype)
+        self.net = optimise_for_inference(fold_image_scale(net)).to(dtype)
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Fuse a batch of images of any size.

@@ -24,11 +24,7 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str) -> Tensor:
     bottom, right = -height % multiple, -width % multiple
     if not bottom and not right:
         return x
-    if mode == "zeros":
-        return F.pad(x, (0, right, 0, bottom))
-    if mode == "replicate":
-        return F.pad(x, (0, right, 0, bottom), mode="replicate")
-    raise ValueError(f"mode is {mode!r}; allowed: 'zeros', 'replicate'")
+    return F.pad(x, (0, right, 0, bottom), mode="constant" if mode == "zeros" else "replicate")
 
 
 def crop(x: Tensor, height: int, width: int) -> Tensor:

@@ -34,7 +34,7 @@ def optimise_for_inference(net: FusionNet) -> nn.Module:
     return LinearFusionNet(result) if is_linear_decoder(result) else result
 
 
-def fold_picture_scale(net: FusionNet) -> FusionNet:
+def fold_image_scale(net: FusionNet) -> FusionNet:
     """Return a copy of the network for images in units of 128 grey levels.
 
     The trained network takes a `uint8` level q as q / 127.5 - 1, the copy as (q - 127.5) / 128. The
@@ -65,15 +65,12 @@ def fold_average_pooling(level: nn.Sequential) -> nn.Sequential:
     With many input channels the shifted inputs are averaged first and convolved with the 3x3 kernel
     at stride 2, a quarter of the arithmetic. With few input channels that averaging would dominate,
     so the kernel is averaged once instead, which gives a 4x4 convolution of stride 2. Other levels
-    (with an activation, or without pooling) are returned unchanged.
+    of an encoder (with an activation, or without pooling) are returned unchanged.
     """
-    if len(level) != 2:
+    convolution = level[0]
+    if len(level) != 2 or not isinstance(level[1], nn.AvgPool2d):
         return level
-    convolution, pooling = level
-    if not isinstance(convolution, nn.Conv2d) or not isinstance(pooling, nn.AvgPool2d):
-        return level
-    if not _is_same_size_3x3(convolution) or not _is_2x2_average(pooling):
-        return level
+    assert isinstance(convolution, nn.Conv2d)
     averages_input = convolution.in_channels >= _AVERAGE_INPUT_CHANNELS
     folded = nn.Conv2d(
         convolution.in_channels,
@@ -105,21 +102,3 @@ def _average_over_shifts(kernel: Tensor) -> Tensor:
             for column in (0, 1):
                 result[:, :, row : row + 3, column : column + 3] += kernel / 4
     return result
-
-
-def _is_same_size_3x3(layer: nn.Conv2d) -> bool:
-    return (
-        layer.kernel_size == (3, 3)
-        and layer.stride == (1, 1)
-        and layer.padding == (1, 1)
-        and layer.dilation == (1, 1)
-        and layer.padding_mode == "zeros"
-    )
-
-
-def _is_2x2_average(layer: nn.AvgPool2d) -> bool:
-    return (
-        layer.kernel_size in (2, (2, 2))
-        and layer.stride in (2, (2, 2))
-        and layer.padding in (0, (0, 0))
-    )

@@ -21,7 +21,7 @@ import safetensors
 
 from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
 from fusion_ros.files.writing import write_bytes
-from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
+from fusion_ros.model.config import PRESETS, FusionNetConfig, preset
 from fusion_ros.streams.outside_text import printable
 
 if TYPE_CHECKING:
@@ -268,15 +268,3 @@ def _check_fit(
             )
         if not tensor.isfinite().all():
             raise WeightsError(f"weights file {path}: {name} holds NaN or infinity")
-
-
-__all__ = [
-    "ConfigError",
-    "LoadedWeights",
-    "WeightsError",
-    "WeightsMetadata",
-    "load_weights",
-    "save_weights",
-    "shipped_weights",
-    "tensors_sha256",
-]

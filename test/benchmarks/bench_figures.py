@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs and rows of figures that tests of the benchmarks' page make theirs of."""
+"""Runs and rows for the tests of the benchmarks' page."""
 
 from __future__ import annotations
 

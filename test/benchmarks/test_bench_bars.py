@@ -39,7 +39,7 @@ class TestBars:
         return sections(folder)["bars"].split("\n")[2:]
 
     @pytest.mark.parametrize(("ours_ms", "verdict"), [(2.4, "met"), (2.6, "**missed**")])
-    def test_the_pyramid_is_beaten_or_not(
+    def test_compact_is_compared_with_the_pyramid(
         self, ours_ms: float, verdict: str, tmp_path: Path
     ) -> None:
         line = self.of(tmp_path, rivals={"rows": rivals_rows(ours_ms)})[0]
@@ -53,7 +53,7 @@ class TestBars:
             ["3", "**missed** |"],
         ]
 
-    def test_the_whole_path_is_judged_by_8_bits_without_warping_alone(self, tmp_path: Path) -> None:
+    def test_bars_of_the_whole_path_apply_to_8_bits_without_warping(self, tmp_path: Path) -> None:
         labels = {"preset": "compact", "engine": "openvino", "precision": "bfloat16"}
         labels |= {"size": "640x480", "registration": "resize"}
         share = {"stage": "outside the network, memory", "outside_bar_percent": 15.0}
@@ -71,7 +71,7 @@ class TestBars:
         assert "at most 33 ms | 33.4 ms, 30 images a second | **missed** |" in slow
         assert "at most 15 % of it outside the network | 14.9 % | met |" in share_line
 
-    def test_the_node_is_judged_by_its_own_benchmark(self, tmp_path: Path) -> None:
+    def test_bars_of_the_node_come_from_its_own_benchmark(self, tmp_path: Path) -> None:
         run = {"options": {"rate": 30.0, "overload": False, "size": "8x8", "seconds": 1}}
         run |= {"stages_ms": {"end to end without engine": {"p50": 4.4, "p95": 6.0}}}
         run |= {"engine": "torch", "counts": {}, "failures": ["p50 is 4.40 ms, the bar 4.0 ms"]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run of all benchmarks: what it keeps when one fails, takes too long, or Ctrl-C comes."""
+"""A run of all benchmarks after a failure, an overlong benchmark and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def results(folder: Path) -> dict[str, str]:
     return {name: record["result"] for name, record in parts.items()}
 
 
-def test_one_that_fails_is_told_and_costs_the_others_nothing(
+def test_a_failure_is_reported_and_the_others_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fails = part("batch", "import sys; print('no such thing'); sys.exit(3)")
@@ -46,30 +46,29 @@ def test_one_that_fails_is_told_and_costs_the_others_nothing(
     assert "[2/2] imaging, about 30 s" in said
 
 
-def test_one_that_misses_a_bar_is_told_and_its_figures_kept(tmp_path: Path) -> None:
+def test_a_missed_bar_is_reported_and_its_figures_are_kept(tmp_path: Path) -> None:
     assert run([part("imaging", WRITES + "sys.exit(1)")], tmp_path) == 1
     assert results(tmp_path) == {"imaging": "a bar was missed, see its output"}
     assert (tmp_path / "imaging.json").is_file()
 
 
-def test_earlier_figures_stay_until_there_are_newer_ones(tmp_path: Path) -> None:
+def test_a_failed_run_keeps_earlier_figures(tmp_path: Path) -> None:
     assert run([part("imaging", WRITES)], tmp_path) == 0
     before = (tmp_path / "imaging.json").read_text()
     run([part("imaging", "import sys; sys.exit(2)")], tmp_path)
     assert (tmp_path / "imaging.json").read_text() == before
 
 
-def test_one_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overlong_benchmark_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "PATIENCE", 0.0)
     monkeypatch.setattr(bench, "PATIENCE_S", 0.3)
     monkeypatch.setattr(bench, "_ENDING_S", 0.2)
-    # It does not even listen to a Ctrl-C.
-    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-    assert run([part("imaging", deaf)], tmp_path) == 1
+    ignoring = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    assert run([part("imaging", ignoring)], tmp_path) == 1
     assert results(tmp_path)["imaging"].startswith("ended after")
 
 
-def test_the_next_run_expects_what_the_last_one_took(
+def test_the_next_run_expects_the_duration_of_the_last_one(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run([part("imaging", WRITES)], tmp_path)
@@ -78,7 +77,7 @@ def test_the_next_run_expects_what_the_last_one_took(
     assert "1 benchmarks, about 0 s in all" in capfd.readouterr().out
 
 
-def test_figures_of_another_machine_are_not_put_on_one_page_with_ours(
+def test_a_page_does_not_mix_times_of_two_machines(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     untimed = dataclasses.replace(part("seen", WRITES), is_timed=False)
@@ -86,7 +85,7 @@ def test_figures_of_another_machine_are_not_put_on_one_page_with_ours(
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(bench, "machine", lambda: {**machine(), "cpu": "Abacus"})
         run([part("imaging", WRITES)], tmp_path)
-    # What is not timed says the same everywhere.
+    # Results without times hold on every machine.
     run([untimed], tmp_path)
     assert "Abacus" in (tmp_path / "summary.md").read_text()
     assert list(results(tmp_path)) == ["imaging", "seen"]
@@ -97,9 +96,9 @@ def test_figures_of_another_machine_are_not_put_on_one_page_with_ours(
     assert "Abacus" not in (tmp_path / "summary.md").read_text()
 
 
-def test_ctrl_c_keeps_what_was_finished_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_figures_and_ends_all_processes(tmp_path: Path) -> None:
     waits = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
-    # Who is started in the background of a shell is deaf to it, and so are its children.
+    # Background processes of a shell ignore SIGINT, and so do their children.
     code = f"""
 import signal, sys
 from pathlib import Path

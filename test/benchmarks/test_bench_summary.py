@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of all benchmarks: its tables and its warnings."""
+"""Tables and warnings of the page of all benchmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.tables import engines, node, precision, whole_path
 IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
 
 
-def test_the_page_names_machine_versions_dates_and_load_and_holds_what_was_measured(
+def test_the_page_has_machine_versions_dates_load_and_tables(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": part()}}, imaging=IMAGING)
@@ -24,7 +24,7 @@ def test_the_page_names_machine_versions_dates_and_load_and_holds_what_was_measu
     assert "| imaging | 2026-11-25 12:30 UTC | 31 | 0.1 | 1.9 | 1 % | ok |" in page
     assert "| luma | 0.41 (0.35) | 99.0 |" in page
     assert "WARNING" not in page
-    assert "Engines" not in page  # not measured, so not there
+    assert "Engines" not in page  # not measured
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_page_names_machine_versions_dates_and_load_and_holds_what_was_measu
         ({"others_percent": 31.0}, "others took 31 % of the processors during imaging"),
     ],
 )
-def test_figures_that_were_taken_beside_other_work_are_marked(
+def test_figures_of_a_busy_machine_are_marked(
     change: dict[str, float], words: str, tmp_path: Path
 ) -> None:
     run = {"machine": MACHINE, "parts": {"imaging": part(**change)}}
@@ -42,29 +42,29 @@ def test_figures_that_were_taken_beside_other_work_are_marked(
     assert f"**WARNING: the machine was busy**: {words}." in sections(tmp_path)["run"]
 
 
-def test_the_load_that_our_own_benchmarks_leave_is_no_disturbance(tmp_path: Path) -> None:
+def test_load_of_the_previous_benchmark_is_no_disturbance(tmp_path: Path) -> None:
     later = part(load_before=1.9, begins_run=False, others_percent=None)
     write(tmp_path, run={"machine": MACHINE, "parts": {"imaging": later}}, imaging=IMAGING)
     assert "WARNING" not in sections(tmp_path)["run"]
 
 
-def test_what_is_not_timed_cannot_be_disturbed(tmp_path: Path) -> None:
+def test_results_without_times_are_never_marked(tmp_path: Path) -> None:
     run = {"machine": MACHINE, "parts": {"imaging": part(others_percent=90.0, is_timed=False)}}
     write(tmp_path, run=run, imaging=IMAGING)
     assert "WARNING" not in sections(tmp_path)["run"]
 
 
-def test_a_file_of_no_run_is_left_out(tmp_path: Path) -> None:
+def test_a_file_without_a_run_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, run={"machine": MACHINE, "parts": {"rivals": part()}}, imaging=IMAGING)
     assert "imaging" not in sections(tmp_path)
 
 
-def test_a_folder_without_a_run_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_a_run_names_make_bench(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"run\.json cannot be read .*run `make bench` first"):
         write_summary(tmp_path)
 
 
-def test_engines_have_a_row_each_with_sizes_slope_and_error() -> None:
+def test_each_engine_has_a_row_with_sizes_slope_and_error() -> None:
     a = {"preset": "compact", "engine": "torch cpu float32"}
     b = {"preset": "compact", "engine": "openvino cpu bfloat16"}
     rows = [
@@ -83,7 +83,7 @@ def test_the_whole_path_marks_what_is_over_its_bar() -> None:
     labels = {"preset": "compact", "engine": "openvino", "precision": "bfloat16"}
     labels |= {"size": "64x48", "thermal": "uint16", "registration": "resize"}
     share = {"outside_ms": 1.0, "outside_percent": 20.0, "outside_bar_percent": 15.0}
-    share |= {"page_faults": 0.0, "heap_bytes": 2048, "picture_bytes": 1024}
+    share |= {"page_faults": 0.0, "heap_bytes": 2048, "image_bytes": 1024}
     rows = [
         timed(4.0, 3.0, stage="infer", **labels),
         timed(5.0, 4.0, stage="whole", **labels),
@@ -97,7 +97,7 @@ def test_the_whole_path_marks_what_is_over_its_bar() -> None:
     )
 
 
-def test_slow_calls_that_were_run_a_few_times_only_are_marked_so() -> None:
+def test_slow_calls_with_few_runs_are_marked() -> None:
     a = {"preset": "paper", "engine": "torch cpu float32"}
     rows = [
         timed(90.0, 89.0, **a, size="320x256"),
@@ -108,7 +108,7 @@ def test_slow_calls_that_were_run_a_few_times_only_are_marked_so() -> None:
     assert note == "† Slow, therefore 3 runs only."
 
 
-def test_precision_has_a_row_a_set_and_engine() -> None:
+def test_precision_has_a_row_for_each_set_and_engine() -> None:
     row = {"preset": "compact", "set": "tno21", "engine": "openvino cpu bfloat16", "pairs": 21}
     row |= {"max_error": 3.0, "least_mean_error": 0.131, "most_mean_error": 0.2}
     row |= {"share_off_by_more_than_1": 0.00042, "qw": 0.82134, "qe": 0.7957}
@@ -118,7 +118,7 @@ def test_precision_has_a_row_a_set_and_engine() -> None:
     )
 
 
-def test_the_node_has_a_column_a_run_and_its_counts_and_missed_bars() -> None:
+def test_the_node_has_a_column_for_each_run_with_counts_and_missed_bars() -> None:
     def run(overload: bool, p50: float, failures: list[str]) -> dict[str, Any]:
         return {
             "options": {"overload": overload, "size": "640x512", "rate": 30.0, "seconds": 20.0},

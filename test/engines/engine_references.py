@@ -53,7 +53,7 @@ def made_once(name: str, weights: LoadedWeights) -> Engine:
     return _made[key]
 
 
-def pictures(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def images(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return visible and thermal images of smooth shapes with noise over all grey levels."""
     generator = np.random.default_rng(height * 1000 + width)
     y, x = np.mgrid[0:height, 0:width]
@@ -71,8 +71,8 @@ def reference(weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray) 
     height, width = thermal.shape
     grow = ((0, -height % config.stride), (0, -width % config.stride))
 
-    def planes(picture: np.ndarray) -> torch.Tensor:
-        scaled = picture.reshape(height, width, -1) / 127.5 - 1.0
+    def planes(image: np.ndarray) -> torch.Tensor:
+        scaled = image.reshape(height, width, -1) / 127.5 - 1.0
         grown = [
             np.pad(
                 scaled[..., c], grow, mode="edge" if config.padding == "replicate" else "constant"
@@ -91,7 +91,7 @@ def reference(weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray) 
     return levels[0] if config.output_channels == 1 else levels.transpose(1, 2, 0)
 
 
-def assert_same_picture(got: np.ndarray, levels: np.ndarray) -> None:
+def assert_same_image(got: np.ndarray, levels: np.ndarray) -> None:
     assert got.dtype == np.uint8
     assert got.shape == levels.shape
     assert np.ptp(levels) > 20, "a uniform reference makes the comparison meaningless"

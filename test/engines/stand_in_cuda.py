@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CUDA device's graphs, streams and pinned memory, stood in for on the CPU.
+"""Stand-in on the CPU for graphs, streams and pinned memory of a CUDA device.
 
-`StandInGraph` records the operations that run while it captures, with the very tensors that they
-read and wrote; replaying runs these operations again on these tensors and nothing else. That is
-what a CUDA graph does: Python does not run again, and addresses do not change. What a real device
-makes of it only `pytest -m cuda` can tell.
+`StandInGraph` records operations with the tensors that they read and write during a capture. A
+replay runs them again on the same tensors, without Python code of the network, as a CUDA graph
+does. Only `pytest -m cuda` checks a real device.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ class StandInGraph:
         for operation, args, options, before in self.recorded:
             again = operation(*args, **options)
             for kept, new in zip(tree_leaves(before), tree_leaves(again), strict=True):
-                # Views and in-place operations have written where they should already.
+                # Views and in-place operations have already written their result.
                 if isinstance(kept, torch.Tensor) and kept.data_ptr() != new.data_ptr():
                     kept.copy_(new)
 
     def copies(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Target and source of every copy into memory that was there before."""
+        """Return target and source of every copy into existing memory."""
         copy = torch.ops.aten.copy_.default
         return [args[:2] for operation, args, _, _ in self.recorded if operation is copy]
 
 
 class StandInCuda:
-    """What was asked of the device.
+    """Records the calls to the device.
 
     Attributes:
-        graphs: all that were made.
-        pinned: all memory that was pinned.
-        waits: how often a stream was waited for.
+        graphs: captured graphs.
+        pinned: pinned memory.
+        waits: number of synchronisations.
     """
 
     def __init__(self) -> None:
@@ -95,7 +94,7 @@ def _capture(graph: StandInGraph, *, stream: object, capture_error_mode: str) ->
 
 
 def stand_in_for_cuda(monkeypatch: pytest.MonkeyPatch) -> StandInCuda:
-    """Puts the CPU in the place of a CUDA device, as far as `CudaGraphs` asks for one."""
+    """Replace the parts of a CUDA device that `CudaGraphs` uses by the CPU."""
     device = StandInCuda()
     for name, replacement in {
         "Stream": lambda _: device,

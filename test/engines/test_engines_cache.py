@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built engines on disk: found only where all is the same, whole and ours."""
+"""Built engines on disk are found only if key, content and owner match."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cache(tmp_path: Path) -> EngineCache:
     return EngineCache(tmp_path / "cache")
 
 
-def test_what_was_stored_is_found(cache: EngineCache) -> None:
+def test_a_stored_engine_is_found(cache: EngineCache) -> None:
     assert cache.find(KEY).path is None
     path = cache.store(KEY, b"engine", about={"build_s": 12.0})
     assert cache.find(KEY).path == path
@@ -52,7 +52,7 @@ def test_a_damaged_engine_is_not_found(cache: EngineCache) -> None:
     assert cache.find(KEY).is_refused
 
 
-def test_an_engine_with_anothers_card_is_not_found(cache: EngineCache) -> None:
+def test_an_engine_with_the_card_of_another_is_not_found(cache: EngineCache) -> None:
     path = cache.store(KEY, b"engine", about={})
     card = json.loads(path.with_suffix(".json").read_text())
     card["key"]["facts"]["tensorrt"] = "11.4.0"
@@ -68,13 +68,13 @@ def test_an_engine_without_a_readable_card_is_not_found(cache: EngineCache, text
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])
-def test_what_others_may_write_is_not_trusted(cache: EngineCache, what: str) -> None:
+def test_folders_and_files_that_others_can_write_are_refused(cache: EngineCache, what: str) -> None:
     path = cache.store(KEY, b"engine", about={})
     (cache.folder if what == "folder" else path).chmod(0o777)
     assert cache.find(KEY).is_refused
 
 
-def test_what_belongs_to_another_user_is_not_trusted(
+def test_an_engine_of_another_user_is_refused(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.store(KEY, b"engine", about={})
@@ -83,7 +83,7 @@ def test_what_belongs_to_another_user_is_not_trusted(
     assert cache.find(KEY).is_refused
 
 
-def test_a_broken_write_leaves_the_old_engine(
+def test_a_failed_write_leaves_the_old_engine(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = cache.store(KEY, b"old", about={})
@@ -114,12 +114,12 @@ def a_link(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.folder.symlink_to(target)
 
 
-@pytest.mark.parametrize("spoil", [others_folder, writable_by_others, a_link])
-def test_a_folder_that_is_not_ours_alone_is_neither_read_nor_written(
-    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None]
+@pytest.mark.parametrize("change", [others_folder, writable_by_others, a_link])
+def test_an_unsafe_folder_is_neither_read_nor_written(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, change: Callable[..., None]
 ) -> None:
     cache.store(KEY, b"engine", about={"build_s": 1.0})
-    spoil(cache, monkeypatch)
+    change(cache, monkeypatch)
     before = {path.name: path.read_bytes() for path in cache.folder.iterdir()}
     assert cache.find(KEY).is_refused
     assert cache.expected_build_s("float16") is None
@@ -133,13 +133,13 @@ def test_links_in_the_folder_are_neither_read_nor_written_through(
     cache: EngineCache, tmp_path: Path, ending: str
 ) -> None:
     path = cache.store(KEY, b"engine", about={}).with_suffix(ending)
-    precious = tmp_path / "precious"
-    path.rename(precious)
-    path.symlink_to(precious)
-    before = precious.read_bytes()
+    target = tmp_path / "target"
+    path.rename(target)
+    path.symlink_to(target)
+    before = target.read_bytes()
     assert cache.find(KEY).path is None
     cache.store(KEY, b"newer", about={})
-    assert precious.read_bytes() == before
+    assert target.read_bytes() == before
     assert cache.find(KEY).data == b"newer"
 
 
@@ -151,7 +151,7 @@ def test_a_fifo_in_the_folder_does_not_block(cache: EngineCache, ending: str) ->
     assert cache.find(KEY).is_refused
 
 
-def test_a_permissive_umask_does_not_spoil_the_cache(cache: EngineCache) -> None:
+def test_files_are_private_under_any_umask(cache: EngineCache) -> None:
     before = os.umask(0)
     try:
         cache.store(KEY, b"engine", about={})
@@ -160,7 +160,7 @@ def test_a_permissive_umask_does_not_spoil_the_cache(cache: EngineCache) -> None
     assert cache.find(KEY).data == b"engine"
 
 
-def test_only_so_many_are_kept_the_newest(tmp_path: Path) -> None:
+def test_only_the_newest_engines_are_kept(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path, most=2)
     keys = [EngineKey(str(width), {}) for width in (320, 640, 1280)]
     for age, key in enumerate(keys):
@@ -192,12 +192,12 @@ def test_parity_by_hand() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_golden_pair_never_changes_and_fills_the_levels(channels: int) -> None:
+def test_the_golden_pair_is_constant_and_covers_the_levels(channels: int) -> None:
     visible, thermal = golden_pair(48, 64, channels)
     assert visible.shape == ((48, 64) if channels == 1 else (48, 64, 3))
     assert thermal.shape == (48, 64)
-    for picture in (visible, thermal):
-        assert picture.dtype == np.uint8
-        assert np.ptp(picture) > 200
+    for image in (visible, thermal):
+        assert image.dtype == np.uint8
+        assert np.ptp(image) > 200
     assert np.array_equal(golden_pair(48, 64, channels)[0], visible)
     assert int(thermal.astype(np.int64).sum()) == 334_604

@@ -10,7 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from engine_references import CPU_ENGINES, assert_same_picture, made_once, pictures, reference
+from engine_references import CPU_ENGINES, assert_same_image, images, made_once, reference
 
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine, EngineError
@@ -25,11 +25,11 @@ def test_an_engine_computes_the_networks_image_at_any_size(
 ) -> None:
     for weights, channels in ((compact, 1), (paper, 3)):
         engine = made_once(engine_name, weights)
-        visible, thermal = pictures(*size, channels)
+        visible, thermal = images(*size, channels)
         levels = reference(weights, visible, thermal)
         got = engine.infer(visible, thermal)
         if min(size) > 1:
-            assert_same_picture(got, levels)
+            assert_same_image(got, levels)
         else:
             assert np.abs(got - levels).max() < 0.51
 
@@ -44,15 +44,13 @@ class TestEngine:
         self, engine: Engine, compact: LoadedWeights
     ) -> None:
         for size in ((64, 64), (40, 72), (64, 64)):
-            visible, thermal = pictures(*size, 1)
-            assert_same_picture(
-                engine.infer(visible, thermal), reference(compact, visible, thermal)
-            )
+            visible, thermal = images(*size, 1)
+            assert_same_image(engine.infer(visible, thermal), reference(compact, visible, thermal))
 
     def test_a_result_owns_its_memory(self, engine: Engine) -> None:
-        first = engine.infer(*pictures(64, 64, 1))
+        first = engine.infer(*images(64, 64, 1))
         kept = first.copy()
-        second = engine.infer(*(255 - picture for picture in pictures(64, 64, 1)))
+        second = engine.infer(*(255 - image for image in images(64, 64, 1)))
         assert not np.shares_memory(first, second)
         assert np.array_equal(first, kept)
         first[:] = 0  # and may be written to
@@ -60,19 +58,19 @@ class TestEngine:
     def test_read_only_and_strided_images_are_accepted_and_not_changed(
         self, engine: Engine, compact: LoadedWeights
     ) -> None:
-        visible, thermal = pictures(64, 64, 1)
+        visible, thermal = images(64, 64, 1)
         wide = np.zeros((64, 128), np.uint8)
         wide[:, ::2] = visible
         read_only = np.frombuffer(thermal.tobytes(), np.uint8).reshape(64, 64)
         got = engine.infer(wide[:, ::2], read_only)
-        assert_same_picture(got, reference(compact, visible, thermal))
+        assert_same_image(got, reference(compact, visible, thermal))
         assert np.array_equal(wide[:, ::2], visible)
         assert np.array_equal(read_only, thermal)
 
-    def test_warming_up_does_not_change_the_picture(self, engine: Engine) -> None:
-        before = engine.infer(*pictures(64, 96, 1))
+    def test_warming_up_does_not_change_the_image(self, engine: Engine) -> None:
+        before = engine.infer(*images(64, 96, 1))
         engine.warm_up(64, 96)
-        assert np.array_equal(engine.infer(*pictures(64, 96, 1)), before)
+        assert np.array_equal(engine.infer(*images(64, 96, 1)), before)
 
     @pytest.mark.parametrize(
         ("visible", "thermal", "complaint"),
@@ -102,14 +100,14 @@ class TestEngine:
         assert description.weights_sha256 == compact.metadata.sha256
 
     def test_the_result_is_written_to_given_memory(self, engine: Engine) -> None:
-        pair = pictures(64, 64, 1)
+        pair = images(64, 64, 1)
         out = np.zeros((64, 64), np.uint8)
         assert engine.infer(*pair, out=out) is out
         assert np.array_equal(out, engine.infer(*pair))
 
     def test_in_the_steady_state_a_pair_takes_no_memory(self, engine: Engine) -> None:
         keep_freed_memory()  # as every entry point does
-        pair = [np.ascontiguousarray(picture) for picture in pictures(256, 320, 1)]
+        pair = [np.ascontiguousarray(image) for image in images(256, 320, 1)]
         out = np.zeros((256, 320), np.uint8)
         for _ in range(5):
             engine.infer(*pair, out=out)
@@ -143,7 +141,7 @@ class TestEngine:
         self, engine: Engine, out: np.ndarray
     ) -> None:
         with pytest.raises(ValueError, match="out is"):
-            engine.infer(*pictures(64, 64, 1), out=out)
+            engine.infer(*images(64, 64, 1), out=out)
 
     def test_a_closed_engine_raises_an_error(
         self, engine_name: str, compact: LoadedWeights
@@ -151,7 +149,7 @@ class TestEngine:
         engine = create_engine(compact, name=engine_name, device="cpu")
         engine.close()
         with pytest.raises(EngineError, match="closed"):
-            engine.infer(*pictures(32, 32, 1))
+            engine.infer(*images(32, 32, 1))
         engine.close()  # a second time does no harm
 
     def test_an_engine_does_not_change_the_weights(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that we teach torch2trt: what is put into a TensorRT network computes what PyTorch does.
+"""Converters for torch2trt: the TensorRT layers that they add compute the result of PyTorch.
 
-`StandInNetwork` has TensorRT's interface for the two kinds of layers that are put there, and
-computes them with NumPy and PyTorch after TensorRT's definitions of them.
+`StandInNetwork` has TensorRT's interface for the two kinds of layers and computes them with NumPy
+and PyTorch by TensorRT's definitions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fusion_ros.engines.tensorrt.layers import convert_conv_transpose2d, convert
 
 
 class StandInLayer:
-    """A layer whose settings come after it was made; computed when its answer is asked for."""
+    """A layer whose settings are assigned after its creation; `value` computes it."""
 
     def __init__(self, compute: Any) -> None:
         self.compute = compute
@@ -56,10 +56,10 @@ class StandInNetwork:
     ) -> StandInLayer:
         def compute(layer: Any) -> np.ndarray:
             x = torch.from_numpy(input.value)
-            # Weights come without a shape: GKCRS, so many that they fit both sides' channels.
+            # Weights have no shape; the order is GKCRS.
             shape = (x.shape[1], num_output_maps // layer.num_groups, *kernel_shape)
             weights = torch.from_numpy(kernel.ravel()).reshape(shape)
-            answer = F.conv_transpose2d(
+            result = F.conv_transpose2d(
                 x,
                 weights,
                 None if isinstance(bias, NoWeights) else torch.from_numpy(bias),
@@ -67,13 +67,13 @@ class StandInNetwork:
                 layer.padding_nd,
                 groups=layer.num_groups,
             )
-            return answer.numpy()
+            return result.numpy()
 
         return StandInLayer(compute)
 
 
 class NoWeights:
-    """A `tensorrt.Weights` that holds none."""
+    """An empty `tensorrt.Weights`."""
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def converted(convert: Any, *arguments: Any, wanted: torch.Tensor) -> torch.Tensor:
-    """What the network computes that `convert` built for a call with these arguments."""
+    """Return the result of the layers that `convert` adds for a call with these arguments."""
     arguments[0]._trt = StandInLayer(lambda layer: arguments[0].numpy())
     context = types.SimpleNamespace(
         network=StandInNetwork(), method_args=arguments, method_return=wanted
@@ -115,7 +115,7 @@ def test_transposed_convolution(channels: tuple[int, int], groups: int, bias: bo
     assert torch.allclose(got, wanted, atol=1e-6)
 
 
-def test_padding_of_a_transposed_convolutions_answer_is_refused() -> None:
+def test_output_padding_is_refused() -> None:
     arguments = (torch.rand(1, 4, 5, 5), torch.rand(4, 4, 4, 4), None, (2, 2), (1, 1), (1, 1), 1)
     with pytest.raises(ValueError, match="output_padding"):
         converted(convert_conv_transpose2d, *arguments, wanted=torch.rand(1, 4, 11, 11))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from engine_references import CPU_ENGINES, pictures, reference
+from engine_references import CPU_ENGINES, images, reference
 
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import EngineError
@@ -16,7 +16,7 @@ from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weight
 
 
 @pytest.mark.parametrize("engine_name", CPU_ENGINES)
-def test_bfloat16_gives_the_shipped_networks_picture_to_half_a_grey_level(
+def test_bfloat16_computes_the_shipped_networks_image_to_half_a_grey_level(
     engine_name: str,
 ) -> None:
     weights = load_weights(shipped_weights("compact"))
@@ -48,20 +48,20 @@ def test_the_error_for_lack_of_memory_names_size_and_remedy(compact: LoadedWeigh
 
     engine._run = fails
     with pytest.raises(EngineError, match=r"cpu ran out of memory at 96x64 .*2 GiB.*smaller"):
-        engine.infer(*pictures(64, 96, 1))
+        engine.infer(*images(64, 96, 1))
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("size", [(64, 96), (33, 65)])
-def test_a_cuda_device_gives_the_networks_picture(
+def test_a_cuda_device_computes_the_networks_image(
     precision: str, size: tuple[int, int], compact: LoadedWeights, paper: LoadedWeights
 ) -> None:
     tolerance = {"float32": 1.0, "float16": 2.0, "bfloat16": 8.0}[precision]
     for weights, channels in ((compact, 1), (paper, 3)):
         engine = create_engine(weights, name="torch", device="cuda", precision=precision)
-        visible, thermal = pictures(*size, channels)
+        visible, thermal = images(*size, channels)
         levels = reference(weights, visible, thermal)
         for _ in range(3):  # the same again from the captured graph
             assert np.abs(engine.infer(visible, thermal) - levels).max() < tolerance

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks: the paper's to the weight, ours without a border, both decided by their config."""
+"""Networks by their config: number of weights, range and size of the image, errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_paper_network_is_linear_up_to_tanh() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_a_preset_gives_a_picture_of_the_input_size_within_its_range(name: str) -> None:
+def test_a_preset_computes_an_image_of_the_input_size_in_range(name: str) -> None:
     config = PRESETS[name]
     net = FusionNet(config).eval()
     torch.manual_seed(1)
@@ -63,7 +63,7 @@ def test_a_preset_gives_a_picture_of_the_input_size_within_its_range(name: str) 
     assert fused.abs().max() <= 1.0
 
 
-def test_compact_stays_within_its_budget_of_weights_and_arithmetic() -> None:
+def test_compact_stays_within_its_limits_of_weights_and_operations() -> None:
     net = FusionNet(PRESETS["compact"]).eval()
     weights = sum(parameter.numel() for parameter in net.parameters())
     assert weights <= 1_200_000
@@ -71,12 +71,12 @@ def test_compact_stays_within_its_budget_of_weights_and_arithmetic() -> None:
 
 
 def multiply_adds(net: FusionNet, height: int, width: int) -> int:
-    """Counted by hooks on the convolutions, for inputs of this size."""
+    """Return the number for inputs of this size, counted by hooks on the convolutions."""
     counted = 0
 
     def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal counted
-        # A transposed convolution spends its kernel on every input value, not on every output.
+        # A transposed convolution applies its kernel to each input value, not to each output.
         positions = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
         counted += positions.numel() * layer.weight[0].numel()
 
@@ -98,13 +98,13 @@ def test_equal_configs_build_equal_networks(name: str) -> None:
     assert [(k, v.shape) for k, v in once.items()] == [(k, v.shape) for k, v in again.items()]
 
 
-def test_equal_configs_and_seeds_give_equal_pictures() -> None:
-    pictures = []
+def test_equal_configs_and_seeds_give_equal_images() -> None:
+    images = []
     for _ in range(2):
         torch.manual_seed(7)
         net = FusionNet(PRESETS["compact"]).eval()
-        pictures.append(net(torch.full((1, 1, 32, 32), 0.3), torch.full((1, 1, 32, 32), -0.2)))
-    assert torch.equal(*pictures)
+        images.append(net(torch.full((1, 1, 32, 32), 0.3), torch.full((1, 1, 32, 32), -0.2)))
+    assert torch.equal(*images)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("mode", ["zeros", "replicate"])
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 64), (1, 1), (63, 95), (31, 127)])
-def test_cropping_gives_back_what_padding_enlarged(height: int, width: int, mode: str) -> None:
+def test_cropping_reverses_padding(height: int, width: int, mode: str) -> None:
     x = torch.randn(2, 3, height, width)
     padded = pad_to_multiple(x, 32, mode)
     assert padded.shape[-2] % 32 == 0
@@ -171,8 +171,3 @@ def test_zeros_are_mid_grey_and_replicate_repeats_the_border() -> None:
     assert zeros.tolist() == [[1, 2, 3, 0], [4, 5, 6, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     replicate = pad_to_multiple(x, 4, "replicate")[0, 0]
     assert replicate.tolist() == [[1, 2, 3, 3], [4, 5, 6, 6], [4, 5, 6, 6], [4, 5, 6, 6]]
-
-
-def test_an_unknown_padding_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="mode is 'mirror'"):
-        pad_to_multiple(torch.zeros(1, 1, 3, 3), 4, "mirror")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights files: what was saved comes back, and nothing else is ever loaded."""
+"""Weights files: saved weights load unchanged; any other file is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def saved(net: FusionNet, tmp_path: Path) -> Path:
 
 
 def rewrite(path: Path, *, tensors: dict | None = None, header: dict | None = None) -> Path:
-    """The file with other tensors or another header, everything else kept; hash as it was."""
+    """Write the file with other tensors or another header; the recorded hash is unchanged."""
     kept, metadata = load_file(path), json.loads(read_header(path)[METADATA_KEY])
     metadata.update(header or {})
     save_file(tensors or kept, path, metadata={METADATA_KEY: json.dumps(metadata)})
@@ -61,7 +61,7 @@ def with_matching_hash(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
     return rewrite(path, tensors=tensors, header={"sha256": tensors_sha256(save(tensors))})
 
 
-def test_what_was_saved_comes_back(net: FusionNet, saved: Path) -> None:
+def test_saved_weights_load_unchanged(net: FusionNet, saved: Path) -> None:
     loaded = load_weights(saved)
     wanted = net.state_dict()
     assert all(torch.equal(t, wanted[k]) for k, t in loaded.net.state_dict().items())
@@ -86,7 +86,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(
         assert torch.equal(loaded[name], tensor.half().float())
 
 
-def test_a_network_of_ones_own_shape_is_custom_and_comes_back(tmp_path: Path) -> None:
+def test_a_network_of_another_shape_is_custom_and_loads(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     assert save_weights(path, FusionNet(CUSTOM), **ABOUT).preset == "custom"
     loaded = load_weights(path)
@@ -94,7 +94,7 @@ def test_a_network_of_ones_own_shape_is_custom_and_comes_back(tmp_path: Path) ->
     assert loaded.net(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)).shape == (1, 3, 8, 8)
 
 
-def test_the_hash_is_over_names_types_shapes_and_bytes() -> None:
+def test_the_hash_covers_names_types_shapes_and_bytes() -> None:
     tensors = {"b": torch.tensor([1.0, -2.0]), "a": torch.tensor([[3.0]])}
     by_hand = hashlib.sha256()
     by_hand.update(b"a|torch.float32|(1, 1)|" + bytes.fromhex("00004040"))
@@ -102,7 +102,7 @@ def test_the_hash_is_over_names_types_shapes_and_bytes() -> None:
     assert tensors_sha256(save(tensors)) == by_hand.hexdigest()
 
 
-def test_the_hash_is_the_networks_identity_not_the_cards(net: FusionNet, tmp_path: Path) -> None:
+def test_the_hash_does_not_depend_on_other_metadata(net: FusionNet, tmp_path: Path) -> None:
     first = save_weights(tmp_path / "a.safetensors", net, **ABOUT)
     second = save_weights(tmp_path / "b.safetensors", net, **{**ABOUT, "version": "2"})
     assert first.sha256 == second.sha256
@@ -146,7 +146,7 @@ class Bomb:
         return (Path.write_text, (self.target, "unpickled"))
 
 
-def test_a_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
+def test_a_pickled_checkpoint_is_refused_without_unpickling(tmp_path: Path) -> None:
     path, trace = tmp_path / "net.pth", tmp_path / "trace"
     torch.save({"net": Bomb(trace)}, path)
     with pytest.raises(WeightsError, match=r"net\.pth.*pickled"):
@@ -170,7 +170,7 @@ def test_a_safetensors_file_without_metadata_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "7", '{"format": 1}', '{"format": 1, "config": 3}']
 )
-def test_garbled_metadata_is_refused(saved: Path, text: str) -> None:
+def test_malformed_metadata_is_refused(saved: Path, text: str) -> None:
     save_file(load_file(saved), saved, metadata={METADATA_KEY: text})
     with pytest.raises(WeightsError, match=r"compact\.safetensors.*invalid metadata"):
         load_weights(saved)
@@ -192,14 +192,14 @@ def test_garbled_metadata_is_refused(saved: Path, text: str) -> None:
         ({"preset": "huge"}, "'huge'"),
     ],
 )
-def test_metadata_that_cannot_be_meant_is_refused(
+def test_invalid_metadata_is_refused_with_its_field(
     saved: Path, header: dict, complaint: str
 ) -> None:
     with pytest.raises(WeightsError, match=complaint):
         load_weights(rewrite(saved, header=header))
 
 
-def test_a_lacking_tensor_is_named(saved: Path) -> None:
+def test_a_missing_tensor_is_named(saved: Path) -> None:
     tensors = load_file(saved)
     name = sorted(tensors)[3]
     del tensors[name]
@@ -238,14 +238,14 @@ def test_integer_tensors_are_refused(saved: Path) -> None:
         load_weights(rewrite(saved, tensors=tensors))
 
 
-def test_tampered_tensors_are_refused(saved: Path) -> None:
+def test_altered_tensors_are_refused(saved: Path) -> None:
     tensors = load_file(saved)
     tensors[sorted(tensors)[0]].flatten()[0] += 1e-6
     with pytest.raises(WeightsError, match="damaged or altered"):
         load_weights(rewrite(saved, tensors=tensors))
 
 
-def test_one_flipped_byte_is_noticed(saved: Path) -> None:
+def test_one_changed_byte_is_detected(saved: Path) -> None:
     raw = bytearray(saved.read_bytes())
     raw[-3] ^= 0x10
     saved.write_bytes(raw)
@@ -258,7 +258,7 @@ def test_an_unknown_preset_has_no_shipped_weights() -> None:
         shipped_weights("huge")
 
 
-def test_a_preset_that_ships_no_weights_says_how_to_get_some(
+def test_the_error_for_a_preset_without_weights_names_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights_module, "SHIPPED_FOLDER", tmp_path)
@@ -269,7 +269,7 @@ def test_a_preset_that_ships_no_weights_says_how_to_get_some(
 @pytest.mark.parametrize(
     "path", sorted(weights_module.SHIPPED_FOLDER.glob("*.safetensors")), ids=lambda p: p.stem
 )
-def test_shipped_weights_load_and_say_what_they_are(path: Path) -> None:
+def test_shipped_weights_load_with_complete_metadata(path: Path) -> None:
     metadata = load_weights(path).metadata
     assert metadata.preset == path.stem
     assert metadata.training_data

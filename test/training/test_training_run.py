@@ -21,7 +21,7 @@ from fusion_ros.cli.main import main as command
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import FusionNet, register_layout
-from fusion_ros.model.rewrites import fold_picture_scale
+from fusion_ros.model.rewrites import fold_image_scale
 from fusion_ros.model.weights import load_weights
 from training.config import load_config
 from training.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
@@ -272,7 +272,7 @@ def test_a_module_adds_a_layout_and_a_loss_term(tmp_path, capsys):
     assert (trained.metadata.preset, trained.net.config.layout) == ("custom", "test_mean")
     # The only term rewards darkness.
     assert trained.net(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)).mean() < -0.5
-    scaled = fold_picture_scale(trained.net)
+    scaled = fold_image_scale(trained.net)
     grey = torch.rand(1, 1, 8, 8) * 255
     expected = trained.net(grey / 127.5 - 1, grey / 127.5 - 1)
     torch.testing.assert_close(scaled((grey - 127.5) / 128, (grey - 127.5) / 128), expected)
