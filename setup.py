@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What pip installs; on a ROS distribution colcon and CMakeLists.txt install the same files.
 
-Extras: `ros` brings rclpy and its middleware to a machine without a ROS distribution; `torch` and
-`tensorrt` are further engines; `replay` evaluates recordings; `train` trains; `dev` tests and
-checks. A node on a CPU needs none but `ros`.
+Extras: `desk` fuses and records files; `ros` brings rclpy and its middleware to a machine without a
+ROS distribution; `torch` and `tensorrt` are further engines; `replay` evaluates recordings; `train`
+trains; `dev` tests and checks. A node on a CPU needs none but `ros`.
 
 Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
 distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.
@@ -78,6 +78,7 @@ setup(
             f"ros-diagnostic-msgs; {WHEELS_EXIST}",
             f"ros-std-srvs; {WHEELS_EXIST}",
         ],
+        "desk": ["argcomplete>=3", "jinja2>=3", "markupsafe>=2", "pillow>=10", "rosbags>=0.10"],
         "torch": [TORCH],
         "tensorrt": [TORCH],
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", TORCH],

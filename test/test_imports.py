@@ -21,6 +21,7 @@ LAYERS = (
     ("replay",),
     ("nodes",),
     ("cli",),
+    ("__main__",),
 )
 """Lowest first. A package imports from lower layers and from itself."""
 EVERYWHERE = {"fusion_ros.streams.outside_text", "fusion_ros.__version__", "fusion_ros.msg"}

@@ -44,7 +44,7 @@ def test_a_finding_holds_no_control_characters():
     [
         ["replay", "{name}", "--out", "{tmp}/out"],
         ["fuse", "--visible", "{name}", "--thermal", "{name}2", "--out", "{tmp}/out"],
-        ["record", "{name}", "--out", "{tmp}/out"],
+        ["record", "{name}", "{tmp}/out"],
         ["calibrate", "--pairs", "{name}", "--out", "{tmp}/out.yaml"],
         ["build-engine", "--weights", "{name}", "--out", "{tmp}/out"],
     ],

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from fusion_ros.recordings.file_pairs import files_in
+from fusion_ros.recordings.file_pairs import find_pairs as find_file_pairs
 from fusion_ros.recordings.image_files import PICTURES, VIDEOS
-from fusion_ros.recordings.matching import MatchError, match_files
+from fusion_ros.recordings.matching import MatchError
 from fusion_ros.streams.ledger import Stream
 
 
@@ -73,10 +73,6 @@ class DataSet:
     evaluation_only: bool = False
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return files_in(folder, PICTURES)
-
-
 def match_folders(
     source: str,
     visible: Path,
@@ -85,13 +81,13 @@ def match_folders(
     prefix: str = "",
     resize_visible: bool = False,
 ) -> Pairs:
-    """Pair the files of two folders by their names, as all commands do (`match_files`)."""
+    """Pair the files of two folders by their names, as all commands do."""
     result = Pairs(source)
     for folder in (visible, thermal):
         if not folder.is_dir():
             raise DataSetError(f"{source}: {folder} is not a folder; allowed: a folder of images")
     try:
-        match = match_files(_images_in(visible), _images_in(thermal))
+        match = find_file_pairs(visible, thermal, suffixes=PICTURES)
     except MatchError as error:
         result.problems.append(f"{visible} and {thermal}: {error}")
         return result

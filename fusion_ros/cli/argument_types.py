@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def merged_classes(text: str) -> dict[str, str]:
     if not (equals and name.strip() and all(old)):
         raise _not_allowed(text, "NAME=CLASS,CLASS..., such as vehicle=car,bus,truck")
     return dict.fromkeys(old, name.strip())
+
+
+def topic_name(text: str) -> str:
+    """Return a valid topic name."""
+    if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, such as "
+            "/camera/image_raw"
+        )
+    return text
 
 
 def result_folder(text: str) -> Path:

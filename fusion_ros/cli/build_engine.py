@@ -7,11 +7,10 @@ import argparse
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.argument_types import image_size
-from fusion_ros.cli.shared_options import add_parameters, add_weights
+from fusion_ros.cli.options import PARAMETERS, add_options, add_weights, opt
 from fusion_ros.streams.outside_text import error_line, say
 
 _EXAMPLES = """\
@@ -37,27 +36,22 @@ def add_parser(subparsers: Any) -> None:
         "where the fuse node finds it.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "--size", dest="sizes", action="append", type=image_size, metavar="WIDTHxHEIGHT",
-        help="image size of the visible camera in pixels, such as 1280x1024; repeatable (default: "
-        "warm_up_width x warm_up_height of --params, else 640x480)",
-    )  # fmt: skip
+    # fmt: off
+    add_options(
+        parser,
+        opt("--size WIDTHxHEIGHT", "image size of the visible camera in pixels, such as 1280x1024; "
+            "repeatable (default: warm_up_width x warm_up_height of --params, else 640x480)",
+            dest="sizes", action="append", type=image_size),
+        opt("--precision NAME", "arithmetic of the engine: float16 or float32 (default: that of "
+            "--params, else float16)", choices=("float16", "float32")),
+        opt("--device NAME", "GPU to build on, as cuda or cuda:1 (default: cuda)"),
+        opt("--cache DIR", "folder for the engines (default: $FUSION_ROS_CACHE, else "
+            "~/.cache/fusion_ros/engines); the node must use the same one"),
+    )
+    # fmt: on
     add_weights(parser)
-    parser.add_argument(
-        "--precision", choices=("float16", "float32"),
-        help="arithmetic of the engine (default: that of --params, else float16)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--device", metavar="NAME", help="GPU to build on, as cuda or cuda:1 (default: cuda)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR",
-        help="folder for the engines (default: $FUSION_ROS_CACHE, else "
-        "~/.cache/fusion_ros/engines); the node must use the same one",
-    )  # fmt: skip
-    add_parameters(
-        parser.add_argument_group("parameters of the fuse node (the options above override them)")
-    )
+    group = parser.add_argument_group("parameters of the fuse node (the options above win)")
+    add_options(group, *PARAMETERS)
     parser.set_defaults(run=run)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from fusion_ros.cli.argument_types import image_size, number, result_folder
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
+from fusion_ros.cli.options import add_options, add_weights, opt
 from fusion_ros.cli.processes import Processes, isolated_environment, sigterm_as_ctrl_c, tail
-from fusion_ros.cli.shared_options import add_weights
 from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.shipped_files import config_file
 from fusion_ros.streams.outside_text import say, say_lines
@@ -42,35 +42,26 @@ def add_parser(subparsers: Any) -> None:
         "Needs no camera; ends by itself within two minutes.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "--out", type=result_folder, default=Path("demo"), metavar="DIR",
-        help="folder for the results; created if missing (default: demo)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seconds", type=number(1, 60), default=15.0, metavar="SECONDS",
-        help="duration of the recording, 1 to 60 (default: %(default)g)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rate", type=number(1, 240), default=30.0, metavar="HZ",
-        help="frames per second of both cameras, 1 to 240 (default: %(default)g)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--size", type=_camera_size, default=(640, 480), metavar="WIDTHxHEIGHT",
-        help="image size of both cameras in pixels (default: 640x480)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--thermal-size", type=_camera_size, metavar="WIDTHxHEIGHT",
-        help="image size of the thermal camera, such as 320x240 (default: that of --size)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=int, default=7, metavar="N",
-        help="seed of the scene's random parts (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--aligned", action="store_true",
-        help="place both cameras at one point. By default (at 4:3) the thermal camera is mounted "
-        "beside the visible one and tilted, and the shipped calibration registers it",
-    )  # fmt: skip
+    # fmt: off
+    add_options(
+        parser,
+        opt("--out DIR", "folder for the results; created if missing (default: demo)",
+            type=result_folder, default=Path("demo")),
+        opt("--seconds SECONDS", "duration of the recording, 1 to 60 (default: %(default)g)",
+            type=number(1, 60), default=15.0),
+        opt("--rate HZ", "frames per second of both cameras, 1 to 240 (default: %(default)g)",
+            type=number(1, 240), default=30.0),
+        opt("--size WIDTHxHEIGHT", "image size of both cameras in pixels (default: 640x480)",
+            type=_camera_size, default=(640, 480)),
+        opt("--thermal-size WIDTHxHEIGHT", "image size of the thermal camera, such as 320x240 "
+            "(default: that of --size)", type=_camera_size),
+        opt("--seed N", "seed of the scene's random parts (default: %(default)s)", type=int,
+            default=7),
+        opt("--aligned", "place both cameras at one point. By default (at 4:3) the thermal camera "
+            "is mounted beside the visible one and tilted, and the shipped calibration registers "
+            "it"),
+    )
+    # fmt: on
     add_weights(parser)
     parser.set_defaults(run=run)
 

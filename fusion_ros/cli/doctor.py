@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE
+from fusion_ros.cli.options import add_options, opt
 from fusion_ros.streams.outside_text import say
 
 _EXAMPLES = """\
@@ -31,11 +31,11 @@ def add_parser(subparsers: Any) -> None:
         "prints a fix for each part that is missing.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "--calibration", type=Path, metavar="FILE",
-        help="also check this calibration file, such as rig.yaml",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    add_options(
+        parser,
+        opt("--calibration FILE", "also check this calibration file, such as rig.yaml"),
+        opt("--json", "print the results as JSON"),
+    )
     parser.set_defaults(run=run)
 
 

@@ -11,17 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion_ros.cli.argument_types import result_folder
+from fusion_ros.cli.argument_types import result_file, result_folder
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
-from fusion_ros.cli.shared_options import (
-    add_by_order,
-    add_engine,
-    add_parameters,
-    add_tolerance,
-    add_video_rate,
-    add_weights,
-    matching_of,
-)
+from fusion_ros.cli.inputs import EXPLANATION, add_inputs, show_files, source_of
+from fusion_ros.cli.options import ENGINE, PARAMETERS, add_options, add_weights, opt
 from fusion_ros.streams.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
@@ -30,21 +23,19 @@ if TYPE_CHECKING:
     from fusion_ros.imaging.encodings import PixelFrame
     from fusion_ros.imaging.pair_check import PairDoubt
     from fusion_ros.pipeline import FusionPipeline
-    from fusion_ros.recordings.file_pairs import FilePair, Found
+    from fusion_ros.recordings.match_result import FilePair
 
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
-  fusion-ros fuse --visible rgb.png --thermal ir.tiff --out fused/
-  fusion-ros fuse --visible tno/vis --thermal tno/ir --out fused/ --triptych
-  fusion-ros fuse --visible rgb/ --thermal counts16/ --out fused/ --set tone_mode=percentile
-  fusion-ros fuse --visible day_vis.mp4 --thermal day_ir.mp4 --out fused/ --engine openvino
+  fusion-ros fuse rgb.png --thermal ir.tiff --out fused/
+  fusion-ros fuse tno/vis --thermal tno/ir --out fused/ --triptych
+  fusion-ros fuse flight/ --out fused/ --calibration rig.yaml    a folder that holds both cameras
+  fusion-ros fuse day_vis.mp4 --out fused/ --engine openvino     day_ir.mp4 beside it is found
 
-Files of two folders are paired by equal names (without the ending), or by the numbers or time
-stamps in their names. The rule and the files without a partner are printed. Images: PNG, JPEG,
-TIFF, BMP, PGM; thermal images may hold 8 bits, 16 bits or float values, and may differ in size.
-Two videos start at the same moment and are paired by the times of their frames; the result has the
-lower frame rate of the two.
-A result is named after the visible file, with the ending .png or .mp4, and replaces an earlier one.
+{EXPLANATION}
+Images: PNG, JPEG, TIFF, BMP, PGM; thermal images may hold 8 bits, 16 bits or float values, and may
+differ in size. A result is named after the visible file, with the ending .png or .mp4 (with the
+lower frame rate of two videos), and replaces an earlier one.
 Exit codes: 0 all pairs were fused, 1 some failed or equal the visible image, 2 nothing could be
 fused, 130 stopped by Ctrl-C.
 """
@@ -54,133 +45,142 @@ def add_parser(subparsers: Any) -> None:
     """Add `fuse` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "fuse",
-        help="fuse two images, two videos, or two folders of them",
+        help="fuse two images, two videos, or folders of them",
         description="Fuses visible and thermal images or videos that show the same view.",
         epilog=_EXAMPLES,
     )
-    for stream in ("visible", "thermal"):
-        parser.add_argument(
-            f"--{stream}", type=Path, required=True, metavar="PATH",
-            help=f"{stream} image, video, or folder of them",
-        )  # fmt: skip
-    parser.add_argument(
-        "--out", type=result_folder, required=True, metavar="DIR",
-        help="folder for the results; created if missing",
-    )  # fmt: skip
-    parser.add_argument(
-        "--triptych", action="store_true",
-        help="write visible, thermal and fused image side by side instead of the fused one alone",
-    )  # fmt: skip
+    # fmt: off
+    add_options(
+        parser,
+        opt("--out DIR", "folder for the results; created if missing", type=result_folder,
+            required=True),
+        opt("--triptych", "write visible, thermal and fused image side by side instead of the "
+            "fused one alone"),
+        opt("--calibration FILE", "register the thermal image onto the visible one with this file "
+            "of fusion-ros calibrate"),
+        opt("--json FILE", "file for pairs, results, errors, warnings and files without a partner "
+            "as JSON", type=result_file),
+    )
+    # fmt: on
     add_weights(parser)
-    add_engine(parser)
-    add_parameters(parser.add_argument_group("parameters of the fuse node, such as tone_mode"))
-    matching = parser.add_argument_group("how files are paired")
-    add_by_order(matching)
-    add_tolerance(matching)
-    add_video_rate(matching)
+    add_options(parser, *ENGINE)
+    add_inputs(parser, "folder of both cameras, or visible folder, image or video")
+    group = parser.add_argument_group("parameters of the fuse node, such as tone_mode")
+    add_options(group, *PARAMETERS)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fuse the files that the arguments name and return the exit code."""
     from fusion_ros.calibration.plausibility import registration_doubts
-    from fusion_ros.recordings.file_pairs import find_pairs
+    from fusion_ros.files.writing import write_json
+    from fusion_ros.recordings.file_pairs import result_names
 
-    found = find_pairs(args.visible, args.thermal, **matching_of(args))
-    _check_out(args.out, found)
+    source = source_of(args)
+    match = show_files(args, source)
+    if match is None:
+        raise ValueError(f"{source} is a bag: use fusion-ros replay {source} --fused-video")
+    if args.dry_run:
+        return DONE
+    results = [
+        args.out / (name + (".mp4" if pair.is_video else ".png"))
+        for name, pair in zip(result_names(match.pairs), match.pairs, strict=True)
+    ]
+    _check_results(args.out, match.pairs, results)
     pipeline = _make_pipeline(args)
-    args.out.mkdir(parents=True, exist_ok=True)
-    _show_match(found)
+    job = _Job(pipeline, triptych=args.triptych, rate_hz=args.frame_rate)
     for doubt in registration_doubts(pipeline.registration):
-        say(f"warning: calibration: {doubt}", error=True)
-    job = _Job(pipeline, args.out, triptych=args.triptych, rate_hz=args.rate)
+        job.warn(f"calibration: {doubt}")
     try:
-        job.fuse_all(found.pairs)
+        job.fuse_all(list(zip(match.pairs, results, strict=True)))
     except KeyboardInterrupt:
         say(f"stopped; {job.fused} complete results are in {args.out}", error=True)
         return STOPPED
     finally:
         pipeline.close()
     job.report()
+    say(f"results: {args.out.resolve()}")
+    if args.json is not None:
+        left = [{"file": str(path), "why": why} for path, why in match.left]
+        counts = {"fused": job.fused, "failed": job.failed}
+        write_json(args.json, counts | {"pairs": job.rows, "warnings": job.warnings, "left": left})
     return NEGATIVE if job.failed or job.without_effect else DONE
 
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
     """Return the pipeline that the fuse node makes of these parameters."""
+    from fusion_ros.calibration.files import load_calibration
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.parameters.files import read_parameters
     from fusion_ros.pipeline_factory import make_pipeline
+    from fusion_ros.registration.geometry import RigCalibration
 
     values = read_parameters(args.params, args.set)
     for name in ("preset", "engine", "device", "weights"):
         if getattr(args, name) is not None:
             values[name] = str(getattr(args, name))
+    if args.calibration is not None:
+        rig = isinstance(load_calibration(args.calibration), RigCalibration)
+        values["registration_mode"] = "calibrated" if rig else "homography"
+        values["registration_calibration_file"] = str(args.calibration)
     return make_pipeline(FuseParameters.from_values(values))
 
 
-def _check_out(out: Path, found: Found) -> None:
-    sources = {path.resolve() for pair in found.pairs for path in (pair.visible, pair.thermal)}
-    for pair in found.pairs:
-        if (out / pair.result_name).resolve() in sources:
+def _check_results(out: Path, pairs: tuple[FilePair, ...], results: list[Path]) -> None:
+    sources = {path.resolve() for pair in pairs for path in (pair.visible, pair.thermal)}
+    for result in results:
+        if result.resolve() in sources:
             raise ValueError(
-                f"--out {out}: the result {pair.result_name} would replace an input file; "
-                "name another folder"
+                f"--out {out}: the result {result.name} would replace an input file; name another "
+                "folder"
             )
-
-
-def _show_match(found: Found) -> None:
-    """Print the rule that paired the files, and the files without a partner."""
-    match = found.match
-    if len(match.slots) > 1:
-        say(f"{len(match.pairs)} pairs by {match.rule.value}")
-    if match.left:
-        say(f"without a partner ({len(match.left)}):")
-        for left in match.left:
-            say(f"  {left.path}: {left.why}")
-    for doubt in match.doubts():
-        say(f"warning: {doubt}", error=True)
 
 
 class _Job:
     """Fuses pairs one by one and collects the figures of the report."""
 
-    def __init__(
-        self, pipeline: FusionPipeline, out: Path, *, triptych: bool, rate_hz: float | None
-    ) -> None:
-        self._pipeline, self._out, self._triptych = pipeline, out, triptych
-        self._rate_hz = rate_hz
-        self.fused = 0
-        self.failed = 0
-        self.without_effect = 0
+    def __init__(self, pipeline: FusionPipeline, *, triptych: bool, rate_hz: float | None) -> None:
+        from fusion_ros.registration.alignment import AlignmentMonitor
+
+        self._pipeline, self._triptych, self._rate_hz = pipeline, triptych, rate_hz
+        self.fused = self.failed = self.without_effect = 0
+        self.rows: list[dict[str, str]] = []
+        self.warnings: list[str] = []
         self._doubts: dict[PairDoubt, list[str]] = {}
         self._times_ms: list[float] = []
+        self._monitor = AlignmentMonitor()
+        self._alignments: list[Any] = []
 
-    def fuse_all(self, pairs: list[FilePair]) -> None:
+    def fuse_all(self, work: list[tuple[FilePair, Path]]) -> None:
         from tqdm import tqdm
 
-        from fusion_ros.cli.videos import frame_count
-
-        total = sum(max(frame_count(pair), 1) if pair.is_video else 1 for pair in pairs)
         # disable=None: no bar in a pipe or a log file.
-        with tqdm(total=total, unit="frame", disable=None) as bar:
-            for pair in pairs:
+        with tqdm(total=len(work), unit="file", disable=None) as bar:
+            for pair, result in work:
                 bar.set_postfix_str(printable(pair.visible.name))
                 # The tone curve of one pair of files must not depend on the one before.
                 self._pipeline.reset()
+                row = {"visible": str(pair.visible), "thermal": str(pair.thermal)}
+                row |= {"rule": pair.rule, "result": str(result), "error": ""}
+                self.rows.append(row)
                 try:
+                    result.parent.mkdir(parents=True, exist_ok=True)
                     if pair.is_video:
-                        self._fuse_video(pair, bar.update)
+                        self._fuse_video(pair, result, lambda n: bar.set_postfix(frames=n))
                     else:
-                        self._fuse_image(pair)
-                        bar.update()
+                        self._fuse_image(pair, result)
                     self.fused += 1
                 except Exception as error:  # a failure affects only its own pair
                     self.failed += 1
+                    row["error"] = error_line(error)
                     name = printable(pair.visible.name)
-                    tqdm.write(f"failed: {name}: {error_line(error)}", file=sys.stderr)
+                    tqdm.write(f"failed: {name}: {row['error']}", file=sys.stderr)
+                bar.update()
 
     def report(self) -> None:
+        """Print the counts, the engine and the doubts about the inputs."""
         from fusion_ros.imaging.pair_check import DOUBT_TEXTS
+        from fusion_ros.registration.alignment import lasting_shift
 
         engine = self._pipeline.engine.describe()
         say(
@@ -189,44 +189,57 @@ class _Job:
         )
         for doubt, names in self._doubts.items():
             where = f"{len(names)} of {len(self._times_ms)}, first {names[0]!r}"
-            say(f"warning: {DOUBT_TEXTS[doubt]} ({where})", error=True)
+            self.warn(f"{DOUBT_TEXTS[doubt]} ({where})")
+        if shift := lasting_shift(self._alignments):
+            right, down = map(round, shift)
+            self.warn(
+                f"the thermal images are shifted by {right:+d} px to the right, {down:+d} px down; "
+                "fusion-ros calibrate --from-pairs finds the geometry for --calibration"
+            )
         if self._times_ms:
             say(f"median {statistics.median(self._times_ms):.1f} ms per frame, without file access")
-        say(f"results: {self._out.resolve()}")
 
-    def _fuse_image(self, pair: FilePair) -> None:
+    def warn(self, text: str) -> None:
+        """Print a warning and keep it for `--json`."""
+        self.warnings.append(text)
+        say(f"warning: {text}", error=True)
+
+    def _fuse_image(self, pair: FilePair, result: Path) -> None:
         from fusion_ros.files.images import write_image
-        from fusion_ros.recordings.image_files import check_visible, orientations_differ, read_frame
+        from fusion_ros.recordings.image_files import read_pair
+
+        write_image(result, self._fuse(*read_pair(pair.visible, pair.thermal), None, pair))
+
+    def _fuse_video(self, pair: FilePair, result: Path, progress: Callable[[int], object]) -> None:
+        """Write the fused video at the lower frame rate of the two."""
+        from fusion_ros.files.images import new_video
+        from fusion_ros.recordings.image_recordings import VideoRecording
+        from fusion_ros.recordings.sampled_pairs import paired_frames
         from fusion_ros.streams.ledger import Stream
 
-        visible, thermal = (
-            read_frame(path, stream)
-            for path, stream in ((pair.visible, Stream.VISIBLE), (pair.thermal, Stream.THERMAL))
-        )
-        check_visible(visible, pair.visible.name)
-        if turned := orientations_differ(pair.visible, pair.thermal):
-            raise ValueError(turned)
-        fused = self._fuse(visible, thermal, None, pair.visible.name)
-        write_image(self._out / pair.result_name, fused)
-
-    def _fuse_video(self, pair: FilePair, progress: Callable[[], object]) -> None:
-        from fusion_ros.cli.videos import fuse_video
-        from fusion_ros.recordings.video_files import as_frame
-
-        def fuse(visible: np.ndarray, thermal: np.ndarray, stamp_ns: int) -> np.ndarray:
-            frames = as_frame(visible), as_frame(thermal)
-            return self._fuse(*frames, stamp_ns, pair.visible.name)
-
-        made = fuse_video(pair, self._out / pair.result_name, fuse, progress, self._rate_hz)
-        say(f"{pair.visible.name}: {made.count} frames {made.summary}")
-        if any(made.left):
-            say(f"  without a partner: {made.left[0]} visible, {made.left[1]} thermal frames")
-        if made.doubt:
-            say(f"warning: {made.doubt}", error=True)
+        recording = VideoRecording(pair.visible, pair.thermal, self._rate_hz)
+        match, count = recording.match, 0
+        try:
+            with new_video(result, min(match.visible_hz, match.thermal_hz)) as video:
+                for at in paired_frames(recording.frames(), match.tolerance_ns):
+                    video.write(
+                        self._fuse(at.visible.read(), at.thermal.read(), at.thermal_stamp_ns, pair)
+                    )
+                    count += 1
+                    progress(count)
+        finally:
+            recording.close()
+        say(f"{pair.visible.name}: {count} frames {match.summary()}")
+        left = [max(0, (recording.identity.messages(stream) or 0) - count) for stream in Stream]
+        if any(left):
+            say(f"  without a partner: {left[0]} visible, {left[1]} thermal frames")
+        if match.doubt:
+            self.warn(match.doubt)
 
     def _fuse(
-        self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, name: str
+        self, visible: PixelFrame, thermal: PixelFrame, stamp_ns: int | None, pair: FilePair
     ) -> np.ndarray:
+        from fusion_ros.imaging.colour import luma
         from fusion_ros.imaging.encodings import ChannelOrder
         from fusion_ros.imaging.pair_check import PairDoubt, input_doubts, result_doubts
         from fusion_ros.imaging.side_by_side import side_by_side
@@ -243,7 +256,9 @@ class _Job:
         doubts = input_doubts(visible, thermal) + result_doubts(visible.pixels, frame.image)
         self.without_effect += PairDoubt.FUSED_IS_VISIBLE in doubts
         for doubt in doubts:
-            self._doubts.setdefault(doubt, []).append(name)
+            self._doubts.setdefault(doubt, []).append(pair.visible.name)
+        grey = luma(visible.pixels, order="bgr")
+        self._alignments.append(self._monitor.evaluate(grey, frame.thermal))
         if self._triptych:
             panels = {"visible": visible.pixels, "thermal": frame.thermal, "fused": frame.image}
             return side_by_side(panels, order=ChannelOrder.BGR, labelled=False)

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, training
-from fusion_ros.cli.exit_codes import COULD_NOT_RUN, STOPPED, TABLE, could_not_run
+from fusion_ros.cli.advice import advice
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.process import configure_process
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable, say
@@ -27,18 +28,23 @@ Pairs the images of an RGB and a thermal camera and fuses each pair into one ima
 
   fusion-ros doctor                       check this machine: what runs, what is missing
   fusion-ros demo                         synthetic cameras and the fuse node, end to end
-  fusion-ros fuse --visible v.png --thermal t.png --out fused/
-  fusion-ros record bag clips/            write a bag from images, videos or live topics
+  fusion-ros fuse v.png --thermal t.png --out fused/
+  fusion-ros fuse folder/ --out fused/    images or videos of both cameras, paired by their names
+  fusion-ros record clips/ bag            write a bag from images, videos or live topics
   fusion-ros replay bag --out report      evaluate a recording: report, figures, verdict
-  fusion-ros calibrate --from-pairs --bag bag --out rig.yaml
+  fusion-ros calibrate --from-pairs bag --out rig.yaml
   fusion-ros node --params fuse.yaml      run the fuse node, with or without a ROS distribution
   fusion-ros build-engine --size 640x480  build a TensorRT engine ahead of time
   fusion-ros train my.yaml                train a network; then: evaluate, export
 """
 _EPILOG = f"""\
-`fusion-ros COMMAND --help` describes a command, with examples.
+`fusion-ros COMMAND --help` describes a command, with examples. Completion in bash and zsh, with the
+package argcomplete: eval "$(register-python-argcomplete fusion-ros)"
 
 {TABLE}"""
+
+
+COMMANDS = (fuse, demo, node, record, replay, calibrate, build_engine, training, doctor)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,14 +62,61 @@ class _Parser(argparse.ArgumentParser):
         self.exit(COULD_NOT_RUN, f"{self.prog}: {line} (see {self.prog} --help)\n")
 
 
+class _CommandParser(_Parser):
+    """Parser of one command: arguments may stand between options, and unknown options get advice.
+
+    >>> parser().parse_args(["record", "vis", "--thermal", "ir", "bag"]).out
+    PosixPath('bag')
+    """
+
+    _given: Sequence[str] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse`."""
+        # argparse does not mix arguments around --, and argcomplete needs its plain parser.
+        if self._given is not None or "--" in args or "_ARGCOMPLETE" in os.environ:
+            return super().parse_known_args(args, namespace)
+        self._given = args
+        try:
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
+            if unknown:
+                self.error(f"unknown arguments: {' '.join(unknown)}")
+        finally:
+            self._given = None
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Report an unknown option first, with the nearest known one."""
+        for option in self._given or ():
+            name = option.partition("=")[0]
+            if name.startswith("--") and not any(o.startswith(name) for o in self.option_strings):
+                command = self.prog.split()[-1]
+                message = f"unknown option {name}{advice(name, command, commands_of(parser()))}"
+                break
+        super().error(message)
+
+    @property
+    def option_strings(self) -> list[str]:
+        """All options."""
+        return list(self._option_string_actions)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
-    subparsers = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (fuse, demo, node, record, replay, calibrate, build_engine, training, doctor):
+    subparsers = result.add_subparsers(
+        dest="command", metavar="COMMAND", parser_class=_CommandParser
+    )
+    for command in COMMANDS:
         command.add_parser(subparsers)
     return result
+
+
+def commands_of(whole: argparse.ArgumentParser) -> dict[str, _CommandParser]:
+    """Return the parser of each command by its name."""
+    actions = (a for a in whole._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(next(actions).choices)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # File names may be invalid text, and a terminal may lack characters.
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    args = parser().parse_args(arguments)
+    whole = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell wants completions of an unfinished line
+        import argcomplete
+
+        argcomplete.autocomplete(whole)
+    args = whole.parse_args(arguments)
+    if args.command is None:
+        whole.print_help()
+        return DONE
     configure_process()
     try:
         code: int = args.run(args)

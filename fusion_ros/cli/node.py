@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-from pathlib import Path
 from typing import Any
 
+from fusion_ros.cli.options import add_options, opt
 from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
 
@@ -38,24 +38,19 @@ def add_parser(subparsers: Any) -> None:
         "unless the environment sets another.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "--params", type=Path, metavar="FILE",
-        help="ROS 2 parameter file (YAML), such as config/fuse.yaml",
-    )  # fmt: skip
-    parser.add_argument(
-        "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
-        type=_assignment,
-        help="one parameter, such as engine=torch; repeatable, overrides --params (list: "
-        "docs/reference/parameters.md)",
-    )  # fmt: skip
-    parser.add_argument(
-        "-r", dest="remappings", action="append", default=[], metavar="FROM:=TO", type=_remapping,
-        help="use another name for a topic, such as visible/image_raw:=/rgb/image, or for the node "
-        "(__node, __ns); repeatable",
-    )  # fmt: skip
-    parser.add_argument(
-        "ros", nargs="*", metavar="-- ROS_ARG", help="arguments for ROS, such as --log-level debug"
+    # fmt: off
+    add_options(
+        parser,
+        opt("--params FILE", "ROS 2 parameter file (YAML), such as config/fuse.yaml"),
+        opt("-p NAME=VALUE", "one parameter, such as engine=torch; repeatable, overrides --params "
+            "(list: docs/reference/parameters.md)", dest="parameters", action="append", default=[],
+            type=_assignment),
+        opt("-r FROM:=TO", "use another name for a topic, such as visible/image_raw:=/rgb/image, "
+            "or for the node (__node, __ns); repeatable", dest="remappings", action="append",
+            default=[], type=_remapping),
+        opt("ros ROS_ARG", "behind --: arguments for ROS, such as --log-level debug", nargs="*"),
     )
+    # fmt: on
     parser.set_defaults(run=run)
 
 

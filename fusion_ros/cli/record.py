@@ -4,34 +4,61 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 from collections import Counter
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fusion_ros.cli.argument_types import number, result_folder, whole_number
+from fusion_ros.cli.argument_types import number, result_folder, topic_name, whole_number
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE
+from fusion_ros.cli.inputs import (
+    EXPLANATION,
+    add_inputs,
+    recording_options,
+    show_files,
+    source_of,
+)
 from fusion_ros.cli.node import NO_RCLPY_FIX
-from fusion_ros.cli.shared_options import add_by_order, add_tolerance, matching_of
+from fusion_ros.cli.options import add_options, opt
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.encodings import PixelFrame
     from fusion_ros.imaging.pair_check import PairDoubt
-    from fusion_ros.streams.ledger import Stream
+    from fusion_ros.recordings.recording import Recording
 
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
-  fusion-ros record bag clips/drive               a folder that holds vis/ and ir/
-  fusion-ros record bag day_vis.mp4 --thermal day_ir.mp4
+  fusion-ros record clips/drive bag               a folder that holds both cameras
+  fusion-ros record day_vis.mp4 bag               day_ir.mp4 beside it is found
   fusion-ros record bag --live --seconds 60 --visible-topic /cam/color/image_raw \\
       --thermal-topic /lepton/image_raw --topic /tf
 
+{EXPLANATION}
 Exit codes: 0 the bag is written (Ctrl-C ends it early, the bag is whole), 1 it is written, but part
 of the source could not be read, 2 no bag is written.
 """
-VISIBLE_TOPIC, THERMAL_TOPIC = "/visible/image_raw", "/thermal/image_raw"
+
+# fmt: off
+_OPTIONS = (
+    opt("--storage FORMAT", "file format of the bag: mcap or sqlite3 (default: %(default)s)",
+        choices=("mcap", "sqlite3"), default="mcap"),
+    opt("--compression PART", "compress the whole file or each message with zstd: none, file or "
+        "message (default: %(default)s)", choices=("none", "file", "message"), default="none"),
+    opt("--jpeg QUALITY", "write CompressedImage messages, as JPEG of this quality, 1 to 100 "
+        "(default: uncompressed Image messages)", type=whole_number(1, 100)),
+    opt("--thermal-colours", "keep thermal frames that are stored as colour (default: write them "
+        "as mono8)"),
+)
+_LIVE = (
+    opt("--live", "record the topics of a running system"),
+    opt("--seconds SECONDS", "duration of the recording (default: until Ctrl-C)",
+        type=number(0, above=True)),
+    opt("--topic TOPIC", "further topic to record, such as /tf or /visible/camera_info; repeatable",
+        type=topic_name, action="append", default=[]),
+)
+# fmt: on
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,120 +66,65 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "record",
         help="write a bag from images, videos or live topics",
-        description="Writes a ROS 2 bag of the two cameras: from a folder that holds vis/ and ir/, "
-        "from two videos, or (--live) from the topics of a running system. Needs ROS only for "
-        "--live; the ros2 command is not needed.",
+        description="Writes a ROS 2 bag of the two cameras: from images, from two videos, or "
+        "(--live) from the topics of a running system. Needs ROS only for --live; the ros2 command "
+        "is not needed.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "out", type=result_folder, metavar="OUT", help="folder of the new bag; must not exist yet"
+    add_inputs(
+        parser, "folder of both cameras, visible folder, image or video, or a bag to convert"
     )
-    parser.add_argument(
-        "source", type=Path, nargs="?", metavar="SOURCE",
-        help="folder that holds vis/ and ir/, a visible folder, or a visible video NAME_vis.mp4 "
-        "(NAME_ir.mp4 beside it is found)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--thermal", type=Path, metavar="PATH",
-        help="thermal folder or video, if SOURCE is the visible one",
-    )  # fmt: skip
-    for stream, topic in (("visible", VISIBLE_TOPIC), ("thermal", THERMAL_TOPIC)):
-        parser.add_argument(
-            f"--{stream}-topic", type=_topic, default=topic, metavar="TOPIC",
-            help=f"topic of the {stream} images in the bag; with --live also the topic to record "
-            "(default: %(default)s)",
-        )  # fmt: skip
-    parser.add_argument(
-        "--storage", choices=("mcap", "sqlite3"), default="mcap",
-        help="file format of the bag (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--compression", choices=("none", "file", "message"), default="none",
-        help="compress the whole file or each message with zstd (default: %(default)s)",
-    )  # fmt: skip
-    _add_files(parser.add_argument_group("from images and videos"))
-    _add_live(parser.add_argument_group("from a running system"))
+    # fmt: off
+    add_options(
+        parser,
+        opt("out OUT", "folder of the new bag; must not exist yet", type=result_folder),
+        *(opt(f"--{stream.value}-topic TOPIC", f"topic of the {stream.value} images in the bag; "
+              "with --live also the topic to record (default: %(default)s)", type=topic_name,
+              default=f"/{stream.value}/image_raw")
+          for stream in Stream),
+        *_OPTIONS,
+    )
+    # fmt: on
+    add_options(parser.add_argument_group("from a running system"), *_LIVE)
     parser.set_defaults(run=run)
-
-
-def _add_files(group: Any) -> None:
-    group.add_argument(
-        "--rate", type=number(0, above=True), metavar="HZ",
-        help="frames per second of images without a time in their names (default: 30), and of "
-        "videos that do not state their rate",
-    )  # fmt: skip
-    add_by_order(group)
-    add_tolerance(group)
-    group.add_argument(
-        "--jpeg", type=whole_number(1, 100), metavar="QUALITY",
-        help="write CompressedImage messages, as JPEG of this quality, 1 to 100 (default: "
-        "uncompressed Image messages)",
-    )  # fmt: skip
-    group.add_argument(
-        "--thermal-grey", action=argparse.BooleanOptionalAction, default=True,
-        help="write thermal frames that are stored as colour (videos) as mono8 (default: yes)",
-    )  # fmt: skip
-
-
-def _add_live(group: Any) -> None:
-    group.add_argument("--live", action="store_true", help="record the topics of a running system")
-    group.add_argument(
-        "--seconds", type=number(0, above=True), metavar="SECONDS",
-        help="duration of the recording (default: until Ctrl-C)",
-    )  # fmt: skip
-    group.add_argument(
-        "--topic", type=_topic, action="append", default=[], metavar="TOPIC",
-        help="further topic to record, such as /tf or /visible/camera_info; repeatable",
-    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the bag and return the exit code."""
-    _check(args)
-    return _record_live(args) if args.live else _record_files(args)
-
-
-def _check(args: argparse.Namespace) -> None:
     if args.visible_topic == args.thermal_topic:
         raise ValueError(f"--visible-topic and --thermal-topic are both {args.visible_topic!r}")
-    if not args.live and args.source is None:
-        raise ValueError("SOURCE is missing: give a folder or a video, or --live")
     of_files = {
-        "SOURCE": args.source, "--thermal": args.thermal, "--rate": args.rate, "--jpeg": args.jpeg
+        "SOURCE": args.source or args.visible, "--thermal": args.thermal, "--pairs": args.pairs,
+        "--frame-rate": args.frame_rate, "--jpeg": args.jpeg,
     }  # fmt: skip
     of_live = {"--seconds": args.seconds, "--topic": args.topic}
     misplaced = [name for name, value in (of_files if args.live else of_live).items() if value]
     if misplaced:
         where = "not allowed with --live" if args.live else "allowed only with --live"
         raise ValueError(f"{', '.join(misplaced)}: {where}")
+    if args.live:
+        return _record_live(args)
+    source = source_of(args)
+    show_files(args, source)
+    if args.dry_run:
+        return DONE
+    from fusion_ros.recordings.opening import open_recording
+
+    recording = open_recording(source, **recording_options(args))
+    try:
+        return _record(args, recording)
+    finally:
+        recording.close()
 
 
-def _topic(text: str) -> str:
-    if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, "
-            "such as /camera/image_raw"
-        )
-    return text
-
-
-def _record_files(args: argparse.Namespace) -> int:
+def _record(args: argparse.Namespace, recording: Recording) -> int:
     from tqdm import tqdm
 
-    from fusion_ros.imaging.colour import luma
-    from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame
+    from fusion_ros.imaging.encodings import EncodingError, RejectReason
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
     from fusion_ros.recordings.bags.writer import BagWriter
-    from fusion_ros.recordings.opening import open_recording
     from fusion_ros.recordings.recording import DamageKind
-    from fusion_ros.streams.ledger import Stream
 
-    recording = open_recording(
-        args.source, partner=args.thermal, rate_hz=args.rate, **matching_of(args)
-    )
-    say(f"record: {recording.identity.choice}")
-    for doubt in recording.identity.doubts:
-        say(f"record: warning: {doubt}", error=True)
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
     written = dict.fromkeys(Stream, 0)
     doubts: Counter[PairDoubt] = Counter()
@@ -160,35 +132,25 @@ def _record_files(args: argparse.Namespace) -> int:
     total = sum(topic.messages for topic in recording.identity.topics)
     try:
         with BagWriter(args.out, storage=args.storage, compression=args.compression) as bag:
+            write = bag.image if args.jpeg is None else partial(bag.jpeg, quality_percent=args.jpeg)
             for frame in tqdm(recording.frames(), total=total, unit="frame", disable=None):
                 stream = frame.stream
                 try:
                     pixels = frame.read()
+                    if frame.stamp_ns is None:
+                        raise EncodingError(RejectReason.MALFORMED, "a message without a stamp")
                 except EncodingError as error:
                     say(f"record: left out: {error}", error=True)
                     left_out += 1
                     continue
-                if frame.stamp_ns is None:
-                    say(f"record: left out: a {stream.value} frame without a stamp", error=True)
-                    left_out += 1
-                    continue
-                doubts.update(_doubts_of(stream, pixels))
-                if stream is Stream.THERMAL and args.thermal_grey and pixels.pixels.ndim == 3:
-                    pixels = PixelFrame(luma(pixels.pixels, order=pixels.order), ChannelOrder.GREY)
-                write = bag.image if args.jpeg is None else bag.jpeg
-                options = {} if args.jpeg is None else {"quality_percent": args.jpeg}
-                write(
-                    topics[stream],
-                    pixels,
-                    stamp_ns=frame.stamp_ns,
-                    frame_id=f"{stream.value}_camera",
-                    **options,
-                )
+                if stream is Stream.THERMAL:
+                    doubts.update(_doubts_of(pixels))
+                    pixels = pixels if args.thermal_colours else _as_grey(pixels)
+                frame_id = f"{stream.value}_camera"
+                write(topics[stream], pixels, stamp_ns=frame.stamp_ns, frame_id=frame_id)
                 written[stream] += 1
     except KeyboardInterrupt:
         say("record: stopped; the bag holds the frames up to here", error=True)
-    finally:
-        recording.close()
     for damage in recording.damage:
         say(f"record: {damage.file}: {damage.what}", error=True)
     counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())
@@ -200,13 +162,19 @@ def _record_files(args: argparse.Namespace) -> int:
     return NEGATIVE if left_out or lost else DONE
 
 
-def _doubts_of(stream: Stream, frame: PixelFrame) -> list[PairDoubt]:
+def _as_grey(frame: PixelFrame) -> PixelFrame:
+    from fusion_ros.imaging.colour import luma
+    from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+
+    if frame.pixels.ndim == 2:
+        return frame
+    return PixelFrame(luma(frame.pixels, order=frame.order), ChannelOrder.GREY)
+
+
+def _doubts_of(frame: PixelFrame) -> list[PairDoubt]:
     """Return the signs that a single thermal frame shows."""
     from fusion_ros.imaging.pair_check import PairDoubt, is_constant, shows_colours
-    from fusion_ros.streams.ledger import Stream
 
-    if stream is not Stream.THERMAL:
-        return []
     signs = {
         PairDoubt.RENDERING: bool(frame.rendering_of),
         PairDoubt.FALSE_COLOUR: shows_colours(frame.pixels),

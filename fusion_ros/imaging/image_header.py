@@ -74,7 +74,7 @@ def image_size(data: bytes | memoryview) -> ImageSize | None:
         if start[:2] == _JPEG:
             return _jpeg_size(view)
         if start[:4] in _TIFF:
-            return _tiff_size(view, _TIFF[start[:4]])
+            return _tiff_size(next(_tiff_directories(view, _TIFF[start[:4]])))
         if start[:2] == b"BM":
             return _bmp_size(view)
         if start[:1] == b"P":
@@ -135,7 +135,7 @@ def _png_tags(data: memoryview) -> ImageTags:
     return ImageTags(orientation=orientation, pages=pages, gamma=gamma)
 
 
-def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+def jpeg_segments(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield marker and content of the segments before the scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
@@ -153,7 +153,7 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _jpeg_size(data: memoryview) -> ImageSize | None:
-    for marker, segment in _jpeg_segments(data):
+    for marker, segment in jpeg_segments(data):
         if marker in _START_OF_FRAME:
             height, width = struct.unpack_from(">HH", segment, 1)
             return ImageSize(width, height, 3, "JPEG")
@@ -162,7 +162,7 @@ def _jpeg_size(data: memoryview) -> ImageSize | None:
 
 def _jpeg_tags(data: memoryview) -> ImageTags:
     orientation, maker, is_dji = 1, "", False
-    for marker, segment in _jpeg_segments(data):
+    for marker, segment in jpeg_segments(data):
         number, head = marker - 0xE0, bytes(segment[:16])
         for name, where, mark in _RADIOMETRIC:
             if number == where and head.startswith(mark):
@@ -193,9 +193,19 @@ def _orientation(entries: dict[int, int]) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def _tiff_size(data: memoryview, order: str) -> ImageSize | None:
-    (at,) = struct.unpack_from(f"{order}I", data, 4)
-    found = _tiff_directory(data, order, at)[0]
+def tiff_pages(data: bytes | memoryview) -> list[ImageSize]:
+    """Return the size of each full-size image of a TIFF file; empty for other and damaged data."""
+    view = memoryview(data)
+    order = _TIFF.get(bytes(view[:4]))
+    try:
+        directories = list(_tiff_directories(view, order)) if order else []
+    except struct.error:
+        return []
+    sizes = (_tiff_size(d) for d in directories if not d.get(_SUBFILE, 0) & 1)
+    return [size for size in sizes if size is not None]
+
+
+def _tiff_size(found: dict[int, int]) -> ImageSize | None:
     if _WIDTH not in found or _HEIGHT not in found:
         return None
     pixel_bytes = max(1, found.get(_CHANNELS, 1)) * max(1, found.get(_BITS, 1) // 8)
@@ -203,21 +213,26 @@ def _tiff_size(data: memoryview, order: str) -> ImageSize | None:
 
 
 def _tiff_tags(data: memoryview, order: str) -> ImageTags:
-    (at,) = struct.unpack_from(f"{order}I", data, 4)
-    first: dict[int, int] = {}
-    pages = 0
-    seen: set[int] = set()
-    while at and at not in seen and len(seen) < _MOST_PAGES:
-        seen.add(at)
-        entries, at = _tiff_directory(data, order, at)
-        first = first or entries
-        pages += not entries.get(_SUBFILE, 0) & 1  # a reduced copy of a page does not count
+    directories = list(_tiff_directories(data, order))
+    first = directories[0]
+    # A reduced copy of a page does not count.
+    pages = sum(not entries.get(_SUBFILE, 0) & 1 for entries in directories)
     deep = first.get(_BITS, 1) > 8
     return ImageTags(
         orientation=_orientation(first),
         pages=max(1, pages),
         is_inverted=deep and first.get(_PHOTOMETRIC) == _MINISWHITE,
     )
+
+
+def _tiff_directories(data: memoryview, order: str) -> Iterator[dict[int, int]]:
+    """Yield the first number of each tag, by directory."""
+    (at,) = struct.unpack_from(f"{order}I", data, 4)
+    seen: set[int] = set()
+    while (at or not seen) and at not in seen and len(seen) < _MOST_PAGES:
+        seen.add(at)
+        entries, at = _tiff_directory(data, order, at)
+        yield entries
 
 
 def _tiff_directory(data: memoryview, order: str, at: int) -> tuple[dict[int, int], int]:

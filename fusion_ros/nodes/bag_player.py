@@ -28,7 +28,6 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.process_tuning import tune_process
@@ -36,6 +35,7 @@ from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.recordings.bags.writer import encoding_of
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures
@@ -179,11 +179,8 @@ class BagPlayer(Node):
 def _serialised(frame: RecordedFrame) -> bytes:
     """Return a message with the pixels of a frame that was not recorded as a ROS 2 message."""
     pixels = frame.read()
-    names = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
-    grey = pixels.order is ChannelOrder.GREY
-    encoding = names[str(pixels.pixels.dtype)] if grey else f"{pixels.order.value}8"
     header = Header(stamp=Time(), frame_id=f"{frame.stream.value}_camera")
-    return serialize_message(encode_image(pixels.pixels, pixels.order, encoding, header))
+    return serialize_message(encode_image(pixels.pixels, pixels.order, encoding_of(pixels), header))
 
 
 def _counts(status: Any) -> Counts:
@@ -212,7 +209,7 @@ def main(args: list[str] | None = None) -> int:
             partner=Path(options["thermal"]) if options["thermal"] else None,
             visible_topic=options["visible_topic"] or None,
             thermal_topic=options["thermal_topic"] or None,
-            rate_hz=options["picture_rate_hz"] or None,
+            rate_hz=options["frame_rate_hz"] or None,
         )
         player = BagPlayer(recording, values)
         performance = Performance(
@@ -246,7 +243,7 @@ def _parameters() -> tuple[dict[str, Any], FuseParameters]:
     node = Node("bag_player_options")
     defaults = {
         "recording": "", "thermal": "", "visible_topic": "", "thermal_topic": "", "out": ".",
-        "picture_rate_hz": 0.0, "rate": 1.0, "search_s": 6.0, "most_frames": 0, "fuse": "{}",
+        "frame_rate_hz": 0.0, "rate": 1.0, "search_s": 6.0, "most_frames": 0, "fuse": "{}",
     }  # fmt: skip
     options: dict[str, Any] = {
         name: node.declare_parameter(name, value).value for name, value in defaults.items()

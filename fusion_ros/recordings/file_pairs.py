@@ -1,103 +1,220 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of image and video files that two paths name, and the names of their results."""
+"""Pairs of image and video files that a user names by files, folders or a list."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection
+import csv
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from fusion_ros.recordings.image_files import PICTURES, VIDEOS
+from fusion_ros.files.limits import MAX_TEXT_BYTES
+from fusion_ros.files.reading import parse_text, read_bytes
+from fusion_ros.recordings.image_files import (
+    PICTURES,
+    VIDEOS,
+    has_visible_inside,
+    is_video,
+)
+from fusion_ros.recordings.match_result import LIST, FilePair, LeftOver, MatchResult, Slot
 from fusion_ros.recordings.matching import (
-    DEFAULT_TOLERANCE_MS,
-    MatchResult,
+    DEFAULT_MATCHING,
+    MatchError,
+    Matching,
     match_files,
+    match_folder,
     refuse_same,
 )
 
 SUFFIXES = PICTURES + VIDEOS
-
-
-class InputError(ValueError):
-    """Error of files that cannot be fused; it names them."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FilePair:
-    """A visible file, its thermal partner, and the name of their result."""
-
-    visible: Path
-    thermal: Path
-
-    @property
-    def is_video(self) -> bool:
-        """Whether the files are videos."""
-        return self.visible.suffix.lower() in VIDEOS
-
-    @property
-    def result_name(self) -> str:
-        """Name of the fused file."""
-        return self.visible.stem + (".mp4" if self.is_video else ".png")
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """Pairs of files in name order; `match` holds the rule and the files without a partner."""
-
-    pairs: list[FilePair]
-    match: MatchResult
+GIVEN = "both named"
+EMBEDDED = "the visible image inside each file (FLIR)"
 
 
 def find_pairs(
-    visible: Path,
-    thermal: Path,
-    *,
-    by_order: bool = False,
-    tolerance_ms: float = DEFAULT_TOLERANCE_MS,
+    visible: Path | None,
+    thermal: Path | None = None,
+    matching: Matching = DEFAULT_MATCHING,
     suffixes: Collection[str] = SUFFIXES,
-) -> Found:
-    """Pair two files, or the files of two folders, see `match_files`.
+) -> MatchResult:
+    """Pair two files, the files of two folders, or those of one folder that holds both cameras.
+
+    Folders are searched with their sub-folders. Images match images, and videos match videos.
 
     Args:
-        visible, thermal: two files or two folders.
-        by_order: match by position in the natural order of the names.
-        tolerance_ms: largest difference of two time stamps in names.
-        suffixes: suffixes of the files that are paired.
+        visible: file or folder of the visible camera, or of both; None with `matching.pairs`.
+        thermal: file or folder of the thermal camera; None searches it by the names.
+        matching: choices of the user.
+        suffixes: suffixes of the files that are read.
 
     Raises:
-        InputError: a path is missing, one is a file and one a folder, or a suffix is not allowed.
-        MatchError: no names match, or both paths are the same.
+        MatchError: a path is missing, has another type, or nothing matches.
     """
-    for path in (visible, thermal):
+    if matching.pairs is not None:
+        return _listed_pairs(matching.pairs, suffixes)
+    if visible is None:
+        raise MatchError("no input: give files, a folder, or --pairs")
+    for path in filter(None, (visible, thermal)):
         if not path.exists():
-            raise InputError(f"{path} does not exist")
+            raise MatchError(f"{path} does not exist")
+        if not path.is_dir() and path.suffix.lower() not in suffixes:
+            raise MatchError(f"{path}: allowed are {', '.join(suffixes)}")
+    if thermal is None:
+        return _in_folder(visible, matching, suffixes) if visible.is_dir() else _partner(visible)
     if visible.is_dir() != thermal.is_dir():
-        raise InputError(
+        raise MatchError(
             f"{visible} and {thermal}: one is a folder, one a file; allowed are two files or two "
             "folders"
         )
     refuse_same(visible, thermal)
-    files = [files_in(path, suffixes) if path.is_dir() else [path] for path in (visible, thermal)]
-    for path, found in zip((visible, thermal), files, strict=True):
-        if not found:
-            raise InputError(f"{path} contains none of {', '.join(suffixes)}")
-        if found[0].suffix.lower() not in suffixes:
-            raise InputError(f"{path}: allowed are {', '.join(suffixes)}")
-    by_order = by_order or not visible.is_dir()  # two named files form a pair
-    match = match_files(*files, by_order=by_order, tolerance_ms=tolerance_ms)
-    return Found([_pair(pair.visible, pair.thermal) for pair in match.pairs], match)
+    if visible.is_dir():
+        return _of_folders(visible, thermal, matching, suffixes)
+    _refuse_two_types(visible, thermal)
+    return MatchResult((Slot(visible, thermal, GIVEN),))
 
 
-def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Return the files of a folder with certain suffixes, without hidden files."""
-    return [
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.suffix.lower() in suffixes
+def files_below(folder: Path, without: Path | None = None) -> Iterator[Path]:
+    """Yield the files of a folder and its sub-folders, also through links, without hidden ones.
+
+    `without` is a sub-folder that is left out.
+    """
+    entered = {os.path.realpath(folder)} | ({os.path.realpath(without)} if without else set())
+    for place, folders, names in os.walk(folder, followlinks=True):
+        visible = {name: os.path.realpath(Path(place, name)) for name in sorted(folders)}
+        folders[:] = [n for n, real in visible.items() if n[0] != "." and real not in entered]
+        entered |= {visible[name] for name in folders}
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def result_names(pairs: Sequence[FilePair]) -> list[str]:
+    """Return the paths of the visible files below their common folder, without suffix.
+
+    Raises:
+        MatchError: two results would have one name.
+    """
+    folders = [os.path.abspath(pair.visible.parent) for pair in pairs]
+    common = os.path.commonpath(folders) if folders else ""
+    names = [
+        Path(os.path.relpath(folder, common), pair.visible.stem).as_posix()
+        for folder, pair in zip(folders, pairs, strict=True)
     ]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise MatchError(f"{count} results would be named {name!r}; rename the inputs")
+    return names
 
 
-def _pair(visible: Path, thermal: Path) -> FilePair:
-    if (visible.suffix.lower() in VIDEOS) != (thermal.suffix.lower() in VIDEOS):
-        raise InputError(f"{visible} and {thermal}: one is a video, one an image")
-    return FilePair(visible, thermal)
+def _of(files: Sequence[Path], types: Collection[str], suffixes: Collection[str]) -> list[Path]:
+    return [f for f in files if f.suffix.lower() in types and f.suffix.lower() in suffixes]
+
+
+def _of_folders(
+    visible: Path, thermal: Path, matching: Matching, suffixes: Collection[str]
+) -> MatchResult:
+    seen, felt = (list(files_below(folder, matching.without)) for folder in (visible, thermal))
+    for path, files in ((visible, seen), (thermal, felt)):
+        if not _of(files, SUFFIXES, suffixes):
+            raise MatchError(f"{path} contains none of {', '.join(suffixes)}")
+    results = []
+    for types in (PICTURES, VIDEOS):
+        sides = _of(seen, types, suffixes), _of(felt, types, suffixes)
+        if all(sides):
+            results.append(match_files(*sides, matching, roots=(visible, thermal)))
+    return _joined(results, [*seen, *felt], suffixes)
+
+
+def _in_folder(folder: Path, matching: Matching, suffixes: Collection[str]) -> MatchResult:
+    files = list(files_below(folder, matching.without))
+    results, refused = [], []
+    for types in (PICTURES, VIDEOS):
+        if found := _of(files, types, suffixes):
+            try:
+                results.append(match_folder(found, folder, matching))
+            except MatchError as error:
+                embedded = [file for file in found if has_visible_inside(file)]
+                if embedded:
+                    slots = tuple(Slot(file, file, EMBEDDED) for file in embedded)
+                    results.append(MatchResult(slots))
+                else:
+                    refused.append(error)
+    if not results:
+        raise (
+            refused[0]
+            if refused
+            else MatchError(f"{folder} contains none of {', '.join(suffixes)}")
+        )
+    return _joined(results, files, suffixes)
+
+
+def _partner(path: Path) -> MatchResult:
+    """Return the pair of a file and the one beside it whose name a convention gives."""
+    beside = [file for file in path.parent.iterdir() if file.suffix.lower() == path.suffix.lower()]
+    with_partner = []
+    if len(beside) > 1:
+        try:
+            pairs = match_folder(beside, path.parent).pairs
+        except MatchError:
+            pairs = ()
+        with_partner = [pair for pair in pairs if path in pair]
+    if not with_partner and has_visible_inside(path):
+        return MatchResult((Slot(path, path, EMBEDDED),))
+    if not with_partner:
+        raise MatchError(
+            f"{path} is one file, and no convention (_vis and _ir, ...) names its thermal partner "
+            "beside it; name it with --thermal"
+        )
+    return MatchResult(tuple(Slot(*pair) for pair in with_partner))
+
+
+def _joined(
+    results: Sequence[MatchResult], files: Sequence[Path], suffixes: Collection[str]
+) -> MatchResult:
+    """Join the results of several types, and add the files that are in none of them."""
+    if not results:
+        raise MatchError("one folder holds images only, and the other videos only")
+    slots = tuple(slot for result in results for slot in result.slots)
+    unused = [each for result in results for each in result.unused]
+    known = {path for slot in slots for path in slot[:2]} | {each.path for each in unused}
+    for path in files:
+        suffix = path.suffix.lower()
+        if path not in known:
+            why = "no file of this type to match" if suffix in suffixes else "not read"
+            unused.append(LeftOver(path, f"type {suffix or 'unknown'}: {why}"))
+    return MatchResult(slots, tuple(unused))
+
+
+def _listed_pairs(file: Path, suffixes: Collection[str]) -> MatchResult:
+    """Read pairs from a CSV file: visible and thermal path, relative to the folder of the file.
+
+    Raises:
+        MatchError: a row has no two paths, or a path is missing, of another type or listed twice.
+    """
+    text = parse_text(read_bytes(file, MAX_TEXT_BYTES))
+    slots: list[Slot] = []
+    seen: set[Path] = set()
+    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (number == 1 and cells[:2] == ["visible", "thermal"]):
+            continue
+        where = f"{file}, row {number}"
+        if len(cells) < 2:
+            raise MatchError(f"{where} has one cell; allowed is: visible path, thermal path")
+        visible, thermal = (file.parent / cell for cell in cells[:2])
+        for path in (visible, thermal):
+            if not path.is_file() or path.suffix.lower() not in suffixes:
+                raise MatchError(f"{where}: {path} is no file of {', '.join(suffixes)}")
+        _refuse_two_types(visible, thermal)
+        if visible in seen:
+            raise MatchError(f"{where}: {visible} is listed twice")
+        refuse_same(visible, thermal)
+        seen.add(visible)
+        slots.append(Slot(visible, thermal, LIST))
+    if not slots:
+        raise MatchError(f"{file} lists no pairs; allowed are rows of: visible path, thermal path")
+    return MatchResult(tuple(slots))
+
+
+def _refuse_two_types(visible: Path, thermal: Path) -> None:
+    if is_video(visible) != is_video(thermal):
+        raise MatchError(f"{visible} and {thermal}: one is a video, one an image")

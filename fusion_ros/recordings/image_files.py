@@ -3,37 +3,81 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fusion_ros.imaging.compressed import read_image_bytes, read_image_file
+from fusion_ros.imaging.compressed import decode_stored, read_image_bytes, read_image_file
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.image_header import ImageTags, image_tags
+from fusion_ros.imaging.image_header import ImageSize, ImageTags, image_tags, tiff_pages
+from fusion_ros.recordings.radiometric import counts_of, embedded_visible
 from fusion_ros.streams.ledger import Stream
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+TIFF = (".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _ALPHA = b"\x04\x06"
 _PNG_COLOUR_AT = 25
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video, or is a TIFF file of several images."""
+    return path.suffix.lower() in VIDEOS or len(stack_pages(path)) > 1
+
+
+def stack_pages(path: Path) -> list[ImageSize]:
+    """Return the size of each image of a TIFF file; empty for other and unreadable files."""
+    if path.suffix.lower() not in TIFF or not path.is_file() or not path.stat().st_size:
+        return []
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        memoryview(data) as view,
+    ):
+        return tiff_pages(view)
+
+
+def read_pair(visible: Path, thermal: Path) -> tuple[PixelFrame, PixelFrame]:
+    """Read an image of each camera; see `read_frame`.
+
+    Raises:
+        EncodingError, OSError: an image cannot be read, the visible one has more than 8 bits, or
+            their orientation tags differ.
+    """
+    frames = read_frame(visible, Stream.VISIBLE), read_frame(thermal, Stream.THERMAL)
+    check_visible(frames[0], visible.name)
+    if turned := orientations_differ(visible, thermal):
+        raise EncodingError(RejectReason.UNKNOWN_ENCODING, turned)
+    return frames
+
+
 def read_frame(path: Path, stream: Stream) -> PixelFrame:
     """Read an image of one camera.
+
+    Of a radiometric JPEG, the thermal camera has the measured counts, and the visible camera the
+    image that FLIR embeds.
 
     Returns:
         Visible: `uint8` HxWx3 (BGR) or HxW; `uint16` HxW of 16-bit grey, see `check_visible`.
         Thermal: `uint8`, `uint16` or `float32` HxW as stored; `uint8` HxWx3 (BGR) of colours.
 
     Raises:
-        EncodingError: unreadable, damaged, too large, several pages, transparent pixels, or samples
-            that are neither 8 nor 16 bits nor float.
+        EncodingError: unreadable, damaged, too large, several pages, transparent pixels, samples
+            that are neither 8 nor 16 bits nor float, or a rendering of counts that are not read.
     """
     pixels = read_image_file(path)
     data = read_image_bytes(path)
     tags = image_tags(data)
     _check(path, tags, data)
+    if tags.rendering_of and stream is Stream.THERMAL:
+        return PixelFrame(_counts(path, data, tags.rendering_of), ChannelOrder.GREY)
+    if tags.rendering_of == "FLIR" and (inside := embedded_visible(data)) is not None:
+        seen = decode_stored(inside)
+        if seen is None:
+            raise _refused(path, "holds a damaged visible image")
+        return PixelFrame(seen, ChannelOrder.BGR if seen.ndim == 3 else ChannelOrder.GREY)
     pixels = _samples(path, pixels)
     if pixels.ndim == 3:
         pixels = _colour(path, pixels, stream)
@@ -41,6 +85,16 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
         pixels = _to_srgb(pixels, tags.gamma)
     order = ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY
     return PixelFrame(pixels, order, rendering_of=tags.rendering_of)
+
+
+def has_visible_inside(path: Path) -> bool:
+    """Whether a file is a radiometric JPEG of FLIR with counts and a visible image."""
+    try:
+        data = read_image_bytes(path)
+    except EncodingError:
+        return False
+    is_flir = image_tags(data).rendering_of == "FLIR"
+    return is_flir and embedded_visible(data) is not None
 
 
 def orientation_of(path: Path) -> int:
@@ -78,7 +132,9 @@ def check_visible(frame: PixelFrame, name: str) -> None:
 
 def _check(path: Path, tags: ImageTags, data: bytes) -> None:
     if tags.pages > 1:
-        raise _refused(path, f"holds {tags.pages} images; allowed is one, write each to a file")
+        raise _refused(
+            path, f"holds {tags.pages} images; such a file pairs with a video or another one"
+        )
     if tags.orientation != 1 and data[:2] in (b"II", b"MM"):
         # OpenCV rotates the pixels of TIFF files by their tag, and of no other format.
         raise _refused(
@@ -88,6 +144,18 @@ def _check(path: Path, tags: ImageTags, data: bytes) -> None:
         raise _refused(path, "stores white as 0 (photometric MINISWHITE); allowed is MINISBLACK")
     if _has_transparent_pixels(data):
         raise _refused(path, "has transparent pixels; allowed are opaque ones, flatten the image")
+
+
+def _counts(path: Path, data: bytes, maker: str) -> np.ndarray:
+    """Return the measured counts in place of their rendering with palette, logo and scale."""
+    counts = counts_of(data, maker)
+    if counts is None:
+        raise _refused(
+            path,
+            f"is a rendering of a {maker} camera beside counts that are not read (read are those "
+            "of FLIR and DJI); export the counts as 16-bit PNG or TIFF",
+        )
+    return counts
 
 
 def _has_transparent_pixels(data: bytes) -> bool:

@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+import dataclasses
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 
-from fusion_ros.recordings.file_pairs import SUFFIXES, InputError, find_pairs
-from fusion_ros.recordings.image_files import (
-    PICTURES,
-    orientations_differ,
-    read_frame,
-)
-from fusion_ros.recordings.matching import (
-    DEFAULT_TOLERANCE_MS,
-    MatchError,
-    MatchResult,
-    Rule,
-    stamp_of_name,
-)
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.recordings.file_pairs import find_pairs
+from fusion_ros.recordings.image_files import is_video, orientations_differ, read_frame
+from fusion_ros.recordings.match_result import MatchResult
+from fusion_ros.recordings.matching import DEFAULT_MATCHING, MatchError, Matching
 from fusion_ros.recordings.recording import (
     Damage,
     DamageKind,
@@ -30,11 +25,12 @@ from fusion_ros.recordings.recording import (
     hash_files,
 )
 from fusion_ros.recordings.video_files import (
+    TiffStack,
     VideoError,
     VideoFile,
-    as_frame,
+    VideoFrame,
     match_videos,
-    merged_frames,
+    open_video,
 )
 from fusion_ros.streams.ledger import Stream
 
@@ -42,74 +38,67 @@ DEFAULT_RATE_HZ = 30.0
 FIRST_STAMP_NS = 1_700_000_000 * 10**9
 """First stamp of images without time stamps. It is fixed, so that results repeat exactly."""
 
-_VISIBLE_NAMES = ("vis", "visible", "rgb", "vi", "color", "colour", "eo", "visible_hr")
-_THERMAL_NAMES = ("ir", "thermal", "infrared", "lwir", "inf", "flir")
 
-
-def open_pictures(
-    visible: Path,
-    thermal: Path,
+def open_files(
+    visible: Path | None,
+    thermal: Path | None = None,
     rate_hz: float | None = None,
-    *,
-    by_order: bool = False,
-    tolerance_ms: float = DEFAULT_TOLERANCE_MS,
+    matching: Matching = DEFAULT_MATCHING,
 ) -> PictureRecording | VideoRecording:
-    """Open two image folders, two images, or two videos.
+    """Open the matched images, or the two videos, that `find_pairs` finds.
 
     Args:
-        visible, thermal: paths of the same kind.
+        visible, thermal, matching: see `find_pairs`.
         rate_hz: frame rate of files without time information; 30 for images by default.
-        by_order: match images by position in the natural order of their names.
-        tolerance_ms: largest difference of two time stamps in names.
 
     Raises:
-        RecordingError: a path is missing, the kinds differ, or no frames match.
+        RecordingError: nothing matches, or several pairs of videos do.
     """
-    suffixes = PICTURES if visible.is_dir() else SUFFIXES
     try:
-        found = find_pairs(
-            visible, thermal, by_order=by_order, tolerance_ms=tolerance_ms, suffixes=suffixes
-        )
-        if found.pairs[0].is_video:
-            return VideoRecording(visible, thermal, rate_hz)
-        return PictureRecording(visible, thermal, found.match, rate_hz)
-    except (InputError, MatchError, VideoError) as error:
+        match = find_pairs(visible, thermal, matching)
+        videos = [pair for pair in match.pairs if pair.is_video]
+        if len(videos) < len(match.pairs):
+            slots = (s for s in match.slots if not any(map(is_video, filter(None, s[:2]))))
+            return PictureRecording(dataclasses.replace(match, slots=tuple(slots)), rate_hz)
+        if len(videos) == 1:
+            return VideoRecording(videos[0].visible, videos[0].thermal, rate_hz)
+    except (MatchError, VideoError) as error:
         raise RecordingError(str(error)) from error
+    raise RecordingError(
+        f"{visible or matching.pairs} holds {len(videos)} pairs of videos; name one of them"
+    )
 
 
 class PictureRecording:
     """Matched images of two cameras.
 
     Args:
-        visible, thermal: paths as given by the user.
         match: the matched files.
-        rate_hz: frame rate of images without a time stamp in their names.
+        rate_hz: frame rate of images without time stamps.
 
     Raises:
         RecordingError: the orientation tags of the two cameras differ.
     """
 
-    def __init__(
-        self, visible: Path, thermal: Path, match: MatchResult, rate_hz: float | None = None
-    ) -> None:
+    def __init__(self, match: MatchResult, rate_hz: float | None = None) -> None:
         self.damage: list[Damage] = []
         self.rate_hz = rate_hz or DEFAULT_RATE_HZ
-        self._match = match
+        self._slots = match.slots
         if turned := orientations_differ(match.pairs[0].visible, match.pairs[0].thermal):
             raise RecordingError(turned)
-        counts = [
-            sum(getattr(slot, stream.value) is not None for slot in match.slots)
-            for stream in (Stream.VISIBLE, Stream.THERMAL)
-        ]
-        times = "" if match.rule is Rule.STAMPS else f"; {self.rate_hz:g} frames a second"
+        sides = (
+            [slot.visible for slot in match.slots if slot.visible],
+            [slot.thermal for slot in match.slots if slot.thermal],
+        )
+        times = "" if match.is_by_time else f"; {self.rate_hz:g} frames a second"
         self.identity = _identity(
-            (visible, thermal),
-            [path for slot in match.slots for path in (slot.visible, slot.thermal) if path],
+            [Path(os.path.commonpath([path.parent for path in side])) for side in sides],
+            [path for side in sides for path in side],
             kind="pictures",
-            counts=counts,
-            choice=f"given as two folders; {match.summary()}{times}",
+            counts=[len(side) for side in sides],
+            choice=f"images; {match.summary()}{times}",
             doubts=match.doubts(),
-            is_matched=match.rule is not Rule.STAMPS,
+            is_matched=not match.is_by_time,
         )
 
     def frames(self) -> Iterator[RecordedFrame]:
@@ -130,11 +119,13 @@ class PictureRecording:
     def _files(self) -> list[tuple[int, Stream, Path]]:
         """Return stamp, stream and file, sorted by stamp."""
         found = []
-        for at, slot in enumerate(self._match.slots):
+        for at, slot in enumerate(self._slots):
             slot_ns = FIRST_STAMP_NS + round(at * 1e9 / self.rate_hz)
-            for stream, path in ((Stream.VISIBLE, slot.visible), (Stream.THERMAL, slot.thermal)):
+            for stream, path, own_ns in (
+                (Stream.VISIBLE, slot.visible, slot.visible_ns),
+                (Stream.THERMAL, slot.thermal, slot.thermal_ns),
+            ):
                 if path is not None:
-                    own_ns = stamp_of_name(path.stem) if self._match.rule is Rule.STAMPS else None
                     found.append((slot_ns if own_ns is None else own_ns, stream, path))
         return sorted(found, key=lambda each: each[0])
 
@@ -155,29 +146,38 @@ class VideoRecording:
 
     def __init__(self, visible: Path, thermal: Path, rate_hz: float | None = None) -> None:
         self.damage: list[Damage] = []
-        seen = VideoFile(visible, Stream.VISIBLE, rate_hz)
-        felt = VideoFile(thermal, Stream.THERMAL, rate_hz)
-        self._videos = {Stream.VISIBLE: seen, Stream.THERMAL: felt}
-        match = match_videos(seen, felt, rate_hz)
-        self.rate_hz = match.visible_hz
-        self.identity = _identity(
-            (visible, thermal),
-            [visible, thermal],
+        self._videos: dict[Stream, VideoFile | TiffStack] = {}
+        try:
+            for stream, path in zip(Stream, (visible, thermal), strict=True):
+                self._videos[stream] = open_video(path, stream, rate_hz)
+            self.match = match_videos(
+                self._videos[Stream.VISIBLE], self._videos[Stream.THERMAL], rate_hz
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.rate_hz = self.match.visible_hz
+
+    @cached_property
+    def identity(self) -> Identity:
+        """See `Recording`."""
+        paths = [video.path for video in self._videos.values()]
+        return _identity(
+            paths,
+            paths,
             kind="videos",
             counts=[video.count for video in self._videos.values()],
-            choice=f"given as two videos; {match.summary()}",
-            doubts=(match.doubt,) if match.doubt else (),
+            choice=f"two videos; {self.match.summary()}",
+            doubts=(self.match.doubt,) if self.match.doubt else (),
         )
 
     def frames(self) -> Iterator[RecordedFrame]:
         """See `Recording`. Both videos are decoded in step, one frame at a time."""
         decoded = dict.fromkeys(Stream, 0)
-        for stream, frame in merged_frames(*self._videos.values()):
-            stamp_ns = FIRST_STAMP_NS + frame.time_ns
-            encoding = "bgr8" if frame.pixels.ndim == 3 else "mono16"
-            read = partial(as_frame, frame.pixels)
-            yield RecordedFrame(stream, frame.index, stamp_ns, stamp_ns, encoding, read)
-            decoded[stream] += 1
+        sides = [map(partial(_recorded, s), video.frames()) for s, video in self._videos.items()]
+        for frame in heapq.merge(*sides, key=lambda frame: frame.arrived_ns):
+            yield frame
+            decoded[frame.stream] += 1
         for stream, video in self._videos.items():
             if decoded[stream] < video.count:
                 what = f"{decoded[stream]} of {video.count} frames could be decoded"
@@ -190,8 +190,16 @@ class VideoRecording:
             video.close()
 
 
+def _recorded(stream: Stream, frame: VideoFrame) -> RecordedFrame:
+    stamp_ns = FIRST_STAMP_NS + frame.time_ns
+    order = ChannelOrder.BGR if frame.pixels.ndim == 3 else ChannelOrder.GREY
+    encoding = "bgr8" if frame.pixels.ndim == 3 else "mono16"
+    read = partial(PixelFrame, frame.pixels, order)
+    return RecordedFrame(stream, frame.index, stamp_ns, stamp_ns, encoding, read)
+
+
 def _identity(
-    paths: tuple[Path, Path],
+    paths: Sequence[Path],
     files: list[Path],
     *,
     kind: str,
@@ -205,7 +213,7 @@ def _identity(
     message_type = "video" if kind == "videos" else "folder"
     names = [path.name for path in paths]
     if names[0] == names[1]:
-        names = [str(path) for path in paths]
+        names = [f"{path} ({stream.value})" for path, stream in zip(paths, Stream, strict=True)]
     return Identity(
         name=_common_name(visible, thermal),
         path=f"{visible} + {thermal}",
@@ -225,29 +233,6 @@ def _identity(
 
 def _common_name(visible: Path, thermal: Path) -> str:
     """Return a name for both: the common folder, or the visible name without its suffix."""
-    if visible.parent == thermal.parent and visible.is_dir():
-        return visible.parent.name
+    if visible.is_dir():
+        return Path(os.path.commonpath((visible, thermal))).name or visible.name
     return visible.stem.replace("_vis", "") or visible.name
-
-
-def find_partner(path: Path) -> tuple[Path, Path] | None:
-    """Return the visible and the thermal path that belong to one given path, or None.
-
-    The given path is a folder with the sub-folders `vis` and `ir` (or `rgb` and `thermal`, ...),
-    or one of two videos `NAME_vis.mp4` and `NAME_ir.mp4`.
-    """
-    if path.is_dir():
-        names = {f.name.lower(): f for f in sorted(path.iterdir()) if f.is_dir()}
-        visible = next((names[n] for n in _VISIBLE_NAMES if n in names), None)
-        thermal = next((names[n] for n in _THERMAL_NAMES if n in names), None)
-        return (visible, thermal) if visible and thermal else None
-    for mine, others in ((_VISIBLE_NAMES, _THERMAL_NAMES), (_THERMAL_NAMES, _VISIBLE_NAMES)):
-        for name in mine:
-            if not path.stem.lower().endswith(f"_{name}"):
-                continue
-            stem = path.stem[: -len(name)]
-            for other in others:
-                partner = path.with_name(f"{stem}{other}{path.suffix}")
-                if partner.is_file():
-                    return (path, partner) if mine is _VISIBLE_NAMES else (partner, path)
-    return None

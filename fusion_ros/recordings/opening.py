@@ -7,51 +7,48 @@ from pathlib import Path
 
 from fusion_ros.recordings.bags.bag_folder import ENDINGS, is_bag_file, is_bag_folder
 from fusion_ros.recordings.bags.recording import BagRecording
-from fusion_ros.recordings.image_files import VIDEOS
-from fusion_ros.recordings.image_recordings import find_partner, open_pictures
-from fusion_ros.recordings.matching import DEFAULT_TOLERANCE_MS
+from fusion_ros.recordings.file_pairs import SUFFIXES
+from fusion_ros.recordings.image_recordings import open_files
+from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.recordings.recording import Recording, RecordingError
 
 
+def is_bag(path: Path) -> bool:
+    """Whether a path is a bag, by its suffix or its content."""
+    return is_bag_folder(path) if path.is_dir() else is_bag_file(path)
+
+
 def open_recording(
-    path: Path,
+    path: Path | None,
     *,
     partner: Path | None = None,
     visible_topic: str | None = None,
     thermal_topic: str | None = None,
     rate_hz: float | None = None,
-    by_order: bool = False,
-    tolerance_ms: float = DEFAULT_TOLERANCE_MS,
+    matching: Matching = DEFAULT_MATCHING,
 ) -> Recording:
-    """Open a bag, a folder of pairs, or two videos.
+    """Open a bag, or matched images or videos.
 
     Args:
-        path: a bag (folder or file), a folder with `vis` and `ir` in it, or the visible half.
-        partner: the thermal folder or video, where `path` is the visible one.
+        path: a bag (folder or file), a folder of both cameras, or the visible file or folder; None
+            with `matching.pairs`.
+        partner: the thermal file or folder, where `path` is the visible one.
         visible_topic, thermal_topic: topics of a bag; by default chosen by name and type.
-        rate_hz: frame rate of images without time stamps in their names, and of videos that do not
-            state one.
-        by_order: match the images of two folders by position, see `match_files`.
-        tolerance_ms: largest difference of two time stamps in names of images.
+        rate_hz: frame rate of images without time stamps, and of videos that do not state one.
+        matching: see `find_pairs`.
 
     Raises:
         RecordingError: the path is no recording; the message names the file and the remedy.
     """
-    if partner is not None:
-        return open_pictures(path, partner, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
+    if path is None or partner is not None or matching.pairs is not None:
+        return open_files(path, partner, rate_hz, matching)
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
-    if is_bag_folder(path) if path.is_dir() else is_bag_file(path):
+    if is_bag(path):
         return BagRecording(path, visible_topic, thermal_topic)
-    halves = find_partner(path)
-    if halves is not None:
-        return open_pictures(*halves, rate_hz, by_order=by_order, tolerance_ms=tolerance_ms)
-    if path.suffix.lower() in VIDEOS:
-        raise RecordingError(
-            f"{path} is one video, and there is no thermal video of the same name with _ir, "
-            "_thermal, ... in place of _vis, _rgb, ...; name both with --thermal"
-        )
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        return open_files(path, None, rate_hz, matching)
     raise RecordingError(
         f"{path} is no recording: allowed are a bag ({', '.join(ENDINGS)} or a folder with "
-        "metadata.yaml), a folder that holds vis/ and ir/, and NAME_vis.mp4 beside NAME_ir.mp4"
+        f"metadata.yaml), a folder of both cameras, and files of {', '.join(SUFFIXES)}"
     )

@@ -14,19 +14,18 @@ from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, input_doubts
 from fusion_ros.recordings.image_files import check_visible
+from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame
 from fusion_ros.streams.ledger import FrameLedger, Stream
 from fusion_ros.streams.pairer import FramePairer, Pair
 
 
-def read_pairs(
-    path: Path, *, partner: Path | None = None, **options: Any
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def read_pairs(path: Path | None, **options: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return the pairs of `recorded_pairs` in grey: name, visible `uint8`, thermal as stored."""
     return [
         (name, _grey(visible), _grey(thermal))
-        for name, visible, thermal in recorded_pairs(path, partner=partner, **options)
+        for name, visible, thermal in recorded_pairs(path, **options)
     ]
 
 
@@ -35,52 +34,37 @@ def _grey(frame: PixelFrame) -> np.ndarray:
 
 
 def recorded_pairs(
-    path: Path,
+    path: Path | None,
     *,
-    partner: Path | None = None,
-    visible_topic: str | None = None,
-    thermal_topic: str | None = None,
-    tolerance_ms: float = 20.0,
     most: int = 32,
-    by_order: bool = False,
-    rate_hz: float | None = None,
+    matching: Matching = DEFAULT_MATCHING,
     progress: Callable[[str], None] = lambda text: None,
     report: Callable[[str], None] = lambda text: None,
+    **source: Any,
 ) -> Iterator[tuple[str, PixelFrame, PixelFrame]]:
     """Yield up to `most` pairs, evenly distributed: name, visible frame, thermal frame.
 
     Args:
-        path: a bag, a folder with both cameras, or the visible folder, video or image.
-        partner: the thermal folder, video or image.
-        visible_topic, thermal_topic: topics of a bag.
-        tolerance_ms: largest difference of the stamps of a pair.
+        path, source: see `open_recording`.
         most: largest number of pairs.
-        by_order, rate_hz: see `open_recording`.
+        matching: see `open_recording`; its tolerance holds for the stamps of a bag, too.
         progress: receives a line for each pair.
         report: receives lines about the pairing and about frames that are left out.
 
     Raises:
         RecordingError: the paths cannot be read as a recording, or matched.
     """
-    recording = open_recording(
-        path,
-        partner=partner,
-        visible_topic=visible_topic,
-        thermal_topic=thermal_topic,
-        rate_hz=rate_hz,
-        by_order=by_order,
-        tolerance_ms=tolerance_ms,
-    )
+    recording = open_recording(path, matching=matching, **source)
     report(recording.identity.choice)
     for doubt in recording.identity.doubts:
         report(f"doubtful: {doubt}")
     try:
         expected = min(recording.identity.messages(stream) or most for stream in Stream)
         every = max(1, -(-expected // most))
-        tolerance_ns = 0 if recording.identity.is_matched else round(tolerance_ms * 1e6)
+        tolerance_ns = 0 if recording.identity.is_matched else round(matching.tolerance_ms * 1e6)
         doubts: Counter[PairDoubt] = Counter()
         read = 0
-        pairs = _paired(recording.frames(), tolerance_ns, report)
+        pairs = paired_frames(recording.frames(), tolerance_ns, report)
         for number, pair in enumerate(pairs):
             if number % every:
                 continue
@@ -111,9 +95,15 @@ def _problem(frame: RecordedFrame) -> str:
     return "it has no stamp"
 
 
-def _paired(
-    frames: Iterable[RecordedFrame], tolerance_ns: int, report: Callable[[str], None]
+def paired_frames(
+    frames: Iterable[RecordedFrame],
+    tolerance_ns: int,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
+    """Yield the pairs nearest in time, by the pairing rule of the fuse node.
+
+    `report` receives a line for each frame without a stamp.
+    """
     pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )

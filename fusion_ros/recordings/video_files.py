@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ import numpy as np
 
 from fusion_ros.files.limits import MAX_PIXELS
 from fusion_ros.files.reading import check_regular
-from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.streams.ledger import FrameLedger, Stream
-from fusion_ros.streams.pairer import FramePairer
+from fusion_ros.imaging.encodings import EncodingError, RejectReason
+from fusion_ros.recordings.image_files import TIFF, stack_pages
+from fusion_ros.streams.ledger import Stream
 
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0
 _SAME_RATE = 0.01
@@ -89,8 +88,7 @@ class VideoFile:
         if found is None:
             self.close()
             raise VideoError(
-                f"{path} states no frame rate ({named_hz:g}); give it with --rate "
-                "(--picture-rate of replay)"
+                f"{path} states no frame rate ({named_hz:g}); give it with --frame-rate"
             )
         self.rate_hz: float = found
 
@@ -139,17 +137,58 @@ class VideoFile:
         )
 
 
+class TiffStack:
+    """A TIFF file of several images as a video; see `VideoFile`. It never states a rate."""
+
+    named_rate_hz = None
+
+    def __init__(self, path: Path, stream: Stream, rate_hz: float | None = None) -> None:
+        self.path = path
+        self._stream = stream
+        pages = stack_pages(path)
+        self.count = len(pages)
+        large = max((page.width * page.height for page in pages), default=0)
+        if large > MAX_PIXELS:
+            raise VideoError(f"{path}: its images have {large} pixels; allowed are {MAX_PIXELS}")
+        if rate_hz is None:
+            raise VideoError(f"{path} states no frame rate; give it with --frame-rate")
+        self.rate_hz = rate_hz
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the images, as `VideoFile.frames`."""
+        types = (np.uint8,) if self._stream is Stream.VISIBLE else (np.uint8, np.uint16, np.float32)
+        for index in range(self.count):
+            done, images = cv2.imreadmulti(str(self.path), index, 1, flags=cv2.IMREAD_UNCHANGED)
+            if not done:
+                return
+            if images[0].dtype not in types:
+                raise EncodingError(
+                    RejectReason.UNKNOWN_ENCODING,
+                    f"{self.path.name}: image {index} holds {images[0].dtype}; allowed here: "
+                    f"{', '.join(t.__name__ for t in types)}",
+                )
+            yield VideoFrame(index, round(index * 1e9 / self.rate_hz), images[0])
+
+    def close(self) -> None:
+        """See `VideoFile`."""
+
+
+def open_video(path: Path, stream: Stream, rate_hz: float | None = None) -> VideoFile | TiffStack:
+    """Open a video file, or a TIFF file of several images.
+
+    Raises:
+        VideoError: see `VideoFile`.
+    """
+    kind = TiffStack if path.suffix.lower() in TIFF else VideoFile
+    return kind(path, stream, rate_hz)
+
+
 def bits_of(pixel_format: bytes) -> int:
     """Return the bits per sample of FFmpeg's tag of a pixel format; 8 for unknown tags."""
     for tag in (pixel_format, pixel_format[::-1]):
         if tag[:2] in _DEEP_PLANAR and 8 < tag[3] <= 32:
             return tag[3]
     return 16 if {pixel_format, pixel_format[::-1]} & set(_DEEP_PACKED) else 8
-
-
-def as_frame(pixels: np.ndarray) -> PixelFrame:
-    """Return the pixels of a video frame as a `PixelFrame`."""
-    return PixelFrame(pixels, ChannelOrder.BGR if pixels.ndim == 3 else ChannelOrder.GREY)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +220,7 @@ class VideoMatch:
 
 
 def match_videos(
-    visible: VideoFile, thermal: VideoFile, rate_hz: float | None = None
+    visible: VideoFile | TiffStack, thermal: VideoFile | TiffStack, rate_hz: float | None = None
 ) -> VideoMatch:
     """Check that the frames of two videos can be paired by time.
 
@@ -193,15 +232,15 @@ def match_videos(
         VideoError: `rate_hz` contradicts the rates of the files.
     """
     named = [v.named_rate_hz for v in (visible, thermal) if v.named_rate_hz is not None]
-    # One rate for both files: the caller may correct it.
-    is_correction = len(named) == 2 and are_equal_rates(*named)
-    if rate_hz is not None and not is_correction:
-        for video in (visible, thermal):
-            if video.named_rate_hz and not are_equal_rates(video.named_rate_hz, rate_hz):
-                raise VideoError(
-                    f"{video.path} has {video.named_rate_hz:g} frames a second, --rate is "
-                    f"{rate_hz:g}; videos of different rates are paired by their times: omit --rate"
-                )
+    if (
+        rate_hz is not None
+        and len(named) == 2
+        and not all(are_equal_rates(own_hz, rate_hz) for own_hz in named)
+    ):
+        raise VideoError(
+            f"{visible.path} has {named[0]:g} frames a second, {thermal.path} {named[1]:g}, and "
+            f"--frame-rate is {rate_hz:g}; it is for files that state none: omit it"
+        )
     tolerance_ns = round(0.5e9 / max(visible.rate_hz, thermal.rate_hz))
     lasts = [v.count / v.rate_hz for v in (visible, thermal)]
     doubt = ""
@@ -218,28 +257,3 @@ def match_videos(
 def are_equal_rates(first_hz: float, second_hz: float) -> bool:
     """Whether two rates differ by no more than 1 %."""
     return abs(first_hz - second_hz) <= _SAME_RATE * max(first_hz, second_hz)
-
-
-def merged_frames(visible: VideoFile, thermal: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
-    """Yield the frames of both videos in the order of their times, decoded in step."""
-
-    def of(stream: Stream, video: VideoFile) -> Iterator[tuple[Stream, VideoFrame]]:
-        return ((stream, frame) for frame in video.frames())
-
-    sides = of(Stream.VISIBLE, visible), of(Stream.THERMAL, thermal)
-    return heapq.merge(*sides, key=lambda item: item[1].time_ns)
-
-
-def paired_frames(
-    visible: VideoFile, thermal: VideoFile, tolerance_ns: int
-) -> Iterator[tuple[VideoFrame, VideoFrame]]:
-    """Yield the pairs nearest in time, by the pairing rule of the fuse node."""
-    pairer: FramePairer[VideoFrame, VideoFrame] = FramePairer(
-        tolerance_ns=tolerance_ns, ledger=FrameLedger()
-    )
-    for stream, frame in merged_frames(visible, thermal):
-        add = pairer.add_visible if stream is Stream.VISIBLE else pairer.add_thermal
-        for pair in add(frame.time_ns, frame):
-            yield pair.visible, pair.thermal
-    for pair in pairer.flush():
-        yield pair.visible, pair.thermal

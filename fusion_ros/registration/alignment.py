@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import cv2
 import numpy as np
@@ -17,6 +19,11 @@ _WORK_WIDTH = 160
 _MOST_ROWS = 4 * _WORK_WIDTH
 _REACH = 0.12
 _FORGET = 0.9
+CLEAR = 6.0
+"""Least clearness of a reliable shift."""
+_ALIGNED = 0.9
+"""Least score of edges that agree nearly as well as at the best shift."""
+_LEAST_SHIFT_PX = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,19 @@ class Alignment:
     def shift_px(self) -> float:
         """Return the length of the shift, in visible pixels."""
         return float(np.hypot(self.shift_x_px, self.shift_y_px))
+
+
+def lasting_shift(alignments: Sequence[Alignment], least: int = 3) -> tuple[float, float] | None:
+    """Return the median shift (right, down, in visible pixels) if it is reliable and matters.
+
+    At least `least` evaluations, or all of fewer, must be clear.
+    """
+    clear = [a for a in alignments if a.clearness >= CLEAR]
+    if not clear or len(clear) < min(least, len(alignments)):
+        return None
+    x, y = median(a.shift_x_px for a in clear), median(a.shift_y_px for a in clear)
+    shifted = max(abs(x), abs(y)) >= _LEAST_SHIFT_PX and median(a.score for a in clear) < _ALIGNED
+    return (x, y) if shifted else None
 
 
 class AlignmentMonitor:

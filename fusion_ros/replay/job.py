@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fusion_ros.files.folders import discard, stage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_factory import make_pipeline
+from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line
 
@@ -32,7 +33,8 @@ class Job:
     """A recording to replay, with options and output folder.
 
     Attributes:
-        recording, partner, visible_topic, thermal_topic, rate_hz, by_order: see `open_recording`.
+        recording, partner, visible_topic, thermal_topic, rate_hz, matching: see `open_recording`. A
+            list of pairs stands in both `recording` and `matching`.
         out: output folder; created if missing.
         parameters: parameters of the fuse node; others have their defaults.
         settings: see `ReplaySettings`.
@@ -49,7 +51,7 @@ class Job:
     visible_topic: str | None = None
     thermal_topic: str | None = None
     rate_hz: float | None = None
-    by_order: bool = False
+    matching: Matching = DEFAULT_MATCHING
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     settings: ReplaySettings = dataclasses.field(default_factory=ReplaySettings)
     fused_bag: bool = False
@@ -66,9 +68,12 @@ class Job:
             "--thermal": self.partner,
             "--visible-topic": self.visible_topic,
             "--thermal-topic": self.thermal_topic,
-            "--picture-rate": self.rate_hz,
+            "--frame-rate": self.rate_hz,
         }
-        words = [self.recording, *(["--by-order"] if self.by_order else [])]
+        matching = self.matching
+        words = ["--pairs"] if matching.pairs else []
+        words += [self.recording, *(["--by-order"] if matching.by_order else [])]
+        words += ["--pattern", *matching.pattern] if matching.pattern else []
         words += [str(w) for item in options.items() if item[1] is not None for w in item]
         return shlex.join(words)
 
@@ -111,13 +116,12 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
     from fusion_ros.recordings.opening import open_recording
 
     recording = open_recording(
-        Path(job.recording),
+        None if job.matching.pairs else Path(job.recording),
         partner=Path(job.partner) if job.partner else None,
         visible_topic=job.visible_topic,
         thermal_topic=job.thermal_topic,
         rate_hz=job.rate_hz,
-        by_order=job.by_order,
-        tolerance_ms=job.settings.tolerance_ns / 1e6,
+        matching=dataclasses.replace(job.matching, tolerance_ms=job.settings.tolerance_ns / 1e6),
     )
     try:
         staging = stage(Path(job.out))

@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fusion_ros.imaging.pair_check import PairDoubt
-from fusion_ros.registration.alignment import Alignment
+from fusion_ros.registration.alignment import CLEAR, Alignment
 from fusion_ros.streams.ledger import Fate, Stream
-
-_CLEAR = 6.0
-"""Least clearness of a reliable shift, as in the node's diagnostics."""
 
 
 @dataclasses.dataclass
@@ -71,7 +68,7 @@ class PairEntry:
     def clear_alignment(self) -> Alignment | None:
         """`alignment` if its shift is reliable, else None."""
         seen = self.alignment
-        return seen if seen is not None and seen.clearness >= _CLEAR else None
+        return seen if seen is not None and seen.clearness >= CLEAR else None
 
     @property
     def change_ratio(self) -> float | None:

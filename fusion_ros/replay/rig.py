@@ -112,7 +112,7 @@ TEXTS = {
 _NEXT = {
     "recording": "fusion-ros replay RECORDING --fused-video --out OUT",
     "time": "fusion-ros replay RECORDING --live --out OUT",
-    "geometry": "fusion-ros calibrate --from-pairs --bag RECORDING --out rig.yaml",
+    "geometry": "fusion-ros calibrate --from-pairs RECORDING --out rig.yaml",
     "exposure": "fusion-ros replay RECORDING --set tone_mode=histogram --out OUT",
     "detectors": "fusion-ros replay RECORDING --detector MODEL.onnx --labels LABELS.json --out OUT",
 }

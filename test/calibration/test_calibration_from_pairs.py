@@ -157,15 +157,15 @@ def test_failure_writes_no_calibration_and_has_an_exit_code(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "token"),
     [
-        (["--from-pairs", "--out", "x.yaml"], "--bag"),
+        (["--from-pairs", "--out", "x.yaml"], "SOURCE"),
         (["--from-pairs", "--visible", "a"], "--out"),
-        (["--from-pairs", "--visible", "a", "--out", "x"], "--thermal"),
+        (["--from-pairs", "gone.png", "--out", "x"], "gone.png"),
         (["--from-pairs", "--visible", "a", "--thermal", "b", "--out", "x",
           "--scale-range", "2", "1"], "--scale-range"),
         (["--board", "circles", "--out", "x"], "--columns"),
         (["--show", "gone.yaml"], "gone.yaml"),
         (["--import-camera-info", "a", "b", "--out", "x"], "--extrinsic"),
-        (["--from-pairs", "--bag", "gone.mcap", "--out", "x"], "gone.mcap"),
+        (["--from-pairs", "gone.mcap", "--out", "x"], "gone.mcap"),
     ],
 )  # fmt: skip
 def test_missing_arguments_are_named(arguments: list[str], token: str, capsys) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -72,11 +73,52 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"fusion-ros {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["fuse"], ["fuse", "--preset", "x"]])
+@pytest.mark.parametrize("arguments", [["dance"], ["fuse"], ["fuse", "--preset", "x"]])
 def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        (["fuse", "--tripych"], "--triptych"),
+        (["fuse", "--colourmap", "jet"], "overlay_palette"),
+        (["fuse", "--rate", "9"], "--frame-rate"),
+        (["record", "a", "b", "--detektor", "c"], "--detector of fusion-ros replay"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest_one(
+    line: list[str], near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(line)
+    assert end.value.code == 2
+    assert near in capsys.readouterr().err
+
+
+def test_the_command_alone_shows_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"fusion-ros {command}" in printed for command in COMMANDS)
+
+
+def test_arguments_may_stand_between_options() -> None:
+    args = parser().parse_args(["record", "vis", "--thermal", "ir", "bag"])
+    assert (args.source, args.thermal, args.out) == (Path("vis"), Path("ir"), Path("bag"))
+
+
+def test_options_are_completed_in_the_shell() -> None:
+    pytest.importorskip("argcomplete")
+    line = "fusion-ros record x --storage "
+    environment = {**os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": line, "_ARGCOMPLETE_IFS": " "}
+    environment |= {"COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
+    command = f"{shlex.quote(sys.executable)} -m fusion_ros 8>&1 9>&2 >/dev/null"
+    done = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["mcap", "sqlite3"]
 
 
 def test_node_passes_its_arguments_to_ros() -> None:

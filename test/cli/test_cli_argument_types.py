@@ -72,9 +72,9 @@ def test_a_result_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         (["out"], "SOURCE"),
-        (["out", "clips", "--seconds", "3"], "--seconds"),
-        (["out", "clips", "--live"], "SOURCE"),
-        (["out", "clips", "--visible-topic", "/a", "--thermal-topic", "/a"], "'/a'"),
+        (["clips", "out", "--seconds", "3"], "--seconds"),
+        (["clips", "out", "--live"], "SOURCE"),
+        (["clips", "out", "--visible-topic", "/a", "--thermal-topic", "/a"], "'/a'"),
     ],
 )
 def test_record_refuses_options_that_exclude_each_other(
@@ -87,8 +87,8 @@ def test_record_refuses_options_that_exclude_each_other(
 @pytest.mark.parametrize(
     ("arguments", "option", "text", "allowed"),
     [
-        (["record", "out", "clips", "--visible-topic", "/a b"], "--visible-topic", "/a b", "topic"),
-        (["record", "out", "clips", "--jpeg", "101"], "--jpeg", "101", "1 to 100"),
+        (["record", "clips", "out", "--visible-topic", "/a b"], "--visible-topic", "/a b", "topic"),
+        (["record", "clips", "out", "--jpeg", "101"], "--jpeg", "101", "1 to 100"),
         (["replay", "bag", "--jobs", "0"], "--jobs", "0", "1 or more"),
         (["replay", "bag", "--confidence", "2"], "--confidence", "2", "0 to 1"),
         (["demo", "--seconds", "many"], "--seconds", "many", "1 to 60"),

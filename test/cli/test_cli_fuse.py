@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from fusion_ros import pipeline_factory as pipeline_making
+from fusion_ros.calibration.files import save_calibration
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.registration.geometry import HomographyCalibration, Size
 
 
 class ThermalEngine:
@@ -76,7 +79,7 @@ def test_folders_are_paired_by_name_and_files_without_a_partner_listed(
     printed = capsys.readouterr().out
     assert "only_seen.png" in printed
     assert "only_felt.png" in printed
-    assert "notes.txt" not in printed
+    assert "notes.txt" in printed
     assert "fused 2" in printed
 
 
@@ -242,3 +245,32 @@ def test_two_visible_files_of_one_name_are_refused(
     error = capsys.readouterr().err
     assert "a.jpg" in error
     assert "a.png" in error
+
+
+def test_a_shift_of_the_thermal_images_is_reported_and_a_calibration_removes_it(
+    folders: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vis, ir, out = folders
+    random = np.random.default_rng(4)
+    for n in range(3):
+        scene = cv2.resize(random.integers(0, 256, (30, 40), np.uint8), (320, 240))
+        cv2.imwrite(str(vis / f"{n}.png"), scene)
+        cv2.imwrite(str(ir / f"{n}.png"), np.roll(255 - scene, (4, 9), (0, 1)))
+
+    def fused(*more: str) -> list[str]:
+        assert fuse(vis, ir, out, "--json", str(tmp_path / "fused.json"), *more) == 0
+        report = json.loads((tmp_path / "fused.json").read_text())
+        assert (report["fused"], report["failed"], len(report["pairs"])) == (3, 0, 3)
+        return [line for line in report["warnings"] if "shifted" in line]
+
+    (warning,) = fused()
+    assert "+9 px to the right, +4 px down" in warning
+    size = Size(320, 240)
+    back = np.array([[1.0, 0, -9], [0, 1, -4], [0, 0, 1]])
+    save_calibration(tmp_path / "rig.yaml", HomographyCalibration(back, size, size))
+    monkeypatch.setattr(
+        pipeline_making,
+        "make_pipeline",
+        lambda values: pipeline_making.pipeline_around(ThermalEngine(), values),
+    )
+    assert fused("--calibration", str(tmp_path / "rig.yaml")) == []

@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_ros.recordings.matching import (
-    MatchError,
-    Rule,
-    match_files,
-    mutual_nearest,
-    natural_key,
-    stamp_of_name,
-)
+from fusion_ros.recordings.file_times import mutual_nearest, stamp_of_name
+from fusion_ros.recordings.match_result import NAMES, ORDER, STAMPS, MatchResult
+from fusion_ros.recordings.matching import MatchError, Matching, match_files, natural_key
 
 SECOND = 10**9
 
@@ -26,7 +21,7 @@ def files(folder: str, *names: str) -> list[Path]:
     return [Path(folder) / name for name in names]
 
 
-def names_of(result) -> list[tuple[str, str]]:
+def names_of(result: MatchResult) -> list[tuple[str, str]]:
     return [(pair.visible.name, pair.thermal.name) for pair in result.pairs]
 
 
@@ -61,10 +56,10 @@ def test_equal_names_count_before_numbers_and_natural_order_holds() -> None:
     visible = files("v", "10.png", "2.png", "1.png")
     thermal = files("t", "1.jpg", "2.jpg", "10.jpg", "11.jpg")
     result = match_files(visible, thermal)
-    assert result.rule is Rule.NAMES
+    assert {pair.rule for pair in result.pairs} == {NAMES}
     assert [pair.visible.name for pair in result.pairs] == ["1.png", "2.png", "10.png"]
     assert [left.path.name for left in result.thermal_left] == ["11.jpg"]
-    assert sorted(visible, key=natural_key) == files("v", "1.png", "2.png", "10.png")
+    assert sorted(["b10", "b2", "a11"], key=natural_key) == ["a11", "b2", "b10"]
 
 
 @pytest.mark.parametrize(
@@ -94,14 +89,13 @@ def test_time_stamps_pair_at_the_nearest_time_and_not_by_position() -> None:
     thermal_ns = [begin + 2_000_000 + n * SECOND // 9 for n in range(18)]
     thermal = files("t", *(f"{stamp}.png" for stamp in thermal_ns))
     result = match_files(visible, thermal)
-    assert result.rule is Rule.STAMPS
-    assert len(result.pairs) == 18
+    assert [pair.rule for pair in result.pairs] == [STAMPS] * 18
     for pair in result.pairs:
         difference_ns = abs(int(pair.visible.stem) - int(pair.thermal.stem))
         assert difference_ns <= SECOND // 60
     assert len(result.visible_left) == 42
     with pytest.raises(MatchError, match=r"\b2 ms"):
-        match_files(visible[:1], thermal[:1], tolerance_ms=1.0)
+        match_files(visible[:1], thermal[:1], Matching(tolerance_ms=1.0))
 
 
 @given(st.lists(st.integers(0, 10**6), unique=True), st.lists(st.integers(0, 10**6), unique=True))
@@ -123,11 +117,11 @@ def test_unmatched_names_are_refused_with_counts_and_first_names() -> None:
 
 def test_order_counts_only_where_it_is_requested_and_counts_are_equal() -> None:
     visible, thermal = files("v", "a.png", "b.png"), files("t", "x.png", "y.png")
-    result = match_files(visible, thermal, by_order=True)
+    result = match_files(visible, thermal, Matching(by_order=True))
     assert names_of(result) == [("a.png", "x.png"), ("b.png", "y.png")]
-    assert result.rule is Rule.ORDER
+    assert {pair.rule for pair in result.pairs} == {ORDER}
     with pytest.raises(MatchError, match=r"2 visible.*1 thermal"):
-        match_files(visible, thermal[:1], by_order=True)
+        match_files(visible, thermal[:1], Matching(by_order=True))
 
 
 def test_one_name_for_two_files_is_refused() -> None:

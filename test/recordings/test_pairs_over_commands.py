@@ -17,6 +17,7 @@ from fusion_ros import pipeline_factory as pipeline_making
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.recordings.matching import Matching
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.sampled_pairs import read_pairs
 from fusion_ros.replay.findings import Evidence, find_faults
@@ -119,7 +120,7 @@ def test_a_gap_in_one_folder_shifts_no_pair_in_any_command(
     samples = read_pairs(root / "vis", partner=root / "ir")
     assert [number_of(seen) for _, seen, _ in samples] == GAP
     assert [number_of(felt) for _, _, felt in samples] == GAP
-    assert main(["record", str(tmp_path / "bag"), str(root)]) == 0
+    assert main(["record", str(root), str(tmp_path / "bag")]) == 0
     by_stamp: dict[Stream, dict[int, int]] = {stream: {} for stream in Stream}
     bag = open_recording(tmp_path / "bag")
     for frame in bag.frames():
@@ -156,7 +157,7 @@ def test_names_without_a_match_are_refused_by_every_command(
     inputs = ["--visible", str(root / "vis"), "--thermal", str(root / "ir")]
     commands = {
         "fuse": ["fuse", *inputs, "--out", str(root / "out")],
-        "record": ["record", str(root / "bag"), str(root)],
+        "record": ["record", str(root), str(root / "bag")],
         "replay": ["replay", str(root), "--out", str(root / "replay")],
         "calibrate": ["calibrate", "--from-pairs", *inputs, "--out", str(root / "rig.yaml")],
     }
@@ -167,8 +168,8 @@ def test_names_without_a_match_are_refused_by_every_command(
     assert main([*commands["fuse"], "--by-order"]) == 0
     assert number_of(cv2.imread(str(root / "out/b.png"))) == 1
     assert main([*commands["record"], "--by-order"]) == 0
-    assert len(read_pairs(root / "vis", partner=root / "ir", by_order=True)) == 3
-    assert len(replay(root, by_order=True)[0].log.pairs) == 3
+    assert len(read_pairs(root / "vis", partner=root / "ir", matching=Matching(by_order=True))) == 3
+    assert len(replay(root, matching=Matching(by_order=True))[0].log.pairs) == 3
     (root / "ir/z.png").unlink()
     assert main([*commands["fuse"], "--by-order"]) == 2
     assert re.findall(r"\b[23] (?:visible|thermal)", capsys.readouterr().err)
@@ -180,7 +181,7 @@ def test_one_folder_for_both_cameras_is_refused_by_every_command(tmp_path: Path)
     (tmp_path / "ir").symlink_to(tmp_path / "vis")
     inputs = ["--visible", str(tmp_path / "vis"), "--thermal", str(tmp_path / "ir")]
     assert main(["fuse", *inputs, "--out", str(tmp_path / "out")]) == 2
-    assert main(["record", str(tmp_path / "bag"), str(tmp_path)]) == 2
+    assert main(["record", str(tmp_path), str(tmp_path / "bag")]) == 2
     assert main(["replay", str(tmp_path), "--out", str(tmp_path / "replay")]) == 2
     assert main(["calibrate", "--from-pairs", *inputs, "--out", str(tmp_path / "r.yaml")]) == 2
     picture = str(tmp_path / "vis/a.png")
@@ -222,7 +223,7 @@ def test_videos_of_two_rates_pair_by_time_in_every_command(tmp_path: Path) -> No
     differ = [number_of(a) - number_of(b) for _, a, b in samples]
     assert max(map(abs, differ)) <= 1  # at a change of the number, within half a period
     assert sum(d != 0 for d in differ) <= len(differ) / 3
-    assert main(["record", str(tmp_path / "bag"), str(seen), "--thermal", str(felt)]) == 0
+    assert main(["record", str(seen), "--thermal", str(felt), str(tmp_path / "bag")]) == 0
     bag = open_recording(tmp_path / "bag")
     stamps: dict[Stream, list[int]] = {stream: [] for stream in Stream}
     for frame in bag.frames():
@@ -284,7 +285,7 @@ def test_thermal_pictures_of_one_value_are_an_error_of_the_replay(tmp_path: Path
     assert replay(root)[1]["thermal_constant"].severity == "error"
 
 
-def test_a_radiometric_jpeg_is_reported_by_every_command(
+def test_a_rendering_without_counts_is_refused_by_every_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = pair_files(tmp_path / "drive", number_picture(2), number_picture(5))
@@ -293,11 +294,14 @@ def test_a_radiometric_jpeg_is_reported_by_every_command(
     marked = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
     (root / "ir/a.png").unlink()
     (root / "ir/a.jpg").write_bytes(marked)
-    assert fuse(root) == 0
-    assert "radiometric" in capsys.readouterr().err
-    assert "radiometric_rendering" in replay(root)[1]
-    assert main(["record", str(tmp_path / "bag"), str(root)]) == 0
-    assert "radiometric" in capsys.readouterr().err
-    told: list[str] = []
-    read_pairs(root / "vis", partner=root / "ir", report=told.append)
-    assert any("radiometric" in line for line in told)
+    commands = {
+        "fuse": ["fuse", str(root), "--out", str(tmp_path / "out")],
+        "record": ["record", str(root), str(tmp_path / "bag")],
+    }
+    for name, command in commands.items():
+        assert main(command) == 1, name
+        assert "a.jpg is a rendering of a FLIR camera" in capsys.readouterr().err
+    assert replay(root)[0].log.pairs == []
+    reported: list[str] = []
+    assert read_pairs(root, report=reported.append) == []
+    assert any("a.jpg is a rendering" in line for line in reported)

@@ -155,7 +155,6 @@ def test_a_radiometric_jpeg_is_known_by_its_segments(
 ) -> None:
     path = jpeg(tmp_path / "a.jpg", *segments)
     assert radiometric_maker(path.read_bytes()) == maker
-    assert read_frame(path, Stream.THERMAL).rendering_of == maker
 
 
 def test_damaged_files_have_default_tags(tmp_path: Path) -> None:

@@ -136,11 +136,11 @@ def test_video_frames_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None
 
 def test_record_reports_missing_parts_of_the_source(tmp_path: Path) -> None:
     folder = clip(tmp_path / "clip")
-    assert main(["record", str(tmp_path / "whole"), str(folder)]) == 0
+    assert main(["record", str(folder), str(tmp_path / "whole")]) == 0
     (folder / "vis" / "0002.png").write_bytes(b"")
-    assert main(["record", str(tmp_path / "part"), str(folder)]) == 1
+    assert main(["record", str(folder), str(tmp_path / "part")]) == 1
     hole = with_zeros(write_bag(tmp_path / "bag", count=FRAMES), tmp_path / "holes")
-    assert main(["record", str(tmp_path / "copy"), str(hole)]) == 1
+    assert main(["record", str(hole), str(tmp_path / "copy")]) == 1
     recording = open_recording(tmp_path / "copy")
     assert sum(1 for _ in recording.frames()) < 2 * FRAMES
     assert recording.damage == []

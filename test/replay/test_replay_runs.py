@@ -181,17 +181,17 @@ def test_a_bag_recorded_from_images_replays_completely(tmp_path: Path, capsys) -
         for n in range(4):
             image = np.full((48, 64, 3 if folder == "rgb" else 1), 40 * n, np.uint8)
             cv2.imwrite(str(tmp_path / "clip" / folder / f"{n}.png"), image)
-    assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 0
+    assert main(["record", str(tmp_path / "clip"), str(tmp_path / "bag")]) == 0
     result, _, evidence = replayed(tmp_path / "bag")
     assert [evidence.identity.messages(stream) for stream in Stream] == [4, 4]
     assert len(result.log.pairs) == 4
-    assert main(["record", str(tmp_path / "bag"), str(tmp_path / "clip")]) == 2
+    assert main(["record", str(tmp_path / "clip"), str(tmp_path / "bag")]) == 2
     assert str(tmp_path / "bag") in capsys.readouterr().err
 
 
 def test_a_real_clip_replays_whole_and_twice_the_same(shared_data: Path, tmp_path: Path) -> None:
     clip = shared_data / "m3svd_seq" / "0114_1551"
-    assert main(["record", str(tmp_path / "bag"), str(clip)]) == 0
+    assert main(["record", str(clip), str(tmp_path / "bag")]) == 0
     outs = [tmp_path / "a", tmp_path / "b"]
     for out in outs:
         more = ("--max-messages", 12, "--every", 6, "--measures", "qw")

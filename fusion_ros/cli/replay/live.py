@@ -28,8 +28,9 @@ _NOT_LIVE = {
     "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "rerun": None,
     "ray": None,
     "jobs": 1, "no_report": False, "every": 0, "measures": "quick", "baselines": "default",
+    "by_order": False, "pairs": None, "pattern": None, "dry_run": False,
 }  # fmt: skip
-"""Options that have no meaning with --live, and their defaults."""
+"""Options that are not supported with --live, and their defaults."""
 
 
 def run_live(args: argparse.Namespace) -> int:
@@ -71,7 +72,7 @@ def _played(
                     "thermal": str(args.thermal or ""),
                     "visible_topic": args.visible_topic or "",
                     "thermal_topic": args.thermal_topic or "",
-                    "picture_rate_hz": float(args.picture_rate or 0),
+                    "frame_rate_hz": float(args.frame_rate or 0),
                     "out": str(staging.resolve()),
                     "rate": 1.0 if args.rate is None else args.rate,
                     "search_s": 6.0 if args.search_s is None else args.search_s,
@@ -95,9 +96,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--live plays one recording, but {len(args.recordings)} were given")
     if others := [name for name, bare in _NOT_LIVE.items() if getattr(args, name) != bare]:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in others)
-        raise ValueError(f"{named}: not allowed with --live; replay without --live")
-    if args.by_order:
-        raise ValueError("--by-order: not allowed with --live; make a bag with record --by-order")
+        raise ValueError(
+            f"{named}: not allowed with --live; replay without it, or a bag of fusion-ros record"
+        )
 
 
 def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, A
         partner=args.thermal,
         visible_topic=args.visible_topic,
         thermal_topic=args.thermal_topic,
-        rate_hz=args.picture_rate,
+        rate_hz=args.frame_rate,
     )
     try:
         values: dict[str, Any] = {

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion_ros.cli.exit_codes import STOPPED
+from fusion_ros.cli.exit_codes import DONE, STOPPED
+from fusion_ros.cli.inputs import matching_of, show_files
 from fusion_ros.files.folders import discard, publish, reserved
 from fusion_ros.parameters.files import read_parameters
+from fusion_ros.recordings.matching import MatchError
 from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import RESULTS, Job, JobResult
@@ -33,7 +36,16 @@ def run_offline(args: argparse.Namespace) -> int:
         raise ValueError("--thermal belongs to one recording, but several were given")
     if several and args.rerun:
         raise ValueError("--rerun writes one recording, but several were given")
-    names = _folder_names(args.recordings)
+    if bool(args.recordings) == (args.pairs is not None):
+        raise ValueError("give either RECORDING or --pairs")
+    matching = matching_of(args)
+    for path in args.recordings or [None]:
+        with contextlib.suppress(*() if args.dry_run else (MatchError, OSError)):  # the job reports
+            show_files(args, path)
+    if args.dry_run:
+        return DONE
+    recordings = args.recordings or [args.pairs]
+    names = _folder_names(recordings)
     jobs = [
         Job(
             recording=str(path),
@@ -41,8 +53,8 @@ def run_offline(args: argparse.Namespace) -> int:
             out=str(args.out / name if several else args.out),
             visible_topic=args.visible_topic,
             thermal_topic=args.thermal_topic,
-            rate_hz=args.picture_rate,
-            by_order=args.by_order,
+            rate_hz=args.frame_rate,
+            matching=matching,
             parameters=values,
             settings=settings,
             fused_bag=args.fused_bag,
@@ -52,7 +64,7 @@ def run_offline(args: argparse.Namespace) -> int:
             detector=_detector_of(args),
             show_progress=not several or args.jobs == 1,
         )
-        for path, name in zip(args.recordings, names, strict=True)
+        for path, name in zip(recordings, names, strict=True)
     ]
     others = _other_runs(args, jobs)
     concluded: dict[str, tuple[JobResult, Verdict]] = {}

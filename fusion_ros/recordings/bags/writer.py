@@ -7,7 +7,6 @@ import struct
 import time
 import zlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -69,46 +68,29 @@ class BagWriter:
         self._writer.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # Also after Ctrl-C, so that the bag is complete.
         self._writer.close()
         for file in self.path.glob("*.mcap"):
             _add_checksums(file)
 
     def image(
-        self,
-        topic: str,
-        frame: PixelFrame,
-        *,
-        stamp_ns: int,
-        log_ns: int | None = None,
-        frame_id: str = "camera",
-        encoding: str | None = None,
+        self, topic: str, frame: PixelFrame, *, encoding: str | None = None, **header: Any
     ) -> None:
         """Write one image as `sensor_msgs/Image`.
 
-        `encoding` defaults to that of the pixels: rgb8, bgr8, mono8, mono16 or 32FC1.
+        Args:
+            topic: its topic.
+            frame: its pixels.
+            encoding: defaults to that of the pixels: rgb8, bgr8, mono8, mono16 or 32FC1.
+            header: stamp_ns, and optionally log_ns (default: the stamp) and frame_id.
         """
-        encoding = encoding or _encoding_of(frame)
+        encoding = encoding or encoding_of(frame)
         order = ChannelOrder.RGB if frame.order is ChannelOrder.GREY else frame.order
         data, step = encode(frame.pixels, encoding, order=order)
         height, width = frame.pixels.shape[:2]
-        self.raw_image(
-            topic,
-            data,
-            encoding=encoding,
-            height=height,
-            width=width,
-            step=step,
-            stamp_ns=stamp_ns,
-            log_ns=log_ns,
-            frame_id=frame_id,
-        )
+        fields = {"encoding": encoding, "height": height, "width": width, "step": step}
+        self.raw_image(topic, data, **fields, **header)
 
     def raw_image(
         self,
@@ -119,40 +101,22 @@ class BagWriter:
         height: int,
         width: int,
         step: int,
-        stamp_ns: int,
-        log_ns: int | None = None,
-        frame_id: str = "camera",
+        **header: Any,
     ) -> None:
-        """Write an image message with the given header fields, without checks."""
-        message = self._types.types[IMAGE](
-            header=self._header(stamp_ns, frame_id),
-            height=height,
-            width=width,
-            encoding=encoding,
-            is_bigendian=0,
-            step=step,
-            data=data,
-        )
-        self._write(topic, IMAGE, message, stamp_ns if log_ns is None else log_ns)
+        """Write an image message with the given fields, without checks; `header` as in `image`."""
+        fields = {"encoding": encoding, "height": height, "width": width, "step": step}
+        self._write(topic, IMAGE, {**fields, "is_bigendian": 0, "data": data}, **header)
 
     def jpeg(
-        self,
-        topic: str,
-        frame: PixelFrame,
-        *,
-        stamp_ns: int,
-        log_ns: int | None = None,
-        frame_id: str = "camera",
-        quality_percent: int = 90,
+        self, topic: str, frame: PixelFrame, *, quality_percent: int = 90, **header: Any
     ) -> None:
-        """Write one `uint8` image as `sensor_msgs/CompressedImage`."""
+        """Write one `uint8` image as `sensor_msgs/CompressedImage`; `header` as in `image`."""
         grey = frame.order is ChannelOrder.GREY
-        message = self._types.types[COMPRESSED_IMAGE](
-            header=self._header(stamp_ns, frame_id),
-            format="mono8; jpeg compressed mono8" if grey else "rgb8; jpeg compressed bgr8",
-            data=encode_jpeg(frame.pixels, frame.order, quality_percent=quality_percent),
-        )
-        self._write(topic, COMPRESSED_IMAGE, message, stamp_ns if log_ns is None else log_ns)
+        fields = {
+            "format": "mono8; jpeg compressed mono8" if grey else "rgb8; jpeg compressed bgr8",
+            "data": encode_jpeg(frame.pixels, frame.order, quality_percent=quality_percent),
+        }
+        self._write(topic, COMPRESSED_IMAGE, fields, **header)
 
     def can_write(self, message_type: str) -> bool:
         """Whether the definition of a message type, which a bag must contain, is available."""
@@ -166,8 +130,21 @@ class BagWriter:
         self.messages += 1
         self._commit()
 
-    def _write(self, topic: str, kind: str, message: Any, log_ns: int) -> None:
-        self.serialised(topic, kind, self._types.serialize_cdr(message, kind), log_ns)
+    def _write(
+        self,
+        topic: str,
+        kind: str,
+        fields: dict[str, Any],
+        *,
+        stamp_ns: int,
+        log_ns: int | None = None,
+        frame_id: str = "camera",
+    ) -> None:
+        types = self._types.types
+        stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, NS_PER_S))
+        header = types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+        data = self._types.serialize_cdr(types[kind](header=header, **fields), kind)
+        self.serialised(topic, kind, data, stamp_ns if log_ns is None else log_ns)
 
     def _commit(self) -> None:
         """Write messages to the disk periodically, for the case that the process is killed.
@@ -194,14 +171,9 @@ class BagWriter:
             )
         return self._connections[topic]
 
-    def _header(self, stamp_ns: int, frame_id: str) -> Any:
-        time = self._types.types["builtin_interfaces/msg/Time"]
-        header = self._types.types["std_msgs/msg/Header"]
-        sec, nanosec = divmod(stamp_ns, NS_PER_S)
-        return header(stamp=time(sec=sec, nanosec=nanosec), frame_id=frame_id)
 
-
-def _encoding_of(frame: PixelFrame) -> str:
+def encoding_of(frame: PixelFrame) -> str:
+    """Return the encoding of an image message that holds the pixels unchanged."""
     if frame.order is not ChannelOrder.GREY:
         return f"{frame.order.value}8"
     return {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}[str(frame.pixels.dtype)]

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
 
+from fusion_ros.registration.alignment import lasting_shift
 from fusion_ros.replay.findings.evidence import CALIBRATE, Evidence, Finding, Severity, times
 from fusion_ros.streams.ledger import Stream
-
-_ALIGNED = 0.9
-"""Least alignment score of edges that agree nearly as well as at the best shift."""
 
 
 def gain_jumps(e: Evidence) -> Iterator[Finding]:
@@ -64,16 +61,14 @@ def frozen(e: Evidence) -> Iterator[Finding]:
 
 def misaligned(e: Evidence) -> Iterator[Finding]:
     """Find a shift between the thermal and the visible image."""
-    clear = [a for p in e.result.log.pairs if (a := p.clear_alignment)]
-    if len(clear) < 3:
-        return
-    shift_x = median(a.shift_x_px for a in clear)
-    shift_y = median(a.shift_y_px for a in clear)
-    if max(abs(shift_x), abs(shift_y)) >= 3 and median(a.score for a in clear) < _ALIGNED:
+    looked = [p.alignment for p in e.result.log.pairs if p.alignment]
+    shift = lasting_shift(looked) if len(looked) >= 3 else None
+    if shift:
+        clear = [a for p in e.result.log.pairs if (a := p.clear_alignment)]
         yield Finding(
             "misaligned",
             Severity.WARNING,
-            f"The thermal image is shifted by {round(shift_x):+d} px, {round(shift_y):+d} px",
+            f"The thermal image is shifted by {round(shift[0]):+d} px, {round(shift[1]):+d} px",
             f"The edges of both images agree best at that shift (right, down), in {len(clear)} "
             "of the measured frames.",
             "Calibrate with fusion-ros calibrate, and set registration_mode.",
