@@ -43,6 +43,8 @@ setup(
     name=NAME,
     version=version(),
     description="RGB-thermal image fusion for ROS 2",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
     # Naming the root makes an editable install a plain path entry. setuptools' other way, an import

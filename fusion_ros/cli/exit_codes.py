@@ -37,5 +37,9 @@ def could_not_run(command: str, error: BaseException) -> int:
     """
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
         traceback.print_exception(error)
-    say(f"fusion-ros {command}: could not run: {error_line(error)}", error=True)
+    text = error_line(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        what = f"'fusion_ros[{command}]'" if command in ("replay", "train") else error.name
+        text = f"the package {error.name} is not installed; pip install {what}"
+    say(f"fusion-ros {command}: could not run: {text}", error=True)
     return COULD_NOT_RUN

@@ -91,7 +91,7 @@ class _CommandParser(_Parser):
             name = option.partition("=")[0]
             if name.startswith("--") and not any(o.startswith(name) for o in self.option_strings):
                 command = self.prog.split()[-1]
-                message = f"unknown option {name}{advice(name, command, commands_of(parser()))}"
+                message = f"unknown option {name}{advice(name, command, _parsers()[1])}"
                 break
         super().error(message)
 
@@ -103,6 +103,11 @@ class _CommandParser(_Parser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]:
+    """Return the parser of the whole command line, and those of the commands."""
     result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(
@@ -110,13 +115,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in COMMANDS:
         command.add_parser(subparsers)
-    return result
-
-
-def commands_of(whole: argparse.ArgumentParser) -> dict[str, _CommandParser]:
-    """Return the parser of each command by its name."""
-    actions = (a for a in whole._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(next(actions).choices)
+    return result, dict(subparsers.choices)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fusion_ros.cli.argument_types import number
 
-Group = argparse._ActionsContainer
+Group = argparse._ActionsContainer  # noqa: SLF001 -- argparse has no public name
 """A parser, or a group of its options."""
 
 

@@ -70,7 +70,7 @@ def test_one_tree_may_follow_several_conventions(tmp_path: Path) -> None:
     }
     make(tmp_path, *(name for pair in expected for name in pair))
     assert set(pairs_of(tmp_path)) == expected
-    assert len({pair.rule for pair in find_pairs(tmp_path).pairs}) == 3
+    assert len({pair.rule for pair in find_pairs(tmp_path).pairs}) == 2
 
 
 def test_the_full_size_images_of_roadscene_are_preferred(tmp_path: Path) -> None:
