@@ -68,7 +68,7 @@ def test_weights_that_need_conversion_are_refused_with_the_remedies(own: Path) -
     done = run(FUSE, weights=str(own))
     assert done.returncode != 0
     error = done.stderr.strip().splitlines()[-1]
-    for part in (str(own), "own.onnx", "pip install torch", "training.export"):
+    for part in (str(own), "own.onnx", "pip install torch", "fusion-ros export"):
         assert part in error
 
 

@@ -13,13 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_references import images
 
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.engine_cache import EngineCache
-from fusion_ros.model.weights import LoadedWeights
+from fusion_ros.engines.parity import golden_pair
+from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+
+@pytest.fixture(scope="module")
+def compact() -> LoadedWeights:
+    return load_weights(shipped_weights("compact"))
 
 
 def test_openvino_sends_no_usage_reports_from_our_programs(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ class TestCompiledNetworksOnDisk:
     def test_a_second_engine_computes_the_same_image_without_compiling(
         self, make: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pair = images(64, 96, 1)
+        pair = golden_pair(64, 96, 1)
         first = make().infer(*pair)
         second = make()
         monkeypatch.setattr(second, "_compiled", lambda *_: pytest.fail("compiled again"))
@@ -64,7 +69,7 @@ class TestCompiledNetworksOnDisk:
     def test_a_damaged_one_is_compiled_again(
         self, make: Callable[[], Engine], tmp_path: Path
     ) -> None:
-        pair = images(64, 96, 1)
+        pair = golden_pair(64, 96, 1)
         first = make().infer(*pair)
         (kept,) = (tmp_path / "cache").glob("96x64-*.engine")
         kept.write_bytes(kept.read_bytes()[:-100])
@@ -73,7 +78,7 @@ class TestCompiledNetworksOnDisk:
     def test_one_in_a_folder_that_others_can_write_is_not_used(
         self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        pair = images(64, 96, 1)
+        pair = golden_pair(64, 96, 1)
         first = make().infer(*pair)
         assert not caplog.records
         (tmp_path / "cache").chmod(0o777)
@@ -83,7 +88,7 @@ class TestCompiledNetworksOnDisk:
     def test_one_that_openvino_refuses_is_compiled_again(
         self, make: Callable[[], Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        pair = images(64, 96, 1)
+        pair = golden_pair(64, 96, 1)
         first = make().infer(*pair)
         (kept,) = (tmp_path / "cache").glob("96x64-*.engine")
         card = json.loads(kept.with_suffix(".json").read_text())
@@ -100,5 +105,5 @@ class TestCompiledNetworksOnDisk:
 
         (tmp_path / "file").write_text("in the way")
         cache = EngineCache(tmp_path / "file" / "cache")
-        OpenVinoEngine(compact, precision="float32", cache=cache).infer(*images(64, 96, 1))
+        OpenVinoEngine(compact, precision="float32", cache=cache).infer(*golden_pair(64, 96, 1))
         assert str(tmp_path / "file" / "cache") in caplog.text
