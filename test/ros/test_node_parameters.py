@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 from rclpy.parameter import Parameter
 from rig import Rig
 
+from fusion_ros.cli.processes import isolated_environment
 from fusion_ros.nodes.fuse.fuse_node import FuseNode
 from fusion_ros.parameters import ParameterError
 
@@ -104,3 +108,17 @@ def test_a_remapped_fused_image_takes_its_camera_info_and_its_jpeg_along(ros):
         ),
         "they lie beside the remapped image",
     )
+
+
+@pytest.mark.parametrize(
+    ("argument", "code"), [("pairing_tolerance_ms:=-1.0", 2), ("weights:=/none.safetensors", 1)]
+)
+def test_exit_code_tells_whether_a_restart_can_help(argument: str, code: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "fusion_ros.nodes.fuse.fuse_node", "--ros-args", "-p", argument],
+        env=isolated_environment(os.environ),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr.decode()
