@@ -282,6 +282,17 @@ def test_every_other_package_that_is_imported_is_declared(checkout: Path) -> Non
         assert f'"{PIP_IMPORTS[name]}' in setup, f"{file} imports {name}; setup.py does not name it"
 
 
+@pytest.mark.parametrize("lane", ["jazzy", "kilted"])
+def test_every_ros_wheel_of_a_lane_is_pinned(lane: str) -> None:
+    environment = REPOSITORY / "environment"
+    files = ("message-build.txt", f"{lane}/message-build.txt", "../setup.py")
+    text = "\n".join((environment / name).read_text(encoding="utf-8") for name in files)
+    wanted = set(re.findall(r'(?:^|f")(ros-[a-z-]+)', text, flags=re.MULTILINE))
+    constraints = (environment / lane / "constraints.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^(ros-[a-z-]+)==", constraints, flags=re.MULTILINE))
+    assert {"ros-rclpy", "ros-ament-cmake"} <= wanted <= pinned
+
+
 def test_parameter_files_hold_parameters() -> None:
     for file in [REPOSITORY / "config" / "fuse.yaml"]:
         for node, content in yaml.safe_load(file.read_text(encoding="utf-8")).items():
