@@ -120,7 +120,9 @@ step_wheels() {
   wanted="$(sed -n 's/^ros-rclpy==//p' "environment/$DISTRO/constraints.txt")"
   there="$("$VENV_PYTHON" -c 'from importlib.metadata import version; print(version("ros-rclpy"))' 2>/dev/null || true)"
   # pip would leave files of the other release behind.
-  [[ -z "$there" || "$there" == "$wanted" ]] || die "$VENV holds rclpy $there and not $wanted of $DISTRO: make clean removes it"
+  [[ -z "$there" || "$there" == "$wanted" ]] ||
+    die "$VENV holds rclpy $there and not $wanted of $DISTRO: remove it (make clean), or name its distribution (such as
+    make DISTRO=kilted VENV=${VENV##*/} TARGET)"
   # --no-compile: PyTorch has thousands of modules of which we import few
   run "build tools" "$VENV_PYTHON" -m pip install --no-compile -c "$CONSTRAINTS" -r "environment/$DISTRO/message-build.txt"
   run "rclpy, OpenVINO and the rest" \
