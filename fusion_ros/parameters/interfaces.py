@@ -42,6 +42,16 @@ class PairingParameters:
         high=LARGEST_OFFSET_MS,
         live=True,
     )
+    thermal_hold_ms: float = parameter(
+        -1.0,
+        "Largest time between a visible frame without a partner and the thermal frame that is held "
+        "for it. Such pairs are fused as well, so that the output has the rate of the visible "
+        "camera beside a slower thermal one. -1: one and a half thermal periods, while the thermal "
+        "camera is the slower one by a third or more. 0: never. Only with the policy `nearest`.",
+        low=-1.0,
+        high=10000.0,
+        live=True,
+    )
     pairing_queue_size: int = parameter(
         8,
         "Frames of each stream that wait for a partner at any age. More wait while they are at "
@@ -131,9 +141,16 @@ class OutputParameters:
         OverlayOptions, "overlay_", "isotherm_celsius", live=True
     )
     overlay_scale_bar: bool = derived(OverlayOptions, "overlay_", "scale_bar", live=True)
+    thermal_registered_interpolation: str = parameter(
+        "nearest",
+        "Interpolation of thermal_registered/image_raw and thermal_registered/temperature. "
+        "`nearest`: only numbers that the sensor measured. `linear`: smoother edges.",
+        choices=("nearest", "linear"),
+        live=True,
+    )
     lazy: bool = parameter(
         False,
-        "Subscribe to the cameras and fuse only while a fused image has a subscriber.",
+        "Subscribe to the cameras and fuse only while an image of this node has a subscriber.",
     )
 
 

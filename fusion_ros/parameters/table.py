@@ -60,6 +60,12 @@ class FuseParameters(
             raise ParameterError.of_unknown(unknown, known)
         checked: dict[str, Any] = {name: known[name].check(given) for name, given in values.items()}
         result = cls(**checked)
+        if result.thermal_hold_ms > 0 and result.pairing_policy != "nearest":
+            raise ParameterError(
+                f"parameter thermal_hold_ms is {result.thermal_hold_ms:g} and pairing_policy is "
+                f"{result.pairing_policy!r}; allowed: thermal_hold_ms 0 or -1, or 'nearest'",
+                names=("pairing_policy", "thermal_hold_ms"),
+            )
         result.tone_options()
         result.registration_options()
         result.colour_options()

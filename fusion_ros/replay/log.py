@@ -40,6 +40,7 @@ class PairEntry:
         visible_index, thermal_index: positions of the frames in their streams.
         visible_stamp_ns: stamp of the fused image.
         skew_ms: thermal stamp + offset - visible stamp.
+        is_held: whether the thermal frame is held for a visible frame without a partner.
         fused_sha256: digest of the fused image's bytes.
         means: mean of the visible, thermal (network input), fused and average image, 0 to 255.
         changes: their mean changes from the previous pair in grey levels; None for the first pair.
@@ -55,6 +56,7 @@ class PairEntry:
     thermal_index: int
     visible_stamp_ns: int
     skew_ms: float
+    is_held: bool = False
     fused_sha256: str = ""
     means: tuple[float, ...] = ()
     slopes: tuple[float, ...] = ()
@@ -90,6 +92,11 @@ class ReplayLog:
         """Arrival times and estimates of the constant offset of the thermal stamps."""
         self.width = 0
         """Width of the fused images in pixels."""
+
+    @property
+    def partner_pairs(self) -> list[PairEntry]:
+        """Pairs without those of held thermal frames."""
+        return [pair for pair in self.pairs if not pair.is_held]
 
     def time(self, stage: str, milliseconds: float) -> None:
         """Add a duration of a stage."""

@@ -101,7 +101,7 @@ class Replay:
         if recording.identity.is_matched:
             # The frames were paired beforehand and carry equal stamps.
             options = dataclasses.replace(
-                settings, tolerance_ns=0, thermal_offset_ns=0, on_stream_loss="hold"
+                settings, tolerance_ns=0, thermal_offset_ns=0, hold_ns=0, on_stream_loss="hold"
             )
         self._flow = PairFlow(
             options,
@@ -248,12 +248,12 @@ class Replay:
                 self._fuse(pair)
             except (EngineError, ValueError) as error:
                 reason = "engine_error" if isinstance(error, EngineError) else "unusable_pair"
-                self._settle_rejected((pair.visible.source, pair.thermal.source), reason, error)
+                self._settle_rejected(_settled_entries(pair), reason, error)
             except KeyboardInterrupt:
                 # Pairs that are not fused must be settled as well.
                 for left in pairs[at:]:
                     if left.visible.source.fate is None:
-                        self._ledger.settle_pair(Fate.UNPAIRED)
+                        self._ledger.settle_pair(Fate.UNPAIRED, is_held=left.is_held)
                 raise
 
     def _fuse(self, pair: FramePair) -> None:
@@ -275,16 +275,23 @@ class Replay:
             thermal_index=entries[1].index,
             visible_stamp_ns=pair.visible_stamp_ns,
             skew_ms=pair.skew_ns / NS_PER_MS,
+            is_held=pair.is_held,
             doubts=input_doubts(visible, thermal) + result_doubts(visible.pixels, fused.image),
         )
         jumped = any(entry.jump for entry in entries)
         images = self._meter.measure(entry, visible, fused, jumped=jumped)
-        self._ledger.settle_pair(Fate.FUSED)
-        for frame in entries:
-            frame.fate, frame.pair = Fate.FUSED, entry.index
+        self._ledger.settle_pair(Fate.FUSED, is_held=pair.is_held)
+        for frame in _settled_entries(pair):
+            frame.fate, frame.pair = Fate.HELD if pair.is_held else Fate.FUSED, entry.index
         self._log.pairs.append(entry)
         if self._sinks:
             images = images or images_of(visible, fused)
             with self._log.timed("outputs"):
                 for sink in self._sinks:
                     sink.take(entry, *images)
+
+
+def _settled_entries(pair: FramePair) -> tuple[FrameEntry, ...]:
+    """Return the frames whose fate is that of the pair; see `FrameLedger.settle_pair`."""
+    visible, thermal = pair.visible.source, pair.thermal.source
+    return (visible,) if pair.is_held else (visible, thermal)

@@ -51,7 +51,8 @@ def summarise(
         detection: `DetectorSink.summary()`, if a detector ran.
     """
     result, log = evidence.result, evidence.result.log
-    skews = [pair.skew_ms for pair in log.pairs]
+    partners = log.partner_pairs
+    skews = [pair.skew_ms for pair in partners]
     counts = result.counts.as_dict()
     recorded = {stream.value: evidence.identity.messages(stream) for stream in Stream}
     wanted = {
@@ -78,11 +79,12 @@ def summarise(
             for stream, frames in evidence.frames.items()
         },
         "fused": len(log.pairs),
-        "fused_share": len(log.pairs) / max(1, min(wanted.values())),
+        "fused_share": len(partners) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
         "sync": {
             "skew_ms": describe_series([abs(skew) for skew in skews]),
             "signed_skew_ms": describe_series(skews),
+            "held_age_ms": describe_series([abs(p.skew_ms) for p in log.pairs if p.is_held]),
             "drift_ms_per_min": _drift(log),
             "offset_ms": evidence.offset_ms,
             "offset_from": evidence.offset_from,
@@ -129,13 +131,14 @@ def _duration_s(log: ReplayLog) -> float:
 
 def _drift(log: ReplayLog) -> float | None:
     """Return the drift of the signed skew in ms per minute; triggered cameras have none."""
-    if len(log.pairs) < 30:
+    pairs = log.partner_pairs
+    if len(pairs) < 30:
         return None
-    minutes = np.array([p.visible_stamp_ns - log.pairs[0].visible_stamp_ns for p in log.pairs])
+    minutes = np.array([p.visible_stamp_ns - pairs[0].visible_stamp_ns for p in pairs])
     minutes = minutes / 6e10
     if float(np.ptp(minutes)) <= 0:
         return None
-    return float(np.polyfit(minutes, [p.skew_ms for p in log.pairs], 1)[0])
+    return float(np.polyfit(minutes, [p.skew_ms for p in pairs], 1)[0])
 
 
 def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
@@ -284,6 +287,7 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
             "thermal_index": p.thermal_index,
             "visible_stamp_ns": p.visible_stamp_ns,
             "skew_ms": p.skew_ms,
+            "held": int(p.is_held),
             "mean_visible": p.means[0],
             "mean_thermal": p.means[1],
             "mean_fused": p.means[2],

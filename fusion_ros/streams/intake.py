@@ -57,6 +57,7 @@ class CheckedFrame(NamedTuple):
         frame_id: the camera's.
         stamp_ns: time of exposure.
         arrived_ns: time of arrival, by the caller's clock.
+        encoding: as declared.
         source: `IncomingFrame.source`.
     """
 
@@ -64,6 +65,7 @@ class CheckedFrame(NamedTuple):
     frame_id: str
     stamp_ns: int
     arrived_ns: int
+    encoding: str = ""
     source: Any = None
 
 
@@ -167,7 +169,9 @@ class Intake:
             return Rejection("shutter", _SHUTTER)
         if stream is Stream.THERMAL and self._watches[stream].frozen:
             return Rejection("frozen", self._frozen_text())
-        return CheckedFrame(pixels, frame.frame_id, stamp_ns, arrived_ns, frame.source)
+        return CheckedFrame(
+            pixels, frame.frame_id, stamp_ns, arrived_ns, frame.encoding, frame.source
+        )
 
     def examine(self, now_ns: int, *, waited_ns: int = 0) -> list[tuple[Stream, FaultChange]]:
         """Examine the content of some frames, four each second and stream.

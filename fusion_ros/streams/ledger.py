@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ledger of all input frames: two streams, six fates.
+"""Ledger of all input frames: two streams, seven fates.
 
 The pairer, the node and the replay count in the same `FrameLedger`, so the status message, the
 diagnostics and the replay report show the same figures. A frame is *received* once and *settled*
@@ -28,6 +28,9 @@ class Fate(str, Enum):
 
     FUSED = "fused"
     """Its pair was fused and published."""
+    HELD = "held"
+    """A visible frame that was fused with a held thermal frame (`thermal_hold_ms`) and published.
+    The thermal frame has the fate of its own pair."""
     SUPERSEDED = "superseded"
     """Its pair waited for the engine and a newer pair took its place."""
     UNPAIRED = "unpaired"
@@ -50,6 +53,7 @@ class StreamCounts:
 
     received: int = 0
     fused: int = 0
+    held: int = 0
     superseded: int = 0
     unpaired: int = 0
     late: int = 0
@@ -60,14 +64,7 @@ class StreamCounts:
     @property
     def settled(self) -> int:
         """Frames with a fate."""
-        return (
-            self.fused
-            + self.superseded
-            + self.unpaired
-            + self.late
-            + self.duplicate
-            + self.rejected
-        )
+        return sum(getattr(self, fate.value) for fate in Fate)
 
     @property
     def pending(self) -> int:
@@ -169,13 +166,19 @@ class FrameLedger:
         """
         self._settle((stream,), fate, reason)
 
-    def settle_pair(self, fate: Fate, reason: str = "") -> None:
-        """Settle one frame of each stream in one step: no snapshot falls between them.
+    def settle_pair(self, fate: Fate, reason: str = "", *, is_held: bool = False) -> None:
+        """Settle the frames of a pair in one step: no snapshot falls between them.
+
+        Of a pair with a held thermal frame only the visible frame is settled: `Fate.FUSED` counts
+        as `Fate.HELD`.
 
         Raises:
             AccountingError: as `settle`; then neither stream is changed.
         """
-        self._settle(tuple(Stream), fate, reason)
+        if is_held:
+            self._settle((Stream.VISIBLE,), Fate.HELD if fate is Fate.FUSED else fate, reason)
+        else:
+            self._settle(tuple(Stream), fate, reason)
 
     def snapshot(self) -> LedgerSnapshot:
         """Return the totals at this instant."""

@@ -51,19 +51,23 @@ class FlowOptions(IntakeOptions, LossOptions):
     Attributes:
         tolerance_ns: `pairing_tolerance_ms`.
         thermal_offset_ns: `thermal_offset_ms`.
+        hold_ns: `thermal_hold_ms`; None is automatic.
         queue_size: `pairing_queue_size`.
     """
 
     tolerance_ns: int = 20_000_000
     thermal_offset_ns: int = 0
+    hold_ns: int | None = None
     queue_size: int = 8
 
     @classmethod
     def of(cls, values: FuseParameters) -> FlowOptions:
         """Return the options that the parameters contain."""
+        hold_ms = values.thermal_hold_ms
         return cls(
             tolerance_ns=round(values.pairing_tolerance_ms * NS_PER_MS),
             thermal_offset_ns=round(values.thermal_offset_ms * NS_PER_MS),
+            hold_ns=None if hold_ms < 0 else round(hold_ms * NS_PER_MS),
             queue_size=values.pairing_queue_size,
             stamp_source=values.stamp_source,
             detect_shutter=values.detect_shutter,
@@ -78,6 +82,7 @@ class Pairer(Protocol):
 
     tolerance_ns: int
     thermal_offset_ns: int
+    hold_ns: int | None
     settled: Fate | None
 
     @property
@@ -176,6 +181,7 @@ class PairFlow:
         self._pairer: Pairer = pairer or FramePairer(
             tolerance_ns=options.tolerance_ns,
             thermal_offset_ns=options.thermal_offset_ns,
+            hold_ns=options.hold_ns,
             queue_size=options.queue_size,
             ledger=ledger,
         )
@@ -202,6 +208,7 @@ class PairFlow:
         self._options = self._intake.options = self.loss.options = options
         self._pairer.tolerance_ns = options.tolerance_ns
         self._pairer.thermal_offset_ns = options.thermal_offset_ns
+        self._pairer.hold_ns = options.hold_ns
 
     @property
     def jumps(self) -> int:

@@ -19,6 +19,10 @@ that arrives out of order still finds it, and memory stays bounded. `jump_back_n
 back in time from reordering. Each stream follows a jump separately, so the first frames of a looped
 bag pair at once, in any order of the streams.
 
+Where the thermal camera is the slower one, visible frames without a partner form pairs with the
+nearest thermal frame within reach (`FramePairer.hold_ns`). They are returned as soon as no later
+thermal frame can be their partner, in the order of the visible stamps.
+
 No pixels, clocks or ROS here. Not thread-safe.
 """
 
@@ -27,7 +31,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 
@@ -41,18 +45,27 @@ WAIT_NS = 500_000_000
 """Frames at most this much older than the newest of their stream wait, at any rate."""
 MOST_WAITING = 64
 """Limit of the frames that wait because of `WAIT_NS`, for memory; it is reached at 128 Hz."""
+_RECENT = 4
+"""Newest thermal frames that may be held; visible frames are between the last two."""
 _NEVER = 1 << 80  # later than any stamp: "no further frame will come"
 
 
 @dataclass(frozen=True)
 class Pair(Generic[V, T]):
-    """Two frames of one moment. `skew_ns` = thermal stamp + thermal offset - visible stamp."""
+    """Two frames of one moment.
+
+    Attributes:
+        skew_ns: thermal stamp + thermal offset - visible stamp.
+        is_held: whether the thermal frame is held for a visible frame without a partner. The
+            ledger counts such a pair for its visible frame only.
+    """
 
     visible: V
     thermal: T
     visible_stamp_ns: int
     thermal_stamp_ns: int
     skew_ns: int
+    is_held: bool = False
 
 
 class _Rhythm:
@@ -106,6 +119,8 @@ class _Side:
         self.newest: int | None = None
         self.decided: int | None = None  # newest stamp that was paired or settled as unpaired
         self.rhythm = _Rhythm()
+        self.recent: deque[tuple[int, Any]] = deque(maxlen=_RECENT)
+        """Newest frames of any fate, with their stamps."""
         self._seen: set[int] = set()
         self._seen_order: deque[int] = deque()
 
@@ -122,6 +137,7 @@ class _Side:
 
     def insert(self, stamp: int, frame: Any) -> None:
         """Add a waiting frame."""
+        self.recent.append((stamp, frame))
         if self.newest is None or stamp > self.newest:
             if self.newest is not None:
                 self.rhythm.learn(stamp - self.newest)
@@ -156,6 +172,8 @@ class FramePairer(Generic[V, T]):
             `wait_ns`, up to `MOST_WAITING`.
         thermal_offset_ns: added to every thermal stamp before comparing; for a known constant
             delay between the two cameras' stamps.
+        hold_ns: largest skew of a pair with a held thermal frame; 0: none is held. None: one and a
+            half thermal periods while the thermal stream is the slower one.
         jump_back_ns: see `JUMP_BACK_NS`.
         wait_ns: see `WAIT_NS`; a thermal camera with a longer transport delay does not pair.
 
@@ -170,6 +188,7 @@ class FramePairer(Generic[V, T]):
         ledger: FrameLedger,
         queue_size: int = 8,
         thermal_offset_ns: int = 0,
+        hold_ns: int | None = 0,
         jump_back_ns: int = JUMP_BACK_NS,
         wait_ns: int = WAIT_NS,
     ) -> None:
@@ -188,6 +207,8 @@ class FramePairer(Generic[V, T]):
         self.tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
         """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
+        self.hold_ns = hold_ns
+        """Largest skew of a pair with a held thermal frame. May be set at any time."""
 
     @property
     def tolerance_ns(self) -> int:
@@ -222,7 +243,7 @@ class FramePairer(Generic[V, T]):
         """Decide all waiting frames, as no further ones will arrive (end of a recording)."""
         pairs = self._decide(final=True)
         for side in (self._visible, self._thermal):
-            self._settle_unpaired(side, len(side.stamps))
+            pairs += self._without_partner(side, len(side.stamps))
         return pairs
 
     def reset(self) -> None:
@@ -261,22 +282,24 @@ class FramePairer(Generic[V, T]):
         return []
 
     def _decide(self, *, final: bool) -> list[Pair[V, T]]:
-        pairs = []
+        pairs: list[Pair[V, T]] = []
         while (found := self._next_pair(final)) is not None:
-            pairs.append(self._make_pair(*found))
+            pairs += self._make_pair(*found)
+        if self._reach_ns():
+            pairs += self._without_partner(self._visible, self._decided_count())
         return pairs
 
     def _make_room(self, side: _Side) -> list[Pair[V, T]]:
         """Remove the oldest frame of a full queue, paired if it has a partner."""
         found = self._next_pair(final=True)
         if found is not None and found[side is self._thermal] == 0:
-            return [self._make_pair(*found)]
-        self._settle_unpaired(side, 1)
-        return []
+            return self._make_pair(*found)
+        return self._without_partner(side, 1)
 
-    def _make_pair(self, i: int, j: int) -> Pair[V, T]:
+    def _make_pair(self, i: int, j: int) -> list[Pair[V, T]]:
+        """Return the pair at these positions, after those of earlier frames with held ones."""
         visible, thermal = self._visible, self._thermal
-        self._settle_unpaired(visible, i)
+        held = self._without_partner(visible, i)
         self._settle_unpaired(thermal, j)
         pair = Pair(
             visible=visible.frames[0],
@@ -287,7 +310,53 @@ class FramePairer(Generic[V, T]):
         )
         visible.take(1)
         thermal.take(1)
-        return pair
+        return [*held, pair]
+
+    def _without_partner(self, side: _Side, count: int) -> list[Pair[V, T]]:
+        """Remove the oldest waiting frames; visible ones with a thermal frame in reach are paired.
+
+        The others are settled as unpaired.
+        """
+        reach_ns = self._reach_ns() if side is self._visible else 0
+        held = []
+        for _ in range(count):
+            pair = self._held_pair(side.stamps[0], side.frames[0], reach_ns) if reach_ns else None
+            if pair is None:
+                self._settle_unpaired(side, 1)
+            else:
+                held.append(pair)
+                side.take(1)
+        return held
+
+    def _held_pair(self, stamp: int, frame: V, reach_ns: int) -> Pair[V, T] | None:
+        skews = ((t + self.thermal_offset_ns - stamp, t, held) for t, held in self._thermal.recent)
+        skew, thermal_stamp, held = min(
+            skews, key=lambda found: abs(found[0]), default=(_NEVER, 0, None)
+        )
+        if abs(skew) > reach_ns:
+            return None
+        return Pair(frame, cast(T, held), stamp, thermal_stamp, skew, is_held=True)
+
+    def _reach_ns(self) -> int:
+        """Return the largest skew of a pair with a held thermal frame now."""
+        if self.hold_ns is not None:
+            return self.hold_ns
+        visible, thermal = self._visible.rhythm.period_ns, self._thermal.rhythm.period_ns
+        if visible is None or thermal is None or 3 * thermal <= 4 * visible:
+            return 0
+        return 3 * thermal // 2
+
+    def _decided_count(self) -> int:
+        """Return how many of the oldest visible frames can have no partner any more."""
+        waiting, tolerance = self._thermal.stamps, self._tolerance_ns
+        coming = self._thermal.next_at_least()
+        for count, stamp in enumerate(self._visible.stamps):
+            wanted = stamp - self.thermal_offset_ns
+            at = bisect_left(waiting, wanted - tolerance)
+            is_near = at < len(waiting) and waiting[at] <= wanted + tolerance
+            if is_near or coming <= wanted + tolerance:
+                return count
+        return len(self._visible.stamps)
 
     def _settle_unpaired(self, side: _Side, count: int) -> None:
         for _ in range(count):

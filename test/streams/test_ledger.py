@@ -50,6 +50,18 @@ def test_a_pair_settles_one_frame_of_each_stream() -> None:
     assert snapshot.visible.rejected_by_reason == {"engine_error": 1}
 
 
+def test_a_pair_with_a_held_thermal_frame_settles_its_visible_frame_only() -> None:
+    ledger = FrameLedger()
+    for _ in range(3):
+        ledger.receive(Stream.VISIBLE)
+    ledger.settle_pair(Fate.FUSED, is_held=True)
+    ledger.settle_pair(Fate.SUPERSEDED, is_held=True)
+    ledger.settle_pair(Fate.REJECTED, "engine_error", is_held=True)
+    visible = ledger.snapshot().visible
+    assert (visible.held, visible.fused, visible.superseded, visible.rejected) == (1, 0, 1, 1)
+    assert ledger.snapshot().thermal.settled == 0
+
+
 def test_a_frame_cannot_be_settled_twice() -> None:
     ledger = FrameLedger()
     ledger.receive(Stream.VISIBLE)
@@ -98,6 +110,7 @@ def test_the_json_form_adds_up() -> None:
     assert plain == {
         "received": 3,
         "fused": 1,
+        "held": 0,
         "superseded": 0,
         "unpaired": 0,
         "late": 1,

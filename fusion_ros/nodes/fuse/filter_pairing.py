@@ -68,6 +68,8 @@ class FilterPairer(Generic[V, T]):
         self._queue_size = queue_size
         self._tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
+        self.hold_ns: int | None = 0
+        """Not used: these policies hold no thermal frame."""
         self.jumps = 0
         self.settled: Fate | None = None
         self._connect()

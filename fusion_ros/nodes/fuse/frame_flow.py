@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.fusion_lane import Also, FusionLane
 from fusion_ros.nodes.fuse.jobs import Output
 from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.fuse.reporting.counters import Books
@@ -52,6 +52,8 @@ class FrameFlow:
         image_topics: returns the names of all image topics in the graph.
         can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
         replaced: receives the pipeline that replaces one whose engine did not return.
+        also: called with each job and its pipeline after the result was passed on for publishing,
+            in the worker's thread.
         clock_ns: the monotonic clock that `books.telemetry` uses.
 
     Raises:
@@ -71,6 +73,7 @@ class FrameFlow:
         image_topics: Callable[[], Iterable[str]] = tuple,
         can_publish: Callable[[], bool] = lambda: True,
         replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
+        also: Also = lambda job, pipeline: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._books = books
@@ -85,6 +88,7 @@ class FrameFlow:
             topic=topic,
             can_publish=can_publish,
             replaced=replaced,
+            also=also,
             clock_ns=clock_ns,
         )
         """Fuses and publishes."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline import FusedFrame, FusionPipeline
 
+Also = Callable[["FramePair | LoneFrame", "FusionPipeline"], object]
+
 FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
 STOP_S = 2.0
@@ -88,6 +90,7 @@ class FusionLane:
         topic: of that output, for reports.
         can_publish: whether the middleware still runs.
         replaced: receives the pipeline with the engine that replaces a hung one.
+        also: called with each job and its pipeline after the result was passed on for publishing.
         clock_ns: a monotonic clock.
     """
 
@@ -101,6 +104,7 @@ class FusionLane:
         topic: str,
         can_publish: Callable[[], bool],
         replaced: Callable[[FusionPipeline], object],
+        also: Also,
         clock_ns: Callable[[], int],
     ) -> None:
         self.pipeline = PipelineSlot(pipeline, books.warn)
@@ -109,6 +113,7 @@ class FusionLane:
         self._publish = publish
         self._can_publish = can_publish
         self._replaced = replaced
+        self._also = also
         self._clock_ns = clock_ns
         self._alignment = AlignmentMonitor(values.alignment_period_s)
         self._effect = EffectWatch()
@@ -254,13 +259,13 @@ class FusionLane:
         if isinstance(job, LoneFrame):
             self._books.ledger.settle(job.stream, fate)
         else:
-            self._books.ledger.settle_pair(fate)
+            self._books.ledger.settle_pair(fate, is_held=job.is_held)
 
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
         if isinstance(job, LoneFrame):
             self._books.rejections.lone(job.stream, reason, message)
         else:
-            self._books.rejections.pair(reason, message)
+            self._books.rejections.pair(reason, message, is_held=job.is_held)
 
     def _work(self, work: _Work, progress: _Progress) -> None:
         """Run one job. A failure affects only this job."""
@@ -317,6 +322,7 @@ class FusionLane:
         # What follows would compete with the publishing thread for the interpreter's lock.
         self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
         # The pair is submitted; failures from here on do not affect it.
+        self._do_also(pair, pipeline)
         try:
             pipeline.learn()
         except Exception as error:
@@ -324,7 +330,8 @@ class FusionLane:
             self._books.warn_repeated("learn", text)
         try:
             now_s = self._clock_ns() / 1e9
-            self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
+            if not pair.is_held:  # what moved meanwhile would look like a shift
+                self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
             self._effect.look(visible.pixels.pixels, fused, self._clock_ns())
         except Exception as error:
             self._books.warn(f"alignment is no longer evaluated: {type(error).__name__}: {error}")
@@ -334,6 +341,13 @@ class FusionLane:
         output = lone_output(job, pipeline)
         if work.claim.take():
             self.publishing.submit(_Publication(output, job))
+            self._do_also(job, pipeline)
+
+    def _do_also(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
+        try:
+            self._also(job, pipeline)
+        except Exception as error:
+            self._books.warn_repeated("thermal_registered", f"thermal_registered: {error}")
 
     # --- in the publishing thread -----------------------------------------------------------------
 
@@ -360,6 +374,7 @@ class FusionLane:
             stamp_ns=job.visible_stamp_ns,
             arrived_ns=arrived_ns,
             skew_ms=job.skew_ns / NS_PER_MS,
+            is_held=job.is_held,
             latency_ms=(published_ns - arrived_ns) / NS_PER_MS,
             stages_ms={
                 "wait": (publication.begun_ns - arrived_ns) / NS_PER_MS,

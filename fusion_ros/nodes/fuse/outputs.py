@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.publisher import Publisher
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_ros.imaging.encodings import ChannelOrder, encode
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.options import OverlayOptions
 from fusion_ros.imaging.overlay import overlay
 from fusion_ros.nodes.fuse.jobs import Output
+from fusion_ros.nodes.fuse.messages import info_of_grid, publish_message, serialized_image
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.fuse.registered_thermal import RegisteredThermal
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 from fusion_ros.nodes.fuse.reporting.report import NodeReport, fill_status
 from fusion_ros.nodes.runtime.codec import encode_compressed
@@ -28,7 +27,6 @@ from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
-from fusion_ros.nodes.runtime.wire import write_image
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -74,7 +72,10 @@ class FusedOutputs:
         self._compressed_lane = self._lane(self._compressed, self._send_compressed)
         self._overlay_lane = self._lane(self._overlay, self._send_overlay)
         self._diagnostics_lane = self._lane(self._diagnostics, self._send_diagnostics)
+        self.thermal = RegisteredThermal(node, offered, self._lane)
+        """The thermal image on the visible grid."""
         self._lanes: list[PublishingLane] = [
+            *self.thermal.lanes,
             self._compressed_lane,
             self._overlay_lane,
             self._diagnostics_lane,
@@ -102,9 +103,10 @@ class FusedOutputs:
         return str(self._image.topic_name)
 
     def listeners(self) -> int:
-        """Return the number of subscribers of the fused images."""
+        """Return the number of subscribers of the images."""
         images = (self._image, self._compressed, self._overlay)
-        return sum(image.get_subscription_count() for image in images)
+        fused = sum(image.get_subscription_count() for image in images)
+        return fused + self.thermal.listeners()
 
     def publish_image(
         self,
@@ -123,18 +125,18 @@ class FusedOutputs:
             jpeg_quality_percent: of the compressed image.
             overlay_options: of the overlay.
             visible_info: the visible camera's newest camera_info, as the fused image has its grid.
-                It is published with the image's header, since consumers match exact stamps.
 
         Returns:
             Milliseconds by stage: "encode" and "publish".
         """
         begun_ns = time.perf_counter_ns()
         header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
-        image = _serialized_image(output.pixels, output.order, encoding, header)
+        image = serialized_image(output.pixels, output.order, encoding, header)
         encoded_ns = time.perf_counter_ns()
         publish_serialized(self._image, image)
-        if visible_info is not None and _same_size(visible_info, output):
-            _publish(self._info, _with_header(visible_info, header))
+        info = info_of_grid(visible_info, output.pixels.shape, header)
+        if info is not None:
+            publish_message(self._info, info)
         published_ns = time.perf_counter_ns()
         if self._compressed.get_subscription_count():
             self._compressed_lane.submit((output, header, jpeg_quality_percent))
@@ -162,7 +164,7 @@ class FusedOutputs:
         message = encode_compressed(
             output.pixels, output.order, header, quality_percent=quality_percent
         )
-        _publish(self._compressed, message)
+        publish_message(self._compressed, message)
 
     def _send_overlay(self, item: tuple[Output, Header, OverlayOptions]) -> None:
         output, header, options = item
@@ -170,14 +172,16 @@ class FusedOutputs:
         assert output.thermal is not None
         order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
         pixels = overlay(output.visible, output.thermal, options, order=order)
-        publish_serialized(self._overlay, _serialized_image(pixels, order, "rgb8", header))
+        publish_serialized(self._overlay, serialized_image(pixels, order, "rgb8", header))
 
     def _send_status(self, report: NodeReport) -> None:
         assert self._status is not None
-        _publish(self._status, fill_status(FusionStatus(), report))
+        publish_message(self._status, fill_status(FusionStatus(), report))
 
     def _send_diagnostics(self, report: NodeReport) -> None:
-        _publish(self._diagnostics, diagnostics(self._node.get_fully_qualified_name(), report))
+        publish_message(
+            self._diagnostics, diagnostics(self._node.get_fully_qualified_name(), report)
+        )
 
     def close(self) -> bool:
         """Destroy the publishers.
@@ -189,8 +193,9 @@ class FusedOutputs:
         left_behind = [lane.topic for lane in self._lanes if not lane.stop()]
         if left_behind:
             return False
-        lifecycle = (self._image, self._compressed, self._overlay, self._info)
-        for publisher in (*lifecycle, self._diagnostics, self._status):
+        fused = (self._image, self._compressed, self._overlay, self._info)
+        thermal = self.thermal.publishers.values()
+        for publisher in (*fused, *thermal, self._diagnostics, self._status):
             if publisher is None:
                 continue
             if isinstance(publisher, LifecyclePublisher):
@@ -199,36 +204,3 @@ class FusedOutputs:
                 continue
             self._node.destroy_publisher(publisher)
         return True
-
-
-def _publish(publisher: Publisher, message: Any) -> None:
-    publish_serialized(publisher, serialize_message(message))
-
-
-def _serialized_image(
-    pixels: np.ndarray, order: ChannelOrder, encoding: str, header: Header
-) -> bytearray:
-    colour = ChannelOrder.RGB if order is ChannelOrder.GREY else order
-    rows, _ = encode(pixels, encoding, order=colour)
-    stamp = header.stamp.sec, header.stamp.nanosec
-    return write_image(stamp, header.frame_id, pixels.shape[:2], encoding, rows)
-
-
-def _same_size(info: CameraInfo, output: Output) -> bool:
-    return (info.height, info.width) == output.pixels.shape[:2]
-
-
-def _with_header(info: CameraInfo, header: Header) -> CameraInfo:
-    return CameraInfo(
-        header=header,
-        height=info.height,
-        width=info.width,
-        distortion_model=info.distortion_model,
-        d=info.d,
-        k=info.k,
-        r=info.r,
-        p=info.p,
-        binning_x=info.binning_x,
-        binning_y=info.binning_y,
-        roi=info.roi,
-    )

@@ -24,6 +24,7 @@ from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 from fusion_ros.streams.recent_counts import CountHistory
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ TRACED = (
     "stamp_ns",
     "arrived_ns",
     "skew_ms",
+    "held",
     "latency_ms",
     "wait_ms",
     "tone_ms",
@@ -126,6 +128,7 @@ class Active:
             image_topics=lambda: _image_topics(node),
             can_publish=node.context.ok,
             replaced=self._keep_pipeline,
+            also=self._publish_thermal,
         )
         self.calibration: LiveCalibration | None = None
         options = values.registration_options()
@@ -270,6 +273,15 @@ class Active:
         )
         self._after_each_frame()
         return timings_ms
+
+    def _publish_thermal(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
+        """Publish `thermal_registered/*` of a job; in the worker's thread."""
+        self._outputs.thermal.take(
+            job,
+            pipeline,
+            interpolation=self._values.thermal_registered_interpolation,
+            visible_info=self.visible_info,
+        )
 
 
 def _image_topics(node: LifecycleNode) -> list[str]:

@@ -12,6 +12,7 @@ from fusion_ros.replay.findings.evidence import Finding, Severity
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
+from fusion_ros.streams.pair_flow import FlowOptions
 from fusion_ros.streams.pairer import FramePairer
 from fusion_ros.streams.series import describe_series
 
@@ -53,10 +54,12 @@ class OnePass:
         self._first_ns = self._last_ns = self._last_due_ns = time_line.begin_ns
         self._returned = 0
         self._pairs = 0
+        options = FlowOptions.of(values)
         self._pairer: FramePairer[None, None] = FramePairer(
-            tolerance_ns=round(values.pairing_tolerance_ms * 1e6),
-            thermal_offset_ns=round(values.thermal_offset_ms * 1e6),
-            queue_size=values.pairing_queue_size,
+            tolerance_ns=options.tolerance_ns,
+            thermal_offset_ns=options.thermal_offset_ns,
+            hold_ns=options.hold_ns,
+            queue_size=options.queue_size,
             ledger=FrameLedger(),
         )
 
@@ -103,7 +106,8 @@ class OnePass:
             for stream in Stream
         }
         pairs = self._pairs + len(self._pairer.flush())
-        fused = counts[Stream.VISIBLE.value]["fused"]
+        visible = counts[Stream.VISIBLE.value]
+        fused = visible["fused"] + visible["held"]
         planned_ns = self._last_due_ns - self._line.begin_ns
         took_ns = max(1, self._last_ns - self._first_ns)
         pace = min(1.0, planned_ns / took_ns) if planned_ns > 0 else 1.0

@@ -26,7 +26,7 @@ def streams(m: Material) -> list[dict[str, Any]]:
 
 def time_plots(m: Material) -> list[dict[str, Any]]:
     """Return the plot of skews."""
-    skews = list(zip(m.at_s, (p.skew_ms for p in m.pairs), strict=True))
+    skews = [(at, p.skew_ms) for at, p in zip(m.at_s, m.pairs, strict=True) if not p.is_held]
     signed = m.summary["sync"]["signed_skew_ms"]
     drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
     about = f"p50 {number(signed['p50'], 2)} ms"

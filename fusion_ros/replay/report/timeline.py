@@ -13,7 +13,7 @@ _LINE_TOP, _LINE_BOTTOM = 72.0, 112.0
 _COLUMNS = 492
 _COLOURS = {
     "rejected": "--bad", "late": "--s4", "duplicate": "--s1", "unpaired": "--s2",
-    "superseded": "--warn", "fused": "--s3", "pending": "--soft",
+    "superseded": "--warn", "held": "--s5", "fused": "--s3", "pending": "--soft",
 }  # fmt: skip
 """Colour of each fate; of several frames in one column, the first of these is shown."""
 _ORDER = tuple(_COLOURS)

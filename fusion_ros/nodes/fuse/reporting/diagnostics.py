@@ -141,6 +141,8 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         ("|skew| p50 [ms]", f"{skew.p50:.2f}"),
         ("|skew| p95 [ms]", f"{skew.p95:.2f}"),
         ("signed skew p50 [ms]", f"{report.telemetry.signed_skew_ms_p50:.2f}"),
+        ("held thermal frame, age p50 [ms]", f"{report.telemetry.held_age_ms.p50:.2f}"),
+        ("held thermal frame, age p95 [ms]", f"{report.telemetry.held_age_ms.p95:.2f}"),
         ("thermal_offset_ms in use", f"{report.thermal_offset_ms:.2f}"),
         ("clock jumps", str(report.telemetry.clock_jumps)),
     ]
@@ -279,8 +281,8 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
     if seconds >= JUDGED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * pairs:
         return DiagnosticStatus.WARN, (
             f"overloaded: {recent.superseded} of {pairs} pairs of the last {seconds:.0f} s "
-            "were superseded; use smaller frames, a lower rate, a faster engine, or accept the "
-            "lower output rate"
+            "were superseded; use smaller frames, a lower rate, a faster engine, thermal_hold_ms 0 "
+            "(no pairs of held thermal frames), or accept the lower output rate"
         )
     return DiagnosticStatus.OK, report.mode
 

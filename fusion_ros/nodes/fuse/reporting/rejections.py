@@ -32,10 +32,10 @@ class RejectionLog:
         """Log a frame that `PairFlow` rejected and counted."""
         self._log((stream,), printable(topic), reason, message)
 
-    def pair(self, reason: str, message: str) -> None:
-        """Reject both frames of a pair that could not be fused."""
-        self._ledger.settle_pair(Fate.REJECTED, reason)
-        self._log(tuple(Stream), "a pair", reason, message)
+    def pair(self, reason: str, message: str, *, is_held: bool = False) -> None:
+        """Reject a pair that could not be fused; see `FrameLedger.settle_pair`."""
+        self._ledger.settle_pair(Fate.REJECTED, reason, is_held=is_held)
+        self._log((Stream.VISIBLE,) if is_held else tuple(Stream), "a pair", reason, message)
 
     def lone(self, stream: Stream, reason: str, message: str) -> None:
         """Reject a frame that could not be published alone."""

@@ -30,9 +30,9 @@ STALLED_S = 4.0
 
 
 def paired(counts: StreamCounts) -> int:
-    """Return the number of frames that were paired, also in pairs that were not fused."""
+    """Return the number of frames in pairs, also in pairs that were not fused."""
     failed = sum(counts.rejected_by_reason.get(reason, 0) for reason in PAIR_REASONS)
-    return counts.fused + counts.superseded + failed
+    return counts.fused + counts.held + counts.superseded + failed
 
 
 def usable(counts: StreamCounts) -> int:
@@ -109,8 +109,8 @@ class NodeReport:
 
     @property
     def pairs(self) -> int:
-        """Number of pairs found in the last seconds, fused or not."""
-        return paired(self.recent.counts.visible)
+        """Number of pairs in the last seconds, fused or not, without those of held frames."""
+        return paired(self.recent.counts.thermal)
 
     @property
     def stalled_s(self) -> float:
@@ -140,6 +140,8 @@ def fill_status(message: Any, report: NodeReport) -> Any:
         setattr(message, f"{stream.value}_hz", telemetry.stream_hz[stream])
     message.fused_hz = telemetry.fused_hz
     message.skew_ms_p50, message.skew_ms_p95 = telemetry.skew_ms.p50, telemetry.skew_ms.p95
+    message.held_age_ms_p50 = telemetry.held_age_ms.p50
+    message.held_age_ms_p95 = telemetry.held_age_ms.p95
     message.thermal_offset_ms = report.thermal_offset_ms
     hint_ms = report.thermal_offset_hint_ms
     message.thermal_offset_hint_ms = math.nan if hint_ms is None else hint_ms

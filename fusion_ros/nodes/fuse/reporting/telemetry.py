@@ -34,6 +34,7 @@ class FusedSample:
     skew_ms: float
     latency_ms: float
     stages_ms: Mapping[str, float]
+    is_held: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,8 @@ class TelemetrySnapshot:
     fused_hz: float
     skew_ms: Percentiles
     signed_skew_ms_p50: float
+    held_age_ms: Percentiles
+    """|skew| of pairs with a held thermal frame; the other skews are those of other pairs."""
     latency_ms: Percentiles
     stages_ms: Mapping[str, Percentiles]
     passed_alone: Mapping[Stream, int]
@@ -93,18 +96,19 @@ class Telemetry:
         stages_ms: Mapping[str, float],
         stamp_ns: int = 0,
         arrived_ns: int = 0,
+        is_held: bool = False,
     ) -> None:
         """Record a published fused image.
 
         `stamp_ns` is the visible frame's. `arrived_ns`, for the trace, is the arrival of the pair's
         later message.
         """
-        sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms)
+        sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms, is_held)
         with self._lock:
             self._fused.append(sample)
         if self.trace is not None:
             row: dict[str, float] = {"stamp_ns": stamp_ns, "arrived_ns": arrived_ns}
-            row |= {"skew_ms": skew_ms, "latency_ms": latency_ms}
+            row |= {"skew_ms": skew_ms, "held": int(is_held), "latency_ms": latency_ms}
             self.trace({**row, **{f"{name}_ms": value for name, value in stages_ms.items()}})
 
     def passed_alone(self, stream: Stream) -> None:
@@ -128,6 +132,7 @@ class Telemetry:
             silent_ms = {s: (now_ns - t) / 1e6 for s, t in self._newest_ns.items()}
             fused = [sample for sample in self._fused if sample.at_ns >= oldest_ns]
             passed_alone, clock_jumps = dict(self._passed_alone), self._clock_jumps
+        skews_ms = [sample.skew_ms for sample in fused if not sample.is_held]
         window_s = (now_ns - oldest_ns) / 1e9
         names = list(dict.fromkeys(name for sample in fused for name in sample.stages_ms))
         return TelemetrySnapshot(
@@ -135,8 +140,9 @@ class Telemetry:
             stream_hz={s: _rate_hz(times) for s, times in arrivals.items()},
             silent_for_ms=silent_ms,
             fused_hz=_rate_hz([sample.at_ns for sample in fused]),
-            skew_ms=_percentiles([abs(sample.skew_ms) for sample in fused]),
-            signed_skew_ms_p50=_percentiles([sample.skew_ms for sample in fused]).p50,
+            skew_ms=_percentiles([abs(skew) for skew in skews_ms]),
+            signed_skew_ms_p50=_percentiles(skews_ms).p50,
+            held_age_ms=_percentiles([abs(sample.skew_ms) for sample in fused if sample.is_held]),
             latency_ms=_percentiles([sample.latency_ms for sample in fused]),
             stages_ms={
                 name: _percentiles([s.stages_ms[name] for s in fused if name in s.stages_ms])

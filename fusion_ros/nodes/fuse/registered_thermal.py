@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`thermal_registered/*`: the thermal image on the visible grid, as `depth_registered` is for depth.
+
+Each image has the stamp and the frame id of a fused image. It is computed while subscribed, after
+that image was passed on for publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.nodes.fuse.messages import info_of_grid, publish_message, serialized_image
+from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
+from fusion_ros.nodes.runtime.stamps import to_time
+from fusion_ros.nodes.runtime.topic_names import camera_info_topic
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
+
+COUNTS, CELSIUS, INFO = (
+    "thermal_registered/image_raw",
+    "thermal_registered/temperature",
+    "thermal_registered/camera_info",
+)
+
+
+class RegisteredThermal:
+    """Publishers of the registered thermal image, from `configure` to `cleanup`.
+
+    Args:
+        node: its node.
+        offered: QoS of the publishers.
+        make_lane: returns a publishing thread for a publisher and a function.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        offered: QoSProfile,
+        make_lane: Callable[..., PublishingLane],
+    ) -> None:
+        self.publishers = {
+            COUNTS: node.create_lifecycle_publisher(Image, COUNTS, offered),
+            CELSIUS: node.create_lifecycle_publisher(Image, CELSIUS, offered),
+            INFO: node.create_lifecycle_publisher(
+                CameraInfo, camera_info_topic(node, "thermal_registered"), offered
+            ),
+        }
+        self._lanes = {
+            COUNTS: make_lane(self.publishers[COUNTS], self._send_counts),
+            CELSIUS: make_lane(self.publishers[CELSIUS], self._send_celsius),
+            INFO: make_lane(self.publishers[INFO], self._send_info),
+        }
+
+    @property
+    def lanes(self) -> Iterable[PublishingLane]:
+        """The publishing threads."""
+        return self._lanes.values()
+
+    def listeners(self) -> int:
+        """Return the number of subscribers."""
+        return sum(p.get_subscription_count() for p in self.publishers.values())
+
+    def take(
+        self,
+        job: FramePair | LoneFrame,
+        pipeline: FusionPipeline,
+        *,
+        interpolation: str,
+        visible_info: CameraInfo | None,
+    ) -> None:
+        """Compute the subscribed images of a job; in the worker's thread.
+
+        Args:
+            job: a pair, or a thermal frame that passes alone.
+            pipeline: the pipeline that fused it.
+            interpolation: "nearest" or "linear".
+            visible_info: the visible camera's newest camera_info.
+
+        Raises:
+            ValueError: the frames do not fit the calibration, or temperatures are subscribed to
+                and the unit of the counts is not known.
+        """
+        wanted = {name for name, p in self.publishers.items() if p.get_subscription_count()}
+        if not wanted:
+            return
+        if isinstance(job, LoneFrame):
+            if job.stream is Stream.VISIBLE or job.visible_shape is None:
+                return
+            thermal, shape = job.frame, job.visible_shape
+            header = Header(stamp=to_time(thermal.stamp_ns), frame_id=job.frame_id)
+        else:
+            height, width = job.visible.pixels.pixels.shape[:2]
+            thermal, shape = job.thermal, (height, width)
+            header = Header(stamp=to_time(job.visible_stamp_ns), frame_id=job.visible.frame_id)
+        pixels, order = thermal.pixels.pixels, thermal.pixels.order
+        if COUNTS in wanted:
+            counts = pipeline.registered_thermal(
+                pixels, shape, thermal_order=order, interpolation=interpolation
+            )
+            self._lanes[COUNTS].submit((counts, counts_encoding(thermal.encoding, counts), header))
+        info = info_of_grid(visible_info, shape, header)
+        if info is not None:
+            self._lanes[INFO].submit(info)
+        if CELSIUS in wanted:
+            celsius = pipeline.registered_thermal(
+                pixels, shape, thermal_order=order, celsius=True, interpolation=interpolation
+            )
+            self._lanes[CELSIUS].submit((celsius, "32FC1", header))
+
+    # --- each in a thread of its own --------------------------------------------------------------
+
+    def _send_counts(self, item: tuple[np.ndarray, str, Header]) -> None:
+        self._send(COUNTS, *item)
+
+    def _send_celsius(self, item: tuple[np.ndarray, str, Header]) -> None:
+        self._send(CELSIUS, *item)
+
+    def _send(self, name: str, pixels: np.ndarray, encoding: str, header: Header) -> None:
+        message = serialized_image(pixels, ChannelOrder.GREY, encoding, header)
+        publish_serialized(self.publishers[name], message)
+
+    def _send_info(self, info: CameraInfo) -> None:
+        publish_message(self.publishers[INFO], info)
+
+
+def counts_encoding(declared: str, counts: np.ndarray) -> str:
+    """Return the encoding for counts of a camera whose messages declare `declared`."""
+    if counts.dtype == np.float32:
+        return "32FC1"
+    if counts.dtype == np.uint8:
+        return "mono8"
+    return "16UC1" if declared.startswith("16UC1") else "mono16"
