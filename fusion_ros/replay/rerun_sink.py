@@ -93,7 +93,7 @@ class RerunSink(FusedSink):
             self._set_time(frame.stamp_ns or frame.arrived_ns)
             fate = frame.fate.value if frame.fate else "pending"
             text = f"{frame.index}: {fate} {frame.reason}".rstrip()
-            level = "INFO" if frame.fate is Fate.FUSED else "WARN"
+            level = "INFO" if frame.fate in (Fate.FUSED, Fate.HELD) else "WARN"
             self._stream.log(f"fates/{frame.stream.value}", self._rerun.TextLog(text, level=level))
 
     def _set_time(self, stamp_ns: int) -> None:

@@ -7,16 +7,22 @@ import dataclasses
 import sys
 from collections import deque
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusion_ros.imaging.encodings import PixelFrame
-from fusion_ros.imaging.pair_check import shows_colours
+from fusion_ros.imaging.pair_check import PairDoubt, is_constant, result_doubts, shows_colours
 from fusion_ros.streams.ledger import Stream
+
+if TYPE_CHECKING:
+    from fusion_ros.pipeline import FusedFrame
 
 _EXAMINE_EVERY_NS = 250_000_000
 _EXAMINATIONS = 12
 """A fault is decided by this many examinations: three seconds, or more of a slow stream."""
+_COMPARISONS = 4
+"""Comparisons that must agree: one second, or more of a slow stream."""
 _ROUGHER = 4.0
 _MANY_BYTES = 12
 _LARGEST_FLOAT, _SMALLEST_FLOAT = 1e6, 1e-6
@@ -106,6 +112,35 @@ class ContentWatch:
             if sum(fault in seen for seen in self._examinations) > len(self._examinations) / 2
         )
         return tuple(FaultChange(fault, encoding) for fault in self.active - before)
+
+
+class EffectWatch:
+    """Compares fused frames with their visible ones four times each second; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._looked_ns: int | None = None
+        self._looks: deque[bool] = deque(maxlen=_COMPARISONS)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the newest fused frames were the visible ones, bit for bit."""
+        return len(self._looks) == _COMPARISONS and all(self._looks)
+
+    def look(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
+        """Compare a visible frame with its fused one.
+
+        Thermal frames of one value everywhere, as of a closed shutter, do not count.
+        """
+        if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _EXAMINE_EVERY_NS:
+            return
+        self._looked_ns = now_ns
+        if not is_constant(fused.thermal):
+            doubts = result_doubts(visible, fused.image)
+            self._looks.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
+
+    def restart(self) -> None:
+        """Reset, as after a pause or with another calibration."""
+        self._looks.clear()
 
 
 def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:

@@ -29,11 +29,11 @@ No pixels, clocks or ROS here. Not thread-safe.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
+from fusion_ros.streams.waiting import MOST_WAITING, NEVER, Side
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -43,11 +43,6 @@ JUMP_BACK_NS = 500_000_000
 smaller distance is a frame out of order."""
 WAIT_NS = 500_000_000
 """Frames at most this much older than the newest of their stream wait, at any rate."""
-MOST_WAITING = 64
-"""Limit of the frames that wait because of `WAIT_NS`, for memory; it is reached at 128 Hz."""
-_RECENT = 4
-"""Newest thermal frames that may be held; visible frames are between the last two."""
-_NEVER = 1 << 80  # later than any stamp: "no further frame will come"
 
 
 @dataclass(frozen=True)
@@ -66,99 +61,6 @@ class Pair(Generic[V, T]):
     thermal_stamp_ns: int
     skew_ns: int
     is_held: bool = False
-
-
-class _Rhythm:
-    """Distance of the stamps of one stream, learned from its most recent gaps.
-
-    Lost frames only lengthen gaps, so the short gaps show the rate. The last few have a bound of
-    their own, so that a rising rate is followed at once.
-    """
-
-    WINDOW = 32
-    LATEST = 3
-    ENOUGH_FOR_BOUND = 4
-    ENOUGH_FOR_PERIOD = 8
-    SHORT_SHARE = 10  # one gap in ten may be shorter than the bound (less its margin)
-    MARGIN_PERCENT = 10
-
-    def __init__(self) -> None:
-        self._gaps: deque[int] = deque(maxlen=self.WINDOW)
-        self.at_least_ns = 1
-        """Lower bound of the distance to the next stamp (stamps never repeat: 1 ns)."""
-        self.period_ns: int | None = None
-        """Median distance of two frames, None before enough gaps are known."""
-
-    def learn(self, gap_ns: int) -> None:
-        """Add a gap."""
-        self._gaps.append(gap_ns)
-        if len(self._gaps) < self.ENOUGH_FOR_BOUND:
-            return
-        ordered = sorted(self._gaps)
-        latest = min(self._gaps[-n] for n in range(1, self.LATEST + 1))
-        short = min(ordered[len(ordered) // self.SHORT_SHARE], latest)
-        self.at_least_ns = max(1, short * (100 - self.MARGIN_PERCENT) // 100)
-        if len(ordered) >= self.ENOUGH_FOR_PERIOD:
-            self.period_ns = ordered[len(ordered) // 2]
-
-
-class _Side:
-    """One stream: its waiting frames in stamp order, and its past stamps."""
-
-    def __init__(self, stream: Stream, queue_size: int) -> None:
-        self.stream = stream
-        self.stamps: list[int] = []
-        self.frames: list[Any] = []
-        self.jumps = 0
-        self.excess_ns = 0  # see FramePairer._add_excess
-        self._memory = 4 * max(MOST_WAITING, queue_size)
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin a new time line. No frame may be waiting."""
-        self.newest: int | None = None
-        self.decided: int | None = None  # newest stamp that was paired or settled as unpaired
-        self.rhythm = _Rhythm()
-        self.recent: deque[tuple[int, Any]] = deque(maxlen=_RECENT)
-        """Newest frames of any fate, with their stamps."""
-        self._seen: set[int] = set()
-        self._seen_order: deque[int] = deque()
-
-    def is_duplicate(self, stamp: int) -> bool:
-        """Whether the stamp was seen before."""
-        return stamp in self._seen or stamp == self.decided
-
-    def remember(self, stamp: int) -> None:
-        """Add a stamp for `is_duplicate`."""
-        self._seen.add(stamp)
-        self._seen_order.append(stamp)
-        if len(self._seen_order) > self._memory:
-            self._seen.discard(self._seen_order.popleft())
-
-    def insert(self, stamp: int, frame: Any) -> None:
-        """Add a waiting frame."""
-        self.recent.append((stamp, frame))
-        if self.newest is None or stamp > self.newest:
-            if self.newest is not None:
-                self.rhythm.learn(stamp - self.newest)
-            self.newest = stamp
-            self.stamps.append(stamp)
-            self.frames.append(frame)
-            return
-        at = bisect_left(self.stamps, stamp)
-        self.stamps.insert(at, stamp)
-        self.frames.insert(at, frame)
-
-    def take(self, count: int) -> None:
-        """Remove the `count` oldest waiting frames, which are settled or paired."""
-        if count:
-            self.decided = self.stamps[count - 1]
-            del self.stamps[:count]
-            del self.frames[:count]
-
-    def next_at_least(self) -> int:
-        """Return a lower bound of the next stamp."""
-        return self.newest + self.rhythm.at_least_ns if self.newest is not None else -_NEVER
 
 
 class FramePairer(Generic[V, T]):
@@ -200,8 +102,8 @@ class FramePairer(Generic[V, T]):
         self._queue_size = queue_size
         self._jump_back_ns = jump_back_ns
         self._wait_ns = wait_ns
-        self._visible = _Side(Stream.VISIBLE, queue_size)
-        self._thermal = _Side(Stream.THERMAL, queue_size)
+        self._visible = Side(Stream.VISIBLE, queue_size)
+        self._thermal = Side(Stream.THERMAL, queue_size)
         self.settled: Fate | None = None
         """Fate of the newest frame, where it is final: late, duplicate, or None."""
         self.tolerance_ns = tolerance_ns
@@ -252,7 +154,7 @@ class FramePairer(Generic[V, T]):
             self._settle_unpaired(side, len(side.stamps))
             side.forget()
 
-    def _add(self, side: _Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
+    def _add(self, side: Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
         self._ledger.receive(side.stream)
         self.settled = None
         if side.newest is not None and side.newest - stamp >= self._jump_back_ns:
@@ -270,13 +172,13 @@ class FramePairer(Generic[V, T]):
             pairs += self._make_room(side)
         return pairs
 
-    def _is_full(self, side: _Side) -> bool:
+    def _is_full(self, side: Side) -> bool:
         count = len(side.stamps)
         if count <= self._queue_size:
             return False
         return count > MOST_WAITING or side.stamps[-1] - side.stamps[0] > self._wait_ns
 
-    def _end(self, side: _Side, fate: Fate) -> list[Pair[V, T]]:
+    def _end(self, side: Side, fate: Fate) -> list[Pair[V, T]]:
         self.settled = fate
         self._ledger.settle(side.stream, fate)
         return []
@@ -289,7 +191,7 @@ class FramePairer(Generic[V, T]):
             pairs += self._without_partner(self._visible, self._decided_count())
         return pairs
 
-    def _make_room(self, side: _Side) -> list[Pair[V, T]]:
+    def _make_room(self, side: Side) -> list[Pair[V, T]]:
         """Remove the oldest frame of a full queue, paired if it has a partner."""
         found = self._next_pair(final=True)
         if found is not None and found[side is self._thermal] == 0:
@@ -312,7 +214,7 @@ class FramePairer(Generic[V, T]):
         thermal.take(1)
         return [*held, pair]
 
-    def _without_partner(self, side: _Side, count: int) -> list[Pair[V, T]]:
+    def _without_partner(self, side: Side, count: int) -> list[Pair[V, T]]:
         """Remove the oldest waiting frames; visible ones with a thermal frame in reach are paired.
 
         The others are settled as unpaired.
@@ -331,7 +233,7 @@ class FramePairer(Generic[V, T]):
     def _held_pair(self, stamp: int, frame: V, reach_ns: int) -> Pair[V, T] | None:
         skews = ((t + self.thermal_offset_ns - stamp, t, held) for t, held in self._thermal.recent)
         skew, thermal_stamp, held = min(
-            skews, key=lambda found: abs(found[0]), default=(_NEVER, 0, None)
+            skews, key=lambda found: abs(found[0]), default=(NEVER, 0, None)
         )
         if abs(skew) > reach_ns:
             return None
@@ -358,7 +260,7 @@ class FramePairer(Generic[V, T]):
                 return count
         return len(self._visible.stamps)
 
-    def _settle_unpaired(self, side: _Side, count: int) -> None:
+    def _settle_unpaired(self, side: Side, count: int) -> None:
         for _ in range(count):
             self._ledger.settle(side.stream, Fate.UNPAIRED)
         side.take(count)
@@ -374,12 +276,12 @@ class FramePairer(Generic[V, T]):
         at = {visible: 0, thermal: 0}
         shift = {visible: 0, thermal: self.thermal_offset_ns}
 
-        def stamp(side: _Side, ahead: int = 0) -> int | None:
+        def stamp(side: Side, ahead: int = 0) -> int | None:
             place = at[side] + ahead
             return side.stamps[place] + shift[side] if place < len(side.stamps) else None
 
-        def unseen(side: _Side) -> int:
-            return _NEVER if final else side.next_at_least() + shift[side]
+        def unseen(side: Side) -> int:
+            return NEVER if final else side.next_at_least() + shift[side]
 
         while (v := stamp(visible)) is not None and (t := stamp(thermal)) is not None:
             lead, follow = (visible, thermal) if v <= t else (thermal, visible)
@@ -406,7 +308,7 @@ class FramePairer(Generic[V, T]):
             at[lead] += 1
         return None
 
-    def _hysteresis_ns(self, lead: _Side, follow: _Side) -> int:
+    def _hysteresis_ns(self, lead: Side, follow: Side) -> int:
         """Return how much nearer a newer frame must be to take the partner of an older one.
 
         Zero for the faster of two streams. Otherwise half a period, reduced as the skew that this
@@ -418,7 +320,7 @@ class FramePairer(Generic[V, T]):
         return max(0, min(mine // 2, other // 2, mine - lead.excess_ns))
 
     @staticmethod
-    def _add_excess(lead: _Side, follow: _Side, gap: int, rival_gap: int) -> None:
+    def _add_excess(lead: Side, follow: Side, gap: int, rival_gap: int) -> None:
         """Add up the skew beyond the nearest frame's, less a quarter period for jitter."""
         follow.excess_ns = 0
         period = lead.rhythm.period_ns

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pairing_schedules import MS, Camera, Event, greedy_skews, merge, most_pairs
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pairer import MOST_WAITING, FramePairer, Pair
+from fusion_ros.streams.pairer import FramePairer, Pair
+from fusion_ros.streams.waiting import MOST_WAITING
 
 cameras = st.builds(
     Camera,

@@ -14,10 +14,11 @@ from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
 from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pairer import MOST_WAITING, FramePairer
+from fusion_ros.streams.pairer import FramePairer
 from fusion_ros.streams.recent_counts import CountHistory
 from fusion_ros.streams.repeated_events import RepeatedEvents
 from fusion_ros.streams.stream_health import StreamWatch
+from fusion_ros.streams.waiting import MOST_WAITING
 
 RATES_HZ = (1, 5, 9, 30, 60, 120)
 S = 1_000_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.pipeline import FusedFrame
-from fusion_ros.streams.effect import EffectWatch
+from fusion_ros.streams.content import EffectWatch
 
 VISIBLE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 CHANGED = VISIBLE.copy()

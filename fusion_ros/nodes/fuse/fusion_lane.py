@@ -20,7 +20,7 @@ from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
-from fusion_ros.streams.effect import EffectWatch
+from fusion_ros.streams.content import EffectWatch
 from fusion_ros.streams.ledger import Fate
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 

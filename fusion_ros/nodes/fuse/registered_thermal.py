@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`thermal_registered/*`: the thermal image on the visible grid, as `depth_registered` is for depth.
+"""`thermal_registered/*`: the thermal image on the visible grid, like `depth_registered`.
 
 Each image has the stamp and the frame id of a fused image. It is computed while subscribed, after
 that image was passed on for publishing.
