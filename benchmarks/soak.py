@@ -37,7 +37,7 @@ SAMPLE_S = 2.0
 ALLOWED_GROWTH = 0.02
 ALLOWED_GROWTH_MB = 8.0
 MOST_LOST = 0.01
-FATES = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
+FATES = ("fused", "held", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
 
 
 def main() -> int:
@@ -58,6 +58,7 @@ def main() -> int:
     if width < strip.WIDTH or height < strip.HEIGHT:
         parser.error(f"--size {args.size}: numbers need at least {strip.WIDTH}x{strip.HEIGHT}")
     parameters = {
+        "thermal_hold_ms": 0.0,  # every pair must be of two frames of one moment
         "warm_up_width": width,
         "warm_up_height": height,
         "status_every_frame": False,

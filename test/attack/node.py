@@ -18,7 +18,7 @@ from attack.trial import Tally, wait_until
 from benchmarks.field.listening import NODE
 from fusion_ros.cli.processes import Processes, isolated_environment
 
-FATES = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
+FATES = ("fused", "held", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
 SMALL = {"warm_up_width": 64, "warm_up_height": 48, "engine": "torch"}
 START_S = 60.0
 

@@ -145,8 +145,9 @@ def test_ages_start_at_the_stamp_and_losses_refer_to_the_possible_pairs() -> Non
 
 def test_frames_without_a_partner_are_not_lost() -> None:
     played = [f for n, f in enumerate(frames(60)) if f.stream is Stream.VISIBLE or n % 4 == 1]
-    figures = played_pass(played, fused=30).figures(counts(), counts(received=30, fused=30), 20.0)
-    assert figures.pairs_possible == 30
+    after = counts(received=60, fused=30, held=23)  # held once the thermal rate is known
+    figures = played_pass(played, fused=30).figures(counts(), after, 20.0)
+    assert (figures.pairs_possible, figures.fused) == (53, 53)
     assert figures.loss == 0.0
 
 

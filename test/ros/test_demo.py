@@ -55,7 +55,8 @@ def test_it_writes_an_image_a_video_and_a_summary_that_adds_up(
     for stream in ("visible", "thermal"):
         dropped = dict(summary["frames_dropped"][stream])
         dropped.pop("rejected_by_reason")
-        ended = summary["frames_fused"][stream] + sum(dropped.values())
+        fused = summary["frames_fused"][stream] + summary["frames_held"][stream]
+        ended = fused + sum(dropped.values())
         assert summary["frames_in"][stream] == ended + summary["frames_pending"][stream]
     picture = cv2.imread(str(out / "side_by_side.png"))
     assert picture.shape[1] == 3 * 160

@@ -52,7 +52,7 @@ def test_video_of_a_slow_stream_plays_in_real_time(tmp_path: Path) -> None:
 def test_counts_from_a_status_have_every_frame_under_its_fate() -> None:
     fields: dict[str, object] = {}
     for stream in ("visible", "thermal"):
-        fates = {"received": 10, "fused": 4, "superseded": 1, "unpaired": 2, "late": 0}
+        fates = {"received": 11, "fused": 4, "held": 1, "superseded": 1, "unpaired": 2, "late": 0}
         fates |= {"duplicate": 1, "rejected": 2, "pending": 0}
         fields |= {f"{stream}_{fate}": count for fate, count in fates.items()}
         fields[f"{stream}_rejected_reasons"] = ["truncated"]
@@ -61,4 +61,5 @@ def test_counts_from_a_status_have_every_frame_under_its_fate() -> None:
     for stream in ("visible", "thermal"):
         dropped = dict(counts["frames_dropped"][stream])
         assert dropped.pop("rejected_by_reason") == {"truncated": 2}
-        assert counts["frames_in"][stream] == counts["frames_fused"][stream] + sum(dropped.values())
+        fused = counts["frames_fused"][stream] + counts["frames_held"][stream]
+        assert counts["frames_in"][stream] == fused + sum(dropped.values())

@@ -30,7 +30,16 @@ def test_status_balances_and_names_the_engine(ros):
     )
     status = rig.statuses[-1]
     for stream in ("visible", "thermal"):
-        ends = ("fused", "superseded", "unpaired", "late", "duplicate", "rejected", "pending")
+        ends = (
+            "fused",
+            "held",
+            "superseded",
+            "unpaired",
+            "late",
+            "duplicate",
+            "rejected",
+            "pending",
+        )
         total = sum(getattr(status, f"{stream}_{end}") for end in ends)
         assert getattr(status, f"{stream}_received") == total == 10
     assert (status.mode, status.engine, status.device) == ("fusing", "averaging", "cpu")

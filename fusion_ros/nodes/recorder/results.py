@@ -101,7 +101,7 @@ class PacedVideo:
 
 def counts_from_status(status: Any) -> dict[str, Any]:
     """Return frames in, fused and dropped by reason since the fuse node started."""
-    fates = [fate.value for fate in Fate if fate is not Fate.FUSED]
+    fates = [fate.value for fate in Fate if fate not in (Fate.FUSED, Fate.HELD)]
     streams = [stream.value for stream in Stream]
 
     def of(field: str) -> dict[str, int]:
@@ -118,6 +118,7 @@ def counts_from_status(status: Any) -> dict[str, Any]:
     return {
         "frames_in": of("received"),
         "frames_fused": of("fused"),
+        "frames_held": of("held"),
         "frames_pending": of("pending"),
         "frames_dropped": dropped,
     }
