@@ -280,5 +280,5 @@ def test_a_publish_that_hangs_delays_no_fusion_and_no_stop():
     counts = one.counts()
     assert (counts.fused, counts.superseded, counts.pending) == (0, 6, 0)
     leave.set()
-    one.wait_for(lambda: not stopping.has_abandoned_threads())
+    one.wait_for(lambda: not one.flow.lane.publishing._worker.is_alive)
     assert one.counts() == counts

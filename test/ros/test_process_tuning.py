@@ -58,6 +58,34 @@ assert grown < 2 * 32, f"eight threads keep {grown:.0f} MB of 32 MB that one of 
 """
 
 
+BUSY = """
+import sys, threading
+import cv2, numpy as np
+from rclpy.node import Node
+from fusion_ros.nodes.runtime.node_process import run_node
+
+begun = threading.Event()
+image = np.zeros((2000, 2000, 3), np.uint8)
+
+def blur():
+    while True:
+        cv2.GaussianBlur(image, (0, 0), 9)
+        begun.set()
+
+def work(node, executor):
+    threading.Thread(target=blur, daemon=True).start()
+    begun.wait()
+    return 3
+
+sys.exit(run_node("busy", lambda: Node("busy"), work))
+"""
+
+
+def test_a_thread_that_is_left_in_native_code_does_not_change_the_exit_code():
+    done = subprocess.run([sys.executable, "-c", BUSY], check=False, timeout=120)
+    assert done.returncode == 3
+
+
 def test_memory_that_one_thread_freed_is_used_by_the_next():
     subprocess.run([sys.executable, "-c", THREADS], check=True, timeout=60)
 

@@ -16,7 +16,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, info_line
-from fusion_ros.nodes.runtime.stopping import register_abandoned
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline
@@ -65,8 +64,6 @@ class ReloadService:
         """Wait for a running reload; leave it behind after the timeout."""
         if self._thread is not None:
             self._thread.join(timeout_s)
-            if self._thread.is_alive():
-                register_abandoned(self._thread)
 
     async def _serve(self, request: Any, response: Any) -> Any:
         if not self._is_configured():

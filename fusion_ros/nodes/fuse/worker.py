@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from fusion_ros.nodes.runtime.stopping import register_abandoned
-
 Job = TypeVar("Job")
 
 
@@ -94,8 +92,6 @@ class NewestWorker(Generic[Job]):
         with self._changed:
             old = self._take_waiting()
         self._supersede(old)
-        if self.is_alive:
-            register_abandoned(self._thread)
         return not self.is_alive
 
     def _supersede(self, job: Job | None) -> None:

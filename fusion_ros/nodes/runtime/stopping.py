@@ -9,25 +9,22 @@ import signal
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 LONGEST_STOP_S = 4.0
 """Longest time from the signal to the end of the process."""
 _POLL_S = 0.1
-
-_abandoned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-
-
-def register_abandoned(thread: threading.Thread) -> None:
-    """Register a thread that is no longer waited for, because its work does not end."""
-    _abandoned.add(thread)
+_WATCH = "stop limit"
 
 
 def has_abandoned_threads() -> bool:
-    """Whether an abandoned thread still runs and may use what clean-up destroys."""
-    return any(thread.is_alive() for thread in _abandoned)
+    """Whether a daemon thread still runs: a hung call, a reload, the retry of an engine.
+
+    It may use what clean-up destroys; a native library that is at work when its destructors run at
+    the end of the process ends that with SIGABRT or SIGSEGV.
+    """
+    return any(thread.daemon and thread.name != _WATCH for thread in threading.enumerate())
 
 
 def end_at_once(code: int) -> None:
@@ -71,7 +68,7 @@ def limit_stop(
         )
         end_at_once(code)
 
-    threading.Thread(target=watch, name="stop limit", daemon=True).start()
+    threading.Thread(target=watch, name=_WATCH, daemon=True).start()
     return done.set
 
 
