@@ -122,7 +122,7 @@ def _record(args: argparse.Namespace, recording: Recording) -> int:
 
     from fusion_ros.imaging.encodings import EncodingError, RejectReason
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
-    from fusion_ros.recordings.bags.writer import BagWriter
+    from fusion_ros.recordings.bags.writer import BagWriter, IncompleteBagError
     from fusion_ros.recordings.recording import DamageKind
 
     topics = {Stream.VISIBLE: args.visible_topic, Stream.THERMAL: args.thermal_topic}
@@ -151,6 +151,9 @@ def _record(args: argparse.Namespace, recording: Recording) -> int:
                 written[stream] += 1
     except KeyboardInterrupt:
         say("record: stopped; the bag holds the frames up to here", error=True)
+    except IncompleteBagError:
+        shutil.rmtree(args.out, ignore_errors=True)  # its source is still there
+        raise
     for damage in recording.damage:
         say(f"record: {damage.file}: {damage.what}", error=True)
     counts = ", ".join(f"{n} {stream.value}" for stream, n in written.items())

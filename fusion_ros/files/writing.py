@@ -67,6 +67,9 @@ def new_file(
                 os.replace(name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
                 named = False
             os.fsync(folder)
+        except OSError as error:
+            _name(error, path)
+            raise
         finally:
             if named:
                 with contextlib.suppress(FileNotFoundError):
@@ -100,9 +103,18 @@ def new_file_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(unfinished, path)
         with _folder(path) as folder:
             os.fsync(folder)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         os.close(descriptor)
         unfinished.unlink(missing_ok=True)
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Add the file to an error that names none, such as that of a full disk."""
+    if error.errno is not None and error.filename is None:
+        error.filename = os.fspath(path)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:

@@ -259,6 +259,21 @@ def test_a_full_disk_keeps_the_earlier_calibration(place: Path, limit: int) -> N
     assert sorted(path.name for path in place.iterdir()) == ["chain.yaml", "clip", "rig.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("storage", "limit"), [("mcap", 5000), ("sqlite3", 5000), ("sqlite3", 30000)]
+)
+def test_a_full_disk_leaves_no_part_of_a_recording(place: Path, storage: str, limit: int) -> None:
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = ("record", "bag", "clip", "--storage", storage)
+    done = run(*command, cwd=place, preexec_fn=small)
+    assert done.returncode == COULD_NOT_RUN
+    assert "bag: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in place.iterdir()) == ["clip"]
+
+
 def test_the_table_of_exit_codes_is_in_the_help_and_in_the_documentation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import time
 import zlib
@@ -22,11 +23,16 @@ from fusion_ros.recordings.bags.mcap_records import (
     walk,
 )
 from fusion_ros.recordings.recording import RecordingError
+from fusion_ros.streams.outside_text import error_line
 
 NS_PER_S = 1_000_000_000
 COMMIT_EVERY_S = 1.0
 _CHECKSUM_AT = 24  # in the content of a chunk record
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+
+
+class IncompleteBagError(RecordingError):
+    """Error of a bag that was not written completely; it names the bag."""
 
 
 class BagWriter:
@@ -39,6 +45,8 @@ class BagWriter:
 
     Raises:
         RecordingError: the folder exists, or `rosbags` is missing.
+        IncompleteBagError: a message or the end of the bag cannot be written (a full disk); raised
+            at the end of the `with` block.
     """
 
     def __init__(self, path: Path, *, storage: str = "mcap", compression: str = "none") -> None:
@@ -65,14 +73,26 @@ class BagWriter:
         self._committed_s = time.monotonic()
 
     def __enter__(self) -> BagWriter:
-        self._writer.open()
+        try:
+            self._writer.open()
+        except (OSError, sqlite3.Error) as error:
+            raise self._incomplete(error) from error
         return self
 
-    def __exit__(self, *error: object) -> None:
-        # Also after Ctrl-C, so that the bag is complete.
-        self._writer.close()
-        for file in self.path.glob("*.mcap"):
-            _add_checksums(file)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failure = error
+        try:
+            # Also after Ctrl-C, so that the bag is complete.
+            self._writer.close()
+            for file in self.path.glob("*.mcap"):
+                _add_checksums(file)
+        except (OSError, sqlite3.Error) as close_error:
+            failure = failure or close_error
+        if isinstance(failure, OSError | sqlite3.Error):
+            raise self._incomplete(failure) from failure
+
+    def _incomplete(self, error: BaseException) -> IncompleteBagError:
+        return IncompleteBagError(f"{self.path}: the bag is incomplete ({error_line(error)})")
 
     def image(
         self, topic: str, frame: PixelFrame, *, encoding: str | None = None, **header: Any
