@@ -266,7 +266,7 @@ def test_a_full_disk_leaves_no_part_of_a_recording(place: Path, storage: str, li
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    command = ("record", "bag", "clip", "--storage", storage)
+    command = ("record", "clip", "bag", "--storage", storage)
     done = run(*command, cwd=place, preexec_fn=small)
     assert done.returncode == COULD_NOT_RUN
     assert "bag: " in done.stderr
