@@ -191,9 +191,12 @@ def _record_live(args: argparse.Namespace) -> int:
         from fusion_ros.nodes.bag_recorder import record_live
     except ImportError as error:
         raise ValueError(f"--live needs rclpy ({error}): {NO_RCLPY_FIX}") from error
+    topics = [args.visible_topic, args.thermal_topic, *args.topic]
+    until = "until Ctrl-C" if args.seconds is None else f"for {args.seconds:g} s"
+    say(f"record: {', '.join(topics)} {until}")
     counts = record_live(
         args.out,
-        [args.visible_topic, args.thermal_topic, *args.topic],
+        topics,
         seconds=args.seconds,
         storage=args.storage,
         compression=args.compression,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -24,17 +25,18 @@ class Convention(NamedTuple):
     visible: str
     thermal: str
 
-    def keys(self, name: str) -> tuple[str | None, str | None]:
-        """Return the rest of a name as a visible and as a thermal file; None where none matches."""
-        found = []
-        for pattern in (self.visible, self.thermal):
-            *_, last = [None, *re.finditer(pattern, name, re.IGNORECASE)]
-            if last is None:
-                found.append(None)
-            else:
-                rest = name[: last.start()], "*", *last.groups(), name[last.end() :]
-                found.append("".join(rest).lower())
-        return found[0], found[1]
+    def key(self, name: str, camera: int) -> str | None:
+        """Return the rest of a name as a visible (0) or thermal (1) file; None without a match."""
+        matches = list(_compiled(self[1 + camera]).finditer(name))
+        if not matches:
+            return None
+        last = matches[-1]
+        return "".join((name[: last.start()], "*", *last.groups(), name[last.end() :])).lower()
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 CONVENTIONS = (

@@ -147,10 +147,11 @@ def match_folder(
     unused = []
     for file in left:
         for convention in used:
-            seen, felt = convention.keys(file.name)
-            if seen is not None or felt is not None:
-                halves = (file.path, None) if seen is not None else (None, file.path)
-                slots.append(Slot(halves[0], halves[1], convention.rule))
+            if convention.key(file.name, 0) is not None:
+                slots.append(Slot(file.path, None, convention.rule))
+                break
+            if convention.key(file.name, 1) is not None:
+                slots.append(Slot(None, file.path, convention.rule))
                 break
         else:
             unused.append(LeftOver(file.path, "its name is that of neither camera"))
@@ -163,7 +164,7 @@ def _match_split(files: _Files, root: Path, matching: Matching) -> MatchResult:
     """Match by other rules than names the files whose names tell the cameras apart."""
     splits = []
     for convention in _conventions(matching):
-        keyed = [(file.path, convention.keys(file.name)) for file in files]
+        keyed = [(f.path, [convention.key(f.name, camera) for camera in (0, 1)]) for f in files]
         seen = [path for path, (v, t) in keyed if v is not None and t is None]
         felt = [path for path, (v, t) in keyed if t is not None and v is None]
         if seen and felt:
@@ -240,11 +241,13 @@ def _refuse_doubles(files: _Files) -> None:
 
 def _by_keys(rule: str, seen: Mapping[_File, Any], felt: Mapping[_File, Any]) -> MatchResult:
     """Pair files with equal keys; None, and a key of two files of one camera, match nothing."""
+    counts = [Counter(keys.values()) for keys in (seen, felt)]
+    if not any(k is not None and n == counts[1].get(k) == 1 for k, n in counts[0].items()):
+        return MatchResult(())  # without sorting: most rules match nothing
     moments: dict[Any, list[_File | None]] = {}
     for camera, keys in enumerate((seen, felt)):
-        counts = Counter(keys.values())
         for file, key in keys.items():
-            alone = key is None or counts[key] > 1
+            alone = key is None or counts[camera][key] > 1
             moments.setdefault((file.name, camera) if alone else key, [None, None])[camera] = file
 
     def order(key: Any) -> tuple[Any, ...]:
@@ -258,8 +261,8 @@ def _by_keys(rule: str, seen: Mapping[_File, Any], felt: Mapping[_File, Any]) ->
 def _by_convention(convention: Convention, seen: _Files, felt: _Files) -> MatchResult:
     return _by_keys(
         convention.rule,
-        {file: convention.keys(file.name)[0] for file in seen},
-        {file: convention.keys(file.name)[1] for file in felt},
+        {file: convention.key(file.name, 0) for file in seen},
+        {file: convention.key(file.name, 1) for file in felt},
     )
 
 
