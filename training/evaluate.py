@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -150,13 +151,13 @@ class ScoreRows:
             raise DataSetError(f"{path} has columns {header}; requested: {self._columns}")
         for method, image, *values in rows:
             self.scores[method, image] = dict(zip(measures, map(float, values), strict=True))
-        self._kept = whole
+        if text != whole:
+            os.truncate(path, len(whole.encode()))
 
     def __enter__(self) -> ScoreRows:
-        self._file = self._path.open("w", newline="")
+        self._file = self._path.open("a", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._file.write(self._kept)
-        if not self._kept:
+        if not self._file.tell():
             self._writer.writerow(self._columns)
         return self
 
@@ -180,7 +181,9 @@ def check_methods(out: Path, weights: list[str]) -> None:
     before = json.loads(stored.read_text()) if stored.is_file() else {}
     changed = [name for name, sha256 in identity.items() if before.get(name, sha256) != sha256]
     if changed:
-        raise DataSetError(f"{out} has results of other weights called {changed[0]}; use another")
+        raise DataSetError(
+            f"{out} has results of other weights called {changed[0]}; use another --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_json(stored, {**before, **identity})
 
