@@ -19,6 +19,7 @@ import yaml
 
 from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
+from fusion_ros.model.network import check_layout
 from training.losses import TERMS
 from training.pairs import DATA_SETS
 
@@ -204,7 +205,9 @@ class RunConfig:
         """Config of the network: the preset with the changes of `network`."""
         try:
             values = {**PRESETS[self.preset].as_dict(), **self.network}
-            return FusionNetConfig.from_dict(values)
+            shape = FusionNetConfig.from_dict(values)
+            check_layout(shape.layout)
+            return shape
         except NetworkConfigError as error:
             raise ConfigError(f"network: {error}") from error
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-LAYOUTS = ["encoder_decoder", "blend"]
 ACTIVATIONS = ("none", "relu")
 DOWNSAMPLINGS = ("conv_pool", "strided_conv")
 PADDINGS = ("zeros", "replicate")
@@ -55,11 +54,11 @@ class FusionNetConfig:
     padding: str
 
     def __post_init__(self) -> None:
+        self._check_layout()
         if not isinstance(self.widths, tuple | list):
             raise ConfigError(f"widths is {self.widths!r}; allowed: a list of integers")
         object.__setattr__(self, "widths", tuple(self.widths))
         for name, allowed in (
-            ("layout", LAYOUTS),
             ("visible_channels", (1, 3)),
             ("output_channels", (1, 3)),
             ("activation", ACTIVATIONS),
@@ -92,6 +91,11 @@ class FusionNetConfig:
             )
         if self.layout == "blend" and (self.visible_channels, self.output_channels) != (1, 1):
             raise ConfigError("layout 'blend' needs visible_channels 1 and output_channels 1")
+
+    def _check_layout(self) -> None:
+        # Whether a layout is known is checked when a network is built: an ONNX file needs none.
+        if not isinstance(self.layout, str) or not self.layout.isidentifier():
+            raise ConfigError(f"layout is {self.layout!r}; allowed: the name of a layout")
 
     @property
     def stride(self) -> int:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from fusion_ros.model.blend import BlendNet
-from fusion_ros.model.config import LAYOUTS, ConfigError, FusionNetConfig
+from fusion_ros.model.config import ConfigError, FusionNetConfig
 
+LAYOUTS = ("encoder_decoder", "blend")
 _REGISTERED: dict[str, Callable[[FusionNetConfig], nn.Module]] = {}
 
 
@@ -33,14 +34,22 @@ def register_layout(
     def register(
         build: Callable[[FusionNetConfig], nn.Module],
     ) -> Callable[[FusionNetConfig], nn.Module]:
-        if name in LAYOUTS and name not in _REGISTERED:
+        if name in LAYOUTS:
             raise ConfigError(f"layout {name!r} is part of this package; allowed: another name")
-        if name not in LAYOUTS:
-            LAYOUTS.append(name)
         _REGISTERED[name] = build
         return build
 
     return register
+
+
+def check_layout(name: str) -> None:
+    """Raise a ConfigError for a layout that is neither of this package nor registered."""
+    known = (*LAYOUTS, *_REGISTERED)
+    if name not in known:
+        raise ConfigError(
+            f"layout is {name!r}; allowed: {', '.join(known)} (import the module that registers "
+            "it; the engine openvino runs its ONNX file without)"
+        )
 
 
 class FusionNet(nn.Module):
@@ -53,6 +62,7 @@ class FusionNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
+        check_layout(config.layout)
         if config.layout in _REGISTERED:
             self.body = _REGISTERED[config.layout](config)
             return

@@ -21,7 +21,7 @@ import safetensors
 
 from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
 from fusion_ros.files.writing import write_bytes
-from fusion_ros.model.config import PRESETS, FusionNetConfig, preset
+from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
 from fusion_ros.streams.outside_text import printable
 
 if TYPE_CHECKING:
@@ -86,13 +86,17 @@ class LoadedWeights:
         """Network with these weights (float32, evaluation mode); imports PyTorch.
 
         Raises:
-            WeightsError: the tensors do not match the config.
+            WeightsError: the layout is not registered, or the tensors do not match the config.
         """
         import safetensors.torch
         import torch
 
-        from fusion_ros.model.network import FusionNet
+        from fusion_ros.model.network import FusionNet, check_layout
 
+        try:
+            check_layout(self.metadata.config.layout)
+        except ConfigError as error:
+            raise WeightsError(f"weights file {self.path}: {error}") from error
         tensors = safetensors.torch.load(self.data)
         with torch.device("meta"):  # without memory, since the file determines the sizes
             wanted = FusionNet(self.metadata.config).state_dict()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ pytest.importorskip("lightning_fabric")
 pytest.importorskip("tensorboard")
 
 from fusion_ros.cli.main import main as command
+from fusion_ros.model import network
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import FusionNet, register_layout
 from fusion_ros.model.rewrites import fold_image_scale
-from fusion_ros.model.weights import load_weights
+from fusion_ros.model.weights import WeightsError, load_weights, save_weights
 from training.config import load_config
 from training.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
 from training.sampling import CropSampler
@@ -276,6 +278,17 @@ def test_a_module_adds_a_layout_and_a_loss_term(tmp_path, capsys):
     grey = torch.rand(1, 1, 8, 8) * 255
     expected = trained.net(grey / 127.5 - 1, grey / 127.5 - 1)
     torch.testing.assert_close(scaled((grey - 127.5) / 128, (grey - 127.5) / 128), expected)
+
+
+def test_weights_of_an_unregistered_layout_load_without_their_network(tmp_path):
+    register_layout("test_absent")(lambda config: torch.nn.Conv2d(1, 1, 1))
+    config = replace(PRESETS["compact"], layout="test_absent")
+    path = tmp_path / "absent.safetensors"
+    save_weights(path, FusionNet(config), training_data="", metrics={}, version="")
+    del network._REGISTERED["test_absent"]
+    loaded = load_weights(path)  # an ONNX file beside it can be run
+    with pytest.raises(WeightsError, match="'test_absent'; allowed: encoder_decoder, blend"):
+        _ = loaded.net
 
 
 def test_a_layout_of_the_package_cannot_be_replaced():
