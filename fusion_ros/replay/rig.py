@@ -2,7 +2,7 @@
 """Verdict on a rig from the summary of a replay: one answer for each of five questions.
 
 An answer is the worst of its figures, each with a scale, and of its findings. The verdict is the
-worst answer; questions that were not measured do not count.
+worst answer. A question that was not measured leaves at most "usable", except that about detectors.
 """
 
 from __future__ import annotations
@@ -117,6 +117,11 @@ _NEXT = {
     "detectors": "fusion-ros replay RECORDING --detector MODEL.onnx --labels LABELS.json --out OUT",
 }
 """Commands where no finding names one."""
+_CALIBRATED = {"registration_mode": "homography", "registration_calibration_file": "rig.yaml"}
+_UNCLEAR = (
+    "No shift makes the edges agree: the images share too few, or differ by rotation or scale. "
+    "Compare them below."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +152,10 @@ def answers(summary: Mapping[str, Any]) -> list[Answer]:
 
 
 def verdict_of(found: list[Answer]) -> str:
-    """Return the worst word of the answers that were measured."""
-    return max((a.word for a in found if a.word != NOT_MEASURED), key=WORDS.index)
+    """Return the worst word; see the module for answers that were not measured."""
+    unmeasured = {a.name for a in found if a.word == NOT_MEASURED} - {"detectors"}
+    words = [a.word for a in found if a.word != NOT_MEASURED]
+    return max([*words, *([USABLE] if unmeasured else [])], key=WORDS.index)
 
 
 def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
@@ -165,13 +172,16 @@ def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
     if not command and parameters:
         options = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in parameters.items())
         command = f"fusion-ros replay RECORDING {options} --out OUT"
+    unclear = False
+    if name == "geometry" and word != GOOD:
+        parameters, unclear = _CALIBRATED, word == NOT_MEASURED
     block = {"/**": {"ros__parameters": parameters}}
     return Answer(
         name,
         TEXTS[name],
         word,
         figures,
-        tuple(f["title"] for f in serious),
+        (*(f["title"] for f in serious), *([_UNCLEAR] if unclear else [])),
         command or _NEXT[name],
         yaml.safe_dump(block, sort_keys=False) if parameters else "",
     )

@@ -62,7 +62,7 @@ def test_an_answer_is_its_worst_figure_or_finding(
 ) -> None:
     found = words({**GOOD, **change})
     assert found[name] == word
-    assert found["verdict"] == ("good" if word == "not measured" else word)
+    assert found["verdict"] == ("usable" if word == "not measured" else word)
 
 
 def test_each_figure_has_a_scale_and_the_value_of_the_average_image() -> None:

@@ -6,13 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt
-from fusion_ros.replay.findings.evidence import (
-    CALIBRATE,
-    Evidence,
-    Finding,
-    Severity,
-    sentence,
-)
+from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, sentence
 from fusion_ros.streams.ledger import Stream
 
 _FIXES = {
@@ -59,5 +53,4 @@ def doubtful_inputs(e: Evidence) -> Iterator[Finding]:
             "The calibration is doubtful",
             sentence(doubt),
             "Check the file with fusion-ros calibrate --show, or calibrate again.",
-            command=CALIBRATE,
         )

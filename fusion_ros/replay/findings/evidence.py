@@ -18,7 +18,6 @@ from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24
-CALIBRATE = "fusion-ros calibrate --from-pairs RECORDING --out rig.yaml"
 _ENOUGH = 5
 """Fewer frames do not distinguish a delay of milliseconds from jitter."""
 

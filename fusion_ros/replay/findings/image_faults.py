@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fusion_ros.registration.alignment import lasting_shift
-from fusion_ros.replay.findings.evidence import CALIBRATE, Evidence, Finding, Severity, times
+from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, times
 from fusion_ros.streams.ledger import Stream
 
 
@@ -72,11 +72,6 @@ def misaligned(e: Evidence) -> Iterator[Finding]:
             f"The edges of both images agree best at that shift (right, down), in {len(clear)} "
             "of the measured frames.",
             "Calibrate with fusion-ros calibrate, and set registration_mode.",
-            parameters={
-                "registration_mode": "homography",
-                "registration_calibration_file": "rig.yaml",
-            },
-            command=CALIBRATE,
         )
 
 
