@@ -61,6 +61,8 @@ setup(
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
         (f"share/{NAME}/config", files("config/*")),
         (f"share/{NAME}/config/cameras", files("config/cameras/*")),
+        (f"share/{NAME}/config/foxglove", files("config/foxglove/*")),
+        (f"share/{NAME}/config/rviz", files("config/rviz/*")),
         (f"share/{NAME}/config/security", files("config/security/*")),
         (f"share/{NAME}/msg", files("msg/*.msg")),
     ],
