@@ -215,8 +215,9 @@ def test_videos_of_two_rates_pair_by_time_in_every_command(tmp_path: Path) -> No
     recording = open_recording(seen)
     result = Replay(recording, FusionPipeline(ChosenEngine()), SETTINGS).run()
     recording.close()
-    assert len(result.log.pairs) in (35, 36)
-    for pair in result.log.pairs:
+    pairs = [pair for pair in result.log.pairs if not pair.is_held]
+    assert len(pairs) in (35, 36)
+    for pair in pairs:
         assert abs(pair.visible_index / 30 - pair.thermal_index / 9) < 1 / 59
     samples = read_pairs(seen, partner=felt)
     assert len(samples) > 10
