@@ -180,6 +180,7 @@ def _engines() -> Iterator[Check]:
 
 def _weights() -> Iterator[Check]:
     from fusion_ros.model.config import PRESETS
+    from fusion_ros.model.onnx_file import read_onnx
     from fusion_ros.model.weights import WeightsError, load_weights, shipped_weights
 
     for name in sorted(PRESETS):
@@ -191,12 +192,15 @@ def _weights() -> Iterator[Check]:
             yield Check("Weights", name, state, "none shipped", str(error))
             continue
         try:
-            metadata = load_weights(path).metadata
+            weights = load_weights(path)
+            onnx = read_onnx(weights)
         except WeightsError as error:
             yield Check("Weights", name, "missing", str(error), "reinstall fusion_ros")
             continue
-        what = f"version {metadata.version}, sha256 {metadata.sha256}, {path}"
-        yield Check("Weights", name, "ok", what)
+        what = f"version {weights.metadata.version}, sha256 {weights.metadata.sha256}, {path}"
+        if onnx is None:
+            what += "; without an ONNX file, so that OpenVINO needs PyTorch"
+        yield Check("Weights", name, "note" if onnx is None else "ok", what)
 
 
 def _calibration(file: Path) -> Iterator[Check]:

@@ -74,7 +74,8 @@ class OpenVinoEngine:
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
-        self._onnx = _onnx_of(weights, self._cache)
+        # In its own folder: compiled networks of many sizes must not displace it.
+        self._onnx = _onnx_of(weights, EngineCache(self._cache.folder / "onnx", most=SIZES_ON_DISK))
         self._core = openvino.Core()
         self._options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
