@@ -10,6 +10,7 @@ import pytest
 from rig import AveragingEngine, Rig
 
 from fusion_ros.engines.engine import EngineDescription, EngineError
+from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline
 
 Trigger = pytest.importorskip("std_srvs.srv", reason="std_srvs is not installed").Trigger
@@ -107,6 +108,41 @@ def test_bad_weights_are_refused_with_the_reason(ros):
     reloading.make = ThermalEngine
     assert reloading.answer().success
     assert reloading.fused_level(1100) == 200
+
+
+def test_weights_that_are_rewritten_in_place_are_loaded_whole_or_refused(ros, tmp_path):
+    """As by `cp` onto the file: it is cut short and grows again while reloads read it."""
+    good = shipped_weights("compact").read_bytes()
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(good)
+    sha256 = load_weights(weights).metadata.sha256
+    reloading, end = Reloading(ros), threading.Event()
+
+    def load() -> AveragingEngine:
+        assert load_weights(weights).metadata.sha256 == sha256
+        return ThermalEngine()
+
+    def rewrite() -> None:
+        while not end.is_set():
+            with weights.open("r+b") as file:
+                file.truncate(0)
+                for at in range(0, len(good), 4096):
+                    file.write(good[at : at + 4096])
+                    file.flush()
+
+    reloading.make = load
+    writing = threading.Thread(target=rewrite)
+    writing.start()
+    try:
+        answers = [reloading.answer() for _ in range(30)]
+    finally:
+        end.set()
+        writing.join()
+    refused = [answer.message for answer in answers if not answer.success]
+    assert refused
+    assert all("own.safetensors" in message for message in refused)
+    assert reloading.answer().success
+    assert reloading.fused_level(1000) == 200
 
 
 def test_a_second_reload_is_refused_while_one_is_running(ros):
