@@ -179,6 +179,19 @@ class FusionPipeline:
         grey = self.tone(_without_colour(thermal, thermal_order), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
 
+    def sensor_frame(
+        self, thermal: np.ndarray, *, thermal_order: ChannelOrder | str = ChannelOrder.RGB
+    ) -> np.ndarray:
+        """Return a thermal frame in the sensor's numbers, HxW, without telemetry and dead pixels.
+
+        Args:
+            thermal, thermal_order: as for `fuse`.
+
+        Raises:
+            ValueError: as for `fuse`.
+        """
+        return self.tone.without_defects(_without_colour(thermal, thermal_order))
+
     def registered_thermal(
         self,
         thermal: np.ndarray,
@@ -204,7 +217,7 @@ class FusionPipeline:
         Raises:
             ValueError: as for `fuse`; `celsius` while the unit is "counts".
         """
-        numbers = self.tone.without_defects(_without_colour(thermal, thermal_order))
+        numbers = self.sensor_frame(thermal, thermal_order=thermal_order)
         if celsius:
             unit = self.tone.options.celsius_unit()
             if unit is None:

@@ -10,6 +10,7 @@ from fusion_ros.engines.choice import DEVICE_NAMES, ENGINE_NAMES
 from fusion_ros.model.config import PRESETS
 from fusion_ros.parameters.specification import derived, parameter
 from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.tone_options import ToneOptions
 
 
@@ -132,6 +133,22 @@ class ToneParameters:
         "shares of its width and height, so that a cold sky does not take the contrast. The lower "
         "two thirds: '0,.33; 1,.33; 1,1; 0,1'. Empty: the whole image.",
         live=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TemperatureParameters:
+    """`SpotOptions` as parameters, and zones."""
+
+    group: ClassVar[str] = "Temperatures"
+
+    spots_mode: str = derived(SpotOptions, "spots_", "mode")
+    spots_limit: float = derived(SpotOptions, "spots_", "limit")
+    spots_least_area_px: int = derived(SpotOptions, "spots_", "least_area_px")
+    zones_file: str = parameter(
+        "",
+        "Path of a YAML file with zones of the visible image and their temperature limits, which "
+        "raise diagnostics; see docs/how-to/thermal-camera.md. Empty: none.",
     )
 
 

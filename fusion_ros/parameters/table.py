@@ -23,11 +23,13 @@ from fusion_ros.parameters.interfaces import (
 from fusion_ros.parameters.processing import (
     NetworkParameters,
     RegistrationParameters,
+    TemperatureParameters,
     ToneParameters,
 )
 from fusion_ros.parameters.specification import ParameterError, ParameterSpec, specs_of
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.streams.outside_text import printable
+from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.tone_options import ToneOptions
 
 Options = TypeVar("Options")
@@ -41,6 +43,7 @@ class FuseParameters(
     LossParameters,
     OutputParameters,
     RegistrationParameters,
+    TemperatureParameters,
     ToneParameters,
     InputParameters,
     PairingParameters,
@@ -119,6 +122,10 @@ class FuseParameters(
                 names=("overlay_isotherm_celsius", "tone_unit"),
             )
         return options
+
+    def spot_options(self) -> SpotOptions:
+        """Return the `spots_*` parameters."""
+        return _together("spots_", SpotOptions, self._with_prefix("spots_"))
 
     def _with_prefix(self, prefix: str) -> dict[str, Any]:
         values = dataclasses.asdict(self)

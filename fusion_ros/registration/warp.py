@@ -185,6 +185,11 @@ class ThermalRegistration:
         self.prepare(thermal_shape, visible_shape)
         return self._weights
 
+    @property
+    def weights(self) -> np.ndarray | None:
+        """Return `validity` of the last thermal frame."""
+        return self._weights
+
     def blend_outside(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """Return `fused`, with `visible` outside the last thermal frame.
 

@@ -17,8 +17,10 @@ All conversions are `celsius = scale * value + offset`:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 ZERO_CELSIUS_K = 273.15
 
@@ -32,7 +34,7 @@ class LinearUnit:
 
     def to_celsius(self, values: np.ndarray) -> np.ndarray:
         """Return the temperatures, `float32` of the same shape, of the camera's values."""
-        celsius = values.astype(np.float32)
+        celsius = values.astype("float32")
         celsius *= self.scale
         celsius += self.offset
         return celsius
