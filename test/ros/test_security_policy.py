@@ -17,8 +17,8 @@ from fusion_ros.cli.processes import isolated_environment
 pytestmark = pytest.mark.ros
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "security" / "policy.xml"
-# Not on this rig: compressed cameras, a live calibration, simulated time, the type description that
-# Humble lacks.
+# Not on this rig: compressed cameras, a live calibration, simulated time, hot spots, the type
+# description that Humble lacks.
 ONLY_SOMETIMES = {
     "/visible/image_raw/compressed",
     "/thermal/image_raw/compressed",
@@ -26,6 +26,7 @@ ONLY_SOMETIMES = {
     "/tf",
     "/tf_static",
     "/clock",
+    "/thermal/spots",
     "/fuse_node/get_type_description",
 }
 

@@ -73,7 +73,7 @@ class FrameFlow:
         image_topics: Callable[[], Iterable[str]] = tuple,
         can_publish: Callable[[], bool] = lambda: True,
         replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
-        also: Also = lambda job, pipeline: None,
+        also: Also = lambda job, output, pipeline: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._books = books

@@ -317,6 +317,7 @@ class FuseNode(LifecycleNode):
             faults=flow.faults(),
             calibration_missing=active.calibration_missing(),
             engine_hung_s=flow.lane.hung_s,
+            zones=configured.outputs.spots.zones,
             **common,
         )
         if report.stalled_s and not active.is_idle:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline import FusedFrame, FusionPipeline
 
-Also = Callable[["FramePair | LoneFrame", "FusionPipeline"], object]
+Also = Callable[["FramePair | LoneFrame", "Output", "FusionPipeline"], object]
 
 FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
@@ -90,7 +90,7 @@ class FusionLane:
         topic: of that output, for reports.
         can_publish: whether the middleware still runs.
         replaced: receives the pipeline with the engine that replaces a hung one.
-        also: called with each job and its pipeline after the result was passed on for publishing.
+        also: called with each job, its output and pipeline after that was passed on for publishing.
         clock_ns: a monotonic clock.
     """
 
@@ -322,7 +322,7 @@ class FusionLane:
         # What follows would compete with the publishing thread for the interpreter's lock.
         self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
         # The pair is submitted; failures from here on do not affect it.
-        self._do_also(pair, pipeline)
+        self._do_also(publication, pipeline)
         try:
             pipeline.learn()
         except Exception as error:
@@ -338,14 +338,14 @@ class FusionLane:
             self._alignment = AlignmentMonitor(0)
 
     def _pass_on(self, work: _Work, job: LoneFrame, pipeline: FusionPipeline) -> None:
-        output = lone_output(job, pipeline)
+        publication = _Publication(lone_output(job, pipeline), job)
         if work.claim.take():
-            self.publishing.submit(_Publication(output, job))
-            self._do_also(job, pipeline)
+            self.publishing.submit(publication)
+            self._do_also(publication, pipeline)
 
-    def _do_also(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
+    def _do_also(self, publication: _Publication, pipeline: FusionPipeline) -> None:
         try:
-            self._also(job, pipeline)
+            self._also(publication.job, publication.output, pipeline)
         except Exception as error:
             self._books.warn_repeated("thermal_registered", f"thermal_registered: {error}")
 

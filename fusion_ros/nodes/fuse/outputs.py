@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.publisher import Publisher
@@ -21,12 +22,16 @@ from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.registered_thermal import RegisteredThermal
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 from fusion_ros.nodes.fuse.reporting.report import NodeReport, fill_status
+from fusion_ros.nodes.fuse.thermal_spots import SpotsOutput
 from fusion_ros.nodes.runtime.codec import encode_compressed
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.streams.pair_flow import FramePair
 
 try:
     from fusion_ros.msg import FusionStatus
@@ -43,12 +48,17 @@ class FusedOutputs:
 
     Args:
         node: its node.
-        reliability: "reliable" or "best_effort", for image and camera_info.
+        values: the parameters.
+
+    Raises:
+        ParameterError: the zone file cannot be used.
     """
 
-    def __init__(self, node: LifecycleNode, *, reliability: str) -> None:
+    def __init__(self, node: LifecycleNode, values: FuseParameters) -> None:
         self._node = node
-        offered = image_quality(reliability)
+        self.spots = SpotsOutput(node, values, self._lane)
+        """Hot spots and zones."""
+        offered = image_quality(values.output_reliability)
         self._image = node.create_lifecycle_publisher(Image, "fused/image_raw", offered)
         # As in image_transport: remapping the image remaps these two.
         self._compressed = node.create_lifecycle_publisher(
@@ -76,6 +86,7 @@ class FusedOutputs:
         """The thermal image on the visible grid."""
         self._lanes: list[PublishingLane] = [
             *self.thermal.lanes,
+            *([self.spots.lane] if self.spots.lane else []),
             self._compressed_lane,
             self._overlay_lane,
             self._diagnostics_lane,
@@ -106,7 +117,7 @@ class FusedOutputs:
         """Return the number of subscribers of the images."""
         images = (self._image, self._compressed, self._overlay)
         fused = sum(image.get_subscription_count() for image in images)
-        return fused + self.thermal.listeners()
+        return fused + self.thermal.listeners() + self.spots.listeners()
 
     def publish_image(
         self,
@@ -114,7 +125,6 @@ class FusedOutputs:
         *,
         encoding: str,
         jpeg_quality_percent: int,
-        overlay_options: OverlayOptions,
         visible_info: CameraInfo | None,
     ) -> dict[str, float]:
         """Publish the image and the intrinsics of its pixel grid; to be called by one thread.
@@ -123,7 +133,6 @@ class FusedOutputs:
             output: the image.
             encoding: "rgb8", "bgr8" or "mono8".
             jpeg_quality_percent: of the compressed image.
-            overlay_options: of the overlay.
             visible_info: the visible camera's newest camera_info, as the fused image has its grid.
 
         Returns:
@@ -140,13 +149,29 @@ class FusedOutputs:
         published_ns = time.perf_counter_ns()
         if self._compressed.get_subscription_count():
             self._compressed_lane.submit((output, header, jpeg_quality_percent))
-        if self._overlay.get_subscription_count() and output.thermal is not None:
-            self._overlay_lane.submit((output, header, overlay_options))
         self.last_frame_id = output.frame_id
         return {
             "encode": (encoded_ns - begun_ns) / 1e6,
             "publish": (published_ns - encoded_ns) / 1e6,
         }
+
+    def publish_overlay(
+        self,
+        job: FramePair,
+        output: Output,
+        pipeline: FusionPipeline,
+        options: OverlayOptions,
+    ) -> None:
+        """Publish the overlay of a fused pair while it is subscribed to; in the worker's thread."""
+        if not self._overlay.get_subscription_count() or output.thermal is None:
+            return
+        celsius = None
+        if pipeline.tone.options.celsius_unit() is not None:
+            thermal = job.thermal.pixels
+            celsius = pipeline.registered_thermal(
+                thermal.pixels, output.thermal.shape, thermal_order=thermal.order, celsius=True
+            )
+        self._overlay_lane.submit((output, options, celsius, pipeline.registration.weights))
 
     def publish_status(self, report: NodeReport) -> None:
         """Publish `fused/status`, if its message was built."""
@@ -166,12 +191,22 @@ class FusedOutputs:
         )
         publish_message(self._compressed, message)
 
-    def _send_overlay(self, item: tuple[Output, Header, OverlayOptions]) -> None:
-        output, header, options = item
+    def _send_overlay(
+        self, item: tuple[Output, OverlayOptions, np.ndarray | None, np.ndarray | None]
+    ) -> None:
+        output, options, celsius, weights = item
         assert output.visible is not None
         assert output.thermal is not None
         order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
-        pixels = overlay(output.visible, output.thermal, options, order=order)
+        pixels = overlay(
+            output.visible,
+            output.thermal,
+            options,
+            order=order,
+            celsius=celsius,
+            weights=weights,
+        )
+        header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
         publish_serialized(self._overlay, serialized_image(pixels, order, "rgb8", header))
 
     def _send_status(self, report: NodeReport) -> None:
@@ -194,7 +229,7 @@ class FusedOutputs:
         if left_behind:
             return False
         fused = (self._image, self._compressed, self._overlay, self._info)
-        thermal = self.thermal.publishers.values()
+        thermal = (*self.thermal.publishers.values(), self.spots.publisher)
         for publisher in (*fused, *thermal, self._diagnostics, self._status):
             if publisher is None:
                 continue

@@ -22,6 +22,7 @@ from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
 from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.streams.intake import CheckedFrame
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 
@@ -92,15 +93,9 @@ class RegisteredThermal:
         wanted = {name for name, p in self.publishers.items() if p.get_subscription_count()}
         if not wanted:
             return
-        if isinstance(job, LoneFrame):
-            if job.stream is Stream.VISIBLE or job.visible_shape is None:
-                return
-            thermal, shape = job.frame, job.visible_shape
-            header = Header(stamp=to_time(thermal.stamp_ns), frame_id=job.frame_id)
-        else:
-            height, width = job.visible.pixels.pixels.shape[:2]
-            thermal, shape = job.thermal, (height, width)
-            header = Header(stamp=to_time(job.visible_stamp_ns), frame_id=job.visible.frame_id)
+        if (found := thermal_of(job)) is None:
+            return
+        thermal, shape, header = found
         pixels, order = thermal.pixels.pixels, thermal.pixels.order
         if COUNTS in wanted:
             counts = pipeline.registered_thermal(
@@ -130,6 +125,23 @@ class RegisteredThermal:
 
     def _send_info(self, info: CameraInfo) -> None:
         publish_message(self.publishers[INFO], info)
+
+
+def thermal_of(
+    job: FramePair | LoneFrame,
+) -> tuple[CheckedFrame, tuple[int, int], Header] | None:
+    """Return the thermal frame of a job, the shape of the visible grid and the output's header.
+
+    None for a visible frame alone, and while the visible grid is not known.
+    """
+    if isinstance(job, LoneFrame):
+        if job.stream is Stream.VISIBLE or job.visible_shape is None:
+            return None
+        header = Header(stamp=to_time(job.frame.stamp_ns), frame_id=job.frame_id)
+        return job.frame, job.visible_shape, header
+    height, width = job.visible.pixels.pixels.shape[:2]
+    header = Header(stamp=to_time(job.visible_stamp_ns), frame_id=job.visible.frame_id)
+    return job.thermal, (height, width), header
 
 
 def counts_encoding(declared: str, counts: np.ndarray) -> str:

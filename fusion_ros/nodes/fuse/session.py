@@ -73,7 +73,7 @@ class Configured:
         if values.trace_file:
             self._trace = TraceWriter(values.trace_file, TRACED, warn=warning_line(node))
             self.books.telemetry.trace = self._trace.write
-        self.outputs = FusedOutputs(node, reliability=values.output_reliability)
+        self.outputs = FusedOutputs(node, values)
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
         self.unpublished: Mapping[str, int] = {}
         """Unpublished messages by topic at the previous report."""
@@ -268,14 +268,19 @@ class Active:
             output,
             encoding=self._values.output_encoding,
             jpeg_quality_percent=self._values.jpeg_quality_percent,
-            overlay_options=self._overlay_options,
             visible_info=self.visible_info,
         )
         self._after_each_frame()
         return timings_ms
 
-    def _publish_thermal(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
-        """Publish `thermal_registered/*` of a job; in the worker's thread."""
+    def _publish_thermal(
+        self, job: FramePair | LoneFrame, output: Output, pipeline: FusionPipeline
+    ) -> None:
+        """Publish what else is made of a job's thermal frame; in the worker's thread."""
+        if not isinstance(job, LoneFrame):
+            self._outputs.publish_overlay(job, output, pipeline, self._overlay_options)
+        self._outputs.spots.take(job, pipeline)
+        # The last one, because a subscriber of degrees without a unit raises.
         self._outputs.thermal.take(
             job,
             pipeline,

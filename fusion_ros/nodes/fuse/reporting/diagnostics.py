@@ -24,6 +24,7 @@ from fusion_ros.nodes.fuse.reporting.report import (
 from fusion_ros.streams.clock_offset import remedy
 from fusion_ros.streams.ledger import Fate, Stream, StreamCounts
 from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
+from fusion_ros.thermal.zones import ZoneLevel, ZoneState
 
 JUDGED_AFTER_S = 3.0
 """Shortest window whose shares are evaluated; cameras start one after the other."""
@@ -32,12 +33,13 @@ _WARN_REJECTED_SHARE = 0.01
 _WARN_SHUTTER_SHARE = 0.2
 """Thermal cameras close their shutter for half a second from time to time."""
 _MOSTLY = 0.5
+_SEVERITY = (ZoneLevel.OK, ZoneLevel.UNSEEN, ZoneLevel.WARN, ZoneLevel.ERROR)
 _CLEAR = 6.0
 """Least `Alignment.clearness` of a shift that is reported."""
 
 
 def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
-    """Return the three entries of the node.
+    """Return the entries of the node: streams, pairing, fusion, and zones where there are any.
 
     Args:
         name: the node's name with its namespace.
@@ -50,6 +52,7 @@ def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
         _streams(f"{name}: streams", report),
         _pairing(f"{name}: pairing", report),
         _fusion(f"{name}: fusion", report),
+        *([_zones(f"{name}: zones", report.zones)] if report.zones else []),
     ]
     for status in array.status:
         status.hardware_id = printable(f"{name} ({report.engine.device})")
@@ -238,6 +241,24 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
     values += [(f"{topic} not published", str(n)) for topic, n in report.unpublished.items()]
     level, text = _fusion_state(report)
     return _status(name, level, text, values)
+
+
+def _zones(name: str, zones: tuple[ZoneState, ...]) -> DiagnosticStatus:
+    values, texts = [], []
+    for zone in zones:
+        value = f"{zone.coldest:.1f} to {zone.hottest:.1f}"
+        values.append((f"zone {zone.name}", value))
+        if zone.level is ZoneLevel.UNSEEN:
+            texts.append(
+                f"{zone.name}: not seen by the thermal camera; check its polygon in zones_file and "
+                "the calibration"
+            )
+        elif zone.level is not ZoneLevel.OK:
+            texts.append(f"{zone.name}: {value}, beyond its {zone.level.name} limit")
+    levels = {ZoneLevel.OK: DiagnosticStatus.OK, ZoneLevel.ERROR: DiagnosticStatus.ERROR}
+    worst = max((zone.level for zone in zones), key=lambda level: _SEVERITY.index(level))
+    level = levels.get(worst, DiagnosticStatus.WARN)
+    return _status(name, level, "; ".join(texts) or "all zones are within their limits", values)
 
 
 def _fusion_state(report: NodeReport) -> tuple[bytes, str]:

@@ -21,6 +21,7 @@ from fusion_ros.streams.clock_offset import ClockDistance
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.ledger import Fate, LedgerSnapshot, Stream, StreamCounts
 from fusion_ros.streams.recent_counts import RecentCounts
+from fusion_ros.thermal.zones import ZoneState
 
 MODE_INACTIVE, MODE_IDLE, MODE_STALLED = "inactive", "idle", "stalled"
 DEGRADED = {"visible_only": Stream.THERMAL, "thermal_only": Stream.VISIBLE}
@@ -75,6 +76,7 @@ class NodeReport:
         unpublished: messages by topic that a newer one replaced before they were published.
         unpublished_before: `unpublished` of the previous report.
         held_up_s: seconds since the call of a publish that has not returned, by topic.
+        zones: newest states of the zones of `zones_file`.
     """
 
     header: Header
@@ -106,6 +108,7 @@ class NodeReport:
     unpublished_before: Mapping[str, int] = dataclasses.field(default_factory=dict)
     held_up_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
     faults: Mapping[Stream, Mapping[Fault, str]] = dataclasses.field(default_factory=dict)
+    zones: tuple[ZoneState, ...] = ()
 
     @property
     def pairs(self) -> int:

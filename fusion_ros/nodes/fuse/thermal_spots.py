@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`thermal/spots`: hottest and coldest place, regions above a threshold, and zones with limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from std_msgs.msg import Header
+
+from fusion_ros.nodes.fuse.messages import publish_message
+from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.fuse.registered_thermal import thermal_of
+from fusion_ros.parameters import FuseParameters, ParameterError
+from fusion_ros.pipeline import FusionPipeline
+from fusion_ros.registration.warp import ThermalRegistration
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
+from fusion_ros.thermal.spots import Spot, Spots, find_spots
+from fusion_ros.thermal.zones import ZoneFileError, ZoneState, ZoneWatch, load_zones
+
+try:
+    from fusion_ros.msg import ThermalSpot, ThermalSpots
+except ImportError:  # a plain pip install has no generated messages
+    ThermalSpot = ThermalSpots = None
+
+
+class SpotsOutput:
+    """Publisher of `thermal/spots`, and the states of the zones for diagnostics.
+
+    Args:
+        node: its node.
+        values: the parameters; `spots_*` and `zones_file` are read once.
+        make_lane: returns a publishing thread for a publisher and a function.
+
+    Raises:
+        ParameterError: the zone file cannot be used.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        values: FuseParameters,
+        make_lane: Callable[..., PublishingLane],
+    ) -> None:
+        self._options = values.spot_options()
+        self._watch: ZoneWatch | None = None
+        if values.zones_file:
+            try:
+                zones = load_zones(values.zones_file, values.tone_unit)
+            except ZoneFileError as error:
+                raise ParameterError(f"parameter zones_file: {error}") from error
+            self._watch = ZoneWatch(zones)
+        self.zones: tuple[ZoneState, ...] = ()
+        """Newest states of the zones."""
+        self._registration: ThermalRegistration | None = None
+        self.publisher: LifecyclePublisher | None = None
+        self.lane: PublishingLane | None = None
+        if self._options.mode == "off" and self._watch is None:
+            return
+        if ThermalSpots is None:
+            node.get_logger().warning(
+                "fusion_ros/msg/ThermalSpots was not built, so thermal/spots is not published "
+                "(zones still raise diagnostics); build it with colcon, or with `make setup`"
+            )
+            return
+        self.publisher = node.create_lifecycle_publisher(ThermalSpots, "thermal/spots", 10)
+        self.lane = make_lane(self.publisher, self._send)
+
+    def listeners(self) -> int:
+        """Return the number of subscribers."""
+        return self.publisher.get_subscription_count() if self.publisher else 0
+
+    def take(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
+        """Evaluate the thermal frame of a job; in the worker's thread.
+
+        Raises:
+            ValueError: the frames do not fit the calibration.
+        """
+        listened = self.listeners() > 0
+        if (self._watch is None and not listened) or (found := thermal_of(job)) is None:
+            return
+        thermal, visible_shape, header = found
+        frame = pipeline.sensor_frame(thermal.pixels.pixels, thermal_order=thermal.pixels.order)
+        unit, registration = pipeline.tone.options.celsius_unit(), pipeline.registration
+        if self._watch is not None:
+            if registration is not self._registration:
+                self._watch.move()
+                self._registration = registration
+            size = np.array([visible_shape[1], visible_shape[0]])
+            self.zones = self._watch(
+                frame,
+                unit,
+                lambda shares: registration.thermal_points(
+                    shares * size - 0.5, frame.shape, visible_shape
+                ),
+            )
+        if not listened or (spots := find_spots(frame, unit, self._options)) is None:
+            return
+        assert self.lane is not None
+        spots = spots.mapped(
+            lambda points: registration.visible_points(points, frame.shape, visible_shape)
+        )
+        self.lane.submit((header, spots, unit is not None, self.zones))
+
+    def _send(self, item: tuple[Header, Spots, bool, tuple[ZoneState, ...]]) -> None:
+        assert self.publisher is not None
+        header, spots, in_celsius, zones = item
+        message = ThermalSpots(header=header, in_celsius=in_celsius, threshold=spots.threshold)
+        message.hottest, message.coldest = _spot(spots.hottest), _spot(spots.coldest)
+        message.regions = [_spot(region) for region in spots.regions]
+        message.zone_names = [zone.name for zone in zones]
+        message.zone_levels = [int(zone.level) for zone in zones]
+        message.zone_coldest = [zone.coldest for zone in zones]
+        message.zone_hottest = [zone.hottest for zone in zones]
+        publish_message(self.publisher, message)
+
+
+def _spot(spot: Spot) -> Any:
+    return ThermalSpot(**dataclasses.asdict(spot))
