@@ -114,7 +114,7 @@ def through_the_node(
 
     books, now_ns = Books.open(lambda text: None), [0]
     images, pairs, faults = [], [], set()
-    submitted, published = [], threading.Semaphore(0)
+    published = threading.Semaphore(0)
 
     def publish(output) -> dict:
         images.append((output.stamp_ns, sha256(output.pixels)))
@@ -133,17 +133,20 @@ def through_the_node(
         clock_ns=lambda: now_ns[0],
     )
     submit = flow.lane.submit
-    flow.lane.submit = lambda job: (submitted.append(job), submit(job))
+
+    def submit_and_wait(job) -> None:
+        """One job at a time, so that no pair is superseded."""
+        submit(job)
+        assert published.acquire(timeout=PATIENCE_S)
+        if isinstance(job, Pair):
+            pairs.append((job.visible_stamp_ns, round(job.skew_ns / 1e6, 3)))
+
+    flow.lane.submit = submit_and_wait
     flow.start()
     for frame in frames:
         now_ns[0] = frame.arrived_ns
         flow.take(frame.stream, "/t", bytes(frame.cdr))
         faults |= {fault.value for found in flow.faults().values() for fault in found}
-        while submitted:  # one at a time, so that no pair is superseded
-            job = submitted.pop(0)
-            assert published.acquire(timeout=PATIENCE_S)
-            if isinstance(job, Pair):
-                pairs.append((job.visible_stamp_ns, round(job.skew_ns / 1e6, 3)))
     flow.stop()
     recording.close()
     alone = books.telemetry.snapshot().passed_alone
@@ -165,6 +168,23 @@ def test_an_uneven_bag_has_the_same_pairs_fates_and_images(tmp_path, policy):
     check_every_fate(in_replay)
     assert in_replay == in_node
     assert in_replay.passed_alone == ({"visible": 10} if policy == "pass_other" else {})
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(("hold_ms", "held_share"), [(-1.0, 0.5), (0.0, 0.0), (150.0, 0.6)])
+def test_beside_a_slower_thermal_camera_the_same_frames_are_held(tmp_path, hold_ms, held_share):
+    def every_third(n: int, shot: Shot) -> Shot | None:
+        return shot if shot.topic == VISIBLE or n % 3 == 0 else None
+
+    bag = write_bag(tmp_path / "bag", every_third, count=90)
+    values = FuseParameters.from_values({"thermal_hold_ms": hold_ms})
+    in_replay = replay_outcome(bag, pipeline_around(MeanEngine(), values), values)
+    in_node, _ = through_the_node(bag, pipeline_around(MeanEngine(), values), values)
+    assert in_replay == in_node
+    visible = in_replay.counts.visible
+    assert visible.fused == 30
+    assert visible.held >= held_share * visible.received
+    assert (visible.held == 0) is (hold_ms == 0)
 
 
 @pytest.mark.ros

@@ -23,6 +23,7 @@ from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
 from fusion_ros.streams.content import EffectWatch
 from fusion_ros.streams.ledger import Fate
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
+from fusion_ros.streams.stamps import NS_PER_MS
 
 if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
@@ -38,7 +39,6 @@ PUBLISH_FIRST_S = 0.005
 """How long the tone curve's update waits for the publishing of its image."""
 MOST_SIZES = 256
 """Largest number of frame sizes known as compiled; bounds memory."""
-NS_PER_MS = 1_000_000
 LATE = "engine_deadline"
 """Reason code of pairs that an engine did not fuse in time."""
 
@@ -318,10 +318,10 @@ class FusionLane:
             return  # after its deadline: another pipeline is in use
         sources = (visible.pixels.pixels, fused.thermal)
         output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
+        # What follows would compete with the publishing thread for the interpreter's lock. Failures
+        # from here on do not affect the pair.
         publication = _Publication(output, pair, fused, begun_ns)
-        # What follows would compete with the publishing thread for the interpreter's lock.
         self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
-        # The pair is submitted; failures from here on do not affect it.
         self._do_also(publication, pipeline)
         try:
             pipeline.learn()
@@ -329,10 +329,10 @@ class FusionLane:
             text = f"the tone curve was not updated: {type(error).__name__}: {error}"
             self._books.warn_repeated("learn", text)
         try:
-            now_s = self._clock_ns() / 1e9
+            now_ns = self._clock_ns()
             if not pair.is_held:  # what moved meanwhile would look like a shift
-                self._alignment(*sources, now_s=now_s, order=visible.pixels.order)
-            self._effect.look(visible.pixels.pixels, fused, self._clock_ns())
+                self._alignment(*sources, now_s=now_ns / 1e9, order=visible.pixels.order)
+            self._effect.look(visible.pixels.pixels, fused, now_ns)
         except Exception as error:
             self._books.warn(f"alignment is no longer evaluated: {type(error).__name__}: {error}")
             self._alignment = AlignmentMonitor(0)
@@ -347,7 +347,8 @@ class FusionLane:
         try:
             self._also(publication.job, publication.output, pipeline)
         except Exception as error:
-            self._books.warn_repeated("thermal_registered", f"thermal_registered: {error}")
+            if self._can_publish():
+                self._books.warn_repeated("thermal", f"thermal topics: {error}")
 
     # --- in the publishing thread -----------------------------------------------------------------
 
