@@ -396,6 +396,5 @@ def _size_key(
     if isinstance(job, LoneFrame):
         return None
     frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)
-    engine = pipeline.engine
-    running = getattr(engine, "running", engine)  # of a fallback, the engine in use
+    running = getattr(pipeline.engine, "running", pipeline.engine)  # the one that a fallback uses
     return id(running), frames[0].shape, frames[1].shape
