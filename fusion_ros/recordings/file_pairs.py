@@ -12,7 +12,7 @@ from pathlib import Path
 from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.recordings.image_files import (
-    PICTURES,
+    IMAGES,
     VIDEOS,
     has_visible_inside,
     is_video,
@@ -27,7 +27,7 @@ from fusion_ros.recordings.matching import (
     refuse_same,
 )
 
-SUFFIXES = PICTURES + VIDEOS
+SUFFIXES = IMAGES + VIDEOS
 GIVEN = "both named"
 EMBEDDED = "the visible image inside each file (FLIR)"
 
@@ -117,7 +117,7 @@ def _of_folders(
         if not _of(files, SUFFIXES, suffixes):
             raise MatchError(f"{path} contains none of {', '.join(suffixes)}")
     results = []
-    for types in (PICTURES, VIDEOS):
+    for types in (IMAGES, VIDEOS):
         sides = _of(seen, types, suffixes), _of(felt, types, suffixes)
         if all(sides):
             results.append(match_files(*sides, matching, roots=(visible, thermal)))
@@ -127,7 +127,7 @@ def _of_folders(
 def _in_folder(folder: Path, matching: Matching, suffixes: Collection[str]) -> MatchResult:
     files = list(files_below(folder, matching.without))
     results, refused = [], []
-    for types in (PICTURES, VIDEOS):
+    for types in (IMAGES, VIDEOS):
         if found := _of(files, types, suffixes):
             try:
                 results.append(match_folder(found, folder, matching))

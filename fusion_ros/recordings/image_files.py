@@ -15,7 +15,7 @@ from fusion_ros.imaging.image_header import ImageSize, ImageTags, image_tags, ti
 from fusion_ros.recordings.radiometric import counts_of, embedded_visible
 from fusion_ros.streams.ledger import Stream
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 TIFF = (".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _ALPHA = b"\x04\x06"

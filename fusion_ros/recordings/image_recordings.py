@@ -44,7 +44,7 @@ def open_files(
     thermal: Path | None = None,
     rate_hz: float | None = None,
     matching: Matching = DEFAULT_MATCHING,
-) -> PictureRecording | VideoRecording:
+) -> ImageRecording | VideoRecording:
     """Open the matched images, or the two videos, that `find_pairs` finds.
 
     Args:
@@ -59,7 +59,7 @@ def open_files(
         videos = [pair for pair in match.pairs if pair.is_video]
         if len(videos) < len(match.pairs):
             slots = (s for s in match.slots if not any(map(is_video, filter(None, s[:2]))))
-            return PictureRecording(dataclasses.replace(match, slots=tuple(slots)), rate_hz)
+            return ImageRecording(dataclasses.replace(match, slots=tuple(slots)), rate_hz)
         if len(videos) == 1:
             return VideoRecording(videos[0].visible, videos[0].thermal, rate_hz)
     except (MatchError, VideoError) as error:
@@ -69,7 +69,7 @@ def open_files(
     )
 
 
-class PictureRecording:
+class ImageRecording:
     """Matched images of two cameras.
 
     Args:
@@ -94,7 +94,7 @@ class PictureRecording:
         self.identity = _identity(
             [Path(os.path.commonpath([path.parent for path in side])) for side in sides],
             [path for side in sides for path in side],
-            kind="pictures",
+            kind="images",
             counts=[len(side) for side in sides],
             choice=f"images; {match.summary()}{times}",
             doubts=match.doubts(),

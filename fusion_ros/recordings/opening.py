@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fusion_ros.recordings.bags.bag_folder import ENDINGS, is_bag_file, is_bag_folder
 from fusion_ros.recordings.bags.recording import BagRecording
-from fusion_ros.recordings.file_pairs import SUFFIXES
+from fusion_ros.recordings.file_pairs import SUFFIXES, files_below
 from fusion_ros.recordings.image_recordings import open_files
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.recordings.recording import Recording, RecordingError
@@ -46,7 +46,8 @@ def open_recording(
         raise RecordingError(f"{path} does not exist")
     if is_bag(path):
         return BagRecording(path, visible_topic, thermal_topic)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+    files = files_below(path, matching.without) if path.is_dir() else [path]
+    if any(file.suffix.lower() in SUFFIXES for file in files):
         return open_files(path, None, rate_hz, matching)
     raise RecordingError(
         f"{path} is no recording: allowed are a bag ({', '.join(ENDINGS)} or a folder with "

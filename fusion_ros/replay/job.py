@@ -137,13 +137,13 @@ def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
 def _replayed(
     job: Job, recording: Recording, out: Path, is_stopped: Callable[[], bool]
 ) -> JobResult:
-    from fusion_ros.recordings.image_recordings import PictureRecording
+    from fusion_ros.recordings.image_recordings import ImageRecording
     from fusion_ros.replay.findings import Evidence, find_faults
     from fusion_ros.replay.report import Material
     from fusion_ros.replay.run import Replay
     from fusion_ros.replay.summary import summarise, write_all
 
-    names = recording.visible_names if isinstance(recording, PictureRecording) else None
+    names = recording.visible_names if isinstance(recording, ImageRecording) else None
     parameters = FuseParameters.from_values(job.parameters)
     refuse_unsupported(parameters)
     pipeline = make_pipeline(parameters)

@@ -36,7 +36,7 @@ WITHOUT = [
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of reading: frames by camera, wrong pixels, refused frames, kinds of damage."""
+    """Result of reading: frames by camera, wrong pixels, refused frames, kinds of damage."""
 
     received: dict[Stream, int]
     wrong: int

@@ -100,7 +100,7 @@ def test_a_folder_of_images_is_paired_in_name_order(tmp_path: Path) -> None:
     result, findings, evidence = replayed(tmp_path / "clip")
     assert findings == {}
     assert len(result.log.pairs) == 6
-    assert evidence.identity.kind == "pictures"
+    assert evidence.identity.kind == "images"
 
 
 def test_topics_are_chosen_by_name_with_a_reason() -> None:

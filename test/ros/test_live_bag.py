@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros record --live` writes what is on the wire, and the bag replays."""
+"""`fusion-ros record --live` writes live topics, and the bag is readable."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_live_topics_become_a_bag_with_both_cameras(tmp_path: Path) -> None:
     ]
 
 
-def test_what_was_said_once_for_late_comers_is_recorded_too(ros: Any, tmp_path: Path) -> None:
+def test_a_latched_message_is_recorded(ros: Any, tmp_path: Path) -> None:
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     rig = ros.node("rig").create_publisher(TFMessage, "/tf_static", latched)
     rig.publish(TFMessage(transforms=[TransformStamped(child_frame_id="thermal")]))
@@ -68,7 +68,7 @@ def test_what_was_said_once_for_late_comers_is_recorded_too(ros: Any, tmp_path: 
         ros.spin_until(lambda: recorder.counts["/tf_static"] == 1, "the transform is in the bag")
 
 
-def test_where_nothing_came_no_bag_is_left(
+def test_without_messages_no_bag_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["record", str(tmp_path / "bag"), "--live", "--seconds", "0.2"]

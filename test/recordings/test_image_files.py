@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files give the pixels that the camera meant, or are refused."""
+"""Image files are read with their exact pixels, or refused."""
 
 from __future__ import annotations
 
