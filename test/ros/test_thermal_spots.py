@@ -53,11 +53,15 @@ def zones_file(folder, **limits: float) -> str:
 def test_spots_have_degrees_and_pixels_of_the_visible_image(ros):
     rig = Rig(ros, {"tone_unit": "centikelvin", "spots_mode": "absolute", "spots_limit": 50.0})
     spots = subscribed(rig, messages.ThermalSpots, "thermal/spots")
-    rig.send_visible(1000)
-    rig.send_thermal(1002, kelvin(20.0, 70.0))
-    ros.spin_until(lambda: bool(spots), "spots came")
-    [message] = spots
-    assert message.header == rig.wait_for_fused(1)[0].header
+
+    def send(stamp_ms: float) -> None:
+        rig.send_visible(stamp_ms)
+        rig.send_thermal(stamp_ms + 2, kelvin(20.0, 70.0))
+
+    # The publisher may be matched with its subscriber later than the graph shows it.
+    rig.send_until(send, lambda: bool(spots), "spots came")
+    message = spots[0]
+    assert message.header in [image.header for image in rig.fused]
     assert message.in_celsius
     assert message.threshold == 50.0
     assert message.hottest.value == pytest.approx(70.0, abs=0.01)
