@@ -22,6 +22,8 @@ MEASURE = "fused.qw"
 _MOST_FRAMES = 8
 # Name, path in the summary, and whether more is better.
 _FIGURES: tuple[tuple[str, str, bool], ...] = (
+    ("fusion score", "quality.score.fused", True),
+    ("alignment", "alignment.score.p50", True),
     ("share of pairs fused", "fused_share", True),
     ("skew p95, ms", "sync.skew_ms.p95", False),
     ("flicker index", "temporal.flicker_index", False),
