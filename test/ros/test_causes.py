@@ -19,7 +19,7 @@ from fusion_ros.nodes.fuse.fuse_node import FuseNode
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, NodeReport
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
-from fusion_ros.nodes.runtime.progress import Progress
+from fusion_ros.nodes.runtime import progress
 from fusion_ros.pipeline_factory import pipeline_around
 from fusion_ros.streams.clock_offset import OffsetEstimator
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
@@ -237,7 +237,7 @@ def test_a_hung_engine_is_stalled_and_not_fusing(ros):
 
 
 def test_a_long_configure_is_logged(ros, capfd, monkeypatch):
-    monkeypatch.setattr(Progress.__init__, "__kwdefaults__", {"period_s": 0.01})
+    monkeypatch.setattr(progress, "PERIOD_S", 0.01)
     ticks, rig = threading.Event(), Rig(ros, activate=False)
     seen = count()
 
