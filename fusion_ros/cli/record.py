@@ -7,6 +7,7 @@ import argparse
 import shutil
 from collections import Counter
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_folder, topic_name, whole_number
@@ -104,6 +105,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{', '.join(misplaced)}: {where}")
     if args.live:
         return _record_live(args)
+    given = args.source or args.visible
+    if given and not Path(given).exists() and Path(args.out).exists():
+        raise ValueError(f"{given} does not exist, but {args.out} does; the order is SOURCE OUT")
     source = source_of(args)
     show_files(args, source)
     if args.dry_run:

@@ -274,6 +274,14 @@ def test_a_full_disk_leaves_no_part_of_a_recording(place: Path, storage: str, li
     assert sorted(path.name for path in place.iterdir()) == ["clip"]
 
 
+def test_record_names_its_order_of_arguments_when_they_are_swapped(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert main(["record", "bag", "clip"]) == COULD_NOT_RUN
+    assert "SOURCE OUT" in capsys.readouterr().err
+
+
 def test_the_table_of_exit_codes_is_in_the_help_and_in_the_documentation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
