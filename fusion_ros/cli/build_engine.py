@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.cli.options import PARAMETERS, add_options, add_weights, opt
+from fusion_ros.nodes.runtime.progress import progress
 from fusion_ros.streams.outside_text import error_line, say
 
 _EXAMPLES = """\
@@ -24,7 +22,6 @@ A build takes 1 to 10 minutes. Each engine is compared with PyTorch before it is
 (docs/how-to/jetson.md).
 Exit codes: 0 all engines were built, 1 some failed, 2 nothing could be built.
 """
-HEARTBEAT_S = 10.0
 
 
 def add_parser(subparsers: Any) -> None:
@@ -76,29 +73,9 @@ def run(args: argparse.Namespace) -> int:
     failed = False
     for width, height in args.sizes or [(values.warm_up_width, values.warm_up_height)]:
         try:
-            with _heartbeat():
+            with progress(say, "  building"):  # TensorRT reports none
                 engine.build(height, width, tell=say)
         except Exception as error:  # the other sizes may succeed
             failed = True
             say(f"{width}x{height} failed: {error_line(error)}", error=True)
     return 1 if failed else 0
-
-
-@contextmanager
-def _heartbeat() -> Iterator[None]:
-    """Print a line every `HEARTBEAT_S`: TensorRT reports no progress."""
-    done = threading.Event()
-
-    def beat() -> None:
-        seconds = 0.0
-        while not done.wait(HEARTBEAT_S):
-            seconds += HEARTBEAT_S
-            say(f"  still building, {seconds:.0f} s")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -69,7 +69,7 @@ class PairMeter:
         if measured:
             with self._log.timed("quality"):
                 self._bench.submit(entry.quality, *greys[:3])
-                if not entry.is_held:  # what moved meanwhile would look like a shift
+                if not entry.is_held:  # motion since then would look like a shift
                     entry.alignment = self._alignment.evaluate(*greys[:2])
         if not (jumped or (measured and len(self.moments) < _IMAGES_KEPT)):
             return None

@@ -152,18 +152,18 @@ class FramePairer(Generic[V, T]):
         """Settle all waiting frames as unpaired and begin a new time line."""
         for side in (self._visible, self._thermal):
             self._settle_unpaired(side, len(side.stamps))
-            side.forget()
+            side.restart()
 
     def _add(self, side: Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
         self._ledger.receive(side.stream)
         self.settled = None
         if side.newest is not None and side.newest - stamp >= self._jump_back_ns:
             self._settle_unpaired(side, len(side.stamps))
-            side.forget()
+            side.restart()
             side.jumps += 1
         if side.is_duplicate(stamp):
             return self._end(side, Fate.DUPLICATE)
-        side.remember(stamp)
+        side.add_seen(stamp)
         if side.decided is not None and stamp < side.decided:
             return self._end(side, Fate.LATE)
         side.insert(stamp, frame)

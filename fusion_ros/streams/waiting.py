@@ -60,9 +60,9 @@ class Side:
         self.jumps = 0
         self.excess_ns = 0  # see FramePairer._add_excess
         self._memory = 4 * max(MOST_WAITING, queue_size)
-        self.forget()
+        self.restart()
 
-    def forget(self) -> None:
+    def restart(self) -> None:
         """Begin a new time line. No frame may be waiting."""
         self.newest: int | None = None
         self.decided: int | None = None  # newest stamp that was paired or settled as unpaired
@@ -76,7 +76,7 @@ class Side:
         """Whether the stamp was seen before."""
         return stamp in self._seen or stamp == self.decided
 
-    def remember(self, stamp: int) -> None:
+    def add_seen(self, stamp: int) -> None:
         """Add a stamp for `is_duplicate`."""
         self._seen.add(stamp)
         self._seen_order.append(stamp)

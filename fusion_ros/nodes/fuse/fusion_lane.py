@@ -330,7 +330,7 @@ class FusionLane:
             self._books.warn_repeated("learn", text)
         try:
             now_ns = self._clock_ns()
-            if not pair.is_held:  # what moved meanwhile would look like a shift
+            if not pair.is_held:  # motion since then would look like a shift
                 self._alignment(*sources, now_s=now_ns / 1e9, order=visible.pixels.order)
             self._effect.look(visible.pixels.pixels, fused, now_ns)
         except Exception as error:
