@@ -276,7 +276,7 @@ class Active:
     def _publish_thermal(
         self, job: FramePair | LoneFrame, output: Output, pipeline: FusionPipeline
     ) -> None:
-        """Publish what else is made of a job's thermal frame; in the worker's thread."""
+        """Publish overlay, spots and registered images of a job; in the worker's thread."""
         if not isinstance(job, LoneFrame):
             self._outputs.publish_overlay(job, output, pipeline, self._overlay_options)
         self._outputs.spots.take(job, pipeline)
