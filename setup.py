@@ -19,7 +19,7 @@ NAME = "fusion_ros"
 
 # rclpy has wheels for this platform only; a Jetson has its distribution.
 WHEELS_EXIST = "sys_platform == 'linux' and platform_machine == 'x86_64'"
-TORCH = "torch>=2.2"
+TORCH = ["torch>=2.2", "onnx>=1.16"]  # PyTorch writes ONNX with the package onnx
 
 
 def version() -> str:
@@ -83,19 +83,18 @@ setup(
             f"ros-std-srvs; {WHEELS_EXIST}",
         ],
         "desk": ["argcomplete>=3", "jinja2>=3", "markupsafe>=2", "pillow>=10", "rosbags>=0.10"],
-        "torch": [TORCH],
-        "tensorrt": [TORCH],
-        "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", TORCH],
+        "torch": TORCH,
+        "tensorrt": TORCH,
+        "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", *TORCH],
         "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
         "ray": ["ray>=2.9"],
         "rerun": ["rerun-sdk>=0.23"],
         "train": [
+            *TORCH,
             "lightning-fabric>=2.2",
-            "onnx>=1.16",
             "onnxruntime>=1.17",
             "onnxscript",
             "tensorboard",
-            TORCH,
             "torchmetrics>=1.4",
         ],
         "dev": [

@@ -16,7 +16,6 @@ from fusion_ros.model.weights import shipped_weights
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
-BLOCKED = "import sys; sys.modules['torch'] = None\n"
 FUSE = """
 import numpy as np
 from fusion_ros.parameters import FuseParameters
@@ -30,9 +29,9 @@ print(pipeline.engine.describe().name, fused.image.shape, np.ptp(fused.image) > 
 """
 
 
-def run(code: str, **options: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process in which PyTorch cannot be imported."""
-    text = f"{BLOCKED}options = {options!r}\n{code}"
+def run(code: str, *, hidden: str = "torch", **options: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that cannot import the package `hidden`."""
+    text = f"import sys; sys.modules[{hidden!r}] = None\noptions = {options!r}\n{code}"
     return subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=120
     )
@@ -68,8 +67,15 @@ def test_weights_that_need_conversion_are_refused_with_the_remedies(own: Path) -
     done = run(FUSE, weights=str(own))
     assert done.returncode != 0
     error = done.stderr.strip().splitlines()[-1]
-    for part in (str(own), "own.onnx", "pip install torch", "fusion-ros export"):
+    for part in (str(own), "own.onnx", "fusion_ros[torch]", "fusion-ros export"):
         assert part in error
+
+
+def test_without_the_package_onnx_such_weights_run_on_pytorch(own: Path) -> None:
+    pytest.importorskip("torch")
+    done = run(FUSE, weights=str(own), hidden="onnx")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "torch"
 
 
 def test_weights_with_their_onnx_file_beside_them_need_no_conversion(own: Path) -> None:

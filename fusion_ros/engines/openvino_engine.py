@@ -51,7 +51,7 @@ class OpenVinoEngine:
 
     Raises:
         EngineError: OpenVINO is not installed or does not support the precision, or the network
-            must be converted and PyTorch is not installed.
+            must be converted and PyTorch or onnx is not installed.
         WeightsError: the weights cannot be converted.
     """
 
@@ -204,11 +204,12 @@ def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:
     key = EngineKey("onnx", {"weights_sha256": weights.metadata.sha256, "graph": graph_version()})
     if (found := cache.find(key)).path is not None:
         return found.data
-    if importlib.util.find_spec("torch") is None:
+    needed = [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
+    if needed:
         raise EngineError(
             f"weights {weights.path} have no usable {onnx_path(weights.path).name} beside them, "
-            "and PyTorch, which converts them, is not installed; pip install torch, or make both "
-            "files elsewhere with `fusion-ros export`"
+            f"and the conversion needs packages that are not installed: {', '.join(needed)}; pip "
+            "install 'fusion_ros[torch]', or make both files elsewhere with `fusion-ros export`"
         )
     from fusion_ros.model.onnx_export import export_onnx
 
