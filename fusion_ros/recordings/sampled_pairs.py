@@ -99,19 +99,17 @@ def paired_frames(
     frames: Iterable[RecordedFrame],
     tolerance_ns: int,
     report: Callable[[str], None] = lambda text: None,
-) -> Iterator[Pair[RecordedFrame, RecordedFrame]]:
+) -> Iterator[Pair[RecordedFrame]]:
     """Yield the pairs nearest in time, by the pairing rule of the fuse node.
 
     `report` receives a line for each frame without a stamp.
     """
-    pairer: FramePairer[RecordedFrame, RecordedFrame] = FramePairer(
+    pairer: FramePairer[RecordedFrame] = FramePairer(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )
     for frame in frames:
         if frame.stamp_ns is None:
             report(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
         else:
-            visible = frame.stream is Stream.VISIBLE
-            add = pairer.add_visible if visible else pairer.add_thermal
-            yield from add(frame.stamp_ns, frame)
+            yield from pairer.add(frame.stream, frame.stamp_ns, frame)
     yield from pairer.flush()

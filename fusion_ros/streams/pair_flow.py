@@ -33,7 +33,7 @@ from fusion_ros.streams.stream_health import StreamWatch
 if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
 
-FramePair = Pair[CheckedFrame, CheckedFrame]
+FramePair = Pair[CheckedFrame]
 
 _NOT_CALIBRATED = Rejection(
     "not_calibrated",
@@ -82,18 +82,14 @@ class Pairer(Protocol):
 
     tolerance_ns: int
     thermal_offset_ns: int
-    hold_ns: int | None
     settled: Fate | None
 
     @property
     def jumps(self) -> int:
         """Jumps back in time so far."""
 
-    def add_visible(self, stamp_ns: int, frame: CheckedFrame) -> list[FramePair]:
-        """Add a visible frame and return the completed pairs."""
-
-    def add_thermal(self, stamp_ns: int, frame: CheckedFrame) -> list[FramePair]:
-        """Add a thermal frame and return the completed pairs."""
+    def add(self, stream: Stream, stamp_ns: int, frame: CheckedFrame) -> list[FramePair]:
+        """Add a frame and return the completed pairs."""
 
     def flush(self) -> list[FramePair]:
         """Decide all waiting frames and return the pairs."""
@@ -208,7 +204,8 @@ class PairFlow:
         self._options = self._intake.options = self.loss.options = options
         self._pairer.tolerance_ns = options.tolerance_ns
         self._pairer.thermal_offset_ns = options.thermal_offset_ns
-        self._pairer.hold_ns = options.hold_ns
+        if isinstance(self._pairer, FramePairer):  # other policies hold no thermal frame
+            self._pairer.hold_ns = options.hold_ns
 
     @property
     def jumps(self) -> int:
@@ -299,9 +296,7 @@ class PairFlow:
         return Decision(frame, seen, alone=lone, alone_began=began)
 
     def _pair(self, stream: Stream, frame: CheckedFrame, seen: Observation) -> Decision:
-        visible = stream is Stream.VISIBLE
-        add = self._pairer.add_visible if visible else self._pairer.add_thermal
-        pairs = tuple(add(frame.stamp_ns, frame))
+        pairs = tuple(self._pairer.add(stream, frame.stamp_ns, frame))
         jumped, self._jumps = self._pairer.jumps > self._jumps, self._pairer.jumps
         return Decision(
             frame,

@@ -15,7 +15,7 @@ keeps its partner unless a newer one is clearly nearer (`FramePairer._hysteresis
 the periods of both streams (eight gaps); before that the nearest frame is always chosen.
 
 An unpaired frame waits until a later pair is returned or the queue is full (`WAIT_NS`). So a frame
-that arrives out of order still finds it, and memory stays bounded. `jump_back_ns` separates jumps
+that arrives out of order still finds it, and memory stays bounded. `JUMP_BACK_NS` separates jumps
 back in time from reordering. Each stream follows a jump separately, so the first frames of a looped
 bag pair at once, in any order of the streams.
 
@@ -30,13 +30,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.waiting import MOST_WAITING, NEVER, Side
 
-V = TypeVar("V")
-T = TypeVar("T")
+F = TypeVar("F")
 
 JUMP_BACK_NS = 500_000_000
 """A stamp this far behind the newest of its stream is a jump back in time, as of a looped bag. A
@@ -46,7 +45,7 @@ WAIT_NS = 500_000_000
 
 
 @dataclass(frozen=True)
-class Pair(Generic[V, T]):
+class Pair(Generic[F]):
     """Two frames of one moment.
 
     Attributes:
@@ -55,15 +54,15 @@ class Pair(Generic[V, T]):
             ledger counts such a pair for its visible frame only.
     """
 
-    visible: V
-    thermal: T
+    visible: F
+    thermal: F
     visible_stamp_ns: int
     thermal_stamp_ns: int
     skew_ns: int
     is_held: bool = False
 
 
-class FramePairer(Generic[V, T]):
+class FramePairer(Generic[F]):
     """Pairs a visible and a thermal stream.
 
     Args:
@@ -76,7 +75,6 @@ class FramePairer(Generic[V, T]):
             delay between the two cameras' stamps.
         hold_ns: largest skew of a pair with a held thermal frame; 0: none is held. None: one and a
             half thermal periods while the thermal stream is the slower one.
-        jump_back_ns: see `JUMP_BACK_NS`.
         wait_ns: see `WAIT_NS`; a thermal camera with a longer transport delay does not pair.
 
     Raises:
@@ -91,19 +89,15 @@ class FramePairer(Generic[V, T]):
         queue_size: int = 8,
         thermal_offset_ns: int = 0,
         hold_ns: int | None = 0,
-        jump_back_ns: int = JUMP_BACK_NS,
         wait_ns: int = WAIT_NS,
     ) -> None:
         if queue_size < 1:
             raise ValueError(f"queue_size is {queue_size}, allowed is 1 or more")
-        if jump_back_ns < 1:
-            raise ValueError(f"jump_back_ns is {jump_back_ns}, allowed is 1 or more")
         self._ledger = ledger
         self._queue_size = queue_size
-        self._jump_back_ns = jump_back_ns
         self._wait_ns = wait_ns
-        self._visible = Side(Stream.VISIBLE, queue_size)
-        self._thermal = Side(Stream.THERMAL, queue_size)
+        self._visible: Side[F] = Side(Stream.VISIBLE, queue_size)
+        self._thermal: Side[F] = Side(Stream.THERMAL, queue_size)
         self.settled: Fate | None = None
         """Fate of the newest frame, where it is final: late, duplicate, or None."""
         self.tolerance_ns = tolerance_ns
@@ -128,20 +122,27 @@ class FramePairer(Generic[V, T]):
         """Jumps back in time so far. A jump of both streams counts once."""
         return max(self._visible.jumps, self._thermal.jumps)
 
-    @property
-    def waiting(self) -> tuple[int, int]:
-        """Numbers of waiting visible and thermal frames."""
-        return len(self._visible.stamps), len(self._thermal.stamps)
+    def add(self, stream: Stream, stamp_ns: int, frame: F) -> list[Pair[F]]:
+        """Add a frame. Return the pairs that are decided now, oldest first."""
+        side = self._visible if stream is Stream.VISIBLE else self._thermal
+        self._ledger.receive(stream)
+        self.settled = None
+        if side.newest is not None and side.newest - stamp_ns >= JUMP_BACK_NS:
+            self._settle_unpaired(side, len(side.stamps))
+            side.restart()
+            side.jumps += 1
+        if side.is_duplicate(stamp_ns):
+            return self._end(side, Fate.DUPLICATE)
+        side.add_seen(stamp_ns)
+        if side.decided is not None and stamp_ns < side.decided:
+            return self._end(side, Fate.LATE)
+        side.insert(stamp_ns, frame)
+        pairs = self._decide(final=False)
+        while self._is_full(side):
+            pairs += self._make_room(side)
+        return pairs
 
-    def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
-        """Add a visible frame. Return the pairs that are decided now, oldest first."""
-        return self._add(self._visible, stamp_ns, frame)
-
-    def add_thermal(self, stamp_ns: int, frame: T) -> list[Pair[V, T]]:
-        """Add a thermal frame. Return the pairs that are decided now, oldest first."""
-        return self._add(self._thermal, stamp_ns, frame)
-
-    def flush(self) -> list[Pair[V, T]]:
+    def flush(self) -> list[Pair[F]]:
         """Decide all waiting frames, as no further ones will arrive (end of a recording)."""
         pairs = self._decide(final=True)
         for side in (self._visible, self._thermal):
@@ -154,51 +155,33 @@ class FramePairer(Generic[V, T]):
             self._settle_unpaired(side, len(side.stamps))
             side.restart()
 
-    def _add(self, side: Side, stamp: int, frame: Any) -> list[Pair[V, T]]:
-        self._ledger.receive(side.stream)
-        self.settled = None
-        if side.newest is not None and side.newest - stamp >= self._jump_back_ns:
-            self._settle_unpaired(side, len(side.stamps))
-            side.restart()
-            side.jumps += 1
-        if side.is_duplicate(stamp):
-            return self._end(side, Fate.DUPLICATE)
-        side.add_seen(stamp)
-        if side.decided is not None and stamp < side.decided:
-            return self._end(side, Fate.LATE)
-        side.insert(stamp, frame)
-        pairs = self._decide(final=False)
-        while self._is_full(side):
-            pairs += self._make_room(side)
-        return pairs
-
-    def _is_full(self, side: Side) -> bool:
+    def _is_full(self, side: Side[F]) -> bool:
         count = len(side.stamps)
         if count <= self._queue_size:
             return False
         return count > MOST_WAITING or side.stamps[-1] - side.stamps[0] > self._wait_ns
 
-    def _end(self, side: Side, fate: Fate) -> list[Pair[V, T]]:
+    def _end(self, side: Side[F], fate: Fate) -> list[Pair[F]]:
         self.settled = fate
         self._ledger.settle(side.stream, fate)
         return []
 
-    def _decide(self, *, final: bool) -> list[Pair[V, T]]:
-        pairs: list[Pair[V, T]] = []
+    def _decide(self, *, final: bool) -> list[Pair[F]]:
+        pairs: list[Pair[F]] = []
         while (found := self._next_pair(final)) is not None:
             pairs += self._make_pair(*found)
         if self._reach_ns():
             pairs += self._without_partner(self._visible, self._decided_count())
         return pairs
 
-    def _make_room(self, side: Side) -> list[Pair[V, T]]:
+    def _make_room(self, side: Side[F]) -> list[Pair[F]]:
         """Remove the oldest frame of a full queue, paired if it has a partner."""
         found = self._next_pair(final=True)
         if found is not None and found[side is self._thermal] == 0:
             return self._make_pair(*found)
         return self._without_partner(side, 1)
 
-    def _make_pair(self, i: int, j: int) -> list[Pair[V, T]]:
+    def _make_pair(self, i: int, j: int) -> list[Pair[F]]:
         """Return the pair at these positions, after those of earlier frames with held ones."""
         visible, thermal = self._visible, self._thermal
         held = self._without_partner(visible, i)
@@ -214,7 +197,7 @@ class FramePairer(Generic[V, T]):
         thermal.take(1)
         return [*held, pair]
 
-    def _without_partner(self, side: Side, count: int) -> list[Pair[V, T]]:
+    def _without_partner(self, side: Side[F], count: int) -> list[Pair[F]]:
         """Remove the oldest waiting frames; visible ones with a thermal frame in reach are paired.
 
         The others are settled as unpaired.
@@ -230,14 +213,14 @@ class FramePairer(Generic[V, T]):
                 side.take(1)
         return held
 
-    def _held_pair(self, stamp: int, frame: V, reach_ns: int) -> Pair[V, T] | None:
+    def _held_pair(self, stamp: int, frame: F, reach_ns: int) -> Pair[F] | None:
         skews = ((t + self.thermal_offset_ns - stamp, t, held) for t, held in self._thermal.recent)
         skew, thermal_stamp, held = min(
             skews, key=lambda found: abs(found[0]), default=(NEVER, 0, None)
         )
         if abs(skew) > reach_ns:
             return None
-        return Pair(frame, cast(T, held), stamp, thermal_stamp, skew, is_held=True)
+        return Pair(frame, cast(F, held), stamp, thermal_stamp, skew, is_held=True)
 
     def _reach_ns(self) -> int:
         """Return the largest skew of a pair with a held thermal frame now."""
@@ -260,7 +243,7 @@ class FramePairer(Generic[V, T]):
                 return count
         return len(self._visible.stamps)
 
-    def _settle_unpaired(self, side: Side, count: int) -> None:
+    def _settle_unpaired(self, side: Side[F], count: int) -> None:
         for _ in range(count):
             self._ledger.settle(side.stream, Fate.UNPAIRED)
         side.take(count)
@@ -276,11 +259,11 @@ class FramePairer(Generic[V, T]):
         at = {visible: 0, thermal: 0}
         shift = {visible: 0, thermal: self.thermal_offset_ns}
 
-        def stamp(side: Side, ahead: int = 0) -> int | None:
+        def stamp(side: Side[F], ahead: int = 0) -> int | None:
             place = at[side] + ahead
             return side.stamps[place] + shift[side] if place < len(side.stamps) else None
 
-        def unseen(side: Side) -> int:
+        def unseen(side: Side[F]) -> int:
             return NEVER if final else side.next_at_least() + shift[side]
 
         while (v := stamp(visible)) is not None and (t := stamp(thermal)) is not None:
@@ -308,7 +291,7 @@ class FramePairer(Generic[V, T]):
             at[lead] += 1
         return None
 
-    def _hysteresis_ns(self, lead: Side, follow: Side) -> int:
+    def _hysteresis_ns(self, lead: Side[F], follow: Side[F]) -> int:
         """Return how much nearer a newer frame must be to take the partner of an older one.
 
         Zero for the faster of two streams. Otherwise half a period, reduced as the skew that this
@@ -320,7 +303,7 @@ class FramePairer(Generic[V, T]):
         return max(0, min(mine // 2, other // 2, mine - lead.excess_ns))
 
     @staticmethod
-    def _add_excess(lead: Side, follow: Side, gap: int, rival_gap: int) -> None:
+    def _add_excess(lead: Side[F], follow: Side[F], gap: int, rival_gap: int) -> None:
         """Add up the skew beyond the nearest frame's, less a quarter period for jitter."""
         follow.excess_ns = 0
         period = lead.rhythm.period_ns

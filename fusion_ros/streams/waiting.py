@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from typing import Any
+from typing import Generic, TypeVar
 
 from fusion_ros.streams.ledger import Stream
+
+F = TypeVar("F")
 
 MOST_WAITING = 64
 """Limit of the frames that wait because of `WAIT_NS`, for memory; it is reached at 128 Hz."""
@@ -50,13 +52,13 @@ class Rhythm:
             self.period_ns = ordered[len(ordered) // 2]
 
 
-class Side:
+class Side(Generic[F]):
     """One stream: its waiting frames in stamp order, and its past stamps."""
 
     def __init__(self, stream: Stream, queue_size: int) -> None:
         self.stream = stream
         self.stamps: list[int] = []
-        self.frames: list[Any] = []
+        self.frames: list[F] = []
         self.jumps = 0
         self.excess_ns = 0  # see FramePairer._add_excess
         self._memory = 4 * max(MOST_WAITING, queue_size)
@@ -67,7 +69,7 @@ class Side:
         self.newest: int | None = None
         self.decided: int | None = None  # newest stamp that was paired or settled as unpaired
         self.rhythm = Rhythm()
-        self.recent: deque[tuple[int, Any]] = deque(maxlen=RECENT)
+        self.recent: deque[tuple[int, F]] = deque(maxlen=RECENT)
         """Newest frames of any fate, with their stamps."""
         self._seen: set[int] = set()
         self._seen_order: deque[int] = deque()
@@ -83,7 +85,7 @@ class Side:
         if len(self._seen_order) > self._memory:
             self._seen.discard(self._seen_order.popleft())
 
-    def insert(self, stamp: int, frame: Any) -> None:
+    def insert(self, stamp: int, frame: F) -> None:
         """Add a waiting frame."""
         self.recent.append((stamp, frame))
         if self.newest is None or stamp > self.newest:

@@ -27,8 +27,7 @@ def make(policy: str, ledger: FrameLedger, tolerance_ms: float = 20) -> FilterPa
 def feed(pairer, frames):
     pairs = []
     for stream, stamp_ns in frames:
-        add = pairer.add_visible if stream is Stream.VISIBLE else pairer.add_thermal
-        pairs += add(stamp_ns, stamp_ns)
+        pairs += pairer.add(stream, stamp_ns, stamp_ns)
     return pairs
 
 

@@ -63,7 +63,7 @@ def merge(visible: list[tuple[int, int]], thermal: list[tuple[int, int]]) -> lis
 
 @dataclass(frozen=True)
 class Outcome:
-    pairs: list[Pair[int, int]]
+    pairs: list[Pair[int]]
     latency: list[int]  # from the arrival of the later frame of a pair to the decision
     ledger: FrameLedger
 
@@ -71,13 +71,12 @@ class Outcome:
 def drive(events: list[Event], tolerance: int, thermal_offset: int = 0, **kwargs: int) -> Outcome:
     """Runs the real pairer; a frame's payload is its arrival time."""
     ledger = FrameLedger()
-    pairer: FramePairer[int, int] = FramePairer(
+    pairer: FramePairer[int] = FramePairer(
         tolerance_ns=tolerance, ledger=ledger, thermal_offset_ns=thermal_offset, **kwargs
     )
     pairs, latency = [], []
     for event in events:
-        add = pairer.add_visible if event.stream is Stream.VISIBLE else pairer.add_thermal
-        for pair in add(event.stamp, event.arrival):
+        for pair in pairer.add(event.stream, event.stamp, event.arrival):
             pairs.append(pair)
             latency.append(event.arrival - max(pair.visible, pair.thermal))
     pairs += pairer.flush()

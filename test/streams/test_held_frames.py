@@ -22,19 +22,18 @@ class Run:
 
     def __init__(self, events: list[Event], hold_ns: int | None, tolerance: int = TOLERANCE):
         self.ledger = FrameLedger()
-        self.pairs: list[Pair[int, int]] = []
+        self.pairs: list[Pair[int]] = []
         self.delays: list[int] = []
-        pairer: FramePairer[int, int] = FramePairer(
+        pairer: FramePairer[int] = FramePairer(
             tolerance_ns=tolerance, ledger=self.ledger, hold_ns=hold_ns
         )
         for at, event in enumerate(events):
-            add = pairer.add_visible if event.stream is Stream.VISIBLE else pairer.add_thermal
-            pairs = add(event.stamp, at)
+            pairs = pairer.add(event.stream, event.stamp, at)
             self.delays += [event.arrival - events[pair.visible].arrival for pair in pairs]
             self._settle(pairs)
         self._settle(pairer.flush())
 
-    def _settle(self, pairs: list[Pair[int, int]]) -> None:
+    def _settle(self, pairs: list[Pair[int]]) -> None:
         self.pairs += pairs
         for pair in pairs:
             self.ledger.settle_pair(Fate.FUSED, is_held=pair.is_held)

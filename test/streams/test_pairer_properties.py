@@ -62,7 +62,7 @@ def test_every_frame_has_one_fate_and_every_pair_is_valid(
     events: list[Event], tolerance_ms: int, queue_size: int, wait_ms: int, offset_ms: int
 ) -> None:
     ledger = FrameLedger()
-    pairer: FramePairer[int, int] = FramePairer(
+    pairer: FramePairer[int] = FramePairer(
         tolerance_ns=tolerance_ms * MS,
         ledger=ledger,
         queue_size=queue_size,
@@ -70,12 +70,12 @@ def test_every_frame_has_one_fate_and_every_pair_is_valid(
         thermal_offset_ns=offset_ms * MS,
     )
     used: dict[Stream, set[int]] = {stream: set() for stream in Stream}
-    last: Pair[int, int] | None = None
+    last: Pair[int] | None = None
     jumps_at_last = [0, 0]
     own_jumps = dict.fromkeys(Stream, 0)
     newest: dict[Stream, int] = {}
 
-    def check(pairs: list[Pair[int, int]]) -> None:
+    def check(pairs: list[Pair[int]]) -> None:
         nonlocal last, jumps_at_last
         for pair in pairs:
             assert pair.visible not in used[Stream.VISIBLE]
@@ -99,12 +99,11 @@ def test_every_frame_has_one_fate_and_every_pair_is_valid(
         jumped = high - event.stamp >= 500 * MS
         own_jumps[event.stream] += jumped
         newest[event.stream] = event.stamp if jumped else max(high, event.stamp)
-        add = pairer.add_visible if event.stream is Stream.VISIBLE else pairer.add_thermal
-        check(add(event.stamp, index))
-        assert max(pairer.waiting) <= (max(queue_size, MOST_WAITING) if wait_ms else queue_size)
-        snapshot = ledger.snapshot()
-        assert snapshot.visible.pending - len(used[Stream.VISIBLE]) == pairer.waiting[0]
-        assert snapshot.thermal.pending - len(used[Stream.THERMAL]) == pairer.waiting[1]
+        check(pairer.add(event.stream, event.stamp, index))
+        for stream, side in ((Stream.VISIBLE, pairer._visible), (Stream.THERMAL, pairer._thermal)):
+            waiting = getattr(ledger.snapshot(), stream.value).pending - len(used[stream])
+            assert waiting == len(side.stamps)
+            assert waiting <= (max(queue_size, MOST_WAITING) if wait_ms else queue_size)
     assert pairer.jumps == max(own_jumps.values())
     check(pairer.flush())
     for _ in used[Stream.VISIBLE]:
@@ -122,13 +121,12 @@ def test_every_frame_has_one_fate_and_every_pair_is_valid(
 def test_the_same_frames_in_the_same_order_give_the_same_pairs(
     events: list[Event], tolerance_ms: int
 ) -> None:
-    def run() -> tuple[list[tuple[int, Pair[int, int]]], object]:
+    def run() -> tuple[list[tuple[int, Pair[int]]], object]:
         ledger = FrameLedger()
-        pairer: FramePairer[int, int] = FramePairer(tolerance_ns=tolerance_ms * MS, ledger=ledger)
+        pairer: FramePairer[int] = FramePairer(tolerance_ns=tolerance_ms * MS, ledger=ledger)
         given_out = []
         for index, event in enumerate(events):
-            add = pairer.add_visible if event.stream is Stream.VISIBLE else pairer.add_thermal
-            given_out += [(index, pair) for pair in add(event.stamp, index)]
+            given_out += [(index, pair) for pair in pairer.add(event.stream, event.stamp, index)]
         return given_out, ledger.snapshot()
 
     assert run() == run()

@@ -164,8 +164,8 @@ def test_pairs_are_found_at_any_rate(hz):
     pairs = []
     for n in range(20 * max(1, hz // 10) + 10):
         stamp_ns = S + n * S // hz
-        pairs += pairer.add_visible(stamp_ns, n)
-        pairs += pairer.add_thermal(stamp_ns + S // hz // 5 * (hz > 9), n)
+        pairs += pairer.add(Stream.VISIBLE, stamp_ns, n)
+        pairs += pairer.add(Stream.THERMAL, stamp_ns + S // hz // 5 * (hz > 9), n)
     pairs += pairer.flush()
     assert all(pair.visible == pair.thermal for pair in pairs)
     assert len(pairs) == 20 * max(1, hz // 10) + 10
@@ -182,8 +182,7 @@ def test_a_camera_that_delivers_300_ms_late_pairs_at_any_rate(hz, late):
     pairer = FramePairer(tolerance_ns=min(20 * MS, S // hz // 3), ledger=ledger)
     pairs = []
     for _, stream, n in sorted(arrivals, key=lambda arrival: arrival[0]):
-        add = pairer.add_visible if stream is Stream.VISIBLE else pairer.add_thermal
-        pairs += add(S + n * S // hz, n)
+        pairs += pairer.add(stream, S + n * S // hz, n)
     assert [(pair.visible, pair.thermal) for pair in pairs] == [(n, n) for n in range(3 * hz + 3)]
 
 
@@ -191,16 +190,16 @@ def test_a_stream_without_a_partner_keeps_half_a_second_and_a_bounded_number(hz)
     ledger = FrameLedger()
     pairer = FramePairer(tolerance_ns=20 * MS, ledger=ledger)
     for n in range(10 * hz):
-        pairer.add_visible(S + n * S // hz, n)
-    assert pairer.waiting == (max(min(8, 10 * hz), hz // 2 + 1), 0)
+        pairer.add(Stream.VISIBLE, S + n * S // hz, n)
+    assert ledger.snapshot().visible.pending == max(min(8, 10 * hz), hz // 2 + 1)
 
 
 def test_stamps_that_hardly_advance_do_not_fill_the_memory():
     ledger = FrameLedger()
     pairer = FramePairer(tolerance_ns=20 * MS, ledger=ledger)
     for n in range(1000):
-        pairer.add_visible(S + n, n)
-    assert pairer.waiting == (MOST_WAITING, 0)
+        pairer.add(Stream.VISIBLE, S + n, n)
+    assert ledger.snapshot().visible.pending == MOST_WAITING
 
 
 def test_an_event_of_every_frame_is_logged_at_a_limited_rate(hz):

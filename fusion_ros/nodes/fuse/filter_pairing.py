@@ -8,32 +8,29 @@ stores the pair.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from std_msgs.msg import Header
 
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.pairer import JUMP_BACK_NS, Pair
+from fusion_ros.streams.stamps import NS_PER_S
 
-V = TypeVar("V")
-T = TypeVar("T")
-
-POLICIES = ("approximate", "exact")
-_S = 1_000_000_000
+F = TypeVar("F")
 
 
-class _Carrier:
+class _Carrier(Generic[F]):
     """A message for message_filters: a frame with a header that has the stamp for pairing."""
 
-    def __init__(self, stamp_ns: int, original_ns: int, frame: Any) -> None:
+    def __init__(self, stamp_ns: int, original_ns: int, frame: F) -> None:
         self.header = Header()
-        self.header.stamp.sec, self.header.stamp.nanosec = divmod(stamp_ns, _S)
+        self.header.stamp.sec, self.header.stamp.nanosec = divmod(stamp_ns, NS_PER_S)
         self.stamp_ns = stamp_ns
         self.original_ns = original_ns
         self.frame = frame
 
 
-class FilterPairer(Generic[V, T]):
+class FilterPairer(Generic[F]):
     """Pairs two streams with message_filters' exact or approximate policy.
 
     Args:
@@ -60,18 +57,15 @@ class FilterPairer(Generic[V, T]):
                 f"pairing_policy is {policy!r}, which needs message_filters, and that is not "
                 "installed: `apt install ros-$ROS_DISTRO-message-filters`, or use 'nearest'"
             ) from error
-        if policy not in POLICIES:
-            raise ValueError(f"policy is {policy!r}; allowed: {POLICIES}")
         self._filters = message_filters
         self._policy = policy
         self._ledger = ledger
         self._queue_size = queue_size
         self._tolerance_ns = tolerance_ns
         self.thermal_offset_ns = thermal_offset_ns
-        self.hold_ns: int | None = 0
-        """Not used: these policies hold no thermal frame."""
         self.jumps = 0
         self.settled: Fate | None = None
+        self._matched: list[tuple[_Carrier[F], _Carrier[F]]] = []
         self._connect()
 
     @property
@@ -85,43 +79,8 @@ class FilterPairer(Generic[V, T]):
             self._tolerance_ns = value
             self.reset()  # message_filters takes its slop when it is made
 
-    def add_visible(self, stamp_ns: int, frame: V) -> list[Pair[V, T]]:
-        """Add a visible frame and return the pairs that it completes."""
-        return self._add(Stream.VISIBLE, stamp_ns, 0, frame)
-
-    def add_thermal(self, stamp_ns: int, frame: T) -> list[Pair[V, T]]:
-        """Add a thermal frame and return the pairs that it completes."""
-        return self._add(Stream.THERMAL, stamp_ns, self.thermal_offset_ns, frame)
-
-    def flush(self) -> list[Pair[V, T]]:
-        """Settle all waiting frames as unpaired: message_filters pairs at once or never."""
-        self.reset()
-        return []
-
-    def reset(self) -> None:
-        """Settle all waiting frames as unpaired and begin a new time line."""
-        for stream, waiting in self._waiting.items():
-            for _ in waiting:
-                self._ledger.settle(stream, Fate.UNPAIRED)
-        self._connect()
-
-    def _connect(self) -> None:
-        self._inputs = {stream: self._filters.SimpleFilter() for stream in Stream}
-        sources = list(self._inputs.values())
-        if self._policy == "exact":
-            self._sync = self._filters.TimeSynchronizer(sources, self._queue_size)
-        else:
-            # Its slop is exclusive, ours inclusive: one nanosecond more.
-            slop_s = (self._tolerance_ns + 1) / _S
-            self._sync = self._filters.ApproximateTimeSynchronizer(
-                sources, self._queue_size, slop_s
-            )
-        self._matched: list[tuple[_Carrier, _Carrier]] = []
-        self._sync.registerCallback(lambda *pair: self._matched.append(pair))
-        self._waiting: dict[Stream, dict[int, _Carrier]] = {stream: {} for stream in Stream}
-        self._newest: dict[Stream, int | None] = dict.fromkeys(Stream)
-
-    def _add(self, stream: Stream, stamp_ns: int, offset_ns: int, frame: Any) -> list[Pair[V, T]]:
+    def add(self, stream: Stream, stamp_ns: int, frame: F) -> list[Pair[F]]:
+        """Add a frame and return the pairs that it completes."""
         self._ledger.receive(stream)
         self.settled = None
         newest = self._newest[stream]
@@ -129,6 +88,7 @@ class FilterPairer(Generic[V, T]):
             # After a jump back it would drop every new message and keep the old ones.
             self.reset()
             self.jumps += 1
+        offset_ns = self.thermal_offset_ns if stream is Stream.THERMAL else 0
         carrier = _Carrier(stamp_ns + offset_ns, stamp_ns, frame)
         waiting = self._waiting[stream]
         if carrier.stamp_ns in waiting:
@@ -153,6 +113,34 @@ class FilterPairer(Generic[V, T]):
             )
             for visible, thermal in matched
         ]
+
+    def flush(self) -> list[Pair[F]]:
+        """Settle all waiting frames as unpaired: message_filters pairs at once or never."""
+        self.reset()
+        return []
+
+    def reset(self) -> None:
+        """Settle all waiting frames as unpaired and begin a new time line."""
+        for stream, waiting in self._waiting.items():
+            for _ in waiting:
+                self._ledger.settle(stream, Fate.UNPAIRED)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._inputs = {stream: self._filters.SimpleFilter() for stream in Stream}
+        sources = list(self._inputs.values())
+        if self._policy == "exact":
+            self._sync = self._filters.TimeSynchronizer(sources, self._queue_size)
+        else:
+            # Its slop is exclusive, ours inclusive: one nanosecond more.
+            slop_s = (self._tolerance_ns + 1) / NS_PER_S
+            self._sync = self._filters.ApproximateTimeSynchronizer(
+                sources, self._queue_size, slop_s
+            )
+        self._matched = []
+        self._sync.registerCallback(lambda *pair: self._matched.append(pair))
+        self._waiting: dict[Stream, dict[int, _Carrier[F]]] = {stream: {} for stream in Stream}
+        self._newest: dict[Stream, int | None] = dict.fromkeys(Stream)
 
     def _settle_dropped(self) -> None:
         """Settle frames that message_filters dropped."""

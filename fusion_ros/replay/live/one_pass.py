@@ -55,7 +55,7 @@ class OnePass:
         self._returned = 0
         self._pairs = 0
         options = FlowOptions.of(values)
-        self._pairer: FramePairer[None, None] = FramePairer(
+        self._pairer: FramePairer[None] = FramePairer(
             tolerance_ns=options.tolerance_ns,
             thermal_offset_ns=options.thermal_offset_ns,
             hold_ns=options.hold_ns,
@@ -75,9 +75,7 @@ class OnePass:
             self._visible[stamp_ns] = (due_ns, sent_ns)
         counted_ns = due_ns if self._by_arrival else stamp_ns
         if counted_ns > 0:
-            visible = frame.stream is Stream.VISIBLE
-            add = self._pairer.add_visible if visible else self._pairer.add_thermal
-            self._pairs += len(add(counted_ns, None))
+            self._pairs += len(self._pairer.add(frame.stream, counted_ns, None))
 
     def returned(self, stamp_ns: int, published_ns: int) -> None:
         """Record a fused image, with its stamp and the time of its publishing."""
