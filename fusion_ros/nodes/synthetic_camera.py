@@ -14,7 +14,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
@@ -25,6 +24,7 @@ from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.log_lines import info_line
 from fusion_ros.nodes.runtime.node_process import run_node
+from fusion_ros.nodes.runtime.parameter_server import declare_read_only
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
 from fusion_ros.streams.outside_text import printable
@@ -66,12 +66,7 @@ class SyntheticCamera(Node):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("synthetic_camera", **kwargs)
-        values: dict[str, Any] = {
-            name: self.declare_parameter(
-                name, default, ParameterDescriptor(description=text, read_only=True)
-            ).value
-            for name, default, text in _PARAMETERS
-        }
+        values = declare_read_only(self, _PARAMETERS)
         self.modality = _one_of("modality", values["modality"], tuple(ENCODINGS))
         allowed = ENCODINGS[self.modality]
         self.encoding = _one_of("encoding", values["encoding"] or allowed[0], allowed)

@@ -46,10 +46,6 @@ class FusedOutputs:
     Status and diagnostics are published while the node is configured. Each output has its own
     thread (`PublishingLane`); the thread of the raw image belongs to the caller.
 
-    Args:
-        node: its node.
-        values: the parameters.
-
     Raises:
         ParameterError: the zone file cannot be used.
     """
@@ -84,8 +80,8 @@ class FusedOutputs:
         self._diagnostics_lane = self._lane(self._diagnostics, self._send_diagnostics)
         self.thermal = RegisteredThermal(node, offered, self._lane)
         """The thermal image on the visible grid."""
-        self._lanes: list[PublishingLane] = [
-            *self.thermal.lanes,
+        self.lanes: list[PublishingLane] = [
+            *self.thermal.lanes.values(),
             *([self.spots.lane] if self.spots.lane else []),
             self._compressed_lane,
             self._overlay_lane,
@@ -93,20 +89,17 @@ class FusedOutputs:
         ]
         if self._status is not None:
             self._status_lane = self._lane(self._status, self._send_status)
-            self._lanes.append(self._status_lane)
+            self.lanes.append(self._status_lane)
 
     def _lane(self, publisher: Publisher, send: Callable[..., object]) -> PublishingLane:
-        return PublishingLane(
+        lane: PublishingLane = PublishingLane(
             publisher.topic_name,
             send,
             warning_line(self._node),
             can_publish=self._node.context.ok,
         )
-
-    @property
-    def lanes(self) -> list[PublishingLane]:
-        """The publishing threads except the raw image's."""
-        return self._lanes
+        lane.start()
+        return lane
 
     @property
     def image_topic(self) -> str:
@@ -218,16 +211,11 @@ class FusedOutputs:
             self._diagnostics, diagnostics(self._node.get_fully_qualified_name(), report)
         )
 
-    def close(self) -> bool:
-        """Destroy the publishers.
-
-        Returns:
-            False where a publish call has not returned. Then its thread and all publishers are
-            left behind.
-        """
-        left_behind = [lane.topic for lane in self._lanes if not lane.stop()]
-        if left_behind:
-            return False
+    def close(self) -> None:
+        """Destroy the publishers; leave them all behind where a publish call has not returned."""
+        stopped = [lane.stop() for lane in self.lanes]
+        if not all(stopped):
+            return
         fused = (self._image, self._compressed, self._overlay, self._info)
         thermal = (*self.thermal.publishers.values(), self.spots.publisher)
         for publisher in (*fused, *thermal, self._diagnostics, self._status):
@@ -236,6 +224,5 @@ class FusedOutputs:
             if isinstance(publisher, LifecyclePublisher):
                 # `destroy_publisher` does not remove it from the node's managed entities.
                 self._node.destroy_lifecycle_publisher(publisher)
-                continue
-            self._node.destroy_publisher(publisher)
-        return True
+            else:
+                self._node.destroy_publisher(publisher)

@@ -7,7 +7,8 @@ that image was passed on for publishing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -37,7 +38,6 @@ class RegisteredThermal:
     """Publishers of the registered thermal image, from `configure` to `cleanup`.
 
     Args:
-        node: its node.
         offered: QoS of the publishers.
         make_lane: returns a publishing thread for a publisher and a function.
     """
@@ -55,16 +55,13 @@ class RegisteredThermal:
                 CameraInfo, camera_info_topic(node, "thermal_registered"), offered
             ),
         }
-        self._lanes = {
-            COUNTS: make_lane(self.publishers[COUNTS], self._send_counts),
-            CELSIUS: make_lane(self.publishers[CELSIUS], self._send_celsius),
-            INFO: make_lane(self.publishers[INFO], self._send_info),
+        send = {
+            COUNTS: partial(self._send_image, COUNTS),
+            CELSIUS: partial(self._send_image, CELSIUS),
+            INFO: partial(publish_message, self.publishers[INFO]),
         }
-
-    @property
-    def lanes(self) -> Iterable[PublishingLane]:
-        """The publishing threads."""
-        return self._lanes.values()
+        self.lanes = {name: make_lane(p, send[name]) for name, p in self.publishers.items()}
+        """A publishing thread for each topic."""
 
     def listeners(self) -> int:
         """Return the number of subscribers."""
@@ -91,9 +88,7 @@ class RegisteredThermal:
                 and the unit of the counts is not known.
         """
         wanted = {name for name, p in self.publishers.items() if p.get_subscription_count()}
-        if not wanted:
-            return
-        if (found := thermal_of(job)) is None:
+        if not wanted or (found := thermal_of(job)) is None:
             return
         thermal, shape, header = found
         pixels, order = thermal.pixels.pixels, thermal.pixels.order
@@ -101,30 +96,21 @@ class RegisteredThermal:
             counts = pipeline.registered_thermal(
                 pixels, shape, thermal_order=order, interpolation=interpolation
             )
-            self._lanes[COUNTS].submit((counts, counts_encoding(thermal.encoding, counts), header))
+            self.lanes[COUNTS].submit((counts, counts_encoding(thermal.encoding, counts), header))
         info = info_of_grid(visible_info, shape, header)
         if info is not None:
-            self._lanes[INFO].submit(info)
+            self.lanes[INFO].submit(info)
         if CELSIUS in wanted:
             celsius = pipeline.registered_thermal(
                 pixels, shape, thermal_order=order, celsius=True, interpolation=interpolation
             )
-            self._lanes[CELSIUS].submit((celsius, "32FC1", header))
+            self.lanes[CELSIUS].submit((celsius, "32FC1", header))
 
-    # --- each in a thread of its own --------------------------------------------------------------
-
-    def _send_counts(self, item: tuple[np.ndarray, str, Header]) -> None:
-        self._send(COUNTS, *item)
-
-    def _send_celsius(self, item: tuple[np.ndarray, str, Header]) -> None:
-        self._send(CELSIUS, *item)
-
-    def _send(self, name: str, pixels: np.ndarray, encoding: str, header: Header) -> None:
+    def _send_image(self, name: str, item: tuple[np.ndarray, str, Header]) -> None:
+        """Publish an image; in the thread of its topic."""
+        pixels, encoding, header = item
         message = serialized_image(pixels, ChannelOrder.GREY, encoding, header)
         publish_serialized(self.publishers[name], message)
-
-    def _send_info(self, info: CameraInfo) -> None:
-        publish_message(self.publishers[INFO], info)
 
 
 def thermal_of(

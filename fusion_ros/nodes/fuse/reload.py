@@ -33,7 +33,7 @@ class ReloadService:
     """Offers `~/reload` (std_srvs/Trigger) on a node.
 
     Args:
-        node: its node.
+        node: the node that offers the service.
         make: builds a pipeline from the present parameters; called in a thread.
         replace: installs the pipeline, or closes it if the node was cleaned up; returns success
             and a message. Called in the executor's thread.
@@ -66,27 +66,23 @@ class ReloadService:
             self._thread.join(timeout_s)
 
     async def _serve(self, request: Any, response: Any) -> Any:
+        response.success, response.message = await self._reload()
+        log = info_line if response.success else error_lines
+        log(self._node)(f"~/reload: {response.message}")
+        return response
+
+    async def _reload(self) -> tuple[bool, str]:
         if not self._is_configured():
-            response.success, response.message = (
-                False,
-                "no pipeline is running; configure the node instead",
-            )
-            return response
+            return False, "no pipeline is running; configure the node instead"
         if self._thread is not None and self._thread.is_alive():
-            response.success, response.message = False, "a reload is already running"
-            return response
+            return False, "a reload is already running"
         done: Future = Future(executor=self._node.executor)
         self._thread = threading.Thread(target=self._load, args=(done,), daemon=True)
         self._thread.start()
-        made = await done
+        made: Any = await done
         if isinstance(made, Exception):
-            response.success, response.message = False, f"kept the running pipeline: {made}"
-            error_lines(self._node)(f"~/reload {response.message}")
-            return response
-        assert made is not None
-        response.success, response.message = self._replace(made)
-        info_line(self._node)(f"~/reload: {response.message}")
-        return response
+            return False, f"kept the running pipeline: {made}"
+        return self._replace(made)
 
     def _load(self, done: Future) -> None:
         try:

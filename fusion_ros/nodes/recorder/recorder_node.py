@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -32,6 +31,7 @@ from fusion_ros.nodes.recorder.results import PacedVideo, RecentFrames, counts_f
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
+from fusion_ros.nodes.runtime.parameter_server import declare_read_only
 from fusion_ros.streams.outside_text import say
 from fusion_ros.streams.series import describe_series
 
@@ -55,12 +55,7 @@ class Recorder(Node):
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        values: dict[str, Any] = {
-            name: self.declare_parameter(
-                name, default, ParameterDescriptor(description=text, read_only=True)
-            ).value
-            for name, default, text in _PARAMETERS
-        }
+        values = declare_read_only(self, _PARAMETERS)
         self.out = Path(values["out"])
         self.out.mkdir(parents=True, exist_ok=True)
         self.seconds: float = values["seconds"]
@@ -88,28 +83,23 @@ class Recorder(Node):
         if FusionStatus is not None:
             self.create_subscription(FusionStatus, "fused/status", self._keep_status, 10)
 
-    def run(self, executor: SingleThreadedExecutor) -> bool:
-        """Record; return whether anything was fused."""
-        began = time.monotonic()
-        reported = 0
+    def run(self, executor: SingleThreadedExecutor) -> None:
+        """Record from the first fused image on; log a line each second, or 5 s before that."""
+        begun = logged = time.monotonic()
         while self.context.ok():
             executor.spin_once(timeout_sec=0.1)
-            now = time.monotonic()
-            if self._first_fused is None:
-                if now - began > self.timeout_s:
-                    break
-                if now - began > 5 * (reported + 1):
-                    reported += 1
-                    self._say(f"waiting for the first fused image ({now - began:.0f} s)")
-                continue
-            elapsed = now - self._first_fused
-            if elapsed >= self.seconds:
+            now, waits = time.monotonic(), self._first_fused is None
+            elapsed = now - (self._first_fused or begun)
+            if elapsed >= (self.timeout_s if waits else self.seconds):
                 break
-            if elapsed >= reported + 1:
-                reported = int(elapsed)
-                self._say(f"{reported:3d} of {self.seconds:.0f} s, {self.received['fused']} fused")
+            if now - logged >= (5.0 if waits else 1.0):
+                logged = now
+                self._say(
+                    f"waiting for the first fused image ({elapsed:.0f} s)"
+                    if waits
+                    else f"{elapsed:3.0f} of {self.seconds:.0f} s, {self.received['fused']} fused"
+                )
         self._wait_for_last_status(executor)
-        return self.received["fused"] > 0
 
     def close(self) -> None:
         """Finish the video; called once, also after an error."""
@@ -125,7 +115,9 @@ class Recorder(Node):
             _, panels, thermal = self._best
             write_image(self.out / "side_by_side.png", side_by_side(panels))
             # The unchanged pair, to fuse it with other parameters.
-            write_image(self.out / "visible.png", _as_opencv_writes(panels["visible"]))
+            visible = panels["visible"]
+            bgr = visible if visible.ndim == 2 else visible[..., ::-1]
+            write_image(self.out / "visible.png", bgr)
             if thermal.dtype in (np.uint8, np.uint16):
                 write_image(self.out / "thermal.png", thermal)
         write_json(self.out / "summary.json", self.summary())
@@ -222,10 +214,6 @@ class Recorder(Node):
 
     def _say(self, text: str) -> None:
         say(f"recorder: {text}")
-
-
-def _as_opencv_writes(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.ndim == 2 else pixels[..., ::-1]
 
 
 def _rate(arrivals: list[float]) -> float | None:

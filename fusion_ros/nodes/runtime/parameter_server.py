@@ -15,6 +15,7 @@ from rcl_interfaces.msg import (
 )
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
@@ -123,6 +124,16 @@ class ParameterServer:
             self._apply(self.current)
             raise
         self.current = new
+
+
+def declare_read_only(node: Node, parameters: Sequence[tuple[str, object, str]]) -> dict[str, Any]:
+    """Declare parameters given as name, default and description; return their values by name."""
+    return {
+        name: node.declare_parameter(
+            name, default, ParameterDescriptor(description=text, read_only=True)
+        ).value
+        for name, default, text in parameters
+    }
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
