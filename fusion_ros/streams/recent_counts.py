@@ -42,15 +42,13 @@ class CountHistory:
     ) -> None:
         self._window_s = window_s
         self._clock_ns = clock_ns
-        self._totals: deque[tuple[int, LedgerSnapshot]] = deque()
         self._lock = threading.Lock()
         self.restart(first)
 
     def restart(self, now: LedgerSnapshot) -> None:
         """Restart with these totals."""
         with self._lock:
-            self._totals.clear()
-        self.add(now)
+            self._totals = deque([(self._clock_ns(), now)])
 
     def add(self, totals: LedgerSnapshot) -> None:
         """Add the present totals."""

@@ -110,9 +110,10 @@ def through_the_node(
     """Outcome and faults seen, of the node's flow on recorded time without DDS."""
     pytest.importorskip("rclpy")
     from fusion_ros.nodes.fuse.frame_flow import FrameFlow
-    from fusion_ros.nodes.fuse.reporting.counters import Books
+    from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+    from fusion_ros.nodes.fuse.reporting.counters import Counters
 
-    books, now_ns = Books.open(lambda text: None), [0]
+    counters, now_ns = Counters.starting_now(lambda text: None), [0]
     images, pairs, faults = [], [], set()
     published = threading.Semaphore(0)
 
@@ -124,15 +125,10 @@ def through_the_node(
     recording = open_recording(bag)
     frames = list(recording.frames())
     now_ns[0] = frames[0].arrived_ns
-    flow = FrameFlow(
-        pipeline,
-        values,
-        books,
-        publish,
-        ros_clock_ns=lambda: now_ns[0],
-        clock_ns=lambda: now_ns[0],
-    )
-    submit = flow.lane.submit
+    clock_ns = lambda: now_ns[0]  # noqa: E731
+    lane = FusionLane(pipeline, values, counters, publish, clock_ns=clock_ns)
+    flow = FrameFlow(lane, values, counters, ros_clock_ns=clock_ns, clock_ns=clock_ns)
+    submit = lane.submit
 
     def submit_and_wait(job) -> None:
         """One job at a time, so that no pair is superseded."""
@@ -141,7 +137,7 @@ def through_the_node(
         if isinstance(job, Pair):
             pairs.append((job.visible_stamp_ns, round(job.skew_ns / 1e6, 3)))
 
-    flow.lane.submit = submit_and_wait
+    lane.submit = submit_and_wait
     flow.start()
     for frame in frames:
         now_ns[0] = frame.arrived_ns
@@ -149,9 +145,9 @@ def through_the_node(
         faults |= {fault.value for found in flow.faults().values() for fault in found}
     flow.stop()
     recording.close()
-    alone = books.telemetry.snapshot().passed_alone
+    alone = counters.telemetry.snapshot().passed_alone
     return Outcome(
-        counts=books.ledger.snapshot(),
+        counts=counters.ledger.snapshot(),
         passed_alone={stream.value: n for stream, n in alone.items() if n},
         pairs=pairs,
         images=images,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,10 @@ from std_msgs.msg import Header
 from fusion_ros.engines.engine import EngineDescription, EngineError
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.pipeline_factory import pipeline_around
+from fusion_ros.streams.ledger import Stream
 
 MS = 1_000_000
 
@@ -177,7 +180,24 @@ class Rig:
 
     def counts(self) -> dict[str, Any]:
         """Return the counts of the node's ledger."""
-        return self.node.books.ledger.snapshot().as_dict()
+        return self.counters.ledger.snapshot().as_dict()
+
+    @property
+    def counters(self) -> Counters:
+        """The node's counters since `configure`."""
+        return self.node._configured.counters
+
+    def is_lost(self, stream: Stream) -> bool:
+        """Whether the node counts a camera as lost."""
+        return self.node._active.flow.loss.is_lost(stream, time.monotonic_ns())
+
+    def knows_camera(self) -> bool:
+        """Whether the node has a camera_info of the visible camera."""
+        return self.node._active.visible_info is not None
+
+    def reliabilities(self) -> dict[str, str]:
+        """Return the reliability of each camera's subscription."""
+        return {s.value: sub.reliability for s, sub in self.node._active._images.items()}
 
     def wait_for_fused(self, count: int) -> list[Image]:
         self.ros.spin_until(lambda: len(self.fused) >= count, f"{count} fused images came")

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.nodes.fuse.fuse_node import FuseNode
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
-from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, NodeReport
+from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, STALLED_S, NodeReport, stalled_s
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
 from fusion_ros.nodes.runtime import progress
 from fusion_ros.pipeline_factory import pipeline_around
@@ -67,16 +67,14 @@ class Drive:
         return [status.level for status in self.diagnostics().status]
 
     def diagnostics(self, **changes):
-        counts = self.ledger.snapshot()
         report = NodeReport(
             header=header(0, ""),
             mode=self.mode,
             engine=EngineDescription("averaging", "cpu", "uint8", "custom", "0" * 64, {}),
             engine_is_fallback=False,
-            counts=counts,
-            before=counts,
+            counts=self.ledger.snapshot(),
             recent=self.history.recent(),
-            newest=self.history.recent(4.0),
+            stalled_s=stalled_s(self.history.recent(STALLED_S)),
             telemetry=self.telemetry.snapshot(),
             rejections={},
             thermal_offset_ms=0.0,

@@ -83,8 +83,7 @@ def test_the_first_pair_ends_degraded_mode(ros):
 
 def test_hold_publishes_nothing_while_a_camera_is_lost(ros):
     rig = fusing_rig(ros, on_stream_loss="hold")
-    flow = rig.node._active.flow
-    rig.send_until(rig.send_visible, lambda: flow.is_lost(Stream.THERMAL), "thermal is lost")
+    rig.send_until(rig.send_visible, lambda: rig.is_lost(Stream.THERMAL), "thermal is lost")
     rig.ros.spin_until(
         lambda: len(rig.fused) == rig.counts()["visible"]["fused"], "all fused images came"
     )
@@ -183,9 +182,8 @@ def test_frames_of_a_closed_shutter_are_counted_and_never_fused(ros):
 
 def test_cameras_that_start_late_do_not_count_as_lost(ros):
     rig = Rig(ros, {"stream_timeout_ms": 300.0})
-    flow = rig.node._active.flow
     rig.ros.spin_until(
-        lambda: all(flow.is_lost(stream) for stream in Stream),
+        lambda: all(rig.is_lost(stream) for stream in Stream),
         "both have been silent for long",
     )
     rig.send_pair(1000)

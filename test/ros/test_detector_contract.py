@@ -63,7 +63,7 @@ def rig_with_camera_info(ros: Any, parameters: dict[str, Any], detector: Detecto
     camera = CameraInfo(width=64, height=48, k=[float(n) for n in range(9)], d=[0.1] * 5)
     camera.header = header(900, "visible_optical")
     rig.info.publish(camera)
-    ros.spin_until(lambda: rig.node.has_camera_info, "the node knows its camera")
+    ros.spin_until(rig.knows_camera, "the node knows its camera")
 
     def is_heard_or_refused() -> bool:
         # The rig's own listener is the other one of each.

@@ -15,7 +15,8 @@ from fusion_ros.engines.fallback import FallbackEngine
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse import fusion_lane
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime import stopping
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.parameters import FuseParameters
@@ -56,19 +57,24 @@ class Bench:
         self.published: list[int] = []
         self.warnings: list[str] = []
         self.replaced: list[FusionPipeline] = []
-        self.books = Books.open(self.warnings.append)
+        self.counters = Counters.starting_now(self.warnings.append)
         engine = self.engine
         if makers:
             engine = FallbackEngine([lambda: self.engine, *makers], tell=lambda text, good: None)
-        self.flow = FrameFlow(
+        values = FuseParameters(engine_deadline_ms=DEADLINE_MS)
+        self.lane = FusionLane(
             FusionPipeline(engine),
-            FuseParameters(engine_deadline_ms=DEADLINE_MS),
-            self.books,
+            values,
+            self.counters,
             self._publish,
             replaced=self.replaced.append,
-            clock_ns=lambda: round(self.now_ms * 1e6),
+            clock_ns=self._clock_ns,
         )
+        self.flow = FrameFlow(self.lane, values, self.counters, clock_ns=self._clock_ns)
         self.flow.start()
+
+    def _clock_ns(self) -> int:
+        return round(self.now_ms * 1e6)
 
     def _publish(self, output) -> dict:
         self.published.append(int(output.pixels[0, 0]))
@@ -98,10 +104,10 @@ class Bench:
 
     def pass_time(self, ms: float) -> bool:
         self.now_ms += ms
-        return self.flow.lane.check()
+        return self.lane.check()
 
     def counts(self):
-        return self.books.ledger.snapshot().visible
+        return self.counters.ledger.snapshot().visible
 
     def wait_for(self, condition) -> None:
         tick = threading.Event()
@@ -134,7 +140,7 @@ def test_within_the_deadline_nothing_happens(bench):
     one.fuse_one()
     one.hang_one()
     assert not one.pass_time(DEADLINE_MS)
-    assert one.flow.lane.hung_s == 0
+    assert one.lane.hung_s == 0
     one.engine.leave.set()
     one.wait_for(lambda: len(one.published) == 2)
     assert one.counts().rejected == 0
@@ -145,7 +151,7 @@ def test_after_the_deadline_this_pair_and_the_next_ones_are_rejected(bench):
     one.fuse_one()
     one.hang_one()
     assert one.pass_time(DEADLINE_MS + 1)
-    assert one.flow.lane.hung_s == pytest.approx((DEADLINE_MS + 1) / 1e3)
+    assert one.lane.hung_s == pytest.approx((DEADLINE_MS + 1) / 1e3)
     one.send_pair()
     counts = one.counts()
     assert counts.rejected_by_reason == {"engine_deadline": 2}
@@ -159,9 +165,9 @@ def test_a_late_result_is_discarded_and_fusing_continues(bench):
     one.hang_one()
     one.pass_time(DEADLINE_MS + 1)
     one.engine.leave.set()
-    one.wait_for(lambda: not one.flow.lane.is_busy)
+    one.wait_for(lambda: not one.lane.is_busy)
     one.pass_time(1)
-    assert one.flow.lane.hung_s == 0
+    assert one.lane.hung_s == 0
     one.fuse_one()
     counts = one.counts()
     assert len(one.published) == counts.fused == 2
@@ -174,10 +180,10 @@ def test_the_fallback_engine_continues(bench):
     one.fuse_one()
     one.hang_one()
     assert one.pass_time(DEADLINE_MS + 1)
-    assert one.flow.lane.hung_s == 0
+    assert one.lane.hung_s == 0
     one.fuse_one()
     assert second.inferred == 1
-    assert one.replaced == [one.flow.pipeline.current]
+    assert one.replaced == [one.lane.pipeline.current]
     assert one.replaced[0].engine.is_fallback
     assert not one.engine.closed  # its call may still use it
     one.engine.leave.set()
@@ -220,12 +226,12 @@ def test_another_pipeline_replaces_the_hung_one_which_is_not_closed(bench):
     one.hang_one()
     one.pass_time(DEADLINE_MS + 1)
     closed = []
-    one.flow.pipeline.replace(
+    one.lane.pipeline.replace(
         FusionPipeline(AveragingEngine()), done_with_old=lambda: closed.append(1)
     )
     one.pass_time(1)
     one.fuse_one()
-    assert one.flow.lane.hung_s == 0
+    assert one.lane.hung_s == 0
     assert closed == []
 
 
@@ -250,11 +256,11 @@ def test_a_stop_does_not_wait_for_a_hung_engine(bench, is_past_deadline, monkeyp
     assert not one.flow.stop()
     assert time.monotonic() - begun_s < PATIENCE_S / 2
     assert stopping.has_abandoned_threads()
-    assert one.flow.lane.is_busy
+    assert one.lane.is_busy
     counts = one.counts()
     assert (counts.pending, counts.rejected_by_reason) == (0, {"engine_deadline": 1})
     one.engine.leave.set()
-    one.wait_for(lambda: not one.flow.lane.is_busy)
+    one.wait_for(lambda: not one.lane.is_busy)
     assert one.counts() == counts  # settled once
 
 
@@ -267,18 +273,18 @@ def test_a_publish_that_hangs_delays_no_fusion_and_no_stop():
         assert leave.wait(PATIENCE_S)
         return {}
 
-    one._publish = one.flow.lane._publish = publish
+    one._publish = one.lane._publish = publish
     one.send_pair()
     assert entered.wait(PATIENCE_S)
     for _ in range(5):
         inferred = one.engine.inferred
         one.send_pair()
         one.wait_for(lambda n=inferred: one.engine.inferred > n)
-        one.wait_for(lambda: one.flow.lane._progress.now is None)
-    assert one.flow.lane.publishing.unpublished == 4  # one is under way, one waits
+        one.wait_for(lambda: one.lane._progress.now is None)
+    assert one.lane.publishing.unpublished == 4  # one is under way, one waits
     assert not one.flow.stop()
     counts = one.counts()
     assert (counts.fused, counts.superseded, counts.pending) == (0, 6, 0)
     leave.set()
-    one.wait_for(lambda: not one.flow.lane.publishing._worker.is_alive)
+    one.wait_for(lambda: not one.lane.publishing._worker.is_alive)
     assert one.counts() == counts

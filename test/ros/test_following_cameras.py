@@ -11,8 +11,6 @@ from rig import Rig, header
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from fusion_ros.streams.ledger import Stream
-
 pytestmark = pytest.mark.ros
 
 
@@ -33,15 +31,11 @@ def test_a_change_of_resolution_and_encoding_is_followed_at_once_and_logged(ros,
 
 def test_a_camera_that_comes_back_with_another_reliability_is_followed(ros):
     rig = Rig(ros, reliability=ReliabilityPolicy.RELIABLE)
-    ros.spin_until(
-        lambda: rig.node.input_reliabilities().get(Stream.VISIBLE) == "reliable", "it follows"
-    )
+    ros.spin_until(lambda: rig.reliabilities().get("visible") == "reliable", "it follows")
     rig.cameras.destroy_publisher(rig.visible)
     offered = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
     rig.visible = rig.cameras.create_publisher(Image, "visible/image_raw", offered)
-    ros.spin_until(
-        lambda: rig.node.input_reliabilities()[Stream.VISIBLE] == "best_effort", "it follows again"
-    )
+    ros.spin_until(lambda: rig.reliabilities()["visible"] == "best_effort", "it follows again")
     fused = len(rig.fused)
     rig.send_until(rig.send_pair, lambda: len(rig.fused) > fused, "it fuses again")
 

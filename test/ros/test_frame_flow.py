@@ -15,7 +15,8 @@ from rig import AveragingEngine, header
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse import fusion_lane
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline import FusionPipeline
@@ -30,21 +31,25 @@ PATIENCE_S = 20.0
 class Bench:
     """A flow with its published images and log lines."""
 
-    def __init__(self, publish=None, **options) -> None:
+    def __init__(self, publish=None, can_publish=lambda: True) -> None:
         self.now_ms = 0.0
-        self.told = []
+        self.logged = []
         self.engine = AveragingEngine()
         self.published = []
         self.warnings = []
-        self.books = Books.open(self.warnings.append)
-        self.flow = FrameFlow(
+        self.counters = Counters.starting_now(self.warnings.append)
+        clock_ns = lambda: round(self.now_ms * 1e6)  # noqa: E731
+        values = FuseParameters()
+        self.lane = FusionLane(
             FusionPipeline(self.engine),
-            FuseParameters(),
-            self.books,
+            values,
+            self.counters,
             publish or self._publish,
-            tell=self.told.append,
-            clock_ns=lambda: round(self.now_ms * 1e6),
-            **options,
+            can_publish=can_publish,
+            clock_ns=clock_ns,
+        )
+        self.flow = FrameFlow(
+            self.lane, values, self.counters, log=self.logged.append, clock_ns=clock_ns
         )
         self.flow.start()
 
@@ -59,7 +64,7 @@ class Bench:
 
     def stop(self) -> dict:
         self.flow.stop()
-        return self.books.ledger.snapshot().as_dict()
+        return self.counters.ledger.snapshot().as_dict()
 
 
 @given(
@@ -100,7 +105,7 @@ def test_a_failed_publish_rejects_only_its_pair():
     bench = Bench(publish=fail)
     bench.send(Stream.VISIBLE, 1000)
     bench.send(Stream.THERMAL, 1000)
-    wait_for(lambda: bench.books.ledger.snapshot().visible.rejected == 1)
+    wait_for(lambda: bench.counters.ledger.snapshot().visible.rejected == 1)
     counts = bench.stop()
     assert counts["visible"]["rejected_by_reason"] == {"internal_error": 1}
     assert sum("OSError" in warning for warning in bench.warnings) == 1
@@ -110,11 +115,11 @@ def test_failures_after_publishing_reject_no_pair(monkeypatch):
     monkeypatch.setattr(AlignmentMonitor, "evaluate", lambda *_: 1 / 0)
     monkeypatch.setattr(FusionPipeline, "learn", lambda *_: 1 / 0)
     bench = Bench()
-    bench.flow.pipeline.replace(FusionPipeline(AveragingEngine()), done_with_old=lambda: 1 / 0)
+    bench.lane.pipeline.replace(FusionPipeline(AveragingEngine()), done_with_old=lambda: 1 / 0)
     for count, stamp_ms in enumerate((1000, 1033), start=1):
         bench.send(Stream.VISIBLE, stamp_ms)
         bench.send(Stream.THERMAL, stamp_ms)
-        wait_for(lambda n=count: bench.books.ledger.snapshot().visible.fused == n)
+        wait_for(lambda n=count: bench.counters.ledger.snapshot().visible.fused == n)
     counts = bench.stop()
     assert counts["visible"]["fused"] == counts["thermal"]["fused"] == 2
     assert counts["visible"]["pending"] == counts["visible"]["rejected"] == 0
@@ -146,9 +151,9 @@ def test_only_the_lost_camera_is_reported_as_back():
         bench.now_ms = now_ms
         bench.send(Stream.VISIBLE, 1000 + now_ms, value=now_ms // 50)
     assert any("on_stream_loss" in warning for warning in bench.warnings)
-    assert bench.told == []
+    assert bench.logged == []
     bench.send(Stream.THERMAL, 5000)
-    assert bench.told == ["/thermal/image_raw is back"]
+    assert bench.logged == ["/thermal/image_raw is back"]
     bench.stop()
 
 

@@ -83,7 +83,7 @@ def test_the_visible_camera_info_is_published_with_the_fused_stamp(ros):
     rig.info.publish(
         CameraInfo(header=header(500, "visible_optical"), width=64, height=48, k=k, d=[0.1] * 5)
     )
-    rig.ros.spin_until(lambda: rig.node.has_camera_info, "camera_info arrived")
+    rig.ros.spin_until(rig.knows_camera, "camera_info arrived")
     rig.send_pair(1000)
     rig.ros.spin_until(lambda: len(rig.infos) == 1, "camera_info came")
     (info,) = rig.infos
@@ -104,7 +104,7 @@ def test_the_visible_camera_info_is_published_with_the_fused_stamp(ros):
 def test_reliability_follows_a_publisher_that_starts_after_the_node(ros, offered, expected):
     rig = Rig(ros, reliability=offered)
     rig.ros.spin_until(
-        lambda: set(rig.node.input_reliabilities().values()) == {expected},
+        lambda: set(rig.reliabilities().values()) == {expected},
         f"both inputs are subscribed as {expected}",
     )
     rig.wait_for_discovery()
@@ -117,8 +117,7 @@ def test_reliability_can_be_fixed_by_parameter(ros):
     for _ in range(2):  # two reports: the node looked at its publishers again
         before = len(rig.diagnostics)
         rig.ros.spin_until(lambda n=before: len(rig.diagnostics) > n, "a report came")
-    reliabilities = {s.value: r for s, r in rig.node.input_reliabilities().items()}
-    assert reliabilities == {"visible": "best_effort", "thermal": "reliable"}
+    assert rig.reliabilities() == {"visible": "best_effort", "thermal": "reliable"}
 
 
 # --- accounting -----------------------------------------------------------------------------------
@@ -303,5 +302,5 @@ def test_totals_continue_over_deactivation_and_activation(ros):
     rig.send_pair(11_000)
     rig.wait_for_fused(5)
     assert rig.counts()["visible"]["fused"] == 5
-    assert rig.node.books.telemetry.snapshot().clock_jumps == 1
-    assert rig.node.books.watches[Stream.THERMAL].repeated == 3
+    assert rig.counters.telemetry.snapshot().clock_jumps == 1
+    assert rig.counters.watches[Stream.THERMAL].repeated == 3

@@ -51,7 +51,7 @@ def test_a_hung_engine_is_an_error_within_the_deadline_and_a_second(rig):
     begun_s = hang(rig)
     rig.ros.spin_until(lambda: fusion_level(rig) == DiagnosticStatus.ERROR, "an error is reported")
     assert time.monotonic() - begun_s < DEADLINE_MS / 1e3 + 1.0
-    counts = rig.node.books.ledger.snapshot().visible
+    counts = rig.counters.ledger.snapshot().visible
     assert counts.rejected_by_reason == {"engine_deadline": 1}
 
 

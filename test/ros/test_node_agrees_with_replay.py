@@ -60,11 +60,11 @@ def node_outcome(ros, bag: Path, trace: Path, parameters: dict) -> tuple[Outcome
     lag_ms = play(rig, bag)
     sent = rig.counts()
     rig.wait_for_settled(sent["visible"]["received"], sent["thermal"]["received"])
-    alone = rig.node.books.telemetry.snapshot().passed_alone
+    alone = rig.counters.telemetry.snapshot().passed_alone
     published = rig.counts()["visible"]["fused"] + sum(alone.values())
     rig.ros.spin_until(lambda: len(rig.fused) == published, "all images arrived")
     rig.node.trigger_deactivate()
-    counts = rig.node.books.ledger.snapshot()
+    counts = rig.counters.ledger.snapshot()
     ros.destroy(rig.node)  # which completes the trace
     with trace.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

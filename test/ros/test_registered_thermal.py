@@ -42,7 +42,7 @@ def test_counts_are_on_the_visible_grid_with_the_header_of_the_fused_image(ros, 
     rig = Rig(ros)
     camera = CameraInfo(width=64, height=48, header=header(900, "visible_optical"))
     rig.info.publish(camera)
-    ros.spin_until(lambda: rig.node.has_camera_info, "the node knows its camera")
+    ros.spin_until(rig.knows_camera, "the node knows its camera")
     images = subscribed(rig, Image, "thermal_registered/image_raw")
     infos = subscribed(rig, CameraInfo, "thermal_registered/camera_info")
     counts = (np.arange(24 * 32) % 251).reshape(24, 32).astype(kind)

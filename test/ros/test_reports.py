@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outputs of the fuse node for people: status, diagnostics, overlay and debug log."""
+"""Outputs of the fuse node for people: status, diagnostics and overlay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import itertools
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.logging import LoggingSeverity
 from rig import Rig, pixels
 from sensor_msgs.msg import Image
 
@@ -130,31 +129,3 @@ def test_diagnostics_report_a_shift_between_the_cameras(ros):
     )
     warning = next(d.status[1] for d in rig.diagnostics if d.status[1].level != DiagnosticStatus.OK)
     assert "+20, +0" in warning.message
-
-
-# --- debug log ------------------------------------------------------------------------------------
-
-
-def test_at_level_debug_one_line_per_second_describes_the_newest_pair(ros, capfd):
-    rig = Rig(ros, {"stream_timeout_ms": 60_000.0})
-    rig.node.get_logger().set_level(LoggingSeverity.DEBUG)
-    rig.send_visible(900)
-    rig.send_pair(1000)
-    rig.wait_for_fused(1)
-    logged = ""
-
-    def has_line() -> bool:
-        nonlocal logged
-        logged += capfd.readouterr().err
-        return "last pair" in logged
-
-    rig.ros.spin_until(has_line, "the line was logged")
-    line = next(line for line in logged.splitlines() if "last pair" in line)
-    for part in ("fusing; ", "visible: 2 in, 1 fused", "stamp 1.000000 s, skew +0.0 ms", "tone "):
-        assert part in line
-    # Nothing more often than once a second, and nothing at level info.
-    assert logged.count("last pair") == 1
-    rig.node.get_logger().set_level(LoggingSeverity.INFO)
-    reports = len(rig.diagnostics)
-    rig.ros.spin_until(lambda: len(rig.diagnostics) > reports, "a report was published")
-    assert "last pair" not in capfd.readouterr().err

@@ -10,17 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
-from fusion_ros.nodes.fuse.fusion_lane import Also, FusionLane
-from fusion_ros.nodes.fuse.jobs import Output
-from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.stamps import ClockNotice
 from fusion_ros.nodes.runtime.wire import WireCompressedImage, WireError, WireImage, read_image
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.registration.alignment import Alignment
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS, ClockDistance
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.intake import IncomingFrame, Rejection
@@ -32,9 +28,6 @@ from fusion_ros.streams.repeated_events import RepeatedEvents
 from fusion_ros.streams.stamps import NS_PER_MS
 from fusion_ros.streams.topic_names import thermal_beside
 
-if TYPE_CHECKING:
-    from fusion_ros.pipeline import FusionPipeline
-
 Parser = Callable[[bytes], WireImage | WireCompressedImage]
 
 
@@ -42,19 +35,13 @@ class FrameFlow:
     """Pairs and fuses the messages passed to `take`, from `start` to `stop`.
 
     Args:
-        pipeline: fuses; used only by the worker's thread while the flow runs.
+        lane: fuses and publishes; started and stopped here.
         values: the node's parameters; `apply` takes changed ones.
-        books: counters, telemetry and log of rejections.
-        publish: publishes each output, in the publishing thread.
-        topic: topic of the outputs, for reports.
+        counters: counters, telemetry and log of rejections.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
-        tell: logs a line about an event that is not a fault.
+        log: logs a line about an event that is not a fault.
         image_topics: returns the names of all image topics in the graph.
-        can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
-        replaced: receives the pipeline that replaces one whose engine did not return.
-        also: called with each job and its pipeline after the result was passed on for publishing,
-            in the worker's thread.
-        clock_ns: the monotonic clock that `books.telemetry` uses.
+        clock_ns: the monotonic clock that `counters.telemetry` uses.
 
     Raises:
         ModuleNotFoundError: `pairing_policy` needs message_filters, which is not installed.
@@ -62,50 +49,36 @@ class FrameFlow:
 
     def __init__(
         self,
-        pipeline: FusionPipeline,
+        lane: FusionLane,
         values: FuseParameters,
-        books: Books,
-        publish: Callable[[Output], dict[str, float]],
+        counters: Counters,
         *,
-        topic: str = "fused/image_raw",
         ros_clock_ns: Callable[[], int] = time.time_ns,
-        tell: Callable[[str], object] = lambda text: None,
+        log: Callable[[str], object] = lambda text: None,
         image_topics: Callable[[], Iterable[str]] = tuple,
-        can_publish: Callable[[], bool] = lambda: True,
-        replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
-        also: Also = lambda job, output, pipeline: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._books = books
-        self._tell = RepeatedEvents(tell)
+        self.lane = lane
+        self._counters = counters
+        self._log_repeated = RepeatedEvents(log)
         self._clock_ns = clock_ns
         self._image_topics = image_topics
-        self.lane = FusionLane(
-            pipeline,
-            values,
-            books,
-            publish,
-            topic=topic,
-            can_publish=can_publish,
-            replaced=replaced,
-            also=also,
-            clock_ns=clock_ns,
-        )
-        """Fuses and publishes."""
         options = FlowOptions.of(values)
         self._pairs = PairFlow(
             options,
-            books.ledger,
-            books.watches,
+            counters.ledger,
+            counters.watches,
             stamp_clock_ns=ros_clock_ns,
-            is_registered=lambda: self.pipeline.is_registered,
-            pairer=_other_pairer(values.pairing_policy, options, books),
+            is_registered=lambda: lane.pipeline.is_registered,
+            pairer=_other_pairer(values.pairing_policy, options, counters),
             started_ns=clock_ns(),
         )
+        self.loss = self._pairs.loss
+        """Which camera is lost, and the present output."""
         self._notices: dict[Stream, ClockNotice] = {}
         if values.stamp_source == "header":
             self._notices = {
-                stream: ClockNotice(clock_ns=ros_clock_ns, warn=books.warn) for stream in Stream
+                stream: ClockNotice(clock_ns=ros_clock_ns, warn=counters.warn) for stream in Stream
             }
         self._topics: dict[Stream, str] = {}
         self._fault_texts: dict[tuple[Stream, Fault], str] = {}
@@ -134,16 +107,6 @@ class FrameFlow:
         self.lane.values = values
         self._pairs.options = FlowOptions.of(values)
 
-    @property
-    def alignment(self) -> Alignment | None:
-        """The last comparison of both images' edges, if any."""
-        return self.lane.alignment
-
-    @property
-    def pipeline(self) -> PipelineSlot:
-        """Replaces the pipeline or its registration while frames arrive."""
-        return self.lane.pipeline
-
     def faults(self) -> Mapping[Stream, Mapping[Fault, str]]:
         """Return the faults that the streams show now, each with its description."""
         found = {
@@ -159,18 +122,6 @@ class FrameFlow:
             found[Stream.THERMAL][Fault.NO_EFFECT] = text
         return found
 
-    def is_lost(self, stream: Stream) -> bool:
-        """Whether a camera is lost now; see `StreamLoss.is_lost`."""
-        return self._pairs.loss.is_lost(stream, self._clock_ns())
-
-    def timeout_ms(self, stream: Stream) -> float:
-        """Return the time without a usable frame after which a stream is lost."""
-        return self._pairs.loss.timeout_ms(stream)
-
-    def mode(self) -> str:
-        """Return the present output; see `StreamLoss.mode`."""
-        return self._pairs.loss.mode(self._clock_ns())
-
     def estimate_offset(self) -> None:
         """Renew `offset_hint_ms` and `clocks`; about once a second, in the thread of `take`."""
         offsets = self._pairs.offsets
@@ -182,7 +133,7 @@ class FrameFlow:
             clocks = clocks if abs(left_ns) >= SECONDS_APART_MS * NS_PER_MS else None
         self.clocks = clocks
         if clocks is not None:
-            self._books.warn_repeated("clocks", f"{clocks}: set {clocks.remedy}")
+            self._counters.warn_repeated("clocks", f"{clocks}: set {clocks.remedy}")
 
     def take(
         self, stream: Stream, topic: str, serialized: bytes, parse: Parser = read_image
@@ -196,10 +147,10 @@ class FrameFlow:
             parse: reads messages of the topic's type.
         """
         arrived_ns = self._clock_ns()
-        self._books.telemetry.arrived(stream, arrived_ns)
+        self._counters.telemetry.arrived(stream, arrived_ns)
         decision = self._pairs.take(stream, _incoming(serialized, parse), arrived_ns)
         if decision.jumped_back:
-            self.pipeline.forget()
+            self.lane.pipeline.forget()
         for pair in decision.pairs:
             self.lane.submit(pair)
         if decision.alone is not None:
@@ -213,29 +164,29 @@ class FrameFlow:
     def _log(self, stream: Stream, topic: str, decision: Decision) -> None:
         if decision.seen.format_change is not None:
             before, after = decision.seen.format_change
-            self._tell(("format", stream), f"{topic} changed from {before} to {after}")
+            self._log_repeated(("format", stream), f"{topic} changed from {before} to {after}")
         checked = decision.checked
         if isinstance(checked, Rejection):
-            self._books.rejections.frame(stream, topic, checked.reason, checked.message)
+            self._counters.rejections.frame(stream, topic, checked.reason, checked.message)
         elif self._notices:
             self._notices[stream].look(topic, checked.stamp_ns)
         if decision.is_back:
-            self._tell(("back", stream), f"{topic} is back")
+            self._log_repeated(("back", stream), f"{topic} is back")
         if decision.jumped_back:
-            self._books.telemetry.clock_jumped()
-            self._tell(
+            self._counters.telemetry.clock_jumped()
+            self._log_repeated(
                 "jump", f"{topic}: stamps jumped back (a looped recording?); pairing restarts"
             )
         if decision.alone_began:
             self._warn_of_loss(OTHER[stream], topic)
         if decision.alone_ended:
-            self._tell("both", "both cameras are back; fusing")
+            self._log_repeated("both", "both cameras are back; fusing")
 
     def _warn_of_loss(self, lost: Stream, topic: str) -> None:
-        why = f"lost (no new usable frame for {self.timeout_ms(lost):.0f} ms)"
-        if lost is Stream.THERMAL and not self.pipeline.is_registered:
+        why = f"lost (no new usable frame for {self.loss.timeout_ms(lost):.0f} ms)"
+        if lost is Stream.THERMAL and not self.lane.pipeline.is_registered:
             why = "not calibrated yet"
-        self._books.warn_repeated(
+        self._counters.warn_repeated(
             ("lost", lost),
             f"the {lost.value} camera is {why}: publishing {topic} alone until it is back "
             "(parameter on_stream_loss)",
@@ -249,7 +200,7 @@ class FrameFlow:
         first = (stream, fault) not in self._fault_texts
         self._fault_texts[stream, fault] = text
         if first:
-            self._books.warn(text)
+            self._counters.warn(text)
 
 
 def _incoming(serialized: bytes, parse: Parser) -> IncomingFrame | Rejection:
@@ -261,7 +212,7 @@ def _incoming(serialized: bytes, parse: Parser) -> IncomingFrame | Rejection:
     return IncomingFrame(*message.header, encoding, partial(decode_image, message))
 
 
-def _other_pairer(policy: str, options: FlowOptions, books: Books) -> Pairer | None:
+def _other_pairer(policy: str, options: FlowOptions, counters: Counters) -> Pairer | None:
     """Return the pairer of message_filters' policies, None for `nearest`."""
     if policy == "nearest":
         return None
@@ -272,5 +223,5 @@ def _other_pairer(policy: str, options: FlowOptions, books: Books) -> Pairer | N
         tolerance_ns=options.tolerance_ns,
         thermal_offset_ns=options.thermal_offset_ns,
         queue_size=options.queue_size,
-        ledger=books.ledger,
+        ledger=counters.ledger,
     )

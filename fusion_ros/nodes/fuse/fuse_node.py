@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fuse node: pairs a visible and a thermal stream and publishes their fusion.
 
-A lifecycle node. Each resource is made in one transition and released in its mirror: `configure`
-reads the parameters, loads the weights, prepares the engine and makes the publishers, `cleanup`
-undoes that; `activate` starts to fuse and subscribes, `deactivate` undoes that.
+A lifecycle node. `configure` reads the parameters, loads the weights, prepares the engine and
+creates the publishers; `cleanup` releases them. `activate` subscribes and starts to fuse;
+`deactivate` ends both.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ import dataclasses
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity
 from std_msgs.msg import Header
 
-from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reload import ReloadService
 from fusion_ros.nodes.fuse.reporting import report as reporting
-from fusion_ros.nodes.fuse.reporting.counters import Books
 from fusion_ros.nodes.fuse.session import Active, Configured
 from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line
@@ -136,14 +133,12 @@ class FuseNode(LifecycleNode):
         except Exception as error:
             super().on_deactivate(state)
             return self._refuse("activate", error)
-        self._configured.history.restart(self._configured.books.ledger.snapshot())
+        self._configured.history.restart(self._configured.counters.ledger.snapshot())
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop fusing; the running pair is finished and published."""
-        if self._active is not None:
-            self._active.close()
-            self._active = None
+        self._close_active()
         if self._configured is not None:
             self._configured.pipeline.reset()
         return super().on_deactivate(state)
@@ -165,8 +160,8 @@ class FuseNode(LifecycleNode):
         if expected:
             error_line(self)(f"cannot {transition}: {error}")
         else:
-            told = "".join(traceback.format_exception(error))
-            error_lines(self)(f"cannot {transition}: {told}")
+            text = "".join(traceback.format_exception(error))
+            error_lines(self)(f"cannot {transition}: {text}")
         return TransitionCallbackReturn.FAILURE
 
     def destroy_node(self) -> None:
@@ -177,32 +172,15 @@ class FuseNode(LifecycleNode):
     def release(self) -> None:
         """Release all resources, from any state."""
         self._reload.wait()
-        if self._active is not None:
-            self._active.close()
-            self._active = None
+        self._close_active()
         if self._configured is not None:
             self._configured.close()
             self._configured = None
 
-    # --- state ------------------------------------------------------------------------------------
-
-    @property
-    def books(self) -> Books:
-        """Counters and telemetry since `configure`."""
-        if self._configured is None:
-            raise RuntimeError("the node counts nothing before it is configured")
-        return self._configured.books
-
-    @property
-    def has_camera_info(self) -> bool:
-        """Whether the visible camera's intrinsics are known since `activate`."""
-        return self._active is not None and self._active.visible_info is not None
-
-    def input_reliabilities(self) -> dict[Stream, str]:
-        """Return the reliability of each subscription: "reliable" or "best_effort"."""
-        if self._active is None:
-            return {}
-        return {s: sub.reliability for s, sub in self._active.subscriptions.items()}
+    def _close_active(self) -> None:
+        if self._active is not None:
+            self._active.close()
+            self._active = None
 
     # --- changes while running --------------------------------------------------------------------
 
@@ -213,10 +191,10 @@ class FuseNode(LifecycleNode):
             self._active.apply(values)
 
     def _new_pipeline(self) -> FusionPipeline:
-        return self._pipeline_maker(self.parameters.current, self._tell_engine_change)
+        return self._pipeline_maker(self.parameters.current, self._log_engine_change)
 
-    def _tell_engine_change(self, text: str, good: bool) -> None:
-        """In the worker's thread."""
+    def _log_engine_change(self, text: str, good: bool) -> None:
+        """Log a change; in the worker's thread."""
         (info_line if good else error_line)(self)(text)
 
     def _replace_pipeline(self, pipeline: FusionPipeline) -> tuple[bool, str]:
@@ -234,7 +212,7 @@ class FuseNode(LifecycleNode):
             pipeline.registration = self._active.calibration.registration()
         old, self._configured.pipeline = self._configured.pipeline, pipeline
         if self._active is not None:
-            self._active.flow.pipeline.replace(pipeline, done_with_old=old.close)
+            self._active.lane.pipeline.replace(pipeline, done_with_old=old.close)
         else:
             old.close()
         return True, f"running weights {pipeline.engine.describe().weights_sha256[:12]}"
@@ -243,29 +221,17 @@ class FuseNode(LifecycleNode):
 
     def _report(self) -> None:
         """Publish status and diagnostics, once each second."""
-        configured = self._configured
+        configured, active = self._configured, self._active
         if configured is None:
             return
-        active = self._active
         if active is not None:
-            active.follow_publishers()
-            active.flow.estimate_offset()
-            active.follow_arrivals()
-        configured.history.add(configured.books.ledger.snapshot())
+            active.follow()
+        configured.history.add(configured.counters.ledger.snapshot())
         report = self._make_report(configured)
         if active is not None:
-            inputs = active.subscriptions
-            report = dataclasses.replace(
-                report,
-                topics={s: sub.topic_name for s, sub in inputs.items()},
-                publishers={s: sub.publisher_count() for s, sub in inputs.items()},
-                wrong_types=active.wrong_types(),
-            )
+            report = dataclasses.replace(report, **active.input_fields())
         configured.outputs.publish_diagnostics(report)
         configured.outputs.publish_status(report)
-        if self.get_logger().is_enabled_for(LoggingSeverity.DEBUG):
-            self.get_logger().debug(reporting.debug_line(report))
-        configured.reported = report.counts
         configured.unpublished = report.unpublished
         lost_after_fusing = report.lost and report.counts.visible.fused
         if lost_after_fusing and self.parameters.current.on_stream_loss == "stop":
@@ -274,64 +240,43 @@ class FuseNode(LifecycleNode):
             self.trigger_deactivate()
 
     def _report_each_frame(self) -> None:
-        """In the worker's thread, after each fused image."""
+        """In the publishing thread, after each fused image."""
         configured = self._configured
         if configured is not None and self.parameters.current.status_every_frame:
             configured.outputs.publish_status(self._make_report(configured))
 
     def _make_report(self, configured: Configured) -> reporting.NodeReport:
         """Make a report; called in two threads, so it uses no data of the executor's thread."""
-        active, thermal = self._active, configured.books.watches[Stream.THERMAL]
-        header = Header(
-            stamp=self.get_clock().now().to_msg(),
-            frame_id=configured.outputs.last_frame_id,
+        active, values = self._active, self.parameters.current
+        outputs, counters = configured.outputs, configured.counters
+        thermal, engine = counters.watches[Stream.THERMAL], configured.pipeline.engine
+        lanes = outputs.lanes
+        fields: dict[str, Any] = {"mode": reporting.MODE_INACTIVE}
+        if active is not None:
+            lanes = [active.lane.publishing, *lanes]
+            fields = active.report_fields()
+        stalled_s = reporting.stalled_s(configured.history.recent(reporting.STALLED_S))
+        if stalled_s and active is not None and not active.is_idle:
+            fields["mode"] = reporting.MODE_STALLED
+        return reporting.NodeReport(
+            header=Header(stamp=self.get_clock().now().to_msg(), frame_id=outputs.last_frame_id),
+            engine=engine.describe(),
+            engine_is_fallback=getattr(engine, "is_fallback", False),
+            counts=counters.ledger.snapshot(),
+            recent=configured.history.recent(),
+            stalled_s=stalled_s,
+            rejections=counters.rejections.newest(),
+            telemetry=counters.telemetry.snapshot(),
+            thermal_offset_ms=values.thermal_offset_ms,
+            alignment_warn_px=values.alignment_warn_px,
+            thermal_repeated=thermal.repeated,
+            thermal_shutter=thermal.flat,
+            zones=outputs.spots.zones if active is not None else (),
+            unpublished={lane.topic: lane.unpublished for lane in lanes},
+            unpublished_before=configured.unpublished,
+            held_up_s={lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},
+            **fields,
         )
-        common = {
-            "header": header,
-            "engine": configured.pipeline.engine.describe(),
-            "engine_is_fallback": getattr(configured.pipeline.engine, "is_fallback", False),
-            "counts": configured.books.ledger.snapshot(),
-            "before": configured.reported,
-            "recent": configured.history.recent(),
-            "newest": configured.history.recent(reporting.STALLED_S),
-            "rejections": configured.books.rejections.newest(),
-            "telemetry": configured.books.telemetry.snapshot(),
-            "thermal_offset_ms": self.parameters.current.thermal_offset_ms,
-            "thermal_repeated": thermal.repeated,
-            "thermal_shutter": thermal.flat,
-            "unpublished_before": configured.unpublished,
-            **_publishing(configured.outputs.lanes),
-        }
-        if active is None:
-            return reporting.NodeReport(mode=reporting.MODE_INACTIVE, **common)
-        flow = active.flow
-        common |= _publishing((flow.lane.publishing, *configured.outputs.lanes))
-        report = reporting.NodeReport(
-            mode=reporting.MODE_IDLE if active.is_idle else flow.mode(),
-            timeout_ms={stream: flow.timeout_ms(stream) for stream in Stream},
-            thermal_offset_hint_ms=flow.offset_hint_ms,
-            clocks=flow.clocks,
-            alignment=flow.alignment,
-            alignment_warn_px=self.parameters.current.alignment_warn_px,
-            lost=frozenset(stream for stream in Stream if flow.is_lost(stream)),
-            faults=flow.faults(),
-            calibration_missing=active.calibration_missing(),
-            engine_hung_s=flow.lane.hung_s,
-            zones=configured.outputs.spots.zones,
-            **common,
-        )
-        if report.stalled_s and not active.is_idle:
-            report = dataclasses.replace(report, mode=reporting.MODE_STALLED)
-        return report
-
-
-def _publishing(lanes: Iterable[PublishingLane]) -> dict[str, Mapping[str, Any]]:
-    """Return the report's fields about the publishing threads."""
-    lanes = tuple(lanes)
-    return {
-        "unpublished": {lane.topic: lane.unpublished for lane in lanes},
-        "held_up_s": {lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},
-    }
 
 
 def main(
@@ -347,8 +292,8 @@ def main(
         The exit code: 0 after a stop; otherwise see `run_node`.
     """
 
-    def make(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
-        pipeline = pipeline_maker(values, tell)
+    def make(values: FuseParameters, log: Callable[[str, bool], object]) -> FusionPipeline:
+        pipeline = pipeline_maker(values, log)
         calm_garbage_collection()
         return pipeline
 

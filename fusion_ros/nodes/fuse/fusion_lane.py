@@ -7,17 +7,16 @@ the executor's thread after the deadline.
 
 from __future__ import annotations
 
-import dataclasses
-import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.nodes.fuse.jobs import Output, lone_output
+from fusion_ros.nodes.fuse.jobs import Output, Publication, Work, lone_output, size_key
 from fusion_ros.nodes.fuse.pipeline_slot import PipelineSlot
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
 from fusion_ros.streams.content import EffectWatch
@@ -27,9 +26,9 @@ from fusion_ros.streams.stamps import NS_PER_MS
 
 if TYPE_CHECKING:
     from fusion_ros.parameters import FuseParameters
-    from fusion_ros.pipeline import FusedFrame, FusionPipeline
+    from fusion_ros.pipeline import FusionPipeline
 
-Also = Callable[["FramePair | LoneFrame", "Output", "FusionPipeline"], object]
+FollowUp = Callable[["FramePair | LoneFrame", "Output", "FusionPipeline"], object]
 
 FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
@@ -43,39 +42,11 @@ LATE = "engine_deadline"
 """Reason code of pairs that an engine did not fuse in time."""
 
 
-class _Claim:
-    """The right to settle a job; it can be taken once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        """Return whether the claim was free; it is taken now."""
-        return self._lock.acquire(blocking=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Work:
-    job: FramePair | LoneFrame
-    claim: _Claim = dataclasses.field(default_factory=_Claim)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Publication:
-    """An image to publish, with its job for the counters."""
-
-    output: Output
-    job: FramePair | LoneFrame
-    fused: FusedFrame | None = None
-    begun_ns: int = 0
-    claim: _Claim = dataclasses.field(default_factory=_Claim)
-
-
 class _Progress:
     """State of one worker's thread."""
 
     def __init__(self) -> None:
-        self.now: tuple[_Work, int, int] | None = None
+        self.now: tuple[Work, int, int] | None = None
         """The running work, its start and its deadline in nanoseconds; None between jobs."""
 
 
@@ -85,12 +56,13 @@ class FusionLane:
     Args:
         pipeline: fuses.
         values: the node's parameters; may be replaced.
-        books: counters, telemetry and log of rejections.
+        counters: counters, telemetry and log of rejections.
         publish: publishes an output, in the publishing thread; returns milliseconds by stage.
         topic: of that output, for reports.
-        can_publish: whether the middleware still runs.
+        can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
         replaced: receives the pipeline with the engine that replaces a hung one.
-        also: called with each job, its output and pipeline after that was passed on for publishing.
+        follow_up: called in the worker's thread with each job, its output and its pipeline, after
+            the output was passed on for publishing.
         clock_ns: a monotonic clock.
     """
 
@@ -98,33 +70,33 @@ class FusionLane:
         self,
         pipeline: FusionPipeline,
         values: FuseParameters,
-        books: Books,
+        counters: Counters,
         publish: Callable[[Output], dict[str, float]],
         *,
-        topic: str,
-        can_publish: Callable[[], bool],
-        replaced: Callable[[FusionPipeline], object],
-        also: Also,
-        clock_ns: Callable[[], int],
+        topic: str = "fused/image_raw",
+        can_publish: Callable[[], bool] = lambda: True,
+        replaced: Callable[[FusionPipeline], object] = lambda pipeline: None,
+        follow_up: FollowUp = lambda job, output, pipeline: None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.pipeline = PipelineSlot(pipeline, books.warn)
+        self.pipeline = PipelineSlot(pipeline, counters.warn)
         self.values = values
-        self._books = books
+        self._counters = counters
         self._publish = publish
         self._can_publish = can_publish
         self._replaced = replaced
-        self._also = also
+        self._follow_up = follow_up
         self._clock_ns = clock_ns
         self._alignment = AlignmentMonitor(values.alignment_period_s)
         self._effect = EffectWatch()
         self._registration = pipeline.registration
         self._known_sizes: set[tuple[int, tuple[int, ...], tuple[int, ...]]] = set()
-        self._hung: tuple[NewestWorker[_Work], int] | None = None
+        self._hung: tuple[NewestWorker[Work], int] | None = None
         self._progress, self._worker = self._new_worker()
-        self.publishing: PublishingLane[_Publication] = PublishingLane(
+        self.publishing: PublishingLane[Publication] = PublishingLane(
             topic,
             self._send,
-            books.warn,
+            counters.warn,
             can_publish=can_publish,
             dropped=self._drop,
         )
@@ -151,13 +123,14 @@ class FusionLane:
 
     def start(self) -> None:
         """Begin to fuse."""
+        self.publishing.start()
         self._worker.start()
 
     def submit(self, job: FramePair | LoneFrame) -> None:
         """Fuse this job next; it supersedes a waiting one."""
         self.check()
         if self._hung is None:
-            self._worker.submit(_Work(job))
+            self._worker.submit(Work(job))
         else:
             self._reject(job, LATE, self._late_text(self._hung[1]))
 
@@ -206,9 +179,9 @@ class FusionLane:
         changing = getattr(self.pipeline.current.engine, "is_changing", False)
         return max(deadline_ns, FIRST_CALL_DEADLINE_NS) if changing else deadline_ns
 
-    def _new_worker(self) -> tuple[_Progress, NewestWorker[_Work]]:
+    def _new_worker(self) -> tuple[_Progress, NewestWorker[Work]]:
         progress = _Progress()
-        worker: NewestWorker[_Work] = NewestWorker(
+        worker: NewestWorker[Work] = NewestWorker(
             lambda work: self._work(work, progress), self._supersede, name="fusion"
         )
         return progress, worker
@@ -228,7 +201,7 @@ class FusionLane:
             self.pipeline.leave_old_open()
         else:
             seconds = (self._clock_ns() - begun_ns) / 1e9
-            self._books.warn(f"the engine returned after {seconds:.1f} s; fusing again")
+            self._counters.warn(f"the engine returned after {seconds:.1f} s; fusing again")
         self._resume()
 
     def _give_up_job(self) -> None:
@@ -251,27 +224,27 @@ class FusionLane:
 
     # --- in the worker's thread -------------------------------------------------------------------
 
-    def _supersede(self, work: _Work) -> None:
+    def _supersede(self, work: Work) -> None:
         if work.claim.take():
             self._settle(work.job, Fate.SUPERSEDED)
 
     def _settle(self, job: FramePair | LoneFrame, fate: Fate) -> None:
         if isinstance(job, LoneFrame):
-            self._books.ledger.settle(job.stream, fate)
+            self._counters.ledger.settle(job.stream, fate)
         else:
-            self._books.ledger.settle_pair(fate, is_held=job.is_held)
+            self._counters.ledger.settle_pair(fate, is_held=job.is_held)
 
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
         if isinstance(job, LoneFrame):
-            self._books.rejections.lone(job.stream, reason, message)
+            self._counters.rejections.lone(job.stream, reason, message)
         else:
-            self._books.rejections.pair(reason, message, is_held=job.is_held)
+            self._counters.rejections.pair(reason, message, is_held=job.is_held)
 
-    def _work(self, work: _Work, progress: _Progress) -> None:
+    def _work(self, work: Work, progress: _Progress) -> None:
         """Run one job. A failure affects only this job."""
         try:
             pipeline = self.pipeline.for_next_job()
-            size = _size_key(pipeline, work.job)
+            size = size_key(pipeline, work.job)
             known = size is None or size in self._known_sizes
             progress.now = (work, self._clock_ns(), self._deadline_ns(known=known))
             if pipeline.registration is not self._registration:
@@ -291,7 +264,7 @@ class FusionLane:
         finally:
             progress.now = None
 
-    def _failed(self, work: _Work, error: Exception) -> None:
+    def _failed(self, work: Work, error: Exception) -> None:
         if not work.claim.take():
             return
         if isinstance(error, EngineError):
@@ -303,7 +276,7 @@ class FusionLane:
         else:
             self._reject(work.job, "internal_error", f"{type(error).__name__}: {error}")
 
-    def _fuse(self, work: _Work, pair: FramePair, pipeline: FusionPipeline) -> None:
+    def _fuse(self, work: Work, pair: FramePair, pipeline: FusionPipeline) -> None:
         visible, thermal = pair.visible, pair.thermal
         begun_ns = self._clock_ns()
         fused = pipeline.fuse(
@@ -320,39 +293,40 @@ class FusionLane:
         output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
         # What follows would compete with the publishing thread for the interpreter's lock. Failures
         # from here on do not affect the pair.
-        publication = _Publication(output, pair, fused, begun_ns)
+        publication = Publication(output, pair, fused, begun_ns)
         self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
-        self._do_also(publication, pipeline)
+        self._call_follow_up(publication, pipeline)
         try:
             pipeline.learn()
         except Exception as error:
             text = f"the tone curve was not updated: {type(error).__name__}: {error}"
-            self._books.warn_repeated("learn", text)
+            self._counters.warn_repeated("learn", text)
         try:
             now_ns = self._clock_ns()
             if not pair.is_held:  # motion since then would look like a shift
                 self._alignment(*sources, now_s=now_ns / 1e9, order=visible.pixels.order)
             self._effect.look(visible.pixels.pixels, fused, now_ns)
         except Exception as error:
-            self._books.warn(f"alignment is no longer evaluated: {type(error).__name__}: {error}")
+            text = f"alignment is no longer evaluated: {type(error).__name__}: {error}"
+            self._counters.warn(text)
             self._alignment = AlignmentMonitor(0)
 
-    def _pass_on(self, work: _Work, job: LoneFrame, pipeline: FusionPipeline) -> None:
-        publication = _Publication(lone_output(job, pipeline), job)
+    def _pass_on(self, work: Work, job: LoneFrame, pipeline: FusionPipeline) -> None:
+        publication = Publication(lone_output(job, pipeline), job)
         if work.claim.take():
             self.publishing.submit(publication)
-            self._do_also(publication, pipeline)
+            self._call_follow_up(publication, pipeline)
 
-    def _do_also(self, publication: _Publication, pipeline: FusionPipeline) -> None:
+    def _call_follow_up(self, publication: Publication, pipeline: FusionPipeline) -> None:
         try:
-            self._also(publication.job, publication.output, pipeline)
+            self._follow_up(publication.job, publication.output, pipeline)
         except Exception as error:
             if self._can_publish():
-                self._books.warn_repeated("thermal", f"thermal topics: {error}")
+                self._counters.warn_repeated("thermal", f"thermal topics: {error}")
 
     # --- in the publishing thread -----------------------------------------------------------------
 
-    def _send(self, publication: _Publication) -> None:
+    def _send(self, publication: Publication) -> None:
         try:
             timings_ms = self._publish(publication.output)
         except Exception as error:
@@ -366,12 +340,12 @@ class FusionLane:
         job = publication.job
         if isinstance(job, LoneFrame):
             self._settle(job, Fate.UNPAIRED)
-            self._books.telemetry.passed_alone(job.stream)
+            self._counters.telemetry.passed_alone(job.stream)
             return
         assert publication.fused is not None
         arrived_ns = max(job.visible.arrived_ns, job.thermal.arrived_ns)
         self._settle(job, Fate.FUSED)
-        self._books.telemetry.fused(
+        self._counters.telemetry.fused(
             stamp_ns=job.visible_stamp_ns,
             arrived_ns=arrived_ns,
             skew_ms=job.skew_ns / NS_PER_MS,
@@ -384,17 +358,6 @@ class FusionLane:
             },
         )
 
-    def _drop(self, publication: _Publication) -> None:
+    def _drop(self, publication: Publication) -> None:
         if publication.claim.take():
             self._settle(publication.job, Fate.SUPERSEDED)
-
-
-def _size_key(
-    pipeline: FusionPipeline, job: FramePair | LoneFrame
-) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
-    """Return the key of what an engine may have to compile; None where no engine runs."""
-    if isinstance(job, LoneFrame):
-        return None
-    frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)
-    running = getattr(pipeline.engine, "running", pipeline.engine)  # the one that a fallback uses
-    return id(running), frames[0].shape, frames[1].shape

@@ -1,19 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that the fuse node publishes."""
+"""Jobs of the fuse node's threads, and the images that they publish."""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.pair_flow import LoneFrame
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 
 if TYPE_CHECKING:
-    from fusion_ros.pipeline import FusionPipeline
+    from fusion_ros.pipeline import FusedFrame, FusionPipeline
+
+
+class Claim:
+    """The right to settle a job; it can be taken once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Return whether the claim was free; it is taken now."""
+        return self._lock.acquire(blocking=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A job of the worker's thread."""
+
+    job: FramePair | LoneFrame
+    claim: Claim = dataclasses.field(default_factory=Claim)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +51,17 @@ class Output:
     thermal: np.ndarray | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """An image to publish, with its job for the counters."""
+
+    output: Output
+    job: FramePair | LoneFrame
+    fused: FusedFrame | None = None
+    begun_ns: int = 0
+    claim: Claim = dataclasses.field(default_factory=Claim)
+
+
 def lone_output(job: LoneFrame, pipeline: FusionPipeline) -> Output:
     """Return the image of a frame that passes alone; a thermal one in grey."""
     frame = job.frame
@@ -41,3 +72,14 @@ def lone_output(job: LoneFrame, pipeline: FusionPipeline) -> Output:
         )
         return Output(pixels, ChannelOrder.GREY, frame.stamp_ns, job.frame_id)
     return Output(pixels, order, frame.stamp_ns, frame.frame_id)
+
+
+def size_key(
+    pipeline: FusionPipeline, job: FramePair | LoneFrame
+) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
+    """Return the key of what an engine may have to compile; None where no engine runs."""
+    if isinstance(job, LoneFrame):
+        return None
+    frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)
+    running = getattr(pipeline.engine, "running", pipeline.engine)  # the one that a fallback uses
+    return id(running), frames[0].shape, frames[1].shape

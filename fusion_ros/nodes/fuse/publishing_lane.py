@@ -49,7 +49,6 @@ class PublishingLane(Generic[Item]):
         self._worker: NewestWorker[Item] = NewestWorker(
             self._process, self._drop, name=f"publish {topic}"[:48]
         )
-        self._worker.start()
 
     @property
     def held_up_s(self) -> float:
@@ -57,6 +56,10 @@ class PublishingLane(Generic[Item]):
         current = self._current
         seconds = 0.0 if current is None else time.monotonic() - current[1]
         return seconds if seconds > HELD_UP_S else 0.0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._worker.start()
 
     def submit(self, item: Item, *, wait_s: float = 0.0) -> None:
         """Publish this item next; it replaces a waiting one.

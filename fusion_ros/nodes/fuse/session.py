@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -13,10 +14,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_ros.nodes.fuse.awaited_frames import AwaitedFrames, wrong_type
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
+from fusion_ros.nodes.fuse.fusion_lane import FusionLane
 from fusion_ros.nodes.fuse.jobs import Output
 from fusion_ros.nodes.fuse.live_calibration import LiveCalibration
 from fusion_ros.nodes.fuse.outputs import FusedOutputs
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.reporting.counters import Counters
+from fusion_ros.nodes.fuse.reporting.report import MODE_IDLE
 from fusion_ros.nodes.fuse.reporting.trace import TraceWriter
 from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
 from fusion_ros.nodes.runtime.subscription import FollowingSubscription
@@ -66,13 +69,12 @@ class Configured:
     ) -> None:
         self._node = node
         self.pipeline = pipeline
-        self.books = Books.open(warning_line(node))
-        self.reported = self.books.ledger.snapshot()
-        self.history = CountHistory(self.reported)
+        self.counters = Counters.starting_now(warning_line(node))
+        self.history = CountHistory(self.counters.ledger.snapshot())
         self._trace: TraceWriter | None = None
         if values.trace_file:
             self._trace = TraceWriter(values.trace_file, TRACED, warn=warning_line(node))
-            self.books.telemetry.trace = self._trace.write
+            self.counters.telemetry.trace = self._trace.write
         self.outputs = FusedOutputs(node, values)
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
         self.unpublished: Mapping[str, int] = {}
@@ -111,24 +113,29 @@ class Active:
         self._node = node
         self._configured = configured
         self._outputs = configured.outputs
-        self._ledger = configured.books.ledger
+        self._ledger = configured.counters.ledger
         self._awaited = AwaitedFrames(info_line(node))
         self._take_values(values)
         self._after_each_frame = after_each_frame
         self._report = report
         self.visible_info: CameraInfo | None = None
-        self.flow = FrameFlow(
+        self.lane = FusionLane(
             configured.pipeline,
             values,
-            configured.books,
+            configured.counters,
             self._publish,
-            ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
             topic=configured.outputs.image_topic,
-            tell=info_line(node),
-            image_topics=lambda: _image_topics(node),
             can_publish=node.context.ok,
             replaced=self._keep_pipeline,
-            also=self._publish_thermal,
+            follow_up=self._publish_thermal,
+        )
+        self.flow = FrameFlow(
+            self.lane,
+            values,
+            configured.counters,
+            ros_clock_ns=lambda: node.get_clock().now().nanoseconds,
+            log=info_line(node),
+            image_topics=lambda: _image_topics(node),
         )
         self.calibration: LiveCalibration | None = None
         options = values.registration_options()
@@ -137,7 +144,7 @@ class Active:
                 node,
                 options,
                 camera_info_topic(node, Stream.THERMAL.value),
-                self.flow.pipeline.register,
+                self.lane.pipeline.register,
             )
         self.flow.start()
         self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
@@ -155,11 +162,6 @@ class Active:
         """Whether there are no subscribers and therefore no subscriptions."""
         return not self._images
 
-    @property
-    def subscriptions(self) -> dict[Stream, FollowingSubscription]:
-        """The present image subscriptions."""
-        return self._images
-
     def apply(self, values: FuseParameters) -> None:
         """Take changed live parameters."""
         self._take_values(values)
@@ -169,27 +171,41 @@ class Active:
         self._values = values
         self._overlay_options = values.overlay_options()
 
-    def follow_publishers(self) -> None:
-        """Adapt subscriptions to the publishers; to be called about once each second."""
+    def follow(self) -> None:
+        """Adapt to the publishers and log missing frames; to be called about once each second."""
         for subscription in self._images.values():
             subscription.follow()
         if self._info is not None:
             self._info.follow()
         if self.calibration is not None:
             self.calibration.follow()
-
-    def follow_arrivals(self) -> None:
-        """Log missing frames; to be called about once each second."""
+        self.flow.estimate_offset()
         self._awaited.look(self._ledger.snapshot(), self._images)
 
-    def wrong_types(self) -> dict[Stream, str]:
-        """Return a description of each input topic with messages of another type."""
-        found = {stream: wrong_type(stream, sub) for stream, sub in self._images.items()}
-        return {stream: text for stream, text in found.items() if text}
+    def report_fields(self) -> dict[str, Any]:
+        """Return the fields of `NodeReport` that only an active node has; in any thread."""
+        loss, now_ns = self.flow.loss, time.monotonic_ns()
+        return {
+            "mode": MODE_IDLE if self.is_idle else loss.mode(now_ns),
+            "timeout_ms": {stream: loss.timeout_ms(stream) for stream in Stream},
+            "lost": frozenset(stream for stream in Stream if loss.is_lost(stream, now_ns)),
+            "thermal_offset_hint_ms": self.flow.offset_hint_ms,
+            "clocks": self.flow.clocks,
+            "faults": self.flow.faults(),
+            "alignment": self.lane.alignment,
+            "engine_hung_s": self.lane.hung_s,
+            "calibration_missing": "" if self.calibration is None else self.calibration.missing(),
+        }
 
-    def calibration_missing(self) -> str:
-        """Return a description of missing parts of a live calibration; empty if complete."""
-        return "" if self.calibration is None else self.calibration.missing()
+    def input_fields(self) -> dict[str, Any]:
+        """Return the fields of `NodeReport` about the publishers; in the executor's thread."""
+        inputs = self._images
+        wrong = {stream: wrong_type(stream, sub) for stream, sub in inputs.items()}
+        return {
+            "topics": {stream: sub.topic_name for stream, sub in inputs.items()},
+            "publishers": {stream: sub.publisher_count() for stream, sub in inputs.items()},
+            "wrong_types": {stream: text for stream, text in wrong.items() if text},
+        }
 
     def close(self) -> None:
         """Stop taking frames and finish the running job."""
@@ -200,10 +216,10 @@ class Active:
         if self.calibration is not None:
             self.calibration.close()
         if not self.flow.stop():
-            self._configured.is_pipeline_busy = lambda: self.flow.lane.is_busy
+            self._configured.is_pipeline_busy = lambda: self.lane.is_busy
 
     def _check_deadline(self) -> None:
-        if self.flow.lane.check():
+        if self.lane.check():
             self._report()
 
     def _keep_pipeline(self, pipeline: FusionPipeline) -> None:

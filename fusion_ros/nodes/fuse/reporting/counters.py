@@ -15,7 +15,7 @@ from fusion_ros.streams.stream_health import StreamWatch
 
 
 @dataclasses.dataclass(frozen=True)
-class Books:
+class Counters:
     """Counters, telemetry and rejection log.
 
     Attributes:
@@ -35,8 +35,8 @@ class Books:
     warn_repeated: RepeatedEvents
 
     @classmethod
-    def open(cls, warn: Callable[[str], object]) -> Books:
-        """Return new counters at zero."""
+    def starting_now(cls, warn: Callable[[str], object]) -> Counters:
+        """Return counters at zero; silence of the streams is counted from now."""
         ledger, now_ns = FrameLedger(), time.monotonic_ns()
         watches = {
             stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's state as one record, as `FusionStatus` and as a log line.
+"""The node's state as one record, and as `FusionStatus`.
 
 `diagnostics.py` evaluates the same record, so that status and diagnostics agree.
 """
@@ -42,6 +42,14 @@ def usable(counts: StreamCounts) -> int:
     return counts.received - (counts.rejected - failed)
 
 
+def stalled_s(newest: RecentCounts) -> float:
+    """Return for how long pairs were found but none fused or rejected; 0 below `STALLED_S`."""
+    new = newest.counts.visible
+    # A pair that is not processed is superseded by the next one.
+    idle = new.superseded > 0 and paired(new) == new.superseded
+    return newest.seconds if idle and newest.seconds >= STALLED_S else 0.0
+
+
 @dataclasses.dataclass(frozen=True)
 class NodeReport:
     """State of the node at one instant.
@@ -51,14 +59,13 @@ class NodeReport:
         mode: one of the values `MODE_*` of `FusionStatus.msg`.
         engine: description of the engine in use.
         counts: fates of all frames since `configure`.
-        before: `counts` of the previous report, for the debug line.
         recent: counts of the last seconds.
-        newest: counts of the shorter window that detects a stalled fusion.
         telemetry: rates, skews and latencies of the last seconds.
         topics: the input topics as remapped.
         publishers: number of publishers of the right type on each input topic.
         wrong_types: other types published on an input topic, with the remedy.
         timeout_ms: silence after which a stream counts as lost.
+        stalled_s: seconds for which pairs were found but none fused or rejected; 0 if none.
         rejections: newest message of each reason for which frames were rejected.
         thermal_offset_ms: offset in use.
         thermal_offset_hint_ms: offset estimated from the stamps, if any.
@@ -84,10 +91,9 @@ class NodeReport:
     engine: EngineDescription
     engine_is_fallback: bool
     counts: LedgerSnapshot
-    before: LedgerSnapshot
     recent: RecentCounts
-    newest: RecentCounts
     telemetry: TelemetrySnapshot
+    stalled_s: float
     rejections: Mapping[tuple[Stream, str], str]
     thermal_offset_ms: float
     thermal_repeated: int
@@ -114,14 +120,6 @@ class NodeReport:
     def pairs(self) -> int:
         """Number of pairs in the last seconds, fused or not, without those of held frames."""
         return paired(self.recent.counts.thermal)
-
-    @property
-    def stalled_s(self) -> float:
-        """Seconds for which pairs were found but none fused or rejected; 0 below `STALLED_S`."""
-        new = self.newest.counts.visible
-        # A pair that is not processed is superseded by the next one.
-        idle = new.superseded > 0 and paired(new) == new.superseded
-        return self.newest.seconds if idle and self.newest.seconds >= STALLED_S else 0.0
 
 
 def fill_status(message: Any, report: NodeReport) -> Any:
@@ -161,23 +159,3 @@ def fill_status(message: Any, report: NodeReport) -> Any:
     message.thermal_shutter = report.thermal_shutter
     message.engine_is_fallback = report.engine_is_fallback
     return message
-
-
-def debug_line(report: NodeReport) -> str:
-    """Return the fates of frames since the last report and the timings of the newest pair."""
-    parts = []
-    for stream in Stream:
-        now, before = (getattr(c, stream.value) for c in (report.counts, report.before))
-        fates = [(f.value, getattr(now, f.value) - getattr(before, f.value)) for f in Fate]
-        listed = ", ".join(f"{count} {fate}" for fate, count in fates if count) or "none settled"
-        parts.append(
-            f"{stream.value}: {now.received - before.received} in, {listed}, {now.pending} pending"
-        )
-    newest = report.telemetry.newest
-    if newest is not None:
-        stages = ", ".join(f"{name} {ms:.2f}" for name, ms in newest.stages_ms.items())
-        parts.append(
-            f"last pair: stamp {newest.stamp_ns / 1e9:.6f} s, skew {newest.skew_ms:+.1f} ms, "
-            f"{newest.latency_ms:.2f} ms from arrival to published ({stages})"
-        )
-    return "; ".join([f"{report.mode}", *parts])

@@ -27,10 +27,9 @@ class Percentiles:
 
 @dataclasses.dataclass(frozen=True)
 class FusedSample:
-    """Time of publishing, visible stamp and timings of one fused image."""
+    """Time of publishing and timings of one fused image."""
 
     at_ns: int
-    stamp_ns: int
     skew_ms: float
     latency_ms: float
     stages_ms: Mapping[str, float]
@@ -55,8 +54,6 @@ class TelemetrySnapshot:
     """Frames published without their partner, in total."""
     clock_jumps: int
     """Number of times that stamps jumped back, in total."""
-    newest: FusedSample | None
-    """The last fused image of the window."""
 
 
 class Telemetry:
@@ -100,10 +97,10 @@ class Telemetry:
     ) -> None:
         """Record a published fused image.
 
-        `stamp_ns` is the visible frame's. `arrived_ns`, for the trace, is the arrival of the pair's
-        later message.
+        `stamp_ns` and `arrived_ns` are for the trace: the stamp of the visible frame, and the
+        arrival of the pair's later message.
         """
-        sample = FusedSample(self._clock_ns(), stamp_ns, skew_ms, latency_ms, stages_ms, is_held)
+        sample = FusedSample(self._clock_ns(), skew_ms, latency_ms, stages_ms, is_held)
         with self._lock:
             self._fused.append(sample)
         if self.trace is not None:
@@ -150,7 +147,6 @@ class Telemetry:
             },
             passed_alone=passed_alone,
             clock_jumps=clock_jumps,
-            newest=fused[-1] if fused else None,
         )
 
 
