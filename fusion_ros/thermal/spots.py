@@ -16,6 +16,10 @@ from fusion_ros.thermal.units import LinearUnit
 
 _MOST_REGIONS = 16
 _MEDIAN_PIXELS = 5000
+_MOST_STARTS = 200
+_MOST_EDGE_PIXELS = 6000
+_BEFORE = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
+_BESIDE = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Spots:
     """Result for one frame.
 
     `regions` begins with the hottest and has at most those with the 16 longest outlines. A region
-    inside a hole of another one counts with it.
+    inside a hole of another one counts with it. Where noise around the threshold makes hundreds of
+    regions, means of cells of 2x2 pixels (or of 4x4, 8x8, ...) are compared instead of pixels.
     """
 
     hottest: Spot
@@ -106,19 +111,24 @@ def find_spots(frame: np.ndarray, unit: LinearUnit | None, options: SpotOptions)
     if options.mode == "above_median":
         threshold += unit.at(float(np.median(sampled(frame, _MEDIAN_PIXELS, valid))))
     limit = unit.from_celsius(threshold)
-    regions: tuple[Spot, ...] = ()
+    regions: list[Spot] = []
     if high >= limit:
-        limit = limit if frame.dtype == np.float32 else math.ceil(limit)
-        hot: np.ndarray = cv2.compare(frame, limit, cv2.CMP_GE)  # type: ignore[call-overload]
-        hot = hot if valid is None else cv2.bitwise_and(hot, hot, mask=valid)
-        regions = tuple(_regions(frame, hot, unit, options.least_area_px))
-    return Spots(_pixel(high_at, unit.at(high)), _pixel(low_at, unit.at(low)), threshold, regions)
+        if valid is not None:
+            frame = np.where(valid, frame, np.float32(-np.inf))
+        regions = _regions(frame, limit, unit, options.least_area_px)
+    return Spots(
+        _pixel(high_at, unit.at(high)), _pixel(low_at, unit.at(low)), threshold, tuple(regions)
+    )
 
 
-def _regions(
-    frame: np.ndarray, hot: np.ndarray, unit: LinearUnit, least_area_px: int
-) -> list[Spot]:
-    """Return the regions of a mask, the hottest first."""
+def _regions(frame: np.ndarray, limit: float, unit: LinearUnit, least_area_px: int) -> list[Spot]:
+    """Return the regions of values of `limit` and more, the hottest first."""
+    size = np.array(frame.shape[::-1])
+    limit = limit if frame.dtype == np.float32 else math.ceil(limit)
+    while _is_ragged(hot := cv2.compare(frame, limit, cv2.CMP_GE)):  # type: ignore[call-overload]
+        half = [max(1, n // 2) for n in frame.shape[::-1]]
+        frame = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
+    across, down = (float(n) for n in size / frame.shape[::-1])
     # Outlines are found several times faster than connected components are labelled.
     outlines, _ = cv2.findContours(hot, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     found = []
@@ -129,11 +139,29 @@ def _regions(
             np.zeros((height, width), np.uint8), [outline], 255, offset=(-left, -top)
         )
         own = cv2.bitwise_and(own, hot[box])
-        area_px = cv2.countNonZero(own)
+        area_px = round(cv2.countNonZero(own) * across * down)
         if area_px >= least_area_px:
             _, value, _, (x, y) = cv2.minMaxLoc(frame[box], own)
-            found.append(Spot(left + x, top + y, unit.at(value), left, top, width, height, area_px))
+            found.append(
+                Spot(
+                    (left + x + 0.5) * across - 0.5, (top + y + 0.5) * down - 0.5, unit.at(value),
+                    left * across, top * down, width * across, height * down, area_px,
+                )
+            )  # fmt: skip
     return sorted(found, key=lambda spot: -spot.value)
+
+
+def _is_ragged(hot: np.ndarray) -> bool:
+    """Return whether outlines of a mask (`uint8` of 0 and 255) would take too long."""
+    area_px = cv2.countNonZero(hot)
+    # Each region has a pixel with none before it.
+    if area_px > _MOST_STARTS and _left(hot, cv2.dilate(hot, _BEFORE)) > _MOST_STARTS:
+        return True
+    return area_px > _MOST_EDGE_PIXELS and _left(hot, cv2.erode(hot, _BESIDE)) > _MOST_EDGE_PIXELS
+
+
+def _left(hot: np.ndarray, other: np.ndarray) -> int:
+    return cv2.countNonZero(cv2.subtract(hot, other))
 
 
 def _pixel(at: Sequence[int], value: float) -> Spot:

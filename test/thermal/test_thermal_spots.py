@@ -86,10 +86,27 @@ def test_spots_are_mapped_to_another_grid() -> None:
 def test_uniform_and_noisy_frames_are_bounded() -> None:
     everywhere = find_spots(np.full((40, 50), 9, np.uint8), None, SpotOptions("absolute", 9.0))
     assert [region.area_px for region in everywhere.regions] == [2000]
-    noise = np.random.default_rng(0).integers(0, 2, (400, 500), np.uint8)
-    noisy = find_spots(noise, None, SpotOptions("absolute", 1.0, least_area_px=1))
-    assert 0 < len(noisy.regions) <= 16
-    assert find_spots(noise, None, SpotOptions("off")).regions == ()
+    stripes = np.zeros((300, 400), np.uint8)
+    stripes[:, ::4] = 9
+    outlined = find_spots(stripes[:, :80], None, SpotOptions("absolute", 9.0))
+    assert [region.area_px for region in outlined.regions] == [300] * 16
+    assert find_spots(stripes, None, SpotOptions("absolute", 9.0)).regions == ()
+    assert find_spots(stripes, None, SpotOptions("off")).regions == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_hot_object_is_found_in_noise_around_the_threshold(dtype: type) -> None:
+    frame = np.random.default_rng(0).normal(9000, 50, (401, 500)).astype(dtype)
+    frame[100:116, 200:224] += 400
+    if dtype is np.float32:
+        frame[300:, 300:] = np.nan
+    found = find_spots(frame, None, SpotOptions("absolute", 9075.0, least_area_px=100))
+    [region] = found.regions
+    assert 200 <= region.x < 224
+    assert 100 <= region.y < 116
+    assert (region.left, region.width) == pytest.approx((200, 24), abs=8)
+    assert (region.top, region.height) == pytest.approx((100, 16), abs=8)
+    assert region.area_px == pytest.approx(24 * 16, rel=0.3)
 
 
 @given(seed=st.integers(0, 10**6), limit=st.integers(0, 255))
