@@ -138,7 +138,8 @@ def _zone(entry: Any, where: str) -> Zone:
             f"{where}: allowed is one limit and more ({', '.join(known[2:6])}), and a hysteresis "
             "of 0 and more"
         )
-    if zone.warn_above > zone.error_above < math.inf or zone.warn_below < zone.error_below:
+    too_high = math.inf > zone.warn_above > zone.error_above
+    if too_high or -math.inf < zone.warn_below < zone.error_below:
         raise MalformedFileError(f"{where}: a warning limit is beyond its error limit")
     return zone
 

@@ -70,6 +70,14 @@ def test_faulty_zone_file_is_refused_by_name(tmp_path: Path, change: dict) -> No
         load_zones(written(tmp_path, FILE | change), "centikelvin")
 
 
+def test_error_limits_need_no_warning_limits(tmp_path: Path) -> None:
+    entry = {"name": "a", "polygon": FILE["zones"][0]["polygon"]}
+    limits = {"error_above": 30, "error_below": 5}
+    [zone] = load_zones(written(tmp_path, FILE | {"zones": [entry | limits]}), "celsius")
+    levels = [zone.level(low, high, ZoneLevel.OK) for low, high in ((10, 20), (10, 31), (4, 20))]
+    assert levels == [ZoneLevel.OK, ZoneLevel.ERROR, ZoneLevel.ERROR]
+
+
 def test_zone_file_without_unit_of_the_camera_takes_counts(tmp_path: Path) -> None:
     path = written(tmp_path, FILE | {"unit": "counts"})
     assert load_zones(path, "counts")[0].warn_above == 60
