@@ -74,6 +74,11 @@ class OverlayOptions:
     scale_bar: bool = option(
         True, "Draw a scale with temperatures where the unit of the thermal camera is known."
     )
+    spots: bool = option(
+        False,
+        "Draw the hottest and the coldest place, the regions of `spots_mode` and the zones of "
+        "`zones_file`.",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.imaging.marks import WHITE, Mark, draw_marks, draw_text
 from fusion_ros.imaging.options import NO_TEMPERATURE, OverlayOptions
 from fusion_ros.imaging.palettes import colourised, palette_table
 
@@ -27,6 +30,7 @@ def overlay(
     order: ChannelOrder | str = ChannelOrder.RGB,
     celsius: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    marks: Sequence[Mark] = (),
 ) -> np.ndarray:
     """Show a registered thermal image with the visible one.
 
@@ -38,6 +42,7 @@ def overlay(
         celsius: `float32` HxW, degrees Celsius on the same grid, NaN outside the thermal camera's
             view, if the unit is known. With it a scale bar is drawn.
         weights: `float32` HxW, 0 outside the thermal camera's view to 1 inside; None: 1 everywhere.
+        marks: drawn on top, on the right half in mode `side_by_side`.
 
     Returns:
         `uint8` HxWx3 in `order`; Hx2Wx3 in mode `side_by_side`.
@@ -66,10 +71,12 @@ def overlay(
     else:
         opacity = opacity if weights is None else opacity * weights
         image = cv2.blendLinear(layer, np.ascontiguousarray(visible), opacity, 1 - opacity)
+    right = image[:, -visible.shape[1] :]
     if labels is not None and options.scale_bar:
         table = palette_table(options.palette, order)
         table = table[_DARKEST:] if options.mode == "isotherm" else table
-        _draw_scale_bar(image[:, -visible.shape[1] :], table, labels)
+        _draw_scale_bar(right, table, labels)
+    draw_marks(right, marks, order)
     return image
 
 
@@ -129,7 +136,7 @@ def _apart(layer: np.ndarray, visible: np.ndarray, mode: str) -> np.ndarray:
     image = visible.copy()
     inset = image[height - size[1] :, width - size[0] :]
     cv2.resize(layer, size, dst=inset, interpolation=cv2.INTER_AREA)
-    cv2.rectangle(inset, (0, 0), (size[0] - 1, size[1] - 1), (255, 255, 255))
+    cv2.rectangle(inset, (0, 0), (size[0] - 1, size[1] - 1), WHITE)
     return image
 
 
@@ -140,19 +147,7 @@ def _draw_scale_bar(image: np.ndarray, table: np.ndarray, labels: np.ndarray) ->
     top, left = height // 4, bar_width
     ramp = np.linspace(len(table) - 1, 0, bar_height).astype(np.uint8)
     image[top : top + bar_height, left : left + bar_width] = table[ramp][:, None]
-    cv2.rectangle(image, (left - 1, top - 1), (left + bar_width, top + bar_height), (255, 255, 255))
-    scale = height / 1000
+    cv2.rectangle(image, (left - 1, top - 1), (left + bar_width, top + bar_height), WHITE)
     for level, degrees in zip(_BAR_LEVELS, labels, strict=True):
-        row = top + round((255 - level) / 255 * (bar_height - 1) + 10 * scale)
-        place = left + bar_width + max(3, bar_width // 3), row
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                image,
-                f"{degrees:.1f} C",
-                place,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                scale,
-                colour,
-                thickness,
-                cv2.LINE_AA,
-            )
+        row = top + round((255 - level) / 255 * (bar_height - 1) + height / 100)
+        draw_text(image, f"{degrees:.1f} C", (left + bar_width + max(3, bar_width // 3), row))

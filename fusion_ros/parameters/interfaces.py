@@ -141,6 +141,7 @@ class OutputParameters:
         OverlayOptions, "overlay_", "isotherm_celsius", live=True
     )
     overlay_scale_bar: bool = derived(OverlayOptions, "overlay_", "scale_bar", live=True)
+    overlay_spots: bool = derived(OverlayOptions, "overlay_", "spots", live=True)
     thermal_registered_interpolation: str = parameter(
         "nearest",
         "Interpolation of thermal_registered/image_raw and thermal_registered/temperature. "

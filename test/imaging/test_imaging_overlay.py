@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fusion_ros.imaging.marks import Mark
 from fusion_ros.imaging.options import OVERLAY_MODES, OverlayOptions
 from fusion_ros.imaging.overlay import overlay
 from fusion_ros.imaging.palettes import palette_table
@@ -93,6 +94,27 @@ def test_scale_bar_has_the_colours_of_the_palette_where_temperatures_are_known()
         visible, thermal, OverlayOptions("side_by_side", "iron", scale_bar=False), celsius=celsius
     )
     np.testing.assert_array_equal(hidden, without)
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_marks_are_drawn_on_the_thermal_half_in_their_colour(order: str) -> None:
+    corners = np.array([(50.0, 30.0), (80, 30), (80, 60), (50, 60)])
+    marks = [
+        Mark(corners, "box", (255, 200, 0)),
+        Mark(np.array([(120.4, 89.6)])),
+        Mark(np.array([(np.nan, 5.0)])),
+    ]
+    cold, options = np.zeros_like(RAMP), OverlayOptions("side_by_side", **PLAIN)
+    image = overlay(VISIBLE, cold, options, order=order, marks=marks)
+    image = image if order == "rgb" else image[..., ::-1]
+    np.testing.assert_array_equal(image[:, :200], VISIBLE)
+    shown = image[:, 200:]
+    for x, y in ((50, 45), (80, 45), (65, 30), (65, 60)):
+        assert shown[y, x].tolist() == [255, 200, 0]
+    assert shown[90, 120].tolist() == [255, 255, 255]
+    assert not shown[35:56, 55:76].any()
+    assert shown[20:29, 48:80].any()  # the label
+    assert not shown[:, 130:].any()
 
 
 def test_frame_without_any_temperature_is_shown() -> None:

@@ -89,10 +89,28 @@ def test_zones_are_evaluated_without_spots(scene, tmp_path):
     values = FuseParameters(tone_unit="centikelvin", zones_file=str(file))
     publisher = Subscribed()
     output = SpotsOutput(node(publisher), values, lambda *_: publisher)
-    output.take(pair(scene), pipeline_around(None, values))
+    zone, *_ = output.take(pair(scene), pipeline_around(None, values), drawn=True)[2:]
+    assert zone.corners.tolist() == [[31.5, -0.5], [63.5, -0.5], [63.5, 47.5], [31.5, 47.5]]
+    assert zone.label == "bearing 70.0 C"
     assert [(state.name, state.level) for state in output.zones] == [("bearing", ZoneLevel.WARN)]
     with pytest.raises(ParameterError, match=r"zones_file.*zones\.yaml"):
         SpotsOutput(node(publisher), FuseParameters(zones_file=str(file)), lambda *_: publisher)
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("centikelvin", "70.0 C"), ("counts", "34315")])
+def test_spots_are_marks_on_the_visible_grid_if_drawn(scene, unit, shown):
+    values = FuseParameters(tone_unit=unit, spots_mode="above_median", spots_limit=10.0)
+    unheard = Subscribed()
+    unheard.get_subscription_count = lambda: 0
+    output = SpotsOutput(node(unheard), values, lambda *_: unheard)
+    job, pipeline = pair(scene), pipeline_around(None, values)
+    assert output.take(job, pipeline) == ()
+    hottest, coldest, region = output.take(job, pipeline, drawn=True)
+    assert not unheard.items
+    assert hottest.corners.tolist() == [[40.5, 16.5]]
+    assert coldest.corners.tolist() == [[0.5, 0.5]]
+    assert region.corners.tolist() == [[39, 15], [48, 15], [48, 20], [39, 20]]
+    assert (hottest.label, region.label) == (shown, "")
 
 
 @pytest.mark.parametrize("unit", ["centikelvin", "counts"])
@@ -104,7 +122,7 @@ def test_overlay_gets_temperatures_where_the_unit_is_known(scene, unit):
     output = Output(visible, ChannelOrder.RGB, 10**9, "rgb", visible, grey)
     outputs = SimpleNamespace(_overlay=lane, _overlay_lane=lane)
     FusedOutputs.publish_overlay(outputs, job, output, pipeline, OverlayOptions())
-    [(passed, _, celsius, weights)] = lane.items
+    [(passed, _, celsius, weights, _)] = lane.items
     assert passed is output
     assert weights is None
     if unit == "counts":

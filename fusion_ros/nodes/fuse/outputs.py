@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
+from fusion_ros.imaging.marks import Mark
 from fusion_ros.imaging.options import OverlayOptions
 from fusion_ros.imaging.overlay import overlay
 from fusion_ros.nodes.fuse.jobs import Output
@@ -106,6 +107,10 @@ class FusedOutputs:
         """Topic of the fused image, as remapped."""
         return str(self._image.topic_name)
 
+    def draws_spots(self, options: OverlayOptions) -> bool:
+        """Return whether spots are drawn on a subscribed overlay."""
+        return options.spots and self._overlay.get_subscription_count() > 0
+
     def listeners(self) -> int:
         """Return the number of subscribers of the images."""
         images = (self._image, self._compressed, self._overlay)
@@ -154,6 +159,7 @@ class FusedOutputs:
         output: Output,
         pipeline: FusionPipeline,
         options: OverlayOptions,
+        marks: Sequence[Mark] = (),
     ) -> None:
         """Publish the overlay of a fused pair while it is subscribed to; in the worker's thread."""
         if not self._overlay.get_subscription_count() or output.thermal is None:
@@ -164,7 +170,7 @@ class FusedOutputs:
             celsius = pipeline.registered_thermal(
                 thermal.pixels, output.thermal.shape, thermal_order=thermal.order, celsius=True
             )
-        self._overlay_lane.submit((output, options, celsius, pipeline.registration.weights))
+        self._overlay_lane.submit((output, options, celsius, pipeline.registration.weights, marks))
 
     def publish_status(self, report: NodeReport) -> None:
         """Publish `fused/status`, if its message was built."""
@@ -185,9 +191,10 @@ class FusedOutputs:
         publish_message(self._compressed, message)
 
     def _send_overlay(
-        self, item: tuple[Output, OverlayOptions, np.ndarray | None, np.ndarray | None]
+        self,
+        item: tuple[Output, OverlayOptions, np.ndarray | None, np.ndarray | None, Sequence[Mark]],
     ) -> None:
-        output, options, celsius, weights = item
+        output, options, celsius, weights, marks = item
         assert output.visible is not None
         assert output.thermal is not None
         order = ChannelOrder.RGB if output.order is ChannelOrder.GREY else output.order
@@ -198,6 +205,7 @@ class FusedOutputs:
             order=order,
             celsius=celsius,
             weights=weights,
+            marks=marks,
         )
         header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
         publish_serialized(self._overlay, serialized_image(pixels, order, "rgb8", header))

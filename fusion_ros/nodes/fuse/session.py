@@ -293,9 +293,10 @@ class Active:
         self, job: FramePair | LoneFrame, output: Output, pipeline: FusionPipeline
     ) -> None:
         """Publish overlay, spots and registered images of a job; in the worker's thread."""
+        options = self._overlay_options
+        marks = self._outputs.spots.take(job, pipeline, drawn=self._outputs.draws_spots(options))
         if not isinstance(job, LoneFrame):
-            self._outputs.publish_overlay(job, output, pipeline, self._overlay_options)
-        self._outputs.spots.take(job, pipeline)
+            self._outputs.publish_overlay(job, output, pipeline, options, marks)
         # The last one, because a subscriber of degrees without a unit raises.
         self._outputs.thermal.take(
             job,

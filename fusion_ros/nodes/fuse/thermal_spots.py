@@ -11,6 +11,7 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from std_msgs.msg import Header
 
+from fusion_ros.imaging.marks import WHITE, Mark
 from fusion_ros.nodes.fuse.messages import publish_message
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.registered_thermal import thermal_of
@@ -19,12 +20,21 @@ from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 from fusion_ros.thermal.spots import Spot, Spots, find_spots
-from fusion_ros.thermal.zones import ZoneFileError, ZoneState, ZoneWatch, load_zones
+from fusion_ros.thermal.zones import (
+    Zone,
+    ZoneFileError,
+    ZoneLevel,
+    ZoneState,
+    ZoneWatch,
+    load_zones,
+)
 
 try:
     from fusion_ros.msg import ThermalSpot, ThermalSpots
 except ImportError:  # a plain pip install has no generated messages
     ThermalSpot = ThermalSpots = None
+
+_COLOURS = {ZoneLevel.WARN: (255, 200, 0), ZoneLevel.ERROR: (255, 60, 60)}
 
 
 class SpotsOutput:
@@ -47,12 +57,13 @@ class SpotsOutput:
     ) -> None:
         self._options = values.spot_options()
         self._watch: ZoneWatch | None = None
+        self._zones: tuple[Zone, ...] = ()
         if values.zones_file:
             try:
-                zones = load_zones(values.zones_file, values.tone_unit)
+                self._zones = load_zones(values.zones_file, values.tone_unit)
             except ZoneFileError as error:
                 raise ParameterError(f"parameter zones_file: {error}") from error
-            self._watch = ZoneWatch(zones)
+            self._watch = ZoneWatch(self._zones)
         self.zones: tuple[ZoneState, ...] = ()
         """Newest states of the zones."""
         self._registration: ThermalRegistration | None = None
@@ -73,23 +84,33 @@ class SpotsOutput:
         """Return the number of subscribers."""
         return self.publisher.get_subscription_count() if self.publisher else 0
 
-    def take(self, job: FramePair | LoneFrame, pipeline: FusionPipeline) -> None:
+    def take(
+        self, job: FramePair | LoneFrame, pipeline: FusionPipeline, *, drawn: bool = False
+    ) -> tuple[Mark, ...]:
         """Evaluate the thermal frame of a job; in the worker's thread.
+
+        Args:
+            job: a pair, or a thermal frame that passes alone.
+            pipeline: the pipeline that fused it.
+            drawn: whether marks are needed.
+
+        Returns:
+            Spots and zones on the visible grid, if `drawn`.
 
         Raises:
             ValueError: the frames do not fit the calibration.
         """
         listened = self.listeners() > 0
-        if (self._watch is None and not listened) or (found := thermal_of(job)) is None:
-            return
+        if not (self._watch or listened or drawn) or (found := thermal_of(job)) is None:
+            return ()
         thermal, visible_shape, header = found
         frame = pipeline.sensor_frame(thermal.pixels.pixels, thermal_order=thermal.pixels.order)
         unit, registration = pipeline.tone.options.celsius_unit(), pipeline.registration
+        size = np.array(visible_shape[::-1])
         if self._watch is not None:
             if registration is not self._registration:
                 self._watch.move()
                 self._registration = registration
-            size = np.array([visible_shape[1], visible_shape[0]])
             self.zones = self._watch(
                 frame,
                 unit,
@@ -97,13 +118,33 @@ class SpotsOutput:
                     shares * size - 0.5, frame.shape, visible_shape
                 ),
             )
-        if not listened or (spots := find_spots(frame, unit, self._options)) is None:
-            return
-        assert self.lane is not None
+        if not (listened or drawn) or (spots := find_spots(frame, unit, self._options)) is None:
+            return ()
         spots = spots.mapped(
             lambda points: registration.visible_points(points, frame.shape, visible_shape)
         )
-        self.lane.submit((header, spots, unit is not None, self.zones))
+        if listened:
+            assert self.lane is not None
+            self.lane.submit((header, spots, unit is not None, self.zones))
+        return self._marks(spots, "{:.1f} C" if unit else "{:.0f}", size) if drawn else ()
+
+    def _marks(self, spots: Spots, shown: str, size: np.ndarray) -> tuple[Mark, ...]:
+        """Return spots and zones as marks; `shown` is the format of a value."""
+        marks = [
+            Mark(np.array([(spot.x, spot.y)]), shown.format(spot.value))
+            for spot in (spots.hottest, spots.coldest)
+        ]
+        for zone, state in zip(self._zones, self.zones, strict=True):
+            value = "not seen" if state.level is ZoneLevel.UNSEEN else shown.format(state.hottest)
+            corners = np.array(zone.polygon) * size - 0.5
+            marks.append(Mark(corners, f"{zone.name} {value}", _COLOURS.get(state.level, WHITE)))
+        for region in spots.regions:
+            left, top = region.left - 1, region.top - 1
+            right, bottom = region.left + region.width, region.top + region.height
+            corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+            label = "" if region.value == spots.hottest.value else shown.format(region.value)
+            marks.append(Mark(corners, label))
+        return tuple(marks)
 
     def _send(self, item: tuple[Header, Spots, bool, tuple[ZoneState, ...]]) -> None:
         assert self.publisher is not None
