@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from bag_forms import (
 )
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.recordings.bags import writer
 from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import DamageKind
@@ -207,6 +210,38 @@ def test_bags_of_our_writer_are_read_back(storage: str, compression: str, tmp_pa
                 pixels = PixelFrame(picture(number, m.topic), order)
                 bag.image(m.topic, pixels, stamp_ns=m.log_ns, log_ns=m.log_ns)
     assert read(path) == (WHOLE, [])
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_ctrl_c_within_a_write_leaves_each_message_once(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "COMMIT_EVERY_S", 0.0)
+    frame = PixelFrame(np.zeros((4, 4), np.uint8), ChannelOrder.GREY)
+
+    def interrupting(write: Callable[..., object]) -> Callable[..., object]:
+        def run(*values: object) -> object:
+            signal.raise_signal(signal.SIGINT)
+            return write(*values)
+
+        return run
+
+    bag = BagWriter(tmp_path / "bag", storage=storage)
+    with pytest.raises(KeyboardInterrupt), bag:  # noqa: PT012
+        for topic in ("/visible", "/thermal"):
+            bag.image(topic, frame, stamp_ns=1)
+        end = "close_chunk" if storage == "mcap" else "write"
+        part = bag._writer.storage
+        monkeypatch.setattr(part, end, interrupting(getattr(part, end)))
+        bag.image("/visible", frame, stamp_ns=2)
+        pytest.fail("the signal had no effect")
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    recording = open_recording(tmp_path / "bag")
+    found = [(frame.stream, frame.stamp_ns) for frame in recording.frames()]
+    recording.close()
+    assert found == [(Stream.VISIBLE, 1), (Stream.THERMAL, 1), (Stream.VISIBLE, 2)]
+    assert recording.damage == []
 
 
 def test_a_recorded_bag_is_not_changed_by_reading_it(tmp_path: Path) -> None:

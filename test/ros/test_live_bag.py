@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +41,20 @@ def test_live_topics_become_a_bag_with_both_cameras(tmp_path: Path) -> None:
                 {"modality": modality, "rate_hz": 10.0, "width": 160, "height": 120},
                 arguments=("-r", f"__node:={modality}_camera"),
             )
-        command = [sys.executable, "-m", "fusion_ros.cli.main", "record", str(tmp_path / "bag")]
-        done = subprocess.run(
-            [*command, "--live", "--seconds", "12"],
+        bag = tmp_path / "bag"
+        running = subprocess.Popen(
+            [sys.executable, "-m", "fusion_ros.cli.main", "record", str(bag), "--live"],
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
-            check=False,
         )
-    assert done.returncode == 0, done.stdout + done.stderr
+        # Frames of both cameras; the bag is written once a second.
+        while running.poll() is None and sum(f.stat().st_size for f in bag.glob("*")) < 400_000:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        text = running.communicate(timeout=60)[0]
+    assert running.returncode == 0, text
     recording = open_recording(tmp_path / "bag")
     frames = list(recording.frames())
     recording.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion_ros.files.interrupts import DeferredInterrupts
 from fusion_ros.imaging.compressed import encode_jpeg
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, encode
 from fusion_ros.recordings.bags.mcap_records import (
@@ -37,6 +38,8 @@ class IncompleteBagError(RecordingError):
 
 class BagWriter:
     """Context manager that writes images to a new ROS 2 bag.
+
+    Ctrl-C takes effect between two messages, since an interrupted write leaves messages twice.
 
     Args:
         path: folder of the bag; it must not exist.
@@ -71,11 +74,14 @@ class BagWriter:
         self._connections: dict[str, Any] = {}
         self.messages = 0
         self._committed_s = time.monotonic()
+        self._interrupts = DeferredInterrupts()
 
     def __enter__(self) -> BagWriter:
+        self._interrupts.__enter__()
         try:
             self._writer.open()
         except (OSError, sqlite3.Error) as error:
+            self._interrupts.__exit__()
             raise self._incomplete(error) from error
         return self
 
@@ -83,11 +89,14 @@ class BagWriter:
         failure = error
         try:
             # Also after Ctrl-C, so that the bag is complete.
-            self._writer.close()
-            for file in self.path.glob("*.mcap"):
-                _add_checksums(file)
+            with self._interrupts.held():
+                self._writer.close()
+                for file in self.path.glob("*.mcap"):
+                    _add_checksums(file)
         except (OSError, sqlite3.Error) as close_error:
             failure = failure or close_error
+        finally:
+            self._interrupts.__exit__()
         if isinstance(failure, OSError | sqlite3.Error):
             raise self._incomplete(failure) from failure
 
@@ -146,9 +155,10 @@ class BagWriter:
         self, topic: str, message_type: str, data: bytes | memoryview, log_ns: int
     ) -> None:
         """Write a serialised message (CDR)."""
-        self._writer.write(self._connection(topic, message_type), log_ns, data)
-        self.messages += 1
-        self._commit()
+        with self._interrupts.held():
+            self._writer.write(self._connection(topic, message_type), log_ns, data)
+            self.messages += 1
+            self._commit()
 
     def _write(
         self,
