@@ -103,6 +103,7 @@ class BagPlayer(Node):
     ) -> tuple[OnePass, PassFigures]:
         """See `Player`."""
         before = self._at_rest or self._settled({})
+        self._at_rest = None
         begin_ns = time.time_ns() + round(_LEAD_S * NS_PER_S)
         line = time_line(begin_ns)
         self._pass = one_pass = OnePass(line, self._values)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
@@ -65,9 +66,11 @@ def test_a_compiler_that_drops_a_gradient_is_refused(step, batch, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
-def test_the_compiled_step_of_compact_has_the_gradients_of_the_plain_one(step, batch):
-    # One simple term compiles sooner; the fault was in the network.
-    step = TrainingStep(step.net, {"mse": 1.0}, 4)
+def test_the_compiled_step_of_a_blend_has_the_gradients_of_the_plain_one(batch):
+    # Two levels and one simple term compile sooner; the fault was in the doubling between levels.
+    torch.manual_seed(0)
+    net = FusionNet(dataclasses.replace(PRESETS["compact"], widths=(16, 32))).train()
+    step = TrainingStep(net, {"mse": 1.0}, 4)
     compiled = compiled_step(step, *batch)
     torch.testing.assert_close(compiled(*batch)[0], step(*batch)[0], rtol=1e-4, atol=1e-5)
     assert all(weight.grad is None for weight in step.parameters())
