@@ -26,7 +26,8 @@ from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import EXOTIC_ENCODINGS, RAW_ENCODINGS
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
-from fusion_ros.nodes.fuse.reporting.counters import Books
+from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
 from fusion_ros.parameters import SPECS, FuseParameters, ParameterError
 from fusion_ros.parameters.files import read_parameters
@@ -107,6 +108,12 @@ def serialized_images(draw):
     return bytes(serialized), read_compressed_image if compressed else read_image
 
 
+def new_flow() -> tuple[Counters, FrameFlow]:
+    counters, values = Counters.starting_now(lambda text: None), FuseParameters()
+    lane = FusionLane(FusionPipeline(AveragingEngine()), values, counters, lambda output: {})
+    return counters, FrameFlow(lane, values, counters)
+
+
 @BOUNDED
 @given(
     st.lists(
@@ -116,8 +123,7 @@ def serialized_images(draw):
     )
 )
 def test_whatever_a_publisher_sends_ends_in_one_count_and_takes_no_memory(frames):
-    books = Books.open(lambda text: None)
-    flow = FrameFlow(FusionPipeline(AveragingEngine()), FuseParameters(), books, lambda output: {})
+    counters, flow = new_flow()
     flow.start()
     tracemalloc.start()
     try:
@@ -127,7 +133,7 @@ def test_whatever_a_publisher_sends_ends_in_one_count_and_takes_no_memory(frames
         assert tracemalloc.get_traced_memory()[1] < MEMORY_BYTES
     finally:
         tracemalloc.stop()
-    counts = books.ledger.snapshot()
+    counts = counters.ledger.snapshot()
     for stream in Stream:
         sent = sum(1 for s, _ in frames if s is stream)
         of_stream = getattr(counts, stream.value)
@@ -148,10 +154,9 @@ def test_a_png_that_claims_to_be_huge_is_refused_before_it_is_unpacked():
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", claim) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
     message = CompressedImage(header=Header(stamp=Time(sec=1)), format="mono8; png")
     message.data = array.array("B", data + chunk(b"IEND", b""))
-    books = Books.open(lambda text: None)
-    flow = FrameFlow(FusionPipeline(AveragingEngine()), FuseParameters(), books, lambda output: {})
+    counters, flow = new_flow()
     flow.take(Stream.THERMAL, "thermal", serialize_message(message), read_compressed_image)
-    assert books.ledger.snapshot().thermal.rejected == 1
+    assert counters.ledger.snapshot().thermal.rejected == 1
 
 
 values = st.one_of(
