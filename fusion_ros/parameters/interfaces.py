@@ -42,6 +42,14 @@ class PairingParameters:
         high=LARGEST_OFFSET_MS,
         live=True,
     )
+    thermal_offset_auto: bool = parameter(
+        False,
+        "Follow an offset that changes slowly. The offset in use starts at `thermal_offset_ms` and "
+        "moves by at most 2 ms a second to where triggered cameras have equal stamps. The start "
+        "has to be right to 0.4 periods of the faster camera, because its stamps repeat with the "
+        "period. Stamps of free-running cameras change nothing.",
+        live=True,
+    )
     thermal_hold_ms: float = parameter(
         -1.0,
         "Largest time between a visible frame without a partner and the thermal frame that is held "

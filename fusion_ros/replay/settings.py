@@ -25,6 +25,7 @@ def refuse_unsupported(parameters: FuseParameters) -> None:
     """
     for name, allowed, why in (
         ("pairing_policy", ("nearest",), "the other policies are those of message_filters"),
+        ("thermal_offset_auto", (False,), "it estimates a constant for thermal_offset_ms"),
         ("on_stream_loss", ("pass_other", "hold"), "a replay cannot deactivate a node"),
     ):
         value = getattr(parameters, name)

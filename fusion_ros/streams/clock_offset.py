@@ -39,6 +39,10 @@ _MOST_KEPT = 4096
 STEADY_SHARE = 0.2
 """Distances are constant if their interquartile range is at most this share of the shorter period
 (that of free-running cameras is half of it)."""
+STEP_NS = 2_000_000
+"""Largest change of an offset that follows the stamps."""
+CLEAR_SHARE = 0.4
+"""An offset this share of the shorter period away is not followed: half a period has two signs."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,35 @@ class OffsetEstimator:
         None before enough frames were seen, or where no constant offset exists.
         """
         visible, thermal = self._newest()
-        if any(len(frames) < 2 or _span_s(frames) < LEAST_S for frames in (visible, thermal)):
+        if not visible or not thermal:
             return None
         # By arrival: accurate to some milliseconds of transport delay.
         coarse_ns = int(_delay_ns(thermal) - _delay_ns(visible))
+        found = self._nearest(coarse_ns, visible, thermal)
+        return None if found is None else found[0]
+
+    def step_ns(self, in_use_ns: int) -> int:
+        """Return a change of the offset in use, at most `STEP_NS`, after which stamps agree better.
+
+        It uses no arrival times, which a loaded machine changes by seconds. Stamps alone determine
+        the offset up to whole periods, so it approaches the nearest one. 0 where there is none, and
+        where two are almost equally near.
+        """
+        visible, thermal = self._newest()
+        found = self._nearest(in_use_ns, visible, thermal)
+        if found is None or abs(found[0] - in_use_ns) > CLEAR_SHARE * found[1]:
+            return 0
+        return max(-STEP_NS, min(STEP_NS, found[0] - in_use_ns))
+
+    @staticmethod
+    def _nearest(
+        coarse_ns: int,
+        visible: Sequence[tuple[int, int]],
+        thermal: Sequence[tuple[int, int]],
+    ) -> tuple[int, float] | None:
+        """Return the constant offset next to `coarse_ns` by stamps, and the shorter period."""
+        if any(len(frames) < 2 or _span_s(frames) < LEAST_S for frames in (visible, thermal)):
+            return None
         slower, faster = sorted((visible, thermal), key=_period_ns, reverse=True)
         period_ns = _period_ns(faster)
         if period_ns <= 0:
@@ -152,7 +181,7 @@ class OffsetEstimator:
             return None
         residual_ns = median(turned) - period_ns / 2 + centre_ns
         sign = 1 if slower is thermal else -1
-        return round(coarse_ns - sign * residual_ns)
+        return round(coarse_ns - sign * residual_ns), period_ns
 
     def clock_distance(self) -> ClockDistance | None:
         """Return the distance of the clocks if it is seconds or more; needs two frames of each."""

@@ -51,12 +51,14 @@ class FlowOptions(IntakeOptions, LossOptions):
     Attributes:
         tolerance_ns: `pairing_tolerance_ms`.
         thermal_offset_ns: `thermal_offset_ms`.
+        follows_offset: `thermal_offset_auto`; see `PairFlow.follow_offset`.
         hold_ns: `thermal_hold_ms`; None is automatic.
         queue_size: `pairing_queue_size`.
     """
 
     tolerance_ns: int = 20_000_000
     thermal_offset_ns: int = 0
+    follows_offset: bool = False
     hold_ns: int | None = None
     queue_size: int = 8
 
@@ -67,6 +69,7 @@ class FlowOptions(IntakeOptions, LossOptions):
         return cls(
             tolerance_ns=round(values.pairing_tolerance_ms * NS_PER_MS),
             thermal_offset_ns=round(values.thermal_offset_ms * NS_PER_MS),
+            follows_offset=values.thermal_offset_auto,
             hold_ns=None if hold_ms < 0 else round(hold_ms * NS_PER_MS),
             queue_size=values.pairing_queue_size,
             stamp_source=values.stamp_source,
@@ -201,9 +204,11 @@ class PairFlow:
 
     @options.setter
     def options(self, options: FlowOptions) -> None:
+        restarts = options.thermal_offset_ns != self._options.thermal_offset_ns
         self._options = self._intake.options = self.loss.options = options
         self._pairer.tolerance_ns = options.tolerance_ns
-        self._pairer.thermal_offset_ns = options.thermal_offset_ns
+        if restarts or not options.follows_offset:
+            self._pairer.thermal_offset_ns = options.thermal_offset_ns
         if isinstance(self._pairer, FramePairer):  # other policies hold no thermal frame
             self._pairer.hold_ns = options.hold_ns
 
@@ -211,6 +216,16 @@ class PairFlow:
     def jumps(self) -> int:
         """Jumps back in time so far."""
         return self._pairer.jumps
+
+    @property
+    def thermal_offset_ns(self) -> int:
+        """Offset in use: that of the options, or what became of it by following the stamps."""
+        return self._pairer.thermal_offset_ns
+
+    def follow_offset(self) -> None:
+        """Move the offset in use by a bounded step, if the options say so; once a second."""
+        if self._options.follows_offset:
+            self._pairer.thermal_offset_ns += self.offsets.step_ns(self.thermal_offset_ns)
 
     def faults(self, stream: Stream) -> frozenset[Fault]:
         """Return the faults that the pixels of a stream show now."""

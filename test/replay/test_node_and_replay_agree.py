@@ -212,7 +212,12 @@ def test_a_frozen_camera_is_found_after_the_time_of_the_parameter(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("pairing_policy", "exact"), ("pairing_policy", "approximate"), ("on_stream_loss", "stop")],
+    [
+        ("pairing_policy", "exact"),
+        ("pairing_policy", "approximate"),
+        ("thermal_offset_auto", True),
+        ("on_stream_loss", "stop"),
+    ],
 )
 def test_parameters_that_a_replay_does_not_support_are_refused(bag, tmp_path, capsys, name, value):
     with pytest.raises(ValueError, match=name):

@@ -19,7 +19,7 @@ def observe(
     visible_hz: float = 30.0,
     thermal_hz: float = 30.0,
     jitter_ms: float = 1.0,
-    transport_ms: float = 5.0,
+    thermal_transport_ms: float = 5.0,
     loss: float = 0.0,
     seconds: float = 6.0,
     thermal_start_ms: float = 0.0,
@@ -28,9 +28,9 @@ def observe(
     """Cameras whose thermal stamps are early by `offset_ms`."""
     rng = random.Random(seed)
     frames = []
-    for stream, hz, early_ms, start_ms in (
-        (Stream.VISIBLE, visible_hz, 0.0, 0.0),
-        (Stream.THERMAL, thermal_hz, offset_ms, thermal_start_ms),
+    for stream, hz, early_ms, start_ms, transport_ms in (
+        (Stream.VISIBLE, visible_hz, 0.0, 0.0, 5.0),
+        (Stream.THERMAL, thermal_hz, offset_ms, thermal_start_ms, thermal_transport_ms),
     ):
         for n in range(int(seconds * hz)):
             taken_ms = 1000 + start_ms + n * 1000 / hz + rng.gauss(0, jitter_ms)
@@ -69,6 +69,28 @@ def test_free_running_cameras_get_no_hint():
 
 def test_too_few_frames_get_no_hint():
     assert observe(seconds=0.5).estimate_ns() is None
+
+
+@pytest.mark.parametrize("rates_hz", [(30, 30), (30, 10), (10, 30)])
+@pytest.mark.parametrize(
+    ("early_ms", "in_use_ms", "step_ms"),
+    [(0, 0, 0), (1, 0, 1), (12, 0, 2), (-12, 0, -2), (-301, -300, -1), (7, 12, -2), (16.5, 0, 0)],
+)
+def test_a_step_is_bounded_and_goes_to_the_next_agreement(rates_hz, early_ms, in_use_ms, step_ms):
+    visible_hz, thermal_hz = rates_hz
+    for transport_ms in (5.0, 1026.0):  # arrival times have no effect
+        estimator = observe(
+            offset_ms=early_ms,
+            visible_hz=visible_hz,
+            thermal_hz=thermal_hz,
+            thermal_transport_ms=transport_ms,
+        )
+        assert estimator.step_ns(in_use_ms * MS) / MS == pytest.approx(step_ms, abs=0.6)
+
+
+def test_free_running_cameras_get_no_step():
+    assert observe(offset_ms=12.0, visible_hz=30.0, thermal_hz=27.3).step_ns(0) == 0
+    assert OffsetEstimator().step_ns(0) == 0
 
 
 def test_a_looped_recording_restarts_the_estimate():

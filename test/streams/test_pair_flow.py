@@ -101,6 +101,26 @@ def test_options_apply_from_the_next_frame_on():
     assert cameras.send(THERMAL, 2051).pairs == ()
 
 
+def test_the_offset_in_use_follows_the_stamps_until_it_is_set():
+    cameras, in_use_ms, pairs = Cameras(follows_offset=True), [], []
+    flow = cameras.flow
+    for at_ms in range(0, 12_000, 50):
+        pairs += cameras.send(VISIBLE, at_ms).pairs
+        pairs += cameras.send(THERMAL, at_ms + 1, stamp_ms=at_ms + 13).pairs
+        if at_ms % 1000 == 0:
+            flow.follow_offset()
+            in_use_ms.append(flow.thermal_offset_ns / MS)
+    assert in_use_ms == [0, -2, -4, -6, -8, -10, -12, -13, -13, -13, -13, -13]
+    assert (pairs[0].skew_ns, pairs[-1].skew_ns) == (13 * MS, 0)
+    flow.options = dataclasses.replace(flow.options, tolerance_ns=5 * MS)
+    assert flow.thermal_offset_ns == -13 * MS
+    flow.options = dataclasses.replace(flow.options, thermal_offset_ns=3 * MS)
+    assert flow.thermal_offset_ns == 3 * MS
+    flow.options = dataclasses.replace(flow.options, follows_offset=False)
+    flow.follow_offset()
+    assert flow.thermal_offset_ns == 3 * MS
+
+
 def test_thermal_frames_are_rejected_until_they_can_be_registered():
     cameras = Cameras(registered=False)
     decision = cameras.send(THERMAL, 0)

@@ -107,6 +107,11 @@ class FrameFlow:
         self.lane.values = values
         self._pairs.options = FlowOptions.of(values)
 
+    @property
+    def thermal_offset_ms(self) -> float:
+        """Offset in use."""
+        return self._pairs.thermal_offset_ns / NS_PER_MS
+
     def faults(self) -> Mapping[Stream, Mapping[Fault, str]]:
         """Return the faults that the streams show now, each with its description."""
         found = {
@@ -123,13 +128,14 @@ class FrameFlow:
         return found
 
     def estimate_offset(self) -> None:
-        """Renew `offset_hint_ms` and `clocks`; about once a second, in the thread of `take`."""
+        """Renew offset, hint and `clocks`; about once a second, in the thread of `take`."""
+        self._pairs.follow_offset()
         offsets = self._pairs.offsets
         estimate_ns = offsets.estimate_ns()
         self.offset_hint_ms = None if estimate_ns is None else estimate_ns / NS_PER_MS
         clocks = offsets.clock_distance()
         if clocks is not None:
-            left_ns = clocks.offset_ns - self._pairs.options.thermal_offset_ns
+            left_ns = clocks.offset_ns - self._pairs.thermal_offset_ns
             clocks = clocks if abs(left_ns) >= SECONDS_APART_MS * NS_PER_MS else None
         self.clocks = clocks
         if clocks is not None:

@@ -251,7 +251,10 @@ class FuseNode(LifecycleNode):
         outputs, counters = configured.outputs, configured.counters
         thermal, engine = counters.watches[Stream.THERMAL], configured.pipeline.engine
         lanes = outputs.lanes
-        fields: dict[str, Any] = {"mode": reporting.MODE_INACTIVE}
+        fields: dict[str, Any] = {
+            "mode": reporting.MODE_INACTIVE,
+            "thermal_offset_ms": values.thermal_offset_ms,
+        }
         if active is not None:
             lanes = [active.lane.publishing, *lanes]
             fields = active.report_fields()
@@ -267,7 +270,6 @@ class FuseNode(LifecycleNode):
             stalled_s=stalled_s,
             rejections=counters.rejections.newest(),
             telemetry=counters.telemetry.snapshot(),
-            thermal_offset_ms=values.thermal_offset_ms,
             alignment_warn_px=values.alignment_warn_px,
             thermal_repeated=thermal.repeated,
             thermal_shutter=thermal.flat,

@@ -189,6 +189,7 @@ class Active:
             "mode": MODE_IDLE if self.is_idle else loss.mode(now_ns),
             "timeout_ms": {stream: loss.timeout_ms(stream) for stream in Stream},
             "lost": frozenset(stream for stream in Stream if loss.is_lost(stream, now_ns)),
+            "thermal_offset_ms": self.flow.thermal_offset_ms,
             "thermal_offset_hint_ms": self.flow.offset_hint_ms,
             "clocks": self.flow.clocks,
             "faults": self.flow.faults(),
