@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run all benchmarks that need no data, one after the other, and write a page of their tables.
+"""Run the benchmarks that need no data, one after the other, and write a page of their tables.
 
-    python -m benchmarks [--out bench] [--only NAME ...] [--pairs VISIBLE THERMAL]
+    python -m benchmarks [--out bench] [--only NAME ...]
 
 Each benchmark runs in its own process with a time limit. Ctrl-C ends the running one and keeps the
-finished ones: `summary.md` is written after each from the JSON files in the folder. Earlier results
-stay in it until they are measured again.
+finished ones. The folder has a JSON file for each table and `summary.md` with all of them. Earlier
+tables stay until they are measured again; each states its machine, date and commit.
 
-Exit codes: 0 all succeeded, 1 one failed or missed a bar, 130 stopped by Ctrl-C.
+Exit codes: 0 all succeeded, 1 one failed or missed a target, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,26 +15,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import datetime
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
-from benchmarks.load import MOST_LOAD_BEFORE, LoadWatch
-from benchmarks.summary import write_summary
-from benchmarks.timing import machine
+from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT, LoadWatch
+from benchmarks.tables import load
 from fusion_ros.files.writing import write_text
 
-RUN_FILE = "run.json"
 #: A benchmark is ended after this multiple of the expected time plus this many seconds.
 PATIENCE, PATIENCE_S = 3.0, 60.0
-_ENDING_S = 20.0
+ENDING_S = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,222 +35,114 @@ class Part:
     """One benchmark of the run.
 
     Attributes:
-        name: name of its JSON file and in the summary.
+        name: name of its JSON file.
         command: arguments of Python, without `--json`.
         expected_s: duration on two idle cores.
-        answers: subject, for `--help`.
-        is_timed: whether other load on the machine affects the results.
+        about: subject, for `--help`.
     """
 
     name: str
-    command: tuple[str, ...]
+    command: str
     expected_s: float
-    answers: str = ""
-    is_timed: bool = True
-
-
-def _part(name: str, line: str, expected_s: float, answers: str) -> Part:
-    return Part(name, ("-m", *f"benchmarks.{line}".split()), expected_s, answers)
+    about: str = ""
 
 
 PARTS = (
-    _part("whole_path", "whole_path", 25, "bytes in to bytes out, by stage, and memory a frame"),
-    _part("engines_compact", "engines --presets compact", 45, "engines x precisions x sizes"),
-    _part("engines_paper", "engines --presets paper", 110, "the same for the paper's network"),
-    _part("rivals", "rivals", 55, "classical methods, published networks' shapes, plain eager"),
-    _part("imaging", "imaging", 5, "each step between sensor and network"),
-    _part("start_up", "start_up", 80, "process start to active, and memory of the node"),
-    _part("node_latency", "node_latency --seconds 20", 35, "publish to publish, at 30 Hz"),
-    _part("node_overload", "node_latency --seconds 10 --overload", 25, "with too slow an engine"),
+    Part("whole-path", "-m benchmarks.whole_path", 25, "bytes in to bytes out"),
+    Part("engines-compact", "-m benchmarks.engines --preset compact", 45, "engines and sizes"),
+    Part("engines-paper", "-m benchmarks.engines --preset paper", 110, "the paper's network"),
+    Part("rivals", "-m benchmarks.rivals", 55, "other methods and published networks' shapes"),
+    Part("imaging", "-m benchmarks.imaging", 5, "each step between sensor and network"),
+    Part("start-up", "-m benchmarks.start_up", 100, "process start to active, and memory"),
+    Part("node-latency", "-m benchmarks.node_latency", 200, "publish to publish, at 30 Hz"),
+    Part(
+        "node-overload",
+        "-m benchmarks.node_latency --overload --seconds 15 --runs 1",
+        30,
+        "with too slow an engine",
+    ),
 )
-_PRECISION_S = 240
-
-
-def precision_part(sets: list[list[Path]]) -> Part:
-    """Return the benchmark that needs data: errors of lower precisions on sets of pairs."""
-    options = [word for pair in sets for word in ("--pairs", *map(str, pair))]
-    command = ("-m", "benchmarks.precision", *options)
-    answers = "errors of engines on real pairs"
-    return Part("precision", command, _PRECISION_S, answers, is_timed=False)
 
 
 def main() -> int:
     """Run the selected benchmarks and return the exit code."""
-    lines = [f"  {p.name:16s} {p.expected_s:4.0f} s  {p.answers}" for p in PARTS]
-    examples = """
-  precision         240 s  errors of engines on real pairs (with --pairs)
-
-examples:
-  python -m benchmarks                          # all, nothing else should run meanwhile
-  python -m benchmarks --only rivals imaging
-  python -m benchmarks --only --pairs rgb/ thermal/
-  python -m benchmarks.engines --presets compact --sizes 640x512 --precisions float32
-  python -m benchmarks.pages --bench bench       # move the results to the documentation
-
-Each benchmark has --help."""
+    names = [part.name for part in PARTS]
+    lines = [f"  {part.name:16s} {part.expected_s:4.0f} s  {part.about}" for part in PARTS]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(["NAME, duration on two idle cores, and subject:", *lines]) + examples,
+        epilog="\n".join(["NAME, duration on two idle cores, and subject:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("bench"), metavar="DIR", help="default: bench"
-    )
-    known = [part.name for part in PARTS]
-    parser.add_argument(
-        "--only", nargs="*", choices=known, default=known, metavar="NAME", help="default: all"
-    )
-    parser.add_argument(
-        "--pairs",
-        nargs=2,
-        type=Path,
-        action="append",
-        metavar=("VISIBLE", "THERMAL"),
-        help="folders of real pairs for the errors of engines; may be repeated",
-    )
+    parser.add_argument("--out", type=Path, default=Path("bench"), metavar="DIR")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     args = parser.parse_args()
-    parts = [part for part in PARTS if part.name in args.only]
-    if args.pairs:
-        parts.append(precision_part(args.pairs))
-    if not parts:
-        parser.error("--only without a NAME needs --pairs")
-    return run(parts, args.out)
+    return run([part for part in PARTS if part.name in args.only], args.out)
 
 
 def run(parts: list[Part], out: Path) -> int:
-    """Run parts, write `run.json` and `summary.md` after each, and return the exit code."""
+    """Run parts, write `summary.md` after each, and return the exit code."""
     out.mkdir(parents=True, exist_ok=True)
-    is_timed = any(part.is_timed for part in parts)
-    before, where = _earlier(out, machine(), is_timed=is_timed)
-    expected_s = [_expected_s(part, before) for part in parts]
-    print(
-        f"{len(parts)} benchmarks, about {_minutes(sum(expected_s))} in all; nothing else should "
-        "run meanwhile. Ctrl-C keeps the finished ones.",
-        flush=True,
-    )
     if os.getloadavg()[0] > MOST_LOAD_BEFORE:
         print(f"WARNING: the load average is {os.getloadavg()[0]:.1f}: the machine is busy")
-    done, bad = dict(before), 0
-    for number, part in enumerate(parts):
-        left = _minutes(sum(expected_s[number:]))
-        print(
-            f"\n[{number + 1}/{len(parts)}] {part.name}, about {expected_s[number]:.0f} s "
-            f"(remaining: {left})",
-            flush=True,
-        )
-        record = _run_part(part, out, limit_s=PATIENCE * expected_s[number] + PATIENCE_S)
-        if record["result"] == "stopped":
-            print(f"stopped; {number} finished, tables in {out / 'summary.md'}", flush=True)
+    bad = []
+    for number, part in enumerate(parts, 1):
+        print(f"\n[{number}/{len(parts)}] {part.name}, about {part.expected_s:.0f} s", flush=True)
+        try:
+            result = _run_part(part, out)
+        except KeyboardInterrupt:
+            print(f"stopped; finished: {number - 1}, tables in {out / 'summary.md'}", flush=True)
             return 130
-        bad += record["result"] != "ok"
-        done[part.name] = {**record, "begins_run": number == 0, "is_timed": part.is_timed}
-        _write(out / RUN_FILE, {"machine": where, "parts": done})
-        write_summary(out)
-    print(f"\ntables: {out / 'summary.md'}", flush=True)
+        if result:
+            print(f"{part.name}: {result}", flush=True)
+            bad.append(part.name)
+        order = {each.name: place for place, each in enumerate(PARTS)}
+        files = sorted(out.glob("*.json"), key=lambda path: order.get(path.stem, len(order)))
+        tables = (load(path).markdown() for path in files)
+        write_text(out / "summary.md", "\n\n".join(tables) + "\n")
+    print(f"\ntables: {out / 'summary.md'}; failed or missed: {', '.join(bad) or 'none'}")
     return 1 if bad else 0
 
 
-def _earlier(
-    out: Path, here: dict[str, Any], *, is_timed: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the earlier results of this folder, and the machine that the page names.
+def _run_part(part: Part, out: Path) -> str:
+    """Run one benchmark; its table replaces the earlier one only if it finished.
 
-    A page never combines times of two machines: before anything is timed here, times of another
-    machine are left out. Results without times are valid on every machine.
+    Returns:
+        A description of the failure, or "".
     """
-    run = _read(out / RUN_FILE)
-    parts = run.get("parts", {})
-    timed = [name for name, part in parts.items() if part.get("is_timed", True)]
-    if not timed:
-        return parts, here
-    there = run["machine"]
-    if not is_timed:
-        return parts, there
-    differs = [name for name in ("cpu", "cores") if there[name] != here[name]]
-    if not differs:
-        return parts, here
-    facts = ", ".join(f"{name} {there[name]!r}, here {here[name]!r}" for name in differs)
-    print(f"left out: {', '.join(timed)} in {out}, of another machine ({facts})", flush=True)
-    return {name: part for name, part in parts.items() if name not in timed}, here
-
-
-def _run_part(part: Part, out: Path, limit_s: float) -> dict[str, Any]:
-    """Run one benchmark; its results replace earlier ones only if it finished."""
+    limit_s = PATIENCE * part.expected_s + PATIENCE_S
     unfinished = out / f".{part.name}.json"
     watch = LoadWatch()
-    begun_s = time.monotonic()
-    # In a new session, so that Ctrl-C is passed on to the process and its children from here.
+    # In a new session, so that all its processes can be ended.
     process = subprocess.Popen(
-        [sys.executable, *part.command, "--json", str(unfinished)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        [sys.executable, *part.command.split(), "--json", str(unfinished)], start_new_session=True
     )
-    overdue = threading.Event()
-    timer = threading.Timer(limit_s, lambda: (overdue.set(), _end(process)))
-    timer.start()
-    stopped = False
     try:
-        for line in process.stdout:
-            print(f"  {line}", end="", flush=True)
-        process.wait()
-    except KeyboardInterrupt:
-        stopped = True
+        code = process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        return f"ended after {limit_s:.0f} s"
     finally:
-        timer.cancel()
         _end(process)
-        process.stdout.close()
-    seconds = time.monotonic() - begun_s
-    if stopped:
-        result = "stopped"
-    elif overdue.is_set():
-        result = f"ended after {limit_s:.0f} s"
-    elif not unfinished.is_file():
-        result = f"failed, exit code {process.returncode}"
-    else:
-        result = "ok" if process.returncode == 0 else "a bar was missed, see its output"
-        os.replace(unfinished, out / f"{part.name}.json")
-    unfinished.unlink(missing_ok=True)
-    if result != "ok":
-        print(f"  {part.name}: {result}", flush=True)
-    return {
-        "command": list(part.command),
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "seconds": round(seconds, 1),
-        "result": result,
-        **watch.stop(),
-    }
+    if not unfinished.is_file():
+        return f"failed, exit code {code}"
+    others = watch.others_percent()
+    table = load(unfinished)
+    if others is not None and others > MOST_OTHERS_PERCENT:
+        busy = f"**Other processes took {others:.0f} % of the processors meanwhile.**"
+        table = dataclasses.replace(table, notes=f"{table.notes}\n\n{busy}".strip())
+    table.write(out / f"{part.name}.json")
+    unfinished.unlink()
+    return "a target was missed" if code else ""
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and its children, by force after a delay; it may have ended already."""
-    for number, patience_s in ((signal.SIGINT, _ENDING_S), (signal.SIGKILL, None)):
+    for number, patience_s in ((signal.SIGINT, ENDING_S), (signal.SIGKILL, None)):
         if process.poll() is not None:
             return
         os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
-
-
-def _expected_s(part: Part, before: dict[str, Any]) -> float:
-    """Return the duration of the last run of the same command here, or the documented one."""
-    last = before.get(part.name, {})
-    same = last.get("command") == list(part.command) and last.get("result") == "ok"
-    return float(last["seconds"]) if same else part.expected_s
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

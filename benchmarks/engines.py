@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time engines, precisions, presets and sizes from `uint8` input to `uint8` output.
+"""Time engines, precisions and sizes from `uint8` input to `uint8` output.
 
-    python -m benchmarks.engines [--presets compact paper] [--sizes 640x480 ...] [--json FILE]
+    python -m benchmarks.engines [--preset compact] [--sizes 640x480 ...] [--json FILE]
 
-ONNX Runtime, which is not an engine of this package, is included if it is installed. A preset
-without shipped weights uses random ones, which take the same time. The error of each image against
-PyTorch in float32 is printed next to its time.
+ONNX Runtime, which is not an engine of this package, is included if it is installed. The error of
+each image is against PyTorch in float32.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import HEADER, Sample, as_row, machine, measure, report
+from benchmarks.tables import cell, report
+from benchmarks.timing import Sample, measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError
@@ -92,12 +93,12 @@ def onnx_runtime_call(
     return lambda: session.run(None, fed)[0][0].squeeze()
 
 
-def main() -> None:
+def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
+    parser.add_argument("--preset", default="compact", choices=PRESETS)
     parser.add_argument(
         "--sizes", nargs="+", type=image_size, default=SIZES, metavar="WIDTHxHEIGHT"
     )
@@ -107,33 +108,29 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     configure_process()
-    print(machine())
+    weights = load_weights(shipped_weights(args.preset))
+    engines = engines_for(weights, args.precisions)
+    found: dict[str, dict[tuple[int, int], Sample]] = {}
+    errors: dict[str, list[Parity]] = {}
+    for width, height in args.sizes:
+        calls, parities = calls_at(engines, weights, height, width)
+        samples = measure(calls, runs=args.runs, warm_up=0, seconds=args.seconds)
+        for name, sample in samples.items():
+            found.setdefault(name, {})[width, height] = sample
+            print(f"{name} {width}x{height}: {cell(sample)}", flush=True)
+        for name, parity in parities.items():
+            errors.setdefault(name, []).append(parity)
     rows = []
-    for preset_name in args.presets:
-        weights = load_weights(shipped_weights(preset_name))
-        engines = engines_for(weights, args.precisions)
-        found: dict[str, dict[tuple[int, int], Sample]] = {}
-        print(f"\n{preset_name:39s} ms: {HEADER}  megapixels/s  error in grey levels")
-        for width, height in args.sizes:
-            calls, parities = calls_at(engines, weights, height, width)
-            samples = measure(calls, runs=args.runs, warm_up=0, seconds=args.seconds)
-            for name, sample in samples.items():
-                found.setdefault(name, {})[width, height] = sample
-                rate = width * height / 1e3 / sample.median_ms
-                off = parities.get(name)
-                beside = f"max {off.max_error:.0f}, mean {off.mean_error:.2f}" if off else ""
-                print(f"  {name:29s} {width:4d}x{height:<4d}  {sample} {rate:9.1f}      {beside}")
-                labels = {"preset": preset_name, "engine": name, "size": f"{width}x{height}"}
-                errors = {"max_error": off.max_error, "mean_error": off.mean_error} if off else {}
-                rows.append(as_row(sample, **labels, **errors))
-        for name, samples in found.items():
-            if len(samples) > 1:
-                per_megapixel, fixed = slope(samples)
-                print(f"  {name}: {per_megapixel:.1f} ms a megapixel + {fixed:.1f} ms")
-                labels = {"preset": preset_name, "engine": name}
-                rows.append({**labels, "ms_a_megapixel": per_megapixel, "ms_fixed": fixed})
-    report(args.json, "engines", rows)
+    for name, timed in found.items():
+        times = [cell(timed[size]) if size in timed else "-" for size in args.sizes]
+        line = "{:.1f} + {:.1f}".format(*slope(timed)) if len(timed) > 1 else "-"
+        off = errors.get(name)
+        worst = (max(p.max_error for p in off), max(p.mean_error for p in off)) if off else ()
+        rows.append([name, *times, line, "{:.0f}, {:.2f}".format(*worst) if worst else "-"])
+    sizes = [f"{width}x{height}" for width, height in args.sizes]
+    header = ["median (best)", *sizes, "ms a megapixel + fixed", "off by: max, mean grey levels"]
+    return report(args.json, f"Engines, `{args.preset}`", header, rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time the steps between sensor and network.
 
-    python -m benchmarks.imaging [--size 640x512] [--repeats 60] [--threads 1] [--json FILE]
-
-Prints a table and writes the figures as JSON on request.
+python -m benchmarks.imaging [--size 640x512] [--repeats 60] [--threads 1] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.timing import HEADER, as_row, machine, measure, report
+from benchmarks.tables import cell, report
+from benchmarks.timing import measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.overlay import overlay
@@ -106,7 +106,7 @@ def _tones(
     return found
 
 
-def main() -> None:
+def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -114,20 +114,18 @@ def main() -> None:
     parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--repeats", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1, help="OpenCV's threads")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-    width, height = arguments.size
-    cv2.setNumThreads(arguments.threads)
-    print(machine())
-    print(f"{'ms':46s} {HEADER}")
-    rows = []
-    steps = cases(height, width)
-    samples = measure(steps, runs=arguments.repeats, warm_up=5, seconds=60)
-    for name, sample in samples.items():
-        print(f"{name:46s} {sample}")
-        rows.append(as_row(sample, step=name, size=f"{width}x{height}", threads=arguments.threads))
-    report(arguments.json, "imaging", rows)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    width, height = args.size
+    cv2.setNumThreads(args.threads)
+    samples = measure(cases(height, width), runs=args.repeats, warm_up=5, seconds=60)
+    return report(
+        args.json,
+        f"Steps between sensor and network at {width}x{height}, OpenCV's threads: {args.threads}",
+        ["step", "median (best)"],
+        [[name, cell(sample)] for name, sample in samples.items()],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

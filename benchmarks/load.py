@@ -15,29 +15,23 @@ MOST_LOAD_BEFORE = 0.5
 
 
 class LoadWatch:
-    """Load averages before and after, and the share of other processes in between.
+    """Share of other processes in the processors' time.
 
-    This process and its finished children are not counted, so call `stop` after the last `wait`.
-    Without `/proc/stat` the share is None.
+    This process and its finished children are not counted, so read it after the last `wait`.
     """
 
     def __init__(self) -> None:
-        self._load = os.getloadavg()[0]
         self._marks = time.monotonic(), _all_busy_s(), _ours_s()
 
-    def stop(self) -> dict[str, float | None]:
-        """Return `load_before` and `load_after` (of one minute), and `others_percent`."""
+    def others_percent(self) -> float | None:
+        """Return the share since the creation; None without `/proc/stat`."""
         begun_s, busy_s, ours_s = self._marks
-        wall_s, now_busy_s = time.monotonic() - begun_s, _all_busy_s()
-        others = None
-        if busy_s is not None and now_busy_s is not None and wall_s > 0:
-            taken_s = (now_busy_s - busy_s) - (_ours_s() - ours_s)
-            others = round(100 * max(taken_s, 0.0) / wall_s / (os.cpu_count() or 1), 1)
-        return {
-            "load_before": round(self._load, 2),
-            "load_after": round(os.getloadavg()[0], 2),
-            "others_percent": others,
-        }
+        now_busy_s = _all_busy_s()
+        if busy_s is None or now_busy_s is None:
+            return None
+        taken_s = (now_busy_s - busy_s) - (_ours_s() - ours_s)
+        wall_s = time.monotonic() - begun_s
+        return 100 * max(taken_s, 0.0) / wall_s / (os.cpu_count() or 1)
 
 
 def _all_busy_s() -> float | None:

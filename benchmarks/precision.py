@@ -9,15 +9,15 @@ VISIBLE and THERMAL are folders of images that are paired by name, or two videos
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
-from benchmarks.timing import machine, report
+from benchmarks.tables import report
 from fusion_ros.engines.engine import Engine
 from fusion_ros.imaging.colour import luma
 from fusion_ros.metrics import score
@@ -61,16 +61,15 @@ class Comparison:
         planes = (torch.from_numpy(np.array(x))[None, None] / 255 for x in (*sources, grey))
         self.scores.append(score(*planes, names=QUALITY))
 
-    def row(self) -> dict[str, Any]:
-        """Return largest errors, range of the means and mean quality over all pairs."""
-        return {
-            "pairs": len(self.max_errors),
-            "max_error": max(self.max_errors),
-            "least_mean_error": min(self.mean_errors),
-            "most_mean_error": max(self.mean_errors),
-            "share_off_by_more_than_1": float(np.mean(self.shares_off)),
-            **{name: float(np.mean([s[name] for s in self.scores])) for name in QUALITY},
-        }
+    def cells(self) -> list[str]:
+        """Return pairs, largest error, range of the means, share and mean quality."""
+        return [
+            str(len(self.max_errors)),
+            f"{max(self.max_errors):.0f}",
+            f"{min(self.mean_errors):.2f} to {max(self.mean_errors):.2f}",
+            f"{np.mean(self.shares_off):.2%} of pixels",
+            *(f"{np.mean([s[name] for s in self.scores]):.4f}" for name in QUALITY),
+        ]
 
 
 def compare_on(engines: dict[str, Engine], visible: Path, thermal: Path, most: int) -> dict:
@@ -87,7 +86,7 @@ def compare_on(engines: dict[str, Engine], visible: Path, thermal: Path, most: i
     return found
 
 
-def main() -> None:
+def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -104,25 +103,20 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=21, help="pairs of each set, spread evenly")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    print(machine())
     rows = []
     for preset in args.presets:
         engines = engines_for(load_weights(shipped_weights(preset)), list(PRECISIONS[:2]))
         for visible, thermal in args.pairs:
-            name = visible.parent.name
             for engine, comparison in compare_on(engines, visible, thermal, args.most).items():
-                row = {"preset": preset, "set": name, "engine": engine, **comparison.row()}
-                rows.append(row)
-                print(
-                    f"{preset} on {name} ({row['pairs']} pairs), {engine}: off by at most "
-                    f"{row['max_error']:.0f} grey levels, in the mean {row['least_mean_error']:.2f}"
-                    f" to {row['most_mean_error']:.2f}, "
-                    f"{row['share_off_by_more_than_1']:.2%} of pixels by more than one; "
-                    + ", ".join(f"{q.capitalize()} {row[q]:.4f}" for q in QUALITY),
-                    flush=True,
-                )
-    report(args.json, "precision", rows)
+                rows.append([f"`{preset}`, {visible.parent.name}, {engine}", *comparison.cells()])
+                print(" | ".join(rows[-1]), flush=True)
+    return report(
+        args.json,
+        "Error of lower precisions on real pairs",
+        ["", "pairs", "largest error", "mean error", "off by more than one level", "Qw", "Qe"],
+        rows,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,15 +21,19 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 
 from benchmarks.field.listening import Field
-from benchmarks.timing import machine, report
+from benchmarks.tables import Target, report
 from fusion_ros.cli.argument_types import image_size
 
-FIGURES = ("graph_s", "active_s", "rss_mb")
-BARS = {"graph_s": 0.6, "active_s": 1.5, "rss_mb": 250.0}
+#: Largest allowed value by figure.
+FIGURES = {
+    "process start to visible in the graph, s": 0.6,
+    "process start to active, s": 1.5,
+    "resident memory while fusing, MB": 250.0,
+}
 
 
-def measure(folder: Path, size: tuple[int, int], seconds: float) -> dict[str, float]:
-    """Start a node, wait until it is active, run the cameras and read the memory."""
+def measure(folder: Path, size: tuple[int, int], seconds: float) -> list[float]:
+    """Start a node, wait until it is active, run the cameras; return the values of `FIGURES`."""
     width, height = size
     parameters = {"warm_up_width": width, "warm_up_height": height}
     with Field(folder, parameters) as field:
@@ -51,7 +56,7 @@ def measure(folder: Path, size: tuple[int, int], seconds: float) -> dict[str, fl
         )
         status = Path(f"/proc/{field.node.pid}/status").read_text(encoding="ascii")
         rss_kb = int(status.split("VmRSS:")[1].split()[0])
-    return {"graph_s": graph_s, "active_s": active_s, "rss_mb": rss_kb / 1024}
+    return [graph_s, active_s, rss_kb / 1024]
 
 
 def _started_s(pid: int) -> float:
@@ -60,7 +65,7 @@ def _started_s(pid: int) -> float:
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def main() -> None:
+def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,16 +81,22 @@ def main() -> None:
         for _ in range(args.runs + 1):
             with tempfile.TemporaryDirectory() as folder:
                 found.append(measure(Path(folder), args.size, args.seconds))
-                print(" ".join(f"{name} {found[-1][name]:.2f}" for name in FIGURES), flush=True)
-    rows = []
-    for name in FIGURES:
-        values = [run[name] for run in found[1:]]
-        row = {"figure": name, "median": statistics.median(values), "best": min(values)}
-        rows.append({**row, "bar": BARS[name], "first_start": found[0][name]})
-        print(f"{name}: median {row['median']:.2f}, best {row['best']:.2f}, bar {BARS[name]}")
-    print(machine())
-    report(args.json, "start up", rows)
+                print(" ".join(f"{value:.2f}" for value in found[-1]), flush=True)
+    first, *later = found
+    rows, targets = [], []
+    for (name, most), at_first, *values in zip(FIGURES.items(), first, *later, strict=True):
+        median = statistics.median(values)
+        rows.append([name, *(f"{x:.2f}" for x in (median, min(values), max(values), at_first))])
+        targets.append(Target(f"{name}: at most {most:g}", f"{median:.2f}", median <= most))
+    width, height = args.size
+    return report(
+        args.json,
+        f"Start and memory of the node, {width}x{height} at 30 Hz",
+        ["", f"median of {args.runs}", "least", "most", "first start, empty cache"],
+        rows,
+        targets=targets,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

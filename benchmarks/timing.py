@@ -8,46 +8,32 @@ spinning threads). Long calls run once, since these effects are small compared w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
-from fusion_ros.files.writing import write_text
 
-PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy", "opencv-python-headless")
+PACKAGES = ("openvino", "torch", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Milliseconds of a call: best, median and 90th percentile."""
+    """Milliseconds of a call."""
 
     best_ms: float
     median_ms: float
-    p90_ms: float
     runs: int
-
-    def divided_by(self, count: int) -> Sample:
-        """Return the sample for each of `count` items of one call."""
-        times = (self.best_ms, self.median_ms, self.p90_ms)
-        return Sample(*(time_ms / count for time_ms in times), self.runs)
-
-    def __str__(self) -> str:
-        return f"{self.median_ms:9.2f} {self.best_ms:9.2f} {self.p90_ms:9.2f}"
 
 
 LEAST_RUNS = 3
 #: Milliseconds from which a call counts as long.
 LONG_MS = 200.0
-
-HEADER = f"{'median':>9} {'best':>9} {'p90':>9}"
 
 
 def measure(
@@ -84,40 +70,15 @@ def measure(
 
 def summary(times_ms: list[float]) -> Sample:
     """Return the sample of one call's times."""
-    ordered = sorted(times_ms)
-    p90 = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
-    return Sample(ordered[0], statistics.median(ordered), p90, len(ordered))
+    return Sample(min(times_ms), statistics.median(times_ms), len(times_ms))
 
 
-def machine() -> dict[str, Any]:
-    """Return facts about the machine and the versions."""
-    versions = {}
+def machine() -> str:
+    """Return processor, cores and versions, as a table's origin states them."""
+    versions = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "cpu": cpu_name(),
-        "bfloat16": cpu_has_fast_bfloat16(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "load_average_1min": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def report(path: Path | None, title: str, rows: list[dict[str, Any]]) -> None:
-    """Write rows and the machine as JSON if a path is given."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"benchmark": title, "machine": machine(), "rows": rows}
-    write_text(path, json.dumps(document, indent=1) + "\n")
-    print(f"wrote {path}")
-
-
-def as_row(sample: Sample, **labels: Any) -> dict[str, Any]:
-    """Return a sample as a row for `report`."""
-    figures = {k: round(v, 3) for k, v in dataclasses.asdict(sample).items()}
-    return {**labels, **figures}
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+    bfloat16 = "with" if cpu_has_fast_bfloat16() else "without"
+    cores = len(os.sched_getaffinity(0))
+    return f"{cpu_name()}, cores: {cores}, {bfloat16} bfloat16; {', '.join(versions)}"

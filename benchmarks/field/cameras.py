@@ -6,8 +6,7 @@
 Publishes prepared images, both of a pair with one stamp, and writes a CSV: stamp, monotonic times
 of begin and end of each publish, and the number of published frames of each camera. Starts when a
 node has subscribed. With `--lossy` frames are lost, delayed and duplicated; with `--numbered` the
-number of the row is drawn into both images (see `strip`). With `--bytes` messages are serialised
-before the measured time, since a camera driver in C++ has no conversion by rclpy.
+number of the row is drawn into both images (see `strip`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import cv2
 import numpy as np
 import rclpy
 from rclpy.node import Node
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -81,7 +79,6 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--size", default="640x512")
     parser.add_argument("--reliability", default="best_effort")
-    parser.add_argument("--bytes", action="store_true")
     parser.add_argument("--lossy", type=int, metavar="SEED")
     parser.add_argument("--numbered", action="store_true")
     args = parser.parse_args()
@@ -114,11 +111,10 @@ def main() -> int:
             if args.numbered:
                 strip.write(_pixels(colour), number, strip.VISIBLE_ROW, dark=20, bright=235)
                 strip.write(_pixels(warm), number, strip.THERMAL_ROW, dark=29000, bright=30500)
-            out = (colour, warm)
-            if args.bytes:
-                out = tuple(serialize_message(message) for message in out)
             times = []
-            for publisher, link, message in zip((visible, thermal), links, out, strict=True):
+            for publisher, link, message in zip(
+                (visible, thermal), links, (colour, warm), strict=True
+            ):
                 times.append(time.monotonic_ns())
                 for arrived in (message,) if link is None else link.arrivals(message):
                     publisher.publish(arrived)

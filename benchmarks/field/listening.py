@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.cli.processes import Processes, isolated_environment
-from fusion_ros.nodes.runtime.wire import read_image
 
 CAMERAS_TIMEOUT_S = 300.0
 SETTLING_S = 5.0
@@ -21,13 +20,9 @@ NODE = "fusion_ros.nodes.fuse.fuse_node"
 
 
 class Listener:
-    """Subscribe to fused image and status; record the arrival of each image by its stamp.
+    """Subscribe to fused image and status; record the arrival of each image by its stamp."""
 
-    Args:
-        take_bytes: receive the fused image as bytes, without rclpy's conversion.
-    """
-
-    def __init__(self, *, take_bytes: bool = False) -> None:
+    def __init__(self) -> None:
         import rclpy
         from fusion_ros.msg import FusionStatus
         from rclpy.executors import SingleThreadedExecutor
@@ -48,11 +43,7 @@ class Listener:
         self.on_status: Callable[[Any], object] = lambda status: None
         self.on_image: Callable[[Any], object] = lambda message: None
         self.node.create_subscription(
-            Image,
-            "fused/image_raw",
-            self._take_bytes if take_bytes else self._take,
-            image_quality("reliable", depth=30),
-            raw=take_bytes,
+            Image, "fused/image_raw", self._take, image_quality("reliable", depth=30)
         )
         self.node.create_subscription(FusionStatus, "fused/status", self._keep, 10)
 
@@ -67,15 +58,10 @@ class Listener:
         self._rclpy.try_shutdown()
 
     def _take(self, message: Any) -> None:
-        self._came(time.monotonic_ns(), message.header.stamp)
-        self.on_image(message)
-
-    def _take_bytes(self, serialized: bytes) -> None:
-        self._came(time.monotonic_ns(), read_image(serialized).header)
-
-    def _came(self, now_ns: int, stamp: Any) -> None:
+        stamp = message.header.stamp
         self.fused += 1
-        self.arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = now_ns
+        self.arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = time.monotonic_ns()
+        self.on_image(message)
 
     def _keep(self, status: Any) -> None:
         self.status = status
@@ -89,7 +75,6 @@ class Field:
         folder: folder for logs, the cameras' record and the node's trace.
         parameters: parameters of the node.
         infer_ms: least duration of an inference, for a slower engine.
-        peers_use_bytes: cameras and listener run without rclpy's conversions.
     """
 
     def __init__(
@@ -98,12 +83,10 @@ class Field:
         parameters: Mapping[str, object],
         *,
         infer_ms: float = 0.0,
-        peers_use_bytes: bool = False,
     ) -> None:
         self._folder = folder
         self._parameters = dict(parameters)
         self._infer_ms = infer_ms
-        self._peers_use_bytes = peers_use_bytes
         isolated = isolated_environment(dict(os.environ))
         os.environ.update(isolated)  # before the participant of this process is created
         self._environment = {**isolated, "FUSION_ROS_BENCH_INFER_MS": str(infer_ms)}
@@ -112,7 +95,7 @@ class Field:
 
     def __enter__(self) -> Field:
         self._processes = Processes(self._environment, self._folder)
-        self.listener = Listener(take_bytes=self._peers_use_bytes)
+        self.listener = Listener()
         self.node = self._processes.start(
             "fuse_node",
             "benchmarks.field.slow_node" if self._infer_ms else NODE,
@@ -152,7 +135,7 @@ class Field:
         cameras = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.field.cameras"]
             + [f"--{name}={value}" for name, value in options.items()]
-            + [*["--bytes"] * self._peers_use_bytes, *more],
+            + list(more),
             env=self._environment,
         )
         try:

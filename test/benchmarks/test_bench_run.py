@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 import subprocess
@@ -15,97 +13,78 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.__main__ import Part, run
-from benchmarks.timing import machine
+from benchmarks.tables import Measurement, load
 
-WRITES = """
-import json, sys
-row = dict(step="luma", size="64x48", threads=1, median_ms=1.0, best_ms=1.0, p90_ms=1.0, runs=9)
-open(sys.argv[-1], "w").write(json.dumps({"rows": [row]}))
-"""
+TABLE = Measurement("Luma", "python -c", "Abacus", "2026-11-25", "abc", ["step"], [["luma"]])
 
 
-def part(name: str, script: str) -> Part:
-    return Part(name, ("-c", script), expected_s=30.0)
+def script(folder: Path, code: str, name: str = "imaging", *, writes: bool = True) -> Part:
+    """Return a benchmark that writes `TABLE` and runs the code."""
+    file = folder / f"{name}.py"
+    table = f"Path(sys.argv[-1]).write_text({(folder / 'table').read_text()!r})" if writes else ""
+    file.write_text(f"import os, signal, sys, time\nfrom pathlib import Path\n{table}\n{code}\n")
+    return Part(name, str(file), expected_s=30.0)
 
 
-def results(folder: Path) -> dict[str, str]:
-    parts = json.loads((folder / "run.json").read_text())["parts"]
-    return {name: record["result"] for name, record in parts.items()}
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    TABLE.write(tmp_path / "table")
+    return tmp_path
 
 
 def test_a_failure_is_reported_and_the_others_run(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    scripts: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fails = part("batch", "import sys; print('no such thing'); sys.exit(3)")
-    assert run([fails, part("imaging", WRITES)], tmp_path) == 1
-    assert results(tmp_path) == {"batch": "failed, exit code 3", "imaging": "ok"}
-    assert "| luma | 1.00 (1.00) | 1.00 |" in (tmp_path / "summary.md").read_text()
+    fails = script(scripts, "print('no such thing'); sys.exit(3)", "rivals", writes=False)
+    out = scripts / "bench"
+    assert run([fails, script(scripts, "")], out) == 1
+    assert [path.name for path in out.glob("*.json")] == ["imaging.json"]
+    assert "| luma |" in (out / "summary.md").read_text()
     said = capfd.readouterr().out
-    assert "2 benchmarks, about 60 s in all" in said
     assert "no such thing" in said
-    assert "[2/2] imaging, about 30 s" in said
+    assert "rivals: failed, exit code 3" in said
 
 
-def test_a_missed_bar_is_reported_and_its_figures_are_kept(tmp_path: Path) -> None:
-    assert run([part("imaging", WRITES + "sys.exit(1)")], tmp_path) == 1
-    assert results(tmp_path) == {"imaging": "a bar was missed, see its output"}
-    assert (tmp_path / "imaging.json").is_file()
+def test_a_missed_target_is_reported_and_its_figures_are_kept(scripts: Path) -> None:
+    out = scripts / "bench"
+    assert run([script(scripts, "sys.exit(1)")], out) == 1
+    assert load(out / "imaging.json").rows == TABLE.rows
 
 
-def test_a_failed_run_keeps_earlier_figures(tmp_path: Path) -> None:
-    assert run([part("imaging", WRITES)], tmp_path) == 0
-    before = (tmp_path / "imaging.json").read_text()
-    run([part("imaging", "import sys; sys.exit(2)")], tmp_path)
-    assert (tmp_path / "imaging.json").read_text() == before
+def test_a_failed_run_keeps_earlier_figures(scripts: Path) -> None:
+    out = scripts / "bench"
+    assert run([script(scripts, "")], out) == 0
+    before = (out / "imaging.json").read_text()
+    assert run([script(scripts, "sys.exit(2)", writes=False)], out) == 1
+    assert (out / "imaging.json").read_text() == before
 
 
-def test_an_overlong_benchmark_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_a_busy_machine_are_marked(
+    scripts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.LoadWatch, "others_percent", lambda watch: 31.0)
+    run([script(scripts, "")], scripts / "bench")
+    assert "31 %" in load(scripts / "bench" / "imaging.json").notes
+
+
+def test_an_overlong_benchmark_is_ended(scripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "PATIENCE", 0.0)
     monkeypatch.setattr(bench, "PATIENCE_S", 0.3)
-    monkeypatch.setattr(bench, "_ENDING_S", 0.2)
-    ignoring = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-    assert run([part("imaging", ignoring)], tmp_path) == 1
-    assert results(tmp_path)["imaging"].startswith("ended after")
+    monkeypatch.setattr(bench, "ENDING_S", 0.2)
+    ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    assert run([script(scripts, ignoring, writes=False)], scripts / "bench") == 1
 
 
-def test_the_next_run_expects_the_duration_of_the_last_one(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run([part("imaging", WRITES)], tmp_path)
-    capfd.readouterr()
-    run([part("imaging", WRITES)], tmp_path)
-    assert "1 benchmarks, about 0 s in all" in capfd.readouterr().out
-
-
-def test_a_page_does_not_mix_times_of_two_machines(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    untimed = dataclasses.replace(part("seen", WRITES), is_timed=False)
-    fails = part("batch", "import sys; sys.exit(3)")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(bench, "machine", lambda: {**machine(), "cpu": "Abacus"})
-        run([part("imaging", WRITES)], tmp_path)
-    # Results without times hold on every machine.
-    run([untimed], tmp_path)
-    assert "Abacus" in (tmp_path / "summary.md").read_text()
-    assert list(results(tmp_path)) == ["imaging", "seen"]
-
-    assert run([fails], tmp_path) == 1
-    assert list(results(tmp_path)) == ["seen", "batch"]
-    assert "left out: imaging in " in capfd.readouterr().out
-    assert "Abacus" not in (tmp_path / "summary.md").read_text()
-
-
-def test_ctrl_c_keeps_finished_figures_and_ends_all_processes(tmp_path: Path) -> None:
-    waits = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
+def test_ctrl_c_keeps_finished_figures_and_ends_all_processes(scripts: Path) -> None:
+    waits = "print('pid', os.getpid(), flush=True); time.sleep(60)"
+    parts = [script(scripts, ""), script(scripts, waits, "rivals", writes=False)]
     # Background processes of a shell ignore SIGINT, and so do their children.
     code = f"""
 import signal, sys
 from pathlib import Path
 from benchmarks.__main__ import Part, run
 signal.signal(signal.SIGINT, signal.default_int_handler)
-parts = [Part("imaging", ("-c", {WRITES!r}), 1.0), Part("batch", ("-c", {waits!r}), 1.0)]
-sys.exit(run(parts, Path({str(tmp_path)!r})))
+sys.exit(run({parts!r}, Path({str(scripts / "bench")!r})))
 """
     running = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -113,12 +92,10 @@ sys.exit(run(parts, Path({str(tmp_path)!r})))
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
-    line = next(line for line in running.stdout if line.startswith("  pid"))
+    line = next(line for line in running.stdout if line.startswith("pid"))
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[0]
+    running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "stopped; 1 finished" in said
-    assert results(tmp_path) == {"imaging": "ok"}
-    assert "luma" in (tmp_path / "summary.md").read_text()
+    assert load(scripts / "bench" / "imaging.json").rows == TABLE.rows
     with pytest.raises(ProcessLookupError):
         os.kill(int(line.split()[1]), 0)

@@ -6,15 +6,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from bench_figures import MACHINE, part, timed, write
 
 from benchmarks import pages
+from benchmarks.tables import Measurement, Target, load, report
 
-IMAGING = {"rows": [timed(0.4123, 0.351, step="luma", size="64x48", threads=1)]}
-EXAMPLE = pages.Measurement(
+EXAMPLE = Measurement(
     title="Luma",
     command="python -m benchmarks.imaging",
     machine="Abacus",
@@ -24,24 +24,25 @@ EXAMPLE = pages.Measurement(
     rows=[["luma", "0.41"]],
 )
 MARKED = "before\n<!-- table: luma -->\nold\n<!-- /table -->\nafter\n"
+TABLES = sorted(pages.MEASUREMENTS.glob("*.json"))
 
 
 @pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
 def test_pages_show_the_committed_measurements(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert pages.fill(text) == text, "run python -m benchmarks.pages"
+    assert pages.fill(text, pages.MEASUREMENTS) == text, "run python -m benchmarks.pages"
 
 
 def test_every_measurement_stands_on_a_page() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages.pages())
-    names = {path.stem for path in (pages.REPOSITORY / pages.MEASUREMENTS).glob("*.json")}
+    names = {path.stem for path in TABLES}
     assert names
     assert set(re.findall(r"<!-- table: (\S+) -->", text)) == names
 
 
-@pytest.mark.parametrize("path", sorted((pages.REPOSITORY / pages.MEASUREMENTS).glob("*.json")))
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_every_measurement_states_its_origin(path: Path) -> None:
-    found = pages.load(path.stem)
+    found = load(path)
     assert found.command
     assert found.machine
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found.date)
@@ -49,7 +50,7 @@ def test_every_measurement_states_its_origin(path: Path) -> None:
 
 
 def test_a_page_shows_title_row_command_commit_and_machine(tmp_path: Path) -> None:
-    pages.write(EXAMPLE, tmp_path / "luma.json")
+    EXAMPLE.write(tmp_path / "luma.json")
     filled = pages.fill(MARKED, tmp_path)
     assert "old" not in filled
     for expected in ("**Luma**", "| luma | 0.41 |", EXAMPLE.command, "abcdef0", "Abacus"):
@@ -66,22 +67,38 @@ def test_a_row_with_a_missing_cell_is_refused(tmp_path: Path) -> None:
     fields = dataclasses.asdict(EXAMPLE) | {"rows": [["luma"]]}
     (tmp_path / "luma.json").write_text(json.dumps(fields))
     with pytest.raises(ValueError, match="luma"):
-        pages.load("luma", tmp_path)
+        load(tmp_path / "luma.json")
 
 
-def test_a_bench_run_replaces_its_own_tables_only(tmp_path: Path) -> None:
-    bench, folder = tmp_path / "bench", tmp_path / "measurements"
+def test_a_run_replaces_the_tables_that_have_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, folder, page = tmp_path / "bench", tmp_path / "measurements", tmp_path / "page.md"
     bench.mkdir()
     folder.mkdir()
-    pages.write(EXAMPLE, folder / "luma.json")
-    before = (folder / "luma.json").read_bytes()
-    write(bench, run={"machine": MACHINE, "parts": {"imaging": part()}}, imaging=IMAGING)
-    assert set(pages.take_over(bench, folder)) == {"run", "imaging"}
-    found = pages.load("imaging", folder)
-    assert found.rows == [["luma", "0.41 (0.35)", "99.0"]]
-    assert found.date == "2026-11-25"
-    assert found.machine == "Abacus, 2 cores"
-    assert (folder / "luma.json").read_bytes() == before
+    page.write_text(MARKED)
+    monkeypatch.setattr(pages, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(pages, "MEASUREMENTS", folder)
+    monkeypatch.setattr(pages, "pages", lambda: [page])
+    for name in ("luma", "elsewhere"):
+        EXAMPLE.write(bench / f"{name}.json")
+    monkeypatch.setattr(sys, "argv", ["pages", "--bench", str(bench)])
+    assert pages.main() == 0
+    assert [path.name for path in folder.iterdir()] == ["luma.json"]
+    assert "| luma | 0.41 |" in page.read_text()
+
+
+@pytest.mark.parametrize(("is_met", "code"), [(True, 0), (False, 1)])
+def test_a_report_has_command_targets_and_exit_code(
+    is_met: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "luma.json"
+    monkeypatch.setattr(sys, "argv", ["imaging.py", "--repeats", "3", "--json", str(path)])
+    target = Target("at most 1 ms", "0.41 ms", is_met)
+    assert report(path, "Luma", ["step", "ms"], [["luma", "0.41"]], targets=[target]) == code
+    found = load(path)
+    assert found.command == "python -m benchmarks.imaging --repeats 3"
+    assert found.notes == f"- at most 1 ms: 0.41 ms, {'met' if is_met else '**missed**'}"
 
 
 README_ROWS = {
@@ -106,7 +123,9 @@ def test_the_readme_states_measured_figures(label: str) -> None:
 
 
 def test_the_readme_states_the_range_of_the_measured_latency() -> None:
-    row = next(row for row in pages.load("node-latency").rows if row[0] == "end to end")
+    row = next(
+        row for row in load(pages.MEASUREMENTS / "node-latency.json").rows if row[0] == "end to end"
+    )
     p50 = [float(cell.split(" / ")[0]) for cell in row[1:]]
     stated = _readme_row("latency")[1]
     assert [float(figure) for figure in re.findall(r"\d+\.\d+", stated)] == [min(p50), max(p50)]
@@ -119,6 +138,6 @@ def _readme_row(label: str) -> list[str]:
 
 
 def _cell(name: str, row: str, column: str) -> str:
-    measurement = pages.load(name)
+    measurement = load(pages.MEASUREMENTS / f"{name}.json")
     found = next(cells for cells in measurement.rows if cells[0].startswith(row))
     return found[measurement.columns.index(column)]
