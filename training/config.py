@@ -115,10 +115,6 @@ class RunConfig:
         crop: height, width of a training crop, multiples of the network's stride.
         patience: validations without a better score after which the run ends; 0: never.
         ema: decay of the mean of weights that is evaluated and exported; 0 disables it.
-        folded: run convolution and pooling of `paper` as one strided convolution, exactly and in
-            half the time (``training/folded.py``).
-        thin_encoders: divisor of the encoder channels of `paper` for a faster first stage; the
-            weights file has all channels (``training/thin.py``).
         channels_last: use the channels-last layout: a wide network such as `paper` takes half the
             time on a CPU, `compact` does not change.
         flicker_every: every n-th step uses consecutive frames and the flicker term; 0: none.
@@ -145,8 +141,6 @@ class RunConfig:
     halve_at_epochs: tuple[int, ...] = (10, 20, 30)
     clip_gradient: float = 1.0
     ema: float = 0.998
-    folded: bool = False
-    thin_encoders: int = 1
     channels_last: bool = False
     window_stride: int = 4
     flicker_every: int = 0
@@ -180,7 +174,6 @@ class RunConfig:
             "nodes",
             "validate_every",
             "window_stride",
-            "thin_encoders",
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= 1")
@@ -197,7 +190,6 @@ class RunConfig:
                 f"batch is {self.batch}; allowed are multiples of devices x nodes "
                 f"= {self.devices * self.nodes}"
             )
-        self._check_network()
         self._check_data()
 
     @property
@@ -210,17 +202,6 @@ class RunConfig:
             return shape
         except NetworkConfigError as error:
             raise ConfigError(f"network: {error}") from error
-
-    def _check_network(self) -> None:
-        network = self.shape
-        if self.thin_encoders > 1 and (
-            network.layout != "encoder_decoder"
-            or any(width % self.thin_encoders for width in network.widths)
-        ):
-            raise ConfigError(
-                f"thin_encoders is {self.thin_encoders}; allowed is 1, or for preset 'paper' a "
-                f"divisor of its narrowest level, {min(PRESETS['paper'].widths)}"
-            )
 
     def _check_data(self) -> None:
         if not self.train:

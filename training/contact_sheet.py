@@ -10,20 +10,16 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.images import write_image
+from fusion_ros.imaging.colour import LumaReplacer
 from training.pairs import DataSetError, PairFiles
 from training.reading import read_pair
 
 TILE_HEIGHT = 240
-LUMA_FIRST = cv2.COLOR_RGB2YCrCb
 
 
 def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
-    """Return a fused luma with the visible image's colour, as in the pipeline; uint8 RGB."""
-    if fused.ndim == 3:
-        return fused
-    planes = cv2.cvtColor(visible, LUMA_FIRST)
-    planes[..., 0] = fused
-    return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
+    """Return the fused image as the pipeline publishes it, in colour; uint8 RGB."""
+    return LumaReplacer()(visible, fused) if fused.ndim == 2 else fused
 
 
 def tile(image: np.ndarray, height: int = TILE_HEIGHT) -> np.ndarray:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m training.detect``: how well detectors see in visible, thermal and fused pictures.
+"""``python -m training.detect``: compare detectors on visible, thermal and fused images.
 
     python -m training.detect --weights FILE|PRESET ... --detector FILE.onnx --classes coco.names
         --set NAME=VISIBLE,THERMAL,LABELS.json ... [--out FILE.json]
 
-`late` is no picture: it pools the boxes found in the visible and in the thermal picture and drops
-doubles, at the price of two runs. For each set and all of them pooled, the table gives AP50 of each
-class and their mean, and how far each fused input lies above the others, with a 95 % interval over
-bootstrap resamples of the images. Cars, buses and trucks are one class, ``vehicle``.
+`late` is no image: it pools the boxes of two runs, on the visible and on the thermal image, and
+drops doubles. For each set and all of them pooled, the table has AP50 of each class and their mean,
+and the difference of each fused input from the others, with a 95 % interval over bootstrap
+resamples of the images. Cars, buses and trucks are one class, ``vehicle``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from fusion_ros.detection import (
     require_evaluator,
 )
 from fusion_ros.files.writing import write_json
-from fusion_ros.imaging.colour import LumaReplacer
 from fusion_ros.model.weights import WeightsError
+from training.contact_sheet import with_colour_of
 from training.evaluate import Fuser, named_networks
 from training.pairs import DataSetError, PairFiles, match_folders
 from training.reading import read_pair
@@ -44,14 +44,14 @@ CONFIDENCE = 0.3
 POOLED, LATE, BOTH = "pooled", "late", "both"
 
 Key = tuple[str, str]
-"""Set and picture."""
+"""Set and image."""
 Found = Mapping[str, Mapping[Key, Sequence[Detection]]]
-"""Boxes by input and picture."""
+"""Boxes by input and image."""
 
 
 @dataclass(frozen=True)
 class LabelledPair:
-    """A pair of a set and its labels, in pixels of the thermal picture."""
+    """A pair of a set and its labels, in pixels of the thermal image."""
 
     key: Key
     files: PairFiles
@@ -59,10 +59,10 @@ class LabelledPair:
 
 
 def find_labelled_pairs(text: str) -> list[LabelledPair]:
-    """The labelled pairs of ``NAME=VISIBLE,THERMAL,LABELS``.
+    """Return the labelled pairs of ``NAME=VISIBLE,THERMAL,LABELS``.
 
     Raises:
-        DataSetError: the text is of another form, or a labelled picture has no pair.
+        DataSetError: the text is of another form, or a labelled image has no pair.
     """
     name, equals, rest = text.partition("=")
     paths = rest.split(",")
@@ -72,43 +72,35 @@ def find_labelled_pairs(text: str) -> list[LabelledPair]:
     found = match_folders(name, visible, thermal, resize_visible=True)
     by_name = {pair.name: pair for pair in found}
     try:
-        pictures = [p.renamed(MERGED) for p in read_labels(labels)]
+        images = [p.renamed(MERGED) for p in read_labels(labels)]
     except (OSError, ValueError) as error:
         raise DataSetError(f"set {name}: {error}") from error
-    absent = sorted(p.name for p in pictures if p.name not in by_name)
+    absent = sorted(p.name for p in images if p.name not in by_name)
     if absent:
-        raise DataSetError(f"set {name}: {labels} names {absent[0]}, which {visible} has not")
-    return [LabelledPair((name, p.name), by_name[p.name], p) for p in pictures]
-
-
-def fused_in_colour(
-    fuser: Fuser, name: str, visible: np.ndarray, thermal: np.ndarray
-) -> np.ndarray:
-    """The fused picture as the pipeline publishes it: colours of the visible one, H x W x 3."""
-    fused = fuser(name, visible, thermal)
-    return LumaReplacer()(visible, fused) if fused.ndim == 2 else fused
+        raise DataSetError(f"set {name}: {labels} has {absent[0]}, which is not in {visible}")
+    return [LabelledPair((name, p.name), by_name[p.name], p) for p in images]
 
 
 def detect_all(
     detector: OnnxDetector, pairs: Sequence[LabelledPair], fusers: Mapping[str, Fuser]
 ) -> dict[str, dict[Key, list[Detection]]]:
-    """Boxes in every input of every pair, `late` included."""
+    """Return the boxes in every input of every pair, `late` included."""
     found: dict[str, dict[Key, list[Detection]]] = {
         name: {} for name in ("visible", "thermal", *fusers, LATE)
     }
     for pair in pairs:
         visible, thermal = read_pair(pair.files)[0]
-        pictures = {"visible": visible, "thermal": cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB)}
+        images = {"visible": visible, "thermal": cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB)}
         for name, fuser in fusers.items():
-            pictures[name] = fused_in_colour(fuser, pair.files.name, visible, thermal)
-        for name, picture in pictures.items():
-            found[name][pair.key] = detector.detect(picture)
+            images[name] = with_colour_of(visible, fuser(pair.files.name, visible, thermal))
+        for name, image in images.items():
+            found[name][pair.key] = detector.detect(image)
         found[LATE][pair.key] = pooled_boxes(found["visible"][pair.key], found["thermal"][pair.key])
     return found
 
 
 def pooled_boxes(*detections: Sequence[Detection]) -> list[Detection]:
-    """All boxes, best first, without those that overlap a better one of their class."""
+    """Return all boxes, best first, without those that overlap a better one of their class."""
     kept: list[Detection] = []
     for box in sorted((d for own in detections for d in own), key=lambda d: -d.score):
         if all(k.label != box.label or overlap(k.box, box.box) <= SAME_BOX for k in kept):
@@ -119,15 +111,15 @@ def pooled_boxes(*detections: Sequence[Detection]) -> list[Detection]:
 def average_precisions(
     found: Found, labels: Mapping[Key, LabelledImage], drawn: Sequence[Key] | None = None
 ) -> dict[str, dict[str, float]]:
-    """AP50 in percent by input and class, and the mean of the classes as `both`.
+    """Return AP50 in percent by input and class, and the mean of the classes as `both`.
 
     Args:
-        found: boxes by input and picture.
-        labels: by picture.
-        drawn: pictures to measure, some maybe several times; None is each of ``labels`` once.
+        found: boxes by input and image.
+        labels: by image.
+        drawn: images to measure, some maybe several times; None is each of ``labels`` once.
     """
     keys = list(labels) if drawn is None else drawn
-    # The same picture twice is two pictures to the evaluator.
+    # The evaluator counts an image that was drawn twice as two images.
     truth = {(*key, copy): labels[key] for copy, key in enumerate(keys)}
     result = {}
     for name, boxes in found.items():
@@ -146,9 +138,9 @@ def differences(
     resamples: int,
     seed: int = 0,
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """How far each fused input lies above the others: value and 95 % interval, in percent.
+    """Return the difference of each fused input from the others and its 95 % interval, in percent.
 
-    By fused input, then ``CLASS minus INPUT``. Pictures are drawn with replacement within their
+    By fused input, then ``CLASS minus INPUT``. Images are drawn with replacement within their
     sets; with no resamples the interval is the value itself.
     """
     whole = average_precisions(found, labels)
@@ -180,7 +172,7 @@ def differences(
 def report(
     title: str, found: Found, pairs: Sequence[LabelledPair], fused: Sequence[str], resamples: int
 ) -> dict[str, dict]:
-    """Print the tables of one detector; returns all figures by set."""
+    """Print the tables of one detector; return all figures by set."""
     result: dict[str, dict] = {}
     for group in (*dict.fromkeys(p.key[0] for p in pairs), POOLED):
         labels = {p.key: p.labels for p in pairs if group in (p.key[0], POOLED)}
@@ -210,7 +202,7 @@ def report(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.detect",
         description=__doc__,

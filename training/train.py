@@ -31,16 +31,13 @@ from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
 from training.compiling import compiled_step
 from training.config import ConfigError, RunConfig, load_config
-from training.folded import fold_for_training
 from training.packing import Pack
 from training.pairs import DATA_SETS
 from training.progress import ProgressLine
 from training.run_folder import BEST, CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
 from training.step import TrainingStep, images_on_device
-from training.thin import thin_encoders
 from training.validation import Validator
-from training.widening import start_from
 
 INTERRUPTED = 130
 #: Steps between two points of a curve.
@@ -127,10 +124,7 @@ class Trainer:
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(train_pack) // config.batch)
         net = FusionNet(shape)
         if config.initial_weights:
-            start_from(net, load_weights(config.initial_weights).net)
-        thin_encoders(net, config.thin_encoders, keep=bool(config.initial_weights))
-        if config.folded:
-            fold_for_training(net)
+            _start_from(net, config.initial_weights)
         self.running_mean = copy.deepcopy(net).requires_grad_(False)
         step = TrainingStep(net, config.loss, config.window_stride)
         self._memory = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -276,12 +270,8 @@ class Trainer:
                 mean.lerp_(now, 1 - decay)
 
     def _exported(self) -> FusionNet:
-        """The published form of the averaged weights, on this device."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            net = FusionNet(self.config.shape)
-        start_from(net.to(self.fabric.device), self.running_mean)
-        return net.eval()
+        """Return a copy of the network with the averaged weights, on this device."""
+        return copy.deepcopy(self.running_mean).eval()
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
@@ -324,6 +314,13 @@ class Trainer:
             metrics=scores,
             version=f"step-{self.step}",
         )
+
+
+def _start_from(net: FusionNet, path: str) -> None:
+    try:
+        net.load_state_dict(load_weights(path).net.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(f"initial_weights {path} do not fit the network: {error}") from error
 
 
 def run(options: argparse.Namespace) -> int:

@@ -126,5 +126,5 @@ def test_a_set_that_cannot_be_read_ends_with_2(tmp_path, weights, scene, old, ne
 
 def test_a_labelled_picture_that_is_absent_is_named(tmp_path, scene):
     (tmp_path / "vis" / "b.png").unlink()
-    with pytest.raises(detect.DataSetError, match=r"names b"):
+    with pytest.raises(detect.DataSetError, match=r"has b"):
         detect.find_labelled_pairs(scene)

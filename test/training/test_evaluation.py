@@ -174,29 +174,6 @@ def test_half_precision_halves_the_files(tmp_path, weights):
         assert (tmp_path / "out" / name).stat().st_size < 0.6 * weights.stat().st_size
 
 
-def test_the_papers_network_trains_folded_as_unfolded():
-    from dataclasses import replace
-
-    from training.folded import fold_for_training
-
-    torch.manual_seed(0)
-    config = replace(PRESETS["paper"], widths=(32, 64), head_channels=32)
-    plain = FusionNet(config).double()
-    folded = FusionNet(config).double()
-    folded.load_state_dict(plain.state_dict())
-    fold_for_training(folded)
-    assert list(folded.state_dict()) == list(plain.state_dict())
-    visible, thermal = torch.randn(1, 3, 16, 24).double(), torch.randn(1, 1, 16, 24).double()
-    gradients = []
-    for net in (plain, folded):
-        output = net(visible, thermal)
-        output.square().sum().backward()
-        gradients.append((output.detach(), [p.grad for p in net.parameters()]))
-    torch.testing.assert_close(gradients[0][0], gradients[1][0], atol=1e-12, rtol=0)
-    for expected, got in zip(gradients[0][1], gradients[1][1], strict=True):
-        torch.testing.assert_close(expected, got, atol=1e-10, rtol=1e-8)
-
-
 def test_steadiness_gives_a_row_a_method_and_a_column_a_clip(tmp_path, weights):
     root = tmp_path / "clips"
     for clip in ("one", "two"):

@@ -193,6 +193,20 @@ def test_another_config_does_not_continue_a_run(uninterrupted, capsys):
     assert "learning_rate" in capsys.readouterr().err
 
 
+def test_a_run_starts_from_the_weights_of_its_config(tmp_path, capsys):
+    start = tmp_path / "start.safetensors"
+    net = FusionNet(PRESETS["compact"])
+    save_weights(start, net, training_data="none", metrics={}, version="0")
+    trainer = Trainer(load_config(write_config(tmp_path), [f"initial_weights={start}"]))
+    assert torch.equal(trainer.net.blend.stem.weight, net.blend.stem.weight)
+    narrow = FusionNet(replace(PRESETS["compact"], widths=(4, 6, 8)))
+    save_weights(start, narrow, training_data="none", metrics={}, version="0")
+    config = str(write_config(tmp_path, run_folder=str(tmp_path / "other")))
+    for path, named in ((start, "blend.stem.weight"), ("absent.safetensors", "does not exist")):
+        assert command(["train", config, f"initial_weights={path}"]) == 2
+        assert named in capsys.readouterr().err
+
+
 def test_learning_rate_halves_at_the_papers_epochs(tmp_path):
     config = load_config(write_config(tmp_path, schedule="halve", warm_up_steps=0))
     rates = [learning_rate(config, epoch * 5, 5) for epoch in (0, 9, 10, 20, 30)]
