@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import check_layout
@@ -247,22 +246,27 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
             inner = inner.setdefault(parent, {})
             if not isinstance(inner, dict):
                 raise ConfigError(f"override {override!r}: {parent} holds no keys")
-        inner[last] = yaml.safe_load(text)
+        try:
+            inner[last] = parse_yaml(text)
+        except MalformedFileError as error:
+            raise ConfigError(f"override {override!r}: {error}") from error
     return config_from_dict(values)
 
 
-def _read_values(path: Path) -> dict[str, Any]:
+def _read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a file's values and merge them into those of the file named by its key ``base``."""
+    if path in above:
+        raise ConfigError(f"config {path} is a base of itself")
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        values = parse_yaml(read_bytes(path))
+    except (UnreadableFileError, MalformedFileError) as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"config {path} is a {type(values).__name__}; allowed is a mapping")
     base = values.pop("base", None)
     if base is None:
         return values
-    below = _read_values(path.parent / str(base))
+    below = _read_values(path.parent / str(base), (*above, path))
     for key, value in values.items():
         both = isinstance(value, dict) and isinstance(below.get(key), dict)
         below[key] = {**below[key], **value} if both else value

@@ -67,6 +67,8 @@ def read_bytes(path: str | os.PathLike[str], most_bytes: int = MAX_SETTINGS_BYTE
             )
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(most_bytes + 1)
+        if data is None:  # a file of the kernel that would block
+            raise UnreadableFileError(f"{shown} has no content now; allowed is a regular file")
     except UnreadableFileError:
         raise
     except OSError as error:

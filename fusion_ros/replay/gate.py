@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from reprlib import repr as shown
@@ -157,9 +158,9 @@ class _Loader(yaml.SafeLoader):
     """Loader that refuses duplicate keys, of which YAML would drop the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys = Counter(self.construct_object(key, deep=True) for key, _ in node.value)
+        for key, count in keys.most_common(1):
+            if count > 1:
                 raise yaml.YAMLError(f"the key {printable(key)!r} is duplicated")
         return super().construct_mapping(node, deep)
 

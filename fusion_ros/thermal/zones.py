@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
+from fusion_ros.streams.outside_text import printable
 from fusion_ros.thermal.units import LinearUnit
 
 VERSION = 1
 _VERSION_KEY = "fusion_ros_zones"
 _MOST_ZONES = 64
+_LARGEST = 1e6
 
 
 class ZoneFileError(ValueError):
@@ -104,7 +106,7 @@ def load_zones(path: str, unit_name: str) -> tuple[Zone, ...]:
     except UnreadableFileError as error:
         raise ZoneFileError(str(error)) from error
     except MalformedFileError as error:
-        raise ZoneFileError(f"{path}: {error}") from error
+        raise ZoneFileError(f"{printable(path, 300)}: {error}") from error
     return zones
 
 
@@ -130,8 +132,9 @@ def _zone(entry: Any, where: str) -> Zone:
         )
     limits = {key: entry[key] for key in known[2:] if key in entry}
     for key, value in limits.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise MalformedFileError(f"{where}.{key}: allowed is a finite number")
+        # math.isfinite overflows for integers beyond the largest float.
+        if type(value) not in (int, float) or not -_LARGEST <= value <= _LARGEST:
+            raise MalformedFileError(f"{where}.{key}: allowed is a number of {_LARGEST:g} at most")
     zone = Zone(name, tuple((float(x), float(y)) for x, y in corners), **limits)
     if not limits.keys() - {"hysteresis"} or zone.hysteresis < 0:
         raise MalformedFileError(

@@ -26,6 +26,8 @@ from fusion_ros.parameters.files import read_parameters
 from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.detection import _class_names
 from fusion_ros.replay.gate import Gate
+from fusion_ros.thermal.zones import ZoneFileError, load_zones
+from training.config import ConfigError, load_config
 
 CAMERA = {
     "camera_model": "pinhole",
@@ -182,6 +184,19 @@ READERS = {
         read_all_parameters, ParameterError, "p.yaml",
         {"/**": {"ros__parameters": {"tone_mode": "percentile", "pairing_tolerance_ms": 20.0}},
          "ns": {"fuse_node": {"ros__parameters": {"pairing_queue_size": 8}}}}, as_yaml,
+    ),
+    "zones": Reader(
+        lambda path: load_zones(str(path), "celsius"), ZoneFileError, "z.yaml",
+        {"fusion_ros_zones": 1, "unit": "celsius", "zones": [
+            {"name": "bearing", "polygon": [[0, 0.1], [1, 0], [0.5, 1]], "warn_above": 60.0,
+             "error_above": 80, "warn_below": -5, "error_below": -20.0, "hysteresis": 2}]},
+        as_yaml,
+    ),
+    "training": Reader(
+        load_config, ConfigError, "t.yaml",
+        {"preset": "compact", "train": [{"kind": "folders", "root": "x", "weight": 2.0}],
+         "augmentation": {"flip": 0.5}, "loss": {"qw": 1.0}, "crop": [64, 64], "steps": 9,
+         "network": {"widths": [8, 16]}}, as_yaml,
     ),
     "gate": Reader(
         judged, ValueError, "g.yaml",
