@@ -3,8 +3,9 @@
 
 The stamps of cameras with a common trigger differ by one constant: the nearest visible stamp has
 the same distance from every thermal stamp, up to whole periods. The arrival times select the
-period, since frames of one moment arrive at about the same time. The distances of free-running
-cameras spread over the whole period. Then there is no hint, as no constant would help.
+period, since frames of one moment arrive at about the same time. Of these the least delay counts:
+load delays frames, often by whole queues of them, and never advances one. The distances of
+free-running cameras spread over the whole period. Then there is no hint, as no constant would help.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ KEPT_S = 12.0
 """Frames are kept for this time: twelve of a camera of 1 Hz."""
 WINDOW_S = 4.0
 """An estimate uses the frames of this time, or of the time of `FRAMES` of the slower stream."""
+_BLOCK_NS = 10_000_000_000
+DELAY_BLOCKS, RECENT_BLOCKS = 60, 6
+"""The least delay of ten minutes proves how far clocks are apart at most; that of one minute is not
+changed by their drift."""
+LARGEST_DRIFT_NS = 100_000_000
+"""Largest change of the distance of two clocks within ten minutes."""
 FRAMES = 12
 LEAST_S = 1.0
 """Least observed time of each stream."""
@@ -111,6 +118,8 @@ class OffsetEstimator:
         self._frames: dict[Stream, deque[tuple[int, int]]] = {
             stream: deque(maxlen=_MOST_KEPT) for stream in Stream
         }
+        self._least_ns: dict[Stream, dict[int, int]] = {stream: {} for stream in Stream}
+        """Least delay by block of arrival."""
 
     def observe(self, stream: Stream, stamp_ns: int, arrived_ns: int) -> None:
         """Add a frame with its arrival time by a monotonic clock."""
@@ -121,13 +130,19 @@ class OffsetEstimator:
             self.reset()  # a jump back begins a new time line
             frames = self._frames[stream]
         frames.append((stamp_ns, arrived_ns))
+        least_ns, block = self._least_ns[stream], arrived_ns // _BLOCK_NS
+        delay_ns = arrived_ns - stamp_ns
+        least_ns[block] = min(delay_ns, least_ns.get(block, delay_ns))
+        if len(least_ns) > DELAY_BLOCKS:
+            del least_ns[min(least_ns)]
         while arrived_ns - frames[0][1] > KEPT_S * 1e9:
             frames.popleft()
 
     def reset(self) -> None:
         """Forget all frames."""
-        for frames in self._frames.values():
-            frames.clear()
+        for stream in Stream:
+            self._frames[stream].clear()
+            self._least_ns[stream].clear()
 
     def estimate_ns(self) -> int | None:
         """Return the correction of thermal stamps with which frames of one moment have one stamp.
@@ -138,7 +153,9 @@ class OffsetEstimator:
         if not visible or not thermal:
             return None
         # By arrival: accurate to some milliseconds of transport delay.
-        coarse_ns = int(_delay_ns(thermal) - _delay_ns(visible))
+        coarse_ns = self._distance_ns(RECENT_BLOCKS)
+        if abs(coarse_ns - self._distance_ns()) > LARGEST_DRIFT_NS:
+            return None  # frames of one camera wait in a queue
         found = self._nearest(coarse_ns, visible, thermal)
         return None if found is None else found[0]
 
@@ -188,10 +205,18 @@ class OffsetEstimator:
         visible, thermal = self._newest()
         if len(visible) < 2 or len(thermal) < 2:
             return None
-        offset_ns = int(_delay_ns(thermal) - _delay_ns(visible))
+        offset_ns = self._distance_ns()
         if abs(offset_ns) < SECONDS_APART_MS * 1e6:
             return None
         return ClockDistance(offset_ns, visible[-1][0], thermal[-1][0])
+
+    def _distance_ns(self, blocks: int = DELAY_BLOCKS) -> int:
+        """Return the difference of the least delays, transport plus distance of the clocks."""
+        visible_ns, thermal_ns = (
+            min(least_ns for _, least_ns in list(self._least_ns[stream].items())[-blocks:])
+            for stream in Stream
+        )
+        return thermal_ns - visible_ns
 
     def _newest(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return both streams' frames of `WINDOW_S`, or of the time of the slower's `FRAMES`."""
@@ -203,11 +228,6 @@ class OffsetEstimator:
         since_ns = min(until_ns - int(WINDOW_S * 1e9), slower[-FRAMES:][0][1])
         visible, thermal = ([f for f in frames if f[1] >= since_ns] for frames in kept)
         return visible, thermal
-
-
-def _delay_ns(frames: Sequence[tuple[int, int]]) -> float:
-    """Return the median of arrival minus stamp: transport delay plus distance of the clocks."""
-    return median(arrived - stamp for stamp, arrived in frames)
 
 
 def _span_s(frames: Sequence[tuple[int, int]]) -> float:

@@ -93,6 +93,21 @@ def test_free_running_cameras_get_no_step():
     assert OffsetEstimator().step_ns(0) == 0
 
 
+@pytest.mark.parametrize("late", list(Stream))
+def test_a_backlog_of_one_stream_is_no_distance_of_the_clocks(late):
+    """After five timely seconds, frames of one camera come a full queue (1.03 s) late."""
+    estimator = OffsetEstimator()
+    arrivals = sorted(
+        (stamp_ms + (1030 if stream is late and stamp_ms > 5000 else 5), stream, stamp_ms)
+        for stream in Stream
+        for stamp_ms in range(1000, 120_000, 33)
+    )
+    for arrived_ms, stream, stamp_ms in arrivals:
+        estimator.observe(stream, stamp_ms * MS, arrived_ms * MS)
+    assert estimator.clock_distance() is None
+    assert estimator.estimate_ns() in (0, None)
+
+
 def test_a_looped_recording_restarts_the_estimate():
     estimator = observe(offset_ms=10.0)
     estimator.observe(Stream.VISIBLE, 0, 10**12)
