@@ -51,32 +51,26 @@ def make_live_pipeline(
         RuntimeError: the engine (`EngineError`).
     """
     from fusion_ros.calibration.plausibility import registration_doubts
-    from fusion_ros.engines.choice import choose, create_engine, probe_engines
+    from fusion_ros.engines.choice import create_engine, probe_engines
     from fusion_ros.engines.fallback import FallbackEngine
 
-    weights = _weights(values)
-    wanted = choose(values.engine, values.device)
-    engines = [(values.engine, values.device, values.precision)]
+    size = (values.warm_up_height, values.warm_up_width)
+    make = functools.partial(create_engine, _weights(values), size=size)
+    makers = [
+        functools.partial(
+            make, name=values.engine, device=values.device, precision=values.precision
+        )
+    ]
+    first = makers[0]()
+    running = first.describe()
     if values.fallback:
-        engines += [
-            (probe.name, probe.device, "auto")
+        # `auto` may run another engine than the preferred one, which then is a fallback, too.
+        makers += [
+            functools.partial(make, name=probe.name, device=probe.device)
             for probe in probe_engines()
-            if probe.available and (probe.name, probe.device) != (wanted.name, wanted.device)
+            if probe.available and (probe.name, probe.device) != (running.name, running.device)
         ]
-    engine = FallbackEngine(
-        [
-            functools.partial(
-                create_engine,
-                weights,
-                name=name,
-                device=device,
-                precision=precision,
-                size=(values.warm_up_height, values.warm_up_width),
-            )
-            for name, device, precision in engines
-        ],
-        tell=tell,
-    )
+    engine = FallbackEngine(makers, first=first, tell=tell)
     pipeline = pipeline_around(engine, values)
     for doubt in registration_doubts(pipeline.registration):
         tell(f"doubtful calibration: {doubt}", False)

@@ -26,8 +26,8 @@ class FallbackEngine:
     between two pairs.
 
     Args:
-        makers: functions that create an engine, best first. The first one is called at once and
-            must succeed; the others are called on demand.
+        makers: functions that create an engine, best first; they are called on demand.
+        first: result of the first function; None: it is called at once and must succeed.
         tell: function of a message and its kind (True: recovery), called at each change.
         clock_s: a monotonic clock in seconds.
         retry_in_background: False runs a retry inside `infer`, for tests.
@@ -40,6 +40,7 @@ class FallbackEngine:
         self,
         makers: Sequence[Callable[[], Engine]],
         *,
+        first: Engine | None = None,
         tell: Callable[[str, bool], object],
         clock_s: Callable[[], float] = time.monotonic,
         retry_in_background: bool = True,
@@ -49,7 +50,7 @@ class FallbackEngine:
         self._clock_s = clock_s
         self._in_background = retry_in_background
         self._index = 0
-        self._engine = self._makers[0]()
+        self._engine = self._makers[0]() if first is None else first
         self._size: tuple[int, int] | None = None
         self._retry_s = FIRST_RETRY_S
         self._retry_at_s = 0.0

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from fusion_ros.engines import choice
-from fusion_ros.engines.engine import EngineError, EngineProbe
+from fusion_ros.engines.engine import EngineDescription, EngineError, EngineProbe
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline_factory import make_live_pipeline
 
 
 class StandInEngine:
@@ -48,6 +51,42 @@ def test_auto_selects_the_preferred_engine(install: Make) -> None:
     chosen = choice.create_engine(None)
     assert chosen is engines["openvino"]
     assert chosen.notes == {}
+
+
+class BrokenEngine(StandInEngine):
+    visible_channels = output_channels = 1
+
+    def infer(self, *_: object, **__: object) -> np.ndarray:
+        raise EngineError("out of memory")
+
+    def describe(self) -> EngineDescription:
+        return EngineDescription("torch", "cpu", "float32", "compact", "", {})
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_engine_that_could_not_be_created_is_the_fallback_of_the_one_that_runs(
+    install: Make,
+) -> None:
+    """OpenVINO fails once at the start: PyTorch runs, and its fallback is OpenVINO."""
+    engines = install(openvino=False, torch=True)
+    engines["torch"] = BrokenEngine()
+    pipeline = make_live_pipeline(FuseParameters(), lambda text, good: None)
+    made: list[str] = []
+
+    class Recovered(BrokenEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append("openvino")
+
+        def infer(self, visible: np.ndarray, *_: object, **__: object) -> np.ndarray:
+            return visible
+
+    engines["openvino"] = Recovered()
+    grey = np.zeros((480, 640), np.uint8)
+    assert (pipeline.fuse(grey, grey).image == grey).all()
+    assert made == ["openvino"]
 
 
 def test_auto_excludes_an_engine_that_fails_and_notes_the_reason(
