@@ -159,7 +159,8 @@ class OutputParameters:
     )
     lazy: bool = parameter(
         False,
-        "Subscribe to the cameras and fuse only while an image of this node has a subscriber.",
+        "Subscribe to the cameras and fuse only while an image of this node has a subscriber, or "
+        "`zones_file` is set.",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a thermal frame that are no image, and dead pixels."""
+"""Rows of a thermal frame that are no image, invalid readings, and dead pixels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.tone_options import ToneOptions
+
+INVALID = 1e6
+"""Float readings of this size and more are invalid, as are NaN and infinity."""
+
+
+def valid_readings(thermal: np.ndarray) -> np.ndarray | None:
+    """Return which pixels of a frame are readings (bool HxW); None where all are."""
+    if thermal.dtype != np.float32:
+        return None
+    with np.errstate(invalid="ignore"):
+        valid = np.abs(thermal) < INVALID
+    return None if valid.all() else valid
 
 
 def image_rows(thermal: np.ndarray, options: ToneOptions) -> np.ndarray:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.region import sampled
+from fusion_ros.thermal.sensor_defects import valid_readings
 from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.units import LinearUnit
 
@@ -90,20 +91,20 @@ def find_spots(frame: np.ndarray, unit: LinearUnit | None, options: SpotOptions)
     """Find the spots of a thermal frame.
 
     Args:
-        frame: HxW, `uint8`, `uint16` or `float32`; pixels that are not finite are ignored.
+        frame: HxW, `uint8`, `uint16` or `float32`; invalid readings are ignored.
         unit: conversion of its numbers to degrees Celsius; None: values are counts.
         options: which regions are reported.
 
     Returns:
-        Places in pixels of the frame, values in degrees Celsius or counts. None if no pixel is
-        finite.
+        Places in pixels of the frame, values in degrees Celsius or counts. None without a
+        valid reading.
     """
     unit = unit or LinearUnit(1.0, 0.0)
     if unit.scale < 0:  # hotter is a smaller number
         frame, unit = unit.to_celsius(frame), LinearUnit(1.0, 0.0)
     valid = None
-    if frame.dtype == np.float32 and not (finite := np.isfinite(frame)).all():
-        valid = finite.astype(np.uint8)
+    if (readings := valid_readings(frame)) is not None:
+        valid = readings.astype(np.uint8)
         if not valid.any():
             return None
     low, high, low_at, high_at = cv2.minMaxLoc(frame, valid)

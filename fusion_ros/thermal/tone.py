@@ -10,13 +10,16 @@ import numpy as np
 
 from fusion_ros.thermal.gain_jump import GainStabiliser
 from fusion_ros.thermal.region import Region
-from fusion_ros.thermal.sensor_defects import DeadPixelMask, image_rows
+from fusion_ros.thermal.sensor_defects import (
+    INVALID,
+    DeadPixelMask,
+    image_rows,
+    valid_readings,
+)
 from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, straight, target_curve
 from fusion_ros.thermal.tone_options import ToneOptions
 from fusion_ros.thermal.tone_smoothing import CurveSmoother
 
-_INVALID = 1e6
-"""Float readings of this size and more are treated as invalid."""
 _GREYS = np.linspace(0.0, 255.0, KNOTS)
 
 
@@ -174,11 +177,10 @@ def _add_detail(grey: np.ndarray, thermal: np.ndarray, greys_per_unit: float) ->
 def _only_numbers(thermal: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     """Return `thermal`, copied and repaired if it has invalid values, and its extremes."""
     low, high = float(thermal.min()), float(thermal.max())
-    if low > -_INVALID and high < _INVALID:  # false for NaN
+    if low > -INVALID and high < INVALID:  # false for NaN
         return thermal, (low, high)
-    with np.errstate(invalid="ignore"):
-        valid = np.abs(thermal) < _INVALID
-    if not valid.any():
+    valid = valid_readings(thermal)
+    if valid is None or not valid.any():
         return np.zeros_like(thermal), (0.0, 0.0)
     low, high = float(thermal[valid].min()), float(thermal[valid].max())
     numbers = np.clip(np.nan_to_num(thermal, nan=low, posinf=high, neginf=low), low, high)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.streams.outside_text import printable
+from fusion_ros.thermal.sensor_defects import valid_readings
 from fusion_ros.thermal.units import LinearUnit
 
 VERSION = 1
@@ -33,7 +34,7 @@ class ZoneLevel(IntEnum):
     WARN = 1
     ERROR = 2
     UNSEEN = 3
-    """The thermal camera does not see the zone, or no pixel in it is finite."""
+    """The thermal camera does not see the zone, or it holds no valid reading."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class ZoneState:
     hottest: float
 
 
+def zone_unit(unit_name: str) -> str:
+    """Return the unit of limits, "counts" or "celsius", for a camera's unit as in `units.UNITS`."""
+    return "counts" if unit_name == "counts" else "celsius"
+
+
 def load_zones(path: str, unit_name: str) -> tuple[Zone, ...]:
     """Read a zone file.
 
@@ -91,7 +97,7 @@ def load_zones(path: str, unit_name: str) -> tuple[Zone, ...]:
             raise MalformedFileError(f"entry {_VERSION_KEY} is missing or not {VERSION}")
         if unknown := set(content) - {_VERSION_KEY, "unit", "zones"}:
             raise MalformedFileError(f"unknown entries {sorted(map(str, unknown))}")
-        expected = "counts" if unit_name == "counts" else "celsius"
+        expected = zone_unit(unit_name)
         if content.get("unit") != expected:
             raise MalformedFileError(
                 f"unit is {str(content.get('unit'))[:60]!r}; allowed is {expected!r}, because "
@@ -169,7 +175,7 @@ class ZoneWatch:
         """Evaluate a thermal frame.
 
         Args:
-            frame: HxW, `uint8`, `uint16` or `float32`; pixels that are not finite are ignored.
+            frame: HxW, `uint8`, `uint16` or `float32`; invalid readings are ignored.
             unit: conversion of its numbers to degrees Celsius; None: values are counts.
             to_thermal: converts points, Nx2 in shares of the visible image, to pixels of the
                 frame; NaN where the thermal camera cannot see them.
@@ -183,8 +189,8 @@ class ZoneWatch:
         states = []
         for n, (zone, (box, mask)) in enumerate(zip(self._zones, self._masks, strict=True)):
             part = frame[box]
-            if frame.dtype == np.float32:
-                mask = mask * np.isfinite(part)
+            if (valid := valid_readings(part)) is not None:
+                mask = mask * valid
             if not mask.any():
                 states.append(ZoneState(zone.name, ZoneLevel.UNSEEN, math.nan, math.nan))
                 continue

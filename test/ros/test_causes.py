@@ -268,8 +268,8 @@ def test_a_format_that_changes_with_each_frame_does_not_fill_the_log(ros, capfd)
 def test_an_engine_that_fails_and_recovers_is_logged_at_both_levels(ros, capfd):
     rig = Rig(ros, activate=False)
     for _ in range(2):
-        rig.node._tell_engine_change("failed\n[FATAL]", False)
-        rig.node._tell_engine_change("back", True)
+        rig.node._log_engine_change("failed\n[FATAL]", False)
+        rig.node._log_engine_change("back", True)
     said = capfd.readouterr().err
     assert said.count("[ERROR]") == said.count("[INFO]") == 2
     assert all(line.startswith(("[ERROR]", "[INFO]")) for line in said.splitlines())

@@ -69,7 +69,7 @@ def test_temperatures_are_published_where_the_unit_is_known(ros):
     assert array_of(images[0]) == pytest.approx(27.0, abs=1e-3)
 
 
-def test_without_a_unit_the_log_has_the_reason_and_fusing_continues(ros):
+def test_without_a_unit_the_log_has_the_reason_once_and_fusing_continues(ros, capfd):
     rig = Rig(ros)
     images = subscribed(rig, Image, "thermal_registered/temperature")
     for stamp_ms in (1000, 1033):
@@ -77,6 +77,7 @@ def test_without_a_unit_the_log_has_the_reason_and_fusing_continues(ros):
     rig.wait_for_fused(2)
     assert images == []
     assert rig.counts()["visible"]["rejected"] == 0
+    assert capfd.readouterr().err.count("tone_unit") == 1
 
 
 def test_lazy_nodes_work_for_a_subscriber_of_the_registered_image_alone(ros):

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import yaml
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rig import Rig
 from sensor_msgs.msg import Image
+
+from fusion_ros.nodes.fuse.reporting import diagnostics as reporting
 
 messages = pytest.importorskip("fusion_ros.msg")
 if not hasattr(messages, "ThermalSpots"):
@@ -102,6 +105,29 @@ def test_zone_raises_diagnostics_without_a_subscriber_of_spots(ros, tmp_path):
     assert spots[-1].zone_levels[0] == messages.ThermalSpots.ERROR
     assert spots[-1].zone_hottest[0] == pytest.approx(90.0, abs=0.01)
     assert math.isnan(spots[-1].threshold)
+
+
+def test_zones_that_are_no_longer_evaluated_are_an_error(ros, tmp_path, monkeypatch):
+    monkeypatch.setattr(reporting, "ZONES_STALE_S", 0.2)
+    path = zones_file(tmp_path, warn_above=50.0)
+    values = {"tone_unit": "centikelvin", "zones_file": path, "stream_timeout_ms": 200.0}
+    rig = Rig(ros, {**values, "lazy": True})
+
+    def send(stamp_ms: float) -> None:
+        rig.send_visible(stamp_ms)
+        rig.send_thermal(stamp_ms, kelvin(20.0, 20.0))
+
+    def zones() -> tuple[bytes, str]:
+        entries = [s for a in rig.diagnostics for s in a.status if s.name.endswith(": zones")]
+        return (entries[-1].level, entries[-1].message) if entries else (b"", "")
+
+    rig.send_until(send, lambda: "within" in zones()[1], "the zones were evaluated")
+    [result] = rig.node.set_parameters([Parameter("tone_unit", value="counts")])
+    assert not result.successful
+    assert "zones_file" in result.reason
+    assert rig.node.parameters.current.tone_unit == "centikelvin"
+    rig.ros.spin_until(lambda: zones()[0] == ERROR, lambda: f"zones are stale: {zones()}")
+    assert "not evaluated" in zones()[1]
 
 
 def test_faulty_zone_file_refuses_to_configure(ros, tmp_path):

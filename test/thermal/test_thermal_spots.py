@@ -61,7 +61,7 @@ def test_counts_without_unit_and_falling_counts(scene: np.ndarray, dtype: type) 
     assert falling.coldest.value == pytest.approx(-10)
 
 
-@pytest.mark.parametrize("invalid", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("invalid", [np.nan, np.inf, -np.inf, 3.4e38, -1e6])
 def test_values_that_are_not_finite_are_ignored(scene: np.ndarray, invalid: float) -> None:
     celsius = scene.astype(np.float32)
     celsius[60:80, 60:80] = invalid

@@ -186,6 +186,7 @@ class FuseNode(LifecycleNode):
 
     def _apply(self, values: FuseParameters) -> None:
         if self._configured is not None:
+            self._configured.outputs.spots.check_unit(values)
             apply_live(self._configured.pipeline, values)
         if self._active is not None:
             self._active.apply(values)
@@ -274,6 +275,7 @@ class FuseNode(LifecycleNode):
             thermal_repeated=thermal.repeated,
             thermal_shutter=thermal.flat,
             zones=outputs.spots.zones if active is not None else (),
+            zones_age_s=outputs.spots.zones_age_s if active is not None else None,
             unpublished={lane.topic: lane.unpublished for lane in lanes},
             unpublished_before=configured.unpublished,
             held_up_s={lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},

@@ -322,7 +322,8 @@ class FusionLane:
             self._follow_up(publication.job, publication.output, pipeline)
         except Exception as error:
             if self._can_publish():
-                self._counters.warn_repeated("thermal", f"thermal topics: {error}")
+                text = f"after publishing: {type(error).__name__}: {error}"
+                self._counters.warn_repeated("follow_up", text)
 
     # --- in the publishing thread -----------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse.messages import info_of_grid, publish_message, serialized_image
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
+from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
@@ -38,6 +39,7 @@ class RegisteredThermal:
     """Publishers of the registered thermal image, from `configure` to `cleanup`.
 
     Args:
+        node: its node.
         offered: QoS of the publishers.
         make_lane: returns a publishing thread for a publisher and a function.
     """
@@ -48,6 +50,8 @@ class RegisteredThermal:
         offered: QoSProfile,
         make_lane: Callable[..., PublishingLane],
     ) -> None:
+        self._warn = warning_line(node)
+        self._has_warned = False
         self.publishers = {
             COUNTS: node.create_lifecycle_publisher(Image, COUNTS, offered),
             CELSIUS: node.create_lifecycle_publisher(Image, CELSIUS, offered),
@@ -84,8 +88,7 @@ class RegisteredThermal:
             visible_info: the visible camera's newest camera_info.
 
         Raises:
-            ValueError: the frames do not fit the calibration, or temperatures are subscribed to
-                and the unit of the counts is not known.
+            ValueError: the frames do not fit the calibration.
         """
         wanted = {name for name, p in self.publishers.items() if p.get_subscription_count()}
         if not wanted or (found := thermal_of(job)) is None:
@@ -100,11 +103,21 @@ class RegisteredThermal:
         info = info_of_grid(visible_info, shape, header)
         if info is not None:
             self.lanes[INFO].submit(info)
-        if CELSIUS in wanted:
+        if CELSIUS in wanted and pipeline.tone.options.celsius_unit() is None:
+            self._warn_of_unit()
+        elif CELSIUS in wanted:
             celsius = pipeline.registered_thermal(
                 pixels, shape, thermal_order=order, celsius=True, interpolation=interpolation
             )
             self.lanes[CELSIUS].submit((celsius, "32FC1", header))
+
+    def _warn_of_unit(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(
+                f"{CELSIUS} has a subscriber, but is not published: parameter tone_unit is "
+                "'counts'; set it to the unit of the thermal camera"
+            )
 
     def _send_image(self, name: str, item: tuple[np.ndarray, str, Header]) -> None:
         """Publish an image; in the thread of its topic."""

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock, ClockType
@@ -12,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fusion_ros.imaging.marks import Mark
 from fusion_ros.nodes.fuse.awaited_frames import AwaitedFrames, wrong_type
 from fusion_ros.nodes.fuse.frame_flow import FrameFlow
 from fusion_ros.nodes.fuse.fusion_lane import FusionLane
@@ -146,6 +148,7 @@ class Active:
                 camera_info_topic(node, Stream.THERMAL.value),
                 self.lane.pipeline.register,
             )
+        self._outputs.spots.restart()
         self.flow.start()
         self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
         self._images: dict[Stream, FollowingSubscription] = {}
@@ -227,7 +230,8 @@ class Active:
         self._configured.pipeline = pipeline
 
     def _follow_demand(self) -> None:
-        wanted = self._outputs.listeners() > 0
+        # Zones are watched without a subscriber, too.
+        wanted = self._outputs.listeners() > 0 or self._outputs.spots.zones_age_s is not None
         if wanted and self.is_idle:
             self._subscribe()
         elif not wanted and not self.is_idle:
@@ -295,16 +299,31 @@ class Active:
     ) -> None:
         """Publish overlay, spots and registered images of a job; in the worker's thread."""
         options = self._overlay_options
-        marks = self._outputs.spots.take(job, pipeline, drawn=self._outputs.draws_spots(options))
+        marks: tuple[Mark, ...] = ()
+        with self._reported("spots and zones"):
+            marks = self._outputs.spots.take(
+                job, pipeline, drawn=self._outputs.draws_spots(options)
+            )
         if not isinstance(job, LoneFrame):
-            self._outputs.publish_overlay(job, output, pipeline, options, marks)
-        # The last one, because a subscriber of degrees without a unit raises.
-        self._outputs.thermal.take(
-            job,
-            pipeline,
-            interpolation=self._values.thermal_registered_interpolation,
-            visible_info=self.visible_info,
-        )
+            with self._reported("fused/overlay"):
+                self._outputs.publish_overlay(job, output, pipeline, options, marks)
+        with self._reported("thermal_registered"):
+            self._outputs.thermal.take(
+                job,
+                pipeline,
+                interpolation=self._values.thermal_registered_interpolation,
+                visible_info=self.visible_info,
+            )
+
+    @contextmanager
+    def _reported(self, name: str) -> Iterator[None]:
+        """Log a failure of one output, which affects no other one."""
+        try:
+            yield
+        except Exception as error:
+            if self._node.context.ok():
+                text = f"{name}: not computed: {type(error).__name__}: {error}"
+                self._configured.counters.warn_repeated(name, text)
 
 
 def _image_topics(node: LifecycleNode) -> list[str]:

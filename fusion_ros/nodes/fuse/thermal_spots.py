@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from fusion_ros.thermal.zones import (
     ZoneState,
     ZoneWatch,
     load_zones,
+    zone_unit,
 )
 
 try:
@@ -64,8 +66,10 @@ class SpotsOutput:
             except ZoneFileError as error:
                 raise ParameterError(f"parameter zones_file: {error}") from error
             self._watch = ZoneWatch(self._zones)
+        self._unit = zone_unit(values.tone_unit)
         self.zones: tuple[ZoneState, ...] = ()
         """Newest states of the zones."""
+        self._evaluated_s = time.monotonic()
         self._registration: ThermalRegistration | None = None
         self.publisher: LifecyclePublisher | None = None
         self.lane: PublishingLane | None = None
@@ -79,6 +83,27 @@ class SpotsOutput:
             return
         self.publisher = node.create_lifecycle_publisher(ThermalSpots, "thermal/spots", 10)
         self.lane = make_lane(self.publisher, self._send)
+
+    @property
+    def zones_age_s(self) -> float | None:
+        """Seconds since the zones were evaluated or `restart` was called; None without zones."""
+        return None if self._watch is None else time.monotonic() - self._evaluated_s
+
+    def restart(self) -> None:
+        """Begin to wait for frames: the node became active."""
+        self.zones, self._evaluated_s = (), time.monotonic()
+
+    def check_unit(self, values: FuseParameters) -> None:
+        """Refuse a unit in which the limits of the zones have no meaning.
+
+        Raises:
+            ParameterError: `tone_unit` changes between counts and degrees.
+        """
+        if self._watch is not None and zone_unit(values.tone_unit) != self._unit:
+            raise ParameterError(
+                f"parameter tone_unit is {values.tone_unit!r}, but the limits in zones_file are in "
+                f"{self._unit}; clean up the node, set both, and configure again"
+            )
 
     def listeners(self) -> int:
         """Return the number of subscribers."""
@@ -118,6 +143,7 @@ class SpotsOutput:
                     shares * size - 0.5, frame.shape, visible_shape
                 ),
             )
+            self._evaluated_s = time.monotonic()
         if not (listened or drawn) or (spots := find_spots(frame, unit, self._options)) is None:
             return ()
         spots = spots.mapped(

@@ -24,7 +24,7 @@ from fusion_ros.nodes.fuse.reporting.report import (
 from fusion_ros.streams.clock_offset import remedy
 from fusion_ros.streams.ledger import Fate, Stream, StreamCounts
 from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
-from fusion_ros.thermal.zones import ZoneLevel, ZoneState
+from fusion_ros.thermal.zones import ZoneLevel
 
 JUDGED_AFTER_S = 3.0
 """Shortest window whose shares are evaluated; cameras start one after the other."""
@@ -34,6 +34,8 @@ _WARN_SHUTTER_SHARE = 0.2
 """Thermal cameras close their shutter for half a second from time to time."""
 _MOSTLY = 0.5
 _SEVERITY = (ZoneLevel.OK, ZoneLevel.UNSEEN, ZoneLevel.WARN, ZoneLevel.ERROR)
+ZONES_STALE_S = 2.0
+"""Time without an evaluation of the zones that is an error, where cameras are not slower."""
 _CLEAR = 6.0
 """Least `Alignment.clearness` of a shift that is reported."""
 
@@ -52,7 +54,7 @@ def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
         _streams(f"{name}: streams", report),
         _pairing(f"{name}: pairing", report),
         _fusion(f"{name}: fusion", report),
-        *([_zones(f"{name}: zones", report.zones)] if report.zones else []),
+        *([] if report.zones_age_s is None else [_zones(f"{name}: zones", report)]),
     ]
     for status in array.status:
         status.hardware_id = printable(f"{name} ({report.engine.device})")
@@ -243,9 +245,9 @@ def _fusion(name: str, report: NodeReport) -> DiagnosticStatus:
     return _status(name, level, text, values)
 
 
-def _zones(name: str, zones: tuple[ZoneState, ...]) -> DiagnosticStatus:
+def _zones(name: str, report: NodeReport) -> DiagnosticStatus:
     values, texts = [], []
-    for zone in zones:
+    for zone in report.zones:
         value = f"{zone.coldest:.1f} to {zone.hottest:.1f}"
         values.append((f"zone {zone.name}", value))
         if zone.level is ZoneLevel.UNSEEN:
@@ -255,8 +257,14 @@ def _zones(name: str, zones: tuple[ZoneState, ...]) -> DiagnosticStatus:
             )
         elif zone.level is not ZoneLevel.OK:
             texts.append(f"{zone.name}: {value}, beyond its {zone.level.name} limit")
+    age_s = report.zones_age_s or 0.0
+    if age_s > max(ZONES_STALE_S, report.timeout_ms.get(Stream.THERMAL, 0.0) / 1e3):
+        text = f"not evaluated for {age_s:.1f} s: no pair was fused"
+        return _status(name, DiagnosticStatus.ERROR, text, values)
+    if not report.zones:
+        return _status(name, DiagnosticStatus.OK, "waiting for the first frames", values)
     levels = {ZoneLevel.OK: DiagnosticStatus.OK, ZoneLevel.ERROR: DiagnosticStatus.ERROR}
-    worst = max((zone.level for zone in zones), key=lambda level: _SEVERITY.index(level))
+    worst = max((zone.level for zone in report.zones), key=lambda level: _SEVERITY.index(level))
     level = levels.get(worst, DiagnosticStatus.WARN)
     return _status(name, level, "; ".join(texts) or "all zones are within their limits", values)
 

@@ -83,7 +83,8 @@ class NodeReport:
         unpublished: messages by topic that a newer one replaced before they were published.
         unpublished_before: `unpublished` of the previous report.
         held_up_s: seconds since the call of a publish that has not returned, by topic.
-        zones: newest states of the zones of `zones_file`.
+        zones: newest states of the zones of `zones_file`; empty before the first frame.
+        zones_age_s: seconds since they were evaluated; None without zones.
     """
 
     header: Header
@@ -115,6 +116,7 @@ class NodeReport:
     held_up_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
     faults: Mapping[Stream, Mapping[Fault, str]] = dataclasses.field(default_factory=dict)
     zones: tuple[ZoneState, ...] = ()
+    zones_age_s: float | None = None
 
     @property
     def pairs(self) -> int:
