@@ -59,6 +59,7 @@ setup(
         (f"lib/{NAME}", files("executables/*")),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
+        (f"share/{NAME}/launch/examples", files("launch/examples/*")),
         (f"share/{NAME}/config", files("config/*")),
         (f"share/{NAME}/config/cameras", files("config/cameras/*")),
         (f"share/{NAME}/config/foxglove", files("config/foxglove/*")),

@@ -25,7 +25,7 @@ from fusion_ros.parameters import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MESSAGE = REPOSITORY / "msg" / "FusionStatus.msg"
-LAUNCH_FILES = sorted((REPOSITORY / "launch").glob("*.launch.py"))
+LAUNCH_FILES = sorted((REPOSITORY / "launch").rglob("*.launch.py"))
 
 # Python packages that ROS distributes, and the package.xml key of those whose key is another.
 ROS_IMPORTS = {
@@ -124,7 +124,7 @@ def console_scripts(wheel: zipfile.ZipFile) -> dict[str, str]:
 
 def imported_packages(checkout: Path) -> dict[str, str]:
     """Top-level name of every absolute import in what users get -> a file that has it."""
-    files = [*(checkout / "fusion_ros").rglob("*.py"), *(checkout / "launch").glob("*.py")]
+    files = [*(checkout / "fusion_ros").rglob("*.py"), *(checkout / "launch").rglob("*.py")]
     found: dict[str, str] = {}
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

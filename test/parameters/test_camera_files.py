@@ -14,7 +14,8 @@ from fusion_ros.thermal.tone import ThermalToneMapper
 # unit, and the size of the image in it.
 CAMERAS = {
     "lepton_3_5": (np.full((120, 160), 29315, np.uint16), (120, 160)),
-    "boson_640": (np.full((514, 640), 21000, np.uint16), (512, 640)),
+    "boson_640": (np.full((512, 640), 21000, np.uint16), (512, 640)),
+    "gazebo": (np.full((240, 320), 29315, np.uint16), (240, 320)),
     "tau_2": (np.full((512, 640), round(293.15 / 0.04), np.uint16), (512, 640)),
     "optris": (np.full((288, 382), 1200, np.uint16), (288, 382)),
     "seek": (np.full((240, 320), 20.0, np.float32), (240, 320)),
