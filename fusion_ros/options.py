@@ -16,8 +16,7 @@ def option(
     default: Any,
     meaning: str,
     *,
-    low: float | None = None,
-    high: float | None = None,
+    within: tuple[float | None, float | None] = (None, None),
     choices: tuple[str, ...] = (),
 ) -> Any:
     """Return a dataclass field with a description.
@@ -25,28 +24,29 @@ def option(
     Args:
         default: value of the field.
         meaning: description, with the unit of a number in its name or in brackets.
-        low: smallest allowed number.
-        high: largest allowed number.
+        within: smallest and largest allowed number.
         choices: allowed strings; empty where any is allowed.
     """
-    facts = {"meaning": meaning, "low": low, "high": high, "choices": choices}
+    facts = {"meaning": meaning, "low": within[0], "high": within[1], "choices": choices}
     return dataclasses.field(default=default, metadata=facts)
 
 
-def check_options(options: Any) -> None:
-    """Check every field of an option record against its own range and choices.
+class Options:
+    """Base of the records; checks every field against its own range and choices.
 
     Raises:
         ValueError: names the field, its value and what is allowed.
     """
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        choices, low = field.metadata["choices"], field.metadata["low"]
-        if choices and value not in choices:
-            raise ValueError(f"{field.name} is {value!r}; allowed are {', '.join(choices)}")
-        if low is not None and not (
-            math.isfinite(value) and low <= value <= field.metadata["high"]
-        ):
-            raise ValueError(
-                f"{field.name} is {value}; allowed is {low} to {field.metadata['high']}"
-            )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            choices, low = field.metadata["choices"], field.metadata["low"]
+            if choices and value not in choices:
+                raise ValueError(f"{field.name} is {value!r}; allowed are {', '.join(choices)}")
+            if low is not None and not (
+                math.isfinite(value) and low <= value <= field.metadata["high"]
+            ):
+                raise ValueError(
+                    f"{field.name} is {value}; allowed is {low} to {field.metadata['high']}"
+                )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fusion_ros.options import check_options, option
+from fusion_ros.options import Options, option
 
 PALETTES = ("white_hot", "black_hot", "inferno", "iron", "turbo")
 OVERLAY_MODES = ("blend", "isotherm", "edges", "inset", "side_by_side")
@@ -14,32 +14,20 @@ NO_TEMPERATURE = -273.15
 
 
 @dataclass(frozen=True)
-class ColourOptions:
-    """How the visible camera's colour is added to the fused luma.
-
-    Raises:
-        ValueError: an option outside its range.
-    """
+class ColourOptions(Options):
+    """How the visible camera's colour is added to the fused luma."""
 
     dark_luma: int = option(
         40,
         "Visible luma [grey levels] below which colour fades out where the thermal image makes a "
         "pixel brighter. At night this colour is mostly sensor noise. 0 keeps all colour.",
-        low=0,
-        high=255,
+        within=(0, 255),
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True)
-class OverlayOptions:
-    """How thermal and visible image are shown together, for people.
-
-    Raises:
-        ValueError: an option outside what is allowed.
-    """
+class OverlayOptions(Options):
+    """How thermal and visible image are shown together, for people."""
 
     mode: str = option(
         "blend",
@@ -55,21 +43,18 @@ class OverlayOptions:
         0.6,
         "Opacity of the hottest pixels of `fused/overlay` in mode `blend`, of all pixels above "
         "the limit in mode `isotherm` [0 to 1].",
-        low=0.0,
-        high=1.0,
+        within=(0.0, 1.0),
     )
     isotherm_percent: float = option(
         95.0,
         "Limit of mode `isotherm` [percent of the pixels that are colder].",
-        low=0.0,
-        high=100.0,
+        within=(0.0, 100.0),
     )
     isotherm_celsius: float = option(
         NO_TEMPERATURE,
         "Limit of mode `isotherm` [degrees Celsius]; it needs the unit of the thermal camera. "
         "-273.15: by `isotherm_percent`.",
-        low=NO_TEMPERATURE,
-        high=10000.0,
+        within=(NO_TEMPERATURE, 10000.0),
     )
     scale_bar: bool = option(
         True, "Draw a scale with temperatures where the unit of the thermal camera is known."
@@ -79,6 +64,3 @@ class OverlayOptions:
         "Draw the hottest and the coldest place, the regions of `spots_mode` and the zones of "
         "`zones_file`.",
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)

@@ -30,16 +30,14 @@ class PairingParameters:
         20.0,
         "Largest skew of a pair, |thermal stamp + `thermal_offset_ms` - visible stamp|. A skew "
         "equal to it is accepted.",
-        low=0.0,
-        high=10000.0,
+        within=(0.0, 10000.0),
         live=True,
     )
     thermal_offset_ms: float = parameter(
         0.0,
         "Constant added to thermal stamps before pairing: positive where they are early, negative "
         "where they are late. fused/status suggests a value where it can be estimated.",
-        low=-LARGEST_OFFSET_MS,
-        high=LARGEST_OFFSET_MS,
+        within=(-LARGEST_OFFSET_MS, LARGEST_OFFSET_MS),
         live=True,
     )
     thermal_offset_auto: bool = parameter(
@@ -56,16 +54,14 @@ class PairingParameters:
         "for it. Such pairs are fused as well, so that the output has the rate of the visible "
         "camera beside a slower thermal one. -1: one and a half thermal periods, while the thermal "
         "camera is the slower one by a third or more. 0: never. Only with the policy `nearest`.",
-        low=-1.0,
-        high=10000.0,
+        within=(-1.0, 10000.0),
         live=True,
     )
     pairing_queue_size: int = parameter(
         8,
         "Frames of each stream that wait for a partner at any age. More wait while they are at "
         "most 500 ms older than the newest one, up to 64.",
-        low=1,
-        high=256,
+        within=(1, 256),
     )
     stamp_source: str = parameter(
         "header",
@@ -108,8 +104,7 @@ class InputParameters:
         30,
         "Most frames of each camera that DDS keeps while this process gets no processor time. "
         "They are then paired together and the newest pair is fused; further frames are lost.",
-        low=1,
-        high=1000,
+        within=(1, 1000),
     )
 
 
@@ -135,8 +130,7 @@ class OutputParameters:
     jpeg_quality_percent: int = parameter(
         90,
         "JPEG quality of fused/image_raw/compressed, which is made only while it has a subscriber.",
-        low=1,
-        high=100,
+        within=(1, 100),
         live=True,
     )
     overlay_mode: str = derived(OverlayOptions, "overlay_", "mode", live=True)
@@ -182,8 +176,7 @@ class LossParameters:
         1000.0,
         "A camera is lost after this time without a frame, or after 2.5 of its usual periods, "
         "whichever is longer.",
-        low=1.0,
-        high=600000.0,
+        within=(1.0, 600000.0),
         live=True,
     )
     detect_shutter: bool = parameter(
@@ -197,8 +190,7 @@ class LossParameters:
         "A thermal camera that repeats one image bit for bit for longer than this is frozen and "
         "lost. Required in addition: its images had noise before, or the whole visible view "
         "changed meanwhile. 0: never, for simulated cameras without noise.",
-        low=0.0,
-        high=600000.0,
+        within=(0.0, 600000.0),
         live=True,
     )
 
@@ -216,15 +208,13 @@ class MonitoringParameters:
         0.5,
         "Period of the alignment check, which compares the edges of both images after publishing "
         "and takes about 3 ms. It detects cameras that moved relative to each other. 0: never.",
-        low=0.0,
-        high=86400.0,
+        within=(0.0, 86400.0),
     )
     alignment_warn_px: float = parameter(
         8.0,
         "Shift of the thermal image [visible pixels] above which diagnostics warn that the "
         "cameras moved relative to each other.",
-        low=0.0,
-        high=1000.0,
+        within=(0.0, 1000.0),
         live=True,
     )
     trace_file: str = parameter(

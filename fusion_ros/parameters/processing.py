@@ -70,21 +70,18 @@ class NetworkParameters:
         "Longest time [ms] that fusing one pair may take. When it is exceeded, the pair is "
         "rejected, diagnostics report an error, and `fallback` applies. The first pair of each "
         "image size has 60 s, since engines compile for a size.",
-        low=10.0,
-        high=600000.0,
+        within=(10.0, 600000.0),
         live=True,
     )
     warm_up_width: int = parameter(
         640,
         "Width [pixels] of the visible images that `configure` prepares the engine for.",
-        low=1,
-        high=16384,
+        within=(1, 16384),
     )
     warm_up_height: int = parameter(
         480,
         "Height [pixels] of the visible images that `configure` prepares the engine for.",
-        low=1,
-        high=16384,
+        within=(1, 16384),
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fusion_ros.options import check_options, option
+from fusion_ros.options import Options, option
 
 MODES = ("none", "resize", "homography", "calibrated")
 SOURCES = ("file", "camera_info", "tf")
 
 
 @dataclass(frozen=True)
-class RegistrationOptions:
+class RegistrationOptions(Options):
     """How thermal frames are warped onto the visible grid.
 
     A live source (`is_live`) needs a caller that supplies the calibration while frames arrive; see
@@ -47,20 +47,18 @@ class RegistrationOptions:
         0.0,
         "Distance of the plane on which mode `calibrated` is exact. 0 takes the value in the "
         "calibration file; source `tf` has no file and needs a value here.",
-        low=0.0,
-        high=1e6,
+        within=(0.0, 1e6),
     )
     feather_percent: float = option(
         5.0,
         "Width of the seam where the thermal image ends inside the visible one [percent of the "
         "visible width]. Thermal detail fades out over it, brightness over four times as much. "
         "0 gives a hard edge.",
-        low=0.0,
-        high=50.0,
+        within=(0.0, 50.0),
     )
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if self.is_live and self.mode != "calibrated":
             raise ValueError(
                 f"source is {self.source!r} and mode is {self.mode!r}; sources other than 'file' "

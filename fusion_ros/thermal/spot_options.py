@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fusion_ros.options import check_options, option
+from fusion_ros.options import Options, option
 
 MODES = ("off", "absolute", "above_median")
 
 
 @dataclass(frozen=True)
-class SpotOptions:
-    """Which regions of a thermal frame are reported.
-
-    Raises:
-        ValueError: an option outside its range.
-    """
+class SpotOptions(Options):
+    """Which regions of a thermal frame are reported."""
 
     mode: str = option(
         "off",
@@ -27,12 +23,8 @@ class SpotOptions:
     limit: float = option(
         50.0,
         "Threshold of `mode` [degrees Celsius, or counts where the unit is `counts`].",
-        low=-1e6,
-        high=1e6,
+        within=(-1e6, 1e6),
     )
     least_area_px: int = option(
-        4, "Smallest region that is listed [thermal pixels].", low=1, high=1_000_000
+        4, "Smallest region that is listed [thermal pixels].", within=(1, 1_000_000)
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fusion_ros.options import check_options, option
+from fusion_ros.options import Options, option
 from fusion_ros.thermal import units as thermal_units
 
 MODES = ("fixed", "percentile", "histogram", "clahe")
@@ -21,7 +21,7 @@ LEAST_REGION = 0.01
 
 
 @dataclass(frozen=True)
-class ToneOptions:
+class ToneOptions(Options):
     """How a thermal frame is mapped to 8 bits.
 
     Raises:
@@ -39,43 +39,37 @@ class ToneOptions:
     low_percent: float = option(
         0.5,
         "Share of pixels [percent] that may be cut off as black (`percentile`, `clahe`).",
-        low=0.0,
-        high=100.0,
+        within=(0.0, 100.0),
     )
     high_percent: float = option(
         99.5,
         "Share of pixels [percent] above which the remaining ones are cut off as white "
         "(`percentile`, `clahe`).",
-        low=0.0,
-        high=100.0,
+        within=(0.0, 100.0),
     )
     headroom: float = option(
         1.0,
         "Largest distance of black and white from the 5th to 90th percentile of the frame "
         "[multiples of that range]. It keeps one very hot object from using up all contrast. "
         "0: no limit.",
-        low=0.0,
-        high=100.0,
+        within=(0.0, 100.0),
     )
     minimum_span: float = option(
         0.0,
         "Smallest difference [the camera's own numbers] that is stretched from black to white, so "
         "that a uniform scene does not become amplified noise. 0: estimated from the noise of the "
         "frame.",
-        low=0.0,
-        high=1e6,
+        within=(0.0, 1e6),
     )
     fixed_low: float = option(
         0.0,
         "Black in mode `fixed` [degrees Celsius, or counts where `unit` is `counts`].",
-        low=-1e6,
-        high=1e6,
+        within=(-1e6, 1e6),
     )
     fixed_high: float = option(
         100.0,
         "White in mode `fixed` [degrees Celsius, or counts where `unit` is `counts`].",
-        low=-1e6,
-        high=1e6,
+        within=(-1e6, 1e6),
     )
     unit: str = option(
         "counts",
@@ -85,54 +79,47 @@ class ToneOptions:
     linear_scale: float = option(
         1.0,
         "Scale where `unit` is `linear` [degrees Celsius per count].",
-        low=-1e6,
-        high=1e6,
+        within=(-1e6, 1e6),
     )
     linear_offset: float = option(
         0.0,
         "Temperature at count 0 where `unit` is `linear` [degrees Celsius].",
-        low=-1e6,
-        high=1e6,
+        within=(-1e6, 1e6),
     )
     emissivity: float = option(
         1.0,
         "Emissivity of the observed surfaces [0 to 1]. Below 1 degrees are corrected for what "
         "surfaces reflect, by a linear model (docs/explanation/thermal.md).",
-        low=0.05,
-        high=1.0,
+        within=(0.05, 1.0),
     )
     reflected_celsius: float = option(
         20.0,
         "Temperature of the surroundings that the surfaces reflect [degrees Celsius]; used where "
         "`emissivity` is below 1.",
-        low=-273.15,
-        high=1000.0,
+        within=(-273.15, 1000.0),
     )
     plateau_percent: float = option(
         0.5,
         "Mode `histogram`: most pixels that one of 256 equal temperature steps may count "
         "[percent of the frame]. Small values approach a linear curve, large ones full "
         "equalisation.",
-        low=0.01,
-        high=100.0,
+        within=(0.01, 100.0),
     )
     linear_percent: float = option(
         25.0,
         "Mode `histogram`: share of the grey levels assigned linearly [percent]. A small hot "
         "object then stays brighter than its background in proportion to its temperature.",
-        low=0.0,
-        high=100.0,
+        within=(0.0, 100.0),
     )
     detail_gain: float = option(
         0.0,
         "Gain of the fine detail that is added back [multiples of its size under a linear curve].",
-        low=0.0,
-        high=8.0,
+        within=(0.0, 8.0),
     )
     clahe_clip: float = option(
-        2.0, "Clip limit of mode `clahe` [multiples of a flat histogram].", low=0.0, high=100.0
+        2.0, "Clip limit of mode `clahe` [multiples of a flat histogram].", within=(0.0, 100.0)
     )
-    clahe_tiles: int = option(8, "Number of tiles along each side in mode `clahe`.", low=1, high=64)
+    clahe_tiles: int = option(8, "Number of tiles along each side in mode `clahe`.", within=(1, 64))
     polarity: str = option(
         "white_hot",
         "Polarity of the thermal image given to the network. The shipped weights were trained on "
@@ -154,41 +141,35 @@ class ToneOptions:
     smoothing_s: float = option(
         2.0,
         "Time constant with which the tone curve follows the scene. 0: each frame has its own.",
-        low=0.0,
-        high=600.0,
+        within=(0.0, 600.0),
     )
     scene_change: float = option(
         0.10,
         "Shift of the 10th to 80th percentile [share of the range in use] that counts as a new "
         "scene; the tone curve then follows at once. 0: never.",
-        low=0.0,
-        high=10.0,
+        within=(0.0, 10.0),
     )
     crop_top_percent: float = option(
         0.0,
         "Share of the thermal frame's rows [percent] to remove at the top, for example 50 for a "
         "camera that sends a rendering above the counts (Topdon, InfiRay).",
-        low=0.0,
-        high=75.0,
+        within=(0.0, 75.0),
     )
     crop_bottom_percent: float = option(
         0.0,
         "Share of the thermal frame's rows [percent] to remove at the bottom.",
-        low=0.0,
-        high=75.0,
+        within=(0.0, 75.0),
     )
     telemetry_rows_top: int = option(
         0,
         "Number of telemetry rows to remove at the top, after `crop_top_percent`.",
-        low=0,
-        high=64,
+        within=(0, 64),
     )
     telemetry_rows_bottom: int = option(
         0,
         "Number of telemetry rows to remove at the bottom, for example 2 for a Boson 640 that "
         "sends 514 rows.",
-        low=0,
-        high=64,
+        within=(0, 64),
     )
     dead_pixels: tuple[int, ...] = option(
         (), "Dead pixels as column, row, column, row, ...; replaced by the median around them."
@@ -200,7 +181,7 @@ class ToneOptions:
     )
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if self.crop_top_percent + self.crop_bottom_percent > 75:
             raise ValueError(
                 f"crop_top_percent is {self.crop_top_percent:g} and crop_bottom_percent is "
