@@ -113,19 +113,7 @@ class ThermalRegistration:
             )
         return self._counts_samplers[interpolation](thermal)
 
-    def thermal_points(
-        self, points: np.ndarray, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
-    ) -> np.ndarray:
-        """Return the thermal pixels of visible ones, both `float64` Nx2 (x, y); NaN if not seen."""
-        return self._mapped(points, thermal_shape, visible_shape, to_visible=False)
-
-    def visible_points(
-        self, points: np.ndarray, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]
-    ) -> np.ndarray:
-        """Return the visible pixels of thermal ones, both `float64` Nx2 (x, y); NaN if not seen."""
-        return self._mapped(points, thermal_shape, visible_shape, to_visible=True)
-
-    def _mapped(
+    def mapped_points(
         self,
         points: np.ndarray,
         thermal_shape: tuple[int, ...],
@@ -133,6 +121,18 @@ class ThermalRegistration:
         *,
         to_visible: bool,
     ) -> np.ndarray:
+        """Return the pixels of points on the other image, both `float64` Nx2 (x, y).
+
+        NaN where the other camera cannot see a point.
+
+        Args:
+            points: thermal pixels if `to_visible`, else visible ones.
+            thermal_shape, visible_shape: height and width of the images.
+            to_visible: direction.
+
+        Raises:
+            GeometryError: sizes that the calibration does not allow.
+        """
         thermal, visible = Size.of(thermal_shape), Size.of(visible_shape)
         points = np.asarray(points, np.float64).reshape(-1, 2)
         if self.calibration is None or self.options.mode in ("none", "resize"):

@@ -147,12 +147,13 @@ def test_points_are_mapped_to_the_other_grid_and_back(distance_m: float) -> None
         ThermalRegistration(),
     )
     points = np.random.default_rng(3).uniform([70, 50], [250, 190], (50, 2))
+    shapes = (128, 160), (240, 320)
     for register in rigs:
-        there = register.thermal_points(points, (128, 160), (240, 320))
-        back = register.visible_points(there, (128, 160), (240, 320))
+        there = register.mapped_points(points, *shapes, to_visible=False)
+        back = register.mapped_points(there, *shapes, to_visible=True)
         np.testing.assert_allclose(back, points, atol=0.05)
     sampling = sampling_map(cameras(), Size(160, 128), Size(320, 240), distance_m)
-    [[x, y]] = rigs[0].thermal_points(np.array([[200, 90]]), (128, 160), (240, 320))
+    [[x, y]] = rigs[0].mapped_points(np.array([[200, 90]]), *shapes, to_visible=False)
     assert (x, y) == pytest.approx((sampling.x[90, 200], sampling.y[90, 200]), abs=1e-3)
 
 

@@ -139,15 +139,17 @@ class SpotsOutput:
             self.zones = self._watch(
                 frame,
                 unit,
-                lambda shares: registration.thermal_points(
-                    shares * size - 0.5, frame.shape, visible_shape
+                lambda shares: registration.mapped_points(
+                    shares * size - 0.5, frame.shape, visible_shape, to_visible=False
                 ),
             )
             self._evaluated_s = time.monotonic()
         if not (listened or drawn) or (spots := find_spots(frame, unit, self._options)) is None:
             return ()
         spots = spots.mapped(
-            lambda points: registration.visible_points(points, frame.shape, visible_shape)
+            lambda points: registration.mapped_points(
+                points, frame.shape, visible_shape, to_visible=True
+            )
         )
         if listened:
             assert self.lane is not None
