@@ -54,7 +54,6 @@ class BagPlayer(Node):
 
     Args:
         recording: the recording to play; its topics decide whether messages are compressed.
-        values: the fuse node's parameters.
     """
 
     def __init__(self, recording: Recording, values: FuseParameters) -> None:

@@ -35,7 +35,7 @@ _LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 """For topics whose publishers keep messages for late subscribers, such as /tf_static."""
-_LOOK_EVERY_S = 0.5
+_SEARCH_PERIOD_S = 0.5
 
 
 class BagRecorder(Node):
@@ -48,12 +48,12 @@ class BagRecorder(Node):
         self.counts: Counter[str] = Counter(dict.fromkeys(topics, 0))
         self._bag = bag
         self._wanted = set(topics)
-        self._look()
+        self._subscribe_to_published()
         # A steady clock: a simulation may be paused while topics appear.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_LOOK_EVERY_S, self._look, clock=clock)
+        self.create_timer(_SEARCH_PERIOD_S, self._subscribe_to_published, clock=clock)
 
-    def _look(self) -> None:
+    def _subscribe_to_published(self) -> None:
         for topic, types in self.get_topic_names_and_types():
             publishers = self.get_publishers_info_by_topic(topic) if topic in self._wanted else ()
             if not publishers:

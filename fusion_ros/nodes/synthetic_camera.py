@@ -29,8 +29,8 @@ from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
+from fusion_ros.synthetic.exposures import Exposure, ExposureTimer
 from fusion_ros.synthetic.rig import seen_by_thermal_camera
-from fusion_ros.synthetic.shutter import Exposure, Shutter
 
 ENCODINGS = {
     "visible": ("rgb8", "bgr8", "mono8"),
@@ -79,7 +79,7 @@ class SyntheticCamera(Node):
         self._epoch_ns = round(values["epoch_s"] * 1e9)
         self._frame_id: str = values["frame_id"] or f"{self.modality}_camera"
         self._scene = Scene(values["width"], values["height"], seed=values["seed"])
-        self._shutter = Shutter(
+        self._exposures = ExposureTimer(
             values["rate_hz"],
             offset_ms=values["offset_ms"],
             jitter_ms=values["jitter_ms"],
@@ -101,7 +101,7 @@ class SyntheticCamera(Node):
         """Publish until `max_frames` or a shutdown, and serve callbacks meanwhile."""
         now = self._now()
         while self.context.ok() and not 0 < self.max_frames <= self.published:
-            exposure = self._shutter.next_after(now)
+            exposure = self._exposures.next_after(now)
             if not exposure.dropped:
                 image = self._take(exposure)
             now = self._wait_until(exposure.due_ns, executor)

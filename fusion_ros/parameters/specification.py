@@ -49,10 +49,8 @@ class ParameterSpec:
     Attributes:
         name: its name; a number's unit is part of it.
         kind: bool, int, float or str.
-        default: its default value.
         meaning: its description, for users.
-        low: smallest allowed number; None where there is no limit.
-        high: largest allowed number; None where there is no limit.
+        low, high: smallest and largest allowed number; None where there is no limit.
         choices: allowed strings; empty where any is allowed.
         live: whether a change takes effect while the node runs; others need `cleanup` first.
         group: heading in the files written from the table.

@@ -139,7 +139,7 @@ class OffsetEstimator:
             frames.popleft()
 
     def reset(self) -> None:
-        """Forget all frames."""
+        """Discard all frames."""
         for stream in Stream:
             self._frames[stream].clear()
             self._least_ns[stream].clear()

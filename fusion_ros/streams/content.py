@@ -55,8 +55,8 @@ class Fault(str, Enum):
 
 _TEXTS = {
     Fault.BYTE_ORDER: (
-        "the two bytes of each pixel look swapped: read as the header says, neighbouring pixels "
-        "have nothing in common",
+        "the two bytes of each pixel seem swapped: in the byte order of the header, neighbouring "
+        "pixels are unrelated",
         "correct is_bigendian in the driver",
     ),
     Fault.ROW_LENGTH: (
@@ -74,7 +74,7 @@ _TEXTS = {
     ),
     Fault.NO_EFFECT: (
         "the fused frames are the visible ones, bit for bit: the thermal stream has no effect",
-        "look at its topic, and at the registration with fusion-ros calibrate --show",
+        "check its topic, and the registration with fusion-ros calibrate --show",
     ),
 }
 
@@ -118,29 +118,29 @@ class EffectWatch:
     """Compares fused frames with their visible ones four times each second; not thread-safe."""
 
     def __init__(self) -> None:
-        self._looked_ns: int | None = None
-        self._looks: deque[bool] = deque(maxlen=_COMPARISONS)
+        self._compared_ns: int | None = None
+        self._comparisons: deque[bool] = deque(maxlen=_COMPARISONS)
 
     @property
     def is_missing(self) -> bool:
         """Whether the newest fused frames were the visible ones, bit for bit."""
-        return len(self._looks) == _COMPARISONS and all(self._looks)
+        return len(self._comparisons) == _COMPARISONS and all(self._comparisons)
 
-    def look(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
+    def compare(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
         """Compare a visible frame with its fused one.
 
         Thermal frames of one value everywhere, as of a closed shutter, do not count.
         """
-        if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < _EXAMINE_EVERY_NS:
+        if self._compared_ns is not None and 0 <= now_ns - self._compared_ns < _EXAMINE_EVERY_NS:
             return
-        self._looked_ns = now_ns
+        self._compared_ns = now_ns
         if not is_constant(fused.thermal):
             doubts = result_doubts(visible, fused.image)
-            self._looks.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
+            self._comparisons.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
 
     def restart(self) -> None:
         """Reset, as after a pause or with another calibration."""
-        self._looks.clear()
+        self._comparisons.clear()
 
 
 def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:

@@ -85,13 +85,11 @@ class FreezeDetector:
         ):
             self._still_view, self._still_since_ns = view, now_ns
 
-    def see_thermal(self, pixels: np.ndarray, now_ns: int, *, repeated: bool) -> bool:
+    def add_thermal(self, pixels: np.ndarray, now_ns: int, *, repeated: bool) -> bool:
         """Take a thermal frame and return whether the camera is frozen.
 
-        Args:
-            pixels: kept until the next new one, not copied.
-            now_ns: its arrival time.
-            repeated: whether it equals the frame before, bit for bit.
+        `repeated`: it equals the frame before, bit for bit. `pixels` are kept until the next new
+        frame, not copied.
         """
         if repeated and self._changed_ns is not None:
             for_ns = now_ns - self._changed_ns

@@ -54,10 +54,8 @@ class CheckedFrame(NamedTuple):
 
     Attributes:
         pixels: may be a view of the message's bytes.
-        frame_id: the camera's.
         stamp_ns: time of exposure.
         arrived_ns: time of arrival, by the caller's clock.
-        encoding: as declared.
         source: `IncomingFrame.source`.
     """
 
@@ -139,13 +137,7 @@ class Intake:
     def take(
         self, stream: Stream, frame: IncomingFrame, arrived_ns: int
     ) -> CheckedFrame | Rejection:
-        """Check a frame.
-
-        Args:
-            stream: its camera.
-            frame: the frame.
-            arrived_ns: time of arrival, by a monotonic clock or by that of a recording.
-        """
+        """Check a frame that arrived at `arrived_ns`, see `PairFlow.take`."""
         self.observation = _NOTHING
         try:
             pixels = frame.read()
@@ -174,16 +166,10 @@ class Intake:
         )
 
     def examine(self, now_ns: int, *, waited_ns: int = 0) -> list[tuple[Stream, FaultChange]]:
-        """Examine the content of some frames, four each second and stream.
+        """Examine the content of some frames, four each second and stream; return new faults.
 
-        To be called after `take`, when nothing waits for the frame: it takes up to 0.3 ms.
-
-        Args:
-            now_ns: the time, by the clock of `take`.
-            waited_ns: least age of the examined frames.
-
-        Returns:
-            New faults.
+        To be called after `take`, when nothing waits for the frame: it takes up to 0.3 ms. Frames
+        younger than `waited_ns` wait for a later call.
         """
         found = []
         for stream, due in list(self._due.items()):
@@ -207,11 +193,11 @@ class Intake:
         if stream not in self._due and self._contents[stream].is_due(arrived_ns):
             self._due[stream] = _Due(frame, encoding, arrived_ns)
         repeated_before = watch.repeated
-        has_content = watch.look(pixels, arrived_ns)
+        has_content = watch.examine(pixels, arrived_ns)
         repeated = watch.repeated > repeated_before
         if stream is Stream.THERMAL and has_content:
             self._freeze.after_ms = self.options.frozen_after_ms
-            watch.frozen = self._freeze.see_thermal(pixels, arrived_ns, repeated=repeated)
+            watch.frozen = self._freeze.add_thermal(pixels, arrived_ns, repeated=repeated)
         self.observation = Observation(frame, change, repeated, has_content)
 
     def _frozen_text(self) -> str:

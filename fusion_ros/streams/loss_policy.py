@@ -87,11 +87,11 @@ class StreamLoss:
             return WAITING
         return THERMAL_ONLY if lone is Stream.THERMAL else VISIBLE_ONLY
 
-    def comes_back(self, stream: Stream, now_ns: int) -> None:
+    def note_return(self, stream: Stream, now_ns: int) -> None:
         """Note a message of a lost camera."""
         self._flowing_since_ns[stream] = now_ns
 
-    def goes_alone(self, stream: Stream, now_ns: int) -> bool:
+    def passes_alone(self, stream: Stream, now_ns: int) -> bool:
         """Whether a frame of this stream passes alone.
 
         The stream itself must have flowed for the other one's timeout. So the first frames after
@@ -102,7 +102,7 @@ class StreamLoss:
         flowing_ms = (now_ns - self._flowing_since_ns[stream]) / NS_PER_MS
         return self.alone is stream or flowing_ms > self.timeout_ms(OTHER[stream])
 
-    def paired(self) -> bool:
+    def note_pair(self) -> bool:
         """Note a pair. Return whether frames passed alone until now."""
         was_alone, self.alone = self.alone is not None, None
         self._fused_any = True

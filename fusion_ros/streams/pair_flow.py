@@ -40,7 +40,7 @@ _NOT_CALIBRATED = Rejection(
     "no calibration has arrived yet, so the thermal frame cannot be registered; /diagnostics "
     "lists what is missing (parameter registration_source)",
 )
-_PATIENCE_NS = 500_000_000
+_EXAMINED_AFTER_NS = 500_000_000
 """A frame is examined this long after its arrival, where nothing is paired."""
 
 
@@ -106,8 +106,6 @@ class LoneFrame:
     """A frame that passes alone because the other camera is lost.
 
     Attributes:
-        stream: its camera.
-        frame: the frame.
         visible_shape: height and width of the newest visible frame, None before the first. A
             thermal image is published on this grid, so that the size of the output stays.
         visible_frame_id: `frame_id` of the newest visible frame, for the same reason.
@@ -154,8 +152,6 @@ class PairFlow:
     """Pairs the frames of two streams.
 
     Args:
-        options: see `FlowOptions`.
-        ledger: counts every frame.
         watches: health of both streams; restarted here.
         stamp_clock_ns: clock for `stamp_source` "arrival": the node's ROS clock or recorded time.
         is_registered: whether thermal frames can be registered (False before a live calibration).
@@ -234,19 +230,16 @@ class PairFlow:
     def take(
         self, stream: Stream, incoming: IncomingFrame | Rejection, arrived_ns: int
     ) -> Decision:
-        """Decide about a frame.
+        """Decide about a frame, or about the reason why its message cannot be read.
 
-        Args:
-            stream: its camera.
-            incoming: the frame, or the reason why its message cannot be read.
-            arrived_ns: when it arrived, by a monotonic clock or by that of a recording.
+        `arrived_ns` is its arrival, by a monotonic clock or by that of a recording.
         """
         if not self._is_started:
             self._is_started = True
             self.loss.restart(arrived_ns)
         was_lost = self.loss.is_lost(stream, arrived_ns)
         if was_lost:
-            self.loss.comes_back(stream, arrived_ns)
+            self.loss.note_return(stream, arrived_ns)
         decision = self._decide(stream, incoming, arrived_ns, was_lost)
         if decision.settled is Fate.REJECTED:
             assert isinstance(decision.checked, Rejection)
@@ -261,7 +254,9 @@ class PairFlow:
         To be called after each `take`. It takes up to 0.3 ms, so it runs while the last frame's
         pair is fused, or half a second later where nothing is paired.
         """
-        return self._intake.examine(now_ns, waited_ns=0 if self._handed_over else _PATIENCE_NS)
+        return self._intake.examine(
+            now_ns, waited_ns=0 if self._handed_over else _EXAMINED_AFTER_NS
+        )
 
     def flush(self) -> list[FramePair]:
         """Decide all waiting frames (end of a recording) and return the pairs."""
@@ -295,7 +290,7 @@ class PairFlow:
             and self.loss.alone is OTHER[stream]
             and not self.loss.is_lost(stream, arrived_ns)
         )
-        if self.loss.goes_alone(stream, arrived_ns):
+        if self.loss.passes_alone(stream, arrived_ns):
             decision = self._pass_alone(stream, frame, seen)
         else:
             decision = self._pair(stream, frame, seen)
@@ -319,5 +314,5 @@ class PairFlow:
             self._pairer.settled,
             pairs,
             jumped_back=jumped,
-            alone_ended=bool(pairs) and self.loss.paired(),
+            alone_ended=bool(pairs) and self.loss.note_pair(),
         )

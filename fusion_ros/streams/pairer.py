@@ -78,7 +78,7 @@ class FramePairer(Generic[F]):
         wait_ns: see `WAIT_NS`; a thermal camera with a longer transport delay does not pair.
 
     Raises:
-        ValueError: an argument is out of its range; the message names it.
+        ValueError: `tolerance_ns` or `queue_size` is out of its range.
     """
 
     def __init__(

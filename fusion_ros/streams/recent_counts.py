@@ -23,24 +23,14 @@ class RecentCounts:
 
 
 class CountHistory:
-    """Keeps totals of the last `window_s` seconds; thread-safe.
+    """Totals of the last `WINDOW_S` seconds; thread-safe.
 
     The window is a time, so the same limits apply at 1 Hz and at 120 Hz.
-
-    Args:
-        first: the totals now.
-        window_s: time for which totals are kept.
-        clock_ns: a monotonic clock.
     """
 
     def __init__(
-        self,
-        first: LedgerSnapshot,
-        *,
-        window_s: float = WINDOW_S,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
+        self, first: LedgerSnapshot, *, clock_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
-        self._window_s = window_s
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self.restart(first)
@@ -56,18 +46,17 @@ class CountHistory:
         with self._lock:
             self._totals.append((now_ns, totals))
             # One older entry stays, as the begin of the window.
-            while len(self._totals) > 2 and now_ns - self._totals[1][0] >= self._window_s * 1e9:
+            while len(self._totals) > 2 and now_ns - self._totals[1][0] >= WINDOW_S * 1e9:
                 self._totals.popleft()
 
-    def recent(self, window_s: float | None = None) -> RecentCounts:
+    def recent(self, window_s: float = WINDOW_S) -> RecentCounts:
         """Return the counts of the newest `window_s` seconds, or since the restart."""
         with self._lock:
             kept = list(self._totals)
         newest_ns, newest = kept[-1]
-        window_ns = (self._window_s if window_s is None else window_s) * 1e9
         begin_ns, begin = kept[0]
         for at_ns, totals in kept:
-            if newest_ns - at_ns < window_ns:
+            if newest_ns - at_ns < window_s * 1e9:
                 break
             begin_ns, begin = at_ns, totals
         return RecentCounts((newest_ns - begin_ns) / 1e9, newest.since(begin))

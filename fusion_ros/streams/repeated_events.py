@@ -15,10 +15,7 @@ class RepeatedEvents:
 
     Thread-safe. Kinds are few, for example a stream and a fault, never external text.
 
-    Args:
-        write: takes one line of text.
-        period_s: shortest time between two lines of one kind.
-        clock_s: a monotonic clock.
+    `period_s` is the shortest time between two lines of one kind.
     """
 
     def __init__(

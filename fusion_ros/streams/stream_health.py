@@ -18,13 +18,13 @@ from fusion_ros.streams.outside_text import printable
 
 FLAT_SHARE = 0.1
 """A frame is flat when its spread is below this share of the stream's usual spread."""
-FLAT_GIVE_UP_S = 5.0
+LONGEST_SHUTTER_S = 5.0
 """Frames that are flat for longer show the scene and no shutter."""
 _KNOWN_AFTER_S = 0.25
 """The usual spread is known after this time without flat frames."""
-_REMEMBERED_S = 2.0
+_STORED_S = 2.0
 """The usual spread is the median over this time, or over the newest frames of a slow stream."""
-_REMEMBER_EVERY_NS = 100_000_000
+_STORE_EVERY_NS = 100_000_000
 """Interval of stored spreads. A median of more of them takes 0.03 ms before pairing."""
 _FEWEST_SPREADS = 3
 _MOST_SPREADS = 512
@@ -76,7 +76,7 @@ class StreamWatch:
         self._previous: np.ndarray | None = None
         self._spreads: deque[tuple[int, float]] = deque(maxlen=_MOST_SPREADS)
         self._gaps_ns: deque[int] = deque(maxlen=_GAPS)
-        self._looked = False
+        self._has_image = False
         self._flat_since_ns: int | None = None
 
     def silent_for_ms(self, now_ns: int) -> float:
@@ -103,15 +103,11 @@ class StreamWatch:
         old, self._format = self._format, new
         return (old, new) if old is not None and old != new else None
 
-    def look(self, pixels: np.ndarray, now_ns: int) -> bool:
+    def examine(self, pixels: np.ndarray, now_ns: int) -> bool:
         """Examine a frame and return whether it has content.
 
-        A repeated frame has (a 9 Hz sensor behind a 30 Hz driver repeats each image), a flat one
-        has not.
-
-        Args:
-            pixels: HxW or HxWx3; kept until the next frame, not copied.
-            now_ns: its arrival time.
+        A repeated frame has content (a 9 Hz sensor behind a 30 Hz driver repeats each image), a
+        flat one has not. `pixels`, HxW or HxWx3, are kept until the next frame, not copied.
         """
         self._arrived_ns = now_ns
         previous, self._previous = self._previous, pixels
@@ -123,9 +119,9 @@ class StreamWatch:
         if self._detect_flat and self._is_flat(pixels, now_ns):
             self.flat += 1
             return False
-        if self._looked:
+        if self._has_image:
             self._gaps_ns.append(now_ns - self._changed_ns)
-        self._looked = True
+        self._has_image = True
         self._changed_ns = self._content_ns = now_ns
         return True
 
@@ -134,21 +130,21 @@ class StreamWatch:
         if not self._knows_spreads() or spread > FLAT_SHARE * self._usual_spread():
             self._flat_since_ns = None
             if spread > 0.0:
-                self._remember(spread, now_ns)
+                self._store(spread, now_ns)
             return False
         if self._flat_since_ns is None:
             self._flat_since_ns = now_ns
-        if (now_ns - self._flat_since_ns) / 1e9 > FLAT_GIVE_UP_S and spread > 0.0:
+        if (now_ns - self._flat_since_ns) / 1e9 > LONGEST_SHUTTER_S and spread > 0.0:
             self._spreads.clear()  # the scene itself is flat
             self._flat_since_ns = None
             return False
         return True
 
-    def _remember(self, spread: float, now_ns: int) -> None:
-        if self._spreads and 0 <= now_ns - self._spreads[-1][0] < _REMEMBER_EVERY_NS:
+    def _store(self, spread: float, now_ns: int) -> None:
+        if self._spreads and 0 <= now_ns - self._spreads[-1][0] < _STORE_EVERY_NS:
             return
         self._spreads.append((now_ns, spread))
-        old_ns = now_ns - int(_REMEMBERED_S * 1e9)
+        old_ns = now_ns - int(_STORED_S * 1e9)
         while len(self._spreads) > _FEWEST_SPREADS and self._spreads[0][0] < old_ns:
             self._spreads.popleft()
 

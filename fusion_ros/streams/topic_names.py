@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from os.path import commonprefix
 
 # The strongest word first. Only whole words count ("ir", not "first").
 THERMAL_WORDS = (
@@ -49,33 +50,19 @@ def is_view(topic: str) -> bool:
 
 
 def thermal_beside(topic: str, topics: Iterable[str]) -> list[str]:
-    """Return the other thermal image topics that may hold data, likeliest first.
-
-    Args:
-        topic: the topic in use.
-        topics: all image topics.
-    """
-    base = _without_transport(topic)
+    """Return the image topics beside `topic` that may hold thermal data, likeliest first."""
+    base = topic.removesuffix("/compressed")
     others = {
         t
         for t in topics
         if score(t, THERMAL_WORDS)
         and not is_other(t)
         and not is_view(t)
-        and _without_transport(t) != base
+        and t.removesuffix("/compressed") != base
     }
-    return sorted(others, key=lambda t: (-_shared(t, topic), -score(t, THERMAL_WORDS), t))
 
+    def rank(t: str) -> tuple[int, int, str]:
+        shared = len(commonprefix([t, topic]))  # noqa: RUF071 -- of characters
+        return -shared, -score(t, THERMAL_WORDS), t
 
-def _without_transport(topic: str) -> str:
-    return topic.removesuffix("/compressed")
-
-
-def _shared(first: str, second: str) -> int:
-    """Return the number of common leading characters."""
-    count = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+    return sorted(others, key=rank)

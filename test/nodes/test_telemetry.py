@@ -39,7 +39,7 @@ def test_without_samples_latencies_are_nan(clock):
 
 
 def test_rates_cover_the_window_only(clock):
-    telemetry = Telemetry(window_s=10, clock_ns=clock)
+    telemetry = Telemetry(clock_ns=clock)
     for _ in range(100):  # ten seconds at 10 Hz
         telemetry.arrived(Stream.VISIBLE, clock.now_ns)
         clock.now_ns += S // 10

@@ -74,7 +74,7 @@ def test_a_hung_engine_keeps_no_transition_waiting(rig):
     ("change", "level"),
     [
         ({"engine_hung_s": 3.0}, DiagnosticStatus.ERROR),
-        ({"held_up_s": {"/fused/image_raw": 2.0}}, DiagnosticStatus.ERROR),
+        ({"blocked_s": {"/fused/image_raw": 2.0}}, DiagnosticStatus.ERROR),
         ({"unpublished": {"/fused/image_raw": 5}}, DiagnosticStatus.WARN),
         (
             {"unpublished": {"/fused/overlay": 5}, "unpublished_before": {"/fused/overlay": 5}},
@@ -87,5 +87,5 @@ def test_what_does_not_return_is_told(rig, change, level):
     array = diagnostics("/fuse_node", dataclasses.replace(report, **change))
     (status,) = (s for s in array.status if s.name.endswith("fusion"))
     assert status.level == level
-    for topic in (*change.get("held_up_s", ()), *change.get("unpublished", ())):
+    for topic in (*change.get("blocked_s", ()), *change.get("unpublished", ())):
         assert (topic in status.message) == (level != DiagnosticStatus.OK)

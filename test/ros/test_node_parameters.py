@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
@@ -72,12 +71,6 @@ def test_of_changes_made_together_all_or_none_hold(ros):
     assert not result.successful
     assert rig.node.get_parameter("output_encoding").value == "rgb8"
     assert rig.node.parameters.current.output_encoding == "rgb8"
-
-
-def test_nan_is_no_number(ros):
-    rig = Rig(ros)
-    (result,) = rig.node.set_parameters([Parameter("thermal_offset_ms", value=math.nan)])
-    assert not result.successful
 
 
 def test_a_remapped_image_topic_brings_its_own_camera_info(ros):

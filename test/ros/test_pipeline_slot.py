@@ -54,7 +54,7 @@ def test_a_registration_applies_to_the_present_and_the_next_pipeline(old):
 
 def test_a_new_time_line_resets_the_pipeline_once(old):
     slot = PipelineSlot(old, pytest.fail)
-    slot.forget()
+    slot.reset_before_next_job()
     assert old.resets == 0
     slot.for_next_job()
     slot.for_next_job()

@@ -43,8 +43,8 @@ def test_a_closed_shutter_is_known_after_seconds_at_any_rate(hz):
     watch = StreamWatch(0)
     frames = max(4, 3 * hz)
     for n in range(frames):
-        assert watch.look(scene(n), n * S // hz)
-    assert not watch.look(flat(0), frames * S // hz)
+        assert watch.examine(scene(n), n * S // hz)
+    assert not watch.examine(flat(0), frames * S // hz)
 
 
 def test_a_regular_stream_is_not_lost_between_its_frames_and_a_dead_one_is(hz):
@@ -55,7 +55,7 @@ def test_a_regular_stream_is_not_lost_between_its_frames_and_a_dead_one_is(hz):
         # The first frames of 1 Hz cannot be told from a lost stream: no period is known yet.
         if n > 3:
             assert watch.silent_for_ms(now_ns) <= watch.timeout_ms(timeout_ms)
-        watch.look(scene(n), now_ns)
+        watch.examine(scene(n), now_ns)
     assert watch.timeout_ms(timeout_ms) <= max(timeout_ms, 2600.0 / hz)
 
 
@@ -129,7 +129,7 @@ def test_every_advised_value_is_one_that_the_parameters_take(offset_ms):
 
 def test_recent_counts_cover_seconds_at_any_rate(hz):
     ledger, now_s = FrameLedger(), [0.0]
-    history = CountHistory(ledger.snapshot(), window_s=10.0, clock_ns=lambda: round(now_s[0] * 1e9))
+    history = CountHistory(ledger.snapshot(), clock_ns=lambda: round(now_s[0] * 1e9))
     for second in range(1, 31):
         for _ in range(hz):
             ledger.receive(Stream.VISIBLE)

@@ -23,22 +23,22 @@ def fused(image: np.ndarray, thermal: np.ndarray = VISIBLE[..., 0]) -> FusedFram
 def test_a_missing_effect_is_noticed_within_five_frames_or_two_seconds(rate_hz: int) -> None:
     watch = EffectWatch()
     for n in range(max(5, 2 * rate_hz)):
-        watch.look(VISIBLE, fused(VISIBLE.copy()), n * 10**9 // rate_hz)
+        watch.compare(VISIBLE, fused(VISIBLE.copy()), n * 10**9 // rate_hz)
     assert watch.is_missing
     for n in range(max(5, 2 * rate_hz), max(5, 2 * rate_hz) + max(1, rate_hz)):
-        watch.look(VISIBLE, fused(CHANGED), n * 10**9 // rate_hz)
+        watch.compare(VISIBLE, fused(CHANGED), n * 10**9 // rate_hz)
     assert not watch.is_missing
 
 
 def test_single_frames_without_effect_are_no_fault() -> None:
     watch = EffectWatch()
     for n in range(40):
-        watch.look(VISIBLE, fused(CHANGED if n % 3 == 0 else VISIBLE), n * 250_000_000)
+        watch.compare(VISIBLE, fused(CHANGED if n % 3 == 0 else VISIBLE), n * 250_000_000)
         assert not watch.is_missing
 
 
 def test_a_closed_shutter_does_not_count() -> None:
     watch = EffectWatch()
     for n in range(20):
-        watch.look(VISIBLE, fused(VISIBLE, np.zeros((48, 64), np.uint8)), n * 250_000_000)
+        watch.compare(VISIBLE, fused(VISIBLE, np.zeros((48, 64), np.uint8)), n * 250_000_000)
     assert not watch.is_missing

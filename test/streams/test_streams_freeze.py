@@ -54,7 +54,7 @@ class Run:
             pixels = thermal(n)
             repeated = self.before is not None and np.array_equal(self.before, pixels)
             self.before = pixels
-            judged.append(self.detector.see_thermal(pixels, self.now_ns, repeated=repeated))
+            judged.append(self.detector.add_thermal(pixels, self.now_ns, repeated=repeated))
             self.detector.examine_thermal()
         return judged
 

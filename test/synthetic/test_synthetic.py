@@ -16,8 +16,8 @@ from fusion_ros.synthetic.actors import (
     IN_THE_SMOKE,
     Person,
 )
+from fusion_ros.synthetic.exposures import ExposureTimer
 from fusion_ros.synthetic.geometry import View, limb
-from fusion_ros.synthetic.shutter import Shutter
 
 SIZE = (640, 480)
 MOMENTS = (0.5, 2.0, 3.5)
@@ -167,22 +167,22 @@ def test_a_limb_is_a_bar_with_round_ends() -> None:
 
 
 def test_exposures_are_at_whole_periods_of_the_clock() -> None:
-    shutter = Shutter(10.0)
-    due = [shutter.next_after(now).due_ns for now in (0, 1, 99_999_999, 100_000_000)]
+    timer = ExposureTimer(10.0)
+    due = [timer.next_after(now).due_ns for now in (0, 1, 99_999_999, 100_000_000)]
     assert due == [100_000_000, 100_000_000, 100_000_000, 200_000_000]
 
 
-def test_two_shutters_of_one_rate_expose_at_the_same_times() -> None:
+def test_two_timers_of_one_rate_expose_at_the_same_times() -> None:
     now = 1_795_361_923_696_289_892
-    first, second = Shutter(30.0, seed=1), Shutter(30.0, seed=2)
+    first, second = ExposureTimer(30.0, seed=1), ExposureTimer(30.0, seed=2)
     assert first.next_after(now).stamp_ns == second.next_after(now + 1000).stamp_ns
 
 
 def test_exposures_are_in_the_future_and_do_not_repeat() -> None:
-    shutter, now = Shutter(29.97), 1_795_361_923_696_289_892
+    timer, now = ExposureTimer(29.97), 1_795_361_923_696_289_892
     due = []
     for _ in range(1000):
-        now = shutter.next_after(now).due_ns
+        now = timer.next_after(now).due_ns
         due.append(now)
     gaps = np.diff(due)
     assert gaps.min() > 33e6
@@ -190,8 +190,8 @@ def test_exposures_are_in_the_future_and_do_not_repeat() -> None:
 
 
 def test_offset_jitter_and_loss_are_as_configured() -> None:
-    shutter = Shutter(30.0, offset_ms=7.0, jitter_ms=2.0, drop_ratio=0.25, seed=5)
-    exposures = [shutter.next_after(n * 33_333_334) for n in range(4000)]
+    timer = ExposureTimer(30.0, offset_ms=7.0, jitter_ms=2.0, drop_ratio=0.25, seed=5)
+    exposures = [timer.next_after(n * 33_333_334) for n in range(4000)]
     error_ms = np.array([e.stamp_ns - e.due_ns for e in exposures]) / 1e6
     assert error_ms.mean() == pytest.approx(7.0, abs=0.15)
     assert error_ms.std() == pytest.approx(2.0, abs=0.15)
@@ -202,7 +202,7 @@ def test_offset_jitter_and_loss_are_as_configured() -> None:
 @pytest.mark.parametrize(
     ("argument", "value"), [("rate_hz", 0.0), ("jitter_ms", -1.0), ("drop_ratio", 1.5)]
 )
-def test_a_shutter_argument_out_of_range_is_named(argument: str, value: float) -> None:
+def test_an_argument_out_of_range_is_named(argument: str, value: float) -> None:
     arguments = {"rate_hz": 30.0, argument: value}
     with pytest.raises(ValueError, match=f"{argument} is {value}"):
-        Shutter(**arguments)
+        ExposureTimer(**arguments)

@@ -18,17 +18,12 @@ REPEAT_S = 30.0
 
 
 class AwaitedFrames:
-    """Logs each camera without a frame since the activation, and its first frame.
-
-    Args:
-        tell: logs a line.
-        clock_s: a monotonic clock.
-    """
+    """Logs each camera without a frame since the activation, and its first frame."""
 
     def __init__(
-        self, tell: Callable[[str], object], *, clock_s: Callable[[], float] = time.monotonic
+        self, log: Callable[[str], object], *, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tell = tell
+        self._log = log
         self._clock_s = clock_s
         self._before: LedgerSnapshot | None = None
 
@@ -39,7 +34,7 @@ class AwaitedFrames:
         self._next_s = dict.fromkeys(Stream, self._begun_s + FIRST_AFTER_S)
         self._waited: set[Stream] = set()
 
-    def look(self, totals: LedgerSnapshot, inputs: Mapping[Stream, FollowingSubscription]) -> None:
+    def check(self, totals: LedgerSnapshot, inputs: Mapping[Stream, FollowingSubscription]) -> None:
         """Log missing frames; to be called about once each second."""
         if self._before is None:
             return
@@ -51,11 +46,11 @@ class AwaitedFrames:
                 del self._next_s[stream]
                 if stream in self._waited and subscription is not None:
                     topic = printable(subscription.topic_name)
-                    self._tell(f"first frame on {topic} after {now_s - self._begun_s:.0f} s")
+                    self._log(f"first frame on {topic} after {now_s - self._begun_s:.0f} s")
             elif subscription is not None and now_s >= self._next_s[stream]:
                 self._next_s[stream] = now_s + REPEAT_S
                 self._waited.add(stream)
-                self._tell(waiting_line(stream, subscription))
+                self._log(waiting_line(stream, subscription))
 
 
 def waiting_line(stream: Stream, subscription: FollowingSubscription) -> str:

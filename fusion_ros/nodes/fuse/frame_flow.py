@@ -37,7 +37,6 @@ class FrameFlow:
     Args:
         lane: fuses and publishes; started and stopped here.
         values: the node's parameters; `apply` takes changed ones.
-        counters: counters, telemetry and log of rejections.
         ros_clock_ns: the node's ROS clock, for frames that are stamped by arrival.
         log: logs a line about an event that is not a fault.
         image_topics: returns the names of all image topics in the graph.
@@ -144,19 +143,12 @@ class FrameFlow:
     def take(
         self, stream: Stream, topic: str, serialized: bytes, parse: Parser = read_image
     ) -> None:
-        """Process a message.
-
-        Args:
-            stream: its camera.
-            topic: its topic, for the log.
-            serialized: the message as the middleware delivers it.
-            parse: reads messages of the topic's type.
-        """
+        """Process a message as the middleware delivers it; `parse` reads the topic's type."""
         arrived_ns = self._clock_ns()
         self._counters.telemetry.arrived(stream, arrived_ns)
         decision = self._pairs.take(stream, _incoming(serialized, parse), arrived_ns)
         if decision.jumped_back:
-            self.lane.pipeline.forget()
+            self.lane.pipeline.reset_before_next_job()
         for pair in decision.pairs:
             self.lane.submit(pair)
         if decision.alone is not None:
@@ -175,7 +167,7 @@ class FrameFlow:
         if isinstance(checked, Rejection):
             self._counters.rejections.frame(stream, topic, checked.reason, checked.message)
         elif self._notices:
-            self._notices[stream].look(topic, checked.stamp_ns)
+            self._notices[stream].check(topic, checked.stamp_ns)
         if decision.is_back:
             self._log_repeated(("back", stream), f"{topic} is back")
         if decision.jumped_back:

@@ -278,7 +278,7 @@ class FuseNode(LifecycleNode):
             zones_age_s=outputs.spots.zones_age_s if active is not None else None,
             unpublished={lane.topic: lane.unpublished for lane in lanes},
             unpublished_before=configured.unpublished,
-            held_up_s={lane.topic: lane.held_up_s for lane in lanes if lane.held_up_s},
+            blocked_s={lane.topic: lane.blocked_s for lane in lanes if lane.blocked_s},
             **fields,
         )
 

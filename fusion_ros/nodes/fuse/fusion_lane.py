@@ -54,16 +54,13 @@ class FusionLane:
     """Fuses the newest job in one thread and publishes the newest result in another.
 
     Args:
-        pipeline: fuses.
         values: the node's parameters; may be replaced.
-        counters: counters, telemetry and log of rejections.
         publish: publishes an output, in the publishing thread; returns milliseconds by stage.
         topic: of that output, for reports.
         can_publish: whether the middleware still runs; a signal ends it before `stop` is called.
         replaced: receives the pipeline with the engine that replaces a hung one.
         follow_up: called in the worker's thread with each job, its output and its pipeline, after
             the output was passed on for publishing.
-        clock_ns: a monotonic clock.
     """
 
     def __init__(
@@ -305,7 +302,7 @@ class FusionLane:
             now_ns = self._clock_ns()
             if not pair.is_held:  # motion since then would look like a shift
                 self._alignment(*sources, now_s=now_ns / 1e9, order=visible.pixels.order)
-            self._effect.look(visible.pixels.pixels, fused, now_ns)
+            self._effect.compare(visible.pixels.pixels, fused, now_ns)
         except Exception as error:
             text = f"alignment is no longer evaluated: {type(error).__name__}: {error}"
             self._counters.warn(text)

@@ -37,8 +37,6 @@ class LiveCalibration:
     """Subscriptions from `activate` to `deactivate`; makes a registration from each change.
 
     Args:
-        node: its node.
-        options: with a live source.
         thermal_info_topic: the thermal camera's camera_info. The visible one's is passed to
             `take_visible`, since the node subscribes to it in any case.
         use: receives each new registration.
@@ -59,11 +57,14 @@ class LiveCalibration:
         self._options = options
         self._use = use
         self._rig = LiveRig(*declared_parts(options))
-        self._heard: dict[str, tuple] = {}
+        self._newest_info: dict[str, tuple] = {}
         self._tf: list[Any] = []
         self._has_warned = False
         if options.source == "tf":
-            self._tf = [self._listen_to_tf("/tf_static", latched=True), self._listen_to_tf("/tf")]
+            self._tf = [
+                self._subscribe_to_tf("/tf_static", latched=True),
+                self._subscribe_to_tf("/tf"),
+            ]
         self._info = FollowingSubscription(node, CameraInfo, thermal_info_topic, self._take_thermal)
         use(ThermalRegistration(options))
 
@@ -97,21 +98,21 @@ class LiveCalibration:
 
     def take_visible(self, message: CameraInfo) -> None:
         """Process the visible camera's camera_info."""
-        if self._is_news("visible", message):
+        if self._has_changed("visible", message):
             self._rig.visible = _camera(message)
             self._update()
 
     def _take_thermal(self, message: CameraInfo) -> None:
-        if self._is_news("thermal", message):
+        if self._has_changed("thermal", message):
             self._rig.thermal = _camera(message)
             self._update()
 
-    def _is_news(self, name: str, message: CameraInfo) -> bool:
+    def _has_changed(self, name: str, message: CameraInfo) -> bool:
         """Whether the camera_info, which arrives with every frame, differs from the last one."""
-        before, self._heard[name] = self._heard.get(name), _content(message)
-        return before != self._heard[name]
+        before, self._newest_info[name] = self._newest_info.get(name), _content(message)
+        return before != self._newest_info[name]
 
-    def _listen_to_tf(self, topic: str, *, latched: bool = False) -> Any:
+    def _subscribe_to_tf(self, topic: str, *, latched: bool = False) -> Any:
         if TFMessage is None:
             raise ModuleNotFoundError(
                 "registration_source is 'tf', which needs the package tf2_msgs, and it is not "

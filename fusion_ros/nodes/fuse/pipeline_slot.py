@@ -16,10 +16,6 @@ class PipelineSlot:
     """Holds the pipeline of a worker's thread; any thread may request a change.
 
     Only `for_next_job` makes changes, so a job uses one pipeline throughout.
-
-    Args:
-        pipeline: the first one.
-        warn: logs a line if closing an old pipeline failed.
     """
 
     def __init__(self, pipeline: FusionPipeline, warn: Callable[[str], object]) -> None:
@@ -28,7 +24,7 @@ class PipelineSlot:
         self._current = pipeline
         self._next: FusionPipeline | None = None
         self._replaced: list[Callable[[], None]] = []
-        self._outdated = False
+        self._needs_reset = False
 
     def replace(self, pipeline: FusionPipeline, *, done_with_old: Callable[[], None]) -> None:
         """Use another pipeline from the next job on.
@@ -66,9 +62,9 @@ class PipelineSlot:
         """Whether thermal frames can be registered; False before a live calibration."""
         return self._current.registration.is_ready
 
-    def forget(self) -> None:
+    def reset_before_next_job(self) -> None:
         """Reset the pipeline's memory of earlier frames before the next job."""
-        self._outdated = True
+        self._needs_reset = True
 
     def for_next_job(self) -> FusionPipeline:
         """Return the pipeline for the next job; called in the worker's thread, or after its end."""
@@ -81,7 +77,7 @@ class PipelineSlot:
                 done_with_old()
             except Exception as error:  # for example a device that was removed
                 self._warn(f"closing the previous pipeline failed: {type(error).__name__}: {error}")
-        if self._outdated:
-            self._outdated = False
+        if self._needs_reset:
+            self._needs_reset = False
             self._current.reset()
         return self._current

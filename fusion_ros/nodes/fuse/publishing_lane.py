@@ -11,7 +11,7 @@ from fusion_ros.nodes.fuse.worker import NewestWorker
 
 Item = TypeVar("Item")
 
-HELD_UP_S = 1.0
+BLOCKED_S = 1.0
 """A publish that takes longer than this is reported."""
 STOP_S = 0.5
 """Time limit of `stop` for a running publish call."""
@@ -23,7 +23,6 @@ class PublishingLane(Generic[Item]):
     Args:
         topic: for reports.
         publish: publishes one item, in the lane's thread.
-        warn: logs a line at the first failure.
         can_publish: whether the middleware still runs; later failures are not reported.
         dropped: called with each item that is not published, in the thread that caused it.
     """
@@ -51,11 +50,11 @@ class PublishingLane(Generic[Item]):
         )
 
     @property
-    def held_up_s(self) -> float:
-        """Duration of the running publish call if it exceeds `HELD_UP_S`, else 0."""
+    def blocked_s(self) -> float:
+        """Duration of the running publish call if it exceeds `BLOCKED_S`, else 0."""
         current = self._current
         seconds = 0.0 if current is None else time.monotonic() - current[1]
-        return seconds if seconds > HELD_UP_S else 0.0
+        return seconds if seconds > BLOCKED_S else 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -64,9 +63,7 @@ class PublishingLane(Generic[Item]):
     def submit(self, item: Item, *, wait_s: float = 0.0) -> None:
         """Publish this item next; it replaces a waiting one.
 
-        Args:
-            item: the item.
-            wait_s: how long to wait for its publishing, unless that of an earlier item still runs.
+        Wait for its publishing at most `wait_s`, and not at all while an earlier one runs.
         """
         if self._worker.submit(item) and wait_s:
             self._worker.wait_until_idle(wait_s)

@@ -38,10 +38,7 @@ COUNTS, CELSIUS, INFO = (
 class RegisteredThermal:
     """Publishers of the registered thermal image, from `configure` to `cleanup`.
 
-    Args:
-        node: its node.
-        offered: QoS of the publishers.
-        make_lane: returns a publishing thread for a publisher and a function.
+    `make_lane` returns a publishing thread for a publisher and a function.
     """
 
     def __init__(
@@ -80,12 +77,6 @@ class RegisteredThermal:
         visible_info: CameraInfo | None,
     ) -> None:
         """Compute the subscribed images of a job; in the worker's thread.
-
-        Args:
-            job: a pair, or a thermal frame that passes alone.
-            pipeline: the pipeline that fused it.
-            interpolation: "nearest" or "linear".
-            visible_info: the visible camera's newest camera_info.
 
         Raises:
             ValueError: the frames do not fit the calibration.

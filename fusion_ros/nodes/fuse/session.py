@@ -183,7 +183,7 @@ class Active:
         if self.calibration is not None:
             self.calibration.follow()
         self.flow.estimate_offset()
-        self._awaited.look(self._ledger.snapshot(), self._images)
+        self._awaited.check(self._ledger.snapshot(), self._images)
 
     def report_fields(self) -> dict[str, Any]:
         """Return the fields of `NodeReport` that only an active node has; in any thread."""

@@ -42,7 +42,6 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
 
     Args:
         name: name of the node, for the log before the node exists.
-        make: makes the node.
         work: spins the node and returns the exit code.
         args: arguments in place of the command line's.
         refusals: errors of `make` for an unusable parameter, reported by their message alone. A

@@ -26,10 +26,7 @@ def to_time(stamp_ns: int) -> Time:
 class ClockNotice:
     """Warning, once, about a stream whose stamps are hours from the node's clock.
 
-    Args:
-        clock_ns: the node's ROS clock (which follows `use_sim_time`).
-        warn: takes one line of text, once.
-        monotonic_s: a monotonic clock.
+    `clock_ns` is the node's ROS clock, which follows `use_sim_time`.
     """
 
     def __init__(
@@ -42,20 +39,20 @@ class ClockNotice:
         self._clock_ns = clock_ns
         self._warn = warn
         self._monotonic_s = monotonic_s
-        self._next_look_s = -math.inf
+        self._next_check_s = -math.inf
 
-    def look(self, topic: str, stamp_ns: int) -> None:
+    def check(self, topic: str, stamp_ns: int) -> None:
         """Compare a stamp with the clock, at most once in `NOTICE_EVERY_S`."""
         now_s = self._monotonic_s()
-        if now_s < self._next_look_s:
+        if now_s < self._next_check_s:
             return
-        self._next_look_s = now_s + NOTICE_EVERY_S
+        self._next_check_s = now_s + NOTICE_EVERY_S
         now_ns = self._clock_ns()
         if now_ns == 0:  # simulated time before the first message on /clock
             return
         apart_s = (stamp_ns - now_ns) / NS_PER_S
         if abs(apart_s) > ABSURD_S:
-            self._next_look_s = math.inf
+            self._next_check_s = math.inf
             direction = "ahead of" if apart_s > 0 else "behind"
             self._warn(
                 f"{topic}: stamps are {abs(apart_s) / 3600:.1f} h {direction} this node's clock. "

@@ -46,8 +46,7 @@ def limit_stop(
     Args:
         name: name of the program, for the message.
         is_stopped: whether a stop was requested.
-        code: the exit code.
-        limit_s: longest duration of a stop.
+        code: the exit code of the process.
 
     Returns:
         A function that ends the watch, to be called when the stop is done.

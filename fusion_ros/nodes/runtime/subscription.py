@@ -28,9 +28,7 @@ _NAMED = {
 def image_quality(reliability: str, *, depth: int = QUEUE_DEPTH) -> QoSProfile:
     """Return a volatile, keep-last QoS: old images are of no use to a late subscriber.
 
-    Args:
-        reliability: "reliable" or "best_effort".
-        depth: messages that are kept.
+    `reliability` is "reliable" or "best_effort"; `depth` is a number of messages.
     """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
@@ -44,7 +42,6 @@ class FollowingSubscription:
     """Subscription that is replaced when the publishers' reliability changes.
 
     Args:
-        node: the subscribing node.
         message_type, topic, callback: as for `create_subscription`.
         reliability: "auto" (follow the publishers), "reliable" or "best_effort".
         depth: messages that may wait for the executor.

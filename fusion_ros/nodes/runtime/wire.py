@@ -87,7 +87,6 @@ def write_image(
 
     Args:
         stamp: seconds and nanoseconds.
-        frame_id: of the header.
         shape: height and width.
         encoding: encoding with one byte per channel and no padding between rows.
         rows: the pixels, contiguous.

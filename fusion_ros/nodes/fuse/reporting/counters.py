@@ -19,11 +19,7 @@ class Counters:
     """Counters, telemetry and rejection log.
 
     Attributes:
-        ledger: fate of every frame.
-        telemetry: rates, skews and latencies of the last seconds.
-        watches: health of each stream.
-        rejections: rejected frames.
-        warn: takes a line of text for the log.
+        warn: logs a line.
         warn_repeated: `warn` for events that may repeat with every frame; see `RepeatedEvents`.
     """
 

@@ -26,7 +26,7 @@ from fusion_ros.streams.ledger import Fate, Stream, StreamCounts
 from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
 from fusion_ros.thermal.zones import ZoneLevel
 
-JUDGED_AFTER_S = 3.0
+_EVALUATED_AFTER_S = 3.0
 """Shortest window whose shares are evaluated; cameras start one after the other."""
 _WARN_LOST_SHARE = 0.2
 _WARN_REJECTED_SHARE = 0.01
@@ -41,12 +41,7 @@ _CLEAR = 6.0
 
 
 def diagnostics(name: str, report: NodeReport) -> DiagnosticArray:
-    """Return the entries of the node: streams, pairing, fusion, and zones where there are any.
-
-    Args:
-        name: the node's name with its namespace.
-        report: state of the node.
-    """
+    """Return the entries of a node: streams, pairing, fusion, and zones where there are any."""
     array = DiagnosticArray()
     array.header.stamp = report.header.stamp
     name = name.lstrip("/")
@@ -169,7 +164,7 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
     # Only the slower stream could find a partner for every frame.
     slower = min((getattr(recent, stream.value) for stream in Stream), key=usable)
     # Frames that wait for a partner have no fate yet; at 1 Hz they wait for seconds.
-    if not report.pairs and _both_flow_s(report) >= JUDGED_AFTER_S:
+    if not report.pairs and _both_flow_s(report) >= _EVALUATED_AFTER_S:
         text = (
             f"no pair among the frames of the last {seconds:.0f} s ({usable(recent.visible)} "
             f"visible, {usable(recent.thermal)} thermal); {_pairing_remedy(report)}"
@@ -177,7 +172,7 @@ def _pairing(name: str, report: NodeReport) -> DiagnosticStatus:
         return _status(name, DiagnosticStatus.ERROR, text, values)
     alone = slower.unpaired + slower.late
     decided = alone + paired(slower)
-    if seconds >= JUDGED_AFTER_S and alone > _WARN_LOST_SHARE * decided and not report.lost:
+    if seconds >= _EVALUATED_AFTER_S and alone > _WARN_LOST_SHARE * decided and not report.lost:
         text = (
             f"{alone} of {decided} frames of the slower stream found no partner in the last "
             f"{seconds:.0f} s; {_pairing_remedy(report)}"
@@ -278,9 +273,9 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
             f"engine {engine.name} on {engine.device} has not returned for "
             f"{report.engine_hung_s:.0f} s; nothing is fused. Call ~/reload or restart the node"
         )
-    held_up = _held_up(report)
-    if report.held_up_s:
-        return DiagnosticStatus.ERROR, held_up
+    blocked = _blocked(report)
+    if report.blocked_s:
+        return DiagnosticStatus.ERROR, blocked
     if report.mode == MODE_STALLED:
         return DiagnosticStatus.ERROR, (
             f"stalled: pairs are found, but none was fused in the last {report.stalled_s:.0f} s; "
@@ -300,14 +295,14 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
         return DiagnosticStatus.WARN, (
             f"degraded: the {lost.value} camera is {why}, the other one's image is published alone"
         )
-    if held_up:
-        return DiagnosticStatus.WARN, held_up
+    if blocked:
+        return DiagnosticStatus.WARN, blocked
     if report.engine_is_fallback:
         return DiagnosticStatus.WARN, (
             f"the requested engine failed; {engine.name} on {engine.device} runs in its place"
         )
     pairs = paired(recent)
-    if seconds >= JUDGED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * pairs:
+    if seconds >= _EVALUATED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * pairs:
         return DiagnosticStatus.WARN, (
             f"overloaded: {recent.superseded} of {pairs} pairs of the last {seconds:.0f} s "
             "were superseded; use smaller frames, a lower rate, a faster engine, thermal_hold_ms 0 "
@@ -316,14 +311,14 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
     return DiagnosticStatus.OK, report.mode
 
 
-def _held_up(report: NodeReport) -> str:
+def _blocked(report: NodeReport) -> str:
     """Return a line about outputs that the middleware does not accept, or an empty text."""
     why = (
         "; check for a stopped or killed subscriber on this machine "
         "(docs/explanation/reliability.md)"
     )
-    if report.held_up_s:
-        topics = ", ".join(f"{topic} for {s:.0f} s" for topic, s in report.held_up_s.items())
+    if report.blocked_s:
+        topics = ", ".join(f"{topic} for {s:.0f} s" for topic, s in report.blocked_s.items())
         return f"a publish has not returned: {topics}{why}"
     lost = {t: n - report.unpublished_before.get(t, 0) for t, n in report.unpublished.items()}
     topics = ", ".join(f"{n} of {topic}" for topic, n in lost.items() if n > 0)

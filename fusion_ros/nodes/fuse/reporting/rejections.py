@@ -14,12 +14,7 @@ PAIR_REASONS = ("engine_error", "engine_deadline", "unusable_pair", "internal_er
 
 
 class RejectionLog:
-    """Counter of rejected frames that logs the first one of each reason, with its remedy.
-
-    Args:
-        ledger: ledger that counts them.
-        warn: takes one line of text.
-    """
+    """Counter of rejected frames that logs the first one of each reason, with its remedy."""
 
     def __init__(self, ledger: FrameLedger, warn: Callable[[str], object]) -> None:
         self._ledger = ledger

@@ -57,11 +57,8 @@ class NodeReport:
     Attributes:
         header: stamp of the report and frame id of the last fused image.
         mode: one of the values `MODE_*` of `FusionStatus.msg`.
-        engine: description of the engine in use.
         counts: fates of all frames since `configure`.
         recent: counts of the last seconds.
-        telemetry: rates, skews and latencies of the last seconds.
-        topics: the input topics as remapped.
         publishers: number of publishers of the right type on each input topic.
         wrong_types: other types published on an input topic, with the remedy.
         timeout_ms: silence after which a stream counts as lost.
@@ -70,19 +67,16 @@ class NodeReport:
         thermal_offset_ms: offset in use.
         thermal_offset_hint_ms: offset estimated from the stamps, if any.
         clocks: distance of the cameras' clocks, if it is seconds or more.
-        alignment: result of the alignment check, if any.
-        alignment_warn_px: shift above which to warn.
         lost: cameras without new or without usable frames.
         faults: faults found in the pixels of a stream, each with a line of text.
         calibration_missing: missing parts of a live calibration, as text.
         thermal_repeated: thermal frames equal to the one before, since `configure`.
         thermal_shutter: thermal frames without content, since `configure`.
-        engine_is_fallback: whether another engine than the requested one runs.
         engine_hung_s: seconds since the call of an engine that has not returned and has no
             replacement.
         unpublished: messages by topic that a newer one replaced before they were published.
         unpublished_before: `unpublished` of the previous report.
-        held_up_s: seconds since the call of a publish that has not returned, by topic.
+        blocked_s: seconds since the call of a publish that has not returned, by topic.
         zones: newest states of the zones of `zones_file`; empty before the first frame.
         zones_age_s: seconds since they were evaluated; None without zones.
     """
@@ -113,7 +107,7 @@ class NodeReport:
     engine_hung_s: float = 0.0
     unpublished: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unpublished_before: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    held_up_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    blocked_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
     faults: Mapping[Stream, Mapping[Fault, str]] = dataclasses.field(default_factory=dict)
     zones: tuple[ZoneState, ...] = ()
     zones_age_s: float | None = None

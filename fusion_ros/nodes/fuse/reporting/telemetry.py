@@ -57,17 +57,9 @@ class TelemetrySnapshot:
 
 
 class Telemetry:
-    """Collector of arrivals and fused images; `snapshot` evaluates the last `window_s` seconds.
+    """Collector of arrivals and fused images; `snapshot` evaluates the last `WINDOW_S` seconds."""
 
-    Args:
-        window_s: length of the window.
-        clock_ns: a monotonic clock in nanoseconds.
-    """
-
-    def __init__(
-        self, *, window_s: float = WINDOW_S, clock_ns: Callable[[], int] = time.monotonic_ns
-    ) -> None:
-        self._window_ns = int(window_s * 1e9)
+    def __init__(self, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._started_ns = clock_ns()
@@ -121,7 +113,7 @@ class Telemetry:
     def snapshot(self) -> TelemetrySnapshot:
         """Evaluate the window, which is shorter soon after the start."""
         now_ns = self._clock_ns()
-        oldest_ns = max(now_ns - self._window_ns, self._started_ns)
+        oldest_ns = max(now_ns - int(WINDOW_S * 1e9), self._started_ns)
         with self._lock:
             arrivals = {
                 s: [t for t in times if t >= oldest_ns] for s, times in self._arrivals.items()

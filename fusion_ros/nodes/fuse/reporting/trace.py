@@ -28,7 +28,6 @@ class TraceWriter:
     Args:
         path: the file to append to; its folder must exist.
         columns: names of the columns, in order. Other keys of a row are ignored.
-        warn: takes one line of text.
         max_bytes: size at which the file is rotated.
         kept_files: number of rotated files that are kept.
 

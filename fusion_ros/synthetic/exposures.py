@@ -18,8 +18,8 @@ class Exposure:
     dropped: bool
 
 
-class Shutter:
-    """Exposes at whole multiples of the period, by the clock.
+class ExposureTimer:
+    """Exposures at whole multiples of the period, by the clock.
 
     So two cameras of the same rate expose at the same times, as if triggered by one wire;
     `offset_ms` and `jitter_ms` add errors to the stamps.
