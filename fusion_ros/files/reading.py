@@ -96,7 +96,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
 
 
 def other_kind(mode: int) -> str:
-    """Return what a file of this `st_mode` is, such as "a FIFO"; empty for a regular file."""
+    """Return the kind of a file by its `st_mode`, such as "a FIFO"; empty for a regular file."""
     if stat.S_ISREG(mode):
         return ""
     return next((kind for matches, kind in _KINDS if matches(mode)), "no regular file")

@@ -160,7 +160,7 @@ class OutputParameters:
 
 @dataclasses.dataclass(frozen=True)
 class LossParameters:
-    """When a camera counts as lost, and what follows."""
+    """Conditions under which a camera counts as lost, and the consequence."""
 
     group: ClassVar[str] = "Loss of a camera"
 

@@ -18,7 +18,7 @@ Value = bool | int | float | str
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be used; the message has its name, its value and what is allowed.
+    """A parameter that cannot be used; the message has name, value and allowed values.
 
     Attributes:
         names: parameters that contradict each other, where no single value is at fault.

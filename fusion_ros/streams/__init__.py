@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two time-stamped streams and what is known of them; no ROS, no threads of its own."""
+"""From two time-stamped streams to pairs, with accounting; no ROS, no threads of its own."""

@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[float, Callable[[Tally], None]]] = {
     "messages": (0.08, attack_messages),
     "stalls": (0.1, attack_stalls),
 }
-"""By kind: its share of the time, and what does it."""
+"""By kind: its share of the time, and its function."""
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ FORMS = [(s, c) for s in ("mcap", "sqlite3") for c in ("none", "file", "message"
 
 
 def attack_bags(tally: Tally) -> None:
-    """Damage a bag, replay it with a gate that forbids errors, and compare with what was there."""
+    """Damage a bag, replay it with a gate that forbids errors, and compare with the original."""
     gate = tally.folder / "gate.yaml"
     gate.write_text("forbid_severity: error\n", encoding="utf-8")
     good = {}

@@ -31,7 +31,7 @@ class Ended:
 
 
 def import_the_program() -> None:
-    """Import what commands import when they run, so that children do not have to.
+    """Import the modules of the commands, so that children do not have to.
 
     Nothing may be computed here: threads do not survive a fork.
     """

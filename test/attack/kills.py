@@ -72,7 +72,7 @@ def _start(tally: Tally, arguments: list[object], log: Path) -> subprocess.Popen
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill it with what it started."""
+    """Kill it with its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds `parameters` and `messages`: what a running node is sent over its services and topics."""
+"""Kinds `parameters` and `messages`: attacks on a running node over its services and topics."""
 
 from __future__ import annotations
 

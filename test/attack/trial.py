@@ -13,12 +13,12 @@ from typing import Any
 
 TRACEBACK = "Traceback (most recent call last)"
 WAYS = ("death", "hang", "traceback", "silent")
-"""Breaches: the process died, did not answer, printed a traceback, or passed what is wrong."""
+"""Breaches: the process died, did not answer, printed a traceback, or passed a fault."""
 
 
 @dataclasses.dataclass
 class Tally:
-    """What one kind of attack tried, and its breaches.
+    """Attempts of one kind of attack, and their breaches.
 
     Args:
         kind: its name.

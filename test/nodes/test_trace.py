@@ -82,7 +82,7 @@ def make_socket(path):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, make_fifo, make_link, make_socket])
-def test_what_is_no_plain_file_is_refused_at_once(tmp_path, make):
+def test_a_path_that_is_no_plain_file_is_refused_at_once(tmp_path, make):
     path = tmp_path / "trace.csv"
     make(path)
     before = sorted(tmp_path.iterdir())
@@ -99,7 +99,7 @@ def test_devices_and_impossible_names_are_refused(path):
         TraceWriter(path, COLUMNS, warn=pytest.fail)
 
 
-def test_a_fifo_that_somebody_reads_is_refused_too(tmp_path):
+def test_a_fifo_with_a_reader_is_refused_too(tmp_path):
     path = tmp_path / "trace.csv"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -66,12 +66,12 @@ def test_an_accepted_record_maps_every_kind_of_frame(values, seconds):
 @pytest.mark.parametrize(
     "value", [10**400, -(10**400), math.nan, math.inf, [1], {"a": 1}, None, b"x"]
 )
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-def test_any_yaml_value_of_a_wrong_type_is_refused_with_the_parameter_named(spec, value):
-    with pytest.raises(ParameterError) as error:
-        FuseParameters.from_values({spec.name: value})
-    assert spec.name in str(error.value)
-    assert len(str(error.value)) < 500
+def test_any_yaml_value_of_a_wrong_type_is_refused_with_the_parameter_named(value):
+    for spec in SPECS:
+        error = outcome(lambda name=spec.name: FuseParameters.from_values({name: value}))
+        assert isinstance(error, ParameterError), spec.name
+        assert spec.name in str(error)
+        assert len(str(error)) < 500
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ COLOURS |= {f"{pattern}{bits}": bits // 8 for pattern in BAYER for bits in (8, 1
     encoding=st.sampled_from(["rgb8", "bgr8", "mono8"]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_what_goes_out_over_the_wire_comes_back(height, width, encoding, seed):
+def test_pixels_are_unchanged_after_serialisation_and_back(height, width, encoding, seed):
     shape = (height, width) if encoding == "mono8" else (height, width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     order = ChannelOrder.GREY if encoding == "mono8" else ChannelOrder.RGB
@@ -92,7 +92,7 @@ def test_a_hostile_header_is_read_or_refused_and_nothing_else(
 
 
 def image_message(encoding: str, rows: np.ndarray, *, is_bigendian: bool = False) -> Image:
-    """6 x 8 pixels of these rows of bytes; what a row has beyond the pixels is padding."""
+    """6 x 8 pixels of these rows of bytes; further bytes of a row are padding."""
     message = Image(height=6, width=8, encoding=encoding, step=rows.shape[1])
     message.is_bigendian = int(is_bigendian)
     message.data = array.array("B", rows.tobytes())

@@ -121,7 +121,9 @@ def test_a_detector_gets_the_encoding_it_was_promised_whatever_the_cameras_send(
         assert brightest == encoding.index("r")
 
 
-def test_a_reliable_detector_is_told_where_the_node_offers_best_effort_alone(ros: Any) -> None:
+def test_a_reliable_detector_gets_a_warning_where_the_node_offers_best_effort_alone(
+    ros: Any,
+) -> None:
     detector = Detector(ros, RELIABLE)
     rig = rig_with_camera_info(ros, {"output_reliability": "best_effort"}, detector)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fuse node over real DDS: what it publishes, what it counts, how it lives."""
+"""The fuse node over real DDS: outputs, counts and life cycle."""
 
 from __future__ import annotations
 

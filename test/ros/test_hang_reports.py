@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What /diagnostics says of an engine and of publishers that do not return, over real DDS."""
+"""Diagnostics of an engine and of publishers that do not return, over real DDS."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_hung_engine_keeps_no_transition_waiting(rig):
         ),
     ],
 )
-def test_what_does_not_return_is_told(rig, change, level):
+def test_calls_that_do_not_return_are_in_the_diagnostics(rig, change, level):
     report = rig.node._make_report(rig.node._configured)
     array = diagnostics("/fuse_node", dataclasses.replace(report, **change))
     (status,) = (s for s in array.status if s.name.endswith("fusion"))

@@ -97,7 +97,7 @@ def compressed_images(draw):
 
 @st.composite
 def serialized_images(draw):
-    """A message as it comes over the wire, sometimes damaged, and what reads its topic."""
+    """A serialised message, sometimes damaged, and the reader of its topic."""
     message = draw(st.one_of(images(), compressed_images()))
     serialized = bytearray(serialize_message(message))
     for _ in range(draw(st.sampled_from([0, 0, 1, 4]))):
@@ -122,7 +122,7 @@ def new_flow() -> tuple[Counters, FrameFlow]:
         max_size=12,
     )
 )
-def test_whatever_a_publisher_sends_ends_in_one_count_and_takes_no_memory(frames):
+def test_any_message_ends_in_one_count_and_takes_no_memory(frames):
     counters, flow = new_flow()
     flow.start()
     tracemalloc.start()
@@ -178,7 +178,7 @@ values = st.one_of(
         max_size=6,
     )
 )
-def test_whatever_a_parameter_file_says_is_taken_or_refused_by_name(given_values):
+def test_any_parameters_are_taken_or_refused_by_name(given_values):
     known = {spec.name for spec in SPECS}
     try:
         taken = FuseParameters.from_values(given_values)
@@ -204,7 +204,7 @@ yaml_texts = st.lists(st.one_of(yaml_words, st.text(max_size=6)), max_size=30).m
 
 @BOUNDED
 @given(st.one_of(st.binary(max_size=400), yaml_texts.map(lambda text: text.encode("utf-8"))))
-def test_whatever_a_parameter_file_is_made_of_is_read_or_refused_as_such(content):
+def test_any_content_of_a_parameter_file_is_read_or_refused(content):
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         file.write(content)
         file.flush()

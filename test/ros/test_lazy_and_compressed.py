@@ -91,7 +91,7 @@ def test_a_broken_jpeg_is_rejected_and_counted(ros):
     assert cameras.rig.counts()["visible"]["pending"] == 0
 
 
-def test_the_compressed_fused_image_is_made_only_while_someone_listens(ros, monkeypatch):
+def test_the_compressed_fused_image_is_made_only_for_subscribers(ros, monkeypatch):
     from fusion_ros.nodes.fuse import outputs
 
     made = []
@@ -133,7 +133,7 @@ def test_the_compressed_fused_image_is_made_only_while_someone_listens(ros, monk
     )
 
 
-def test_a_lazy_node_subscribes_only_while_someone_listens(ros):
+def test_a_lazy_node_subscribes_only_while_it_has_subscribers(ros):
     rig = Rig(ros, {"lazy": True})  # the rig listens
     rig.send_pair(1000)
     rig.wait_for_fused(1)
@@ -162,7 +162,7 @@ def test_a_lazy_node_subscribes_only_while_someone_listens(ros):
     rig.send_until(rig.send_pair, lambda: bool(again), "it fuses again")
 
 
-def test_who_listens_to_the_compressed_image_alone_wakes_a_lazy_node(ros):
+def test_a_subscriber_of_the_compressed_image_alone_wakes_a_lazy_node(ros):
     rig = Rig(ros, {"lazy": True}, activate=False)
     (image_subscription,) = (
         s for s in rig.listener.subscriptions if s.topic_name == "/fused/image_raw"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real node process, told to stop at any moment: code 0, no traceback, nothing left."""
+"""The real node process after a signal at any moment: code 0, no traceback, nothing left."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NeverDone:
 sys.meta_path.insert(0, NeverDone())
 sys.exit(fuse_node())
 """
-# Where to be interrupted: what makes the node write a line of output there.
+# Moments for a signal: code that makes the node write a line of output there.
 MOMENTS = {
     "imported": "",
     "rclpy started": (
@@ -179,7 +179,7 @@ def test_a_second_signal_while_shutting_down_changes_nothing(started):
 
 
 @pytest.mark.parametrize("what", HANGS)
-def test_what_never_returns_does_not_keep_the_process(started, what: str) -> None:
+def test_a_call_that_never_returns_does_not_keep_the_process(started, what: str) -> None:
     node = started(what)
     node.wait_for("MARK hung")
     begun_s = time.monotonic()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ros
 
 
 def publish(ros: Any, **values: Any) -> tuple[list[Image], list[CameraInfo]]:
-    """What a listener got from a camera that ended after `max_frames`, all delivered reliably."""
+    """Images and camera_infos of a camera that ended after `max_frames`, delivered reliably."""
     defaults = {"width": 96, "height": 64, "rate_hz": 50.0, "reliability": "reliable"}
     parameters = {**defaults, "max_frames": 4, **values}
     camera = SyntheticCamera(

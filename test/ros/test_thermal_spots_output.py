@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spots, zones and overlay of a job, without DDS: what is computed and passed on."""
+"""Spots, zones and overlay of a job, without DDS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fusion_ros.thermal.zones import ZoneLevel
 
 
 class Subscribed:
-    """A publisher with one subscriber, and its lane; keeps what is submitted."""
+    """A publisher with one subscriber, and its lane; keeps the submitted items."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []

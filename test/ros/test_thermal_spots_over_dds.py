@@ -136,7 +136,7 @@ def test_faulty_zone_file_refuses_to_configure(ros, tmp_path):
     assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
 
 
-def test_overlay_isotherm_shows_what_is_hotter_than_its_limit(ros):
+def test_overlay_isotherm_shows_pixels_above_its_limit(ros):
     rig = Rig(
         ros,
         {

@@ -65,7 +65,7 @@ def test_a_compressed_image_reads_as_rclpy_reads_it(message):
 
 
 @given(st.binary(max_size=120), st.sampled_from([b"\0\0\0\0", b"\0\1\0\0", b""]))
-def test_what_rclpy_reads_out_of_any_bytes_is_what_we_read_or_refuse(body, encapsulation):
+def test_any_bytes_are_refused_or_read_as_rclpy_reads_them(body, encapsulation):
     serialized = encapsulation + body
     try:
         ours = read_image(serialized)
@@ -115,7 +115,7 @@ def test_another_representation_than_plain_cdr_is_named(begin):
     encoding=texts,
     shape=st.tuples(st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 3])),
 )
-def test_an_image_that_we_write_is_what_rclpy_reads(header, encoding, shape):
+def test_rclpy_reads_the_images_that_we_write(header, encoding, shape):
     rows = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     stamp = header.stamp.sec, header.stamp.nanosec
     written = write_image(stamp, header.frame_id, shape[:2], encoding, rows)

@@ -123,7 +123,7 @@ def greedy_skews(events: list[Event], slop: int, queue_size: int = 8) -> list[in
 
 @dataclass(frozen=True)
 class Schedule:
-    """Two cameras for a while, and what a user would configure for them."""
+    """Two cameras for a while, with the tolerance and offset that a user would configure."""
 
     name: str
     visible: Camera

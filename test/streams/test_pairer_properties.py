@@ -147,7 +147,7 @@ stamps = st.lists(st.integers(0, 30), max_size=5, unique=True)
 
 
 @given(visible=stamps, thermal=stamps, tolerance=st.integers(0, 10))
-def test_the_reference_for_what_can_be_paired_agrees_with_trying_everything(
+def test_the_reference_matching_agrees_with_trying_everything(
     visible: list[int], thermal: list[int], tolerance: int
 ) -> None:
     assert most_pairs(visible, thermal, tolerance) == brute_force(visible, thermal, tolerance)

