@@ -26,9 +26,10 @@ from fusion_ros.replay.measuring import PairMeter, images_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.stream_watcher import StreamWatcher
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.intake import IncomingFrame, Rejection
 from fusion_ros.streams.ledger import Fate, FrameLedger, LedgerSnapshot, Stream
-from fusion_ros.streams.pair_flow import FlowOptions, FramePair, LoneFrame, PairFlow
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame, PairFlow
 from fusion_ros.streams.stamps import NS_PER_MS, NS_PER_S
 
 _OFFSET_EVERY_NS = 500_000_000

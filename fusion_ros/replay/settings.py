@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.streams.pair_flow import FlowOptions
+from fusion_ros.streams.flow_options import FlowOptions
 
 QUICK_MEASURES = (
     "qw", "qe", "EN", "SD", "SF", "AG", "MI", "SCD", "CC", "Qabf", "Nabf", "PSNR",

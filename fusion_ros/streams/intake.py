@@ -6,7 +6,6 @@ The fuse node and the replay pass every frame through here, so each check exists
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,20 +13,12 @@ import numpy as np
 
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.streams.content import ContentWatch, Fault, FaultChange
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.freeze import FreezeDetector
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.stamps import StampError, read_stamp
 from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
-
-
-@dataclasses.dataclass(frozen=True)
-class IntakeOptions:
-    """The fuse node's parameters of these names."""
-
-    stamp_source: str = "header"
-    detect_shutter: bool = True
-    frozen_after_ms: float = 2000.0
 
 
 class IncomingFrame(NamedTuple):
@@ -109,14 +100,14 @@ class Intake:
     """Checks the frames of both streams.
 
     Args:
-        options: see `IntakeOptions`; may be replaced.
+        options: may be replaced.
         watches: health of both streams, updated here.
         clock_ns: clock for stamps by arrival, see `read_stamp`.
     """
 
     def __init__(
         self,
-        options: IntakeOptions,
+        options: FlowOptions,
         watches: Mapping[Stream, StreamWatch],
         *,
         clock_ns: Callable[[], int],

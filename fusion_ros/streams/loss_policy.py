@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.stamps import NS_PER_MS
 from fusion_ros.streams.stream_health import StreamWatch
@@ -14,22 +14,13 @@ WAITING, FUSING, VISIBLE_ONLY, THERMAL_ONLY = "waiting", "fusing", "visible_only
 OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 
 
-@dataclass(frozen=True)
-class LossOptions:
-    """The fuse node's parameters of these names."""
-
-    on_stream_loss: str = "pass_other"
-    stream_timeout_ms: float = 1000.0
-    detect_shutter: bool = True
-
-
 class StreamLoss:
     """Evaluates both cameras by their watches.
 
     All times are of the clock of the arrival times, in nanoseconds.
 
     Args:
-        options: see `LossOptions`; may be replaced.
+        options: may be replaced.
         watches: health of both streams; restarted here.
         is_registered: whether thermal frames can be registered.
         started_ns: start of the time line.
@@ -37,7 +28,7 @@ class StreamLoss:
 
     def __init__(
         self,
-        options: LossOptions,
+        options: FlowOptions,
         watches: Mapping[Stream, StreamWatch],
         *,
         is_registered: Callable[[], bool],

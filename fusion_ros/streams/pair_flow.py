@@ -12,26 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from fusion_ros.streams.clock_offset import OffsetEstimator
 from fusion_ros.streams.content import Fault, FaultChange
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.intake import (
     CheckedFrame,
     IncomingFrame,
     Intake,
-    IntakeOptions,
     Observation,
     Rejection,
 )
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.loss_policy import OTHER, LossOptions, StreamLoss
+from fusion_ros.streams.loss_policy import OTHER, StreamLoss
 from fusion_ros.streams.pairer import FramePairer, Pair
-from fusion_ros.streams.stamps import NS_PER_MS
 from fusion_ros.streams.stream_health import StreamWatch
-
-if TYPE_CHECKING:
-    from fusion_ros.parameters import FuseParameters
 
 FramePair = Pair[CheckedFrame]
 
@@ -42,42 +38,6 @@ _NOT_CALIBRATED = Rejection(
 )
 _EXAMINED_AFTER_NS = 500_000_000
 """A frame is examined this long after its arrival, where nothing is paired."""
-
-
-@dataclass(frozen=True)
-class FlowOptions(IntakeOptions, LossOptions):
-    """The fuse node's parameters that decide which frames are fused or passed alone.
-
-    Attributes:
-        tolerance_ns: `pairing_tolerance_ms`.
-        thermal_offset_ns: `thermal_offset_ms`.
-        follows_offset: `thermal_offset_auto`; see `PairFlow.follow_offset`.
-        hold_ns: `thermal_hold_ms`; None is automatic.
-        queue_size: `pairing_queue_size`.
-    """
-
-    tolerance_ns: int = 20_000_000
-    thermal_offset_ns: int = 0
-    follows_offset: bool = False
-    hold_ns: int | None = None
-    queue_size: int = 8
-
-    @classmethod
-    def of(cls, values: FuseParameters) -> FlowOptions:
-        """Return the options that the parameters contain."""
-        hold_ms = values.thermal_hold_ms
-        return cls(
-            tolerance_ns=round(values.pairing_tolerance_ms * NS_PER_MS),
-            thermal_offset_ns=round(values.thermal_offset_ms * NS_PER_MS),
-            follows_offset=values.thermal_offset_auto,
-            hold_ns=None if hold_ms < 0 else round(hold_ms * NS_PER_MS),
-            queue_size=values.pairing_queue_size,
-            stamp_source=values.stamp_source,
-            detect_shutter=values.detect_shutter,
-            frozen_after_ms=values.frozen_after_ms,
-            on_stream_loss=values.on_stream_loss,
-            stream_timeout_ms=values.stream_timeout_ms,
-        )
 
 
 class Pairer(Protocol):
@@ -195,7 +155,7 @@ class PairFlow:
 
     @property
     def options(self) -> FlowOptions:
-        """May be set at any time, but for `queue_size` and `stamp_source`."""
+        """May be set at any time, except `queue_size` and `stamp_source`."""
         return self._options
 
     @options.setter

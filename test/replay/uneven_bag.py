@@ -19,8 +19,9 @@ from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.run import FusedSink, Replay
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.ledger import LedgerSnapshot
-from fusion_ros.streams.pair_flow import FlowOptions, LoneFrame
+from fusion_ros.streams.pair_flow import LoneFrame
 
 PERIOD_NS = 100_000_000
 FRAMES = 60

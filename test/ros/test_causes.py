@@ -17,13 +17,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.nodes.fuse.fuse_node import FuseNode
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
+from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
 from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, STALLED_S, NodeReport, stalled_s
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
 from fusion_ros.nodes.runtime import progress
 from fusion_ros.pipeline_factory import pipeline_around
 from fusion_ros.streams.clock_offset import OffsetEstimator
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.recent_counts import CountHistory
 
 pytestmark = pytest.mark.ros
 RATES_HZ = (1, 5, 9, 30, 60, 120)

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.intake import IncomingFrame, Rejection
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pair_flow import Decision, FlowOptions, PairFlow
+from fusion_ros.streams.pair_flow import Decision, PairFlow
 from fusion_ros.streams.stream_health import StreamWatch
 
 MS = 1_000_000

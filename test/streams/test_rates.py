@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
+from fusion_ros.nodes.runtime.repeated_events import RepeatedEvents
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
 from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.pairer import FramePairer
-from fusion_ros.streams.recent_counts import CountHistory
-from fusion_ros.streams.repeated_events import RepeatedEvents
 from fusion_ros.streams.stream_health import StreamWatch
 from fusion_ros.streams.waiting import MOST_WAITING
 

@@ -10,7 +10,8 @@ import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
 from fusion_ros.streams.content import Fault
-from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, IntakeOptions, Rejection
+from fusion_ros.streams.flow_options import FlowOptions
+from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, Rejection
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.stream_health import StreamWatch
 
@@ -38,7 +39,7 @@ def grey(pixels: np.ndarray) -> PixelFrame:
 class Bench:
     def __init__(self, clock_ns: Callable[[], int] = lambda: 7, **options) -> None:
         self.watches = {s: StreamWatch(0, detect_flat=s is Stream.THERMAL) for s in Stream}
-        self.intake = Intake(IntakeOptions(**options), self.watches, clock_ns=clock_ns)
+        self.intake = Intake(FlowOptions(**options), self.watches, clock_ns=clock_ns)
 
     def thermal(self, frame, now_ms: float = 0.0, **fields) -> CheckedFrame | Rejection:
         return self.intake.take(Stream.THERMAL, incoming(frame, **fields), round(now_ms * MS))

@@ -107,7 +107,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
     """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics import MEASURES
     from fusion_ros.parameters import FuseParameters
-    from fusion_ros.streams.pair_flow import FlowOptions
+    from fusion_ros.streams.flow_options import FlowOptions
 
     parameters = FuseParameters.from_values(values)
     refuse_unsupported(parameters)

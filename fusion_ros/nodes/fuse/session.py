@@ -21,6 +21,7 @@ from fusion_ros.nodes.fuse.jobs import Output
 from fusion_ros.nodes.fuse.live_calibration import LiveCalibration
 from fusion_ros.nodes.fuse.outputs import FusedOutputs
 from fusion_ros.nodes.fuse.reporting.counters import Counters
+from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
 from fusion_ros.nodes.fuse.reporting.report import MODE_IDLE
 from fusion_ros.nodes.fuse.reporting.trace import TraceWriter
 from fusion_ros.nodes.runtime.log_lines import info_line, warning_line
@@ -30,7 +31,6 @@ from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
-from fusion_ros.streams.recent_counts import CountHistory
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline

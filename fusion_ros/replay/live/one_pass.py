@@ -11,8 +11,8 @@ from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.findings.evidence import Finding, Severity
 from fusion_ros.replay.live.rate_search import KEPT_UP, MOST_LOSS
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
-from fusion_ros.streams.pair_flow import FlowOptions
 from fusion_ros.streams.pairer import FramePairer
 from fusion_ros.streams.series import describe_series
 

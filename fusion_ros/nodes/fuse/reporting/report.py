@@ -14,13 +14,13 @@ from typing import Any
 from std_msgs.msg import Header
 
 from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.nodes.fuse.reporting.recent_counts import RecentCounts
 from fusion_ros.nodes.fuse.reporting.rejections import PAIR_REASONS
 from fusion_ros.nodes.fuse.reporting.telemetry import TelemetrySnapshot
 from fusion_ros.registration.alignment import Alignment
 from fusion_ros.streams.clock_offset import ClockDistance
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.ledger import Fate, LedgerSnapshot, Stream, StreamCounts
-from fusion_ros.streams.recent_counts import RecentCounts
 from fusion_ros.thermal.zones import ZoneState
 
 MODE_INACTIVE, MODE_IDLE, MODE_STALLED = "inactive", "idle", "stalled"
