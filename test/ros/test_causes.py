@@ -20,7 +20,7 @@ from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
 from fusion_ros.nodes.fuse.reporting.report import MODE_STALLED, STALLED_S, NodeReport, stalled_s
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
-from fusion_ros.nodes.runtime import progress
+from fusion_ros.nodes.runtime import log_lines
 from fusion_ros.pipeline_factory import pipeline_around
 from fusion_ros.streams.clock_offset import OffsetEstimator
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
@@ -235,7 +235,7 @@ def test_a_hung_engine_is_stalled_and_not_fusing(ros):
 
 
 def test_a_long_configure_is_logged(ros, capfd, monkeypatch):
-    monkeypatch.setattr(progress, "PERIOD_S", 0.01)
+    monkeypatch.setattr(log_lines, "PROGRESS_PERIOD_S", 0.01)
     ticks, rig = threading.Event(), Rig(ros, activate=False)
     seen = count()
 

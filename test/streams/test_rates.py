@@ -10,7 +10,7 @@ import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
-from fusion_ros.nodes.runtime.repeated_events import RepeatedEvents
+from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
@@ -204,7 +204,7 @@ def test_stamps_that_hardly_advance_do_not_fill_the_memory():
 
 def test_an_event_of_every_frame_is_logged_at_a_limited_rate(hz):
     lines, now_s = [], [0.0]
-    log = RepeatedEvents(lines.append, period_s=60.0, clock_s=lambda: now_s[0])
+    log = RepeatedEvents(lines.append, clock_s=lambda: now_s[0])
     for n in range(130 * hz):
         now_s[0] = n / hz
         log("format", f"changed {n}")

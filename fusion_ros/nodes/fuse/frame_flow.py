@@ -14,7 +14,7 @@ from functools import partial
 from fusion_ros.nodes.fuse.fusion_lane import FusionLane
 from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import decode_image
-from fusion_ros.nodes.runtime.repeated_events import RepeatedEvents
+from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
 from fusion_ros.nodes.runtime.stamps import ClockNotice
 from fusion_ros.nodes.runtime.wire import WireCompressedImage, WireError, WireImage, read_image
 from fusion_ros.parameters import FuseParameters

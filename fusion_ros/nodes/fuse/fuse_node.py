@@ -22,11 +22,10 @@ from fusion_ros.nodes.fuse.reload import ReloadService
 from fusion_ros.nodes.fuse.reporting import report as reporting
 from fusion_ros.nodes.fuse.session import Active, Configured
 from fusion_ros.nodes.runtime.executor import NodeExecutor
-from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line
+from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_line, progress
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import ParameterServer
 from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
-from fusion_ros.nodes.runtime.progress import progress
 from fusion_ros.nodes.runtime.rclpy_compatibility import destroy_state_machine
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
 from fusion_ros.parameters import FuseParameters, ParameterError

@@ -15,8 +15,7 @@ from rclpy.executors import (
     SingleThreadedExecutor,
 )
 
-from fusion_ros.nodes.runtime.log_lines import error_lines
-from fusion_ros.nodes.runtime.repeated_events import RepeatedEvents
+from fusion_ros.nodes.runtime.log_lines import RepeatedEvents, error_lines
 
 _PAUSE_AFTER_FAILURE_S = 0.01
 """Keeps a callback that fails at once from occupying a core."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from fusion_ros.nodes.fuse.reporting.rejections import RejectionLog
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
-from fusion_ros.nodes.runtime.repeated_events import RepeatedEvents
+from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
 from fusion_ros.streams.ledger import FrameLedger, Stream
 from fusion_ros.streams.stream_health import StreamWatch
 
