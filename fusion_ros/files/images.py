@@ -61,8 +61,7 @@ class VideoWriter:
         """
         if self._writer is None:
             return
-        self._writer.release()
-        self._writer = None
+        self.close()
         video = cv2.VideoCapture(str(self._path))
         try:
             there = round(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0

@@ -27,11 +27,6 @@ def cell(value: Any) -> Any:
     return value if _NUMBER.fullmatch(value) else f"'{value}"
 
 
-def row(values: Iterable[Any]) -> list[Any]:
-    """Return the cells of one row; see `cell`."""
-    return [cell(value) for value in values]
-
-
 class CsvWriter:
     """Writer of the rows of one table; see `cell`."""
 
@@ -40,7 +35,7 @@ class CsvWriter:
 
     def write(self, values: Iterable[Any]) -> None:
         """Write one row."""
-        self._writer.writerow(row(values))
+        self._writer.writerow([cell(value) for value in values])
 
 
 @contextmanager

@@ -43,10 +43,10 @@ from fusion_ros.replay.live.performance import Performance, write
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
+from fusion_ros.streams.stamps import NS_PER_S
 
 _LEAD_S = 0.2
 _SETTLE_S = 8.0
-NS_PER_S = 1_000_000_000
 
 
 class BagPlayer(Node):

@@ -18,7 +18,7 @@ from typing import Any
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.files.writing import write_text
-from fusion_ros.parameters.specification import ParameterError, ParameterSpec, Value
+from fusion_ros.parameters.specification import ParameterError, Value
 from fusion_ros.parameters.table import SPECS
 from fusion_ros.streams.outside_text import printable
 
@@ -108,7 +108,8 @@ def as_yaml() -> str:
     for group, specs in itertools.groupby(SPECS, key=lambda spec: spec.group):
         lines += ["", f"    # --- {group}"]
         for spec in specs:
-            note = f"{spec.meaning} {_mark(spec)}Allowed: {spec.allowed}."
+            mark = "[live] " if spec.live else ""
+            note = f"{spec.meaning} {mark}Allowed: {spec.allowed}."
             lines += [f"    # {line}" for line in textwrap.wrap(note, 92)]
             lines.append(f"    {spec.name}: {_scalar(spec.default)}")
     return "\n".join(lines) + "\n"
@@ -160,10 +161,6 @@ def main() -> None:
 def _scalar(value: Value) -> str:
     # JSON's scalars are YAML's; a float keeps its point, without which ROS reads an integer.
     return json.dumps(value)
-
-
-def _mark(spec: ParameterSpec) -> str:
-    return "[live] " if spec.live else ""
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.freeze import FreezeDetector
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import printable
-from fusion_ros.streams.stamps import StampError, read_stamp
+from fusion_ros.streams.stamps import NS_PER_S
 from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
 
 
@@ -90,9 +90,20 @@ class _Due(NamedTuple):
 
 
 _NOTHING = Observation()
-_SHUTTER = (
+_NO_CLOCK = Rejection(
+    "no_clock",
+    "stamp_source is 'arrival' and use_sim_time is set, but nothing has come on /clock yet: start "
+    "the simulation, or play the recording with --clock",
+)
+_ZERO_STAMP = Rejection(
+    "zero_stamp",
+    "header.stamp is zero: the driver does not fill it in. Set parameter stamp_source to "
+    "'arrival' to pair frames by their time of arrival",
+)
+_SHUTTER = Rejection(
+    "shutter",
     "the frame has no content: the thermal camera's shutter is closed, or its lens is covered "
-    "(parameter detect_shutter)"
+    "(parameter detect_shutter)",
 )
 
 
@@ -102,7 +113,7 @@ class Intake:
     Args:
         options: may be replaced.
         watches: health of both streams, updated here.
-        clock_ns: clock for stamps by arrival, see `read_stamp`.
+        clock_ns: clock for stamps by arrival: the node's ROS clock, or the recorded time.
     """
 
     def __init__(
@@ -135,12 +146,9 @@ class Intake:
         except EncodingError as error:
             return Rejection(error.reason.value, str(error))
         self.observation = Observation(pixels)
-        try:
-            stamp_ns = read_stamp(
-                self.options.stamp_source, frame.sec, frame.nanosec, self._clock_ns
-            )
-        except StampError as error:
-            return Rejection(error.reason, str(error))
+        stamp_ns = self._stamp_ns(frame)
+        if isinstance(stamp_ns, Rejection):
+            return stamp_ns
         if stream is Stream.VISIBLE and pixels.pixels.dtype != np.uint8:
             return Rejection(
                 "not_8_bit",
@@ -149,7 +157,7 @@ class Intake:
             )
         self._observe(stream, pixels, frame.encoding, arrived_ns)
         if not self.observation.has_content and self.options.detect_shutter:
-            return Rejection("shutter", _SHUTTER)
+            return _SHUTTER
         if stream is Stream.THERMAL and self._watches[stream].frozen:
             return Rejection("frozen", self._frozen_text())
         return CheckedFrame(
@@ -174,6 +182,21 @@ class Intake:
             else:
                 self._freeze.examine_thermal()
         return found
+
+    def _stamp_ns(self, frame: IncomingFrame) -> int | Rejection:
+        """Return the time of a frame: its header's stamp, or its arrival (`stamp_source`)."""
+        if self.options.stamp_source == "arrival":
+            now_ns = self._clock_ns()
+            return now_ns if now_ns else _NO_CLOCK
+        if frame.sec == 0 and frame.nanosec == 0:
+            return _ZERO_STAMP
+        if frame.sec < 0 or frame.nanosec >= NS_PER_S:
+            return Rejection(
+                "bad_stamp",
+                f"header.stamp is {frame.sec} s and {frame.nanosec} ns; allowed are 0 s and more, "
+                "and 0 to 999999999 ns",
+            )
+        return frame.sec * NS_PER_S + frame.nanosec
 
     def _observe(self, stream: Stream, frame: PixelFrame, encoding: str, arrived_ns: int) -> None:
         watch, pixels = self._watches[stream], frame.pixels

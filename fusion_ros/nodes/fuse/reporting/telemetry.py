@@ -9,10 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from fusion_ros.nodes.fuse.reporting.recent_counts import WINDOW_S
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.series import percentiles
 
-WINDOW_S = 10.0
 MAX_SAMPLES = 4096
 """Most samples kept, 10 s at 400 Hz; bounds the memory at any rate."""
 
