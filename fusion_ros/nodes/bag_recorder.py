@@ -59,29 +59,34 @@ class BagRecorder(Node):
             if not publishers:
                 continue
             self._wanted.discard(topic)
-            if not self._bag.can_write(types[0]):
-                warning_line(self)(f"{topic} has type {types[0]}, which this bag cannot store")
+            message_class = _message_class(types[0])
+            if message_class is None or not self._bag.can_write(types[0]):
+                reason = "not installed" if message_class is None else "not storable in this bag"
+                warning_line(self)(f"{topic} is not recorded: its type {types[0]} is {reason}")
                 continue
             latched = all(
                 publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
                 for publisher in publishers
             )
-            self._subscribe(topic, types[0], _LATCHED if latched else qos_profile_sensor_data)
+            quality = _LATCHED if latched else qos_profile_sensor_data
+            self._subscribe(topic, types[0], message_class, quality)
 
-    def _subscribe(self, topic: str, kind: str, qos: QoSProfile) -> None:
+    def _subscribe(self, topic: str, kind: str, message_class: type, qos: QoSProfile) -> None:
         def take(raw: bytes) -> None:
             self._bag.serialised(topic, kind, bytes(raw), self.get_clock().now().nanoseconds)
             self.counts[topic] += 1
 
         options: dict[str, Any] = {"raw": True}
-        self.create_subscription(_message_class(kind), topic, take, qos, **options)
+        self.create_subscription(message_class, topic, take, qos, **options)
 
 
-def _message_class(kind: str) -> type:
-    """Return the class of a type name such as "sensor_msgs/msg/Image"."""
+def _message_class(kind: str) -> type | None:
+    """Return the class of a type such as "sensor_msgs/msg/Image"; None if it is not installed."""
     package, _, name = kind.split("/")
-    message_class: type = getattr(importlib.import_module(f"{package}.msg"), name)
-    return message_class
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name, None)
+    except ImportError:
+        return None
 
 
 def record_live(

@@ -66,7 +66,7 @@ class Drive:
         self.history.add(self.ledger.snapshot())
         return [status.level for status in self.diagnostics().status]
 
-    def diagnostics(self, **changes):
+    def diagnostics(self, **state):
         report = NodeReport(
             header=header(0, ""),
             mode=self.mode,
@@ -82,6 +82,7 @@ class Drive:
             thermal_shutter=0,
             timeout_ms=dict.fromkeys(Stream, 2500.0),
             clocks=self.offsets.clock_distance(),
+            **state,
         )
         self.report = report
         return diagnostics("/left/fuse_node", report)
@@ -149,6 +150,22 @@ def test_pairs_of_which_none_is_fused_are_a_stalled_fusion_at_any_rate(hz):
     assert drive.report.stalled_s >= 4.0
     drive.mode = MODE_STALLED
     assert drive.diagnostics().status[2].level == ERROR
+
+
+@pytest.mark.parametrize(
+    ("state", "level"),
+    [
+        ({"engine_hung_s": 3.0}, ERROR),
+        ({"blocked_s": {"/fused/image_raw": 2.0}}, ERROR),
+        ({"unpublished": {"/fused/image_raw": 5}}, WARN),
+        ({"unpublished": {"/fused/overlay": 5}, "unpublished_before": {"/fused/overlay": 5}}, OK),
+    ],
+)
+def test_calls_that_do_not_return_are_in_the_diagnostics(state, level):
+    fusion = Drive(30).diagnostics(**state).status[2]
+    assert fusion.level == level
+    for topic in (*state.get("blocked_s", ()), *state.get("unpublished", ())):
+        assert (topic in fusion.message) == (level != OK)
 
 
 def test_names_of_two_nodes_differ_by_their_namespace(ros):

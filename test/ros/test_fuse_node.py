@@ -8,7 +8,6 @@ import threading
 import numpy as np
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.qos import ReliabilityPolicy
 from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -90,24 +89,6 @@ def test_the_visible_camera_info_is_published_with_the_fused_stamp(ros):
 
 
 # --- quality of service ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("offered", "expected"),
-    [
-        (ReliabilityPolicy.RELIABLE, "reliable"),
-        (ReliabilityPolicy.BEST_EFFORT, "best_effort"),
-    ],
-)
-def test_reliability_follows_a_publisher_that_starts_after_the_node(ros, offered, expected):
-    rig = Rig(ros, reliability=offered)
-    rig.ros.spin_until(
-        lambda: set(rig.reliabilities().values()) == {expected},
-        f"both inputs are subscribed as {expected}",
-    )
-    rig.wait_for_discovery()
-    rig.send_pair(1000)
-    assert len(rig.wait_for_fused(1)) == 1
 
 
 def test_reliability_can_be_fixed_by_parameter(ros):

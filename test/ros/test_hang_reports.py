@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 
@@ -11,8 +10,6 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rig import Rig
-
-from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
 
 pytestmark = pytest.mark.ros
 
@@ -68,24 +65,3 @@ def test_a_hung_engine_keeps_no_transition_waiting(rig):
     rig.send_visible(2000)
     rig.send_thermal(2000)
     rig.ros.spin_until(lambda: len(rig.fused) == 2, "a pair is fused again")
-
-
-@pytest.mark.parametrize(
-    ("change", "level"),
-    [
-        ({"engine_hung_s": 3.0}, DiagnosticStatus.ERROR),
-        ({"blocked_s": {"/fused/image_raw": 2.0}}, DiagnosticStatus.ERROR),
-        ({"unpublished": {"/fused/image_raw": 5}}, DiagnosticStatus.WARN),
-        (
-            {"unpublished": {"/fused/overlay": 5}, "unpublished_before": {"/fused/overlay": 5}},
-            DiagnosticStatus.OK,
-        ),
-    ],
-)
-def test_calls_that_do_not_return_are_in_the_diagnostics(rig, change, level):
-    report = rig.node._make_report(rig.node._configured)
-    array = diagnostics("/fuse_node", dataclasses.replace(report, **change))
-    (status,) = (s for s in array.status if s.name.endswith("fusion"))
-    assert status.level == level
-    for topic in (*change.get("blocked_s", ()), *change.get("unpublished", ())):
-        assert (topic in status.message) == (level != DiagnosticStatus.OK)

@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 from launched import LAUNCH, Launched, response, wait_until_active  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
 
 from fusion_ros.nodes.runtime.dds_profile import PROFILE_VARIABLES  # noqa: E402
 
@@ -67,23 +66,6 @@ def test_node_has_the_given_names_and_stops_on_ctrl_c(
     assert launched.interrupt() == 0, launched.text()
     assert launched.environments() == {}
     assert "Traceback" not in launched.text()
-
-
-def test_synthetic_cameras_are_fused(
-    ros: Any, launch: Callable[..., Launched], weights: Path
-) -> None:
-    launched = launch(
-        "fuse.launch.py", synthetic_cameras="true", engine="torch", weights=str(weights)
-    )
-    observer = ros.node("observer")
-    fused: list[Image] = []
-    observer.create_subscription(Image, "fused/image_raw", fused.append, 5)
-
-    ros.spin_until(lambda: len(fused) >= 3, "three fused images came", timeout_s=120.0)
-
-    assert set(launched.environments()) == {"fuse_node", "synthetic_camera"}
-    assert launched.interrupt() == 0, launched.text()
-    assert launched.environments() == {}
 
 
 def test_demo_writes_its_files_and_ends(

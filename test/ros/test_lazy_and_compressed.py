@@ -82,15 +82,6 @@ def test_a_16_bit_png_keeps_its_counts(ros):
     assert int(pixels[24, 60]) - int(pixels[24, 4]) >= 30
 
 
-def test_a_broken_jpeg_is_rejected_and_counted(ros):
-    cameras = Compressed(ros, BY_PARAMETER)
-    message = compressed(1000, np.full((48, 64, 3), 100, np.uint8), ".jpg", "jpeg")
-    message.data = message.data[:40]
-    cameras.visible.publish(message)
-    ros.spin_until(lambda: cameras.rig.counts()["visible"]["rejected"] == 1, "it was rejected")
-    assert cameras.rig.counts()["visible"]["pending"] == 0
-
-
 def test_the_compressed_fused_image_is_made_only_for_subscribers(ros, monkeypatch):
     from fusion_ros.nodes.fuse import outputs
 

@@ -22,6 +22,7 @@ from tf2_msgs.msg import TFMessage
 
 from fusion_ros.cli.main import main
 from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.nodes import bag_recorder
 from fusion_ros.nodes.bag_recorder import BagRecorder
 from fusion_ros.recordings.bags.writer import BagWriter
 from fusion_ros.recordings.opening import open_recording
@@ -72,6 +73,23 @@ def test_a_latched_message_is_recorded(ros: Any, tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag") as bag:
         recorder = ros.add(BagRecorder(bag, ["/tf_static"], context=ros.context))
         ros.spin_until(lambda: recorder.counts["/tf_static"] == 1, "the transform is in the bag")
+
+
+def test_a_type_that_is_not_installed_is_reported_and_the_rest_is_recorded(
+    ros: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publishers = [
+        ros.node(f"rig_{n}").create_publisher(TFMessage, f"/tf_{n}", latched) for n in (1, 2)
+    ]
+    for publisher in publishers:
+        publisher.publish(TFMessage(transforms=[TransformStamped(child_frame_id="thermal")]))
+    classes = iter([None, TFMessage])
+    monkeypatch.setattr(bag_recorder, "_message_class", lambda kind: next(classes))
+    with BagWriter(tmp_path / "bag") as bag:
+        recorder = ros.add(BagRecorder(bag, ["/tf_1", "/tf_2"], context=ros.context))
+        ros.spin_until(lambda: recorder.counts.total() == 1, "one topic is in the bag")
+    assert "tf2_msgs/msg/TFMessage is not installed" in capfd.readouterr().err
 
 
 def test_without_messages_no_bag_is_left(

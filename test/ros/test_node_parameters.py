@@ -63,16 +63,6 @@ def test_other_parameters_are_refused_until_cleanup_says_why(ros):
     assert result.successful
 
 
-def test_of_changes_made_together_all_or_none_hold(ros):
-    rig = Rig(ros)
-    result = rig.node.set_parameters_atomically(
-        [Parameter("output_encoding", value="mono8"), Parameter("stream_timeout_ms", value=-5.0)]
-    )
-    assert not result.successful
-    assert rig.node.get_parameter("output_encoding").value == "rgb8"
-    assert rig.node.parameters.current.output_encoding == "rgb8"
-
-
 def test_a_remapped_image_topic_brings_its_own_camera_info(ros):
     rig = Rig(
         ros,

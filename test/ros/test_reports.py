@@ -71,18 +71,6 @@ def test_diagnostics_name_silent_topics(ros):
     assert "/thermal/image_raw" in streams.message
 
 
-def test_diagnostics_report_frames_without_a_partner(ros):
-    rig = Rig(ros, {"pairing_tolerance_ms": 5.0})
-    rig.send_until(
-        lambda stamp_ms: rig.send_pair(stamp_ms, skew_ms=15),
-        lambda: any(d.status[1].level == DiagnosticStatus.ERROR for d in rig.diagnostics),
-        "the pairing line is an error",
-    )
-    assert "thermal_offset_ms" in rig.diagnostics[-1].status[1].message
-    assert rig.diagnostics[-1].status[0].level == DiagnosticStatus.OK
-    assert rig.counts()["visible"]["fused"] == 0
-
-
 # --- overlay and alignment ------------------------------------------------------------------------
 
 
