@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_file, result_folder
-from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, NEGATIVE, STOPPED
 from fusion_ros.cli.inputs import EXPLANATION, add_inputs, show_files, source_of
 from fusion_ros.cli.options import ENGINE, PARAMETERS, add_options, add_weights, opt
 from fusion_ros.streams.outside_text import error_line, printable, say
@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
         left = [{"file": str(path), "why": why} for path, why in match.left]
         counts = {"fused": job.fused, "failed": job.failed}
         write_json(args.json, counts | {"pairs": job.rows, "warnings": job.warnings, "left": left})
+    if not job.fused:
+        return COULD_NOT_RUN
     return NEGATIVE if job.failed or job.without_effect else DONE
 
 

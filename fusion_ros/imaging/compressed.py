@@ -32,6 +32,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Any marker except stuffing, fill bytes and the restart markers inside a scan."""
 _PROGRESSIVE = re.compile(rb"\xff\xc2\x00[\x0b\x11\x14]\x08")
 """The start of a progressive frame of 1, 3 or 4 components."""
+_LONGEST_JPEG_SIDE = 65500
 _FILLINGS = (b"\x55", b"\xaa", b"\x00")
 
 
@@ -189,6 +190,11 @@ def _decode_endless_jpeg(data: bytes | memoryview) -> np.ndarray | None:
 
 def encode_jpeg(pixels: np.ndarray, order: ChannelOrder, *, quality_percent: int) -> np.ndarray:
     """Return a JPEG file of uint8 HxW or HxWx3 pixels, as a flat uint8 array."""
+    if max(pixels.shape[:2]) > _LONGEST_JPEG_SIDE:  # OpenCV would write to standard error
+        raise EncodingError(
+            RejectReason.TOO_LARGE,
+            f"a JPEG has at most {_LONGEST_JPEG_SIDE} pixels a side, the image {pixels.shape[:2]}",
+        )
     if order is ChannelOrder.RGB:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality_percent])

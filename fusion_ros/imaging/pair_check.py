@@ -95,7 +95,9 @@ def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def is_constant(pixels: np.ndarray) -> bool:
-    """Return whether all pixels have one value (in each channel)."""
+    """Return whether all pixels have one value (in each channel), or none has a finite one."""
     first = pixels[:1, :1]
+    if pixels.dtype.kind == "f" and not np.isfinite(first).all():
+        return not np.isfinite(pixels[::_STEP, ::_STEP]).any() and not np.isfinite(pixels).any()
     # A coarse grid decides it for all images except constant ones.
     return bool((pixels[::_STEP, ::_STEP] == first).all() and (pixels == first).all())

@@ -22,6 +22,8 @@ _FLIR_HEAD = 8
 _RAW, _EMBEDDED = 1, 14
 _RECORD_HEAD = 32
 _BIG_ENDIAN, _PNG = 1, 3
+_LEAST_WIDTH = 16
+"""Narrower counts of DJI, whose files do not state the size, are a rest of a frame."""
 
 
 def counts_of(data: bytes | memoryview, maker: str) -> np.ndarray | None:
@@ -75,6 +77,8 @@ def _flir_record(data: bytes | memoryview, wanted: int) -> tuple[int, bytes]:
 def _flir_counts(record: tuple[int, bytes]) -> np.ndarray | None:
     subtype, content = record
     width, height = struct.unpack_from("<HH", content, 2)
+    if width * height == 0:
+        return None
     image = content[_RECORD_HEAD:]
     if subtype == _PNG or image[:4] == b"\x89PNG":
         size = image_size(image)
@@ -95,9 +99,13 @@ def _dji_counts(data: bytes | memoryview) -> np.ndarray | None:
     counts = np.frombuffer(b"".join(parts), "<u2")
     if size is None or not counts.size:
         return None
-    # The rendering may be larger than the sensor, in the same shape.
+    # The rendering may be larger than the sensor in the same shape.
     width = round(math.sqrt(counts.size * size.width / size.height))
     height = counts.size // max(1, width)
-    if width * height != counts.size or abs(width * size.height - height * size.width) > size.width:
+    if (
+        width < _LEAST_WIDTH
+        or width * height != counts.size
+        or abs(width * size.height - height * size.width) > size.width
+    ):
         return None
     return counts.reshape(height, width).astype(np.uint16)

@@ -32,7 +32,8 @@ class Region:
 def sampled(thermal: np.ndarray, pixels: int, mask: np.ndarray | None) -> np.ndarray:
     """Return about `pixels` values on a grid over the frame, of those only the ones in the mask."""
     step = max(1, round((thermal.size / pixels) ** 0.5))
-    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    # A frame of a single row or column may be narrower than half a step.
+    grid = tuple(slice(min(step, side) // 2, None, step) for side in thermal.shape)
     inside = None if mask is None else mask[grid] > 0
     # A narrow region may lie between the points of the grid.
     return (

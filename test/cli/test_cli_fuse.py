@@ -181,7 +181,7 @@ def test_an_unreadable_video_fails_and_leaves_no_file(
     vis, ir, out = folders
     for folder in (vis, ir):
         (folder / "a.mp4").write_bytes(b"no video")
-    assert fuse(vis, ir, out) == 1
+    assert fuse(vis, ir, out) == 2
     assert os.listdir(out) == []
 
 

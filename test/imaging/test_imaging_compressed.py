@@ -47,6 +47,12 @@ def test_encoded_jpeg_is_decoded_approximately(order):
     assert np.abs(frame.pixels.astype(int) - expected).mean() < 2
 
 
+def test_a_side_beyond_those_of_jpeg_is_refused_without_a_line_of_opencv(capfd):
+    with pytest.raises(EncodingError):
+        encode_jpeg(np.zeros((65_501, 1), np.uint8), ChannelOrder.GREY, quality_percent=90)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".bmp", ".tiff"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 13), (480, 640, 3)])
 def test_the_size_is_known_before_decoding(extension, shape):

@@ -16,6 +16,8 @@ import pytest
 from fusion_ros import pipeline_factory as pipeline_making
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
+from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
+from fusion_ros.imaging.pair_check import PairDoubt, input_doubts
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.matching import Matching
 from fusion_ros.recordings.opening import open_recording
@@ -244,6 +246,12 @@ def pair_files(root: Path, visible: np.ndarray, thermal: np.ndarray) -> Path:
 COLOURS = cv2.applyColorMap(number_picture(3), cv2.COLORMAP_JET)
 
 
+def test_a_thermal_image_without_a_number_is_reported_as_constant() -> None:
+    grey = PixelFrame(number_picture(2), ChannelOrder.BGR)
+    nothing = PixelFrame(np.full((48, 64), np.nan, np.float32), ChannelOrder.GREY)
+    assert PairDoubt.THERMAL_CONSTANT in input_doubts(grey, nothing)
+
+
 def test_a_result_without_effect_is_reported_by_fuse_and_replay(
     tmp_path: Path, stand_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,11 +304,11 @@ def test_a_rendering_without_counts_is_refused_by_every_command(
     (root / "ir/a.png").unlink()
     (root / "ir/a.jpg").write_bytes(marked)
     commands = {
-        "fuse": ["fuse", str(root), "--out", str(tmp_path / "out")],
-        "record": ["record", str(root), str(tmp_path / "bag")],
+        "fuse": (2, ["fuse", str(root), "--out", str(tmp_path / "out")]),
+        "record": (1, ["record", str(root), str(tmp_path / "bag")]),
     }
-    for name, command in commands.items():
-        assert main(command) == 1, name
+    for name, (code, command) in commands.items():
+        assert main(command) == code, name
         assert "a.jpg is a rendering of a FLIR camera" in capsys.readouterr().err
     reported: list[str] = []
     assert read_pairs(root, report=reported.append) == []

@@ -95,10 +95,12 @@ def test_a_file_that_holds_both_images_is_a_pair(tmp_path: Path) -> None:
     [
         flir().replace(b"\x89PNG", b"\x89PIG"),
         jpeg((1, b"FLIR\0\x01\0\1" + bytes(500))),
+        flir("big").replace(struct.pack("<3H", 2, 32, 24), struct.pack("<3H", 2, 0, 0)),
         dji(COUNTS.tobytes()[:-2]),
+        dji(b"\1\0"),
         jpeg((2, b"\x01\x02\x03\x04IJPEG\0" + bytes(40))),
     ],
-    ids=["damaged", "a segment is missing", "another size", "InfiRay"],
+    ids=["damaged", "a segment is missing", "no size", "another size", "a pixel", "InfiRay"],
 )
 def test_a_rendering_without_readable_counts_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(data)

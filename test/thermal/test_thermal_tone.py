@@ -54,7 +54,7 @@ def test_frame_without_valid_values_is_mapped(fill: float) -> None:
     assert len(np.unique(mapped)) == 1
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 1)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 1), (1, 100_000), (100_000, 1)])
 def test_the_smallest_frames_are_mapped(shape: tuple[int, int]) -> None:
     assert ThermalToneMapper()(np.full(shape, 300, np.uint16)).shape == shape
 
