@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline, fuse
 
-# The generated message package (`fusion_ros.msg`) is installed by rosidl under the same name,
-# possibly in another prefix than this source tree: extend_path makes both one package.
+# rosidl installs the generated messages (`fusion_ros.msg`) under the same name, possibly in another
+# prefix than this source tree. extend_path makes both one package.
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.2.0"

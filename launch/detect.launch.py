@@ -97,6 +97,6 @@ def generate_launch_description() -> LaunchDescription:
     start = OpaqueFunction(
         function=detector, condition=UnlessCondition(LaunchConfiguration("build_only"))
     )
-    # launch does not stop processes that it has just started when a later action raises: the
+    # launch does not stop processes that it has just started when a later action raises. So the
     # detector's file comes after the checks of the fuse node's arguments and before its start.
     return LaunchDescription([*ARGUMENTS, *before, start, nodes])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Atomic replacement of files: a full disk, an error or a kill leaves the earlier file.
 
-The content is written to an unnamed file in the same folder (`O_TMPFILE`) or, without support by
-the file system, to a new file with an unpredictable name. It is renamed after `fsync`. A link at
+The content is written to an unnamed file in the same folder (`O_TMPFILE`). Without support by the
+file system it is a new file with an unpredictable name. It is renamed after `fsync`. A link at
 the target is replaced, never followed; devices, FIFOs and folders are refused.
 """
 

@@ -6,8 +6,8 @@ recording) and subscribes to the fused image and to `fused/status`. Writes `live
 `live_frames.csv` to the folder `out`. Exit code 0 after a complete replay, else 1.
 
 Messages are published with their recorded bytes except for the stamps; see
-`fusion_ros/replay/live/time_line.py`. Both ends of an age are of one clock: this process writes the
-stamp, and the fuse node's middleware the time of publishing in the message info.
+`fusion_ros/replay/live/time_line.py`. Both ends of an age are of one clock. This process writes the
+stamp, and the fuse node's middleware writes the time of publishing into the message info.
 """
 
 from __future__ import annotations

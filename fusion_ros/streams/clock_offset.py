@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distance of two cameras' clocks: a hint for `thermal_offset_ms`, from their stamps alone.
 
-The stamps of cameras with a common trigger differ by one constant: the nearest visible stamp has
+The stamps of cameras with a common trigger differ by one constant. The nearest visible stamp has
 the same distance from every thermal stamp, up to whole periods. The arrival times select the
 period, since frames of one moment arrive at about the same time. Of these the least delay counts:
 load delays frames, often by whole queues of them, and never advances one. The distances of

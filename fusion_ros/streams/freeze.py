@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection of a thermal camera that is stuck.
 
-Images that repeat bit for bit are no proof: a 9 Hz sensor behind a 30 Hz driver repeats each image,
+Images that repeat bit for bit are no proof. A 9 Hz sensor behind a 30 Hz driver repeats each image,
 and a simulated sensor without noise repeats its image while the robot is parked. A camera counts as
-frozen only if its image repeats for longer than allowed, and
+frozen only if its image repeats for longer than allowed and one of these conditions holds:
 
-- it has noise: its images differed everywhere while the visible view stood still, as those of every
-  real sensor do; or
-- the visible view changed as a whole meanwhile, as it does when the robot moves. Noise, exposure
+- It has noise: its images differed everywhere while the visible view stood still, as those of every
+  real sensor do.
+- The visible view changed as a whole meanwhile, as it does when the robot moves. Noise, exposure
   and objects that move through the view do not count as such a change.
 """
 
@@ -24,7 +24,7 @@ _SAMPLES = (80, 60)
 """Width and height of the grid of blocks, and of the pixels that are sampled for it."""
 _PAIRS = np.triu_indices(_GRID[0] * _GRID[1], k=1)
 _MOVED_SPREADS, _MOVED_LEVELS, _MOVED_SHARE = 0.4, (2.5, 6.0), 0.6
-"""A view moved if this share of its blocks changed by this share of their spread; the change is
+"""A view moved if this share of its blocks changed by this share of their spread. The change is
 limited to a range of grey levels."""
 _STILL_LEVELS, _STILL_SHARE = 3.0, 0.25
 """A view stands still if a smaller share of its blocks changed by this many grey levels."""

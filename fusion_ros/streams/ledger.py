@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger of all input frames: two streams, seven fates.
 
-The pairer, the node and the replay count in the same `FrameLedger`, so the status message, the
-diagnostics and the replay report show the same figures. A frame is *received* once and *settled*
+Pairer, node and replay count in the same `FrameLedger`. So the status message, the diagnostics and
+the replay report show the same figures. A frame is *received* once and *settled*
 once. A received frame that is not settled is *pending*: it waits for its partner or is being fused.
 """
 

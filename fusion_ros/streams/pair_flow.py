@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state machine from frames to pairs; the fuse node and the replay both run it.
 
-`PairFlow.take` checks a frame and decides about it: it is rejected, waits for a partner, completes
-a pair, or passes alone while the other camera is lost. The ledger counts every frame here. The
-caller settles the frames of returned pairs and frames that pass alone.
+`PairFlow.take` checks a frame and decides about it. The frame is rejected, waits for a partner,
+completes a pair, or passes alone while the other camera is lost. The ledger counts every frame
+here. The caller settles the frames of returned pairs and frames that pass alone.
 
 There are no threads here and no clock: the caller gives the arrival times.
 """

@@ -2,12 +2,12 @@
 """Pairing of two time-stamped streams by the smallest skew, with the fate of every frame.
 
 A frame is paired with the nearest frame of the other stream within an *inclusive* tolerance. No
-frame is used twice. A pair is returned as soon as no later frame can be nearer:
+frame is used twice. A pair is returned as soon as no later frame can be nearer, in these cases:
 
-* its skew is zero, or
-* both streams have advanced far enough (each stream is expected in order), or
-* the period of the stream, learned from its last stamps, excludes a nearer next frame. Without
-  this rule a constant offset of 10 ms at 30 Hz would delay every pair by one period.
+* Its skew is zero.
+* Both streams have advanced far enough (each stream is expected in order).
+* The period of the stream, learned from its last stamps, excludes a nearer next frame. Without this
+  rule a constant offset of 10 ms at 30 Hz would delay every pair by one period.
 
 The skew of two free-running cameras drifts through half a period. There jitter changes the nearest
 neighbour at random, and each change would leave a frame of both streams unpaired. So an older frame

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The path of a frame through the node: message, checked frame, pair, fused image.
 
-The executor's thread calls `take`. It reads the message, lets `PairFlow` decide about it, and
-submits pairs to the fusion lane, which fuses and publishes in two threads of its own.
+The executor's thread calls `take`, which reads the message, passes it to `PairFlow` and submits
+pairs to the fusion lane. The lane fuses and publishes in two threads of its own.
 """
 
 from __future__ import annotations

@@ -85,9 +85,9 @@ def destroy_state_machine(node: LifecycleNode) -> None:
 def publish_serialized(publisher: Publisher, serialized: bytes | bytearray) -> None:
     """Publish a message as CDR bytes; do nothing where a lifecycle publisher is not active.
 
-    `Publisher.publish` keeps Python's interpreter lock until the middleware returns, which takes
+    `Publisher.publish` keeps Python's interpreter lock until the middleware returns. That takes
     seconds where a stopped subscriber holds a lock in shared memory (see config/fastdds_shm.xml).
-    librcl's function, called through ctypes, releases the lock meanwhile.
+    librcl's function, called through ctypes, releases the interpreter lock meanwhile.
 
     Raises:
         RuntimeError: the middleware refused the message.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fast DDS's files in /dev/shm: removal of those of killed processes, and a check of the space.
 
-Fast DDS creates a segment `fastdds_<16 hex digits>` for each participant and a lock file `..._el`,
-which the owner keeps locked (`flock`) as long as it lives. A lock that is free belongs to a dead
+Fast DDS creates a segment `fastdds_<16 hex digits>` for each participant and a lock file `..._el`.
+The owner keeps the file locked (`flock`) as long as it lives. A lock that is free belongs to a dead
 process; `fastdds shm clean` applies the same rule. Fast DDS 2 names its files `fastrtps_...`.
 Ports (`fastdds_port<number>`, 62 KB each) stay: Fast DDS replaces a dead one when it opens it.
 """

@@ -84,8 +84,8 @@ class FollowingSubscription:
         if chosen == self.reliability:
             return
         self.reliability = chosen
-        # The new one first: a frame that arrives twice is counted as a duplicate by the pairer,
-        # one that arrives between two subscriptions would be lost.
+        # The new one first: the pairer counts a frame that arrives twice as a duplicate. A frame
+        # between two subscriptions would be lost.
         old, self._subscription = self._subscription, self._subscribe()
         self._node.destroy_subscription(old)
         info_line(self._node)(

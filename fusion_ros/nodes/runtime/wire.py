@@ -4,8 +4,8 @@
 Receiving 1 MB as bytes takes 0.1 ms, as a message of rclpy 0.25 ms. The middleware drops malformed
 messages silently when it deserialises them; here they are an error.
 
-Both messages have a fixed layout (OMG DDS-XTypes, plain CDR): each number is aligned to its size,
-counted after the four bytes of the encapsulation header; a string or sequence follows its 32-bit
+Both messages have a fixed layout (OMG DDS-XTypes, plain CDR). Each number is aligned to its size,
+counted after the four bytes of the encapsulation header. A string or sequence follows its 32-bit
 length. Versions 1 and 2 differ only in numbers of eight bytes, which these messages do not have.
 """
 
