@@ -17,7 +17,7 @@ from fusion_ros.streams.content import Fault
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = (REPOSITORY / "docs/how-to/troubleshooting.md").read_text(encoding="utf-8")
-REJECTING = {"Rejection", "reject", "_reject", "frame", "pair", "lone"}
+REJECTING = {"Rejection", "reject", "_reject"}
 """Calls that take a reason code."""
 
 

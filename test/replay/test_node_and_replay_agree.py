@@ -113,7 +113,7 @@ def through_the_node(
     from fusion_ros.nodes.fuse.fusion_lane import FusionLane
     from fusion_ros.nodes.fuse.reporting.counters import Counters
 
-    counters, now_ns = Counters.starting_now(lambda text: None), [0]
+    counters, now_ns = Counters(lambda text: None), [0]
     images, pairs, faults = [], [], set()
     published = threading.Semaphore(0)
 

@@ -57,7 +57,7 @@ class Bench:
         self.published: list[int] = []
         self.warnings: list[str] = []
         self.replaced: list[FusionPipeline] = []
-        self.counters = Counters.starting_now(self.warnings.append)
+        self.counters = Counters(self.warnings.append)
         engine = self.engine
         if makers:
             engine = FallbackEngine([lambda: self.engine, *makers], tell=lambda text, good: None)

@@ -37,7 +37,7 @@ class Bench:
         self.engine = AveragingEngine()
         self.published = []
         self.warnings = []
-        self.counters = Counters.starting_now(self.warnings.append)
+        self.counters = Counters(self.warnings.append)
         clock_ns = lambda: round(self.now_ms * 1e6)  # noqa: E731
         values = FuseParameters()
         self.lane = FusionLane(

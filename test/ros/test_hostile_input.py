@@ -109,7 +109,7 @@ def serialized_images(draw):
 
 
 def new_flow() -> tuple[Counters, FrameFlow]:
-    counters, values = Counters.starting_now(lambda text: None), FuseParameters()
+    counters, values = Counters(lambda text: None), FuseParameters()
     lane = FusionLane(FusionPipeline(AveragingEngine()), values, counters, lambda output: {})
     return counters, FrameFlow(lane, values, counters)
 

@@ -166,7 +166,8 @@ class FrameFlow:
             self._log_repeated(("format", stream), f"{topic} changed from {before} to {after}")
         checked = decision.checked
         if isinstance(checked, Rejection):
-            self._counters.rejections.frame(stream, topic, checked.reason, checked.message)
+            subject = printable(topic)
+            self._counters.rejections.add((stream,), subject, checked.reason, checked.message)
         elif self._notices:
             self._notices[stream].check(topic, checked.stamp_ns)
         if decision.is_back:

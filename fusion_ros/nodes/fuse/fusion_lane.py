@@ -20,7 +20,7 @@ from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
 from fusion_ros.streams.content import EffectWatch
-from fusion_ros.streams.ledger import Fate
+from fusion_ros.streams.ledger import Fate, Stream
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 from fusion_ros.streams.stamps import NS_PER_MS
 
@@ -225,17 +225,20 @@ class FusionLane:
         if work.claim.take():
             self._settle(work.job, Fate.SUPERSEDED)
 
-    def _settle(self, job: FramePair | LoneFrame, fate: Fate) -> None:
+    def _settle(self, job: FramePair | LoneFrame, fate: Fate, reason: str = "") -> None:
         if isinstance(job, LoneFrame):
-            self._counters.ledger.settle(job.stream, fate)
+            self._counters.ledger.settle(job.stream, fate, reason)
         else:
-            self._counters.ledger.settle_pair(fate, is_held=job.is_held)
+            self._counters.ledger.settle_pair(fate, reason, is_held=job.is_held)
 
     def _reject(self, job: FramePair | LoneFrame, reason: str, message: str) -> None:
+        self._settle(job, Fate.REJECTED, reason)
+        streams, subject = tuple(Stream), "a pair"
         if isinstance(job, LoneFrame):
-            self._counters.rejections.lone(job.stream, reason, message)
-        else:
-            self._counters.rejections.pair(reason, message, is_held=job.is_held)
+            streams, subject = (job.stream,), f"a {job.stream.value} frame"
+        elif job.is_held:
+            streams = (Stream.VISIBLE,)
+        self._counters.rejections.add(streams, subject, reason, message)
 
     def _work(self, work: Work, progress: _Progress) -> None:
         """Run one job. A failure affects only this job."""

@@ -71,7 +71,7 @@ class Configured:
     ) -> None:
         self._node = node
         self.pipeline = pipeline
-        self.counters = Counters.starting_now(warning_line(node))
+        self.counters = Counters(warning_line(node))
         self.history = CountHistory(self.counters.ledger.snapshot())
         self._trace: TraceWriter | None = None
         if values.trace_file:

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from fusion_ros.nodes.fuse.reporting.rejections import RejectionLog
 from fusion_ros.nodes.fuse.reporting.telemetry import Telemetry
@@ -14,28 +13,15 @@ from fusion_ros.streams.ledger import FrameLedger, Stream
 from fusion_ros.streams.stream_health import StreamWatch
 
 
-@dataclasses.dataclass(frozen=True)
 class Counters:
-    """Counters, telemetry and rejection log.
+    """Counters at zero, telemetry and rejection log; `warn` logs a line."""
 
-    Attributes:
-        warn: logs a line.
-        warn_repeated: `warn` for events that may repeat with every frame; see `RepeatedEvents`.
-    """
-
-    ledger: FrameLedger
-    telemetry: Telemetry
-    watches: Mapping[Stream, StreamWatch]
-    rejections: RejectionLog
-    warn: Callable[[str], object]
-    warn_repeated: RepeatedEvents
-
-    @classmethod
-    def starting_now(cls, warn: Callable[[str], object]) -> Counters:
-        """Return counters at zero; silence of the streams is counted from now."""
-        ledger, now_ns = FrameLedger(), time.monotonic_ns()
-        watches = {
-            stream: StreamWatch(now_ns, detect_flat=stream is Stream.THERMAL) for stream in Stream
-        }
-        rejections = RejectionLog(ledger, warn)
-        return cls(ledger, Telemetry(), watches, rejections, warn, RepeatedEvents(warn))
+    def __init__(self, warn: Callable[[str], object]) -> None:
+        now_ns = time.monotonic_ns()
+        self.ledger = FrameLedger()
+        self.telemetry = Telemetry()
+        self.watches = {s: StreamWatch(now_ns, detect_flat=s is Stream.THERMAL) for s in Stream}
+        self.rejections = RejectionLog(warn)
+        self.warn = warn
+        self.warn_repeated = RepeatedEvents(warn)
+        """For events that may repeat with every frame."""
