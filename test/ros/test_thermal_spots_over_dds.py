@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -130,10 +131,13 @@ def test_zones_that_are_no_longer_evaluated_are_an_error(ros, tmp_path, monkeypa
     assert "not evaluated" in zones()[1]
 
 
-def test_faulty_zone_file_refuses_to_configure(ros, tmp_path):
-    rig = Rig(ros, {"zones_file": zones_file(tmp_path, warn_above=50.0)}, activate=False)
+def test_faulty_zone_file_refuses_to_configure_and_leaves_no_thread(ros, tmp_path):
+    zones = zones_file(tmp_path, warn_above=50.0)
+    values = {"zones_file": zones, "trace_file": str(tmp_path / "trace.csv")}
+    rig = Rig(ros, values, activate=False)
     # The file is in degrees, and the camera has no unit.
     assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "trace" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_overlay_isotherm_shows_pixels_above_its_limit(ros):

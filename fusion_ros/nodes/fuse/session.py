@@ -39,20 +39,10 @@ REPORT_PERIOD_S = 1.0
 DEMAND_PERIOD_S = 0.2
 DEADLINE_PERIOD_S = 0.1
 TRACED = (
-    "stamp_ns",
-    "arrived_ns",
-    "skew_ms",
-    "held",
-    "latency_ms",
-    "wait_ms",
-    "tone_ms",
-    "registration_ms",
-    "colour_ms",
-    "infer_ms",
-    "recolour_ms",
-    "encode_ms",
-    "publish_ms",
-)
+    "stamp_ns", "arrived_ns", "skew_ms", "held", "latency_ms", "wait_ms", "tone_ms",
+    "registration_ms", "colour_ms", "infer_ms", "recolour_ms", "encode_ms", "publish_ms",
+)  # fmt: skip
+"""Columns of the trace file."""
 
 
 class Configured:
@@ -60,6 +50,7 @@ class Configured:
 
     Raises:
         OSError: the trace file cannot be written.
+        ParameterError: the zone file cannot be used.
     """
 
     def __init__(
@@ -77,7 +68,11 @@ class Configured:
         if values.trace_file:
             self._trace = TraceWriter(values.trace_file, TRACED, warn=warning_line(node))
             self.counters.telemetry.trace = self._trace.write
-        self.outputs = FusedOutputs(node, values)
+        try:
+            self.outputs = FusedOutputs(node, values)
+        except Exception:
+            self._close_trace()
+            raise
         self._timer = _real_timer(node, REPORT_PERIOD_S, report)
         self.unpublished: Mapping[str, int] = {}
         """Unpublished messages by topic at the previous report."""
@@ -94,6 +89,9 @@ class Configured:
             )
         else:
             self.pipeline.close()
+        self._close_trace()
+
+    def _close_trace(self) -> None:
         if self._trace is not None:
             self._trace.close()
 
