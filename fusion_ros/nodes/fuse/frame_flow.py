@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from fusion_ros.nodes.fuse.fusion_lane import FusionLane
+from fusion_ros.nodes.fuse.reporting.clock_notice import ClockNotice
 from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
-from fusion_ros.nodes.runtime.stamps import ClockNotice
 from fusion_ros.nodes.runtime.wire import WireCompressedImage, WireError, WireImage, read_image
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS, ClockDistance

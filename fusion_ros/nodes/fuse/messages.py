@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.publisher import Publisher
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
@@ -14,6 +15,13 @@ from std_msgs.msg import Header
 from fusion_ros.imaging.encodings import ChannelOrder, encode
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
 from fusion_ros.nodes.runtime.wire import write_image
+from fusion_ros.streams.stamps import NS_PER_S
+
+
+def header_of(stamp_ns: int, frame_id: str) -> Header:
+    """Return a header with a stamp in nanoseconds."""
+    sec, nanosec = divmod(stamp_ns, NS_PER_S)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame_id)
 
 
 def publish_message(publisher: Publisher, message: Any) -> None:

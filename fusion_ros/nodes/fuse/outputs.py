@@ -18,7 +18,12 @@ from fusion_ros.imaging.marks import Mark
 from fusion_ros.imaging.options import OverlayOptions
 from fusion_ros.imaging.overlay import overlay
 from fusion_ros.nodes.fuse.jobs import Output
-from fusion_ros.nodes.fuse.messages import info_of_grid, publish_message, serialized_image
+from fusion_ros.nodes.fuse.messages import (
+    header_of,
+    info_of_grid,
+    publish_message,
+    serialized_image,
+)
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.registered_thermal import RegisteredThermal
 from fusion_ros.nodes.fuse.reporting.diagnostics import diagnostics
@@ -27,7 +32,6 @@ from fusion_ros.nodes.fuse.thermal_spots import SpotsOutput
 from fusion_ros.nodes.runtime.codec import encode_compressed
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
-from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.parameters import FuseParameters
@@ -137,7 +141,7 @@ class FusedOutputs:
             Milliseconds by stage: "encode" and "publish".
         """
         begun_ns = time.perf_counter_ns()
-        header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
+        header = header_of(output.stamp_ns, output.frame_id)
         image = serialized_image(output.pixels, output.order, encoding, header)
         encoded_ns = time.perf_counter_ns()
         publish_serialized(self._image, image)
@@ -207,7 +211,7 @@ class FusedOutputs:
             weights=weights,
             marks=marks,
         )
-        header = Header(stamp=to_time(output.stamp_ns), frame_id=output.frame_id)
+        header = header_of(output.stamp_ns, output.frame_id)
         publish_serialized(self._overlay, serialized_image(pixels, order, "rgb8", header))
 
     def _send_status(self, report: NodeReport) -> None:

@@ -17,11 +17,15 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.nodes.fuse.messages import info_of_grid, publish_message, serialized_image
+from fusion_ros.nodes.fuse.messages import (
+    header_of,
+    info_of_grid,
+    publish_message,
+    serialized_image,
+)
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import publish_serialized
-from fusion_ros.nodes.runtime.stamps import to_time
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.streams.intake import CheckedFrame
@@ -127,10 +131,10 @@ def thermal_of(
     if isinstance(job, LoneFrame):
         if job.stream is Stream.VISIBLE or job.visible_shape is None:
             return None
-        header = Header(stamp=to_time(job.frame.stamp_ns), frame_id=job.frame_id)
+        header = header_of(job.frame.stamp_ns, job.frame_id)
         return job.frame, job.visible_shape, header
     height, width = job.visible.pixels.pixels.shape[:2]
-    header = Header(stamp=to_time(job.visible_stamp_ns), frame_id=job.visible.frame_id)
+    header = header_of(job.visible_stamp_ns, job.visible.frame_id)
     return job.thermal, (height, width), header
 
 

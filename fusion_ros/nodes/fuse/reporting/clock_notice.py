@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps as ROS messages, and a warning about stamps far from the node's clock."""
+"""Warning about stamps far from the node's clock."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-
-from builtin_interfaces.msg import Time
 
 from fusion_ros.streams.stamps import NS_PER_S
 
@@ -16,11 +14,6 @@ ABSURD_S = 3600.0
 
 NOTICE_EVERY_S = 1.0
 """Period of the check; reading the ROS time takes 0.05 ms."""
-
-
-def to_time(stamp_ns: int) -> Time:
-    """Return nanoseconds as a message."""
-    return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
 
 
 class ClockNotice:
