@@ -166,6 +166,15 @@ def started(context: LaunchContext) -> list[ExecuteProcess]:
     return nodes(given)
 
 
+def parameters(given: dict[str, str]) -> list[str | dict[str, str | bool]]:
+    """Return the parameter file and the arguments that take priority over it."""
+    overrides: dict[str, str | bool] = {
+        name: given[name] for name in PARAMETER_ARGUMENTS if given[name]
+    }
+    overrides |= {name: given[name] == "true" for name in SWITCHES if given[name]}
+    return [item for item in (given["params_file"], overrides) if item]
+
+
 def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
     """Return the requested nodes."""
     # The nodes place camera_info beside the image topic.
@@ -179,18 +188,6 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
         for name in ("image_raw", "camera_info", "status", "overlay")
     ]
 
-    overrides: dict[str, str | bool] = {
-        name: given[name] for name in PARAMETER_ARGUMENTS if given[name]
-    }
-    switches = {name: given[name] == "true" for name in SWITCHES if given[name]}
-    overrides.update(switches)
-    clock = {name: value for name, value in switches.items() if name == "use_sim_time"}
-    parameters: list[str | dict[str, str | bool]] = []
-    if given["params_file"]:
-        parameters.append(given["params_file"])
-    if overrides:
-        parameters.append(overrides)
-
     shared = {
         "package": "fusion_ros",
         "namespace": given["namespace"],
@@ -201,7 +198,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
         Node(
             executable="fuse_node",
             name="fuse_node",
-            parameters=parameters,
+            parameters=parameters(given),
             remappings=[*cameras.values(), *fused],
             respawn=given["respawn"] == "true",
             respawn_delay=2.0,
@@ -209,6 +206,7 @@ def nodes(given: dict[str, str]) -> list[ExecuteProcess]:
         )
     ]
     if given["synthetic_cameras"] == "true":
+        clock = {"use_sim_time": given["use_sim_time"] == "true"} if given["use_sim_time"] else {}
         started_nodes += [
             Node(
                 executable="synthetic_camera",
