@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fusion_ros.engines.process import disable_openvino_telemetry
+from fusion_ros.engines.process import leave_out_openvino_converter
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -65,7 +65,7 @@ _WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 @pytest.fixture(scope="session", autouse=True)
 def _engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Isolate the engine cache from the user's own, for child processes too."""
-    disable_openvino_telemetry()
+    leave_out_openvino_converter()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FUSION_ROS_CACHE", str(tmp_path_factory.mktemp("engine_cache")))
         yield

@@ -40,7 +40,7 @@ class OpenVinoEngine:
 
     The network comes from the ONNX file beside the weights. For other weights PyTorch converts it
     once. Converted and compiled networks are kept in a cache on disk, so a later start neither
-    converts nor compiles. Entry points call `configure_process` first, which disables telemetry.
+    converts nor compiles. Entry points call `configure_process` first.
 
     Args:
         weights: network and metadata; not modified.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES = 1 << 30
@@ -14,7 +14,7 @@ _LARGEST_OF_OLD_GLIBC = 1 << 25
 def configure_process() -> None:
     """Apply the settings below; call it before OpenVINO is imported."""
     keep_freed_memory()
-    disable_openvino_telemetry()
+    leave_out_openvino_converter()
 
 
 def keep_freed_memory() -> bool:
@@ -42,11 +42,11 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)) and bool(accepted)
 
 
-def disable_openvino_telemetry() -> None:
-    """Disable OpenVINO's usage reports by the environment variable that it evaluates.
+def leave_out_openvino_converter() -> None:
+    """Make `import openvino` leave out its converter of other frameworks' models.
 
-    `import openvino` and model conversion send reports from threads that fork the process. A fork
-    during a NumPy product on another thread can deadlock in OpenBLAS. OpenVINO sends nothing if
-    CI is "true"; its only other switch, `opt_in_out --opt_out`, changes a file of the user.
+    OpenVINO imports it only where it exists. It takes 20 MB and a third of the import, and sends
+    usage reports from threads that fork the process: a fork during a NumPy product on another
+    thread can deadlock in OpenBLAS.
     """
-    os.environ.setdefault("CI", "true")
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
