@@ -60,6 +60,8 @@ def _skipping_without_torch() -> Iterator[None]:
 
 
 _WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+# The replay computes fusion measures with PyTorch.
+collect_ignore = ["replay"] if _WITHOUT_TORCH else []
 
 
 @pytest.fixture(scope="session", autouse=True)
