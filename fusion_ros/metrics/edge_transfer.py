@@ -55,41 +55,9 @@ def _preserved(
     return strength, gain * torch.sigmoid(slope * (agreement - middle))
 
 
-class EdgePolars:
-    """Sobel strengths and angles of two sources and their fused image, for both measures.
-
-    Args:
-        visible: N, C, H, W in [0, 1], at least 3x3.
-        thermal: see `visible`.
-        fused: see `visible`.
-    """
-
-    def __init__(self, visible: Tensor, thermal: Tensor, fused: Tensor) -> None:
-        check_images(3, visible=visible, thermal=thermal, fused=fused)
-        self.sources = [_sobel_polar(source) for source in (visible, thermal)]
-        self.fused = _sobel_polar(fused)
-
-    def qabf(self) -> Tensor:
-        """See :func:`qabf`."""
-        total = weight = self.fused[0].new_zeros(())
-        for source in self.sources:
-            strength, orientation = _preserved(source, self.fused, XYDEAS)
-            total = total + (strength * orientation * source[0]).sum(dim=(1, 2, 3))
-            weight = weight + source[0].sum(dim=(1, 2, 3))
-        return total / weight.clamp_min(1e-12)
-
-    def nabf(self) -> Tensor:
-        """See :func:`nabf`."""
-        (of_visible, _), (of_thermal, _) = self.sources
-        added = (self.fused[0] > of_visible) & (self.fused[0] > of_thermal)
-        total = weight = self.fused[0].new_zeros(())
-        for source in self.sources:
-            strength, orientation = _preserved(source, self.fused, KUMAR)
-            kept = torch.sqrt(strength * orientation)
-            significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
-            total = total + (added * (1 - kept) * significance).sum(dim=(1, 2, 3))
-            weight = weight + significance.sum(dim=(1, 2, 3))
-        return total / weight
+def _polars(visible: Tensor, thermal: Tensor, fused: Tensor) -> list[tuple[Tensor, Tensor]]:
+    check_images(3, visible=visible, thermal=thermal, fused=fused)
+    return [_sobel_polar(image) for image in (visible, thermal, fused)]
 
 
 def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
@@ -103,7 +71,13 @@ def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     Returns:
         N values in [0, 1); higher is better. 0 if neither source has an edge.
     """
-    return EdgePolars(visible, thermal, fused).qabf()
+    *sources, of_fused = _polars(visible, thermal, fused)
+    total = weight = fused.new_zeros(())
+    for source in sources:
+        strength, orientation = _preserved(source, of_fused, XYDEAS)
+        total = total + (strength * orientation * source[0]).sum(dim=(1, 2, 3))
+        weight = weight + source[0].sum(dim=(1, 2, 3))
+    return total / weight.clamp_min(1e-12)
 
 
 def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
@@ -120,4 +94,13 @@ def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     Returns:
         N values in [0, 1]; lower is better.
     """
-    return EdgePolars(visible, thermal, fused).nabf()
+    *sources, of_fused = _polars(visible, thermal, fused)
+    added = (of_fused[0] > sources[0][0]) & (of_fused[0] > sources[1][0])
+    total = weight = fused.new_zeros(())
+    for source in sources:
+        strength, orientation = _preserved(source, of_fused, KUMAR)
+        kept = torch.sqrt(strength * orientation)
+        significance = torch.where(source[0] >= 2, source[0] ** 1.5, 0.001)
+        total = total + (added * (1 - kept) * significance).sum(dim=(1, 2, 3))
+        weight = weight + significance.sum(dim=(1, 2, 3))
+    return total / weight

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusion_ros.metrics import activity, correlation, edge_transfer, information, similarity
-from fusion_ros.metrics.edge_transfer import EdgePolars
 from fusion_ros.metrics.feature_information import fmi
 from fusion_ros.metrics.quality_index import qe, qw
 
@@ -27,14 +25,12 @@ class Measure:
         compute: function of the three images.
         higher_is_better: whether higher values are better.
         smallest: least side of an image in pixels.
-        shared: preparation that several measures share, and the measure of its result; or None.
     """
 
     name: str
     compute: Callable[[Tensor, Tensor, Tensor], Tensor]
     higher_is_better: bool = True
     smallest: int = 8
-    shared: tuple[Callable[[Tensor, Tensor, Tensor], Any], Callable[[Any], Tensor]] | None = None
 
 
 def _of_fused(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -55,13 +51,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure("SCD", correlation.sum_of_correlations_of_differences),
             Measure("CC", correlation.correlation_coefficient),
             Measure("VIF", similarity.vif, smallest=similarity.VIF_SMALLEST),
-            Measure("Qabf", edge_transfer.qabf, shared=(EdgePolars, EdgePolars.qabf)),
-            Measure(
-                "Nabf",
-                edge_transfer.nabf,
-                higher_is_better=False,
-                shared=(EdgePolars, EdgePolars.nabf),
-            ),
+            Measure("Qabf", edge_transfer.qabf),
+            Measure("Nabf", edge_transfer.nabf, higher_is_better=False),
             Measure("SSIM", similarity.ssim, smallest=similarity.SSIM_WINDOW),
             Measure("MS-SSIM", similarity.ms_ssim, smallest=similarity.MS_SSIM_SMALLEST),
             Measure("FMI", partial(fmi, stride=3)),
@@ -82,21 +73,10 @@ def score(
         fused: see `visible`.
         names: keys of :data:`MEASURES`.
     """
-    images = visible, thermal, fused
-    prepared: dict[Callable[..., Any], Any] = {}
-
-    def value(measure: Measure) -> Tensor:
-        if measure.shared is None:
-            return measure.compute(*images)
-        prepare, measure_of = measure.shared
-        if prepare not in prepared:
-            prepared[prepare] = prepare(*images)
-        return measure_of(prepared[prepare])
-
     with torch.inference_mode():
         return {
             name: float("nan")
             if min(fused.shape[-2:]) < MEASURES[name].smallest
-            else float(value(MEASURES[name])[0])
+            else float(MEASURES[name].compute(visible, thermal, fused)[0])
             for name in names
         }

@@ -15,49 +15,53 @@ from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
 
+#: Side of a window in pixels.
+WINDOW = 8
 #: Exponent of the edge index, as in the paper's public code.
 EDGE_POWER = 0.7
-#: Added under the root of the Sobel magnitude, as in kornia, which the paper's public code uses.
+#: Added under the root of the Sobel magnitude, as in kornia, which the paper's public code uses. It
+#: keeps the gradient finite on uniform areas.
 SOBEL_EPS = 1e-6
 
 
-def window_mean(x: Tensor, window: int, stride: int) -> Tensor:
-    """Return the mean of each window; two passes take time proportional to 2w instead of w*w.
+def _window_mean(x: Tensor, stride: int) -> Tensor:
+    """Return the mean of each whole window of N, C, H, W; `stride` is the step between windows."""
+    if stride >= WINDOW:
+        return F.avg_pool2d(x, WINDOW, stride)
+    # Two passes take time proportional to 2w instead of w*w.
+    rows = F.avg_pool2d(x, (WINDOW, 1), (stride, 1))
+    return F.avg_pool2d(rows, (1, WINDOW), (1, stride))
+
+
+def qw(
+    visible: Tensor,
+    thermal: Tensor,
+    fused: Tensor,
+    *,
+    stride: int = WINDOW,
+    eps: float = 1e-8,
+) -> Tensor:
+    """Return Piella's weighted fusion quality index.
 
     Args:
-        x: N, C, H, W.
-        window: side in pixels.
-        stride: step between windows in pixels; incomplete windows are dropped.
+        visible: N, C, H, W in [0, 1], H and W at least 8. The result is the mean over the channels;
+            the convention is one grey channel.
+        thermal: see `visible`.
+        fused: see `visible`.
+        stride: step between windows in pixels; the default (adjacent blocks) is the convention. 1
+            is the sliding form; any step is differentiable.
+        eps: keeps uniform windows finite.
+
+    Returns:
+        N values in [-1, 1]; higher is better.
     """
-    if stride >= window:
-        return F.avg_pool2d(x, window, stride)
-    rows = F.avg_pool2d(x, (window, 1), (stride, 1))
-    return F.avg_pool2d(rows, (1, window), (1, stride))
-
-
-def quality_index_maps(
-    visible: Tensor, thermal: Tensor, fused: Tensor, *, window: int, stride: int, eps: float
-) -> tuple[Tensor, Tensor]:
-    """Return lambda*Q0(a, f) + (1 - lambda)*Q0(b, f) for each window, and each window's weight.
-
-    The weights sum to one over each image. One box filter computes all statistics.
-    """
-    stack = torch.cat(
-        [
-            visible,
-            thermal,
-            fused,
-            visible * visible,
-            thermal * thermal,
-            fused * fused,
-            visible * fused,
-            thermal * fused,
-        ],
-        dim=1,
-    )
-    means = window_mean(stack, window, stride).chunk(8, dim=1)
+    check_images(WINDOW, visible=visible, thermal=thermal, fused=fused)
+    squares = [visible * visible, thermal * thermal, fused * fused]
+    stack = torch.cat([visible, thermal, fused, *squares, visible * fused, thermal * fused], dim=1)
+    # One box filter computes all statistics.
+    means = _window_mean(stack, stride).chunk(8, dim=1)
     m_a, m_b, m_f = means[:3]
-    unbiased = window * window / (window * window - 1.0)
+    unbiased = WINDOW * WINDOW / (WINDOW * WINDOW - 1.0)
     var_a, var_b, var_f = (
         ((square - mean * mean) * unbiased).clamp_min(0)
         for square, mean in zip(means[3:6], means[:3], strict=True)
@@ -76,70 +80,28 @@ def quality_index_maps(
     local = of_visible * q0(m_a, var_a, cov_af) + (1 - of_visible) * q0(m_b, var_b, cov_bf)
     saliency = torch.maximum(var_a, var_b) + eps
     weight = saliency / saliency.sum(dim=(2, 3), keepdim=True)
-    return local, weight
-
-
-def qw(
-    visible: Tensor,
-    thermal: Tensor,
-    fused: Tensor,
-    *,
-    window: int = 8,
-    stride: int | None = None,
-    eps: float = 1e-8,
-) -> Tensor:
-    """Return Piella's weighted fusion quality index.
-
-    Args:
-        visible: N, C, H, W in [0, 1], H and W at least ``window``. The result is the mean over the
-            channels; the convention is one grey channel.
-        thermal: see `visible`.
-        fused: see `visible`.
-        window: side of a window in pixels.
-        stride: step between windows in pixels; default ``window`` (adjacent blocks), the
-            convention. 1 is the sliding form; any step is differentiable.
-        eps: keeps uniform windows finite.
-
-    Returns:
-        N values in [-1, 1]; higher is better.
-    """
-    check_images(window, visible=visible, thermal=thermal, fused=fused)
-    local, weight = quality_index_maps(
-        visible, thermal, fused, window=window, stride=stride or window, eps=eps
-    )
     return (local * weight).sum(dim=(2, 3)).mean(dim=1)
 
 
-def sobel_magnitude(x: Tensor, *, eps: float = SOBEL_EPS) -> Tensor:
-    """Return the Sobel magnitude of N, C, H, W, kernel / 8, border replicated.
-
-    ``eps`` is added under the root; it keeps the gradient finite on uniform areas.
-    """
+def sobel_magnitude(x: Tensor) -> Tensor:
+    """Return the Sobel magnitude of N, C, H, W, kernel / 8, border replicated."""
     p = F.pad(x, (1, 1, 1, 1), mode="replicate")
     smooth_v = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
     smooth_h = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
     gx = (smooth_v[:, :, :, 2:] - smooth_v[:, :, :, :-2]) / 8
     gy = (smooth_h[:, :, 2:] - smooth_h[:, :, :-2]) / 8
-    return torch.sqrt(gx * gx + gy * gy + eps)
+    return torch.sqrt(gx * gx + gy * gy + SOBEL_EPS)
 
 
-def edge_image(x: Tensor, *, eps: float = SOBEL_EPS) -> Tensor:
+def edge_image(x: Tensor) -> Tensor:
     """Return the Sobel magnitude scaled to [0, 1] by each image's minimum and maximum."""
-    edges = sobel_magnitude(x, eps=eps)
+    edges = sobel_magnitude(x)
     low = edges.amin(dim=(2, 3), keepdim=True)
     high = edges.amax(dim=(2, 3), keepdim=True)
     return (edges - low) / (high - low).clamp_min(1e-8)
 
 
-def qe(
-    visible: Tensor,
-    thermal: Tensor,
-    fused: Tensor,
-    *,
-    window: int = 8,
-    stride: int | None = None,
-    eps: float = 1e-8,
-) -> Tensor:
+def qe(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int = WINDOW) -> Tensor:
     """Return the edge form of :func:`qw`: its value for edge images to the power 0.7.
 
     Arguments as for :func:`qw`. A negative index keeps its sign (-|q|^0.7).
@@ -147,14 +109,7 @@ def qe(
     Returns:
         N values in [-1, 1]; higher is better.
     """
-    check_images(window, visible=visible, thermal=thermal, fused=fused)
-    index = qw(
-        edge_image(visible),
-        edge_image(thermal),
-        edge_image(fused),
-        window=window,
-        stride=stride,
-        eps=eps,
-    )
+    check_images(WINDOW, visible=visible, thermal=thermal, fused=fused)
+    index = qw(edge_image(visible), edge_image(thermal), edge_image(fused), stride=stride)
     # The offset keeps the gradient finite at zero.
     return index.sign() * (index.abs() + 1e-12) ** EDGE_POWER

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Broad brightness, turned edges, colour shift and contrast of objects, on cases worked by hand."""
+"""Broad brightness, inverted edges, colour shift and contrast of objects, worked by hand."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_integer_images_and_unequal_sizes_are_refused():
         ("rfn_nest", 0.66135, 0.6961),
     ],
 )
-def test_the_published_results_of_the_papers_peers_score_as_its_table_says(
+def test_the_published_results_of_the_papers_peers_have_the_scores_of_its_table(
     shared_data, method, expected_qw, expected_qe
 ):
     def grey(path) -> torch.Tensor:
