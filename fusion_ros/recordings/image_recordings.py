@@ -82,7 +82,7 @@ class ImageRecording:
 
     def __init__(self, match: MatchResult, rate_hz: float | None = None) -> None:
         self.damage: list[Damage] = []
-        self.rate_hz = rate_hz or DEFAULT_RATE_HZ
+        self._rate_hz = rate_hz or DEFAULT_RATE_HZ
         self._slots = match.slots
         if turned := orientations_differ(match.pairs[0].visible, match.pairs[0].thermal):
             raise RecordingError(turned)
@@ -90,7 +90,7 @@ class ImageRecording:
             [slot.visible for slot in match.slots if slot.visible],
             [slot.thermal for slot in match.slots if slot.thermal],
         )
-        times = "" if match.is_by_time else f"; {self.rate_hz:g} frames a second"
+        times = "" if match.is_by_time else f"; {self._rate_hz:g} frames a second"
         self.identity = _identity(
             [Path(os.path.commonpath([path.parent for path in side])) for side in sides],
             [path for side in sides for path in side],
@@ -120,7 +120,7 @@ class ImageRecording:
         """Return stamp, stream and file, sorted by stamp."""
         found = []
         for at, slot in enumerate(self._slots):
-            slot_ns = FIRST_STAMP_NS + round(at * 1e9 / self.rate_hz)
+            slot_ns = FIRST_STAMP_NS + round(at * 1e9 / self._rate_hz)
             for stream, path, own_ns in (
                 (Stream.VISIBLE, slot.visible, slot.visible_ns),
                 (Stream.THERMAL, slot.thermal, slot.thermal_ns),
@@ -156,7 +156,6 @@ class VideoRecording:
         except BaseException:
             self.close()
             raise
-        self.rate_hz = self.match.visible_hz
 
     @cached_property
     def identity(self) -> Identity:

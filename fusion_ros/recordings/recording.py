@@ -19,7 +19,7 @@ class RecordingError(RuntimeError):
 
 
 class DamageKind(str, Enum):
-    """Kind of damage, by what it implies about missing data.
+    """Kind of damage, by its consequence for the data.
 
     BYTES: bytes of a file are missing or changed.
     MESSAGES: fewer messages were read than the recording counts.
@@ -120,24 +120,20 @@ class Identity:
     doubts: tuple[str, ...] = ()
     is_matched: bool = False
 
-    def topic(self, stream: Stream) -> TopicFacts | None:
-        """Return the chosen topic of a stream."""
-        wanted = self.visible if stream is Stream.VISIBLE else self.thermal
-        return next((t for t in self.topics if t.name == wanted), None)
+    def chosen(self, stream: Stream) -> str:
+        """Return the name of a stream's topic."""
+        return self.visible if stream is Stream.VISIBLE else self.thermal
 
-    def messages(self, stream: Stream) -> int | None:
+    def messages(self, stream: Stream) -> int:
         """Return the number of messages of a stream by the recording's own count."""
-        topic = self.topic(stream)
-        return None if topic is None else topic.messages
+        return self._topic(stream).messages
 
     def is_compressed(self, stream: Stream) -> bool:
         """Whether a stream's messages are `sensor_msgs/CompressedImage` as ROS 2 sends them."""
-        topic = self.topic(stream)
-        return (
-            self.kind != "ros1"
-            and topic is not None
-            and topic.message_type.endswith("CompressedImage")
-        )
+        return self.kind != "ros1" and self._topic(stream).message_type.endswith("CompressedImage")
+
+    def _topic(self, stream: Stream) -> TopicFacts:
+        return next(t for t in self.topics if t.name == self.chosen(stream))
 
 
 class Recording(Protocol):

@@ -59,7 +59,7 @@ def recorded_pairs(
     for doubt in recording.identity.doubts:
         report(f"doubtful: {doubt}")
     try:
-        expected = min(recording.identity.messages(stream) or most for stream in Stream)
+        expected = min(map(recording.identity.messages, Stream)) or most
         every = max(1, -(-expected // most))
         tolerance_ns = 0 if recording.identity.is_matched else round(matching.tolerance_ms * 1e6)
         doubts: Counter[PairDoubt] = Counter()

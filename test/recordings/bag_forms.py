@@ -38,7 +38,7 @@ class Written(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a bag is written. `chunks` is None for an mcap file without chunks."""
+    """Form of a written bag. `chunks` is None for an mcap file without chunks."""
 
     storage: str = "mcap"
     compression: str = "none"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of two cameras are matched by what their names say."""
+"""Files of two cameras are matched by their names."""
 
 from __future__ import annotations
 

@@ -31,9 +31,8 @@ from fusion_ros.recordings.bags.mcap_records import (
     SCHEMA,
     STATISTICS,
     FileSource,
-    MemorySource,
+    Read,
     Record,
-    Source,
     text_at,
     walk,
 )
@@ -63,13 +62,13 @@ class _Block(NamedTuple):
 class _Content(NamedTuple):
     """Position of a serialised message, which is read when it is yielded."""
 
-    source: Source
+    read: Read
     at: int
     size: int
 
 
 def _message(log_ns: int, number: int, channel: _Channel, content: _Content) -> BagMessage:
-    data = content.source.read(content.at, content.size)
+    data = content.read(content.at, content.size)
     return BagMessage(*channel.topic, log_ns, data, channel.encoding == "ros1")
 
 
@@ -132,10 +131,10 @@ class McapFile:
     def _index(self) -> None:
         data_end, summary_end = self._footer()
         if summary_end > data_end:
-            for record in walk(self._source, data_end, summary_end, self._lost("summary")):
-                self._read_definition(self._source, record)
+            for record in walk(self._source.read, data_end, summary_end, self._lost("summary")):
+                self._read_definition(self._source.read, record)
         finished = False
-        for record in walk(self._source, len(MAGIC), data_end, self._lost("data")):
+        for record in walk(self._source.read, len(MAGIC), data_end, self._lost("data")):
             if record.opcode == DATA_END:
                 finished = True
                 self._check_data(record)
@@ -146,11 +145,11 @@ class McapFile:
             elif record.opcode == MESSAGE_INDEX:
                 self._note_index(record)
             else:
-                self._read_definition(self._source, record)
+                self._read_definition(self._source.read, record)
         if not (finished or summary_end):
             self._report(
                 DamageKind.UNFINISHED,
-                "the recorder did not close it; what it still held in memory was not written",
+                "the recorder did not close it; messages in its memory were not written",
             )
 
     def _footer(self) -> tuple[int, int]:
@@ -209,11 +208,11 @@ class McapFile:
             place = self._blocks[-1].record.at
             self._indexed.setdefault(place, Counter())[channel] += size // 16
 
-    def _read_definition(self, source: Source, record: Record) -> None:
+    def _read_definition(self, read: Read, record: Record) -> None:
         """Read a schema, a channel or the statistics; ignore other records."""
         if record.opcode not in (SCHEMA, CHANNEL, STATISTICS):
             return
-        content = source.read(record.at, record.size)
+        content = read(record.at, record.size)
         try:
             if record.opcode == SCHEMA:
                 (number,) = struct.unpack_from("<H", content)
@@ -249,28 +248,29 @@ class McapFile:
         self, block: _Block, report: DamageReporter
     ) -> Iterator[tuple[int, int, _Content]]:
         """Yield channel, time and content of each message of a block."""
-        source: Source = self._source
+        read: Read = self._source.read
         at, end = block.record.at, block.record.at + block.record.size
         where = f"a chunk at byte {block.record.at}"
         if block.is_chunk:
             unpacked = self._unpacked(block, where, report)
-            source, at, end = MemorySource(unpacked), 0, len(unpacked)
+            at, end = 0, len(unpacked)
+            read = lambda at, count: unpacked[at : at + count]  # noqa: E731
 
         def damaged(first: int, last: int) -> None:
             if block.is_chunk and not block.record.cut:
                 report(DamageKind.BYTES, f"{where}: bytes {first} to {last} hold no records")
 
-        for record in walk(source, at, end, damaged):
+        for record in walk(read, at, end, damaged):
             if record.opcode == MESSAGE:
-                head = source.read(record.at, MESSAGE_HEAD.size)
+                head = read(record.at, MESSAGE_HEAD.size)
                 if len(head) < MESSAGE_HEAD.size:
                     report(DamageKind.BYTES, "it became shorter while it was read")
                     return
                 number, _, log_ns, _ = MESSAGE_HEAD.unpack(head)
                 at = record.at + MESSAGE_HEAD.size
-                yield number, log_ns, _Content(source, at, record.size - MESSAGE_HEAD.size)
+                yield number, log_ns, _Content(read, at, record.size - MESSAGE_HEAD.size)
             elif block.is_chunk:
-                self._read_definition(source, record)
+                self._read_definition(read, record)
 
     def _unpacked(self, block: _Block, where: str, report: DamageReporter) -> bytes:
         """Return the readable records of a chunk."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -40,15 +40,12 @@ _MOST_CANDIDATES = 20_000
 """Candidate positions that are checked one by one before the search ends."""
 
 
-class Source(Protocol):
-    """Bytes with random access."""
-
-    def read(self, at: int, count: int) -> bytes:
-        """Return up to `count` bytes from position `at`; fewer at the end."""
+Read = Callable[[int, int], bytes]
+"""Returns the bytes at a position: as many as requested, fewer at the end."""
 
 
 class FileSource:
-    """File as a source; a read opens it, also after `close`."""
+    """File with random access; a read opens it, also after `close`."""
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
@@ -56,7 +53,7 @@ class FileSource:
         self._file: BinaryIO | None = None
 
     def read(self, at: int, count: int) -> bytes:
-        """See `Source`."""
+        """See `Read`."""
         if self._file is None:
             self._file = self._path.open("rb")
         self._file.seek(at)
@@ -69,18 +66,6 @@ class FileSource:
             self._file = None
 
 
-class MemorySource:
-    """Bytes in memory as a source."""
-
-    def __init__(self, data: bytes) -> None:
-        self.size = len(data)
-        self._data = data
-
-    def read(self, at: int, count: int) -> bytes:
-        """See `Source`."""
-        return self._data[at : at + count]
-
-
 class Record(NamedTuple):
     """Opcode, position and size of the content; `cut` if it extends beyond its container."""
 
@@ -90,31 +75,29 @@ class Record(NamedTuple):
     cut: bool = False
 
 
-def walk(
-    source: Source, at: int, end: int, damaged: Callable[[int, int], object]
-) -> Iterator[Record]:
+def walk(read: Read, at: int, end: int, damaged: Callable[[int, int], object]) -> Iterator[Record]:
     """Yield every record between two positions.
 
     Args:
-        source: the bytes.
+        read: see `Read`.
         at, end: position of the first byte, and of the byte after the last one.
         damaged: receives first and last position of each part without records.
     """
     while at < end:
-        head = source.read(at, _HEAD.size)
+        head = read(at, _HEAD.size)
         if len(head) == _HEAD.size:
             opcode, size = _HEAD.unpack(head)
             if _fits(opcode, size, at, end):
                 yield Record(opcode, at + _HEAD.size, size)
                 at += _HEAD.size + size
                 continue
-            if opcode == CHUNK and (size := _chunk_size(source, at + _HEAD.size, end)):
+            if opcode == CHUNK and (size := _chunk_size(read, at + _HEAD.size, end)):
                 is_cut = size > end - at - _HEAD.size
                 damaged(at, end if is_cut else at + _HEAD.size)
                 yield Record(opcode, at + _HEAD.size, min(size, end - at - _HEAD.size), is_cut)
                 at += _HEAD.size + size
                 continue
-        behind = find_record(source, at + 1, end)
+        behind = find_record(read, at + 1, end)
         damaged(at, end if behind is None else behind)
         if behind is None:
             return
@@ -126,9 +109,9 @@ def _fits(opcode: int, size: int, at: int, end: int) -> bool:
     return known and _LEAST_SIZES[opcode] <= size <= end - at - _HEAD.size
 
 
-def _chunk_size(source: Source, at: int, end: int) -> int:
+def _chunk_size(read: Read, at: int, end: int) -> int:
     """Return the size of a chunk with a truncated record or a wrong length; 0 if it is no chunk."""
-    head = source.read(at, min(CHUNK_HEAD.size + 16, end - at))
+    head = read(at, min(CHUNK_HEAD.size + 16, end - at))
     for name in (b"zstd", b"lz4", b""):
         names = struct.pack("<I", len(name)) + name
         place = CHUNK_HEAD.size + len(names)
@@ -140,11 +123,11 @@ def _chunk_size(source: Source, at: int, end: int) -> int:
     return 0
 
 
-def find_record(source: Source, at: int, end: int) -> int | None:
+def find_record(read: Read, at: int, end: int) -> int | None:
     """Return the next position at which several records follow each other, or None."""
     tried = 0
     while at + _HEAD.size <= end:
-        window = np.frombuffer(source.read(at, min(_WINDOW, end - at)), np.uint8)
+        window = np.frombuffer(read(at, min(_WINDOW, end - at)), np.uint8)
         places = window.size - _HEAD.size + 1
         if places <= 0:
             return None
@@ -159,17 +142,17 @@ def find_record(source: Source, at: int, end: int) -> int | None:
             tried += 1
             if tried > _MOST_CANDIDATES:
                 return None
-            if _is_chain(source, at + int(place), end):
+            if _is_chain(read, at + int(place), end):
                 return at + int(place)
         at += places
     return None
 
 
-def _is_chain(source: Source, at: int, end: int) -> bool:
+def _is_chain(read: Read, at: int, end: int) -> bool:
     for _ in range(_CHAIN):
         if at == end:
             return True
-        head = source.read(at, _HEAD.size)
+        head = read(at, _HEAD.size)
         if len(head) < _HEAD.size or at + _HEAD.size > end:
             return False
         opcode, size = _HEAD.unpack(head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,7 @@ from fusion_ros.recordings.recording import (
 )
 from fusion_ros.recordings.topics import UNKNOWN, choose_topics, shown_by
 from fusion_ros.streams.ledger import Stream
-
-NS_PER_S = 1_000_000_000
+from fusion_ros.streams.stamps import NS_PER_S
 
 
 class BagRecording:
@@ -91,28 +90,19 @@ class BagRecording:
 
     def frames(self) -> Iterator[RecordedFrame]:
         """See `Recording`."""
-        streams = {
-            self.identity.visible: Stream.VISIBLE,
-            self.identity.thermal: Stream.THERMAL,
-        }
+        streams = {self.identity.chosen(stream): stream for stream in Stream}
         seen = dict.fromkeys(Stream, 0)
         for message in merged(self._files, tuple(streams)):
             stream = streams[message.topic]
             yield _as_frame(stream, seen[stream], message)
             seen[stream] += 1
         for stream, received in seen.items():
-            recorded = self.identity.messages(stream) or 0
+            recorded = self.identity.messages(stream)
             if received < recorded:
-                topic = self.identity.topic(stream)
-                name = topic.name if topic is not None else stream.value
-                self.damage.append(
-                    Damage(
-                        self._path.name,
-                        f"{received} of {recorded} recorded messages of {name} could be read",
-                        DamageKind.MESSAGES,
-                        recorded - received,
-                    )
-                )
+                topic = self.identity.chosen(stream)
+                what = f"{received} of {recorded} recorded messages of {topic} could be read"
+                lost = recorded - received
+                self.damage.append(Damage(self._path.name, what, DamageKind.MESSAGES, lost))
 
     def close(self) -> None:
         """See `Recording`."""
@@ -167,16 +157,12 @@ def _deserialize(data: bytes, kind: str, ros1: bool) -> Any:
     return store.deserialize_ros1(data, kind) if ros1 else store.deserialize_cdr(data, kind)
 
 
-_stores: dict[bool, Any] = {}
-
-
+@cache
 def _typestore(ros1: bool) -> Any:
     """Return built-in message definitions: image messages are equal in every distribution."""
-    if ros1 not in _stores:
-        from rosbags.typesys import Stores, get_typestore
+    from rosbags.typesys import Stores, get_typestore
 
-        _stores[ros1] = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
-    return _stores[ros1]
+    return get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
 
 
 def _read_raw(message: Any) -> PixelFrame:

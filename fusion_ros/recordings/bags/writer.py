@@ -25,8 +25,8 @@ from fusion_ros.recordings.bags.mcap_records import (
 )
 from fusion_ros.recordings.recording import RecordingError
 from fusion_ros.streams.outside_text import error_line
+from fusion_ros.streams.stamps import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 COMMIT_EVERY_S = 1.0
 _CHECKSUM_AT = 24  # in the content of a chunk record
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -218,7 +218,7 @@ def _add_checksums(path: Path) -> None:
     source = FileSource(path)
     try:
         with path.open("r+b") as file:
-            for record in walk(source, len(MAGIC), source.size, lambda first, last: None):
+            for record in walk(source.read, len(MAGIC), source.size, lambda first, last: None):
                 if record.opcode != CHUNK:
                     continue
                 content = source.read(record.at, record.size)

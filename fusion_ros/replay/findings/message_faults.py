@@ -98,7 +98,6 @@ def content_faults(e: Evidence) -> Iterator[Finding]:
     """Find faults in the pixels of readable messages."""
     visible_in_colour = e.result.watchers[Stream.VISIBLE].is_colour
     for stream, seen in e.result.watchers.items():
-        topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal
         for fault in dict.fromkeys(change.fault for _, change in seen.faults):
             others = _other_thermal_topics(e) if fault is Fault.COLOURS else []
             if fault is Fault.COLOURS and not (visible_in_colour or others):
@@ -112,7 +111,7 @@ def content_faults(e: Evidence) -> Iterator[Finding]:
                 fault.value,
                 Severity.ERROR if fault.is_error else Severity.WARNING,
                 f"{sentence(fault.text)[:-1]} ({stream.value})",
-                f"Seen on {printable(topic)}, encoding {printable(encoding)}.",
+                f"Seen on {printable(e.identity.chosen(stream))}, encoding {printable(encoding)}.",
                 sentence(remedy),
                 e.places([f for f in e.frames[stream] if f.index in at]),
                 len(at),

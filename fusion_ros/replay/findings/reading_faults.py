@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from fusion_ros.recordings.recording import Damage, DamageKind
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity
-from fusion_ros.streams.ledger import Stream
 
 _MOST_TEXTS = 5
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -58,12 +57,11 @@ def unread(e: Evidence) -> Iterator[Finding]:
     yield from of_damage(e.damage)
     for stream, entries in e.frames.items():
         if not entries:
-            topic = e.identity.visible if stream is Stream.VISIBLE else e.identity.thermal
             yield Finding(
                 "no_frames",
                 Severity.ERROR,
                 f"There is no {stream.value} frame",
-                f"Nothing could be read from {topic}.",
+                f"Nothing could be read from {e.identity.chosen(stream)}.",
                 "Choose another topic, or repeat the recording.",
             )
 
