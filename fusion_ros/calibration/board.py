@@ -173,16 +173,9 @@ def calibrate_with_board(
     Raises:
         GeometryError: fewer than five views in which both saw the board, or changing sizes.
     """
-    seen, refused = [], []
-    for name, visible, thermal in pairs:
-        in_visible, in_thermal = find_board(visible, board), find_board(thermal, board)
-        common = None
-        if in_visible is not None and in_thermal is not None:
-            common = _common(in_visible, in_thermal, numbered=board.kind == "charuco")
-        if common is None:
-            refused.append(name)
-        else:
-            seen.append(common)
+    sightings = [(name, _seen_by_both(seen, felt, board)) for name, seen, felt in pairs]
+    seen = [common for _, common in sightings if common is not None]
+    refused = [name for name, common in sightings if common is None]
     if len(seen) < _FEWEST_VIEWS:
         raise GeometryError(
             f"both cameras saw the {board.columns} x {board.rows} {board.kind} in {len(seen)} of "
@@ -237,11 +230,14 @@ def _covered(pixels: Sequence[np.ndarray], size: Size) -> float:
     return float(np.prod(np.ptp(every, axis=0)) / (size.width * size.height))
 
 
-def _common(
-    visible: Sighting, thermal: Sighting, numbered: bool
+def _seen_by_both(
+    visible_image: np.ndarray, thermal_image: np.ndarray, board: Board
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Return numbers and pixels of the points that both cameras saw; None if too few."""
-    if not numbered:
+    visible, thermal = find_board(visible_image, board), find_board(thermal_image, board)
+    if visible is None or thermal is None:
+        return None
+    if board.kind != "charuco":
         # A board with black and white exchanged equals one rotated by half a turn, so the thermal
         # points may be counted from the other end. Both cameras are mounted upright.
         diagonals = [s.pixels[-1] - s.pixels[0] for s in (visible, thermal)]

@@ -63,16 +63,10 @@ def load_calibration(path: str | Path) -> Calibration:
 
 
 def save_calibration(
-    path: str | Path,
-    calibration: Calibration,
-    *,
-    quality: Mapping[str, Any] | None = None,
-    note: str = "",
+    path: str | Path, calibration: Calibration, *, quality: Mapping[str, Any] | None = None
 ) -> None:
     """Write a calibration file. `quality` is stored for users; no program reads it."""
     content: dict[str, Any] = {_VERSION_KEY: VERSION}
-    if note:
-        content["note"] = note
     if isinstance(calibration, HomographyCalibration):
         content["homography"] = {
             "thermal_to_visible": _numbers(calibration.matrix),

@@ -51,7 +51,7 @@ def test_homography_file_is_read_unchanged(
     tmp_path: Path, homography: HomographyCalibration
 ) -> None:
     path = tmp_path / "h.yaml"
-    save_calibration(path, homography, quality={"verdict": "good"}, note="roof rack")
+    save_calibration(path, homography, quality={"verdict": "good"})
     read = load_calibration(path)
     np.testing.assert_array_equal(read.matrix, homography.matrix)
     assert (read.thermal_size, read.visible_size) == (Size(640, 512), Size(1280, 1024))

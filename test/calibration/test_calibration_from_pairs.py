@@ -39,7 +39,10 @@ def as_thermal(image: np.ndarray, seed: int) -> np.ndarray:
     return (7000 + felt + rng.normal(0, 6, felt.shape)).astype(np.uint16)
 
 
-TURNS = (-1.8, 0.0, 1.8)  # fewer than usual, to save time
+# Fewer than usual, to save time.
+TURNS = (-1.8, 0.0, 1.8)
+SCALES = np.geomspace(0.84, 1.2, 9).tolist()
+RANGE = ("--scale-range", "0.84", "1.2")
 MATRIX = np.array([[2.1, 0.05, 14.0], [-0.04, 2.15, -22.0], [4e-5, -3e-5, 1.0]])
 
 
@@ -64,7 +67,7 @@ def corner_error_px(found: np.ndarray, right: np.ndarray) -> float:
 
 
 def test_known_homography_is_found_across_sizes_and_greys() -> None:
-    result = estimate(rig_pairs(6), turns_deg=TURNS, exact_distance_m=12.0)
+    result = estimate(rig_pairs(6), scales=SCALES, turns_deg=TURNS, exact_distance_m=12.0)
     assert corner_error_px(result.calibration.matrix, MATRIX) < 1.5
     assert result.verdict is Trust.GOOD
     assert result.reasons == ()
@@ -88,13 +91,13 @@ def test_square_thermal_pixels_are_found_across_aspect_ratios() -> None:
 def test_unrelated_images_are_never_good() -> None:
     pairs = rig_pairs(8)
     strangers = [(pairs[n][0], pairs[(n + 3) % 8][1]) for n in range(8)]
-    result = estimate(strangers, turns_deg=TURNS)
+    result = estimate(strangers, scales=SCALES, turns_deg=TURNS)
     assert result.verdict is not Trust.GOOD
     assert result.reasons
 
 
 def test_single_pair_is_never_good() -> None:
-    result = estimate(rig_pairs(1), turns_deg=TURNS)
+    result = estimate(rig_pairs(1), scales=SCALES, turns_deg=TURNS)
     assert result.verdict is Trust.DOUBTFUL
     assert result.pairs_used == 1
 
@@ -102,7 +105,7 @@ def test_single_pair_is_never_good() -> None:
 @pytest.mark.parametrize("grey", [0, 128])
 def test_empty_images_fail(grey: int) -> None:
     flat = np.full((150, 200), grey, np.uint8)
-    result = estimate([(flat, flat)] * 3, turns_deg=TURNS)
+    result = estimate([(flat, flat)] * 3, scales=SCALES, turns_deg=TURNS)
     assert result.verdict is Trust.FAILED
     assert result.score < 0.03
 
@@ -133,7 +136,7 @@ def test_command_writes_a_file_figures_and_overlays(tmp_path: Path, capsys) -> N
     out, figures, images = (tmp_path / n for n in ("rig.yaml", "figures.json", "check"))
     code = run(
         "--from-pairs", "--visible", visible, "--thermal", thermal, "--out", str(out),
-        "--json", str(figures), "--pictures", str(images),
+        "--json", str(figures), "--pictures", str(images), *RANGE,
     )  # fmt: skip
     assert code == 0
     assert "verdict: good" in capsys.readouterr().out
@@ -150,7 +153,7 @@ def test_failure_writes_no_calibration_and_has_an_exit_code(tmp_path: Path) -> N
     visible, thermal = written(tmp_path, [(flat, flat)] * 3)
     out = tmp_path / "rig.yaml"
     arguments = ("--from-pairs", "--visible", visible, "--thermal", thermal, "--out", str(out))
-    assert run(*arguments) == 3
+    assert run(*arguments, *RANGE) == 3
     assert not out.exists()
 
 
