@@ -5,19 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Protocol
 
 _SYNONYMS = {"colormap": "palette", "cmap": "palette", "pseudocolor": "falsecolor"}
 
 
-class _Parser(Protocol):
-    @property
-    def option_strings(self) -> list[str]: ...
+def advice(name: str, command: str, options: Mapping[str, list[str]]) -> str:
+    """Return "; did you mean ...?" for an option (--name) that `command` does not have, or "".
 
-
-def advice(name: str, command: str, commands: Mapping[str, _Parser]) -> str:
-    """Return "; did you mean ...?" for an option (--name) that `command` does not have, or ""."""
-    options = {other: parser.option_strings for other, parser in commands.items()}
+    `options` holds the options of each command.
+    """
     own = options[command]
     found = get_close_matches(name, own, 1, 0.7)
     found += [option for option in own if name.strip("-") in option.split("-")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of command-line options; an error names the value and what is allowed."""
+"""Types of command-line options; an error names the value and the allowed ones."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `calibrate` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="find how the thermal image lies on the visible one",
+        help="find the geometry that maps the thermal image onto the visible one",
         description="Finds, imports or shows the geometry that maps the thermal image onto the "
         "visible one. Needed where the two cameras do not look through one lens.",
         epilog=_EXAMPLES,

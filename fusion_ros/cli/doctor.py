@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros doctor`: report what is installed, what would run, and how to fix what is missing."""
+"""`fusion-ros doctor`: report installed parts, the engines, and a fix for each missing part."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     """Add `doctor` to the sub-commands of `fusion-ros`."""
     parser = subparsers.add_parser(
         "doctor",
-        help="check this machine: what is installed, which engine would run, what is missing",
+        help="check this machine: installed parts, the engine that would run, missing parts",
         description="Checks Python packages, ROS, DDS, engines and weights on this machine, and "
         "prints a fix for each part that is missing.",
         epilog=_EXAMPLES,
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     checks = examine(args.calibration)
     missing = [check for check in checks if check.state == "missing"]
     if args.json:
-        report = {"healthy": not missing, "findings": [check.as_dict() for check in checks]}
+        report = {
+            "healthy": not missing,
+            "findings": [dataclasses.asdict(check) for check in checks],
+        }
         print(json.dumps(report, indent=2))
         return NEGATIVE if missing else DONE
     group = ""

@@ -32,17 +32,14 @@ class Check:
     Attributes:
         state: "ok", "note" (works, could be better) or "missing" (a function does not work).
         fix: a remedy, or "".
+        group: heading of the line; set by `examine`.
     """
 
-    group: str
     name: str
     state: str
     what: str
     fix: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the check for JSON."""
-        return dataclasses.asdict(self)
+    group: str = ""
 
 
 def examine(calibration: Path | None = None) -> list[Check]:
@@ -56,25 +53,26 @@ def examine(calibration: Path | None = None) -> list[Check]:
     ]
     if calibration is not None:
         groups.append(("Calibration", lambda: _calibration(calibration)))
-    return [check for group, run in groups for check in _guarded(group, run)]
+    return [
+        dataclasses.replace(check, group=group) for group, run in groups for check in _guarded(run)
+    ]
 
 
-def _guarded(group: str, run: Callable[[], Iterator[Check]]) -> list[Check]:
+def _guarded(run: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
         return list(run())
     except Exception as error:  # the error describes the broken part
         fix = "reinstall the part in this error"
-        return [Check(group, "examination", "missing", error_line(error), fix)]
+        return [Check("examination", "missing", error_line(error), fix)]
 
 
 def _python() -> Iterator[Check]:
-    group = "Python"
     version = platform.python_version()
     where = f"{version} at {sys.executable}, {platform.machine()} {platform.system()}"
-    known = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    fix = "" if known else "tested with 3.10 to 3.12"
-    yield Check(group, "python", "ok" if known else "note", where, fix)
-    yield Check(group, "fusion_ros", "ok", f"{__version__} at {Path(__file__).parents[1]}")
+    known = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    fix = "" if known else "tested with 3.10 to 3.13"
+    yield Check("python", "ok" if known else "note", where, fix)
+    yield Check("fusion_ros", "ok", f"{__version__} at {Path(__file__).parents[1]}")
     for module, names, fix in (
         ("numpy", ("numpy",), "pip install numpy"),
         ("cv2", ("opencv-python-headless", "opencv-python"), _OPENCV_FIX),
@@ -82,53 +80,51 @@ def _python() -> Iterator[Check]:
         ("tqdm", ("tqdm",), "pip install tqdm"),
     ):
         if importlib.util.find_spec(module) is None:
-            yield Check(group, module, "missing", "not installed", fix)
+            yield Check(module, "missing", "not installed", fix)
         else:
-            yield Check(group, module, "ok", _version(*names) or "installed, version unknown")
+            yield Check(module, "ok", _version(*names) or "installed, version unknown")
 
 
 _OPENCV_FIX = "pip install 'opencv-python-headless>=4.8,<5', or rosdep on a ROS distribution"
 
 
 def _ros() -> Iterator[Check]:
-    group = "ROS"
     if importlib.util.find_spec("rclpy") is None:
-        yield Check(group, "rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
+        yield Check("rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
     else:
         distribution = _distribution()
         version = _version("rclpy", "ros-rclpy")
-        yield Check(group, "rclpy", "ok", f"{version or 'installed'} ({distribution})")
+        yield Check("rclpy", "ok", f"{version or 'installed'} ({distribution})")
         middlewares = _middlewares()
         chosen = os.environ.get("RMW_IMPLEMENTATION", "")
         if not middlewares:
             fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
-            yield Check(group, "middleware", "missing", "none found", fix)
+            yield Check("middleware", "missing", "none found", fix)
         elif chosen and chosen not in middlewares:
             what = f"RMW_IMPLEMENTATION is {chosen}, installed are {', '.join(middlewares)}"
-            yield Check(group, "middleware", "missing", what, "install it, or unset the variable")
+            yield Check("middleware", "missing", what, "install it, or unset the variable")
         else:
             what = ", ".join(middlewares) + (f"; {chosen} is chosen" if chosen else "")
-            yield Check(group, "middleware", "ok", what)
+            yield Check("middleware", "ok", what)
     if _has_message():
-        yield Check(group, "fusion_ros/msg/FusionStatus", "ok", "built")
+        yield Check("fusion_ros/msg/FusionStatus", "ok", "built")
     else:
         what = "not built; the node runs without its status topic"
-        yield Check(group, "fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
+        yield Check("fusion_ros/msg/FusionStatus", "note", what, _MESSAGE_FIX)
     if importlib.util.find_spec("message_filters") is not None:
-        yield Check(group, "message_filters", "ok", "installed")
+        yield Check("message_filters", "ok", "installed")
     else:
         what = "not installed: pairing_policy cannot be one of its policies"
         fix = "apt install ros-DISTRO-message-filters on a ROS distribution"
-        yield Check(group, "message_filters", "note", what, fix)
+        yield Check("message_filters", "note", what, fix)
 
 
 def _dds(environment: Mapping[str, str]) -> Iterator[Check]:
-    group = "DDS"
     own = users_profile(environment)
     try:
         shipped = str(config_file(PROFILE_NAME))
     except FileNotFoundError as error:
-        yield Check(group, "shipped profile", "missing", str(error), "reinstall fusion_ros")
+        yield Check("shipped profile", "missing", str(error), "reinstall fusion_ros")
         shipped = ""
     if own is None:
         what = "none set; launch files and fusion-ros use the shipped one, other processes do not"
@@ -136,46 +132,45 @@ def _dds(environment: Mapping[str, str]) -> Iterator[Check]:
         if shipped:
             ((variable, file),) = profile_settings(environment).items()
             fix = f"for the processes of your cameras: export {variable}={file}"
-        yield Check(group, "profile", "note", what, fix)
+        yield Check("profile", "note", what, fix)
     elif not Path(own[1]).is_file():
         what = f"{own[0]}={own[1]}, but this file does not exist"
-        yield Check(group, "profile", "missing", what, f"unset {own[0]}, or name a file")
+        yield Check("profile", "missing", what, f"unset {own[0]}, or name a file")
     else:
         whose = "the shipped one" if shipped and own[1] == shipped else "your own"
-        yield Check(group, "profile", "ok", f"{own[0]}={own[1]} ({whose})")
+        yield Check("profile", "ok", f"{own[0]}={own[1]} ({whose})")
     if shipped:
-        yield Check(group, "shipped profile", "ok", shipped)
+        yield Check("shipped profile", "ok", shipped)
     yield from _shared_memory(shared_memory.SHARED_MEMORY)
 
 
 def _shared_memory(folder: Path) -> Iterator[Check]:
     name = "shared memory"
     if not folder.is_dir():
-        yield Check("DDS", name, "note", f"{folder} does not exist; DDS uses the network", "")
+        yield Check(name, "note", f"{folder} does not exist; DDS uses the network", "")
         return
     left = shared_memory.clean(folder)
     if str(left):
-        yield Check("DDS", "left by dead processes", "note", f"{folder}: {left}")
+        yield Check("left by dead processes", "note", f"{folder}: {left}")
     free = shutil.disk_usage(folder).free
     what = f"{free >> 20} MB free in {folder}"
     needed = shared_memory.NEEDED_BYTES
     if free < needed:
         what += f"; two cameras, the node and a subscriber take {needed >> 20} MB"
-        yield Check("DDS", name, "missing", what, shared_memory.FIX_TOO_SMALL)
+        yield Check(name, "missing", what, shared_memory.FIX_TOO_SMALL)
     else:
-        yield Check("DDS", name, "ok", what)
+        yield Check(name, "ok", what)
 
 
 def _engines() -> Iterator[Check]:
     from fusion_ros.engines.choice import choose, probe_engines
 
-    group = "Engines"
     probes = probe_engines()
     for probe in probes:
         state = "ok" if probe.available else "note"
-        yield Check(group, f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
+        yield Check(f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
     best = choose()
-    yield Check(group, "auto", "ok", f"{best.name} on {best.device}")
+    yield Check("auto", "ok", f"{best.name} on {best.device}")
 
 
 def _weights() -> Iterator[Check]:
@@ -189,18 +184,18 @@ def _weights() -> Iterator[Check]:
         except WeightsError as error:
             # Only the default preset must be shipped; users can train the others.
             state = "missing" if name == "compact" else "note"
-            yield Check("Weights", name, state, "none shipped", str(error))
+            yield Check(name, state, "none shipped", str(error))
             continue
         try:
             weights = load_weights(path)
             onnx = read_onnx(weights)
         except WeightsError as error:
-            yield Check("Weights", name, "missing", str(error), "reinstall fusion_ros")
+            yield Check(name, "missing", str(error), "reinstall fusion_ros")
             continue
         what = f"version {weights.metadata.version}, sha256 {weights.metadata.sha256}, {path}"
         if onnx is None:
             what += "; without an ONNX file, so that OpenVINO needs PyTorch"
-        yield Check("Weights", name, "note" if onnx is None else "ok", what)
+        yield Check(name, "note" if onnx is None else "ok", what)
 
 
 def _calibration(file: Path) -> Iterator[Check]:
@@ -209,31 +204,30 @@ def _calibration(file: Path) -> Iterator[Check]:
     from fusion_ros.calibration.plausibility import check_calibration
     from fusion_ros.registration.geometry import GeometryError
 
-    group = "Calibration"
     try:
         calibration = load_calibration(file)
     except CalibrationFileError as error:
         fix = "create the file with fusion-ros calibrate (docs/how-to/calibrate.md)"
-        yield Check(group, "file", "missing", str(error), fix)
+        yield Check("file", "missing", str(error), fix)
         return
-    yield Check(group, "file", "ok", f"{file}: {summary(calibration)}")
+    yield Check("file", "ok", f"{file}: {summary(calibration)}")
     fix = "run fusion-ros calibrate again; check units and image sizes of imported files"
     try:
         doubts = check_calibration(calibration)
     except GeometryError as error:
-        yield Check(group, "geometry", "missing", str(error), fix)
+        yield Check("geometry", "missing", str(error), fix)
         return
     for doubt in doubts:
-        yield Check(group, "geometry", "note", doubt, fix)
+        yield Check("geometry", "note", doubt, fix)
     parallax_px = expected_parallax_px(calibration)
     if parallax_px:
         off = ", ".join(f"{px:.1f} px at {metres:g} m" for metres, px in parallax_px.items())
         what = off.replace("inf m", "infinity")
-        yield Check(group, "expected parallax", "ok", what)
+        yield Check("expected parallax", "ok", what)
     else:
         what = "unknown: a homography does not hold the distance between the cameras"
         fix = "for scenes of changing distance: calibrate with --board, or import both cameras"
-        yield Check(group, "expected parallax", "note", what, fix)
+        yield Check("expected parallax", "note", what, fix)
 
 
 def _version(*names: str) -> str:

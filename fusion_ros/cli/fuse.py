@@ -232,7 +232,7 @@ class _Job:
         finally:
             recording.close()
         say(f"{pair.visible.name}: {count} frames {match.summary()}")
-        left = [max(0, (recording.identity.messages(stream) or 0) - count) for stream in Stream]
+        left = [max(0, recording.identity.messages(stream) - count) for stream in Stream]
         if any(left):
             say(f"  without a partner: {left[0]} visible, {left[1]} thermal frames")
         if match.doubt:

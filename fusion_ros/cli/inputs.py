@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs that all commands share: bags, folders, files and lists, and how they are paired."""
+"""Inputs that all commands share: bags, folders, files and lists, and the pairing of files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Inputs: a folder that holds both cameras, a visible and a thermal folder, two im
 a list (--pairs). Folders are searched with their sub-folders. Files are paired by equal names, by
 naming conventions (_vis and _ir, _RGB and _PreviewData, DJI's _V and _T, V0001 and I0001, the
 folders of LLVIP, M3FD, MSRS, RoadScene, VIFB, TNO and KAIST), by numbers or time stamps in their
-names, or by times in EXIF. What was paired by which rule, and what is left over, is printed first.
+names, or by times in EXIF. The rules and the files left over are printed first.
 Two videos start at the same moment and are paired by time.
 """
 _MOST_LINES = 12
@@ -73,7 +73,7 @@ def recording_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_files(args: argparse.Namespace, source: Path | None) -> MatchResult | None:
-    """Print how files are paired and what is left over; return None for a bag."""
+    """Print the rules by which files pair, and the files left over; return None for a bag."""
     from fusion_ros.recordings.file_pairs import find_pairs
     from fusion_ros.recordings.opening import is_bag
 

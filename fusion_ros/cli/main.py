@@ -26,7 +26,7 @@ from fusion_ros.streams.outside_text import LINE_LIMIT, printable, say
 _DESCRIPTION = """\
 Pairs the images of an RGB and a thermal camera and fuses each pair into one image.
 
-  fusion-ros doctor                       check this machine: what runs, what is missing
+  fusion-ros doctor                       check this machine: engines, ROS, missing parts
   fusion-ros demo                         synthetic cameras and the fuse node, end to end
   fusion-ros fuse v.png --thermal t.png --out fused/
   fusion-ros fuse folder/ --out fused/    images or videos of both cameras, paired by their names
@@ -89,15 +89,15 @@ class _CommandParser(_Parser):
         """Report an unknown option first, with the nearest known one."""
         for option in self._given or ():
             name = option.partition("=")[0]
-            if name.startswith("--") and not any(o.startswith(name) for o in self.option_strings):
-                command = self.prog.split()[-1]
-                message = f"unknown option {name}{advice(name, command, _parsers()[1])}"
+            if name.startswith("--") and not any(o.startswith(name) for o in self.options()):
+                options = {other: p.options() for other, p in _parsers()[1].items()}
+                near = advice(name, self.prog.split()[-1], options)
+                message = f"unknown option {name}{near}"
                 break
         super().error(message)
 
-    @property
-    def option_strings(self) -> list[str]:
-        """All options."""
+    def options(self) -> list[str]:
+        """Return all options."""
         return list(self._option_string_actions)
 
 
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     whole = parser()
-    if "_ARGCOMPLETE" in os.environ:  # the shell wants completions of an unfinished line
+    if "_ARGCOMPLETE" in os.environ:  # the shell requests completions of an unfinished line
         import argcomplete
 
         argcomplete.autocomplete(whole)

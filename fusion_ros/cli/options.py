@@ -45,7 +45,7 @@ def add_options(group: Group, *options: Option) -> None:
 # fmt: off
 PARAMETERS = (
     opt("--params FILE", "ROS 2 parameter file of the fuse node, such as config/fuse.yaml"),
-    opt("--set NAME=VALUE", "one parameter of the fuse node, such as tone_mode=histogram; "
+    opt("--set NAME=VALUE", "one parameter of the fuse node, such as tone_mode=percentile; "
         "repeatable, overrides --params (list: docs/reference/parameters.md)",
         action="append", default=[]),
 )
@@ -66,7 +66,7 @@ MATCHING = (
         "needs the same number of both"),
     opt("--frame-rate HZ", "frames per second of images without time stamps (default: 30), and of "
         "videos that do not state theirs", type=number(0, above=True)),
-    opt("--dry-run", "print what is paired by which rule and what is left over, and end"),
+    opt("--dry-run", "print the pairs, their rules and the files left over, and end"),
 )
 TOLERANCE = opt("--tolerance-ms MS", "largest difference, in milliseconds, of two time stamps that "
                 "belong together (default: %(default)g)", type=number(0), default=20.0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from pathlib import Path
 from typing import Any
+
+from fusion_ros.cli.options import add_options, opt
 
 _TRAIN = """\
 examples:
@@ -35,66 +36,47 @@ between the images of both. For the weights that ship, --out is fusion_ros/model
 """
 
 
+# fmt: off
+_MODULES = opt("--modules FILE", "Python files that register the layouts of the weights", type=str,
+               nargs="*", default=[])
+_COMMANDS = (
+    ("train", "train a network on aligned pairs", _TRAIN, (
+        opt("config FILE", "YAML file, such as training/configs/*.yaml"),
+        opt("overrides KEY=VALUE", "changes to the file", nargs="*"),
+        opt("--prepare", "decode the data sets, report on them, and end"),
+    )),
+    ("evaluate", "score and rank networks, rivals and classical methods", _EVALUATE, (
+        opt("--weights NAME", "weights files or preset names", nargs="*", default=[]),
+        opt("--data KIND=FOLDER", "data sets, such as tno=data/tno21 (kinds: training/README.md)",
+            nargs="+", required=True),
+        opt("--split FILE", "file with the names of the pairs to use"),
+        opt("--peers DIR", "folder of folders of other people's results, named like the visible "
+            "images"),
+        opt("--out DIR", "folder for tables and images", required=True),
+        opt("--measures NAME", "measures to compute (default: all)", nargs="*"),
+        opt("--no-baselines", "leave out classical methods"),
+        _MODULES,
+    )),
+    ("export", "write the weights of a run as files to ship", _EXPORT, (
+        opt("--weights FILE", "weights of a run", required=True),
+        opt("--out DIR", "folder for the files", required=True),
+        opt("--name NAME", "file name without suffix (default: the preset)"),
+        opt("--half", "store tensors and kernels as float16"),
+        opt("--score KIND=FOLDER", "data set whose qw and qe are stored in the metadata"),
+        opt("--version TEXT", "version of these weights (default: that of the file)"),
+        _MODULES,
+    )),
+)
+# fmt: on
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the three commands to the sub-commands of `fusion-ros`."""
-    _add_train(subparsers)
-    _add_evaluate(subparsers)
-    _add_export(subparsers)
-
-
-def _add_train(subparsers: Any) -> None:
-    parser = _command(subparsers, "train", "train a network on aligned pairs", _TRAIN)
-    parser.add_argument("config", type=Path, help="YAML file, such as training/configs/*.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the file")
-    parser.add_argument(
-        "--prepare", action="store_true", help="decode the data sets, report on them, and end"
-    )
-
-
-def _add_evaluate(subparsers: Any) -> None:
-    parser = _command(
-        subparsers, "evaluate", "score and rank networks, rivals and classical methods", _EVALUATE
-    )
-    parser.add_argument("--weights", nargs="*", default=[], help="weights files or preset names")
-    parser.add_argument(
-        "--data", nargs="+", required=True, metavar="KIND=FOLDER",
-        help="data sets, such as tno=data/tno21 (kinds: training/README.md)",
-    )  # fmt: skip
-    parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
-    parser.add_argument(
-        "--peers", type=Path, metavar="DIR",
-        help="folder of folders of other people's results, named like the visible images",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and images")
-    parser.add_argument("--measures", nargs="*", metavar="NAME", help="default: all")
-    parser.add_argument("--no-baselines", action="store_true", help="leave out classical methods")
-    _add_modules(parser)
-
-
-def _add_export(subparsers: Any) -> None:
-    parser = _command(subparsers, "export", "write the weights of a run as files to ship", _EXPORT)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--name", help="file name without suffix (default: the preset)")
-    parser.add_argument("--half", action="store_true", help="store tensors and kernels as float16")
-    parser.add_argument("--score", metavar="KIND=FOLDER", help="qw and qe in the metadata")
-    parser.add_argument("--version", help="version of these weights (default: that of the file)")
-    _add_modules(parser)
-
-
-def _add_modules(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--modules", nargs="*", default=[], metavar="FILE",
-        help="Python files that register the layouts of the weights",
-    )  # fmt: skip
-
-
-def _command(subparsers: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog
-    )
-    parser.set_defaults(run=run)
-    return parser
+    for name, what, epilog, options in _COMMANDS:
+        description = f"{what[0].upper()}{what[1:]}."
+        parser = subparsers.add_parser(name, help=what, description=description, epilog=epilog)
+        add_options(parser, *options)
+        parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

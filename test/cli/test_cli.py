@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -183,7 +184,7 @@ def test_the_doctor_reports_a_broken_part_as_a_finding() -> None:
     def broken() -> None:
         raise ImportError("libfoo.so.3: cannot open shared object file")
 
-    (finding,) = examination._guarded("Engines", broken)
+    (finding,) = examination._guarded(broken)
     assert finding.state == "missing"
     assert "libfoo.so.3" in finding.what
 
@@ -218,20 +219,20 @@ def test_too_little_shared_memory_is_missing_with_the_fix(
 def test_the_exit_code_of_the_doctor_follows_the_findings(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = Check("ROS", "rclpy", state, "what it is", "what to do")
+    finding = Check("rclpy", state, "what it is", "what to do", "ROS")
     monkeypatch.setattr(examination, "examine", lambda calibration: [finding])
     assert main(["doctor"]) == code
     assert "what to do" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == code
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is (code == 0)
-    assert report["findings"] == [finding.as_dict()]
+    assert report["findings"] == [dataclasses.asdict(finding)]
 
 
 def test_the_doctor_escapes_text_from_outside(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check = Check("ROS", "rclpy", "missing", "\x1b[2J", "a\nb")
+    check = Check("rclpy", "missing", "\x1b[2J", "a\nb", "ROS")
     monkeypatch.setattr(examination, "examine", lambda calibration: [check])
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out

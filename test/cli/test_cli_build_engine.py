@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros build-engine`: what is built, and which arguments are refused."""
+"""`fusion-ros build-engine`: built engines and refused arguments."""
 
 from __future__ import annotations
 
