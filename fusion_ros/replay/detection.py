@@ -99,9 +99,6 @@ class DetectorSink(FusedSink):
                 self._all[name][frame] = boxes
             self._keep_misses(entry.index, images, found, truth)
 
-    def close(self) -> None:
-        """See `FusedSink`."""
-
     @property
     def worst_misses(self) -> list[Moment]:
         """Images of the frames with the most objects missed in the fused image."""

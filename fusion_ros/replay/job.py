@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from fusion_ros.files.folders import discard, stage
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
+from fusion_ros.replay.rig import set_options
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
+from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import error_line
 
 if TYPE_CHECKING:
@@ -77,14 +79,20 @@ class Job:
         words += [str(w) for item in options.items() if item[1] is not None for w in item]
         return shlex.join(words)
 
+    @property
+    def options(self) -> str:
+        """Options that set the parameters of this run which differ from their defaults."""
+        defaults = vars(FuseParameters())
+        return set_options({k: v for k, v in self.parameters.items() if v != defaults.get(k)})
+
 
 @dataclasses.dataclass(frozen=True)
 class JobResult:
     """Summary and report material of a replay, or its error.
 
     `stopped` is True after Ctrl-C; the result covers the messages until then. `staged` is the
-    folder in `out` with the prepared files; see `fusion_ros.files.folders`. `source` is that of the
-    job.
+    folder in `out` with the prepared files; see `fusion_ros.files.folders`. `source` and `options`
+    are those of the job.
     """
 
     recording: str
@@ -95,6 +103,7 @@ class JobResult:
     stopped: bool = False
     staged: str = ""
     source: str = ""
+    options: str = ""
 
 
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
@@ -148,14 +157,10 @@ def _replayed(
     refuse_unsupported(parameters)
     pipeline = make_pipeline(parameters)
     try:
-        sinks, detector = _sinks(job, out, names)
-        chosen = (recording.identity.visible, recording.identity.thermal)
-        total = sum(t.messages for t in recording.identity.topics if t.name in chosen)
-        with contextlib.ExitStack() as viewer:
-            rerun = _rerun_sink(job, detector)
-            if rerun is not None:
-                sinks = (*sinks, viewer.enter_context(rerun))
-            with _Progress(job, total, is_stopped) as step:
+        total = sum(map(recording.identity.messages, Stream))
+        with contextlib.ExitStack() as files:
+            sinks, detector, rerun = _sinks(job, out, names, files)
+            with _progress(job, total, is_stopped) as step:
                 result = Replay(recording, pipeline, job.settings, sinks).run(step)
             if rerun is not None:
                 rerun.write_fates(result.log.frames)
@@ -175,53 +180,54 @@ def _replayed(
             stopped=result.stopped,
             staged=str(out),
             source=job.source,
+            options=job.options,
         )
     finally:
         pipeline.close()
 
 
-def _sinks(job: Job, out: Path, frame_names: Sequence[str] | None) -> tuple[tuple[Any, ...], Any]:
-    from fusion_ros.replay.outputs import BagSink, VideoSink
+def _sinks(
+    job: Job, out: Path, frame_names: Sequence[str] | None, files: contextlib.ExitStack
+) -> tuple[list[Any], Any, Any]:
+    """Return all sinks, that of the detector and that of Rerun; `files` closes their files."""
+    from fusion_ros.files.images import VideoWriter
+    from fusion_ros.recordings.bags.writer import BagWriter
+    from fusion_ros.replay.outputs import VIDEO_RATE_HZ, BagSink, VideoSink
 
     sinks: list[Any] = []
+    detector = rerun = None
     if job.fused_bag:
-        sinks.append(BagSink(out / "fused_bag"))
+        sinks.append(BagSink(files.enter_context(BagWriter(out / "fused_bag"))))
     if job.fused_video:
-        sinks.append(VideoSink(out / "fused.mp4"))
-    detector = None
+        video = VideoWriter(out / "fused.mp4", VIDEO_RATE_HZ)
+        files.callback(video.finish)
+        sinks.append(VideoSink(video))
     if job.detector is not None:
         from fusion_ros.replay.detection import DetectorSink
 
         detector = DetectorSink(**job.detector, frame_names=frame_names)
         sinks.append(detector)
-    return tuple(sinks), detector
+    if job.rerun is not None:
+        from fusion_ros.replay.rerun_sink import RerunSink
+
+        rerun = files.enter_context(RerunSink(Path(job.rerun), detector))
+        sinks.append(rerun)
+    return sinks, detector, rerun
 
 
-def _rerun_sink(job: Job, detector: Any) -> Any:
-    if job.rerun is None:
-        return None
-    from fusion_ros.replay.rerun_sink import RerunSink
+@contextlib.contextmanager
+def _progress(
+    job: Job, total: int, is_stopped: Callable[[], bool]
+) -> Iterator[Callable[[int], object]]:
+    """Yield a progress callback, which raises KeyboardInterrupt when the job is stopped."""
+    from tqdm import tqdm
 
-    return RerunSink(Path(job.rerun), detector)
+    show = job.show_progress and sys.stderr.isatty()
+    with tqdm(total=total, unit="msg", disable=not show, desc=Path(job.recording).name) as bar:
 
+        def step(done: int) -> None:
+            if is_stopped():
+                raise KeyboardInterrupt
+            bar.update(done - bar.n)
 
-class _Progress:
-    """Progress bar on a terminal; also raises KeyboardInterrupt when the job is stopped."""
-
-    def __init__(self, job: Job, total: int, is_stopped: Callable[[], bool]) -> None:
-        from tqdm import tqdm
-
-        show = job.show_progress and sys.stderr.isatty()
-        self._bar = tqdm(total=total, unit="msg", disable=not show, desc=Path(job.recording).name)
-        self._is_stopped = is_stopped
-
-    def __enter__(self) -> Callable[[int], object]:
-        return self._step
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def _step(self, done: int) -> None:
-        if self._is_stopped():
-            raise KeyboardInterrupt
-        self._bar.update(done - self._bar.n)
+        yield step

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replay of many recordings: in this process, in worker processes, or on a Ray cluster.
+"""Replay of many recordings in worker processes or on a Ray cluster.
 
-All ways run the same jobs and yield each result when it is complete. After Ctrl-C, jobs that were
+Both run the same jobs and yield each result when it is complete. After Ctrl-C, jobs that were
 started yield a partial result, and the others an error.
 """
 
@@ -24,11 +24,6 @@ from fusion_ros.replay.job import Job, JobResult, run_job
 from fusion_ros.streams.outside_text import error_line
 
 _NOT_BEGUN = "stopped before it was started"
-
-
-def run_here(job: Job) -> Iterator[JobResult]:
-    """Run one job in this process."""
-    yield run_job(job)
 
 
 def run_side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[JobResult]:
@@ -98,7 +93,7 @@ class _Worker:
             return None
 
     def ending(self) -> str:
-        """Return how the process ended."""
+        """Return a description of the end of the process."""
         self.connection.close()
         self._process.join()
         code = self._process.exitcode

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from fusion_ros.files.images import VideoWriter
@@ -16,14 +14,15 @@ from fusion_ros.replay.run import FusedSink
 from fusion_ros.streams.pair_flow import LoneFrame
 
 FUSED_TOPIC = "/fused/image_raw"
+VIDEO_RATE_HZ = 30.0
+_PANEL_WIDTH = 480
 
 
 class BagSink(FusedSink):
-    """Sink that writes `/fused/image_raw` with the visible frames' stamps to a bag."""
+    """Sink that writes `/fused/image_raw` with the visible frames' stamps to an open bag."""
 
-    def __init__(self, path: Path) -> None:
-        self._bag = BagWriter(path)
-        self._bag.__enter__()
+    def __init__(self, bag: BagWriter) -> None:
+        self._bag = bag
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
@@ -41,27 +40,18 @@ class BagSink(FusedSink):
             FUSED_TOPIC, PixelFrame(image, order), stamp_ns=stamp_ns, frame_id="visible_camera"
         )
 
-    def close(self) -> None:
-        """See `FusedSink`."""
-        self._bag.__exit__(None, None, None)
-
 
 class VideoSink(FusedSink):
     """Sink that writes a video with visible, thermal and fused images side by side."""
 
-    def __init__(self, path: Path, rate_hz: float = 30.0, panel_width: int = 480) -> None:
-        self._video = VideoWriter(path, rate_hz)
-        self._width = panel_width
+    def __init__(self, video: VideoWriter) -> None:
+        self._video = video
         self._size: tuple[int, int] | None = None
 
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        self._size = self._size or video_panel_size(visible, self._width)
+        self._size = self._size or video_panel_size(visible, _PANEL_WIDTH)
         panels = {"visible": visible, "thermal": thermal, "fused": fused}
         self._video.write(side_by_side(panels, size=self._size, labelled=False))
-
-    def close(self) -> None:
-        """See `FusedSink`; raises OSError if frames are missing in the file."""
-        self._video.finish()

@@ -103,7 +103,7 @@ SCALES = {
     ),
 }  # fmt: skip
 TEXTS = {
-    "recording": "Was everything read, and is each input what it should be?",
+    "recording": "Was everything read, and is each input of the expected kind?",
     "time": "Do both cameras show the same moment?",
     "geometry": "Do both images lie on each other?",
     "exposure": "Are brightness and gain steady?",
@@ -113,7 +113,7 @@ _NEXT = {
     "recording": "fusion-ros replay RECORDING --fused-video --out OUT",
     "time": "fusion-ros replay RECORDING --live --out OUT",
     "geometry": "fusion-ros calibrate --from-pairs RECORDING --out rig.yaml",
-    "exposure": "fusion-ros replay RECORDING --set tone_mode=histogram --out OUT",
+    "exposure": "fusion-ros replay RECORDING --set tone_mode=percentile --out OUT",
     "detectors": "fusion-ros replay RECORDING --detector MODEL.onnx --labels LABELS.json --out OUT",
 }
 """Commands where no finding names one."""
@@ -133,7 +133,7 @@ class Answer:
         word: one of `WORDS`.
         figures: with their scales.
         titles: titles of the findings behind a word other than "good".
-        command: what to run next; see `command_for`.
+        command: the next command; see `command_for`.
         parameters: YAML block for the fuse node's parameter file, or "".
     """
 
@@ -170,8 +170,7 @@ def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
         parameters |= finding["parameters"]
     command = next((f["command"] for f in serious if f["command"]), "")
     if not command and parameters:
-        options = " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in parameters.items())
-        command = f"fusion-ros replay RECORDING {options} --out OUT"
+        command = f"fusion-ros replay RECORDING {set_options(parameters)} --out OUT"
     unclear = False
     if name == "geometry" and word != GOOD:
         parameters, unclear = _CALIBRATED, word == NOT_MEASURED
@@ -187,15 +186,23 @@ def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
     )
 
 
-def command_for(command: str, source: str, out: str) -> str:
+def set_options(parameters: Mapping[str, Any]) -> str:
+    """Return the `--set` options for parameters of the fuse node, quoted for a shell."""
+    return " ".join(f"--set {shlex.quote(f'{name}={v}')}" for name, v in parameters.items())
+
+
+def command_for(command: str, source: str, out: str, options: str = "") -> str:
     """Fill in a command.
 
     Args:
         command: with the words `RECORDING` and `OUT`.
         source: arguments that name the recording, quoted for a shell.
         out: folder of this run; the next one is compared with it.
+        options: further options of this run for the next replay, quoted for a shell.
     """
-    if " replay " in command and "--live" not in command:
-        command += f" --compare {shlex.quote(out)}"
+    if " replay " in command:
+        source = f"{source} {options}".rstrip()
+        if "--live" not in command:
+            command += f" --compare {shlex.quote(out)}"
     words = {"RECORDING": source, "OUT": shlex.quote(f"{out.rstrip('/')}-next")}
     return " ".join(words.get(word, word) for word in command.split(" "))

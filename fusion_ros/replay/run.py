@@ -47,9 +47,6 @@ class FusedSink:
     def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
         """Take an image that passes alone while the other camera is lost."""
 
-    def close(self) -> None:
-        """Finish; called once, also after Ctrl-C."""
-
 
 @dataclass(frozen=True)
 class ReplayResult:
@@ -79,7 +76,7 @@ class Replay:
         recording: read to its end, and not closed.
         pipeline: the fusion pipeline; the first pair warms it up.
         settings: see `ReplaySettings`.
-        sinks: receivers of the fused images; closed by `run`.
+        sinks: receivers of the fused images.
     """
 
     def __init__(
@@ -87,7 +84,7 @@ class Replay:
         recording: Recording,
         pipeline: FusionPipeline,
         settings: ReplaySettings,
-        sinks: tuple[FusedSink, ...] = (),
+        sinks: Sequence[FusedSink] = (),
     ) -> None:
         self._recording = recording
         self._pipeline = pipeline
@@ -113,9 +110,7 @@ class Replay:
         self._log = ReplayLog()
         self._next_estimate_ns = 0
         self._rejections: dict[str, str] = {}
-        identity = recording.identity
-        expected = min((identity.messages(stream) or 0) for stream in Stream)
-        self._every = settings.every(expected)
+        self._every = settings.every(min(map(recording.identity.messages, Stream)))
         self._bench = QualityBench(
             settings.measures,
             settings.baselines,
@@ -144,8 +139,6 @@ class Replay:
             self._flow.reset()
         finally:
             self._bench.close()
-            for sink in self._sinks:
-                sink.close()
         for entry in self._log.frames:
             # Frames that the pairer dropped without a decision, and those interrupted by Ctrl-C.
             entry.fate = entry.fate or Fate.UNPAIRED

@@ -51,15 +51,12 @@ def summarise(
         detection: `DetectorSink.summary()`, if a detector ran.
     """
     result, log = evidence.result, evidence.result.log
-    partners = log.partner_pairs
-    skews = [pair.skew_ms for pair in partners]
-    counts = result.counts.as_dict()
     recorded = {stream.value: evidence.identity.messages(stream) for stream in Stream}
     wanted = {
-        stream: max(len(frames), recorded[stream.value] or 0) if result.complete else len(frames)
+        stream: max(len(frames), recorded[stream.value]) if result.complete else len(frames)
         for stream, frames in evidence.frames.items()
     }
-    quality, alignment = _quality(log), _alignment(log)
+    alignment = _alignment(log)
     summary = {
         "format": FORMAT,
         "recording": asdict(evidence.identity),
@@ -72,44 +69,18 @@ def summarise(
         },
         "version": fusion_ros.__version__,
         "duration_s": _duration_s(log),
-        "counts": counts,
+        "counts": result.counts.as_dict(),
         "recorded": recorded,
         "passed_alone": {
             stream.value: sum(f.passed_alone for f in frames)
             for stream, frames in evidence.frames.items()
         },
         "fused": len(log.pairs),
-        "fused_share": len(partners) / max(1, min(wanted.values())),
+        "fused_share": len(log.partner_pairs) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
-        "sync": {
-            "skew_ms": describe_series([abs(skew) for skew in skews]),
-            "signed_skew_ms": describe_series(skews),
-            "held_age_ms": describe_series([abs(p.skew_ms) for p in log.pairs if p.is_held]),
-            "drift_ms_per_min": _drift(log),
-            "offset_ms": evidence.offset_ms,
-            "offset_from": evidence.offset_from,
-            "streams": {
-                stream.value: {
-                    "rate_hz": rhythm.rate_hz,
-                    "jitter_ms": rhythm.jitter_ms,
-                    "missing": rhythm.missing,
-                    "longest_gap_s": rhythm.gaps[0].seconds if rhythm.gaps else 0.0,
-                    "stalls": len(rhythm.stalls),
-                    "backward": rhythm.backward,
-                }
-                for stream, rhythm in evidence.rhythms.items()
-            },
-        },
+        "sync": _sync(evidence),
         "formats": {stream.value: dict(seen.formats) for stream, seen in result.watchers.items()},
-        "quality": {
-            "every": result.every,
-            "frames": sum(bool(pair.quality) for pair in log.pairs),
-            "candidates": quality,
-            "score": {
-                name: _product(values.get("qw", {}).get("mean"), alignment["score"]["p50"])
-                for name, values in quality.items()
-            },
-        },
+        "quality": {"every": result.every, **_quality(log, alignment["score"]["p50"])},
         "temporal": _temporal(evidence),
         "alignment": alignment,
         "output": {"frames": len(log.pairs), "sha256": result.fused_sha256},
@@ -129,6 +100,30 @@ def _duration_s(log: ReplayLog) -> float:
     return (max(arrivals) - min(arrivals)) / 1e9 if arrivals else 0.0
 
 
+def _sync(evidence: Evidence) -> dict[str, Any]:
+    log = evidence.result.log
+    skews = [pair.skew_ms for pair in log.partner_pairs]
+    return {
+        "skew_ms": describe_series([abs(skew) for skew in skews]),
+        "signed_skew_ms": describe_series(skews),
+        "held_age_ms": describe_series([abs(p.skew_ms) for p in log.pairs if p.is_held]),
+        "drift_ms_per_min": _drift(log),
+        "offset_ms": evidence.offset_ms,
+        "offset_from": evidence.offset_from,
+        "streams": {
+            stream.value: {
+                "rate_hz": rhythm.rate_hz,
+                "jitter_ms": rhythm.jitter_ms,
+                "missing": rhythm.missing,
+                "longest_gap_s": rhythm.gaps[0].seconds if rhythm.gaps else 0.0,
+                "stalls": len(rhythm.stalls),
+                "backward": rhythm.backward,
+            }
+            for stream, rhythm in evidence.rhythms.items()
+        },
+    }
+
+
 def _drift(log: ReplayLog) -> float | None:
     """Return the drift of the signed skew in ms per minute; triggered cameras have none."""
     pairs = log.partner_pairs
@@ -141,15 +136,23 @@ def _drift(log: ReplayLog) -> float | None:
     return float(np.polyfit(minutes, [p.skew_ms for p in pairs], 1)[0])
 
 
-def _quality(log: ReplayLog) -> dict[str, dict[str, dict[str, Any]]]:
+def _quality(log: ReplayLog, alignment: float | None) -> dict[str, Any]:
+    """Return the measures of each candidate, and its score: qw times the alignment."""
     measured = [pair.quality for pair in log.pairs if pair.quality]
-    if not measured:
-        return {}
-    return {
+    candidates = {
         candidate: {
             name: describe_series([q[candidate][name] for q in measured]) for name in values
         }
-        for candidate, values in measured[0].items()
+        for candidate, values in (measured[0].items() if measured else ())
+    }
+    qw = {name: values.get("qw", {}).get("mean") for name, values in candidates.items()}
+    return {
+        "frames": len(measured),
+        "candidates": candidates,
+        "score": {
+            name: None if value is None or alignment is None else value * alignment
+            for name, value in qw.items()
+        },
     }
 
 
@@ -193,10 +196,6 @@ def _mean(values: Sequence[float]) -> float:
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
-
-
-def _product(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a * b
 
 
 def _alignment(log: ReplayLog) -> dict[str, Any]:
@@ -276,7 +275,7 @@ def _frame_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
 
 
 def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
-    candidates = list(_quality(evidence.result.log))
+    candidates = next((p.quality for p in evidence.result.log.pairs if p.quality), {})
     measures = [m for m in MEASURES if m in evidence.settings.measures]
     visible = evidence.frames[Stream.VISIBLE]
     for p in evidence.result.log.pairs:

@@ -27,7 +27,7 @@ QUIET = ReplaySettings(measures=("qw",), baselines=("average",), measure_in_back
 
 
 class MeanEngine:
-    """Fuses by the mean of both: what the network does is not what these tests are about."""
+    """Fuses by the mean of both images, independent of any weights."""
 
     visible_channels = 1
     output_channels = 1

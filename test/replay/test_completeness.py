@@ -166,7 +166,7 @@ def test_a_live_replay_reports_the_same(tmp_path: Path) -> None:
 
 
 def test_a_thermal_hole_of_whole_frames_shows_in_the_share(tmp_path: Path) -> None:
-    """fused_share counts what was recorded: a limit on it sees lost messages."""
+    """fused_share refers to the recorded frames, so a limit on it fails for lost messages."""
     bag = write_bag(tmp_path / "bag", count=FRAMES)
     text = (bag / "metadata.yaml").read_text(encoding="utf-8")
     text = text.replace(f"message_count: {FRAMES}\n", f"message_count: {2 * FRAMES}\n")

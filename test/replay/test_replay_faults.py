@@ -122,20 +122,6 @@ def test_sixteen_bit_pixels_with_encoding_mono8_are_reported(tmp_path: Path) -> 
     assert "twice as long" in findings["wrong_encoding"].title
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_truncated_file_is_reported_and_replayed_up_to_its_end(
-    tmp_path: Path, storage: str
-) -> None:
-    bag = write_bag(tmp_path / "bag", storage=storage)
-    (file,) = [f for f in bag.iterdir() if f.suffix in (".mcap", ".db3")]
-    whole = file.read_bytes()
-    cut = tmp_path / f"cut{file.suffix}"
-    cut.write_bytes(whole[: int(len(whole) * 0.6)])
-    result, findings, _ = replayed(cut)
-    assert "damaged_file" in findings
-    assert 25 <= len(result.log.pairs) <= 37
-
-
 def test_a_bag_folder_without_metadata_is_reported_and_read(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag")
     (bag / "metadata.yaml").unlink()

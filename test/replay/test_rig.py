@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict on a rig: the worst figure or finding of each question, with what to run next."""
+"""The verdict on a rig: the worst figure or finding of each question, with the next command."""
 
 from __future__ import annotations
 
@@ -78,12 +78,15 @@ def test_a_finding_gives_a_command_and_a_block_that_the_node_accepts() -> None:
     answer = next(a for a in answers({**GOOD, "findings": [found]}) if a.name == "time")
     block = yaml.safe_load(answer.parameters)["/**"]["ros__parameters"]
     assert FuseParameters.from_values(block).thermal_offset_ms == -80.0
-    job = Job("a b.mcap", "out/", visible_topic="/rgb")
-    words = shlex.split(command_for(answer.command, job.source, job.out))
+    # The parameters of this run are kept, except for defaults; those of the finding come last.
+    given = {"tone_mode": "percentile", "engine": "auto", "thermal_offset_ms": 5.0}
+    job = Job("a b.mcap", "out/", visible_topic="/rgb", parameters=given)
+    words = shlex.split(command_for(answer.command, job.source, job.out, job.options))
     assert words == [
-        "fusion-ros", "replay", "a b.mcap", "--visible-topic", "/rgb", "--set",
-        "thermal_offset_ms=-80.0", "--set", "stamp_source=arrival", "--out", "out-next",
-        "--compare", "out/",
+        "fusion-ros", "replay", "a b.mcap", "--visible-topic", "/rgb",
+        "--set", "tone_mode=percentile", "--set", "thermal_offset_ms=5.0",
+        "--set", "thermal_offset_ms=-80.0", "--set", "stamp_source=arrival",
+        "--out", "out-next", "--compare", "out/",
     ]  # fmt: skip
 
 

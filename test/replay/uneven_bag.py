@@ -36,7 +36,7 @@ LOST = {(THERMAL, 10), (THERMAL, 11), (VISIBLE, 15), *((THERMAL, n) for n in ran
 
 @dataclasses.dataclass
 class Outcome:
-    """What the node and the replay must agree on."""
+    """Results that must be equal in the node and in the replay."""
 
     counts: LedgerSnapshot
     passed_alone: dict[str, int]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fusion-ros replay` as a user runs it, and what it wrote."""
+"""`fusion-ros replay` as a user runs it, and its result files."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _EXAMPLES = """\
 examples:
   fusion-ros replay drive.mcap --out report
   fusion-ros replay drive.mcap --out report --gate gate.yaml       pass or fail, for CI
-  fusion-ros replay clips/drive --set tone_mode=histogram --out other --compare report
+  fusion-ros replay clips/drive --set tone_mode=percentile --out other --compare report
   fusion-ros replay day/*.mcap --out reports --jobs 4
   fusion-ros replay drive.mcap --out live --live                   through DDS, in real time
 

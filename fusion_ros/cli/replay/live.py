@@ -40,7 +40,7 @@ def run_live(args: argparse.Namespace) -> int:
         ValueError, RecordingError: the arguments or the recording are unusable.
     """
     _check(args)
-    gate = Gate.load(args.gate) if args.gate else None
+    gate = Gate.load(args.gate) if args.gate else NO_GATE
     given = parameter_values(args)
     parameters = FuseParameters.from_values(given)
     node_values = {name: getattr(parameters, name) for name in given}
@@ -59,7 +59,7 @@ def _played(
     args: argparse.Namespace,
     staging: Path,
     node_values: dict[str, Any],
-    gate: Gate | None,
+    gate: Gate,
 ) -> int:
     failure, stopped = "", False
     try:
@@ -142,11 +142,11 @@ def _wait(player: subprocess.Popen[bytes], node: subprocess.Popen[bytes], log: P
                 return f"the fuse node ended with code {node.returncode}:\n{tail(log)}"
 
 
-def _conclude(staging: Path, gate: Gate | None, failure: str) -> int:
+def _conclude(staging: Path, gate: Gate, failure: str) -> int:
     """Judge, write the page, publish all files and print a summary."""
     path = staging / "live.json"
     live = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    verdict = Verdict.could_not_run(failure) if failure else (gate or NO_GATE).judge(live)
+    verdict = Verdict.could_not_run(failure) if failure else gate.judge(live)
     if "counts" in live:  # the recording was played
         from fusion_ros.replay.live.page import write_page
 

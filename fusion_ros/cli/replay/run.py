@@ -18,7 +18,7 @@ from fusion_ros.parameters.files import read_parameters
 from fusion_ros.recordings.matching import MatchError
 from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
-from fusion_ros.replay.job import RESULTS, Job, JobResult
+from fusion_ros.replay.job import RESULTS, Job, JobResult, run_job
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
 from fusion_ros.streams.outside_text import error_line, printable, say
 
@@ -28,25 +28,49 @@ if TYPE_CHECKING:
 
 def run_offline(args: argparse.Namespace) -> int:
     """Replay every recording and return the exit code."""
-    values = parameter_values(args)
-    gate = Gate.load(args.gate) if args.gate else None
-    settings = settings_of(args, values)
-    several = len(args.recordings) > 1
-    if several and args.thermal:
-        raise ValueError("--thermal belongs to one recording, but several were given")
-    if several and args.rerun:
-        raise ValueError("--rerun writes one recording, but several were given")
-    if bool(args.recordings) == (args.pairs is not None):
-        raise ValueError("give either RECORDING or --pairs")
-    matching = matching_of(args)
+    gate = Gate.load(args.gate) if args.gate else NO_GATE
+    jobs = _jobs(args)
     for path in args.recordings or [None]:
-        with contextlib.suppress(*() if args.dry_run else (MatchError, OSError)):  # the job reports
+        reported_by_the_job = () if args.dry_run else (MatchError, OSError)
+        with contextlib.suppress(*reported_by_the_job):
             show_files(args, path)
     if args.dry_run:
         return DONE
+    others = _other_runs(args, jobs)
+    concluded: dict[str, tuple[JobResult, Verdict]] = {}
+    with reserved(args.out):
+        with _progress(args, len(jobs)) as bar:
+            for result in _results(jobs, args):
+                with bar.external_write_mode():
+                    concluded[result.out] = _conclude(result, gate, others.get(result.out), args)
+                bar.update()
+        outcomes = [concluded[job.out] for job in jobs]
+        if len(jobs) > 1:
+            from fusion_ros.replay.report.index_page import write_index
+
+            say(f"replay: {write_index(args.out, outcomes)}")
+    if any(result.stopped for result, _ in outcomes):
+        return STOPPED
+    return max(verdict.exit_code for _, verdict in outcomes)
+
+
+def _jobs(args: argparse.Namespace) -> list[Job]:
+    """Return a job for each recording.
+
+    Raises:
+        ValueError: options exclude each other, or a parameter is unusable.
+    """
+    values = parameter_values(args)
+    several = len(args.recordings) > 1
+    for name in ("thermal", "rerun"):
+        if several and getattr(args, name):
+            raise ValueError(f"--{name} belongs to one recording, but several were given")
+    if bool(args.recordings) == (args.pairs is not None):
+        raise ValueError("give either RECORDING or --pairs")
     recordings = args.recordings or [args.pairs]
     names = _folder_names(recordings)
-    jobs = [
+    settings, matching = settings_of(args, values), matching_of(args)
+    return [
         Job(
             recording=str(path),
             partner=str(args.thermal) if args.thermal else None,
@@ -66,22 +90,6 @@ def run_offline(args: argparse.Namespace) -> int:
         )
         for path, name in zip(recordings, names, strict=True)
     ]
-    others = _other_runs(args, jobs)
-    concluded: dict[str, tuple[JobResult, Verdict]] = {}
-    with reserved(args.out):
-        with _progress(args, len(jobs)) as bar:
-            for result in _results(jobs, args):
-                with bar.external_write_mode():
-                    concluded[result.out] = _conclude(result, gate, others.get(result.out), args)
-                bar.update()
-        outcomes = [concluded[job.out] for job in jobs]
-        if several:
-            from fusion_ros.replay.report.index_page import write_index
-
-            say(f"replay: {write_index(args.out, outcomes)}")
-    if any(result.stopped for result, _ in outcomes):
-        return STOPPED
-    return max(verdict.exit_code for _, verdict in outcomes)
 
 
 def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -153,9 +161,7 @@ def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
 
     if args.ray:
         return many.run_on_ray(jobs, args.ray)
-    if len(jobs) > 1:
-        return many.run_side_by_side(jobs, args.jobs)
-    return many.run_here(jobs[0])
+    return many.run_side_by_side(jobs, args.jobs) if len(jobs) > 1 else map(run_job, jobs)
 
 
 def _progress(args: argparse.Namespace, recordings: int) -> Any:
@@ -186,7 +192,7 @@ def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
 
 
 def _conclude(
-    result: JobResult, gate: Gate | None, other: Path | None, args: argparse.Namespace
+    result: JobResult, gate: Gate, other: Path | None, args: argparse.Namespace
 ) -> tuple[JobResult, Verdict]:
     """Judge, compare, write the report and publish; a failure affects only its recording."""
     label = printable(Path(result.recording).name)
@@ -194,7 +200,7 @@ def _conclude(
     if not result.error:
         staging = Path(result.staged)
         try:
-            verdict = _verdict(result, gate or NO_GATE)
+            verdict = _verdict(result, gate)
             comparison = _finish(staging, result, verdict, other, args)
             publish(staging, RESULTS)
         except Exception as error:  # a full disk, an earlier run that cannot be compared
@@ -257,9 +263,8 @@ def _finish(
     if not args.no_report:
         from fusion_ros.replay.report import write_report
 
-        write_report(
-            staging, result.material, verdict, comparison, source=result.source, out=result.out
-        )
+        commands = {"source": result.source, "out": result.out, "options": result.options}
+        write_report(staging, result.material, verdict, comparison, **commands)
     return comparison
 
 

@@ -38,19 +38,16 @@ def without_effect(e: Evidence) -> Iterator[Finding]:
 
 def doubtful_inputs(e: Evidence) -> Iterator[Finding]:
     """Find evidence against the pairing of files, and an unusual calibration."""
-    for doubt in e.identity.doubts:
-        yield Finding(
-            "doubtful_pairing",
-            Severity.WARNING,
-            "The pairing of these files is doubtful",
-            sentence(doubt),
+    for code, what, doubts, fix in (
+        (
+            "doubtful_pairing", "pairing of these files", e.identity.doubts,
             "Put the time of each image into its name, or record a bag with stamps.",
-        )
-    for doubt in e.result.calibration_doubts:
-        yield Finding(
-            "doubtful_calibration",
-            Severity.WARNING,
-            "The calibration is doubtful",
-            sentence(doubt),
+        ),
+        (
+            "doubtful_calibration", "calibration", e.result.calibration_doubts,
             "Check the file with fusion-ros calibrate --show, or calibrate again.",
-        )
+        ),
+    ):  # fmt: skip
+        for doubt in doubts:
+            title = f"The {what} is doubtful"
+            yield Finding(code, Severity.WARNING, title, sentence(doubt), fix)

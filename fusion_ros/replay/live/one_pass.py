@@ -129,7 +129,7 @@ class OnePass:
 
 @dataclasses.dataclass(frozen=True)
 class PassFigures:
-    """Figures of one pass; a `Trial` of the rate search.
+    """Figures of one pass.
 
     Attributes:
         rate, achieved_rate: multiples of the recorded rate: requested, and reached by the player.

@@ -47,13 +47,13 @@ class Player(Protocol):
         visible_hz: float,
         progress: Callable[[int], object] = lambda frames: None,
     ) -> tuple[OnePass, PassFigures]:
-        """Send frames when they are due, wait until the node has processed them, and evaluate.
+        """Send frames in recorded order, wait until the node has processed them, and evaluate.
 
         Args:
-            frames: in recorded order.
+            frames: the frames.
             time_line: makes a time line from the wall-clock time of the first frame.
             visible_hz: recorded rate of the visible stream.
-            progress: called with the number of sent frames after each frame.
+            progress: receives the number of sent frames after each one.
         """
 
 
@@ -161,7 +161,7 @@ class Performance:
         return self._player.play(frames, line, self._visible_hz, progress)
 
     def _planned(self) -> int:
-        recorded = sum(self._recording.identity.messages(stream) or 0 for stream in Stream)
+        recorded = sum(map(self._recording.identity.messages, Stream))
         return min(recorded, self._most_frames or recorded)
 
     def _try(self, rate: float) -> PassFigures:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fusion_ros.replay.live.one_pass import PassFigures
 
 MOST_LOSS = 0.01
 """A rate is sustained if less than this share of the pairs is lost."""
@@ -14,22 +17,6 @@ PRECISION = 1.05
 KEPT_UP = 0.97
 """Below this share of the requested rate, the player was the limit."""
 _LOWEST = 1 / 16
-
-
-class Trial(Protocol):
-    """The result of one rate."""
-
-    @property
-    def rate(self) -> float:
-        """Requested multiple of the recorded rate."""
-
-    @property
-    def achieved_rate(self) -> float:
-        """Multiple of the recorded rate that the player reached."""
-
-    @property
-    def loss(self) -> float:
-        """Share of the pairs that were lost, 0 to 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +32,14 @@ class Highest:
     limited_by: str
 
 
-def highest_rate(play: Callable[[float], Trial], first: Trial) -> Highest:
+def highest_rate(play: Callable[[float], PassFigures], first: PassFigures) -> Highest:
     """Search, starting from the result of a rate that was played already.
 
     A rate at which frames are lost is played twice and the better result counts: a short stall of
     the machine is not the limit of the node.
     """
 
-    def again(rate: float) -> Trial:
+    def again(rate: float) -> PassFigures:
         trial = play(rate)
         return trial if _passes(trial) else min(trial, play(rate), key=lambda t: t.loss)
 
@@ -83,13 +70,13 @@ def highest_rate(play: Callable[[float], Trial], first: Trial) -> Highest:
     return Highest(low, "node")
 
 
-def _passes(trial: Trial) -> bool:
+def _passes(trial: PassFigures) -> bool:
     return trial.loss < MOST_LOSS
 
 
-def _is_behind(trial: Trial) -> bool:
+def _is_behind(trial: PassFigures) -> bool:
     return trial.achieved_rate < KEPT_UP * trial.rate
 
 
-def _reached(trial: Trial) -> float:
+def _reached(trial: PassFigures) -> float:
     return trial.achieved_rate if _is_behind(trial) else trial.rate

@@ -45,4 +45,5 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "index.json", rows)
     counts = Counter(row["verdict"] for row in rows)
-    return write_html(folder / "index.html", "index.html.j2", {"rows": rows, "counts": counts})
+    values = {"name": f"{len(rows)} recordings", "rows": rows, "counts": counts}
+    return write_html(folder / "index.html", "index.html.j2", values)

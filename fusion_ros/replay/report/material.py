@@ -10,7 +10,7 @@ from fusion_ros.replay.findings import Evidence
 from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.report.timeline import FrameTick
+from fusion_ros.replay.report.timeline import Tick
 from fusion_ros.streams.ledger import Stream
 
 MAIN_MEASURE = "qw"
@@ -27,7 +27,7 @@ class Material:
     """
 
     summary: dict[str, Any]
-    ticks: list[FrameTick]
+    ticks: list[Tick]
     pairs: list[PairEntry]
     at_s: list[float]
     moments: list[Moment]
@@ -41,7 +41,7 @@ class Material:
         return cls(
             summary,
             [
-                FrameTick(f.stream.value, seconds(f.arrived_ns), f.fate.value)
+                (f.stream.value, seconds(f.arrived_ns), f.fate.value)
                 for f in log.frames
                 if f.fate is not None
             ],

@@ -22,7 +22,8 @@ def timeline(m: Material) -> dict[str, Any]:
         for at, pair in zip(m.at_s, m.pairs, strict=True)
         if (value := m.main_measure(pair)) is not None
     ]
-    fates = [fate for fate in FATES if any(tick.fate == fate for tick in m.ticks)]
+    seen = {fate for _, _, fate in m.ticks}
+    fates = [fate for fate in FATES if fate in seen]
     svg = timeline_svg(m.ticks, line, m.marks, m.summary["duration_s"])
     return {"svg": svg, "measure": MAIN_MEASURE, "fates": fates}
 
@@ -33,17 +34,11 @@ def moments_json(m: Material) -> str:
         {
             "at": m.at_s[moment.pair],
             "text": _text(m, moment),
-            "panels": [_base64(moment.smaller().panels[name]) for name in PANELS],
+            "panels": [_base64(moment.panels[name]) for name in PANELS],
         }
-        for moment in _spread(m.moments, MOST_ON_TIMELINE)
+        for moment in _spread(m.moments)
     ]
-    data = {
-        "moments": moments,
-        "begin": 0.0,
-        "end": m.summary["duration_s"],
-        "left": LEFT,
-        "right": RIGHT,
-    }
+    data = {"moments": moments, "end": m.summary["duration_s"], "left": LEFT, "right": RIGHT}
     return json.dumps(data).replace("</", "<\\/")
 
 
@@ -75,11 +70,11 @@ def _shown(m: Material, moment: Moment, why: str) -> dict[str, Any]:
     return {"why": why, "text": _text(m, moment), "panels": panels}
 
 
-def _spread(moments: list[Moment], most: int) -> list[Moment]:
-    """Return at most `most` moments, evenly spread, and all with a reason."""
+def _spread(moments: list[Moment]) -> list[Moment]:
+    """Return `MOST_ON_TIMELINE` moments at most, evenly spread, and all with a reason."""
     plain = [moment for moment in moments if not moment.why]
-    step = max(1.0, len(plain) / most)
-    picked = [plain[int(i * step)] for i in range(min(most, len(plain)))]
+    step = max(1.0, len(plain) / MOST_ON_TIMELINE)
+    picked = [plain[int(i * step)] for i in range(min(MOST_ON_TIMELINE, len(plain)))]
     picked += [moment for moment in moments if moment.why]
     return sorted(picked, key=lambda moment: moment.pair)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.html`: verdict, answers, sections, cost and identity of a run."""
+"""`report.html`: verdict, answers, sections and identity of a run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 from fusion_ros.replay.compare import Comparison
 from fusion_ros.replay.gate import Verdict
-from fusion_ros.replay.report import moments, pairing_section, quality_section
+from fusion_ros.replay.report import moments, sections
 from fusion_ros.replay.report.material import MAIN_MEASURE, Material
-from fusion_ros.replay.report.plots import line_plot
-from fusion_ros.replay.report.rendering import FATES, MOOD_OF, PAGES, number, plot, write_html
+from fusion_ros.replay.report.rendering import FATES, MOOD_OF, PAGES, write_html
 from fusion_ros.replay.rig import HEADLINE, answers, command_for
 
 
@@ -24,6 +23,7 @@ def write_report(
     *,
     source: str = "",
     out: str = "replay",
+    options: str = "",
 ) -> Path:
     """Write `report.html` into a folder.
 
@@ -32,7 +32,7 @@ def write_report(
         material: of the run.
         verdict: of the gate.
         comparison: with an earlier run.
-        source, out: recording and results folder in the shown commands, see `command_for`.
+        source, out, options: of the shown commands, see `command_for`.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
@@ -41,14 +41,14 @@ def write_report(
     script = (PAGES / "timeline.js").read_text(encoding="utf-8")
     values = {**_head(material, verdict), **_sections(material), "js": script}
     values["answers"] = [
-        {**vars(a), "mood": MOOD_OF[a.word], "command": command_for(a.command, source, out)}
+        {
+            **vars(a),
+            "mood": MOOD_OF[a.word],
+            "command": command_for(a.command, source, out, options),
+        }
         for a in answers(material.summary)
     ]
     values["comparison"] = comparison
-    changes = [(frame.at_s, frame.change) for frame in comparison.frames] if comparison else []
-    values["comparison_plots"] = [
-        plot(f"Change of {MAIN_MEASURE}, pair by pair", "now − before", line_plot([("", changes)]))
-    ]
     return write_html(folder / "report.html", "report.html.j2", values)
 
 
@@ -78,14 +78,13 @@ def _sections(m: Material) -> dict[str, Any]:
         "gallery_note": f"Best, typical and worst of {m.summary['quality']['frames']} measured "
         f"frames by {MAIN_MEASURE}, and gain jumps.",
         "moments_json": moments.moments_json(m),
-        "streams": pairing_section.streams(m),
+        "streams": sections.streams(m),
         "fates": FATES,
-        "time_plots": pairing_section.time_plots(m),
-        "quality": quality_section.quality(m),
-        "temporal_plots": quality_section.temporal_plots(m),
-        "detection": quality_section.detection(m),
+        "time_plots": sections.time_plots(m),
+        "quality": sections.quality(m),
+        "stability_plots": sections.stability_plots(m),
+        "detection": sections.detection(m),
         "misses": moments.misses(m),
-        "cost": _cost(m),
         "identity": _identity(m),
     }
 
@@ -98,28 +97,13 @@ def _headline(m: Material) -> str:
     return text if m.summary["complete"] else f"{text} The replay was stopped before the end."
 
 
-def _cost(m: Material) -> dict[str, Any]:
-    """Return the times by stage."""
-    times = m.summary["times"]
-    rows = [
-        [stage, *(number(d[k], 2) for k in ("p50", "p95", "p99", "max")), d["n"]]
-        for stage, d in times["stages_ms"].items()
-    ]
-    return {
-        "note": f"{times['wall_s']:.1f} s for {m.summary['duration_s']:.1f} s of recording, at "
-        f"most {times['peak_memory_mib']:.0f} MiB. Times belong to this machine and vary from run "
-        "to run; all other figures on this page do not.",
-        "rows": rows,
-    }
-
-
 def _identity(m: Material) -> list[tuple[str, str, bool]]:
     """Return name, value, and whether to set the value as code."""
     recording, engine, machine = m.summary["recording"], m.summary["engine"], m.summary["machine"]
     packages = ", ".join(f"{k} {v}" for k, v in machine["packages"].items())
     detail = ", ".join(f"{k} {v}" for k, v in machine["engine_detail"].items())
     topics = ", ".join(f"{t['name']} ({t['messages']})" for t in recording["topics"])
-    settings, output = m.summary["settings"], m.summary["output"]
+    settings, output, times = (m.summary[key] for key in ("settings", "output", "times"))
     return [
         ("recording", recording["path"], True),
         ("sha256", recording["sha256"], True),
@@ -134,6 +118,8 @@ def _identity(m: Material) -> list[tuple[str, str, bool]]:
          False),
         ("weights", f"{engine['preset']} {engine['weights_sha256']}", True),
         ("fused", f"{output['frames']} images, sha256 {output['sha256']}", True),
+        ("time", f"{times['wall_s']:.1f} s on this machine, at most "
+         f"{times['peak_memory_mib']:.0f} MiB; by step in times.csv", False),
         ("machine", f"{machine['system']}, {machine['cores']} cores, Python "
          f"{machine['python']}", False),
         ("versions", packages, False),

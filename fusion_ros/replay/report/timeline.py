@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 LEFT, RIGHT = 8.0, 992.0
@@ -17,46 +16,23 @@ _COLOURS = {
 }  # fmt: skip
 """Colour of each fate; of several frames in one column, the first of these is shown."""
 _ORDER = tuple(_COLOURS)
-
-
-@dataclasses.dataclass(frozen=True)
-class FrameTick:
-    """One frame on the timeline."""
-
-    stream: str
-    at_s: float
-    fate: str
+Tick = tuple[str, float, str]
+"""Stream, time in seconds and fate of one frame."""
 
 
 def timeline_svg(
-    ticks: Sequence[FrameTick],
+    ticks: Sequence[Tick],
     quality: Sequence[tuple[float, float]],
     marks: Sequence[float],
     end_s: float,
 ) -> str:
     """Return the SVG; `timeline.js` uses its ids `time` and `cursor`."""
     end_s = end_s or 1.0
-    width = (RIGHT - LEFT) / _COLUMNS
 
     def x(seconds: float) -> float:
         return LEFT + seconds / end_s * (RIGHT - LEFT)
 
-    parts = []
-    for stream, y in _ROWS.items():
-        parts.append(f'<text x="{LEFT}" y="{y - 3}">{stream}</text>')
-        columns: dict[int, str] = {}
-        mine = [t for t in ticks if t.stream == stream]
-        for tick in mine:
-            column = min(_COLUMNS - 1, max(0, int(tick.at_s / end_s * _COLUMNS)))
-            columns[column] = min(columns.get(column, tick.fate), tick.fate, key=_ORDER.index)
-        # The overlap hides jitter; a missing frame leaves a gap.
-        tick_width = width * max(1.0, 1.25 * _COLUMNS / max(1, len(mine)))
-        for column, fate in sorted(columns.items()):
-            left = LEFT + column * width
-            parts.append(
-                f'<rect style="fill:var({_COLOURS[fate]})" x="{left:.1f}" y="{y}" '
-                f'width="{min(tick_width, RIGHT - left):.1f}" height="{_ROW_HEIGHT}"/>'
-            )
+    parts = _rows(ticks, end_s)
     if quality:
         low = min(value for _, value in quality)
         high = max(value for _, value in quality)
@@ -73,14 +49,34 @@ def timeline_svg(
         f'x2="{x(at):.1f}" y1="62" y2="114"/>'
         for at in marks
     ]
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        parts.append(
-            f'<text x="{x(share * end_s):.1f}" y="129" text-anchor="{anchor}">'
-            f"{share * end_s:.1f} s</text>"
-        )
+    for share, anchor in ((0.0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"),
+                          (1.0, "end")):  # fmt: skip
+        at_s = share * end_s
+        parts.append(f'<text x="{x(at_s):.1f}" y="129" text-anchor="{anchor}">{at_s:.1f} s</text>')
     parts.append('<line id="cursor" x1="8" x2="8" y1="8" y2="114"/>')
     return (
         '<svg id="time" viewBox="0 0 1000 132" preserveAspectRatio="none" role="img" '
         f'aria-label="timeline">{"".join(parts)}</svg>'
     )
+
+
+def _rows(ticks: Sequence[Tick], end_s: float) -> list[str]:
+    """Return a row of coloured columns for each stream."""
+    width = (RIGHT - LEFT) / _COLUMNS
+    parts = []
+    for stream, y in _ROWS.items():
+        parts.append(f'<text x="{LEFT}" y="{y - 3}">{stream}</text>')
+        columns: dict[int, str] = {}
+        mine = [(at_s, fate) for name, at_s, fate in ticks if name == stream]
+        for at_s, fate in mine:
+            column = min(_COLUMNS - 1, max(0, int(at_s / end_s * _COLUMNS)))
+            columns[column] = min(columns.get(column, fate), fate, key=_ORDER.index)
+        # The overlap hides jitter; a missing frame leaves a gap.
+        tick_width = width * max(1.0, 1.25 * _COLUMNS / max(1, len(mine)))
+        for column, fate in sorted(columns.items()):
+            left = LEFT + column * width
+            parts.append(
+                f'<rect style="fill:var({_COLOURS[fate]})" x="{left:.1f}" y="{y}" '
+                f'width="{min(tick_width, RIGHT - left):.1f}" height="{_ROW_HEIGHT}"/>'
+            )
+    return parts

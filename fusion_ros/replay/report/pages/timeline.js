@@ -6,7 +6,7 @@
   const cursor = document.getElementById("cursor");
   const note = document.getElementById("note");
   const panels = ["visible", "thermal", "fused"].map((n) => document.getElementById("p-" + n));
-  const x = (s) => data.left + ((s - data.begin) / (data.end - data.begin || 1)) * (data.right - data.left);
+  const x = (s) => data.left + (s / (data.end || 1)) * (data.right - data.left);
   let now = -1;
   const show = (i) => {
     now = Math.max(0, Math.min(data.moments.length - 1, i));
@@ -20,7 +20,7 @@
   const seconds = (event) => {
     const box = svg.getBoundingClientRect();
     const at = ((event.clientX - box.left) / box.width) * 1000;
-    return data.begin + ((at - data.left) / (data.right - data.left)) * (data.end - data.begin);
+    return ((at - data.left) / (data.right - data.left)) * data.end;
   };
   // The SVG is stretched to the width of the page; its text is not.
   const unstretch = () => {

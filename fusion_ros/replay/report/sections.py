@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the images: quality against baselines, temporal stability, detections."""
+"""Sections of the report: time and pairing, quality, stability, detections."""
 
 from __future__ import annotations
 
@@ -8,15 +8,40 @@ from typing import Any
 
 from fusion_ros.metrics import MEASURES
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.report.material import MAIN_MEASURE as MAIN
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.plots import line_plot
-from fusion_ros.replay.report.rendering import number, plot
+from fusion_ros.replay.report.rendering import fates_of_stream, number, plot
 from fusion_ros.streams.ledger import Stream
 
 
+def streams(m: Material) -> list[dict[str, Any]]:
+    """Return the frames of each stream by fate."""
+    rows = []
+    for stream in (stream.value for stream in Stream):
+        facts = m.summary["sync"]["streams"][stream]
+        formats = ", ".join(m.summary["formats"][stream]) or "no readable frame"
+        text = f"{formats} · {facts['rate_hz']:.2f} Hz, jitter {facts['jitter_ms']:.2f} ms · "
+        text += f"{facts['missing']} missing"
+        counts = m.summary["counts"][stream]
+        rows.append(fates_of_stream(stream, text, m.summary["recorded"][stream], counts))
+    return rows
+
+
+def time_plots(m: Material) -> list[dict[str, Any]]:
+    """Return the plot of skews."""
+    skews = [(at, p.skew_ms) for at, p in zip(m.at_s, m.pairs, strict=True) if not p.is_held]
+    signed = m.summary["sync"]["signed_skew_ms"]
+    drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
+    about = f"p50 {number(signed['p50'], 2)} ms"
+    about += f", drift {drift:+.2f} ms per minute" if drift is not None else ""
+    if offset is not None:
+        about += f"; constant offset by {m.summary['sync']['offset_from']}: {offset:+.1f} ms"
+    svg = line_plot([("skew", skews)], unit_y="ms", dots=True, marks=m.marks)
+    return [plot("Skew of each pair", f"thermal stamp − visible stamp; {about}", svg)]
+
+
 def quality(m: Material) -> dict[str, Any]:
-    """Return the means of every measure and baseline, and the main measures over time."""
+    """Return the means of every measure for the fused image and each baseline."""
     facts = m.summary["quality"]
     candidates = facts["candidates"]
     if not candidates or not candidates.get(FUSED):
@@ -29,29 +54,20 @@ def quality(m: Material) -> dict[str, Any]:
         best = (max if better_high else min)(known) if known else None
         cells = [{"text": number(v, 3), "best": v is not None and v == best} for v in means]
         table.append({"name": name, "direction": "↑" if better_high else "↓", "cells": cells})
-    measured = [(at, p.quality) for at, p in zip(m.at_s, m.pairs, strict=True) if p.quality]
-    lines = [
-        (name, [(at, v) for at, q in measured if math.isfinite(v := q[name].get(MAIN, math.nan))])
-        for name in candidates
-    ]
-    plots = [plot(f"{MAIN} over time", "", line_plot(lines, unit_y=MAIN), list(candidates))]
     which = "Every pair" if facts["every"] == 1 else f"One pair in {facts['every']}"
     note = (
         f"{which} was measured ({facts['frames']} frames), on luma at full size; means below, the "
         "best of each row in bold. The visible or the thermal image alone scores high if a measure "
         "rewards copying one source."
     )
-    return {"candidates": list(candidates), "table": table, "plots": plots, "note": note}
+    return {"candidates": list(candidates), "table": table, "note": note}
 
 
-def temporal_plots(m: Material) -> list[dict[str, Any]]:
-    """Return the plots of brightness, change and alignment."""
+def stability_plots(m: Material) -> list[dict[str, Any]]:
+    """Return the plots of brightness and alignment."""
     pairs = list(zip(m.at_s, m.pairs, strict=True))
     places = {"fused": 2, "visible": 0, "thermal": 1, "average": 3}
     means = [(name, [(at, p.means[i]) for at, p in pairs]) for name, i in places.items()]
-    changes = [
-        (name, [(at, p.changes[i]) for at, p in pairs if p.changes]) for name, i in places.items()
-    ]
     scores = [
         (at, p.alignment.score)
         for at, p in pairs
@@ -68,9 +84,6 @@ def temporal_plots(m: Material) -> list[dict[str, Any]]:
     return [
         plot("Brightness", f"mean grey level; {len(jump_marks)} gain jumps",
              line_plot(means, marks=jump_marks), list(places)),
-        plot("Change from pair to pair", "mean |change| in grey levels. At equal motion an image "
-             "of more contrast changes more; the flicker index is corrected for this.",
-             line_plot(changes), list(places)),
         plot("Alignment", f"agreement of the edges of both images, 1 is best; {shifted}",
              line_plot([("score", scores)], low=0.0, high=1.05)),
     ]  # fmt: skip
