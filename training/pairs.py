@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from fusion_ros.recordings.file_pairs import find_pairs as find_file_pairs
 from fusion_ros.recordings.image_files import IMAGES, VIDEOS
-from fusion_ros.recordings.matching import MatchError
+from fusion_ros.recordings.matching import MatchError, Matching
 from fusion_ros.streams.ledger import Stream
 
 
@@ -87,7 +87,7 @@ def match_folders(
         if not folder.is_dir():
             raise DataSetError(f"{source}: {folder} is not a folder; allowed: a folder of images")
     try:
-        match = find_file_pairs(visible, thermal, suffixes=IMAGES)
+        match = find_file_pairs(visible, thermal, Matching(suffixes=IMAGES))
     except MatchError as error:
         result.problems.append(f"{visible} and {thermal}: {error}")
         return result

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fusion_ros.files.limits import MAX_TEXT_BYTES
@@ -27,7 +27,6 @@ from fusion_ros.recordings.matching import (
     refuse_same,
 )
 
-SUFFIXES = IMAGES + VIDEOS
 GIVEN = "both named"
 EMBEDDED = "the visible image inside each file (FLIR)"
 
@@ -36,7 +35,6 @@ def find_pairs(
     visible: Path | None,
     thermal: Path | None = None,
     matching: Matching = DEFAULT_MATCHING,
-    suffixes: Collection[str] = SUFFIXES,
 ) -> MatchResult:
     """Pair two files, the files of two folders, or those of one folder that holds both cameras.
 
@@ -46,22 +44,21 @@ def find_pairs(
         visible: file or folder of the visible camera, or of both; None with `matching.pairs`.
         thermal: file or folder of the thermal camera; None searches it by the names.
         matching: choices of the user.
-        suffixes: suffixes of the files that are read.
 
     Raises:
         MatchError: a path is missing, has another type, or nothing matches.
     """
     if matching.pairs is not None:
-        return _listed_pairs(matching.pairs, suffixes)
+        return _listed_pairs(matching.pairs, matching)
     if visible is None:
         raise MatchError("no input: give files, a folder, or --pairs")
     for path in filter(None, (visible, thermal)):
         if not path.exists():
             raise MatchError(f"{path} does not exist")
-        if not path.is_dir() and path.suffix.lower() not in suffixes:
-            raise MatchError(f"{path}: allowed are {', '.join(suffixes)}")
+        if not path.is_dir() and path.suffix.lower() not in matching.suffixes:
+            raise MatchError(f"{path}: allowed are {', '.join(matching.suffixes)}")
     if thermal is None:
-        return _in_folder(visible, matching, suffixes) if visible.is_dir() else _partner(visible)
+        return _in_folder(visible, matching) if visible.is_dir() else _partner(visible)
     if visible.is_dir() != thermal.is_dir():
         raise MatchError(
             f"{visible} and {thermal}: one is a folder, one a file; allowed are two files or two "
@@ -69,7 +66,7 @@ def find_pairs(
         )
     refuse_same(visible, thermal)
     if visible.is_dir():
-        return _of_folders(visible, thermal, matching, suffixes)
+        return _of_folders(visible, thermal, matching)
     _refuse_two_types(visible, thermal)
     return MatchResult((Slot(visible, thermal, GIVEN),))
 
@@ -105,30 +102,35 @@ def result_names(pairs: Sequence[FilePair]) -> list[str]:
     return names
 
 
-def _of(files: Sequence[Path], types: Collection[str], suffixes: Collection[str]) -> list[Path]:
-    return [f for f in files if f.suffix.lower() in types and f.suffix.lower() in suffixes]
+def _by_type(files: Sequence[Path], matching: Matching) -> list[list[Path]]:
+    """Return the images and the videos that are read."""
+    read = [file for file in files if file.suffix.lower() in matching.suffixes]
+    return [[f for f in read if f.suffix.lower() in types] for types in (IMAGES, VIDEOS)]
 
 
-def _of_folders(
-    visible: Path, thermal: Path, matching: Matching, suffixes: Collection[str]
-) -> MatchResult:
+def _of_folders(visible: Path, thermal: Path, matching: Matching) -> MatchResult:
     seen, felt = (list(files_below(folder, matching.without)) for folder in (visible, thermal))
-    for path, files in ((visible, seen), (thermal, felt)):
-        if not _of(files, SUFFIXES, suffixes):
-            raise MatchError(f"{path} contains none of {', '.join(suffixes)}")
-    results = []
-    for types in (IMAGES, VIDEOS):
-        sides = _of(seen, types, suffixes), _of(felt, types, suffixes)
-        if all(sides):
-            results.append(match_files(*sides, matching, roots=(visible, thermal)))
-    return _joined(results, [*seen, *felt], suffixes)
+    by_type = [_by_type(files, matching) for files in (seen, felt)]
+    for path, found in zip((visible, thermal), by_type, strict=True):
+        if not any(found):
+            raise _none_of(path, matching)
+    results = [
+        match_files(*sides, matching, roots=(visible, thermal))
+        for sides in zip(*by_type, strict=True)
+        if all(sides)
+    ]
+    return _joined(results, [*seen, *felt], matching)
 
 
-def _in_folder(folder: Path, matching: Matching, suffixes: Collection[str]) -> MatchResult:
+def _none_of(path: Path, matching: Matching) -> MatchError:
+    return MatchError(f"{path} contains none of {', '.join(matching.suffixes)}")
+
+
+def _in_folder(folder: Path, matching: Matching) -> MatchResult:
     files = list(files_below(folder, matching.without))
     results, refused = [], []
-    for types in (IMAGES, VIDEOS):
-        if found := _of(files, types, suffixes):
+    for found in _by_type(files, matching):
+        if found:
             try:
                 results.append(match_folder(found, folder, matching))
             except MatchError as error:
@@ -139,12 +141,8 @@ def _in_folder(folder: Path, matching: Matching, suffixes: Collection[str]) -> M
                 else:
                     refused.append(error)
     if not results:
-        raise (
-            refused[0]
-            if refused
-            else MatchError(f"{folder} contains none of {', '.join(suffixes)}")
-        )
-    return _joined(results, files, suffixes)
+        raise refused[0] if refused else _none_of(folder, matching)
+    return _joined(results, files, matching)
 
 
 def _partner(path: Path) -> MatchResult:
@@ -168,7 +166,7 @@ def _partner(path: Path) -> MatchResult:
 
 
 def _joined(
-    results: Sequence[MatchResult], files: Sequence[Path], suffixes: Collection[str]
+    results: Sequence[MatchResult], files: Sequence[Path], matching: Matching
 ) -> MatchResult:
     """Join the results of several types, and add the files that are in none of them."""
     if not results:
@@ -179,12 +177,12 @@ def _joined(
     for path in files:
         suffix = path.suffix.lower()
         if path not in known:
-            why = "no file of this type to match" if suffix in suffixes else "not read"
+            why = "no file of this type to match" if suffix in matching.suffixes else "not read"
             unused.append(LeftOver(path, f"type {suffix or 'unknown'}: {why}"))
     return MatchResult(slots, tuple(unused))
 
 
-def _listed_pairs(file: Path, suffixes: Collection[str]) -> MatchResult:
+def _listed_pairs(file: Path, matching: Matching) -> MatchResult:
     """Read pairs from a CSV file: visible and thermal path, relative to the folder of the file.
 
     Raises:
@@ -202,8 +200,8 @@ def _listed_pairs(file: Path, suffixes: Collection[str]) -> MatchResult:
             raise MatchError(f"{where} has one cell; allowed is: visible path, thermal path")
         visible, thermal = (file.parent / cell for cell in cells[:2])
         for path in (visible, thermal):
-            if not path.is_file() or path.suffix.lower() not in suffixes:
-                raise MatchError(f"{where}: {path} is no file of {', '.join(suffixes)}")
+            if not path.is_file() or path.suffix.lower() not in matching.suffixes:
+                raise MatchError(f"{where}: {path} is no file of {', '.join(matching.suffixes)}")
         _refuse_two_types(visible, thermal)
         if visible in seen:
             raise MatchError(f"{where}: {visible} is listed twice")

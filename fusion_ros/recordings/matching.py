@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from fusion_ros.recordings.conventions import CONVENTIONS, Convention, convention_of
 from fusion_ros.recordings.file_times import exif_stamp, mutual_nearest, stamp_of_name
+from fusion_ros.recordings.image_files import IMAGES, VIDEOS
 from fusion_ros.recordings.match_result import (
     EXIF,
     NAMES,
@@ -46,6 +47,7 @@ class Matching:
         pattern: names of both cameras with {} for the common part, in place of the conventions.
         pairs: CSV file with a visible and a thermal path in each row; see `file_pairs`.
         without: sub-folder that is not searched, such as that of the results.
+        suffixes: suffixes of the files that are read.
     """
 
     by_order: bool = False
@@ -53,6 +55,7 @@ class Matching:
     pattern: tuple[str, str] | None = None
     pairs: Path | None = None
     without: Path | None = None
+    suffixes: tuple[str, ...] = IMAGES + VIDEOS
 
 
 DEFAULT_MATCHING = Matching()

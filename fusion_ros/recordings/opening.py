@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fusion_ros.recordings.bags.bag_folder import ENDINGS, is_bag_file, is_bag_folder
 from fusion_ros.recordings.bags.recording import BagRecording
-from fusion_ros.recordings.file_pairs import SUFFIXES, files_below
+from fusion_ros.recordings.file_pairs import files_below
 from fusion_ros.recordings.image_recordings import open_files
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.recordings.recording import Recording, RecordingError
@@ -47,9 +47,9 @@ def open_recording(
     if is_bag(path):
         return BagRecording(path, visible_topic, thermal_topic)
     files = files_below(path, matching.without) if path.is_dir() else [path]
-    if any(file.suffix.lower() in SUFFIXES for file in files):
+    if any(file.suffix.lower() in matching.suffixes for file in files):
         return open_files(path, None, rate_hz, matching)
     raise RecordingError(
         f"{path} is no recording: allowed are a bag ({', '.join(ENDINGS)} or a folder with "
-        f"metadata.yaml), a folder of both cameras, and files of {', '.join(SUFFIXES)}"
+        f"metadata.yaml), a folder of both cameras, and files of {', '.join(matching.suffixes)}"
     )
