@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the results of all checks and return the exit code."""
-    from fusion_ros.cli.examination import examine
+    from fusion_ros.cli.doctor_checks import examine
 
     checks = examine(args.calibration)
     missing = [check for check in checks if check.state == "missing"]

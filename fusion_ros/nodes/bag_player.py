@@ -38,8 +38,8 @@ from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.bags.writer import encoding_of
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.replay.live.live_replay import LiveReplay
 from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures
-from fusion_ros.replay.live.performance import Performance, write
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.outside_text import say
@@ -202,7 +202,7 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     options, values = _parameters()
-    recording = player = performance = None
+    recording = player = replay = None
     try:
         recording = open_recording(
             Path(options["recording"]),
@@ -212,7 +212,7 @@ def main(args: list[str] | None = None) -> int:
             rate_hz=options["frame_rate_hz"] or None,
         )
         player = BagPlayer(recording, values)
-        performance = Performance(
+        replay = LiveReplay(
             player,
             recording,
             values,
@@ -221,21 +221,21 @@ def main(args: list[str] | None = None) -> int:
             search_s=options["search_s"],
             most_frames=options["most_frames"],
         )
-        performance.run()
+        replay.run()
     except (RecordingError, OSError) as error:
         say(f"live: cannot play: {error}")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
         ignore_further_signals()
-        if performance is not None:
-            write(Path(options["out"]), performance)
+        if replay is not None:
+            replay.write(Path(options["out"]))
         if player is not None:
             player.close()
         if recording is not None:
             recording.close()
         rclpy.try_shutdown()
-    return 0 if performance is not None and performance.result["complete"] else 1
+    return 0 if replay is not None and replay.result["complete"] else 1
 
 
 def _parameters() -> tuple[dict[str, Any], FuseParameters]:

@@ -192,7 +192,7 @@ def _sinks(
     """Return all sinks, that of the detector and that of Rerun; `files` closes their files."""
     from fusion_ros.files.images import VideoWriter
     from fusion_ros.recordings.bags.writer import BagWriter
-    from fusion_ros.replay.outputs import VIDEO_RATE_HZ, BagSink, VideoSink
+    from fusion_ros.replay.file_sinks import VIDEO_RATE_HZ, BagSink, VideoSink
 
     sinks: list[Any] = []
     detector = rerun = None

@@ -22,7 +22,7 @@ from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.recording import RecordedFrame, Recording
 from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import FrameEntry, PairEntry, ReplayLog
-from fusion_ros.replay.measuring import PairMeter, images_of
+from fusion_ros.replay.pair_meter import PairMeter, images_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.stream_watcher import StreamWatcher

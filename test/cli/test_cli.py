@@ -17,8 +17,8 @@ import pytest
 
 from fusion_ros import __version__
 from fusion_ros.calibration.files import save_calibration
-from fusion_ros.cli import examination, node
-from fusion_ros.cli.examination import Check
+from fusion_ros.cli import doctor_checks, node
+from fusion_ros.cli.doctor_checks import Check
 from fusion_ros.cli.main import main, parser
 from fusion_ros.registration.geometry import (
     CameraModel,
@@ -169,7 +169,7 @@ def test_node_without_rclpy_names_the_fix(
 
 
 def test_the_doctor_finds_the_packages_of_this_environment() -> None:
-    findings = {(f.group, f.name): f for f in examination.examine()}
+    findings = {(f.group, f.name): f for f in doctor_checks.examine()}
     for name in ("python", "numpy", "cv2", "safetensors"):
         assert findings["Python", name].state == "ok"
     assert findings["Engines", "openvino on cpu"].state == "ok"
@@ -184,7 +184,7 @@ def test_the_doctor_reports_a_broken_part_as_a_finding() -> None:
     def broken() -> None:
         raise ImportError("libfoo.so.3: cannot open shared object file")
 
-    (finding,) = examination._guarded(broken)
+    (finding,) = doctor_checks._guarded(broken)
     assert finding.state == "missing"
     assert "libfoo.so.3" in finding.what
 
@@ -201,7 +201,7 @@ def test_the_doctor_reports_a_broken_part_as_a_finding() -> None:
 def test_the_doctor_tells_own_and_shipped_dds_profile_apart(
     environment: dict[str, str], state: str, text: str
 ) -> None:
-    profile = next(f for f in examination._dds(environment) if f.name == "profile")
+    profile = next(f for f in doctor_checks._dds(environment) if f.name == "profile")
     assert profile.state == state
     assert text in profile.what + profile.fix
 
@@ -209,8 +209,8 @@ def test_the_doctor_tells_own_and_shipped_dds_profile_apart(
 def test_too_little_shared_memory_is_missing_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(examination.shared_memory, "NEEDED_BYTES", 1 << 62)
-    (finding,) = examination._shared_memory(tmp_path)
+    monkeypatch.setattr(doctor_checks.shared_memory, "NEEDED_BYTES", 1 << 62)
+    (finding,) = doctor_checks._shared_memory(tmp_path)
     assert finding.state == "missing"
     assert "--shm-size" in finding.fix
 
@@ -220,7 +220,7 @@ def test_the_exit_code_of_the_doctor_follows_the_findings(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finding = Check("rclpy", state, "what it is", "what to do", "ROS")
-    monkeypatch.setattr(examination, "examine", lambda calibration: [finding])
+    monkeypatch.setattr(doctor_checks, "examine", lambda calibration: [finding])
     assert main(["doctor"]) == code
     assert "what to do" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == code
@@ -233,7 +233,7 @@ def test_the_doctor_escapes_text_from_outside(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check = Check("rclpy", "missing", "\x1b[2J", "a\nb", "ROS")
-    monkeypatch.setattr(examination, "examine", lambda calibration: [check])
+    monkeypatch.setattr(doctor_checks, "examine", lambda calibration: [check])
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
@@ -241,7 +241,7 @@ def test_the_doctor_escapes_text_from_outside(
 
 
 def examined(file: Path) -> dict[str, Check]:
-    findings = examination.examine(file)
+    findings = doctor_checks.examine(file)
     return {f.name: f for f in findings if f.group == "Calibration"}
 
 

@@ -17,7 +17,7 @@ from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.sampled_pairs import recorded_pairs
 from fusion_ros.replay.findings import Severity
 from fusion_ros.replay.findings.codes import INCOMPLETE
-from fusion_ros.replay.live.reading import reading_findings
+from fusion_ros.replay.live.messages import reading_findings
 from fusion_ros.streams.ledger import Stream
 
 FRAMES = 12

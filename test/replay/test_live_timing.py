@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.live.messages import read_ahead
 from fusion_ros.replay.live.one_pass import OnePass, findings_of
 from fusion_ros.replay.live.rate_search import MOST_LOSS, highest_rate
-from fusion_ros.replay.live.reading import read_ahead
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,

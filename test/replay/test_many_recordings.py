@@ -21,7 +21,7 @@ from planted_faults import write_bag
 from whole_runs import read, run
 
 from fusion_ros.cli.processes import sigterm_as_ctrl_c
-from fusion_ros.replay import many
+from fusion_ros.replay import many_recordings
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import Job, JobResult, run_job
 from fusion_ros.replay.report.index_page import write_index
@@ -122,7 +122,7 @@ def test_a_killed_worker_affects_only_its_own_recording(tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_first)
     killer.start()
-    results = {Path(r.recording).name: r for r in many.run_side_by_side(jobs, 1)}
+    results = {Path(r.recording).name: r for r in many_recordings.run_side_by_side(jobs, 1)}
     killer.join()
     assert "SIGKILL" in results["long"].error
     assert [results[name].summary["fused"] for name in ("short", "last")] == [6, 6]

@@ -157,11 +157,11 @@ def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
-    from fusion_ros.replay import many
+    from fusion_ros.replay.many_recordings import run_on_ray, run_side_by_side
 
     if args.ray:
-        return many.run_on_ray(jobs, args.ray)
-    return many.run_side_by_side(jobs, args.jobs) if len(jobs) > 1 else map(run_job, jobs)
+        return run_on_ray(jobs, args.ray)
+    return run_side_by_side(jobs, args.jobs) if len(jobs) > 1 else map(run_job, jobs)
 
 
 def _progress(args: argparse.Namespace, recordings: int) -> Any:

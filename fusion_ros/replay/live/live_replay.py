@@ -16,9 +16,9 @@ from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_json
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
+from fusion_ros.replay.live.messages import Messages, read_ahead, reading_findings
 from fusion_ros.replay.live.one_pass import FusedImage, OnePass, PassFigures, findings_of
 from fusion_ros.replay.live.rate_search import highest_rate
-from fusion_ros.replay.live.reading import Messages, read_ahead, reading_findings
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
     TimeLine,
@@ -57,7 +57,7 @@ class Player(Protocol):
         """
 
 
-class Performance:
+class LiveReplay:
     """One live replay of one recording.
 
     Args:
@@ -133,6 +133,14 @@ class Performance:
             self.result["highest"] = {**asdict(highest), "hz": hz}
         self.result["complete"] = True
 
+    def write(self, out: Path) -> None:
+        """Write `live.json`, and `live_frames.csv` of the pass over the whole recording."""
+        write_json(out / "live.json", self.result)
+        with new_table(out / "live_frames.csv") as table:
+            table.write(["at_s", "age_ms", "way_ms"])
+            for image in self.images:
+                table.write([f"{image.at_s:.4f}", f"{image.age_ms:.3f}", f"{image.way_ms:.3f}"])
+
     def _fill_clip(self, frames: Iterator[PlayedFrame]) -> None:
         """Keep the start of the recording in memory for the repeated passes."""
         size = 0
@@ -169,15 +177,6 @@ class Performance:
         self.result["tried"].append(figures.as_dict())
         _say_figures(figures)
         return figures
-
-
-def write(out: Path, performance: Performance) -> None:
-    """Write `live.json`, and `live_frames.csv` of the pass over the whole recording."""
-    write_json(out / "live.json", performance.result)
-    with new_table(out / "live_frames.csv") as table:
-        table.write(["at_s", "age_ms", "way_ms"])
-        for image in performance.images:
-            table.write([f"{image.at_s:.4f}", f"{image.age_ms:.3f}", f"{image.way_ms:.3f}"])
 
 
 class _Progress:
