@@ -115,9 +115,9 @@ def _of_folders(visible: Path, thermal: Path, matching: Matching) -> MatchResult
         if not any(found):
             raise _none_of(path, matching)
     results = [
-        match_files(*sides, matching, roots=(visible, thermal))
-        for sides in zip(*by_type, strict=True)
-        if all(sides)
+        match_files(one, other, matching, roots=(visible, thermal))
+        for one, other in zip(*by_type, strict=True)
+        if one and other
     ]
     return _joined(results, [*seen, *felt], matching)
 
