@@ -7,12 +7,15 @@ import dataclasses
 import itertools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.gate import NO_GATE
 from fusion_ros.replay.live.messages import read_ahead
 from fusion_ros.replay.live.one_pass import OnePass, findings_of
+from fusion_ros.replay.live.page import write_page
 from fusion_ros.replay.live.rate_search import MOST_LOSS, highest_rate
 from fusion_ros.replay.live.time_line import (
     PlayedFrame,
@@ -156,6 +159,30 @@ def test_counts_that_do_not_add_up_are_a_finding() -> None:
     figures = one_pass.figures(counts(), counts(received=20, fused=19), 20.0)
     assert not figures.adds_up
     assert "counts_do_not_add_up" in {f.code for f in findings_of(figures)}
+
+
+def test_the_page_shows_losses_ages_and_the_searched_rates(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    figures = played_pass(frames(100), fused=97).figures(
+        counts(), counts(received=99, fused=97, superseded=2), 20.0
+    )
+    engine = dict.fromkeys(("engine", "device", "precision", "preset", "weights_sha256"), "x")
+    live = {
+        **figures.as_dict(),
+        "recording": dict.fromkeys(("name", "path", "sha256", "visible", "thermal"), "<b>"),
+        "engine": engine, "parameters": dataclasses.asdict(FuseParameters()), "version": "1",
+        "findings": [dataclasses.asdict(f) for f in findings_of(figures)], "search_s": 6.0,
+        "tried": [{**figures.as_dict(), "asked_hz": 40.0}], "damaged_frames_not_sent": 0,
+        "highest": {"rate": 2.0, "hz": 40.0, "limited_by": "player"},
+    }  # fmt: skip
+    (tmp_path / "live_frames.csv").write_text(
+        "at_s,age_ms,way_ms\n0,1,1\n1,2,2\n", encoding="utf-8"
+    )
+    page = write_page(tmp_path, live, NO_GATE.judge(live)).read_text(encoding="utf-8")
+    for text in (">frames lost</span>", ">3.00%<", ">12.0 ms<", "<polyline", "<td>40.0</td>",
+                 "40.0 Hz or more", "&lt;b&gt;"):  # fmt: skip
+        assert text in page
+    assert "<b></h1>" not in page
 
 
 @dataclasses.dataclass

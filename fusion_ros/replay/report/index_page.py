@@ -11,7 +11,10 @@ from pathlib import Path
 from fusion_ros.files.writing import write_json
 from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.job import JobResult
-from fusion_ros.replay.report.rendering import MOODS, badge, write_html
+from fusion_ros.replay.report.rendering import MOOD_OF, write_html
+
+_MOODS = ("failed", "warning", "passed")
+"""CSS classes, worst first."""
 
 
 def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> Path:
@@ -20,7 +23,10 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
     for result, verdict in results:
         summary = result.summary
         findings = summary.get("findings", [])
-        word, mood = badge(verdict, summary.get("rig", {}).get("verdict", ""))
+        word, mood = verdict.word, "passed" if verdict.word == "passed" else "failed"
+        if word == "no gate":
+            word = summary["rig"]["verdict"]
+            mood = MOOD_OF[word]
         codes = dict.fromkeys(f"{f['severity']}: {f['code']}" for f in findings)
         quality = summary.get("quality", {}).get("candidates", {}).get("fused", {})
         rows.append(
@@ -41,7 +47,7 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
                 "findings": list(codes),
             }
         )
-    rows.sort(key=lambda row: (not row["error"], MOODS.index(row["mood"])))
+    rows.sort(key=lambda row: (not row["error"], _MOODS.index(row["mood"])))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "index.json", rows)
     counts = Counter(row["verdict"] for row in rows)

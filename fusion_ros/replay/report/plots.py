@@ -19,14 +19,13 @@ _MOST_POINTS = 1200
 def line_plot(
     series: Sequence[Series],
     *,
-    unit_x: str = "s",
     unit_y: str = "",
     marks: Sequence[float] = (),
     dots: bool = False,
     low: float | None = None,
     high: float | None = None,
 ) -> str:
-    """Return lines, or dots, over a common x axis; "" without points.
+    """Return lines, or dots, over a time axis in seconds; "" without points.
 
     Args:
         series: lines by name.
@@ -39,7 +38,7 @@ def line_plot(
     xs = [p[0] for p in points]
     ys = [p[1] for p in points]
     frame = _Frame(min(xs), max(xs), *_padded(ys, low, high))
-    parts = [frame.axes(unit_x, unit_y)]
+    parts = [frame.axes(unit_y)]
     parts += [
         f'<line class="mark" x1="{frame.x(m):.1f}" x2="{frame.x(m):.1f}" '
         f'y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
@@ -77,7 +76,7 @@ class _Frame:
         share = (value - self.y_low) / (self.y_high - self.y_low)
         return HEIGHT - _BOTTOM - min(1.0, max(0.0, share)) * (HEIGHT - _TOP - _BOTTOM)
 
-    def axes(self, unit_x: str, unit_y: str) -> str:
+    def axes(self, unit_y: str) -> str:
         parts = []
         for tick in _ticks(self.y_low, self.y_high, 4):
             y = self.y(tick)
@@ -89,7 +88,7 @@ class _Frame:
         ticks = _ticks(self.x_low, self.x_high, 6)
         for tick in ticks:
             x = min(self.x(tick), WIDTH - _RIGHT - 4)
-            unit = f" {escape(unit_x)}" if tick == ticks[-1] else ""
+            unit = " s" if tick == ticks[-1] else ""
             anchor = "end" if tick == ticks[-1] and x > WIDTH - 60 else "middle"
             parts.append(
                 f'<text class="t" x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">'

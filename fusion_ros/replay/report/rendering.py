@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.files.writing import write_text
-from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.rig import GOOD, NOT_MEASURED, NOT_USABLE, USABLE
 from fusion_ros.streams.ledger import Fate
 
 PAGES = Path(__file__).parent / "pages"
 FATES = (*(fate.value for fate in Fate), "pending")
-MOODS = ("failed", "warning", "passed")
-"""CSS classes, worst first."""
 MOOD_OF = {GOOD: "passed", USABLE: "warning", NOT_USABLE: "failed", NOT_MEASURED: "none"}
 
 
@@ -30,26 +27,16 @@ def write_html(path: Path, template: str, values: dict[str, Any]) -> Path:
     environment = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["number"] = number
+    environment.filters["listed"] = lambda values: ", ".join(f"{k} {v}" for k, v in values.items())
     css = (PAGES / "style.css").read_text(encoding="utf-8")
     write_text(path, environment.get_template(template).render(**values, css=css))
     return path
 
 
-def badge(verdict: Verdict, rig: str) -> tuple[str, str]:
-    """Return the word for a replay and its mood: of the gate, else of the rig."""
-    if verdict.word != "no gate":
-        return verdict.word, "passed" if verdict.word == "passed" else "failed"
-    return rig, MOOD_OF[rig]
-
-
 def number(value: float | None, digits: int, unit: str = "") -> str:
     """Return a figure as text; a dash for a missing one."""
     return "–" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def tile(value: str, label: str, mood: str = "") -> dict[str, str]:
-    """Return one of the large figures at the top of a page."""
-    return {"value": value, "label": label, "mood": mood}
 
 
 def plot(title: str, text: str, svg: str, legend: Sequence[str] = ()) -> dict[str, Any]:

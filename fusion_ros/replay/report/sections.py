@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of the report: time and pairing, quality, stability, detections."""
+"""Sections of the report with plots: time and pairing, quality, stability."""
 
 from __future__ import annotations
 
@@ -87,32 +87,3 @@ def stability_plots(m: Material) -> list[dict[str, Any]]:
         plot("Alignment", f"agreement of the edges of both images, 1 is best; {shifted}",
              line_plot([("score", scores)], low=0.0, high=1.05)),
     ]  # fmt: skip
-
-
-def detection(m: Material) -> dict[str, Any] | None:
-    """Return the detections in each image; None without a detector."""
-    found = m.summary.get("detection")
-    if not found:
-        return None
-    images = found["images"]
-    recall = f"recall at {found['confidence']:g}"
-    return {
-        "note": f"{found['model']} ({found['layout']}), confidence at least "
-        f"{found['confidence']:g}, on {found['frames']} frames. {found['labels_note']}",
-        "head": ["image", "detections", "per frame", "mean confidence", "agree with fused",
-                 "AP50", "AP50-95"],
-        "rows": [
-            [name, facts["detections"], number(facts["per_frame"], 2),
-             number(facts["confidence"]["mean"], 3), number(facts["agreement_with_fused"], 2),
-             number(facts.get("ap50"), 3), number(facts.get("ap"), 3)]
-            for name, facts in images.items()
-        ],
-        "class_head": ["class", "image", "objects", "AP50", "AP50-95", recall, "misses"],
-        "class_rows": [
-            [label, name, s["objects"], number(s["ap50"], 3), number(s["ap"], 3),
-             number(s["recall"], 3), s["misses"]]
-            for label in images["fused"].get("classes", {})
-            for name, facts in images.items()
-            for s in (facts["classes"][label],)
-        ],
-    }  # fmt: skip
