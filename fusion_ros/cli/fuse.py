@@ -156,6 +156,9 @@ class _Job:
     def fuse_all(self, work: list[tuple[FilePair, Path]]) -> None:
         from tqdm import tqdm
 
+        from fusion_ros.files.images import write_image
+        from fusion_ros.recordings.image_files import read_pair
+
         # disable=None: no bar in a pipe or a log file.
         with tqdm(total=len(work), unit="file", disable=None) as bar:
             for pair, result in work:
@@ -170,7 +173,7 @@ class _Job:
                     if pair.is_video:
                         self._fuse_video(pair, result, lambda n: bar.set_postfix(frames=n))
                     else:
-                        self._fuse_image(pair, result)
+                        write_image(result, self._fuse(*read_pair(*pair[:2]), None, pair))
                     self.fused += 1
                 except Exception as error:  # a failure affects only its own pair
                     self.failed += 1
@@ -205,12 +208,6 @@ class _Job:
         """Print a warning and keep it for `--json`."""
         self.warnings.append(text)
         say(f"warning: {text}", error=True)
-
-    def _fuse_image(self, pair: FilePair, result: Path) -> None:
-        from fusion_ros.files.images import write_image
-        from fusion_ros.recordings.image_files import read_pair
-
-        write_image(result, self._fuse(*read_pair(pair.visible, pair.thermal), None, pair))
 
     def _fuse_video(self, pair: FilePair, result: Path, progress: Callable[[int], object]) -> None:
         """Write the fused video at the lower frame rate of the two."""

@@ -302,11 +302,10 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
 
 
 def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    write_table(path, ({key: _cell(value) for key, value in row.items()} for row in rows))
+    def texts(row: dict[str, Any]) -> dict[str, Any]:
+        return {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
 
-
-def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    write_table(path, map(texts, rows))
 
 
 def _plain(value: Any) -> Any:

@@ -50,15 +50,12 @@ def read_metadata(folder: Path) -> BagMetadata:
         files = tuple(PurePosixPath(_name(file)).name for file in entries["relative_file_paths"])
         counts: dict[TopicType, int] = {}
         for entry in entries.get("topics_with_message_count") or ():
-            topic = _topic(entry["topic_metadata"])
+            about = entry["topic_metadata"]
+            topic = TopicType(_name(about["name"]), ros2_type(_name(about["type"])))
             counts[topic] = counts.get(topic, 0) + int(entry["message_count"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MetadataError(f"{NAME} is not in the format of rosbag2 ({error!r:.100})") from error
     return BagMetadata(files, counts)
-
-
-def _topic(entry: Any) -> TopicType:
-    return TopicType(_name(entry["name"]), ros2_type(_name(entry["type"])))
 
 
 def _name(value: Any) -> str:

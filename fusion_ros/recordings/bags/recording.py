@@ -129,7 +129,9 @@ def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
     problem: EncodingError | None = None
     try:
         data = plain_message(message.data)
-        parsed = _deserialize(data, kind, message.ros1)
+        store = _typestore(message.ros1)
+        parse = store.deserialize_ros1 if message.ros1 else store.deserialize_cdr
+        parsed = parse(data, kind)
         stamp = parsed.header.stamp
         stamp_ns = int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
         compressed = kind.endswith("CompressedImage")
@@ -144,17 +146,15 @@ def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
         problem = EncodingError(RejectReason.MALFORMED, text)
     if problem is not None:
         return RecordedFrame(stream, index, log_ns, None, "", partial(_raise, problem))
-    read = partial(_read_compressed if compressed else _read_raw, parsed)
+    if compressed:
+        read = partial(decode_compressed, parsed.data, format=parsed.format)
+    else:
+        read = partial(_read_raw, parsed)
     cdr = None if message.ros1 else data
     header_stamp = (int(stamp.sec), int(stamp.nanosec))
     return RecordedFrame(
         stream, index, log_ns, stamp_ns, encoding, read, cdr, header_stamp=header_stamp
     )
-
-
-def _deserialize(data: bytes, kind: str, ros1: bool) -> Any:
-    store = _typestore(ros1)
-    return store.deserialize_ros1(data, kind) if ros1 else store.deserialize_cdr(data, kind)
 
 
 @cache
@@ -174,10 +174,6 @@ def _read_raw(message: Any) -> PixelFrame:
         step=message.step,
         is_bigendian=bool(message.is_bigendian),
     )
-
-
-def _read_compressed(message: Any) -> PixelFrame:
-    return decode_compressed(message.data, format=message.format)
 
 
 def _raise(error: EncodingError) -> PixelFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bz2
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Ros1File:
             ) from error
         kinds = {bz2.decompress: "bz2", lz4_decompress: "lz4"}
         for place, chunk in self._reader.chunks.items():
-            limited = _limited(kinds.get(chunk.decompressor, "none"))
+            kind = kinds.get(chunk.decompressor, "none")
+            limited = partial(decompress, kind, limit=MAX_CHUNK_BYTES)
             self._reader.chunks[place] = chunk._replace(decompressor=limited)
         counts: Counter[TopicType] = Counter()
         for connection in self._reader.connections:
@@ -66,7 +67,3 @@ class Ros1File:
     def close(self) -> None:
         """See `BagFile`."""
         self._reader.close()
-
-
-def _limited(kind: str) -> Callable[[bytes], bytes]:
-    return partial(decompress, kind, limit=MAX_CHUNK_BYTES)

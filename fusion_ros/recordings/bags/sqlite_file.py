@@ -101,10 +101,6 @@ class SqliteFile:
             return
         except sqlite3.Error as error:
             self._report(DamageKind.BYTES, f"its messages cannot be read in order ({error})")
-        yield from self._one_by_one(set(wanted), seen)
-
-    def _one_by_one(self, wanted: set[int], seen: set[int]) -> Iterator[BagMessage]:
-        """Yield messages by number, from the first to the last readable one."""
         for number, topic in self._numbered():
             if topic in wanted and number not in seen:
                 yield from self._message(number)

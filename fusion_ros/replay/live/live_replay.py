@@ -116,10 +116,10 @@ class LiveReplay:
         _say(f"the fuse node runs: {engine['preset']} on {engine['engine']}")
         self._play(repeated(self._clip, _WARM_UP_S), 1.0)
         _say(f"playing {self._recording.identity.name} at {self._rate:g} times the recorded rate")
+        recorded = sum(map(self._recording.identity.messages, Stream))
+        progress = _Progress(min(recorded, self._most_frames or recorded))
         with closing(read_ahead(frames)) as rest:  # the clip was read before
-            one_pass, figures = self._play(
-                itertools.chain(self._clip, rest), self._rate, progress=_Progress(self._planned())
-            )
+            one_pass, figures = self._play(itertools.chain(self._clip, rest), self._rate, progress)
         self.images = one_pass.images
         self.result |= figures.as_dict()
         damaged = self._messages.damaged
@@ -167,10 +167,6 @@ class LiveReplay:
             return TimeLine(rate, begin_ns, first_ns, self._delay_ns, self._offset_ns)
 
         return self._player.play(frames, line, self._visible_hz, progress)
-
-    def _planned(self) -> int:
-        recorded = sum(map(self._recording.identity.messages, Stream))
-        return min(recorded, self._most_frames or recorded)
 
     def _try(self, rate: float) -> PassFigures:
         _, figures = self._play(repeated(self._clip, self._search_s * rate), rate)

@@ -58,7 +58,8 @@ def line_plot(
             f'<polyline class="l s{number}" points="{path}"><title>{escape(name)}</title>'
             "</polyline>"
         )
-    return _svg(parts)
+    box = f"0 0 {WIDTH:g} {HEIGHT:g}"
+    return f'<svg class="plot" viewBox="{box}" role="img">{"".join(parts)}</svg>'
 
 
 class _Frame:
@@ -128,7 +129,3 @@ def _thinned(line: Sequence[Point]) -> list[Point]:
         ends = {min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])}
         kept += sorted(ends)
     return kept
-
-
-def _svg(parts: Sequence[str]) -> str:
-    return f'<svg class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img">{"".join(parts)}</svg>'
