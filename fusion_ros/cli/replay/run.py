@@ -7,7 +7,7 @@ import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,33 +114,34 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
     """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics import MEASURES
+    from fusion_ros.metrics.baselines import BASELINES as ALL_BASELINES
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.streams.flow_options import FlowOptions
 
     parameters = FuseParameters.from_values(values)
     refuse_unsupported(parameters)
-    known = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
-    measures = known.get(args.measures, tuple(args.measures.split(",")))
-    if unknown := [name for name in measures if name not in MEASURES]:
-        raise ValueError(_unknown("--measures", unknown, ["quick", "all", "none", *MEASURES]))
-    from fusion_ros.metrics.baselines import BASELINES as ALL
-
-    choices = {"default": BASELINES, "none": ()}
-    baselines = choices.get(args.baselines, tuple(args.baselines.split(",")))
-    if unknown := [name for name in baselines if name not in ALL]:
-        raise ValueError(_unknown("--baselines", unknown, ["default", "none", *ALL]))
+    measures = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
     return ReplaySettings(
         **vars(FlowOptions.of(parameters)),
         quality_every=args.every,
-        measures=measures,
-        baselines=baselines,
+        measures=_names("--measures", args.measures, measures, MEASURES),
+        baselines=_names(
+            "--baselines", args.baselines, {"default": BASELINES, "none": ()}, ALL_BASELINES
+        ),
         measure_in_background=args.jobs == 1 and not args.ray,
         max_frames=args.max_messages,
     )
 
 
-def _unknown(option: str, names: list[str], allowed: list[str]) -> str:
-    return f"{option} is {', '.join(names)}; allowed: {', '.join(allowed)}"
+def _names(
+    option: str, text: str, groups: Mapping[str, tuple[str, ...]], known: Collection[str]
+) -> tuple[str, ...]:
+    """Return the names of a group, or those separated by commas."""
+    names = groups.get(text, tuple(text.split(",")))
+    if unknown := [name for name in names if name not in known]:
+        allowed = ", ".join([*groups, *known])
+        raise ValueError(f"{option} is {', '.join(unknown)}; allowed: {allowed}")
+    return names
 
 
 def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
