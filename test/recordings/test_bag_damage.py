@@ -105,7 +105,7 @@ DAMAGE = {
 }
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(form=st.sampled_from(WITH_CHECKSUMS), **DAMAGE)
 def test_with_checksums_nothing_is_missing_or_changed_without_a_report(
     form: Form, change: str, place: float, size: int
@@ -118,7 +118,7 @@ def test_with_checksums_nothing_is_missing_or_changed_without_a_report(
     assert (found.is_whole and not found.wrong) or found.is_reported
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(form=st.sampled_from(WITHOUT), **DAMAGE)
 @example(form=Form(storage="sqlite3"), change="cut", place=0.9, size=1)
 def test_without_checksums_nothing_is_missing_without_a_report(

@@ -40,6 +40,7 @@ from fusion_ros.recordings.recording import DamageKind
 from fusion_ros.streams.ledger import Stream
 
 PLACES = ("folder", "file")
+KINDS = [*(("mcap", chunks) for chunks in (None, "", "lz4", "zstd")), ("sqlite3", "")]
 
 
 def read(path: Path) -> tuple[list[tuple[Stream, int, bool]], list[DamageKind]]:
@@ -61,9 +62,8 @@ WHOLE = [(stream, n, True) for n in range(FRAMES) for stream in (Stream.VISIBLE,
 
 def forms() -> list[tuple[Form, str]]:
     found = []
-    kinds = [("mcap", chunks) for chunks in (None, "", "lz4", "zstd")] + [("sqlite3", "")]
     for (storage, chunks), compression, files, (metadata, closed) in itertools.product(
-        kinds, ("none", "file", "message"), (1, 3), ((True, True), (False, True), (False, False))
+        KINDS, ("none", "file", "message"), (1, 3), ((True, True), (False, True), (False, False))
     ):
         form = Form(storage, compression, chunks, files, metadata, closed)
         found += [(form, place) for place in PLACES if place == "folder" or files == 1]
@@ -256,8 +256,7 @@ def test_a_recorded_bag_is_not_changed_by_reading_it(tmp_path: Path) -> None:
         assert {f.name: f.read_bytes() for f in bag.iterdir()} == before
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-@pytest.mark.parametrize("chunks", [None, "", "lz4", "zstd"])
+@pytest.mark.parametrize(("storage", "chunks"), KINDS)
 @pytest.mark.parametrize("compression", ["none", "file", "message"])
 def test_the_test_bags_are_bags_for_rosbags_too(
     storage: str, chunks: str | None, compression: str, tmp_path: Path

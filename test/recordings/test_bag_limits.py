@@ -29,6 +29,7 @@ from fusion_ros.files.limits import (
 )
 from fusion_ros.recordings.bags import decompression
 from fusion_ros.recordings.bags.decompression import DecompressionError, decompress, unpack_file
+from fusion_ros.recordings.opening import open_recording
 from fusion_ros.recordings.recording import DamageKind
 
 BOMB_BYTES = 2**29 + 2**24
@@ -104,8 +105,8 @@ def message_bomb(folder: Path, storage: str, packed: bytes) -> Path:
     return write(folder / "bag", form, written)
 
 
-def file_bomb(folder: Path, storage: str) -> Path:
-    bag = write(folder / "bag", Form(storage=storage, compression="file", files=2))
+def file_bomb(folder: Path) -> Path:
+    bag = write(folder / "bag", Form(compression="file", files=2))
     first = next(f for f in sorted(bag.iterdir()) if f.name.endswith(".zstd"))
     head = zstd.decompress(first.read_bytes())
     first.write_bytes(zstd.compress(head) + zstd_of_zeros(BOMB_BYTES))
@@ -161,9 +162,6 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
     "mcap zstd chunk that claims less": lambda f: with_chunk(
         f, chunk_claiming("zstd", zstd_of_zeros(BOMB_BYTES), 1000)
     ),
-    "mcap lz4 chunk that claims it": lambda f: with_chunk(
-        f, chunk_claiming("lz4", lz4_of_zeros(BOMB_BYTES), BOMB_BYTES)
-    ),
     "mcap lz4 chunk that claims less": lambda f: with_chunk(
         f, chunk_claiming("lz4", lz4_of_zeros(BOMB_BYTES), 1000)
     ),
@@ -189,9 +187,8 @@ def test_a_decompression_bomb_takes_no_memory_and_affects_only_itself(
     assert extra_mb < MOST_EXTRA_MB + (MAX_MESSAGE_BYTES / 2**20 if claims_nothing else 0)
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_file_that_unpacks_to_gigabytes_affects_only_itself(storage: str, tmp_path: Path) -> None:
-    good, _, lost, extra_mb = _read(file_bomb(tmp_path, storage))
+def test_a_file_that_unpacks_to_gigabytes_affects_only_itself(tmp_path: Path) -> None:
+    good, _, lost, extra_mb = _read(file_bomb(tmp_path))
     assert good == 8
     assert lost >= 1
     assert extra_mb < MOST_EXTRA_MB
@@ -279,4 +276,6 @@ def test_metadata_that_is_too_large_is_ignored(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", Form())
     with (bag / "metadata.yaml").open("a", encoding="utf-8") as file:
         file.write("#" * (MAX_TEXT_BYTES + 1))
-    assert _read(bag)[0] == 16
+    recording = open_recording(bag)
+    assert sum(1 for _ in recording.frames()) == 16
+    recording.close()
