@@ -220,6 +220,8 @@ def test_ctrl_c_leaves_reports_of_started_replays_and_an_index(tmp_path: Path) -
 
 
 def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "report.html").touch()
     results = [
         (
             JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,

@@ -9,41 +9,44 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusion_ros.files.writing import write_json
-from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.gate import Verdict, look_up
 from fusion_ros.replay.job import JobResult
 from fusion_ros.replay.report.rendering import MOOD_OF, write_html
 
 _MOODS = ("failed", "warning", "passed")
 """CSS classes, worst first."""
+_FIGURES = {
+    "fused": "fused",
+    "share": "fused_share",
+    "duration_s": "duration_s",
+    "skew_ms": "sync.skew_ms.p95",
+    "qw": "quality.candidates.fused.qw.mean",
+    "qe": "quality.candidates.fused.qe.mean",
+    "flicker": "temporal.flicker_index",
+}
+"""Figures of a row, and their paths in the summary."""
 
 
 def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> Path:
-    """Write both files into a folder; the page links to the reports in it."""
+    """Write both files into a folder; the page links to the reports that exist."""
     rows = []
     for result, verdict in results:
-        summary = result.summary
+        summary, report = result.summary, Path(result.out) / "report.html"
         findings = summary.get("findings", [])
         word, mood = verdict.word, "passed" if verdict.word == "passed" else "failed"
         if word == "no gate":
             word = summary["rig"]["verdict"]
             mood = MOOD_OF[word]
         codes = dict.fromkeys(f"{f['severity']}: {f['code']}" for f in findings)
-        quality = summary.get("quality", {}).get("candidates", {}).get("fused", {})
         rows.append(
             {
                 "name": Path(result.recording).name,
-                "report": os.path.relpath(Path(result.out) / "report.html", folder),
+                "report": os.path.relpath(report, folder) if report.is_file() else "",
                 "verdict": word,
                 "mood": mood,
                 "error": result.error,
                 "failed": [r for r in verdict.reasons if r.startswith("FAIL")],
-                "fused": summary.get("fused"),
-                "share": summary.get("fused_share"),
-                "duration_s": summary.get("duration_s"),
-                "skew_ms": summary.get("sync", {}).get("skew_ms", {}).get("p95"),
-                "qw": quality.get("qw", {}).get("mean"),
-                "qe": quality.get("qe", {}).get("mean"),
-                "flicker": summary.get("temporal", {}).get("flicker_index"),
+                **{name: look_up(summary, path) for name, path in _FIGURES.items()},
                 "findings": list(codes),
             }
         )
