@@ -115,7 +115,7 @@ class TensorRtEngine:
                 "weights_sha256": self._weights.metadata.sha256,
                 "graph": graph_version(),
                 "torch": torch.__version__,
-                "versions": builder.library_versions(),
+                "tensorrt": _version(),
                 "device": builder.device_facts(self._device),
             },
         )
@@ -153,7 +153,7 @@ class TensorRtEngine:
             weights_sha256=self._weights.metadata.sha256,
             detail={
                 "device_name": builder.device_facts(self._device)["name"],
-                **builder.library_versions(),
+                "tensorrt": _version(),
                 **self.notes,
             },
         )
@@ -234,6 +234,12 @@ class TensorRtEngine:
             return network.planes(batch).contiguous()
 
         return planes(visible), planes(thermal)
+
+
+def _version() -> str:
+    import tensorrt
+
+    return str(tensorrt.__version__)
 
 
 def _call(runner: Runner, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
