@@ -194,7 +194,7 @@ def test_the_doctor_reports_a_broken_part_as_a_finding() -> None:
     [
         ({"ROS_DISTRO": "kilted"}, "note", "export FASTDDS_DEFAULT_PROFILES_FILE="),
         ({"ROS_DISTRO": "humble"}, "note", "export FASTRTPS_DEFAULT_PROFILES_FILE="),
-        ({"FASTDDS_DEFAULT_PROFILES_FILE": "/none.xml"}, "missing", "unset"),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/none.xml"}, "missing", "unset"),
         ({"FASTRTPS_DEFAULT_PROFILES_FILE": __file__}, "ok", "your own"),
     ],
 )

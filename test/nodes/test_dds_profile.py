@@ -46,13 +46,21 @@ def test_wheels_without_a_distribution_get_the_variable_of_their_fast_dds() -> N
     assert set(profile_settings({})) == variables
 
 
-@pytest.mark.parametrize("variable", PROFILE_VARIABLES)
-def test_profile_of_the_user_has_priority(variable: str) -> None:
-    theirs = {variable: "/etc/their.xml"}
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [("jazzy", PROFILE_VARIABLES[1]), *(("kilted", name) for name in PROFILE_VARIABLES)],
+)
+def test_profile_of_the_user_has_priority(distribution: str, variable: str) -> None:
+    theirs = {"ROS_DISTRO": distribution, variable: "/etc/their.xml"}
 
     assert profile_settings(theirs) == {}
     assert with_profile(theirs) == theirs
     assert users_profile(theirs) == (variable, "/etc/their.xml")
+
+
+def test_a_variable_that_fast_dds_2_does_not_read_sets_no_profile() -> None:
+    theirs = {"ROS_DISTRO": "jazzy", PROFILE_VARIABLES[0]: "/etc/their.xml"}
+    assert set(profile_settings(theirs)) == {PROFILE_VARIABLES[1]}
 
 
 def test_empty_variable_is_ignored() -> None:

@@ -22,8 +22,11 @@ DISTRIBUTIONS_WITH_FAST_DDS_2 = frozenset({"humble", "iron", "jazzy"})
 
 
 def users_profile(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the variable and the file of a profile that the user has set, or None."""
-    for variable in PROFILE_VARIABLES:
+    """Return the variable and the file of a profile that the user has set, or None.
+
+    A variable that this Fast DDS does not read sets no profile.
+    """
+    for variable in PROFILE_VARIABLES[_has_fast_dds_2(environment) :]:
         if environment.get(variable):
             return variable, environment[variable]
     return None
