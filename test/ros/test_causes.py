@@ -88,18 +88,23 @@ class Drive:
         return diagnostics("/left/fuse_node", report)
 
 
-@pytest.mark.parametrize("hz", RATES_HZ)
-def test_a_healthy_rig_is_ok_at_any_rate(hz):
+def pairs_end_as(fate):
+    """Return a function that settles frames in pairs, for `Drive.run`."""
     waiting = dict.fromkeys(Stream, 0)
 
     def settle(ledger, stream):
         waiting[stream] += 1
         if all(waiting.values()):
-            ledger.settle_pair(Fate.FUSED)
+            ledger.settle_pair(fate)
             for other in Stream:
                 waiting[other] -= 1
 
-    assert Drive(hz, visible_hz=hz).run(settle) == [OK, OK, OK]
+    return settle
+
+
+@pytest.mark.parametrize("hz", RATES_HZ)
+def test_a_healthy_rig_is_ok_at_any_rate(hz):
+    assert Drive(hz, visible_hz=hz).run(pairs_end_as(Fate.FUSED)) == [OK, OK, OK]
 
 
 @pytest.mark.parametrize("hz", RATES_HZ)
@@ -136,17 +141,8 @@ def test_rejected_frames_are_reported_at_any_rate(hz):
 
 @pytest.mark.parametrize("hz", RATES_HZ)
 def test_pairs_of_which_none_is_fused_are_a_stalled_fusion_at_any_rate(hz):
-    waiting = dict.fromkeys(Stream, 0)
-
-    def settle(ledger, stream):
-        waiting[stream] += 1
-        if all(waiting.values()):
-            ledger.settle_pair(Fate.SUPERSEDED)
-            for other in Stream:
-                waiting[other] -= 1
-
     drive = Drive(hz, visible_hz=hz)
-    drive.run(settle)
+    drive.run(pairs_end_as(Fate.SUPERSEDED))
     assert drive.report.stalled_s >= 4.0
     drive.mode = MODE_STALLED
     assert drive.diagnostics().status[2].level == ERROR

@@ -137,15 +137,7 @@ class Active:
             log=info_line(node),
             image_topics=lambda: _image_topics(node),
         )
-        self.calibration: LiveCalibration | None = None
-        options = values.registration_options()
-        if options.is_live:
-            self.calibration = LiveCalibration(
-                node,
-                options,
-                camera_info_topic(node, Stream.THERMAL.value),
-                self.lane.pipeline.register,
-            )
+        self.calibration = self._make_calibration(values)
         self._outputs.spots.restart()
         self.flow.start()
         self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
@@ -157,6 +149,13 @@ class Active:
             self._follow_demand()
         else:
             self._subscribe()
+
+    def _make_calibration(self, values: FuseParameters) -> LiveCalibration | None:
+        options = values.registration_options()
+        if not options.is_live:
+            return None
+        topic = camera_info_topic(self._node, Stream.THERMAL.value)
+        return LiveCalibration(self._node, options, topic, self.lane.pipeline.register)
 
     @property
     def is_idle(self) -> bool:
