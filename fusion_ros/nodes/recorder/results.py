@@ -57,7 +57,8 @@ class PacedVideo:
         self._waiting: queue.Queue[tuple[float, dict[str, np.ndarray]] | None] = queue.Queue(
             maxsize=30
         )
-        self._thread = threading.Thread(target=self._run, name="video")
+        # A daemon, so that a node that could not be made does not keep the process.
+        self._thread = threading.Thread(target=self._run, name="video", daemon=True)
         self._thread.start()
 
     def add(self, seconds: float, panels: dict[str, np.ndarray]) -> None:
