@@ -53,8 +53,8 @@ def pytest_fixture_setup() -> Iterator[None]:
 def _skipping_without_torch() -> Iterator[None]:
     try:
         return (yield)
-    except ModuleNotFoundError as error:
-        if _WITHOUT_TORCH and error.name == "torch":
+    except ImportError as error:
+        if _WITHOUT_TORCH and "No module named 'torch" in str(error):
             pytest.skip("PyTorch is not installed")
         raise
 

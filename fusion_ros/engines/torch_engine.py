@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,11 +51,11 @@ class TorchEngine:
         self.output_channels = config.output_channels
         net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._run: CudaGraphs | _EagerOnCpu | None
+        self._run: Callable[[np.ndarray, np.ndarray, np.ndarray], None] | None
         if self._device.type == "cuda":
             self._run = CudaGraphs(net, self._device)
         else:
-            self._run = _EagerOnCpu(net)
+            self._run = functools.partial(_run_eagerly, net)
 
     def warm_up(self, height: int, width: int) -> None:
         """Run twice at this size to allocate memory, select kernels and capture graphs."""
@@ -106,15 +109,10 @@ class TorchEngine:
             torch.cuda.empty_cache()
 
 
-class _EagerOnCpu:
-    """Run the network in PyTorch's eager mode."""
-
-    def __init__(self, net: ByteNetwork) -> None:
-        self._net = net
-
-    def __call__(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
-        fused = self._net(_as_tensor(visible), _as_tensor(thermal))
-        torch.from_numpy(out).copy_(fused)
+def _run_eagerly(
+    net: ByteNetwork, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray
+) -> None:
+    torch.from_numpy(out).copy_(net(_as_tensor(visible), _as_tensor(thermal)))
 
 
 def _as_tensor(image: np.ndarray) -> Tensor:

@@ -95,7 +95,7 @@ def place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Path]:
     """A working folder with a clip of one pair; a command that waits is interrupted."""
-    if "replay" in request.node.name:
+    if any(name in request.node.name for name in ("replay", "build-engine")):
         pytest.importorskip("torch", reason="PyTorch is not installed")
     rng = np.random.default_rng(1)
     for name in ("vis", "ir"):
@@ -161,6 +161,7 @@ def test_a_recording_that_is_no_regular_file_is_refused_without_reading(
 
 
 def test_a_fifo_among_the_images_affects_only_its_pair(place: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
     for name in ("vis", "ir"):
         os.mkfifo(place / "clip" / name / "001.png")
     assert main(["replay", "clip", "--out", "out", *QUICK]) == COULD_NOT_RUN
@@ -206,6 +207,7 @@ def run(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedPr
 
 
 def test_file_names_of_invalid_text_are_printed_escaped(place: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
     name = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
     done = run("calibrate", "--show", name, cwd=place)
     assert done.returncode == COULD_NOT_RUN

@@ -120,10 +120,6 @@ class TensorRtEngine:
             },
         )
 
-    def has_engine(self, height: int, width: int) -> bool:
-        """Return whether an engine for this size is in the cache."""
-        return self._cache.find(self.key(height, width)).path is not None
-
     def warm_up(self, height: int, width: int) -> None:
         """Load and check the engine for this size."""
         self._runner(height, width)
