@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well `fusion-ros calibrate --from-pairs` recovers a known homography, on real pairs.
+"""Measure how `fusion-ros calibrate --from-pairs` recovers a known homography, on real pairs.
 
     python -m benchmarks.registration DATA [--warps 6] [--seed 7] [--only RIG]
 

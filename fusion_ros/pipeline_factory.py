@@ -37,14 +37,14 @@ def make_pipeline(values: FuseParameters) -> FusionPipeline:
 
 
 def make_live_pipeline(
-    values: FuseParameters, tell: Callable[[str, bool], object]
+    values: FuseParameters, notify: Callable[[str, bool], object]
 ) -> FusionPipeline:
     """Make the pipeline for a robot: with fallback, and warmed up.
 
     Args:
         values: the node's parameters.
-        tell: called with a line of text and whether it is good news, when the engine changes later
-            or the calibration is doubtful.
+        notify: function of a line of text and its kind (True: recovery), called when the engine
+            changes later or the calibration is doubtful.
 
     Raises:
         ValueError: parameters, network config, weights or calibration, with the faulty value.
@@ -70,10 +70,10 @@ def make_live_pipeline(
             for probe in probe_engines()
             if probe.available and (probe.name, probe.device) != (running.name, running.device)
         ]
-    engine = FallbackEngine(makers, first=first, tell=tell)
+    engine = FallbackEngine(makers, first=first, notify=notify)
     pipeline = pipeline_around(engine, values)
     for doubt in registration_doubts(pipeline.registration):
-        tell(f"doubtful calibration: {doubt}", False)
+        notify(f"doubtful calibration: {doubt}", False)
     pipeline.warm_up(values.warm_up_height, values.warm_up_width)
     return pipeline
 

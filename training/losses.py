@@ -20,11 +20,11 @@ from fusion_ros.metrics.quality_index import edge_image, qw
 
 LUMA = (0.299, 0.587, 0.114)
 CALMER = 0.1
-"""How far under the average's flicker index (natural logarithm) restlessness costs nothing."""
+"""Aim of `restlessness`, below the average's flicker index (natural logarithm)."""
 STEADY = 1.25
-"""How many times the average's change of static pixels costs nothing."""
+"""Change of static pixels that `static` allows, in units of the average's change."""
 LEAST_SHARE, MOST_SHARE = 0.8, 0.03
-"""How far towards the thermal brightness a hotter area has to go, and a darker one may."""
+"""Least share of the way to the thermal brightness for hotter areas; most for darker ones."""
 
 Images: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Visible, thermal and fused image, N, 1, H, W each, in [0, 1]."""
@@ -91,7 +91,7 @@ def excess_gradient_loss(
     gains: tuple[float, ...] = (1.5, 1.25, 1.0, 1.0),
     first_octave: int = 0,
 ) -> Tensor:
-    """How far the fused differences go beyond ``gain`` times both sources', octave by octave.
+    """Return the excess of the fused differences over ``gain`` times both sources', by octave.
 
     A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
     coarse octaves, so those allow no gain, while fine detail may be lifted a little. Sign matters:
@@ -159,7 +159,7 @@ def _gaussian(x: Tensor, sigma: float) -> Tensor:
 def brightness_loss(
     visible: Tensor, thermal: Tensor, fused: Tensor, *, tolerance: float = 0.01
 ) -> Tensor:
-    """How far the broad brightness lies outside its band.
+    """Return the mean distance of the broad brightness from its band.
 
     Where thermal is brighter, the band reaches from `LEAST_SHARE` of the way up to thermal to all
     of it; where it is darker, from the visible brightness to `MOST_SHARE` of the way down. The mean
@@ -181,7 +181,7 @@ def flipped_edge_loss(
     least: float = 22 / 255,
     kept: float = 0.3,
 ) -> Tensor:
-    """How far strong visible edges that thermal hardly has fall short of ``kept`` of their step.
+    """Return the lack of strong visible edges, weak in thermal, to ``kept`` of their step.
 
     The mean over those edges, in units of their step: few pixels of a batch are on one.
     """
@@ -209,7 +209,7 @@ def flicker_loss(before: Images, after: Images) -> Tensor:
 
 
 def restlessness_loss(before: Images, after: Images) -> Tensor:
-    """How far each sample's flicker index lies above that of the sources' average, as a logarithm.
+    """Return the excess of the flicker index over that of the sources' average, as a logarithm.
 
     The logarithm makes a calm crop count as much as a lively one, whose index moves by far more;
     it aims `CALMER` below the average. Free of branches on values, which a compiled step cannot
@@ -227,7 +227,7 @@ def restlessness_loss(before: Images, after: Images) -> Tensor:
 
 
 def static_loss(before: Images, after: Images) -> Tensor:
-    """How far static pixels change beyond `STEADY` times the average's change, as a logarithm.
+    """Return the change of static pixels beyond `STEADY` times the average's, as a logarithm.
 
     Static is a pixel around which neither source changes by more than three grey levels after a
     mean over 9x9 pixels. Both arguments are (a, b, f) of N, 1, H, W in [0, 1].

@@ -131,7 +131,7 @@ class CropSampler:
 
     @property
     def has_motion(self) -> bool:
-        """Whether any pair has a second frame."""
+        """Return whether any pair has a second frame."""
         return self._moving is not None
 
     def batch(self, step: int, *, consecutive: bool = False) -> Batch:

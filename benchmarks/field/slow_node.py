@@ -39,9 +39,9 @@ class StretchedEngine:
                 return fused
 
 
-def make_slow(values: FuseParameters, tell: Callable[[str, bool], object]) -> FusionPipeline:
+def make_slow(values: FuseParameters, notify: Callable[[str, bool], object]) -> FusionPipeline:
     """Return the pipeline of the parameters with a slower engine."""
-    pipeline = make_live_pipeline(values, tell)
+    pipeline = make_live_pipeline(values, notify)
     pipeline.engine = StretchedEngine(pipeline.engine, float(os.environ[INFER_MS]))
     return pipeline
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     for width, height in args.sizes or [(values.warm_up_width, values.warm_up_height)]:
         try:
             with progress(say, "  building"):  # TensorRT reports none
-                engine.build(height, width, tell=say)
+                engine.build(height, width, notify=say)
         except Exception as error:  # the other sizes may succeed
             failed = True
             say(f"{width}x{height} failed: {error_line(error)}", error=True)

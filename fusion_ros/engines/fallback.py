@@ -28,7 +28,7 @@ class FallbackEngine:
     Args:
         makers: functions that create an engine, best first; they are called on demand.
         first: result of the first function; None: it is called at once and must succeed.
-        tell: function of a message and its kind (True: recovery), called at each change.
+        notify: function of a message and its kind (True: recovery), called at each change.
         clock_s: a monotonic clock in seconds.
         retry_in_background: False runs a retry inside `infer`, for tests.
 
@@ -41,12 +41,12 @@ class FallbackEngine:
         makers: Sequence[Callable[[], Engine]],
         *,
         first: Engine | None = None,
-        tell: Callable[[str, bool], object],
+        notify: Callable[[str, bool], object],
         clock_s: Callable[[], float] = time.monotonic,
         retry_in_background: bool = True,
     ) -> None:
         self._makers = list(makers)
-        self._tell = tell
+        self._notify = notify
         self._clock_s = clock_s
         self._in_background = retry_in_background
         self._index = 0
@@ -146,7 +146,7 @@ class FallbackEngine:
         if self._retrying is not None:
             self._retrying.join(CLOSE_WAIT_S)
             if self._retrying.is_alive():
-                self._tell("an engine retry has not returned; the engine is left open", False)
+                self._notify("an engine retry has not returned; the engine is left open", False)
         self._engine.close()
         if self._ready is not None:
             self._ready[1].close()
@@ -165,7 +165,7 @@ class FallbackEngine:
             self._engine, self._index = engine, index
             self._retry_at_s = self._clock_s() + self._retry_s
             new = engine.describe()
-            self._tell(
+            self._notify(
                 f"engine {old.name} on {old.device} failed ({failures[-1]}); {new.name} on "
                 f"{new.device} takes over, {old.name} is retried in {self._retry_s:.0f} s",
                 False,
@@ -183,7 +183,7 @@ class FallbackEngine:
             self._engine, self._index = engine, index
             self._retry_s = FIRST_RETRY_S if index == 0 else self._retry_s
             new = engine.describe()
-            self._tell(f"engine {new.name} on {new.device} works again and took over", True)
+            self._notify(f"engine {new.name} on {new.device} works again and took over", True)
         busy = self._retrying is not None and self._retrying.is_alive()
         if self._index == 0 or busy or self._clock_s() < self._retry_at_s:
             return

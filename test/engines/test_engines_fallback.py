@@ -47,7 +47,7 @@ class Garage:
         self.now_s = 0.0
         self.engine = FallbackEngine(
             [lambda n=n: self._make(n) for n in range(1, count + 1)],
-            tell=lambda text, good: self.told.append((text, good)),
+            notify=lambda text, good: self.told.append((text, good)),
             clock_s=lambda: self.now_s,
             retry_in_background=False,
         )

@@ -44,7 +44,7 @@ def engine(rig: Rig, compact: LoadedWeights, tmp_path: Path) -> TensorRtEngine:
 
 def build(engine: TensorRtEngine) -> list[str]:
     lines: list[str] = []
-    engine.build(*SIZE, tell=lines.append)
+    engine.build(*SIZE, notify=lines.append)
     return lines
 
 

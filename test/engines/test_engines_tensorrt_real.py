@@ -30,7 +30,7 @@ def test_an_engine_is_built_stored_and_correct(preset: str, precision: str, tmp_
     weights = load_weights(shipped_weights(preset))
     cache = EngineCache(tmp_path)
     built = TensorRtEngine(weights, precision=precision, cache=cache)
-    assert is_good_enough(built.build(480, 640, tell=print), precision)
+    assert is_good_enough(built.build(480, 640, notify=print), precision)
     again = TensorRtEngine(weights, precision=precision, cache=cache)
     pair = golden_pair(480, 640, again.visible_channels)
     assert np.array_equal(again.infer(*pair), built.infer(*pair))

@@ -60,7 +60,7 @@ class Bench:
         self.counters = Counters(self.warnings.append)
         engine = self.engine
         if makers:
-            engine = FallbackEngine([lambda: self.engine, *makers], tell=lambda text, good: None)
+            engine = FallbackEngine([lambda: self.engine, *makers], notify=lambda text, good: None)
         values = FuseParameters(engine_deadline_ms=DEADLINE_MS)
         self.lane = FusionLane(
             FusionPipeline(engine),

@@ -78,13 +78,13 @@ class TensorRtEngine:
         self._plain: ByteNetwork | None = ByteNetwork(weights.net).eval().to(self._device)
         self._runners: dict[tuple[int, int], Runner] = {}
 
-    def build(self, height: int, width: int, *, tell: Callable[[str], object]) -> Parity:
+    def build(self, height: int, width: int, *, notify: Callable[[str], object]) -> Parity:
         """Build, store and check the engine for one size, which takes minutes.
 
         Args:
             height: of the images, in pixels.
             width: of the images, in pixels.
-            tell: function that receives progress lines.
+            notify: function that receives progress lines.
 
         Raises:
             EngineError: the build failed, or the engine's image differs from the network's.
@@ -93,7 +93,7 @@ class TensorRtEngine:
         key = self.key(height, width)
         known_s = self._cache.expected_build_s(self._precision)
         estimate = f"the last one took {known_s:.0f} s" if known_s else "usually 1 to 10 minutes"
-        tell(f"building {width}x{height} in {self._precision}: {estimate}")
+        notify(f"building {width}x{height} in {self._precision}: {estimate}")
         begun_s = time.monotonic()
         with torch.inference_mode(), self._as_current_device():
             # The golden pair is not the example: a converter may turn values of the example into
@@ -102,9 +102,9 @@ class TensorRtEngine:
             engine = builder.build_engine(copy.deepcopy(plain.net), example, self._precision)
         build_s = time.monotonic() - begun_s
         path = self._cache.store(key, engine, about={"build_s": round(build_s, 1)})
-        tell(f"built in {build_s:.0f} s, {len(engine) >> 10} KiB: {path}")
+        notify(f"built in {build_s:.0f} s, {len(engine) >> 10} KiB: {path}")
         _, parity = self._load(height, width)
-        tell(f"against PyTorch: {parity}")
+        notify(f"against PyTorch: {parity}")
         return parity
 
     def key(self, height: int, width: int) -> EngineKey:
