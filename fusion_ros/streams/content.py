@@ -36,6 +36,7 @@ class Fault(str, Enum):
     COLOURS = "thermal_shows_colours"
     RENDERING = "radiometric_rendering"
     NO_EFFECT = "fused_is_visible"
+    NO_CONTENT = "fused_constant"
 
     @property
     def is_error(self) -> bool:
@@ -75,6 +76,10 @@ _TEXTS = {
     Fault.NO_EFFECT: (
         "the fused frames are the visible ones, bit for bit: the thermal stream has no effect",
         "check its topic, and the registration with fusion-ros calibrate --show",
+    ),
+    Fault.NO_CONTENT: (
+        "the fused frames have one value everywhere, although the visible ones do not",
+        "check the weights: those of a failed training give such images",
     ),
 }
 
@@ -119,12 +124,13 @@ class EffectWatch:
 
     def __init__(self) -> None:
         self._compared_ns: int | None = None
-        self._comparisons: deque[bool] = deque(maxlen=_COMPARISONS)
+        self._comparisons: deque[Fault | None] = deque(maxlen=_COMPARISONS)
 
     @property
-    def is_missing(self) -> bool:
-        """Whether the newest fused frames were the visible ones, bit for bit."""
-        return len(self._comparisons) == _COMPARISONS and all(self._comparisons)
+    def fault(self) -> Fault | None:
+        """`NO_EFFECT` or `NO_CONTENT` if all of the newest fused frames show it."""
+        found = set(self._comparisons)
+        return found.pop() if len(self._comparisons) == _COMPARISONS and len(found) == 1 else None
 
     def compare(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
         """Compare a visible frame with its fused one.
@@ -134,9 +140,15 @@ class EffectWatch:
         if self._compared_ns is not None and 0 <= now_ns - self._compared_ns < _EXAMINE_EVERY_NS:
             return
         self._compared_ns = now_ns
-        if not is_constant(fused.thermal):
-            doubts = result_doubts(visible, fused.image)
-            self._comparisons.append(PairDoubt.FUSED_IS_VISIBLE in doubts)
+        if is_constant(fused.thermal):
+            return
+        doubts = result_doubts(visible, fused.image)
+        found = None
+        if PairDoubt.FUSED_IS_VISIBLE in doubts:
+            found = Fault.NO_EFFECT
+        elif PairDoubt.FUSED_CONSTANT in doubts and not is_constant(visible):
+            found = Fault.NO_CONTENT
+        self._comparisons.append(found)
 
     def restart(self) -> None:
         """Reset, as after a pause or with another calibration."""

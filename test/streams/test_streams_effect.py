@@ -8,7 +8,7 @@ import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.pipeline import FusedFrame
-from fusion_ros.streams.content import EffectWatch
+from fusion_ros.streams.content import EffectWatch, Fault
 
 VISIBLE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 CHANGED = VISIBLE.copy()
@@ -19,26 +19,33 @@ def fused(image: np.ndarray, thermal: np.ndarray = VISIBLE[..., 0]) -> FusedFram
     return FusedFrame(image, ChannelOrder.RGB, {}, thermal)
 
 
+@pytest.mark.parametrize(
+    ("image", "fault"),
+    [(VISIBLE.copy(), Fault.NO_EFFECT), (np.zeros_like(VISIBLE), Fault.NO_CONTENT)],
+    ids=["visible", "black"],
+)
 @pytest.mark.parametrize("rate_hz", [1, 5, 9, 30, 60, 120])
-def test_a_missing_effect_is_noticed_within_five_frames_or_two_seconds(rate_hz: int) -> None:
+def test_a_missing_effect_is_noticed_within_five_frames_or_two_seconds(
+    rate_hz: int, image: np.ndarray, fault: Fault
+) -> None:
     watch = EffectWatch()
     for n in range(max(5, 2 * rate_hz)):
-        watch.compare(VISIBLE, fused(VISIBLE.copy()), n * 10**9 // rate_hz)
-    assert watch.is_missing
+        watch.compare(VISIBLE, fused(image), n * 10**9 // rate_hz)
+    assert watch.fault is fault
     for n in range(max(5, 2 * rate_hz), max(5, 2 * rate_hz) + max(1, rate_hz)):
         watch.compare(VISIBLE, fused(CHANGED), n * 10**9 // rate_hz)
-    assert not watch.is_missing
+    assert watch.fault is None
 
 
 def test_single_frames_without_effect_are_no_fault() -> None:
     watch = EffectWatch()
     for n in range(40):
         watch.compare(VISIBLE, fused(CHANGED if n % 3 == 0 else VISIBLE), n * 250_000_000)
-        assert not watch.is_missing
+        assert watch.fault is None
 
 
 def test_a_closed_shutter_does_not_count() -> None:
     watch = EffectWatch()
     for n in range(20):
         watch.compare(VISIBLE, fused(VISIBLE, np.zeros((48, 64), np.uint8)), n * 250_000_000)
-    assert not watch.is_missing
+    assert watch.fault is None

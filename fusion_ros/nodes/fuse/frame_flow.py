@@ -122,9 +122,8 @@ class FrameFlow:
             }
             for stream in Stream
         }
-        if self.lane.has_no_effect:
-            text = f"{Fault.NO_EFFECT.text}: {Fault.NO_EFFECT.remedy}"
-            found[Stream.THERMAL][Fault.NO_EFFECT] = text
+        if (fault := self.lane.effect_fault) is not None:
+            found[Stream.THERMAL][fault] = f"{fault.text}: {fault.remedy}"
         return found
 
     def estimate_offset(self) -> None:

@@ -19,7 +19,7 @@ from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
 from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.fuse.worker import NewestWorker
 from fusion_ros.registration.alignment import Alignment, AlignmentMonitor
-from fusion_ros.streams.content import EffectWatch
+from fusion_ros.streams.content import EffectWatch, Fault
 from fusion_ros.streams.ledger import Fate, Stream
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 from fusion_ros.streams.stamps import NS_PER_MS
@@ -104,9 +104,9 @@ class FusionLane:
         return self._alignment.last
 
     @property
-    def has_no_effect(self) -> bool:
-        """Whether the newest fused frames equal the visible ones bit for bit."""
-        return self._effect.is_missing
+    def effect_fault(self) -> Fault | None:
+        """The fault that the newest fused frames show, if any; see `EffectWatch`."""
+        return self._effect.fault
 
     @property
     def hung_s(self) -> float:
