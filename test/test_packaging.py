@@ -64,7 +64,7 @@ PIP_IMPORTS = {
 # Never declared: they are looked for, and their absence is said.
 # The last three come with rosbags, and compression with Python 3.14.
 OPTIONAL_IMPORTS = {
-    "tensorrt", "onnx", "onnxruntime", "pycocotools", "rerun", "argcomplete",
+    "tensorrt", "torch2trt", "onnx", "onnxruntime", "pycocotools", "rerun", "argcomplete",
     "backports", "compression", "lz4",
 }  # fmt: skip
 

@@ -58,17 +58,17 @@ def probe_tensorrt() -> list[EngineProbe]:
     cuda = probe_torch()[-1]
     if not cuda.available or cuda.device == "cpu":
         return [EngineProbe(name, device, False, cuda.why, cuda.fix)]
-    try:
-        import tensorrt
+    from fusion_ros.engines.tensorrt.builder import builds_through_torch2trt, library_versions
 
-        version = tensorrt.__version__
+    try:
+        if builds_through_torch2trt() and importlib.util.find_spec("torch2trt") is None:
+            fix = "install torch2trt from its repository (docs/how-to/jetson.md)"
+            return [EngineProbe(name, device, False, "torch2trt is not installed", fix)]
+        why = ", ".join(f"{k} {v}" for k, v in library_versions().items())
     except Exception as error:  # a broken installation fails in arbitrary ways
-        why, fix = f"TensorRT cannot be imported ({error})", "reinstall TensorRT"
+        why, fix = f"TensorRT cannot be imported ({error})", "reinstall TensorRT or torch2trt"
         return [EngineProbe(name, device, False, why, fix)]
-    if not hasattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-        why, fix = f"TensorRT is {version}", "install TensorRT 10 or newer (JetPack 6.1 or newer)"
-        return [EngineProbe(name, device, False, why, fix)]
-    return [EngineProbe(name, device, True, f"TensorRT {version}")]
+    return [EngineProbe(name, device, True, why)]
 
 
 def _driver_has_device() -> bool:

@@ -130,6 +130,7 @@ class _SubPixelHead(nn.Module):
 
 
 def _last_two(x: Tensor, dim: int) -> Tensor:
+    # torch2trt converts x[..., -2:] wrongly.
     return x.narrow(dim, x.shape[dim] - 2, 2)
 
 

@@ -37,8 +37,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> LoadedWeights:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """Return stand-ins for TensorRT."""
-    pytest.importorskip("onnxruntime")
+    """Return stand-ins for TensorRT 10 and torch2trt."""
     from stand_in_tensorrt import stand_in_for_tensorrt
 
     return stand_in_for_tensorrt(monkeypatch)

@@ -1,58 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for `tensorrt` and the GPU, limited to the calls of this package.
+"""Stand-ins for `tensorrt`, `torch2trt` and the GPU, limited to the calls of this package.
 
-An "engine" is the ONNX file itself, computed by ONNX Runtime. Only `pytest -m tensorrt` checks the
-calls against the real library.
+They have the interfaces of TensorRT 10 and torch2trt 0.5; an "engine" is the network itself, kept
+in a table. Only `pytest -m tensorrt` checks the calls against the real libraries.
 """
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import sys
 import types
+from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 import pytest
+import torch
 
 from fusion_ros.engines import probes as engine_probes
 from fusion_ros.engines.engine import EngineProbe
 from fusion_ros.engines.tensorrt import builder, module
 from fusion_ros.engines.tensorrt.engine import TensorRtEngine
 
-TYPES = {"tensor(float)": ("FLOAT", np.float32), "tensor(float16)": ("HALF", np.float16)}
-
-
-class Rig:
-    """Faults to simulate, and the number of builds."""
-
-    def __init__(self) -> None:
-        self.builds = 0
-        self.parser_error = ""
-        self.fails_to_build = self.fails_to_load = self.rejects_work = False
-
-
-class StandInEngine:
-    """A `tensorrt.ICudaEngine`."""
-
-    def __init__(self, rig: Rig, file: bytes) -> None:
-        self.rig = rig
-        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-        ends = [*self.session.get_inputs(), *self.session.get_outputs()]
-        self.ends = {end.name: end for end in ends}
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.ends[name].shape)
-
-    def get_tensor_dtype(self, name: str) -> types.SimpleNamespace:
-        return types.SimpleNamespace(name=TYPES[self.ends[name].type][0])
-
-    def create_execution_context(self) -> StandInContext:
-        return StandInContext(self)
+NUMPY_TYPES = {"FLOAT": np.float32, "HALF": np.float16}
 
 
 class StandInContext:
     """A `tensorrt.IExecutionContext` that computes on memory given by address."""
+
+    accepts_work = True
 
     def __init__(self, engine: StandInEngine) -> None:
         self.engine = engine
@@ -62,70 +38,118 @@ class StandInContext:
         self.addresses[name] = address
 
     def execute_async_v3(self, stream: int) -> bool:
-        if self.engine.rig.rejects_work:
-            return False
-        fed = {name: self._at(name) for name in ("visible", "thermal")}
-        self._at("fused")[...] = self.engine.session.run(["fused"], fed)[0]
-        return True
+        if self.accepts_work:
+            self._at("fused")[...] = self.engine.compute(self._at("visible"), self._at("thermal"))
+        return self.accepts_work
 
     def _at(self, name: str) -> np.ndarray:
         shape = self.engine.get_tensor_shape(name)
-        kind = TYPES[self.engine.ends[name].type][1]
+        kind = NUMPY_TYPES[self.engine.get_tensor_dtype(name).name]
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
         memory = (ctypes.c_char * size).from_address(self.addresses[name])
         return np.frombuffer(memory, kind).reshape(shape)
 
 
-def stand_in_for_tensorrt(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """Replace TensorRT and the GPU."""
-    rig = Rig()
+class StandInEngine:
+    """A `tensorrt.ICudaEngine` that is a PyTorch module in a table."""
 
-    class Runtime:
-        def __init__(self, logger: object) -> None: ...
+    table: dict[bytes, tuple[torch.nn.Module, dict[str, tuple[int, ...]]]] = {}  # noqa: RUF012
 
-        def deserialize_cuda_engine(self, file: bytes) -> StandInEngine | None:
-            return None if rig.fails_to_load else StandInEngine(rig, file)
+    def __init__(self, token: bytes) -> None:
+        self.token = token
 
-    class Parser:
-        num_errors = 1
+    def serialize(self) -> bytes:
+        return self.token
 
-        def __init__(self, network: types.SimpleNamespace, logger: object) -> None:
-            self.network = network
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self.table[self.token][1][name]
 
-        def parse(self, file: bytes) -> bool:
-            self.network.file = file
-            return not rig.parser_error
+    def get_tensor_dtype(self, name: str) -> types.SimpleNamespace:
+        return types.SimpleNamespace(name="FLOAT")
 
-        def get_error(self, index: int) -> str:
-            return rig.parser_error
+    def create_execution_context(self) -> StandInContext:
+        return StandInContext(self)
 
-    class Builder:
-        def __init__(self, logger: object) -> None: ...
+    def compute(self, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        network, _ = self.table[self.token]
+        return network(torch.from_numpy(visible), torch.from_numpy(thermal)).numpy()
 
-        def create_network(self, flags: int) -> types.SimpleNamespace:
-            assert flags == 1 << 1
-            return types.SimpleNamespace(file=b"")
 
-        def create_builder_config(self) -> types.SimpleNamespace:
-            return types.SimpleNamespace(set_memory_pool_limit=lambda pool, size: None)
+class StandInRuntime:
+    """A `tensorrt.Runtime`; it returns None for data that it cannot load."""
 
-        def build_serialized_network(
-            self, network: types.SimpleNamespace, config: object
-        ) -> bytes | None:
-            rig.builds += 1
-            return None if rig.fails_to_build else network.file
+    def __init__(self, logger: object) -> None: ...
 
-    trt = types.ModuleType("tensorrt")
-    trt.__version__ = "10.3.0"
-    trt.Logger = type("Logger", (), {"WARNING": 2, "__init__": lambda self, level: None})
-    trt.Runtime, trt.OnnxParser, trt.Builder = Runtime, Parser, Builder
-    trt.MemoryPoolType = types.SimpleNamespace(WORKSPACE=1)
-    trt.NetworkDefinitionCreationFlag = types.SimpleNamespace(STRONGLY_TYPED=1)
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    def deserialize_cuda_engine(self, data: bytes) -> StandInEngine | None:
+        return StandInEngine(data) if data in StandInEngine.table else None
+
+
+class Constant(torch.nn.Module):
+    """Return the same tensor for every input."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.value
+
+
+class Rig:
+    """Faults to simulate, and the recorded calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict] = []
+        self.converted: list[str] = []
+        self.fails = self.wrong = self.freezes = False
+
+    def torch2trt(
+        self, module: torch.nn.Module, inputs: Sequence[torch.Tensor], **options: object
+    ) -> types.SimpleNamespace:
+        self.calls.append({"inputs": inputs, **options})
+        if self.fails:
+            return types.SimpleNamespace(engine=None)
+        module = copy.deepcopy(module)
+        if self.wrong:
+            module.blend.correction_head.bias.data += 0.3
+        if self.freezes:
+            value = module.blend.weight_head(torch.zeros(1, 16, 32, 32))
+            module.blend.weight_head = Constant(value)
+        visible, thermal = (tuple(planes.shape) for planes in inputs)
+        shapes = {"visible": visible, "thermal": thermal, "fused": tuple(module(*inputs).shape)}
+        token = f"engine {len(StandInEngine.table)}".encode()
+        StandInEngine.table[token] = module, shapes
+        return types.SimpleNamespace(engine=StandInEngine(token))
+
+
+def stand_in_for_device(
+    monkeypatch: pytest.MonkeyPatch, tensorrt: types.ModuleType, runtime: type
+) -> None:
+    """Replace TensorRT by a module with this runtime, and the GPU by the CPU."""
+    tensorrt.Logger = type("Logger", (), {"WARNING": 2, "__init__": lambda self, level: None})
+    tensorrt.Runtime = runtime
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt)
     probes = [EngineProbe("tensorrt", "cuda:0", True, "a stand-in")]
     monkeypatch.setattr(engine_probes, "probe_tensorrt", lambda: probes)
     facts = {"name": "stand-in GPU", "compute_capability": "8.7", "multiprocessors": "16"}
     monkeypatch.setattr(builder, "device_facts", lambda device: facts)
     monkeypatch.setattr(module, "_current_stream", lambda device: 0)
     monkeypatch.setattr(TensorRtEngine, "_run_on_device", TensorRtEngine._eagerly)
+
+
+def stand_in_for_tensorrt(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Replace TensorRT 10, torch2trt and the GPU."""
+    rig = Rig()
+    trt = types.ModuleType("tensorrt")
+    trt.__version__ = "10.3.0"
+    trt.BuilderFlag = types.SimpleNamespace(FP16=1, INT8=2, GPU_FALLBACK=3)
+    trt.IInt8Calibrator = object
+    stand_in_for_device(monkeypatch, trt, StandInRuntime)
+    to_trt, inner = types.ModuleType("torch2trt"), types.ModuleType("torch2trt.torch2trt")
+    to_trt.torch2trt = rig.torch2trt
+    inner.tensorrt_converter = lambda name: lambda convert: rig.converted.append(name)
+    monkeypatch.setitem(sys.modules, "torch2trt", to_trt)
+    monkeypatch.setitem(sys.modules, "torch2trt.torch2trt", inner)
+    versions = {"tensorrt": "10.3.0", "torch2trt": "0.5.0"}
+    monkeypatch.setattr(builder, "library_versions", lambda: versions)
     return rig

@@ -11,12 +11,13 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 import pytest
 
-from fusion_ros.engines.tensorrt import module
+from fusion_ros.engines.tensorrt import builder, module
 
 WHEEL = "tensorrt-cu13-bindings"
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
@@ -39,17 +40,22 @@ CALLS = {
     "IBuilderConfig.set_memory_pool_limit": ("pool", "pool_size"),
     "Runtime.__init__": ("logger",),
     "Runtime.deserialize_cuda_engine": ("serialized_engine",),
+    "ICudaEngine.serialize": (),
     "ICudaEngine.create_execution_context": (),
     "ICudaEngine.get_tensor_shape": ("name",),
     "ICudaEngine.get_tensor_dtype": ("name",),
     "IExecutionContext.set_tensor_address": ("name", "memory"),
     "IExecutionContext.execute_async_v3": ("stream_handle",),
+    "INetworkDefinition.add_shuffle": ("input",),
+    "INetworkDefinition.add_deconvolution_nd": (
+        "input", "num_output_maps", "kernel_shape", "kernel", "bias",
+    ),
 }  # fmt: skip
 ATTRIBUTES = (
-    "OnnxParser.num_errors",
-    "MemoryPoolType.WORKSPACE",
-    "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
-)
+    "OnnxParser.num_errors", "MemoryPoolType.WORKSPACE", "IShuffleLayer.reshape_dims",
+    "IShuffleLayer.second_transpose", "IShuffleLayer.get_output", "IDeconvolutionLayer.stride_nd",
+    "IDeconvolutionLayer.padding_nd", "IDeconvolutionLayer.num_groups",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -98,5 +104,14 @@ def test_attributes_exist(tensorrt: ModuleType, name: str) -> None:
 
 def test_values_that_we_create_are_accepted(tensorrt: ModuleType) -> None:
     assert tensorrt.Logger(tensorrt.Logger.WARNING).min_severity is not None
-    assert int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) >= 0
+    assert list(tensorrt.Permutation([0, 1, 4, 2, 5, 3]))[:6] == [0, 1, 4, 2, 5, 3]
+    assert tensorrt.Weights().size == 0
     assert set(module._TYPES) <= set(tensorrt.DataType.__members__)
+
+
+def test_torch2trt_is_chosen_where_its_names_exist(
+    tensorrt: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt)
+    release = int(version(WHEEL).partition(".")[0])
+    assert builder.builds_through_torch2trt() == (release < 11)

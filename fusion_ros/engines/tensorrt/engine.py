@@ -115,7 +115,7 @@ class TensorRtEngine:
                 "weights_sha256": self._weights.metadata.sha256,
                 "graph": graph_version(),
                 "torch": torch.__version__,
-                "tensorrt": _version(),
+                "versions": builder.library_versions(),
                 "device": builder.device_facts(self._device),
             },
         )
@@ -149,7 +149,7 @@ class TensorRtEngine:
             weights_sha256=self._weights.metadata.sha256,
             detail={
                 "device_name": builder.device_facts(self._device)["name"],
-                "tensorrt": _version(),
+                **builder.library_versions(),
                 **self.notes,
             },
         )
@@ -230,12 +230,6 @@ class TensorRtEngine:
             return network.planes(batch).contiguous()
 
         return planes(visible), planes(thermal)
-
-
-def _version() -> str:
-    import tensorrt
-
-    return str(tensorrt.__version__)
 
 
 def _call(runner: Runner, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
