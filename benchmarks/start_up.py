@@ -3,8 +3,8 @@
 
     python -m benchmarks.start_up [--runs 5] [--size 640x512] [--seconds 8] [--json FILE]
 
-The engine cache is filled by a first run, which is not counted. The memory is read at the end of a
-run of the cameras at 30 Hz.
+A first run, which is not counted, fills the engine cache and Python's byte code. The memory is read
+at the end of a run of the cameras at 30 Hz.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ def main() -> int:
     found = []
     with tempfile.TemporaryDirectory() as cache:
         os.environ["FUSION_ROS_CACHE"] = cache
+        # An installed package has byte code, also where this environment writes none.
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{cache}/byte_code"
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for _ in range(args.runs + 1):
             with tempfile.TemporaryDirectory() as folder:
                 found.append(measure(Path(folder), args.size, args.seconds))
@@ -94,7 +97,7 @@ def main() -> int:
     return report(
         args.json,
         f"Start and memory of the node, {width}x{height} at 30 Hz",
-        ["", f"median of {args.runs}", "least", "most", "first start, empty cache"],
+        ["", f"median of {args.runs}", "least", "most", "first start, empty caches"],
         rows,
         targets=targets,
     )
