@@ -187,3 +187,24 @@ def test_profile_of_the_user_has_priority(monkeypatch: pytest.MonkeyPatch) -> No
     description = source.get_launch_description(LaunchContext())
 
     assert not [one for one in description.entities if isinstance(one, SetEnvironmentVariable)]
+
+
+@pytest.mark.parametrize("thermal", ["lepton", "boson"])
+def test_example_names_the_parameter_file_of_the_thermal_camera(thermal: str) -> None:
+    from launch import LaunchContext
+
+    path = LAUNCH / "examples" / "cameras.launch.py"
+    spec = importlib.util.spec_from_file_location("cameras_launch", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = LaunchContext()
+    context.launch_configurations["thermal"] = thermal
+    for argument in module.ARGUMENTS:
+        argument.execute(context)
+    fuse, *drivers = module.started(context)
+    file = Path(dict(fuse.launch_arguments)["params_file"])
+    assert file.is_file()
+    assert file.name.startswith(thermal)
+    assert len(drivers) == 2
