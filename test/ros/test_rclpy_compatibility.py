@@ -6,6 +6,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
@@ -48,6 +50,20 @@ def test_fallbacks_without_private_names_do_nothing(ros, monkeypatch) -> None:
     assert compatibility.undeclared_parameters(node) == []
     compatibility.destroy_state_machine(node)
     assert "state_machine" in compatibility.inactive_paths(node)
+
+
+def test_a_transition_that_the_state_does_not_have_is_answered(ros) -> None:
+    """Through the service, as a lifecycle manager does; rclpy alone leaves it without an answer."""
+    node = ros.add(LifecycleNode("managed", context=ros.context))
+    compatibility.answer_impossible_transitions(node)
+    client = ros.node("manager").create_client(ChangeState, "managed/change_state")
+    ros.spin_until(client.service_is_ready, "the service is there")
+    answers = []
+    for number in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE, 99):
+        future = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+        ros.spin_until(future.done, f"an answer to transition {number}")
+        answers.append(future.result().success)
+    assert answers == [False, True, False]
 
 
 def test_undeclared_parameters_are_found(ros) -> None:

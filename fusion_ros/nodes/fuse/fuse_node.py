@@ -26,7 +26,10 @@ from fusion_ros.nodes.runtime.log_lines import error_line, error_lines, info_lin
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import ParameterServer
 from fusion_ros.nodes.runtime.process_tuning import calm_garbage_collection
-from fusion_ros.nodes.runtime.rclpy_compatibility import destroy_state_machine
+from fusion_ros.nodes.runtime.rclpy_compatibility import (
+    answer_impossible_transitions,
+    destroy_state_machine,
+)
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
 from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline_factory import apply_live, make_live_pipeline
@@ -54,6 +57,7 @@ class FuseNode(LifecycleNode):
         self, *, pipeline_maker: PipelineMaker = make_live_pipeline, **node_options: Any
     ) -> None:
         super().__init__("fuse_node", **node_options)
+        answer_impossible_transitions(self)
         self._pipeline_maker = pipeline_maker
         self._configured: Configured | None = None
         self._active: Active | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -80,6 +81,27 @@ def destroy_state_machine(node: LifecycleNode) -> None:
     """
     if _destroys_state_machine(node):
         getattr(node, _STATE_MACHINE).destroy_when_not_in_use()
+
+
+def answer_impossible_transitions(node: LifecycleNode) -> None:
+    """Respond to requests of a transition that the present state does not have.
+
+    rclpy raises in its service callback then, and the caller waits for ever.
+    """
+    for service in node.services:
+        if service.srv_type is ChangeState:
+            service.callback = _answered(service.callback)
+
+
+def _answered(change_state: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except RuntimeError:  # RCLError; rcl has logged the transition and the state
+            response.success = False
+            return response
+
+    return answer
 
 
 def publish_serialized(publisher: Publisher, serialized: bytes | bytearray) -> None:
