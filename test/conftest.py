@@ -45,7 +45,7 @@ def pytest_pyfunc_call() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[None]:
+def pytest_runtest_setup() -> Iterator[None]:
     """See `pytest_pycollect_makemodule`."""
     return (yield from _skipping_without_torch())
 
