@@ -19,12 +19,16 @@ from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, pa
 from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import check_layout
+from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 from training.losses import TERMS
 from training.pairs import DATA_SETS
 
 
 class ConfigError(ValueError):
     """An invalid configuration; the message names key, value and allowed values."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, LINE_LIMIT))
 
 
 @dataclass(frozen=True)
