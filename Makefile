@@ -19,6 +19,10 @@ ifneq ($(AMENT_PREFIX_PATH),)
   unexport LD_LIBRARY_PATH
 endif
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# The wheels are installed without byte code. Where the environment forbids to write it, each process would compile again: importing
+# PyTorch takes 4.0 s of processor time in place of 1.6 s.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/byte_code
 # What we start on this machine stays on it.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export DISTRO VENV PYTHON EXTRAS CONSTRAINTS
