@@ -32,6 +32,7 @@ from launch_ros.actions import Node
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
 from fusion_ros.nodes.runtime.launch_exit import end_with_exit_code
 from fusion_ros.parameters import SPECS
+from fusion_ros.parameters.files import check_section
 
 # Beside this folder in the source tree, and in share/fusion_ros.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -106,8 +107,7 @@ ARGUMENTS = [
         "log_level",
         default_value="info",
         choices=LOG_LEVELS,
-        description="Lowest severity that the nodes log. debug adds one line per second with the "
-        "fates of all frames and the timings of the newest pair.",
+        description="Lowest severity that the nodes log.",
     ),
     DeclareLaunchArgument(
         "build_only",
@@ -141,12 +141,19 @@ def check_file(context: LaunchContext) -> None:
     Raises:
         RuntimeError: it is not a file. launch_ros would only warn and start the node with defaults,
             and no shell expands ~ after := .
+        ParameterError: no section of it is for the node, which ROS would start with defaults.
     """
     file = LaunchConfiguration("params_file").perform(context)
     if file and not Path(file).is_file():
         raise RuntimeError(
             f"params_file is {file!r}, which is not a file; allowed: the path of a file, or empty"
         )
+    if file:
+        namespace = LaunchConfiguration("namespace").perform(context)
+        if not namespace.startswith("/"):  # a namespace that another launch file pushes comes first
+            namespace = f"{context.launch_configurations.get('ros_namespace', '')}/{namespace}"
+        parts = [part for part in namespace.split("/") if part]
+        check_section(Path(file), "/".join(["", *parts, "fuse_node"]))
 
 
 def started(context: LaunchContext) -> list[ExecuteProcess]:

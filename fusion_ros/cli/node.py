@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from fusion_ros.cli.options import add_options, opt
-from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
 
 _EXAMPLES = """\
@@ -42,9 +42,9 @@ def add_parser(subparsers: Any) -> None:
     add_options(
         parser,
         opt("--params FILE", "ROS 2 parameter file (YAML), such as config/fuse.yaml"),
-        opt("-p NAME=VALUE", "one parameter, such as engine=torch; repeatable, overrides --params "
-            "(list: docs/reference/parameters.md)", dest="parameters", action="append", default=[],
-            type=_assignment),
+        opt("-p --set NAME=VALUE", "one parameter, such as engine=torch; repeatable, overrides "
+            "--params (list: docs/reference/parameters.md)", dest="parameters", action="append",
+            default=[], type=_assignment),
         opt("-r FROM:=TO", "use another name for a topic, such as visible/image_raw:=/rgb/image, "
             "or for the node (__node, __ns); repeatable", dest="remappings", action="append",
             default=[], type=_remapping),
@@ -61,14 +61,10 @@ def run(args: argparse.Namespace) -> int:
         ValueError: the arguments or the parameter file are wrong, or rclpy is missing.
     """
     if args.params is not None:
-        try:  # ROS reports an unreadable file with a traceback
-            sections = parse_yaml(read_bytes(args.params))
-        except MalformedFileError as error:
-            raise ValueError(f"parameter file {args.params}: {error}") from error
-        if not isinstance(sections, dict):
-            raise ValueError(
-                f"parameter file {args.params} holds no sections; see config/fuse.yaml"
-            )
+        from fusion_ros.parameters.files import check_section
+
+        # ROS reports an unreadable file with a traceback, and ignores sections for other nodes.
+        check_section(args.params, _node_name([*args.remappings, *args.ros]))
     if args.ros and not args.ros[0].startswith("-"):
         raise ValueError(
             f"{args.ros[0]!r} is not an argument of ROS; give parameters with -p, topics with -r"
@@ -93,6 +89,15 @@ def ros_arguments(args: argparse.Namespace) -> list[str]:
     for remapping in args.remappings:
         result += ["-r", remapping]
     return result + list(args.ros)
+
+
+def _node_name(remappings: Sequence[str]) -> str:
+    """Return the fully qualified name of the node under these remappings."""
+    names = {"__ns": "/", "__node": "fuse_node"}
+    for remapping in remappings:
+        old, _, new = remapping.partition(":=")
+        names[old.rpartition(":")[2]] = new
+    return f"{names['__ns'].rstrip('/')}/{names['__node']}"
 
 
 def _assignment(text: str) -> str:

@@ -23,17 +23,21 @@ class Option(NamedTuple):
 def opt(names: str, help: str, **settings: Any) -> Option:
     """Return an option: "--name PLACEHOLDER", or "name PLACEHOLDER" for an argument.
 
+    "-n --name PLACEHOLDER" has two names.
+
     A placeholder makes the value a text unless `settings` of `add_argument` name another type;
     without one the option is a switch. PATH, FILE and DIR stand for a `Path`.
     """
-    flag, *placeholders = names.split()
+    words = names.split()
+    flags = [words[0], *(word for word in words[1:] if word.startswith("-"))]
+    placeholders = words[len(flags) :]
     if placeholders:
         settings["metavar"] = tuple(placeholders) if len(placeholders) > 1 else placeholders[0]
         if placeholders[0] in ("PATH", "FILE", "DIR"):
             settings.setdefault("type", Path)
     else:
         settings.setdefault("action", "store_true")
-    return Option((flag,), {**settings, "help": help})
+    return Option(tuple(flags), {**settings, "help": help})
 
 
 def add_options(group: Group, *options: Option) -> None:

@@ -50,23 +50,52 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
     return values
 
 
-def _of_the_fuse_node(file: Path) -> dict[str, Any]:
-    """Return the fuse node's values in the file, without the parameters of rclpy itself."""
-    shown = printable(file, 300)
+def check_section(file: Path, node: str) -> None:
+    """Check that ROS applies a section of a parameter file to a node; it is silent otherwise.
+
+    Args:
+        file: a ROS 2 parameter file.
+        node: fully qualified name, such as /front/fuse_node.
+
+    Raises:
+        ParameterError: a malformed or unreadable file, or no section is for the node.
+    """
+    names = list(_read_sections(file))
+    if not any(re.fullmatch(_pattern(name), node) for name in names):
+        raise _no_section(file, names, node)
+
+
+def _pattern(section: str) -> str:
+    """Return the regular expression for the names of nodes that a section of ROS is for."""
+    tokens = {"**": "(/[^/]+)*", "*": "/[^/]+"}
+    return "".join(tokens.get(part, f"/{re.escape(part)}") for part in section.split("/") if part)
+
+
+def _no_section(file: Path, names: Sequence[str], node: str) -> ParameterError:
+    found = printable(", ".join(names)) or "none"
+    return ParameterError(
+        f"parameter file {printable(file, 300)} has no section with ros__parameters for "
+        f"{printable(node)} (sections: {found}); allowed is one named /** or {printable(node)}, as "
+        "in config/fuse.yaml"
+    )
+
+
+def _read_sections(file: Path) -> dict[str, dict[str, Any]]:
     try:
         written = read_bytes(file)
     except UnreadableFileError as error:
         raise ParameterError(f"parameter file {error}") from error
-    sections = _sections(_from_yaml(written, f"parameter file {shown} is not YAML"))
+    return _sections(_from_yaml(written, f"parameter file {printable(file, 300)} is not YAML"))
+
+
+def _of_the_fuse_node(file: Path) -> dict[str, Any]:
+    """Return the fuse node's values in the file, without the parameters of rclpy itself."""
+    sections = _read_sections(file)
     meant = {name: given for name, given in sections.items() if _FUSE_NODE.fullmatch(name)}
     if not meant and len(sections) == 1:
         meant = sections
     if not meant:
-        names = printable(", ".join(sections)) or "none"
-        raise ParameterError(
-            f"parameter file {shown} has no section with ros__parameters for fuse_node "
-            f"(sections: {names}); allowed is one named /** or fuse_node, as in config/fuse.yaml"
-        )
+        raise _no_section(file, list(sections), "fuse_node")
     values: dict[str, Any] = {}
     # As in ROS, the node's own section takes priority over `/**`.
     for name in sorted(meant, key=lambda name: "*" not in name):

@@ -99,6 +99,15 @@ def test_an_unknown_option_names_the_nearest_one(
     assert near in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("line", "advised"), [("a.png b.png", True), ("a.png -x", False)])
+def test_a_second_input_path_is_answered_with_its_option(
+    line: str, advised: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["fuse", *line.split(), "--out", "fused"])
+    assert ("--thermal" in capsys.readouterr().err) is advised
+
+
 def test_the_command_alone_shows_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
@@ -130,7 +139,7 @@ def test_node_passes_its_arguments_to_ros() -> None:
             "f.yaml",
             "-p",
             "preset=paper",
-            "-p",
+            "--set",
             "rate:=1.5",
             "-r",
             "visible/image_raw:=/rgb",
@@ -158,6 +167,23 @@ def test_node_without_its_parameter_file_does_not_start(
 ) -> None:
     assert main(["node", "--params", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ([], "/fuse_node"),
+        (["-r", "__ns:=/front"], "/front/fuse_node"),
+        (["-r", "__node:=mine", "--", "-r", "fuse_node:__ns:=/a/b"], "/a/b/mine"),
+    ],
+)
+def test_node_refuses_a_parameter_file_that_ros_would_not_apply_to_it(
+    more: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text("/a/fuse_node:\n  ros__parameters: {engine: torch}\n")
+    assert main(["node", "--params", str(file), *more]) == 2
+    assert f"for {name} " in capsys.readouterr().err
 
 
 def test_node_without_rclpy_names_the_fix(

@@ -14,7 +14,7 @@ import yaml
 
 from fusion_ros.imaging.options import ColourOptions, OverlayOptions
 from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
-from fusion_ros.parameters.files import as_markdown, as_yaml, read_parameters
+from fusion_ros.parameters.files import as_markdown, as_yaml, check_section, read_parameters
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.thermal.tone_options import ToneOptions
 
@@ -194,6 +194,29 @@ def test_namespaces_may_be_nested_and_a_single_section_may_have_any_name(tmp_pat
     assert read_parameters(file_of(tmp_path, nested)) == {"engine": "torch"}
     renamed = "my_fusion:\n  ros__parameters: {engine: torch}\n"
     assert read_parameters(file_of(tmp_path, renamed)) == {"engine": "torch"}
+
+
+@pytest.mark.parametrize(
+    ("section", "node", "applies"),
+    [
+        ("/**", "/front/fuse_node", True),
+        ("fuse_node", "/fuse_node", True),
+        ("fuse_node", "/front/fuse_node", False),  # ROS starts the node with defaults
+        ("/**/fuse_node", "/a/b/fuse_node", True),
+        ("/*/fuse_node", "/front/fuse_node", True),
+        ("/*/fuse_node", "/a/b/fuse_node", False),
+        ("/front/**", "/front/fuse_node", True),
+        ("my_fusion", "/fuse_node", False),
+        ("fuse_nod.", "/fuse_node", False),
+    ],
+)
+def test_a_section_is_for_the_nodes_that_ros_applies_it_to(tmp_path, section, node, applies):
+    file = file_of(tmp_path, f"'{section}': {{ros__parameters: {{engine: torch}}}}")
+    if applies:
+        check_section(file, node)
+        return
+    with pytest.raises(ParameterError, match=node):
+        check_section(file, node)
 
 
 def test_a_file_for_other_nodes_only_is_refused_with_their_names(tmp_path):
