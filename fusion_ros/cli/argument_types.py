@@ -12,6 +12,9 @@ from pathlib import Path
 
 from fusion_ros.files.reading import other_kind
 
+_RESULTS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".html", ".json")
+"""Suffixes of single results, which a user may name instead of the folder."""
+
 
 def image_size(text: str) -> tuple[int, int]:
     """Return (width, height) of "640x480"."""
@@ -81,6 +84,10 @@ def topic_name(text: str) -> str:
 def result_folder(text: str) -> Path:
     """Return a folder to write to, which may exist or not."""
     path = _named(text)
+    if path.suffix.lower() in _RESULTS and not os.path.lexists(path):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has the name of a file; allowed is a folder, such as {path.with_suffix('')}"
+        )
     existing = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
     if not os.path.exists(existing):
         raise argparse.ArgumentTypeError(f"{text!r}: {existing} is a link to a missing folder")

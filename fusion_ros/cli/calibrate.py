@@ -31,8 +31,8 @@ examples:
       --extrinsic stereo.yaml --out rig.yaml
   fusion-ros calibrate --show rig.yaml
 
-Set the parameter `registration_calibration_file` of the node to the file that is written
-(docs/explanation/calibration.md).
+Use the file with fusion-ros fuse --calibration, or set the node's parameters registration_mode and
+registration_calibration_file, which are printed (docs/how-to/calibrate.md).
 Exit codes: 0 good, 1 doubtful (the file is written; look at the overlays of --pictures), 2 could
 not run, 3 failed (no file is written), 130 stopped by Ctrl-C.
 """
@@ -60,8 +60,9 @@ _OUTPUTS = (
         type=result_folder),
     opt("--json FILE", "file for the figures of the result (number of inliers, errors, ...) as "
         "JSON", type=result_file),
-    opt("--most-pairs N", "number of pairs to use, spread evenly over the recording (default: "
-        "%(default)s)", type=whole_number(1), default=32),
+    opt("--most-pairs N", "number of pairs to read, spread evenly over the recording; "
+        "--from-pairs uses the eight of them with most edges (default: %(default)s)",
+        type=whole_number(1), default=32),
 )
 _FROM_PAIRS = (
     opt("--scale-range LOW HIGH", "range in which the size of the thermal image on the visible one "
@@ -210,7 +211,10 @@ def _conclude(
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
             overlay = before_and_after(visible, thermal, calibration)
             write_image(args.pictures / f"overlay_{number:02d}.png", overlay)
-        say(f"overlays, before (left) and after registration (right): {args.pictures}")
+        say(
+            "overlays, thermal edges in orange, before (left) and after registration (right): "
+            f"{args.pictures}"
+        )
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
             say(f"{name.replace('_', ' '):34s} {value}")
@@ -264,10 +268,16 @@ def _save(path: Path, calibration: Calibration, quality: dict[str, Any] | None =
     """Check and write a calibration, and return the exit code of its doubts."""
     from fusion_ros.calibration.files import save_calibration
     from fusion_ros.calibration.plausibility import check_calibration
+    from fusion_ros.registration.geometry import HomographyCalibration
 
     doubts = check_calibration(calibration)
     save_calibration(path, calibration, quality=quality)
     say(f"written: {path}")
+    mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
+    say(
+        f"parameters of the node: registration_mode: {mode}, "
+        f"registration_calibration_file: {path.resolve()}"
+    )
     return _say_doubts(doubts)
 
 

@@ -201,7 +201,7 @@ class _Job:
                 f"the thermal images are shifted by {right:+d} px to the right, {down:+d} px down; "
                 "fusion-ros calibrate --from-pairs finds the geometry for --calibration"
             )
-        if self._times_ms:
+        if len(self._times_ms) > 1:  # the first one includes the preparation of the engine
             say(f"median {statistics.median(self._times_ms):.1f} ms per frame, without file access")
 
     def warn(self, text: str) -> None:

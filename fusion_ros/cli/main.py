@@ -80,7 +80,10 @@ class _CommandParser(_Parser):
         try:
             found, unknown = self.parse_known_intermixed_args(args, namespace)
             if unknown:
-                self.error(f"unknown arguments: {' '.join(unknown)}")
+                text = f"unknown arguments: {' '.join(unknown)}"
+                if "--thermal" in self.options() and not unknown[0].startswith("-"):
+                    text += "; --thermal gives the thermal file or folder"
+                self.error(text)
         finally:
             self._given = None
         return found, unknown

@@ -27,7 +27,7 @@ from fusion_ros.recordings.matching import (
     refuse_same,
 )
 
-GIVEN = "both named"
+GIVEN = "the two given files"
 EMBEDDED = "the visible image inside each file (FLIR)"
 
 

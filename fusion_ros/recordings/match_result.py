@@ -99,7 +99,9 @@ class MatchResult:
     def summary(self) -> str:
         """Return rules, counts and the first unmatched names in one line."""
         rules = Counter(pair.rule for pair in self.pairs).items()
-        text = ", ".join(f"{count} pairs by {rule}" for rule, count in rules)
+        text = ", ".join(
+            f"{count} {'pair' if count == 1 else 'pairs'} by {rule}" for rule, count in rules
+        )
         parts = [
             f"{len(left)} {camera} ({first_names([each.path for each in left])})"
             for camera, left in (("visible", self.visible_left), ("thermal", self.thermal_left))

@@ -175,8 +175,8 @@ def _match_split(files: _Files, root: Path, matching: Matching) -> MatchResult:
     if not splits:
         raise MatchError(
             f"{root} holds {len(files)} files ({first_names([file.path for file in files])}), and "
-            "no naming convention distinguishes the cameras; name two folders, or use --pattern or "
-            "--pairs"
+            "no naming convention distinguishes the cameras; name the thermal folder, too "
+            "(--thermal), or use --pattern or --pairs"
         )
     splits.sort(key=lambda split: -min(map(len, split)))
     errors = []

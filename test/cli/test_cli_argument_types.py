@@ -56,6 +56,14 @@ def test_a_result_path_that_cannot_exist_is_refused(tmp_path: Path) -> None:
     result_file(str(tmp_path / ("x" * 300)))
 
 
+def test_the_name_of_a_single_result_is_refused_as_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"such as .*fused$"):
+        result_folder(str(tmp_path / "fused.PNG"))
+    (tmp_path / "old.png").mkdir()
+    assert result_folder(str(tmp_path / "old.png")).is_dir()
+    assert result_folder(str(tmp_path / "drive.2026")) == tmp_path / "drive.2026"
+
+
 def test_a_result_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()

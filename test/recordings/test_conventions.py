@@ -165,6 +165,6 @@ def test_a_dry_run_prints_pairs_and_left_overs_and_writes_nothing(
     }[command]
     assert main([command, *line, "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "1 pairs by names with _vis and _ir" in printed
+    assert "1 pair by names with _vis and _ir" in printed
     assert all(name in printed for name in ("a_vis.png", "a_ir.png", "b_vis.png", "notes.txt"))
     assert not Path(out).exists()
