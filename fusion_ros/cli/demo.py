@@ -207,15 +207,19 @@ def _summary(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
+def _shown(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1f}"
+
+
 def _report(out: Path, summary: dict[str, Any]) -> None:
     latency, rates = summary["latency_ms"], summary["rates_hz"]
     say(
-        f"demo: {summary['fused']} fused images at {rates['fused']} Hz "
-        f"(cameras {rates['visible']} and {rates['thermal']} Hz)"
+        f"demo: {summary['fused']} fused images at {_shown(rates['fused'])} Hz "
+        f"(cameras {_shown(rates['visible'])} and {_shown(rates['thermal'])} Hz)"
     )
     say(
-        f"demo: stamp to arrival p50 {latency['p50']} ms, p95 {latency['p95']} ms, "
-        f"p99 {latency['p99']} ms"
+        f"demo: stamp to arrival p50 {_shown(latency['p50'])} ms, p95 {_shown(latency['p95'])} ms, "
+        f"p99 {_shown(latency['p99'])} ms"
     )
     for stream, received in summary.get("frames_in", {}).items():
         counts = summary["frames_dropped"][stream].items()

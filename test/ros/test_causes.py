@@ -204,6 +204,7 @@ def test_rejected_frames_are_the_cause_and_not_a_freeze(ros):
 
 def test_a_topic_of_another_type_is_reported_and_awaited_frames_are_logged(ros, capfd, request):
     arguments = ["--ros-args", "-r", "thermal/image_raw:=/cam/jpeg"]
+    arguments += ["-r", "visible/image_raw:=/cam/none"]
     # One participant cannot hold two types of one topic: the camera is a process in real life.
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -231,6 +232,8 @@ def test_a_topic_of_another_type_is_reported_and_awaited_frames_are_logged(ros, 
     thermal = next(line for line in said.splitlines() if "waiting" in line and "/cam/jpeg" in line)
     assert "no publisher of sensor_msgs/msg/Image" in thermal
     assert "/cam/jpeg/compressed" in thermal
+    visible = next(line for line in said.splitlines() if "waiting" in line and "/cam/none" in line)
+    assert "published are: /thermal/image_raw, /visible/image_raw" in visible  # not its own outputs
 
 
 def test_a_hung_engine_is_stalled_and_not_fusing(ros):

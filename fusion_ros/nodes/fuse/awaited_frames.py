@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FIRST_AFTER_S = 2.0
 REPEAT_S = 30.0
+MOST_NAMED = 8
+"""Number of published image topics that the log names."""
 
 
 class AwaitedFrames:
@@ -60,8 +62,12 @@ def waiting_line(stream: Stream, subscription: FollowingSubscription) -> str:
     if not number:
         found = f"no publisher of {subscription.type_name}"
     line = f"waiting for frames on {printable(subscription.topic_name)} ({found})"
-    wrong = wrong_type(stream, subscription)
-    return f"{line}; {wrong}" if wrong else line
+    if wrong := wrong_type(stream, subscription):
+        return f"{line}; {wrong}"
+    if not number and (others := subscription.topics_of_type()):
+        named = printable(", ".join(others[:MOST_NAMED]))
+        line += f"; remap {stream.value}/image_raw to your camera's topic, published are: {named}"
+    return line
 
 
 def wrong_type(stream: Stream, subscription: FollowingSubscription) -> str:

@@ -8,10 +8,12 @@ again while the node runs, as in topic_tools' `tool_base_node.cpp`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import NodeNameNonExistentError
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from fusion_ros.nodes.runtime.log_lines import info_line
@@ -109,6 +111,17 @@ class FollowingSubscription:
         """Return other types that are published on the topic."""
         types = {info.topic_type for info in self._publishers()} - {self.type_name}
         return tuple(sorted(types))
+
+    def topics_of_type(self) -> tuple[str, ...]:
+        """Return the topics on which other nodes publish messages of this type."""
+        node, found = self._node, set()
+        for other in node.get_node_names_and_namespaces():
+            if other == (node.get_name(), node.get_namespace()):
+                continue
+            with contextlib.suppress(NodeNameNonExistentError):  # it ended meanwhile
+                published = node.get_publisher_names_and_types_by_node(*other)
+                found |= {topic for topic, types in published if self.type_name in types}
+        return tuple(sorted(found))
 
     def _publishers(self) -> list[Any]:
         resolved = self._node.resolve_topic_name(self._topic)
