@@ -131,9 +131,11 @@ class FusionPipeline:
                 same.
 
         Raises:
+            TypeError: a frame is no array.
             ValueError: a frame of another shape or type than listed above.
             EngineError: the engine failed.
         """
+        _check_arrays(visible=visible, thermal=thermal)
         _check_visible(visible)
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
         registration = self.registration  # another thread may replace it during this call
@@ -304,6 +306,7 @@ def fuse(
         uint8 of the shape and channel order of `visible`.
 
     Raises:
+        TypeError: an image is no array.
         ValueError: an image of another shape or type than listed above.
         EngineError: no engine can run.
     """
@@ -340,6 +343,16 @@ def _of_shape(kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _without_colour(thermal: np.ndarray, order: ChannelOrder | str) -> np.ndarray:
     colour = thermal.ndim == 3 and thermal.shape[2] == 3 and thermal.dtype == np.uint8
     return luma(thermal, order=order) if colour else thermal
+
+
+def _check_arrays(**images: object) -> None:
+    for name, image in images.items():
+        if not isinstance(image, np.ndarray):
+            hint = "; cv2.imread returns None for a file that it cannot read"
+            raise TypeError(
+                f"{name} is {type(image).__name__}; allowed: a NumPy array"
+                + (hint if image is None else "")
+            )
 
 
 def _check_visible(visible: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,14 @@ def test_fuse_returns_the_shape_and_type_of_the_visible_image(dtype: type) -> No
     for image in (visible, visible[..., 0].copy()):
         fused = fusion_ros.fuse(image, thermal)
         assert (fused.shape, fused.dtype) == (image.shape, np.uint8)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_an_image_that_could_not_be_read_is_refused_by_its_name(missing: int) -> None:
+    images: list[Any] = [np.zeros((16, 16), np.uint8)] * 2
+    images[missing] = None  # the result of cv2.imread
+    with pytest.raises(TypeError, match=["visible is None", "thermal is None"][missing]):
+        fusion_ros.fuse(*images)
 
 
 def test_fuse_keeps_the_channel_order() -> None:

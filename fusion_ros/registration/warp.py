@@ -55,10 +55,14 @@ class ThermalRegistration:
         kind = kinds.get(self.options.mode)
         awaited = self.options.is_live and calibration is None
         if kind is not None and not awaited and not isinstance(calibration, kind):
-            found = "none was given" if calibration is None else "this one is of the other kind"
+            mode, entry = self.options.mode, {"homography": "homography", "calibrated": "rig"}
+            found = "none was given"
+            if calibration is not None:
+                other = "calibrated" if mode == "homography" else "homography"
+                found = f"this one holds {entry[other]!r}, for the mode {other!r}"
             raise ValueError(
-                f"mode is {self.options.mode!r}, which needs a {self.options.mode} calibration, "
-                f"but {found}; set calibration_file to a file that holds one"
+                f"mode is {mode!r}, which needs a calibration_file with {entry[mode]!r}, but "
+                f"{found}; fusion-ros calibrate prints the mode of its file"
             )
         if calibration is not None:
             check_overlap(calibration, self.options.distance_m)
