@@ -114,7 +114,9 @@ class Gate:
     def _limit(self, path: str, summary: Mapping[str, Any]) -> list[tuple[bool, str]]:
         value = look_up(summary, path)
         if value is None:
-            return [(False, f"{path} was not measured")]
+            near = difflib.get_close_matches(path, _figures(summary), 1)
+            hint = f"; did you mean {near[0]}?" if near and near[0] != path else ""
+            return [(False, f"{path} was not measured{hint}")]
         checks = []
         for kind, limit in self.limits[path].items():
             good = value >= limit if kind == "min" else value <= limit
@@ -236,3 +238,12 @@ def look_up(summary: Mapping[str, Any], path: str) -> float | None:
             return None
         here, rest = here[key], rest[len(key) + 1 :]
     return here if isinstance(here, int | float) and not isinstance(here, bool) else None
+
+
+def _figures(summary: Mapping[str, Any], inside: str = "") -> list[str]:
+    """Return the dotted paths of all entries that can be a number."""
+    found: list[str] = []
+    for key, value in summary.items():
+        deeper = isinstance(value, Mapping)
+        found += _figures(value, f"{inside}{key}.") if deeper else [f"{inside}{key}"]
+    return found

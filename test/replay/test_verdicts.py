@@ -84,6 +84,15 @@ def test_unread_data_never_pass(code: str) -> None:
     assert Gate(limits, expect=(code,)).judge(summary).word == "passed"
 
 
+def test_a_mistyped_path_is_answered_with_the_nearest_one() -> None:
+    summary = {"sync": {"skew_ms": {"p95": 1.0}, "offset_ms": None}, "findings": []}
+    limits = {"sync.skew.p95": {"max": 15.0}, "sync.offset_ms": {"max": 1.0}}
+    failed = [text for text in Gate(limits).judge(summary).reasons if text.startswith("FAIL")]
+    unmeasured, mistyped = sorted(failed)
+    assert "sync.skew_ms.p95" in mistyped
+    assert "did you mean" not in unmeasured  # the path is right
+
+
 def test_a_failed_check_names_the_finding_that_is_present() -> None:
     summary = {"findings": [{"code": "misaligned", "severity": "warning"}]}
     verdict = Gate({}, forbid=("misaligned",), forbid_severity="warning").judge(summary)
