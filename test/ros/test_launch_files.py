@@ -119,6 +119,18 @@ def test_missing_parameter_file_starts_nothing(
     assert "process started" not in launched.text()
 
 
+def test_parameter_file_without_a_section_for_the_node_starts_nothing(
+    tmp_path: Path, launch: Callable[..., Launched]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("fuse_node:\n  ros__parameters: {engine: torch}\n")
+    launched = launch("fuse.launch.py", params_file=str(file), namespace="front")
+
+    assert launched.process.wait(timeout=60) == 1
+    assert "for /front/fuse_node (sections: /fuse_node)" in launched.text()
+    assert "process started" not in launched.text()
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here"
 )
