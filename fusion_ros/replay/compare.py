@@ -149,6 +149,9 @@ def load_summary(folder: Path) -> dict[str, Any]:
         for name, kind in (("recording", dict), ("quality", dict), ("findings", list)):
             if not isinstance(summary.get(name), kind):
                 raise ValueError(f"its entry {name!r} is missing or of another type")
+        findings = summary["findings"]
+        if not all(isinstance(f, dict) and isinstance(f.get("code"), str) for f in findings):
+            raise ValueError("one of its findings has no code")
     except (OSError, ValueError) as error:
         raise ValueError(f"{printable(path, 300)} is no summary of a replay: {error}") from error
     return summary
