@@ -11,8 +11,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
+from fusion_ros.calibration.files import CalibrationFileError
 from fusion_ros.engines.engine import EngineError
-from fusion_ros.nodes.fuse.fuse_node import FuseNode
+from fusion_ros.nodes.fuse.fuse_node import FuseNode, autostart_and_spin
 from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
@@ -200,19 +201,20 @@ def test_one_topic_for_both_cameras_refuses_to_configure(ros, capfd, thermal):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "told", "code"),
     [
-        (EngineError("device is 'cuda', but there is none"), "device is 'cuda'"),
-        (ModuleNotFoundError("No module named 'torch'"), "No module named 'torch'"),
-        (TypeError("a fault of ours"), "Traceback"),
+        (EngineError("device is 'cuda', but there is none"), "device is 'cuda'", 1),
+        (ModuleNotFoundError("No module named 'torch'"), "No module named 'torch'", 1),
+        (TypeError("a fault of ours"), "Traceback", 1),
+        (CalibrationFileError("rig.yaml: no entry visible"), "rig.yaml", 2),
     ],
 )
-def test_the_reason_of_a_failed_configure_is_logged(ros, capfd, error, told):
+def test_a_failed_configure_logs_the_reason_and_sets_the_exit_code(ros, capfd, error, told, code):
     def fail(values, tell):
         raise error
 
     node = ros.add(FuseNode(pipeline_maker=fail, context=ros.context))
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert autostart_and_spin(node, ros.executor) == code
     assert node.count_publishers("fused/image_raw") == 0
     written = capfd.readouterr().err
     assert "cannot configure: " in written

@@ -61,6 +61,8 @@ class FuseNode(LifecycleNode):
         self._pipeline_maker = pipeline_maker
         self._configured: Configured | None = None
         self._active: Active | None = None
+        #: Whether the last transition failed for a setting or a file that it names.
+        self.has_unusable_setting = False
         self.parameters = ParameterServer(
             self, is_configured=lambda: self._configured is not None, apply=self._apply
         )
@@ -158,6 +160,7 @@ class FuseNode(LifecycleNode):
 
     def _refuse(self, transition: str, error: Exception) -> TransitionCallbackReturn:
         """Log why a transition fails; rclpy does not log the exception."""
+        self.has_unusable_setting = isinstance(error, ValueError)
         # Messages of these types name the cause; any other is a fault of this package.
         expected = isinstance(error, ValueError | RuntimeError | OSError | ImportError)
         if expected:
@@ -307,18 +310,21 @@ def main(
     return run_node(
         "fuse_node",
         lambda: FuseNode(pipeline_maker=make),
-        _autostart_and_spin,
+        autostart_and_spin,
         args=args,
         refusals=(ParameterError,),
         close=FuseNode.release,
     )
 
 
-def _autostart_and_spin(node: FuseNode, executor: NodeExecutor) -> int:
+def autostart_and_spin(node: FuseNode, executor: NodeExecutor) -> int:
+    """Configure and activate if `autostart` is set, and spin; return the exit code."""
     if node.parameters.current.autostart:
         for transition in (node.trigger_configure, node.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                return 1 if node.context.ok() else 0
+                if not node.context.ok():
+                    return 0
+                return 2 if node.has_unusable_setting else 1
     executor.spin()
     return 0
 
