@@ -199,7 +199,8 @@ def test_an_output_that_is_no_file_or_folder_is_refused_before_anything_runs(
 
 def run(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fusion_ros.cli.main", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # With a limited file size Python would leave cut byte code.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(  # type: ignore[call-overload]
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120,
         check=False, **options,

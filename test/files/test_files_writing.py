@@ -53,12 +53,14 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 @contextlib.contextmanager
 def limited(size: int) -> Iterator[None]:
     """Files cannot grow beyond `size`, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[0][1]))
+    sys.dont_write_bytecode = True  # Python would leave a cut one
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        sys.dont_write_bytecode = before[1]
 
 
 @pytest.fixture(params=["unnamed", "named"])

@@ -7,6 +7,7 @@ import csv
 import os
 import resource
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_a_file_that_cannot_be_written_is_an_error_at_once(tmp_path):
         TraceWriter(tmp_path / "missing" / "trace.csv", COLUMNS, warn=print)
 
 
-def test_a_full_disk_ends_the_trace_and_nothing_else(tmp_path):
+def test_a_full_disk_ends_the_trace_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a cut one would remain
     warnings = []
     path = tmp_path / "trace.csv"
     writer = TraceWriter(path, COLUMNS, warn=warnings.append)

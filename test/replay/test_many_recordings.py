@@ -164,7 +164,8 @@ def test_a_full_disk_keeps_the_earlier_report_and_the_other_recordings(
     done = subprocess.run(
         [sys.executable, "-m", "fusion_ros.cli.main", "replay", *map(str, bags), "--out", str(out),
          *OPTIONS],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )  # fmt: skip
     assert done.returncode == 2, done.stderr

@@ -168,13 +168,13 @@ def test_every_frame_is_settled_once(frames, policy):
     for stream, after_ms, jitter_ms in frames:
         at_ms += after_ms
         decision = cameras.send(stream, at_ms, at_ms + jitter_ms)
-        for _ in decision.pairs:
-            cameras.ledger.settle_pair(Fate.FUSED)
+        for pair in decision.pairs:
+            cameras.ledger.settle_pair(Fate.FUSED, is_held=pair.is_held)
         if decision.alone is not None:
             cameras.ledger.settle(stream, Fate.UNPAIRED)
         open_frames += decision.settled is None
-    for _ in cameras.flow.flush():
-        cameras.ledger.settle_pair(Fate.FUSED)
+    for pair in cameras.flow.flush():
+        cameras.ledger.settle_pair(Fate.FUSED, is_held=pair.is_held)
     counts = cameras.ledger.snapshot()
     assert counts.visible.pending == counts.thermal.pending == 0
     assert counts.visible.received + counts.thermal.received == len(frames)
