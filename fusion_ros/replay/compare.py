@@ -99,9 +99,9 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     """
     before, now = load_summary(other), load_summary(this)
     figures = list(_FIGURES)
-    for name in now["quality"]["candidates"].get("fused", {}):
+    for name, measure in MEASURES.items():
         path = f"quality.candidates.fused.{name}.mean"
-        figures.append((f"fused {name}", path, MEASURES[name].higher_is_better))
+        figures.append((f"fused {name}", path, measure.higher_is_better))
     compared = (_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures)
     rows = sorted((row for row in compared if row is not None), key=lambda row: -row.worse_by)
     time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)

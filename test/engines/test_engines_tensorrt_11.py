@@ -113,7 +113,7 @@ def engine_of(compact: LoadedWeights, folder: Path, precision: str = "float16") 
 
 
 def build(engine: TensorRtEngine) -> None:
-    engine.build(*SIZE, tell=lambda line: None)
+    engine.build(*SIZE, notify=lambda line: None)
 
 
 @pytest.mark.parametrize("precision", ["float16", "float32"])

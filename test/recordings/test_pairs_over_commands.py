@@ -269,7 +269,7 @@ def test_a_result_without_effect_is_reported_by_fuse_and_replay(
 @pytest.mark.parametrize(
     ("visible", "thermal", "code", "word"),
     [
-        (number_picture(2, dtype=np.uint16), number_picture(2), 1, "uint16"),
+        (number_picture(2, dtype=np.uint16), number_picture(2), 2, "uint16"),
         (number_picture(2), COLOURS, 0, "swapped"),
         (COLOURS, COLOURS[..., ::-1].copy(), 0, "shows colours"),
         (number_picture(2), np.full(SHAPE, 77, np.uint8), 0, "one value everywhere"),

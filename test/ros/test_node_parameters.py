@@ -94,7 +94,12 @@ def test_a_remapped_fused_image_takes_its_camera_info_and_its_jpeg_along(ros):
 
 
 @pytest.mark.parametrize(
-    ("argument", "code"), [("pairing_tolerance_ms:=-1.0", 2), ("weights:=/none.safetensors", 1)]
+    ("argument", "code"),
+    [
+        ("pairing_tolerance_ms:=-1.0", 2),
+        ("weights:=/none.safetensors", 2),
+        ("engine:=tensorrt", 1),
+    ],
 )
 def test_exit_code_shows_whether_a_restart_can_help(argument: str, code: int) -> None:
     ended = subprocess.run(
