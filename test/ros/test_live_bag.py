@@ -44,13 +44,22 @@ def test_live_topics_become_a_bag_with_both_cameras(tmp_path: Path) -> None:
             )
         bag = tmp_path / "bag"
         running = subprocess.Popen(
-            [sys.executable, "-m", "fusion_ros.cli.main", "record", str(bag), "--live"],
+            [
+                sys.executable,
+                "-m",
+                "fusion_ros.cli.main",
+                "record",
+                str(bag),
+                "--live",
+                "--seconds",
+                "60",
+            ],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        # Frames of both cameras; the bag is written once a second.
+        # Frames of both cameras; the bag is written once a second. Without any, the recorder ends.
         while running.poll() is None and sum(f.stat().st_size for f in bag.glob("*")) < 400_000:
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)
