@@ -43,8 +43,8 @@ def load_calibration(path: str | Path) -> Calibration:
     version = content.pop(_VERSION_KEY, None)
     if version != VERSION:
         raise CalibrationFileError(
-            f"{path}: {_VERSION_KEY} is {version!r}; allowed is {VERSION}. For a camchain or "
-            "camera_info files, run `fusion-ros calibrate --import-kalibr` (or "
+            f"{path}: {_VERSION_KEY} is {printable(repr(version))}; allowed is {VERSION}. For a "
+            "camchain or camera_info files, run `fusion-ros calibrate --import-kalibr` (or "
             "--import-camera-info) first"
         )
     content.pop("quality", None)

@@ -14,6 +14,7 @@ from fusion_ros.options import option
 from fusion_ros.streams.outside_text import printable
 
 _FLOAT_MAX = 2**1023
+_LISTED_NAMES = 5
 Value = bool | int | float | str
 
 
@@ -32,11 +33,13 @@ class ParameterError(ValueError):
     def of_unknown(cls, names: Iterable[str], known: Iterable[str]) -> ParameterError:
         """Return the error for unknown names, with similar known ones."""
         known = list(known)
-        listed = []
-        for name in names:
+        listed, names = [], list(names)
+        for name in names[:_LISTED_NAMES]:
             shown = printable(repr(name))
             near = difflib.get_close_matches(str(name)[:80], known, n=2)
             listed.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
+        if more := len(names) - len(listed):
+            listed.append(f"{more} more")
         return cls(
             f"unknown parameters: {', '.join(listed)}; docs/reference/parameters.md lists all"
         )

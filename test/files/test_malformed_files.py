@@ -8,6 +8,7 @@ of other types at any depth, and the file is replaced by a folder, a FIFO, a dev
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -111,6 +112,19 @@ def test_entries_of_any_other_type_at_any_depth(name: str, folder: Path, data: A
     path = prepared(reader, folder)
     path.write_bytes(reader.dump(content))
     reads_or_refuses(reader, path)
+
+
+LONG = ["x" * 3000, {"y" * 3000: 1}, ["z" * 3000], {f"k{n} \x1b[2J": n for n in range(200)}]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_messages_about_long_entries_stay_short(folder: Path, name: str) -> None:
+    reader = READERS[name]
+    for place, change in itertools.product(places(reader.content), ["set", "rename"]):
+        for odd in LONG:
+            path = prepared(reader, folder)
+            path.write_bytes(reader.dump(changed(reader.content, place, change, odd)))
+            reads_or_refuses(reader, path)
 
 
 @pytest.mark.parametrize("name", READERS)
