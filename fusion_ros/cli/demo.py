@@ -107,7 +107,11 @@ def _run(args: argparse.Namespace, staging: Path) -> int:
 
 
 def _record(processes: Processes, args: argparse.Namespace, staging: Path) -> str:
-    """Start everything and wait for the recorder. Return the failure, or ""."""
+    """Start everything and wait for the recorder. Return the failure, or "".
+
+    Raises:
+        RuntimeError: the recorder cannot write its files.
+    """
     # Recorder and node start before the cameras, so that they receive every frame.
     recorder = processes.start(
         "recorder",
@@ -148,7 +152,9 @@ def _record(processes: Processes, args: argparse.Namespace, staging: Path) -> st
             if name != "recorder" and recorder.poll() is None:
                 return f"{name} ended with code {code}:\n{tail(processes.log(name))}"
         time.sleep(0.1)
-    if recorder.returncode != 0:
+    if recorder.returncode not in (DONE, NEGATIVE):
+        raise RuntimeError(f"the recorder ended with code {recorder.returncode}, as it says above")
+    if recorder.returncode == NEGATIVE:
         log = tail(processes.log("fuse_node"))
         return f"nothing was fused within {FIRST_FUSED_TIMEOUT_S:g} s; log of the fuse node:\n{log}"
     return ""

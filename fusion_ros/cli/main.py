@@ -137,6 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whole.print_help()
         return DONE
     configure_process()
+    # Of OpenCV alone they name no file; the commands report each of these errors themselves.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -155,7 +155,7 @@ def _record(args: argparse.Namespace, recording: Recording) -> int:
                 written[stream] += 1
     except KeyboardInterrupt:
         say("record: stopped; the bag holds the frames up to here", error=True)
-    except IncompleteBagError:
+    except (IncompleteBagError, OSError):
         shutil.rmtree(args.out, ignore_errors=True)  # its source is still there
         raise
     for damage in recording.damage:

@@ -200,7 +200,7 @@ def _sinks(
         sinks.append(BagSink(files.enter_context(BagWriter(out / "fused_bag"))))
     if job.fused_video:
         video = VideoWriter(out / "fused.mp4", VIDEO_RATE_HZ)
-        files.callback(video.finish)
+        files.push(lambda kind, *_: video.finish() if kind is None else video.close())
         sinks.append(VideoSink(video))
     if job.detector is not None:
         from fusion_ros.replay.detection import DetectorSink

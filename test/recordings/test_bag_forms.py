@@ -212,6 +212,11 @@ def test_bags_of_our_writer_are_read_back(storage: str, compression: str, tmp_pa
     assert read(path) == (WHOLE, [])
 
 
+def test_an_error_of_another_file_is_not_reported_as_one_of_the_bag(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), BagWriter(tmp_path / "bag"):
+        (tmp_path / "missing").read_bytes()
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_ctrl_c_within_a_write_leaves_each_message_once(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pytest
 
+from fusion_ros.cli.processes import isolated_environment
 from fusion_ros.imaging.side_by_side import STRIP, side_by_side
 from fusion_ros.nodes.recorder.results import (
     PacedVideo,
@@ -63,3 +68,16 @@ def test_counts_from_a_status_have_every_frame_under_its_fate() -> None:
         assert dropped.pop("rejected_by_reason") == {"truncated": 2}
         fused = counts["frames_fused"][stream] + counts["frames_held"][stream]
         assert counts["frames_in"][stream] == fused + sum(dropped.values())
+
+
+@pytest.mark.ros
+def test_a_file_that_cannot_be_written_ends_the_recorder_with_code_2(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").mkdir()
+    values = ["-p", f"out:={tmp_path}", "-p", "timeout_s:=0.1", "-p", "video:=false"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_ros.nodes.recorder.recorder_node", "--ros-args", *values],
+        env=isolated_environment(os.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("summary.json") == 1

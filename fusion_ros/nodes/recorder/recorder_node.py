@@ -3,7 +3,7 @@
 
 Waits at most `timeout_s` for the first fused image, records for `seconds` and writes to the folder
 `out`: `side_by_side.png`, `visible.png`, `thermal.png`, `fused.mp4` and `summary.json`. Exit code 1
-if nothing was fused.
+if nothing was fused, 2 if a file cannot be written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import declare_read_only
-from fusion_ros.streams.outside_text import say
+from fusion_ros.nodes.runtime.stopping import ignore_further_signals
+from fusion_ros.streams.outside_text import error_line, say
 from fusion_ros.streams.series import describe_series
 
 try:
@@ -102,15 +103,21 @@ class Recorder(Node):
         self._wait_for_last_status(executor)
 
     def close(self) -> None:
-        """Finish the video; called once, also after an error."""
+        """End the video's thread, also after an error."""
+        if self._video is not None:
+            self._video.close()
+
+    def write(self) -> None:
+        """Finish the video; write the images and the summary.
+
+        Raises:
+            OSError: an image or the summary cannot be written.
+        """
         if self._video is not None:
             self._say("finishing the video")
             self._video.close()
             if self._video.error:
                 self._say(f"the video could not be written: {self._video.error}")
-
-    def write(self) -> None:
-        """Write the images and the summary."""
         if self._best is not None:
             _, panels, thermal = self._best
             write_image(self.out / "side_by_side.png", side_by_side(panels))
@@ -227,18 +234,20 @@ def _finite(value: float) -> float | None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the recorder; return 0 if anything was fused, else 1."""
+    """Run the recorder; return 0 if anything was fused, 1 if not, 2 if a file cannot be written."""
 
     def work(recorder: Recorder, executor: SingleThreadedExecutor) -> int:
         with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
             recorder.run(executor)
+        ignore_further_signals()
+        try:
+            recorder.write()
+        except OSError as error:
+            say(f"recorder: {error_line(error)}", error=True)
+            return 2
         return 0 if recorder.received["fused"] else 1
 
-    def close(recorder: Recorder) -> None:
-        recorder.close()
-        recorder.write()
-
-    return run_node("recorder", Recorder, work, args=args, close=close, stopped=1)
+    return run_node("recorder", Recorder, work, args=args, close=Recorder.close, stopped=1)
 
 
 if __name__ == "__main__":

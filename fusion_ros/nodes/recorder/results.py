@@ -69,7 +69,10 @@ class PacedVideo:
             self.left_out += 1
 
     def close(self) -> None:
-        """Write the waiting frames and close the file; on failure an earlier file remains."""
+        """Write the waiting frames and close the file; on failure an earlier file remains.
+
+        Further calls have no effect.
+        """
         self._waiting.put(None)
         self._thread.join()
 

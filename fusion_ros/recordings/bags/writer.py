@@ -48,8 +48,7 @@ class BagWriter:
 
     Raises:
         RecordingError: the folder exists, or `rosbags` is missing.
-        IncompleteBagError: a message or the end of the bag cannot be written (a full disk); raised
-            at the end of the `with` block.
+        IncompleteBagError: a message or the end of the bag cannot be written (a full disk).
     """
 
     def __init__(self, path: Path, *, storage: str = "mcap", compression: str = "none") -> None:
@@ -86,7 +85,6 @@ class BagWriter:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        failure = error
         try:
             # Also after Ctrl-C, so that the bag is complete.
             with self._interrupts.held():
@@ -94,11 +92,10 @@ class BagWriter:
                 for file in self.path.glob("*.mcap"):
                     _add_checksums(file)
         except (OSError, sqlite3.Error) as close_error:
-            failure = failure or close_error
+            if error is None:  # else the error of the body is the cause
+                raise self._incomplete(close_error) from close_error
         finally:
             self._interrupts.__exit__()
-        if isinstance(failure, OSError | sqlite3.Error):
-            raise self._incomplete(failure) from failure
 
     def _incomplete(self, error: BaseException) -> IncompleteBagError:
         return IncompleteBagError(f"{self.path}: the bag is incomplete ({error_line(error)})")
@@ -154,11 +151,18 @@ class BagWriter:
     def serialised(
         self, topic: str, message_type: str, data: bytes | memoryview, log_ns: int
     ) -> None:
-        """Write a serialised message (CDR)."""
-        with self._interrupts.held():
-            self._writer.write(self._connection(topic, message_type), log_ns, data)
-            self.messages += 1
-            self._commit()
+        """Write a serialised message (CDR).
+
+        Raises:
+            IncompleteBagError: it cannot be written.
+        """
+        try:
+            with self._interrupts.held():
+                self._writer.write(self._connection(topic, message_type), log_ns, data)
+                self.messages += 1
+                self._commit()
+        except (OSError, sqlite3.Error) as error:
+            raise self._incomplete(error) from error
 
     def _write(
         self,
