@@ -10,8 +10,9 @@ moments.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
@@ -24,77 +25,106 @@ from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.runtime.codec import encode_image
 from fusion_ros.nodes.runtime.log_lines import info_line
 from fusion_ros.nodes.runtime.node_process import run_node
-from fusion_ros.nodes.runtime.parameter_server import declare_read_only
+from fusion_ros.nodes.runtime.parameter_server import declare
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
+from fusion_ros.parameters import ParameterError
+from fusion_ros.parameters.specification import parameter, specs_of
 from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.exposures import Exposure, ExposureTimer
 from fusion_ros.synthetic.rig import seen_by_thermal_camera
+from fusion_ros.synthetic.scene import MAX_SIDE, MIN_SIDE
 
 ENCODINGS = {
     "visible": ("rgb8", "bgr8", "mono8"),
     "thermal": ("mono16", "16UC1", "32FC1", "mono8"),
 }
-_PARAMETERS: tuple[tuple[str, object, str], ...] = (
-    ("modality", "visible", "Modality of the camera: visible or thermal."),
-    ("rate_hz", 30.0, "Images per second."),
-    ("width", 640, "Width of the image in pixels."),
-    ("height", 480, "Height of the image in pixels."),
-    ("encoding", "", "Encoding. visible: rgb8, bgr8, mono8. thermal: mono16 and 16UC1 "
-     "(centikelvin), 32FC1 (degrees Celsius), mono8 (5 to 40 degrees Celsius). "
-     "Empty: the first one."),
-    ("seed", 7, "Seed of the scene and of all random numbers; both cameras need the same one."),
-    ("offset_ms", 0.0, "Constant error of the stamps in milliseconds."),
-    ("jitter_ms", 0.0, "Standard deviation of the stamps' random error in milliseconds."),
-    ("drop_ratio", 0.0, "Share of the images that are dropped, 0 to 1."),
-    ("frame_id", "", "Frame id of the header. Empty: <modality>_camera."),
-    ("max_frames", 0, "Number of images after which the node ends. 0: no end."),
-    ("aligned", True, "false: the thermal camera is beside the visible one, rotated and with a "
-     "longer lens; config/demo_calibration.yaml has the calibration."),
-    ("epoch_s", 0.0, "Time of the clock at which the scene begins, in seconds."),
-    ("reliability", "best_effort", "Reliability of the publishers: best_effort or reliable."),
-)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraParameters:
+    """Parameters of a synthetic camera."""
+
+    group: ClassVar[str] = "Camera"
+
+    modality: str = parameter("visible", "Modality of the camera.", choices=tuple(ENCODINGS))
+    rate_hz: float = parameter(30.0, "Images per second.", within=(0.01, 1000.0))
+    width: int = parameter(640, "Width of the image in pixels.", within=(MIN_SIDE, MAX_SIDE))
+    height: int = parameter(480, "Height of the image in pixels.", within=(MIN_SIDE, MAX_SIDE))
+    encoding: str = parameter(
+        "",
+        "Encoding. visible: rgb8, bgr8, mono8. thermal: mono16 and 16UC1 (centikelvin), 32FC1 "
+        "(degrees Celsius), mono8 (5 to 40 degrees Celsius). Empty: the first one.",
+    )
+    seed: int = parameter(
+        7,
+        "Seed of the scene and of all random numbers; both cameras need the same one.",
+        within=(0, 2**31),
+    )
+    offset_ms: float = parameter(0.0, "Constant error of the stamps in milliseconds.")
+    jitter_ms: float = parameter(
+        0.0,
+        "Standard deviation of the stamps' random error in milliseconds.",
+        within=(0.0, 1e6),
+    )
+    drop_ratio: float = parameter(0.0, "Share of the images that are dropped.", within=(0.0, 1.0))
+    frame_id: str = parameter("", "Frame id of the header. Empty: <modality>_camera.")
+    max_frames: int = parameter(
+        0, "Number of images after which the node ends. 0: no end.", within=(0, 2**31)
+    )
+    aligned: bool = parameter(
+        True,
+        "false: the thermal camera is beside the visible one, rotated and with a longer lens; "
+        "config/demo_calibration.yaml has the calibration.",
+    )
+    epoch_s: float = parameter(0.0, "Time of the clock at which the scene begins, in seconds.")
+    reliability: str = parameter(
+        "best_effort", "Reliability of the publishers.", choices=("best_effort", "reliable")
+    )
 
 
 class SyntheticCamera(Node):
     """Node that renders an image ahead of time and publishes it when it is due.
 
     Raises:
-        ValueError: a parameter has a value that is not allowed.
+        ParameterError: a parameter has a value that is not allowed.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("synthetic_camera", **kwargs)
-        values = declare_read_only(self, _PARAMETERS)
-        self.modality = _one_of("modality", values["modality"], tuple(ENCODINGS))
-        allowed = ENCODINGS[self.modality]
-        self.encoding = _one_of("encoding", values["encoding"] or allowed[0], allowed)
-        self.reliability = _one_of(
-            "reliability", values["reliability"], ("best_effort", "reliable")
-        )
-        self.max_frames: int = values["max_frames"]
-        self._askew = self.modality == "thermal" and not values["aligned"]
+        values = CameraParameters(**declare(self, specs_of(CameraParameters), read_only=True))
+        self.modality = values.modality
+        allowed = ENCODINGS[values.modality]
+        self.encoding = values.encoding or allowed[0]
+        if self.encoding not in allowed:
+            raise ParameterError(
+                f"parameter encoding is {printable(repr(self.encoding))}; allowed: "
+                f"{', '.join(allowed)}"
+            )
+        self.reliability = values.reliability
+        self.max_frames = values.max_frames
+        self._askew = self.modality == "thermal" and not values.aligned
         self.published = 0
-        self._epoch_ns = round(values["epoch_s"] * 1e9)
-        self._frame_id: str = values["frame_id"] or f"{self.modality}_camera"
-        self._scene = Scene(values["width"], values["height"], seed=values["seed"])
+        self._epoch_ns = round(values.epoch_s * 1e9)
+        self._frame_id = values.frame_id or f"{self.modality}_camera"
+        self._scene = Scene(values.width, values.height, seed=values.seed)
         self._exposures = ExposureTimer(
-            values["rate_hz"],
-            offset_ms=values["offset_ms"],
-            jitter_ms=values["jitter_ms"],
-            drop_ratio=values["drop_ratio"],
-            seed=values["seed"] + (self.modality == "thermal"),
+            values.rate_hz,
+            offset_ms=values.offset_ms,
+            jitter_ms=values.jitter_ms,
+            drop_ratio=values.drop_ratio,
+            seed=values.seed + (self.modality == "thermal"),
         )
-        self._info = _camera_info(values["width"], values["height"])
+        self._info = _camera_info(values.width, values.height)
         quality = image_quality(self.reliability)
         self._images = self.create_publisher(Image, f"{self.modality}/image_raw", quality)
         self._infos = self.create_publisher(
             CameraInfo, camera_info_topic(self, self.modality), quality
         )
         info_line(self)(
-            f"{self.modality} camera on {self._images.topic_name}: {values['width']} x "
-            f"{values['height']} {self.encoding} at {values['rate_hz']:g} Hz, {self.reliability}"
+            f"{self.modality} camera on {self._images.topic_name}: {values.width} x "
+            f"{values.height} {self.encoding} at {values.rate_hz:g} Hz, {self.reliability}"
         )
 
     def run(self, executor: SingleThreadedExecutor) -> None:
@@ -151,14 +181,6 @@ def _in_encoding(centikelvin: np.ndarray, encoding: str) -> np.ndarray:
     return centikelvin
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(
-            f"parameter {name} is {printable(repr(value))}; allowed: {', '.join(allowed)}"
-        )
-    return value
-
-
 def _camera_info(width: int, height: int) -> CameraInfo:
     """Return a pinhole camera with 53 degrees horizontal field of view and no distortion."""
     focal, x, y = float(width), width / 2 - 0.5, height / 2 - 0.5
@@ -179,7 +201,9 @@ def main(args: list[str] | None = None) -> int:
         camera.run(executor)
         return 0
 
-    return run_node("synthetic_camera", SyntheticCamera, work, args=args, refusals=(ValueError,))
+    return run_node(
+        "synthetic_camera", SyntheticCamera, work, args=args, refusals=(ParameterError,)
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from fusion_ros.streams.outside_text import printable
 
 _FLOAT_MAX = 2**1023
 _LISTED_NAMES = 5
+_MOST_HINTED = 20
 Value = bool | int | float | str
 
 
@@ -40,9 +41,10 @@ class ParameterError(ValueError):
             listed.append(f"{shown} (did you mean {' or '.join(near)}?)" if near else shown)
         if more := len(names) - len(listed):
             listed.append(f"{more} more")
-        return cls(
-            f"unknown parameters: {', '.join(listed)}; docs/reference/parameters.md lists all"
-        )
+        hint = "docs/reference/parameters.md lists all"
+        if len(known) <= _MOST_HINTED:
+            hint = f"allowed: {', '.join(known)}"
+        return cls(f"unknown parameters: {', '.join(listed)}; {hint}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,14 +70,30 @@ def test_counts_from_a_status_have_every_frame_under_its_fate() -> None:
         assert counts["frames_in"][stream] == fused + sum(dropped.values())
 
 
+def run_recorder(**values: str) -> subprocess.CompletedProcess[str]:
+    """Run the recorder in a process, without a fuse node."""
+    given = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
+    return subprocess.run(
+        [sys.executable, "-m", "fusion_ros.nodes.recorder.recorder_node", "--ros-args", *given],
+        env=isolated_environment(os.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.ros
 def test_a_file_that_cannot_be_written_ends_the_recorder_with_code_2(tmp_path: Path) -> None:
     (tmp_path / "summary.json").mkdir()
-    values = ["-p", f"out:={tmp_path}", "-p", "timeout_s:=0.1", "-p", "video:=false"]
-    done = subprocess.run(
-        [sys.executable, "-m", "fusion_ros.nodes.recorder.recorder_node", "--ros-args", *values],
-        env=isolated_environment(os.environ), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_recorder(out=str(tmp_path), timeout_s="0.1", video="false")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.count("summary.json") == 1
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("name", "value"), [("seconds", "3"), ("seconds", "-1.0"), ("out", "/dev/null")]
+)
+def test_a_parameter_that_is_not_allowed_is_named(name: str, value: str) -> None:
+    done = run_recorder(**{name: value})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"parameter {name}" in done.stderr

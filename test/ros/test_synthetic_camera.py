@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.synthetic_camera import SyntheticCamera
+from fusion_ros.parameters import ParameterError
 from fusion_ros.synthetic import Scene
 
 pytestmark = pytest.mark.ros
@@ -110,5 +111,5 @@ def test_lost_frames_are_not_published(ros: Any) -> None:
     [("modality", "radar"), ("encoding", "rgb9"), ("width", 7), ("rate_hz", 0.0)],
 )
 def test_refused_parameter_is_named_with_its_value(ros: Any, name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} is .*{value}"):
+    with pytest.raises(ParameterError, match=f"{name} .*{value}"):
         SyntheticCamera(context=ros.context, parameter_overrides=[Parameter(name, value=value)])

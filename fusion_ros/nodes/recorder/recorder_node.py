@@ -9,11 +9,12 @@ if nothing was fused, 2 if a file cannot be written.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -31,9 +32,11 @@ from fusion_ros.nodes.recorder.results import PacedVideo, RecentFrames, counts_f
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
-from fusion_ros.nodes.runtime.parameter_server import declare_read_only
+from fusion_ros.nodes.runtime.parameter_server import declare
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
-from fusion_ros.streams.outside_text import error_line, say
+from fusion_ros.parameters import ParameterError
+from fusion_ros.parameters.specification import parameter, specs_of
+from fusion_ros.streams.outside_text import error_line, printable, say
 from fusion_ros.streams.series import describe_series
 
 try:
@@ -43,24 +46,46 @@ except ImportError:  # without the message the summary has no counts of the node
 
 VIDEO_HZ = 15.0
 STREAMS = ("visible", "thermal", "fused")
-_PARAMETERS: tuple[tuple[str, object, str], ...] = (
-    ("out", "demo", "Output folder; created if it does not exist."),
-    ("seconds", 15.0, "Duration of the recording from the first fused image on, in seconds."),
-    ("timeout_s", 60.0, "Longest time to wait for the first fused image, in seconds."),
-    ("video", True, "Write fused.mp4, too."),
-)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecorderParameters:
+    """Parameters of the recorder."""
+
+    group: ClassVar[str] = "Recorder"
+
+    out: str = parameter("demo", "Output folder; created if it does not exist.")
+    seconds: float = parameter(
+        15.0,
+        "Duration of the recording from the first fused image on, in seconds.",
+        within=(0.0, 1e6),
+    )
+    timeout_s: float = parameter(
+        60.0, "Longest time to wait for the first fused image, in seconds.", within=(0.0, 1e6)
+    )
+    video: bool = parameter(True, "Write fused.mp4, too.")
 
 
 class Recorder(Node):
-    """Node that subscribes to both cameras and the fuse node."""
+    """Node that subscribes to both cameras and the fuse node.
+
+    Raises:
+        ParameterError: a parameter has a value that is not allowed.
+    """
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        values = declare_read_only(self, _PARAMETERS)
-        self.out = Path(values["out"])
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.seconds: float = values["seconds"]
-        self.timeout_s: float = values["timeout_s"]
+        values = RecorderParameters(**declare(self, specs_of(RecorderParameters), read_only=True))
+        self.out = Path(values.out)
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ParameterError(
+                f"parameter out is {printable(repr(values.out))}, which cannot be created "
+                f"({error.strerror}); allowed is a folder, new or not"
+            ) from error
+        self.seconds = values.seconds
+        self.timeout_s = values.timeout_s
         self.received = dict.fromkeys(STREAMS, 0)
         self.unreadable = dict.fromkeys(STREAMS, 0)
         self._arrivals: dict[str, list[float]] = {stream: [] for stream in STREAMS}
@@ -72,7 +97,7 @@ class Recorder(Node):
         self._best: tuple[float, dict[str, np.ndarray], np.ndarray] | None = None
         self._next_picture = 0.0
         self._video: PacedVideo | None = None
-        if values["video"]:
+        if values.video:
             self._video = PacedVideo(self.out / "fused.mp4", VIDEO_HZ)
         for stream in STREAMS:
             self.create_subscription(
@@ -247,7 +272,15 @@ def main(args: list[str] | None = None) -> int:
             return 2
         return 0 if recorder.received["fused"] else 1
 
-    return run_node("recorder", Recorder, work, args=args, close=Recorder.close, stopped=1)
+    return run_node(
+        "recorder",
+        Recorder,
+        work,
+        args=args,
+        refusals=(ParameterError,),
+        close=Recorder.close,
+        stopped=1,
+    )
 
 
 if __name__ == "__main__":

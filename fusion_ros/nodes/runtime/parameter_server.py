@@ -51,20 +51,7 @@ class ParameterServer:
         self._log = error_lines(node)
         self._name = node.get_fully_qualified_name()
         self._by_name = {spec.name: spec for spec in SPECS}
-        values: dict[str, Any] = {}
-        for spec in SPECS:
-            try:
-                declared: Any = node.declare_parameter(spec.name, spec.default, _descriptor(spec))
-            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-                hint = " (write 20.0 for 20)" if spec.kind is float else ""
-                raise ParameterError(
-                    f"parameter {spec.name} has a value of a wrong type or out of range; it takes "
-                    f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy: {printable(error, 400)}"
-                ) from error
-            values[spec.name] = declared.value
-        if ignored := undeclared_parameters(node):
-            warning_line(node)(f"ignored: {ParameterError.of_unknown(ignored, self._by_name)}")
-        self.current = FuseParameters.from_values(values)
+        self.current = FuseParameters.from_values(declare(node, SPECS))
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
@@ -126,21 +113,38 @@ class ParameterServer:
         self.current = new
 
 
-def declare_read_only(node: Node, parameters: Sequence[tuple[str, object, str]]) -> dict[str, Any]:
-    """Declare parameters given as name, default and description; return their values by name."""
-    return {
-        name: node.declare_parameter(
-            name, default, ParameterDescriptor(description=text, read_only=True)
-        ).value
-        for name, default, text in parameters
-    }
+def declare(
+    node: Node, specs: Sequence[ParameterSpec], *, read_only: bool = False
+) -> dict[str, Any]:
+    """Declare parameters on a node and return their checked values by name.
+
+    Raises:
+        ParameterError: a value given at start cannot be used.
+    """
+    values = {}
+    for spec in specs:
+        descriptor = _descriptor(spec, read_only)
+        try:
+            declared: Any = node.declare_parameter(spec.name, spec.default, descriptor)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            hint = " (write 20.0 for 20)" if spec.kind is float else ""
+            raise ParameterError(
+                f"parameter {spec.name} has a value of a wrong type or out of range; it takes "
+                f"{spec.kind.__name__}: {spec.allowed}{hint}. rclpy: {printable(error, 400)}"
+            ) from error
+        values[spec.name] = spec.check(declared.value)
+    if ignored := undeclared_parameters(node):
+        warning_line(node)(f"ignored: {ParameterError.of_unknown(ignored, values)}")
+    return values
 
 
-def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
+def _descriptor(spec: ParameterSpec, read_only: bool) -> ParameterDescriptor:
     notes = [f"one of {spec.allowed}"] if spec.choices else []
-    notes += [] if spec.live else ["read by configure"]
+    notes += [] if spec.live or read_only else ["read by configure"]
     descriptor = ParameterDescriptor(
-        description=spec.meaning, additional_constraints="; ".join(notes)
+        description=spec.meaning,
+        additional_constraints="; ".join(notes),
+        read_only=read_only,
     )
     if spec.low is None and spec.high is None:
         return descriptor
