@@ -92,3 +92,13 @@ def test_memory_that_one_thread_freed_is_used_by_the_next():
 
 def test_existing_objects_are_excluded_and_new_garbage_is_collected():
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
+
+
+def test_a_crash_of_native_code_leaves_a_stack() -> None:
+    program = (
+        "import signal; from fusion_ros.nodes.runtime.process_tuning import tune_process; "
+        "tune_process(); signal.raise_signal(signal.SIGSEGV)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == -11
+    assert "raise_signal" in done.stderr or "<string>" in done.stderr

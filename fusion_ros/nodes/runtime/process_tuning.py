@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import sys
 
@@ -17,12 +18,14 @@ YOUNG_OBJECTS = 20_000
 
 
 def tune_process() -> None:
-    """Shorten thread switches and keep freed memory in the process.
+    """Shorten thread switches, keep freed memory, and print a stack where native code crashes.
 
     By default glibc returns a freed block of an image's size to the system. An image of 1 MB then
     takes 256 page faults each time it is allocated, some six times on its way through the node.
     The drawback: the process keeps its peak memory.
     """
+    if sys.stderr is not None and not faulthandler.is_enabled():
+        faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     configure_process()
 
