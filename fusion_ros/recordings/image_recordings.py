@@ -157,9 +157,18 @@ class VideoRecording:
             self.close()
             raise
 
-    @cached_property
+    @property
     def identity(self) -> Identity:
-        """See `Recording`."""
+        """See `Recording`. Numbers of frames may be estimates until `frames` has ended."""
+        counts = [video.count for video in self._videos.values()]
+        topics = [
+            dataclasses.replace(topic, messages=count)
+            for topic, count in zip(self._as_opened.topics, counts, strict=True)
+        ]
+        return dataclasses.replace(self._as_opened, topics=tuple(topics))
+
+    @cached_property
+    def _as_opened(self) -> Identity:
         paths = [video.path for video in self._videos.values()]
         return _identity(
             paths,

@@ -25,6 +25,7 @@ _SAME_RATE = 0.01
 _DEEP_PLANAR = (b"Y1", b"Y2", b"Y3", b"Y4", b"G3", b"G4")
 _DEEP_PACKED = (b"RGB0", b"BGR0", b"RBA@", b"BRA@", b"P010", b"P012", b"P016", b"P210", b"P216")
 _GREY16 = b"Y1\x00\x10"
+_HEAD_BYTES = 1 << 16
 
 
 class VideoError(ValueError):
@@ -81,6 +82,7 @@ class VideoFile:
                 f"{path} stores {bits_of(self._pixel_format)}-bit grey; a visible video is 8-bit "
                 "grey or colour. Are visible and thermal swapped?"
             )
+        #: Number of frames. An estimate until `frames` has ended, if the container has no index.
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         named_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.named_rate_hz = named_hz if _SLOWEST_HZ <= named_hz <= _FASTEST_HZ else None
@@ -98,10 +100,13 @@ class VideoFile:
         Raises:
             EncodingError: the depth of a frame differs from that of the container.
         """
-        before_ns, first_ns, index = -1, 0, 0
+        before_ns, first_ns, offset_ns, longest_ns, index = -1, 0, 0, 0, 0
         while True:
             is_there, pixels = self._capture.read()
             if not is_there:
+                if index and not has_frame_index(self.path):
+                    end_ns = offset_ns + before_ns + longest_ns
+                    self.count = index + self._lost_after(end_ns, longest_ns, index)
                 return
             expected = np.uint16 if self._is_deep else np.uint8
             if pixels.dtype != expected:
@@ -112,12 +117,28 @@ class VideoFile:
                 )
             time_ns = round(float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e6)
             if index == 0:
-                first_ns = time_ns
+                first_ns, offset_ns = time_ns, self._offset_ns()
             time_ns -= first_ns
             if self.named_rate_hz is None or time_ns <= before_ns:  # the container has no times
                 time_ns = max(before_ns + 1, round(index * 1e9 / self.rate_hz))
             yield VideoFrame(index, time_ns, pixels)
+            longest_ns = max(longest_ns, time_ns - before_ns if index else 0)
             before_ns, index = time_ns, index + 1
+
+    def _offset_ns(self) -> int:
+        """Return the time of the first frame within the stated duration."""
+        pts = getattr(cv2, "CAP_PROP_PTS", None)  # OpenCV 4.10 and later
+        if pts is None or self.named_rate_hz is None:
+            return 0
+        return max(0, round(self._capture.get(pts) / self.named_rate_hz * 1e9))
+
+    def _lost_after(self, end_ns: int, longest_ns: int, decoded: int) -> int:
+        """Return the number of frames between the last decoded one and the stated duration."""
+        if self.named_rate_hz is None:
+            return 0
+        # Without an index OpenCV gives the duration times the rate as the number of frames.
+        lost_ns = round(self.count / self.named_rate_hz * 1e9) - end_ns
+        return round(lost_ns * decoded / end_ns) if lost_ns > longest_ns / 2 else 0
 
     def close(self) -> None:
         """Close the file."""
@@ -181,6 +202,16 @@ def open_video(path: Path, stream: Stream, rate_hz: float | None = None) -> Vide
     """
     kind = TiffStack if path.suffix.lower() in TIFF else VideoFile
     return kind(path, stream, rate_hz)
+
+
+def has_frame_index(path: Path) -> bool:
+    """Return whether a video's container lists its frames: MP4 and MOV that are not fragmented.
+
+    The number that FFmpeg gives for others is an estimate, or includes empty frames (AVI).
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return head[4:8] == b"ftyp" and b"mvex" not in head
 
 
 def bits_of(pixel_format: bytes) -> int:

@@ -11,9 +11,9 @@ import pytest
 
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.recordings import video_files
-from fusion_ros.recordings.image_recordings import VideoRecording
+from fusion_ros.recordings.image_recordings import FIRST_STAMP_NS, VideoRecording
 from fusion_ros.recordings.opening import open_recording
-from fusion_ros.recordings.recording import RecordingError
+from fusion_ros.recordings.recording import DamageKind, RecordingError
 from fusion_ros.recordings.sampled_pairs import paired_frames
 from fusion_ros.recordings.video_files import VideoError, VideoFile, match_videos
 from fusion_ros.streams.ledger import Stream
@@ -38,6 +38,52 @@ def write_video(
             writer.write(np.full((*SHAPE, 3), n, np.uint8))
     writer.release()
     return path
+
+
+def write_frames_at(path: Path, times: list[int]) -> Path:
+    """A video of 30 Hz with frames at these multiples of the period alone."""
+    options = [cv2.VIDEOWRITER_PROP_RAW_VIDEO, 1]
+    codec = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, 30.0, SHAPE[::-1], options)
+    if not (writer.isOpened() and writer.set(cv2.VIDEOWRITER_PROP_PTS, times[0])):
+        pytest.skip("this OpenCV cannot write such a video")
+    for n, time in enumerate(times):
+        writer.set(cv2.VIDEOWRITER_PROP_PTS, time)
+        writer.write(cv2.imencode(".jpg", np.full((*SHAPE, 3), n, np.uint8))[1].reshape(1, -1))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("first", [0, 150])
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_variable_rate_keeps_its_times_and_misses_no_frame(
+    tmp_path: Path, ending: str, first: int
+) -> None:
+    times = [first + n for n in (0, 1, 4, 5, 9, 10, 12, 20, 21)]
+    paths = [write_frames_at(tmp_path / f"{s.value}.{ending}", times) for s in Stream]
+    recording = VideoRecording(*paths)
+    stamps: dict[Stream, list[int]] = {s: [] for s in Stream}
+    for frame in recording.frames():
+        stamps[frame.stream].append(round((frame.arrived_ns - FIRST_STAMP_NS) * 30 / 1e9))
+    recording.close()
+    assert stamps == {s: [time - first for time in times] for s in Stream}
+    assert recording.damage == []
+    assert [recording.identity.messages(s) for s in Stream] == [len(times)] * 2
+
+
+@pytest.mark.parametrize("ending", ["mkv", "avi"])
+def test_frames_missing_at_the_end_are_counted(tmp_path: Path, ending: str) -> None:
+    whole, cut = (
+        write_video(tmp_path / f"{name}.{ending}", 40, 10.0, codec="MJPG") for name in ("a", "b")
+    )
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    recording = VideoRecording(whole, cut)
+    decoded = [frame.stream for frame in recording.frames()].count(Stream.THERMAL)
+    recording.close()
+    assert 0 < decoded < 40
+    assert [(d.file, d.kind, decoded + d.lost) for d in recording.damage] == [
+        (cut.name, DamageKind.MESSAGES, 40)
+    ]
 
 
 @pytest.mark.parametrize(("rates", "seconds"), [((30, 9), 4), ((9, 30), 4), ((25, 25), 2)])
