@@ -201,13 +201,23 @@ def _find_videos(root: Path) -> Pairs:
 
     Every 15th frame is listed, since adjacent frames are nearly equal.
     """
-    from fusion_ros.recordings.video_files import VideoError, VideoFile, match_videos
+    from fusion_ros.recordings.video_files import (
+        VideoError,
+        VideoFile,
+        has_frame_index,
+        match_videos,
+    )
 
     result = Pairs("m3svd_video")
     for visible in sorted(p for p in root.glob("*_vis.*") if p.suffix.lower() in VIDEOS):
         thermal = visible.with_name(visible.name.replace("_vis.", "_ir."))
         if not thermal.is_file():
             result.problems.append(f"{visible}: no thermal video {thermal.name}")
+            continue
+        if unknown := [path for path in (visible, thermal) if not has_frame_index(path)]:
+            result.problems.append(
+                f"{unknown[0]}: its container has no list of frames; allowed are MP4 and MOV"
+            )
             continue
         videos: list[VideoFile] = []
         try:
@@ -235,7 +245,8 @@ def _find_videos(root: Path) -> Pairs:
             for n in range(0, min(counts) - 1, 15)
         ]
     if not result.pairs:
-        raise DataSetError(f"{root} holds no <clip>_vis video with its <clip>_ir beside it")
+        why = f": {result.problems[0]}" if result.problems else ""
+        raise DataSetError(f"{root} holds no <clip>_vis video with its <clip>_ir beside it{why}")
     return result
 
 

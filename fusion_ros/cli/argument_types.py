@@ -12,7 +12,10 @@ from pathlib import Path
 
 from fusion_ros.files.reading import other_kind
 
-_RESULTS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".html", ".json")
+_RESULTS = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mkv", ".mov", ".csv",
+    ".html", ".json",
+)  # fmt: skip
 """Suffixes of single results, which a user may name instead of the folder."""
 
 

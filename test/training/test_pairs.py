@@ -67,7 +67,7 @@ def test_files_without_a_partner_are_listed_and_skipped(tmp_path):
     assert "c.png: no visible partner" in found.problems[1]
 
 
-def test_full_size_visible_pictures_of_roadscene_are_brought_to_the_thermal_size(tmp_path):
+def test_full_size_visible_images_of_roadscene_are_scaled_to_the_thermal_size(tmp_path):
     write(tmp_path / "vis_hr/0001.jpg", 100, 120)
     write(tmp_path / "ir/0001.jpg", 40, 48, 1)
     (pair,) = find_pairs("roadscene", tmp_path)
@@ -75,10 +75,10 @@ def test_full_size_visible_pictures_of_roadscene_are_brought_to_the_thermal_size
     assert colour.shape[:2] == grey.shape == (40, 48)
 
 
-def test_video_frames_meet_by_number_and_come_with_the_frame_that_follows(tmp_path):
+def test_video_frames_pair_by_number_and_include_the_next_frame(tmp_path):
     for part, levels in (("vis", range(0, 200, 10)), ("ir", range(200, 0, -10))):
-        path = str(tmp_path / f"clip_{part}.avi")
-        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30, (64, 48))
+        path = str(tmp_path / f"clip_{part}.mp4")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 30, (64, 48))
         for level in levels:
             writer.write(np.full((48, 64, 3), level, np.uint8))
         writer.release()
@@ -89,7 +89,17 @@ def test_video_frames_meet_by_number_and_come_with_the_frame_that_follows(tmp_pa
     assert [round(float(t.mean()), -1) for _, t in frames] == [50, 40]
 
 
-def test_a_gap_and_another_rate_pair_no_two_moments(tmp_path):
+def test_a_video_without_a_list_of_frames_is_a_problem(tmp_path):
+    for part in ("vis", "ir"):
+        path = str(tmp_path / f"clip_{part}.mkv")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30, (64, 48))
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.release()
+    with pytest.raises(DataSetError, match=r"clip_vis\.mkv"):
+        find_pairs("m3svd_video", tmp_path)
+
+
+def test_a_gap_and_another_rate_cause_no_wrong_pair(tmp_path):
     for n in range(6):
         write(tmp_path / f"vis/rgb_{n}.png")
         if n != 2:
@@ -97,8 +107,8 @@ def test_a_gap_and_another_rate_pair_no_two_moments(tmp_path):
     found = find_pairs("folders", tmp_path)
     assert [(p.visible.stem[-1], p.thermal.stem[-1]) for p in found] == [(n, n) for n in "01345"]
     for part, rate in (("vis", 30), ("ir", 9)):
-        path = str(tmp_path / f"clip_{part}.avi")
-        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), rate, (64, 48))
+        path = str(tmp_path / f"clip_{part}.mp4")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
         for _ in range(20):
             writer.write(np.zeros((48, 64, 3), np.uint8))
         writer.release()
