@@ -289,7 +289,7 @@ def test_doubtful_inputs_are_reported(
     assert word in capsys.readouterr().err
 
 
-def test_thermal_pictures_of_one_value_are_an_error_of_the_replay(tmp_path: Path) -> None:
+def test_thermal_images_of_one_value_are_an_error_of_the_replay(tmp_path: Path) -> None:
     root = pair_files(tmp_path, number_picture(2), np.full(SHAPE, 77, np.uint8))
     assert replay(root)[1]["thermal_constant"].severity == "error"
 

@@ -78,7 +78,7 @@ def rig_with_camera_info(ros: Any, parameters: dict[str, Any], detector: Detecto
 
 
 @pytest.mark.parametrize("reliability", [RELIABLE, BEST_EFFORT], ids=lambda policy: policy.name)
-def test_a_detector_of_either_reliability_gets_every_picture_as_if_from_the_visible_camera(
+def test_a_detector_of_either_reliability_gets_every_image_as_if_from_the_visible_camera(
     ros: Any, reliability: ReliabilityPolicy
 ) -> None:
     detector = Detector(ros, reliability)
@@ -102,7 +102,7 @@ def test_a_detector_of_either_reliability_gets_every_picture_as_if_from_the_visi
 
 
 @pytest.mark.parametrize(("encoding", "channels"), [("rgb8", 3), ("bgr8", 3), ("mono8", 1)])
-def test_a_detector_gets_the_encoding_it_was_promised_whatever_the_cameras_send(
+def test_a_detector_gets_the_configured_encoding_from_any_cameras(
     ros: Any, encoding: str, channels: int
 ) -> None:
     detector = Detector(ros, RELIABLE)

@@ -57,7 +57,7 @@ def test_all_at_once_stays_between_black_and_white():
             assert torch.isfinite(x).all()
 
 
-def test_the_same_draws_give_the_same_pictures_and_others_others():
+def test_equal_draws_give_equal_images():
     first, again = (augment(*crops(), draws(EVERYTHING)) for _ in range(2))
     other = augment(*crops(), draws(EVERYTHING, seed=1))
     assert torch.equal(first[0], again[0])
@@ -75,7 +75,7 @@ def test_both_cameras_flip_together():
     torch.testing.assert_close(b, thermal.flip(3))
 
 
-def test_polarity_turns_the_thermal_picture_only():
+def test_polarity_turns_the_thermal_image_only():
     settings = Augmentation(
         flip=0.0, flip_vertical=0.0, gamma_spread=0.0, range_chance=0.0, polarity_chance=1.0
     )
@@ -94,7 +94,7 @@ def test_a_sample_does_not_depend_on_its_neighbours_in_the_batch():
     torch.testing.assert_close(together[1][1:2], alone[1])
 
 
-def test_a_stretched_picture_fills_the_range_and_is_cut_off_at_its_ends():
+def test_a_stretched_image_fills_the_range_and_is_cut_off_at_its_ends():
     settings = dataclasses.replace(
         NOTHING, range_chance=1.0, stretch_chance=1.0, largest_gain=100.0
     )

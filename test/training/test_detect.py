@@ -47,7 +47,7 @@ def test_half_of_the_objects_found_is_half_of_the_precision():
     assert values["both"] == values["person"]
 
 
-def test_a_picture_that_is_drawn_twice_counts_twice():
+def test_a_image_that_is_drawn_twice_counts_twice():
     labels = {("s", "a"): picture(SQUARE), ("s", "b"): picture(SQUARE, name="b")}
     found = {"visible": {("s", "a"): [hit()], ("s", "b"): []}}
     drawn = [("s", "a"), ("s", "a"), ("s", "b")]
@@ -124,7 +124,7 @@ def test_a_set_that_cannot_be_read_ends_with_2(tmp_path, weights, scene, old, ne
     assert detect.main([*arguments, "--set", scene.replace(old, new)]) == 2
 
 
-def test_a_labelled_picture_that_is_absent_is_named(tmp_path, scene):
+def test_a_labelled_image_that_is_absent_is_named(tmp_path, scene):
     (tmp_path / "vis" / "b.png").unlink()
     with pytest.raises(detect.DataSetError, match=r"has b"):
         detect.find_labelled_pairs(scene)

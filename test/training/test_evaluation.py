@@ -55,7 +55,7 @@ def test_the_table_is_sorted_by_rank_and_marks_the_best(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
-def test_a_baseline_gives_back_a_picture_that_both_sources_share(name):
+def test_a_baseline_gives_back_a_image_that_both_sources_share(name):
     y, x = np.mgrid[0:70, 0:90]
     shared = 0.5 + 0.4 * np.sin(x / 6.0) * np.cos(y / 8.0)
     fused = BASELINES[name](shared, shared)
@@ -74,7 +74,7 @@ def test_the_pyramid_takes_the_stronger_detail_of_either_source():
     assert np.abs(fused - texture)[inner].mean() < 0.02
 
 
-def test_evaluate_writes_tables_fused_pictures_and_a_contact_sheet(tmp_path, weights):
+def test_evaluate_writes_tables_fused_images_and_a_contact_sheet(tmp_path, weights):
     root = write_pairs(tmp_path / "pairs", count=2)
     peer = tmp_path / "peers" / "copycat"
     peer.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tm
     ("data", "message"),
     [("folders", "allowed is KIND=FOLDER"), ("folders=/nowhere/at/all", "/nowhere/at/all")],
 )
-def test_evaluate_names_what_is_wrong(tmp_path, capsys, data, message):
+def test_evaluate_names_the_unusable_argument(tmp_path, capsys, data, message):
     assert main(["evaluate", "--data", data, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
 

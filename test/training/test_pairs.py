@@ -38,7 +38,7 @@ LAYOUTS = {
 }
 
 
-def test_every_data_set_of_pictures_has_its_layout_here():
+def test_every_data_set_of_images_has_a_layout():
     assert set(LAYOUTS) | {"m3svd_video"} == set(DATA_SETS)
 
 
@@ -150,7 +150,7 @@ def test_unknown_kinds_and_missing_roots_are_named(tmp_path):
         find_pairs("tno", tmp_path / "absent")
 
 
-def test_a_broken_picture_and_unequal_sizes_are_named(tmp_path):
+def test_a_broken_image_and_unequal_sizes_are_named(tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     good = write(tmp_path / "good.png", 40, 48)
@@ -161,7 +161,7 @@ def test_a_broken_picture_and_unequal_sizes_are_named(tmp_path):
         read_pair(PairFiles("x", good, small))
 
 
-def test_not_a_number_in_a_float_thermal_picture_is_named(tmp_path):
+def test_not_a_number_in_a_float_thermal_image_is_named(tmp_path):
     thermal = np.full((40, 48), 300.0, np.float32)
     thermal[3, 4] = np.nan
     assert cv2.imwrite(str(tmp_path / "t.tiff"), thermal)

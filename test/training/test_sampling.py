@@ -46,7 +46,7 @@ def test_no_noise_is_added_to_clips_which_have_their_own(pack) -> None:
     assert all(min(draw.noise) > 0 for draw in stills.draws)
 
 
-def test_a_stranger_is_the_thermal_picture_of_another_place_or_scene(tmp_path) -> None:
+def test_a_stranger_is_the_thermal_image_of_another_place_or_scene(tmp_path) -> None:
     with PackWriter(tmp_path) as writer:
         for level in (10, 20, 30):
             grey = np.full((48, 64), level, np.uint8)
@@ -66,6 +66,6 @@ def test_a_stranger_is_the_thermal_picture_of_another_place_or_scene(tmp_path) -
     assert 4 <= met <= 12, "two of three scenes are other ones"
 
 
-def test_frames_of_a_clip_keep_their_own_thermal_picture(pack) -> None:
+def test_frames_of_a_clip_keep_their_own_thermal_image(pack) -> None:
     batch = consecutive(pack, Augmentation(stranger_chance=1.0, zoom_chance=0.0))
     assert torch.equal(batch.visible, batch.thermal)
