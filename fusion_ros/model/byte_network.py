@@ -48,7 +48,7 @@ class ByteNetwork(nn.Module):
         """Return the unrounded grey levels (N, H, W, output_channels) in 0..255."""
         height, width = thermal.shape[1:3]
         fused = self.net(self.planes(visible), self.planes(thermal))
-        fused = crop(fused, height, width).permute(0, 2, 3, 1)
+        fused = _channels_last(crop(fused, height, width))
         if self._dtype != torch.float64:
             fused = fused.float()
         return fused * (128.0 if self.config.layout == "blend" else 127.5) + 127.5
@@ -56,5 +56,14 @@ class ByteNetwork(nn.Module):
     def planes(self, images: Tensor) -> Tensor:
         """Convert `uint8` (N, H, W, C) to padded (N, C, H', W') in units of 128 grey levels."""
         wide = torch.float64 if self._dtype == torch.float64 else torch.float32
-        planes = (images.permute(0, 3, 1, 2).to(wide) - 127.5) * (1.0 / 128.0)
+        planes = (_channels_first(images).to(wide) - 127.5) * (1.0 / 128.0)
         return pad_to_multiple(planes.to(self._dtype), self.config.stride, self.config.padding)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    # A transposition of one channel makes OpenVINO choose a layout that some layers run slowly.
+    return x.squeeze(3).unsqueeze(1) if x.shape[3] == 1 else x.permute(0, 3, 1, 2)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.squeeze(1).unsqueeze(3) if x.shape[1] == 1 else x.permute(0, 2, 3, 1)

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from fusion_ros.model.blend import bias_of
+from fusion_ros.model.blend import BlendNet, MergedHeads, bias_of
 from fusion_ros.model.linear_rewrite import LinearFusionNet, is_linear_decoder
 from fusion_ros.model.network import FusionNet
 
@@ -55,6 +55,16 @@ def fold_image_scale(net: FusionNet) -> FusionNet:
         return result
     for encoder in (result.visible_encoder, result.thermal_encoder):
         cast(nn.Conv2d, cast(nn.Sequential, encoder.levels[0])[0]).weight.mul_(ratio)
+    return result
+
+
+def merge_heads(net: nn.Module) -> nn.Module:
+    """Return a copy of a blend whose two heads are one convolution; other networks are returned."""
+    if not isinstance(getattr(net, "blend", None), BlendNet):
+        return net
+    result = copy.deepcopy(net)
+    blend = cast(BlendNet, result.blend)
+    blend.merged_heads = MergedHeads(blend)
     return result
 
 

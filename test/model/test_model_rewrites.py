@@ -17,6 +17,7 @@ from fusion_ros.model.padding import pad_to_multiple
 from fusion_ros.model.rewrites import (
     fold_average_pooling,
     fold_image_scale,
+    merge_heads,
     optimise_for_inference,
 )
 
@@ -166,6 +167,24 @@ def test_the_rewritten_compact_network_computes_the_same_to_1e_12() -> None:
         plain, rewritten = net(*pair), optimise_for_inference(net)(*pair)
     assert plain.std() > 1e-3
     assert (plain - rewritten).abs().max() < 1e-12
+
+
+def test_merged_heads_compute_the_same_to_1e_12() -> None:
+    torch.manual_seed(4)
+    net = FusionNet(PRESETS["compact"]).double().eval()
+    nn.init.normal_(net.blend.weight_head.bias)
+    nn.init.normal_(net.blend.correction_head.bias)
+    visible, thermal = (torch.cat((x, -x)) for x in inputs(1, 64, 96))
+    merged = merge_heads(net)
+    assert merged.blend.merged_heads is not None
+    assert net.blend.merged_heads is None
+    with torch.inference_mode():
+        difference = (net(visible, thermal) - merged(visible, thermal)).abs().max()
+    assert difference < 1e-12
+
+
+def test_a_network_without_heads_is_returned(paper: FusionNet) -> None:
+    assert merge_heads(paper) is paper
 
 
 def test_rewriting_does_not_change_the_network(paper: FusionNet) -> None:
