@@ -3,7 +3,7 @@
 
 Extras: `desk` fuses and records files; `ros` brings rclpy and its middleware to a machine without a
 ROS distribution; `torch` and `tensorrt` are further engines; `replay` evaluates recordings; `train`
-trains; `dev` tests and checks. A node on a CPU needs none but `ros`.
+trains, `quantize` makes 8-bit networks; `dev` tests and checks. A node on a CPU needs none but `ros`.
 
 Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
 distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.
@@ -88,6 +88,7 @@ setup(
         "tensorrt": TORCH,
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", *TORCH],
         "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
+        "quantize": [*TORCH, "nncf>=3.0", "onnxruntime>=1.17"],
         "ray": ["ray>=2.9"],
         "rerun": ["rerun-sdk>=0.23"],
         "train": [

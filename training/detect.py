@@ -2,7 +2,7 @@
 """``python -m training.detect``: compare detectors on visible, thermal and fused images.
 
     python -m training.detect --weights FILE|PRESET ... --detector FILE.onnx --classes coco.names
-        --set NAME=VISIBLE,THERMAL,LABELS.json ... [--out FILE.json]
+        --set NAME=VISIBLE,THERMAL,LABELS.json ... [--precision int8] [--out FILE.json]
 
 `late` is no image: it pools the boxes of two runs, on the visible and on the thermal image, and
 drops doubles. For each set and all of them pooled, the table has AP50 of each class and their mean,
@@ -209,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--weights", nargs="+", required=True, help="weights files or presets")
+    parser.add_argument("--precision", help="run the weights on OpenVINO in this precision")
     parser.add_argument("--detector", nargs="+", type=Path, required=True, help="ONNX files")
     parser.add_argument("--classes", type=Path, help="class names, one a line; else the model's")
     parser.add_argument(
@@ -221,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
         require_evaluator()
         names = options.classes.read_text().splitlines() if options.classes else None
         pairs = [pair for text in options.sets for pair in find_labelled_pairs(text)]
-        fusers = named_networks(options.weights)
+        fusers = named_networks(options.weights, options.precision)
         result = {}
         for path in options.detector:
             detector = OnnxDetector(path, classes=names, merge=MERGED)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fusion_ros.engines.choice import create_engine
 from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
 from fusion_ros.metrics import MEASURES, score
@@ -46,6 +47,17 @@ def network_fuser(weights: str) -> Fuser:
             fused = fuse(net, *tensors)[0]
         image = (fused * 255).round().byte().permute(1, 2, 0).numpy()
         return image[..., 0] if image.shape[2] == 1 else image
+
+    return run
+
+
+def engine_fuser(weights: str, precision: str) -> Fuser:
+    """Return a fuser that runs a weights file or preset on OpenVINO, as a robot does."""
+    path = shipped_weights(weights) if weights in PRESETS else Path(weights)
+    engine = create_engine(load_weights(path), name="openvino", precision=precision)
+
+    def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
+        return engine.infer(grey(visible) if engine.visible_channels == 1 else visible, thermal)
 
     return run
 
@@ -200,9 +212,12 @@ def network_names(weights: list[str]) -> list[str]:
     return names
 
 
-def named_networks(weights: list[str]) -> dict[str, Fuser]:
-    """Return networks by name."""
-    return {n: network_fuser(w) for n, w in zip(network_names(weights), weights, strict=True)}
+def named_networks(weights: list[str], precision: str | None = None) -> dict[str, Fuser]:
+    """Return networks by name: in PyTorch, or on OpenVINO in a precision."""
+    return {
+        name: engine_fuser(path, precision) if precision else network_fuser(path)
+        for name, path in zip(network_names(weights), weights, strict=True)
+    }
 
 
 def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:

@@ -52,7 +52,7 @@ def create_engine(
         weights: network and metadata.
         name: "auto" or one of `ENGINE_NAMES`.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto", "float32", "bfloat16" or "float16".
+        precision: "auto", "float32", "bfloat16", "float16" or "int8" (OpenVINO alone).
         size: (height, width) of the images, if known.
 
     Raises:
@@ -109,9 +109,9 @@ def _serves(probe: EngineProbe, device: str) -> bool:
 
 def _make(probe: EngineProbe, weights: LoadedWeights, precision: str) -> Engine:
     if probe.name == "openvino":
-        from fusion_ros.engines.openvino_engine import OpenVinoEngine
+        from fusion_ros.engines.openvino_trial import create_openvino
 
-        return OpenVinoEngine(weights, precision=precision)
+        return create_openvino(weights, precision=precision)
     if probe.name == "tensorrt":
         from fusion_ros.engines.tensorrt.engine import TensorRtEngine
 

@@ -20,7 +20,8 @@ class EngineDescription:
     Attributes:
         name: engine, for instance "torch".
         device: for instance "cpu" or "cuda:0".
-        precision: number format of the network's arithmetic: "float32", "bfloat16" or "float16".
+        precision: number format of the network's arithmetic: "float32", "bfloat16", "float16" or
+            "int8".
         preset: preset of the weights, or "custom".
         weights_sha256: hash of the weights' tensors.
         detail: further facts (threads, device name), by name.

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import Any
 
 from fusion_ros.files.reading import parse_json
 from fusion_ros.files.writing import new_file
+
+_log = logging.getLogger(__name__)
 
 _MOST_ENGINE_BYTES, _MOST_CARD_BYTES = 4 << 30, 1 << 20
 
@@ -84,6 +87,10 @@ class EngineCache:
         self.folder = folder or default_folder()
         self._most = most
 
+    def within(self, name: str) -> EngineCache:
+        """Return a cache in a folder of this one, with the same limit."""
+        return EngineCache(self.folder / name, most=self._most)
+
     def find(self, key: EngineKey) -> CachedEngine:
         """Return the trusted engine for this key, or the reason why there is none."""
         path = self.folder / f"{key.name}.engine"
@@ -141,6 +148,15 @@ class EngineCache:
             if self._most:
                 self._drop_oldest(folder)
         return path
+
+    def store_if_possible(
+        self, key: EngineKey, data: bytes, *, about: dict[str, Any] | None = None
+    ) -> None:
+        """Store, or log a warning: a full or read-only disk only delays the next start."""
+        try:
+            self.store(key, data, about=about or {})
+        except OSError as error:
+            _log.warning("a converted network cannot be stored on disk: %s", error)
 
     def _drop_oldest(self, folder: int) -> None:
         # Another process may remove the same files at the same time.

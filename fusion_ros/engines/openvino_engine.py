@@ -23,7 +23,7 @@ from fusion_ros.engines.engine import (
 )
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey, default_folder
 from fusion_ros.engines.probes import probe_openvino
-from fusion_ros.model.onnx_file import graph_version, onnx_path, read_onnx
+from fusion_ros.model.onnx_file import graph_version, int8_path, onnx_path, read_onnx
 from fusion_ros.model.weights import LoadedWeights, WeightsError
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 SIZES_KEPT = 4
 #: Compiled networks on disk for all weights together, 1.4 MB each for `compact`.
 SIZES_ON_DISK = 24
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 class OpenVinoEngine:
@@ -44,15 +44,16 @@ class OpenVinoEngine:
 
     Args:
         weights: network and metadata; not modified.
-        precision: "auto", "float32" or "bfloat16". "auto" is bfloat16 on CPUs that multiply it in
-            hardware, float32 elsewhere.
+        precision: "auto", "float32", "bfloat16" or "int8". "auto" is bfloat16 on CPUs that multiply
+            it in hardware, float32 elsewhere (`openvino_trial` also tries int8). "int8" runs what
+            is not quantised in the precision of "auto".
         threads: number of threads; 0 is OpenVINO's default of one for each physical core.
         cache: storage for compiled networks.
 
     Raises:
         EngineError: OpenVINO is not installed or does not support the precision, or the network
-            must be converted and PyTorch or onnx is not installed.
-        WeightsError: the weights cannot be converted.
+            must be converted and PyTorch or onnx is not installed, or there is no int8 file.
+        WeightsError: the weights cannot be converted, or the int8 file is damaged.
     """
 
     def __init__(
@@ -70,16 +71,20 @@ class OpenVinoEngine:
 
         self._openvino = openvino
         self._metadata = weights.metadata
-        self._cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
+        self.cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
         self.output_channels = config.output_channels
         # In its own folder: compiled networks of many sizes must not displace it.
-        self._onnx = _onnx_of(weights, EngineCache(self._cache.folder / "onnx", most=SIZES_ON_DISK))
+        self._onnx = (
+            _int8_of(weights)
+            if self._precision == "int8"
+            else _onnx_of(weights, self.cache.within("onnx"))
+        )
         self._core = openvino.Core()
         self._options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[self._precision],
+            "INFERENCE_PRECISION_HINT": _float_type(self._precision),
         }
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
@@ -147,7 +152,7 @@ class OpenVinoEngine:
         return self._requests[size]
 
     def _from_cache(self, height: int, width: int) -> Any:
-        found = self._cache.find(self._key(height, width))
+        found = self.cache.find(self._key(height, width))
         if found.path is None:
             if found.is_refused:  # otherwise each start would compile without a reason in the log
                 _log.warning("a compiled network on disk is not used: %s", found.why)
@@ -168,21 +173,22 @@ class OpenVinoEngine:
         compiled = self._core.compile_model(model, "CPU", self._options)
         about = {"build_s": round(time.monotonic() - begun_s, 3)}
         data = compiled.export_model().getvalue()
-        _store(self._cache, self._key(height, width), data, about)
+        self.cache.store_if_possible(self._key(height, width), data, about=about)
         return compiled
 
     def _key(self, height: int, width: int) -> EngineKey:
         """Return the cache key of a compiled network for this size."""
-        return EngineKey(
-            f"{width}x{height}-{self._precision}",
-            {
-                "weights_sha256": self._metadata.sha256,
-                "onnx_sha256": hashlib.sha256(self._onnx).hexdigest(),
-                "openvino": self._openvino.__version__,
-                "cpu": cpu_name(),
-                "options": self._options,
-            },
-        )
+        return EngineKey(f"{width}x{height}-{self._precision}", self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a compiled network depends on, apart from its size."""
+        return {
+            "weights_sha256": self._metadata.sha256,
+            "onnx_sha256": hashlib.sha256(self._onnx).hexdigest(),
+            "openvino": self._openvino.__version__,
+            "cpu": cpu_name(),
+            "options": self._options,
+        }
 
     def _tensor(self, image: np.ndarray) -> Any:
         batch = image.reshape(1, *image.shape[:2], -1)
@@ -214,21 +220,34 @@ def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:
     from fusion_ros.model.onnx_export import export_onnx
 
     data = export_onnx(weights)
-    _store(cache, key, data, {})
+    cache.store_if_possible(key, data)
     return data
 
 
-def _store(cache: EngineCache, key: EngineKey, data: bytes, about: dict[str, Any]) -> None:
-    try:
-        cache.store(key, data, about=about)
-    except OSError as error:  # a full or read-only disk only delays the next start
-        _log.warning("the converted network cannot be stored on disk: %s", error)
+def _int8_of(weights: LoadedWeights) -> bytes:
+    """Return the quantised network beside the weights."""
+    if (data := read_onnx(weights, int8=True)) is None:
+        raise EngineError(
+            f"precision is 'int8', but {int8_path(weights.path)} does not exist; use 'auto', or "
+            f"make it with `python -m training.quantize --weights {weights.path} --data "
+            "KIND=FOLDER` in a checkout of fusion_ros"
+        )
+    return data
+
+
+def _float_type(precision: str) -> str:
+    """Return OpenVINO's name of the type of what is not quantised."""
+    return (
+        "bf16"
+        if precision == "bfloat16" or (precision == "int8" and cpu_has_fast_bfloat16())
+        else "f32"
+    )
 
 
 def _checked_precision(name: str) -> str:
     if name == "auto":
         return "bfloat16" if cpu_has_fast_bfloat16() else "float32"
-    if name not in _HINTS:
-        allowed = ", ".join(repr(allowed) for allowed in ("auto", *_HINTS))
+    if name not in PRECISIONS:
+        allowed = ", ".join(repr(allowed) for allowed in ("auto", *PRECISIONS))
         raise EngineError(f"precision is {name!r}; on OpenVINO's CPU allowed: {allowed}")
     return name

@@ -4,6 +4,8 @@
 `NAME.onnx` belongs to `NAME.safetensors` beside it. Its last bytes are two entries of ONNX
 metadata: the hash of the weights, and the hash of all bytes before. A damaged file, or one of
 other weights, is therefore never used. `fusion_ros.model.onnx_export` writes these files.
+`NAME.int8.onnx` is the same network with convolutions of 8-bit integers, from
+`training.quantize`.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ def is_sealed_for(data: bytes, weights_sha256: str) -> bool:
     return data == sealed(model, weights_sha256)
 
 
-def read_onnx(weights: LoadedWeights) -> bytes | None:
+def read_onnx(weights: LoadedWeights, *, int8: bool = False) -> bytes | None:
     """Return the ONNX model beside a weights file, or None if there is none.
+
+    Args:
+        weights: the weights.
+        int8: return the one of `int8_path`.
 
     Raises:
         WeightsError: the file is not readable, is damaged, or belongs to other weights.
     """
-    path = onnx_path(weights.path)
+    path = int8_path(weights.path) if int8 else onnx_path(weights.path)
     if not path.is_file():
         return None
     try:
@@ -47,7 +53,7 @@ def read_onnx(weights: LoadedWeights) -> bytes | None:
     if not is_sealed_for(data, weights.metadata.sha256):
         raise WeightsError(
             f"ONNX file {path} is damaged or was not made from {weights.path.name}; delete it, or "
-            "make it again with `fusion-ros export`"
+            f"make it again with `{'python -m training.quantize' if int8 else 'fusion-ros export'}`"
         )
     return data
 
@@ -55,6 +61,11 @@ def read_onnx(weights: LoadedWeights) -> bytes | None:
 def onnx_path(weights_path: Path) -> Path:
     """Return where the ONNX file of a weights file is expected."""
     return weights_path.with_suffix(".onnx")
+
+
+def int8_path(weights_path: Path) -> Path:
+    """Return where the quantised ONNX file of a weights file is expected."""
+    return weights_path.with_suffix(".int8.onnx")
 
 
 @cache

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m training.quantize``: write the 8-bit ONNX file of weights of layout `blend`.
+
+    python -m training.quantize --weights FILE|PRESET --data KIND=FOLDER ... [--split FILE]
+        [--pairs 60]
+
+NNCF measures the ranges of the features on pairs like those that the weights were trained on, and
+the file `NAME.int8.onnx` is written beside the weights. The first convolution and the two heads
+stay in float32: they take little time, and their errors are grey levels of the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fusion_ros.files.writing import write_bytes
+from fusion_ros.imaging.colour import luma
+from fusion_ros.model.config import PRESETS
+from fusion_ros.model.onnx_export import export_onnx
+from fusion_ros.model.onnx_file import int8_path, sealed
+from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, shipped_weights
+from training.pairs import DATA_SETS, DataSetError, find_pairs
+from training.reading import read_pair
+
+#: Parts of the names of convolutions that stay in float32.
+KEPT = ("/stem/", "/merged_heads/")
+
+Images = dict[str, np.ndarray]
+"""`uint8` (1, H, W, 1) by input of the network."""
+
+
+def spread_pairs(data: list[str], split: Path | None, most: int) -> list[Images]:
+    """Return an equal number of pairs of each ``KIND=FOLDER``, spread evenly, at most `most`.
+
+    Raises:
+        DataSetError: a text of another form, or a data set that cannot be read or is not for
+            training.
+    """
+    result = []
+    for text in data:
+        kind, equals, root = text.partition("=")
+        if not equals:
+            raise DataSetError(f"--data has {text!r}; allowed is KIND=FOLDER")
+        found = find_pairs(kind, Path(root), split)
+        if DATA_SETS[kind].evaluation_only:
+            raise DataSetError(f"--data has {text!r}; allowed: data sets that are not evaluated on")
+        count = min(len(found), max(1, most // len(data)))
+        for index in np.linspace(0, len(found) - 1, count).astype(int):
+            visible, thermal = read_pair(found.pairs[index])[0]
+            pair = {"visible": luma(visible), "thermal": thermal}
+            result.append({name: image[None, :, :, None] for name, image in pair.items()})
+    return result
+
+
+def quantised(weights: LoadedWeights, pairs: list[Images]) -> bytes:
+    """Return the ONNX file of these weights with convolutions of 8-bit integers.
+
+    Raises:
+        WeightsError: the layout is not `blend`, or the tensors do not match the config.
+    """
+    import nncf
+    import onnx
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    if weights.metadata.config.layout != "blend":
+        raise WeightsError(
+            f"weights file {weights.path} has layout {weights.metadata.config.layout!r}; "
+            "allowed: 'blend'"
+        )
+    model = onnx.load_from_string(export_onnx(weights))
+    del model.metadata_props[:]
+    nodes = model.graph.node
+    kept = [n.name for n in nodes if n.op_type == "Conv" and any(k in n.name for k in KEPT)]
+    others = sorted({n.op_type for n in nodes} - {"Conv", "Relu", "Constant"})
+    result = nncf.quantize(
+        model,
+        nncf.Dataset(pairs),
+        subset_size=len(pairs),
+        preset=nncf.QuantizationPreset.MIXED,
+        fast_bias_correction=False,
+        ignored_scope=nncf.IgnoredScope(names=kept, types=others, validate=False),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
+    )
+    return sealed(result.SerializeToString(deterministic=True), weights.metadata.sha256)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.quantize",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--weights", required=True, help="weights file or preset")
+    parser.add_argument("--data", nargs="+", required=True, metavar="KIND=FOLDER")
+    parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
+    parser.add_argument("--pairs", type=int, default=60, help="pairs of all data sets together")
+    options = parser.parse_args(arguments)
+    preset = options.weights in PRESETS
+    try:
+        weights = load_weights(shipped_weights(options.weights) if preset else options.weights)
+        pairs = spread_pairs(options.data, options.split, options.pairs)
+        data = quantised(weights, pairs)
+        write_bytes(int8_path(weights.path), data)
+        int8_path(weights.path).chmod(0o644)
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is missing; pip install -e '.[quantize]'", file=sys.stderr)
+        return 2
+    except (DataSetError, OSError, WeightsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{int8_path(weights.path)}: {len(data) / 1e6:.2f} MB, from {len(pairs)} pairs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
