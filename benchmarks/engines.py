@@ -29,7 +29,7 @@ from fusion_ros.model.onnx_file import read_onnx
 from fusion_ros.model.weights import LoadedWeights, load_weights, shipped_weights
 
 SIZES = ((320, 256), (640, 480), (640, 512), (1280, 1024), (1920, 1080))
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "int8", "float16")
 REFERENCE = "torch cpu float32"
 
 
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument(
         "--sizes", nargs="+", type=image_size, default=SIZES, metavar="WIDTHxHEIGHT"
     )
-    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:3], choices=PRECISIONS)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--json", type=Path)
