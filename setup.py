@@ -3,7 +3,7 @@
 
 Extras: `desk` fuses and records files; `ros` brings rclpy and its middleware to a machine without a
 ROS distribution; `torch` and `tensorrt` are further engines; `replay` evaluates recordings; `train`
-trains, `quantize` makes 8-bit networks; `dev` tests and checks. A node on a CPU needs none but `ros`.
+trains, `quantize` makes 8-bit networks; `dev` tests and checks. A node on a CPU needs only `ros`.
 
 Where there is a distribution, leave `ros` out and install with `--no-deps`: there the
 distribution's OpenCV, which cv_bridge is built against, must stay the one that Python finds.
