@@ -49,6 +49,7 @@ class Part:
 
 PARTS = (
     Part("whole-path", "-m benchmarks.whole_path", 25, "bytes in to bytes out"),
+    Part("passes", "-m benchmarks.passes", 5, "passes over pixels around the network"),
     Part("engines-compact", "-m benchmarks.engines --preset compact", 45, "engines and sizes"),
     Part("engines-paper", "-m benchmarks.engines --preset paper", 110, "the paper's network"),
     Part("rivals", "-m benchmarks.rivals", 55, "other methods and published networks' shapes"),

@@ -65,6 +65,7 @@ CASES = (
     Case(registration="homography"),
     Case(thermal="uint16", registration="homography"),
     Case(precision="float32"),
+    Case(precision="int8"),
     Case(preset="paper"),
 )
 
