@@ -5,8 +5,8 @@
         [--pairs 60]
 
 NNCF measures the ranges of the features on pairs like those that the weights were trained on, and
-the file `NAME.int8.onnx` is written beside the weights. The first convolution and the two heads
-stay in float32: they take little time, and their errors are grey levels of the image.
+the file `NAME.int8.onnx` is written beside the weights. The first convolution, which reads the
+images, stays in float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.pairs import DATA_SETS, DataSetError, find_pairs
 from training.reading import read_pair
 
 #: Parts of the names of convolutions that stay in float32.
-KEPT = ("/stem/", "/merged_heads/")
+KEPT = ("/stem/",)
 
 Images = dict[str, np.ndarray]
 """`uint8` (1, H, W, 1) by input of the network."""
@@ -71,7 +71,7 @@ def quantised(weights: LoadedWeights, pairs: list[Images]) -> bytes:
             f"weights file {weights.path} has layout {weights.metadata.config.layout!r}; "
             "allowed: 'blend'"
         )
-    model = onnx.load_from_string(export_onnx(weights))
+    model = onnx.load_from_string(export_onnx(weights, integers=True))
     del model.metadata_props[:]
     nodes = model.graph.node
     kept = [n.name for n in nodes if n.op_type == "Conv" and any(k in n.name for k in KEPT)]

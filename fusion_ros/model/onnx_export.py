@@ -11,7 +11,7 @@ import torch
 
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.onnx_file import sealed
-from fusion_ros.model.rewrites import merge_heads
+from fusion_ros.model.rewrites import double_by_rows, merge_heads
 from fusion_ros.model.weights import LoadedWeights
 
 OPSET = 18
@@ -19,7 +19,7 @@ OPSET = 18
 _LEAST_HALVED = 1000
 
 
-def export_onnx(weights: LoadedWeights, *, half: bool = False) -> bytes:
+def export_onnx(weights: LoadedWeights, *, half: bool = False, integers: bool = False) -> bytes:
     """Return the ONNX file of these weights: `visible` and `thermal` to `fused`.
 
     The inputs are `uint8` (1, H, W, channels), as in `ByteNetwork.forward`.
@@ -28,12 +28,13 @@ def export_onnx(weights: LoadedWeights, *, half: bool = False) -> bytes:
         weights: the network as trained.
         half: store the kernels as float16, which needs the package onnx; the arithmetic stays
             float32.
+        integers: use the form that is faster once it is quantised.
 
     Raises:
         WeightsError: the tensors do not match the config.
     """
     net = ByteNetwork(weights.net).eval()
-    net.net = merge_heads(net.net)
+    net.net = merge_heads(double_by_rows(net.net) if integers else net.net)
     # With an odd size the trace contains the padding; its amounts remain computed.
     visible = torch.zeros(1, 33, 35, net.config.visible_channels, dtype=torch.uint8)
     thermal = torch.zeros(1, 33, 35, 1, dtype=torch.uint8)

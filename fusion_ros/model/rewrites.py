@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from fusion_ros.model.blend import BlendNet, MergedHeads, bias_of
+from fusion_ros.model.blend import BlendNet, MergedHeads, UpByRows, bias_of
 from fusion_ros.model.linear_rewrite import LinearFusionNet, is_linear_decoder
 from fusion_ros.model.network import FusionNet
 
@@ -65,6 +65,17 @@ def merge_heads(net: nn.Module) -> nn.Module:
     result = copy.deepcopy(net)
     blend = cast(BlendNet, result.blend)
     blend.merged_heads = MergedHeads(blend)
+    return result
+
+
+def double_by_rows(net: nn.Module) -> nn.Module:
+    """Return a copy of a blend with `UpByRows` at half resolution; others are returned."""
+    if not isinstance(getattr(net, "blend", None), BlendNet):
+        return net
+    result = copy.deepcopy(net)
+    blend = cast(BlendNet, result.blend)
+    if len(blend.up):
+        blend.last_up = UpByRows(cast(nn.Conv2d, blend.up[0]))
     return result
 
 
