@@ -149,5 +149,10 @@ def test_the_int8_file_of_other_weights_is_refused(copied: Path) -> None:
 
 
 def test_other_engines_refuse_int8(compact: LoadedWeights) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from fusion_ros.engines.tensorrt.engine import TensorRtEngine
+
     with pytest.raises(EngineError, match="precision is 'int8'"):
         create_engine(compact, name="torch", device="cpu", precision="int8")
+    with pytest.raises(EngineError, match="precision is 'int8'; on TensorRT"):
+        TensorRtEngine(compact, precision="int8")
