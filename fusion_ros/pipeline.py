@@ -153,7 +153,7 @@ class FusionPipeline:
         with clock.stage("recolour"):
             # Outside the thermal camera's view, the output is the visible image.
             fused = registration.blend_outside(fused, engine_input)
-            image = self._from_engine(fused, visible, engine_input, order)
+            image = self._from_engine(fused, visible, engine_input, order, registration.window)
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
 
     def thermal_alone(
@@ -275,9 +275,17 @@ class FusionPipeline:
         return self._fused_luma
 
     def _from_engine(
-        self, fused: np.ndarray, visible: np.ndarray, engine_input: np.ndarray, order: ChannelOrder
+        self,
+        fused: np.ndarray,
+        visible: np.ndarray,
+        engine_input: np.ndarray,
+        order: ChannelOrder,
+        window: tuple[slice, slice] | None,
     ) -> np.ndarray:
-        """Return the engine's output in the visible frame's colours and channel order."""
+        """Return the engine's output in the visible frame's colours and channel order.
+
+        Outside `window` the output has the visible luma.
+        """
         if self.engine.output_channels == 3:
             if order is ChannelOrder.GREY:
                 return luma(fused)
@@ -285,7 +293,17 @@ class FusionPipeline:
         if order is ChannelOrder.GREY:
             return fused
         old_luma = engine_input if self.engine.visible_channels == 1 else None
-        return self._replace_luma(visible, fused, old_luma=old_luma, order=order)
+        if window is None:
+            return self._replace_luma(visible, fused, old_luma=old_luma, order=order)
+        image = visible.copy()
+        self._replace_luma(
+            visible[window],
+            fused[window],
+            old_luma=None if old_luma is None else old_luma[window],
+            order=order,
+            out=image[window],
+        )
+        return image
 
 
 def fuse(

@@ -16,6 +16,9 @@ from fusion_ros.model.config import PRESETS, ConfigError
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import WeightsError, save_weights
 from fusion_ros.pipeline import STAGES, FusionPipeline
+from fusion_ros.registration.geometry import HomographyCalibration, Size
+from fusion_ros.registration.options import RegistrationOptions
+from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.thermal.tone import ThermalToneMapper
 from fusion_ros.thermal.tone_options import ToneOptions
 
@@ -122,6 +125,32 @@ def test_thermal_frame_of_another_size_is_registered(
     assert fused.thermal.shape == (24, 32)
     assert fused.thermal[:, :13].max() == 0
     assert fused.thermal[:, 19:].min() == 200
+
+
+@pytest.mark.parametrize("feather_percent", [0.0, 5.0])
+def test_recolouring_within_the_thermal_view_equals_that_of_the_whole_image(
+    feather_percent: float,
+) -> None:
+    size = Size(96, 64)
+    matrix = np.array([[0.5, 0, 20], [0, 0.5, 10], [0, 0, 1.0]])
+    calibration = HomographyCalibration(matrix, size, size)
+    options = RegistrationOptions(mode="homography", feather_percent=feather_percent)
+    rng = np.random.default_rng(5)
+    dark = rng.integers(0, 90, (64, 96, 3), dtype=np.uint8)
+    bright = rng.integers(0, 256, (64, 96), dtype=np.uint8)
+
+    class WithoutWindow(ThermalRegistration):
+        window = None
+
+    windowed, whole = (
+        FusionPipeline(MeanEngine(), registration=kind(options, calibration))
+        .fuse(dark, bright)
+        .image
+        for kind in (ThermalRegistration, WithoutWindow)
+    )
+    np.testing.assert_array_equal(windowed, whole)
+    np.testing.assert_array_equal(windowed[50:], dark[50:])
+    assert (windowed != dark).any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])

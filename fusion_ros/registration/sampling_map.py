@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.registration.geometry import Calibration, HomographyCalibration, Size
+from fusion_ros.registration.seam import bounding_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +116,13 @@ class MapSampler:
                 np.where(sampling.valid, np.clip(p, 0, length - 1 - 1 / 32), -9.0)
                 for p, length in ((x, width), (y, height))
             )
+        self._shape = sampling.valid.shape
+        # Remapping beyond the thermal image is slow; its edges are repeated by copies instead.
+        covered = sampling.valid if repeats_edge else np.ones_like(sampling.valid)
+        self._window = bounding_window(covered)
         self._maps = cv2.convertMaps(
-            x.astype(np.float32),
-            y.astype(np.float32),
+            x[self._window].astype(np.float32),
+            y[self._window].astype(np.float32),
             cv2.CV_16SC2,
             nninterpolation=self._is_nearest,
         )
@@ -127,14 +132,27 @@ class MapSampler:
         if self._reduced is not None:
             thermal = cv2.resize(thermal, self._reduced, interpolation=cv2.INTER_AREA)
         first, second = self._maps
-        return cv2.remap(
+        result = np.empty(self._shape, thermal.dtype)
+        cv2.remap(
             thermal,
             first,
             second,
             cv2.INTER_NEAREST if self._is_nearest else cv2.INTER_LINEAR,
+            dst=result[self._window],
             borderMode=cv2.BORDER_REPLICATE if self._repeats_edge else cv2.BORDER_CONSTANT,
             borderValue=np.nan if thermal.dtype == np.float32 else 0,
         )
+        _repeat_edges(result, *self._window)
+        return result
+
+
+def _repeat_edges(image: np.ndarray, rows: slice, columns: slice) -> None:
+    """Fill an image outside a window with the nearest pixels of the window."""
+    inside = image[rows]
+    inside[:, : columns.start] = inside[:, columns.start, None]
+    inside[:, columns.stop :] = inside[:, columns.stop - 1, None]
+    image[: rows.start] = image[rows.start]
+    image[rows.stop :] = image[rows.stop - 1]
 
 
 def _thermal_pixels_per_visible(sampling: SamplingMap) -> float:

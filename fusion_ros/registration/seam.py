@@ -41,7 +41,9 @@ class SeamBlender:
         height, width = valid.shape
         self._size = (width, height)
         detail = feathered(valid, feather_px)
-        self._share = np.rint(255 * detail).astype(np.uint8)
+        # Outside this window every share is zero, and the result is the visible image.
+        self._window = bounding_window(valid)
+        self._share = np.rint(255 * detail[self._window]).astype(np.uint8)
         brightness = feathered(valid, _LONG * feather_px)
         brightness = brightness**2 * (3 - 2 * brightness)  # smooth at both ends
         # The part of the brightness difference to remove before detail fades.
@@ -50,6 +52,15 @@ class SeamBlender:
         reach = max(1, round(_BRIGHTNESS_SHARE * self._early.shape[1]))
         self._blur = (reach, reach)
         self._difference: np.ndarray | None = None
+
+    def widened_window(self, margin: int) -> tuple[slice, slice]:
+        """Return the rows and columns outside which the result is the visible image."""
+        width, height = self._size
+        rows, columns = (
+            slice(max(0, span.start - margin), min(length, span.stop + margin))
+            for span, length in zip(self._window, (height, width), strict=True)
+        )
+        return rows, columns
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """Return a mixture of both images, `uint8` HxW or HxWx3."""
@@ -60,11 +71,22 @@ class SeamBlender:
         self._difference = cv2.resize(
             difference * early, self._size, dst=self._difference, interpolation=cv2.INTER_LINEAR
         )
-        fused = cv2.subtract(fused, self._difference, dtype=cv2.CV_8U)
+        result, seen = visible.copy(), visible[self._window]
+        fused = cv2.subtract(fused[self._window], self._difference[self._window], dtype=cv2.CV_8U)
         # Brighter and darker pixels separately in bytes: twice as fast as floating-point weights.
-        brighter = cv2.multiply(cv2.subtract(fused, visible), share, scale=1 / 255)
-        darker = cv2.multiply(cv2.subtract(visible, fused), share, scale=1 / 255)
-        return cv2.subtract(cv2.add(visible, brighter, dst=brighter), darker, dst=brighter)
+        brighter = cv2.multiply(cv2.subtract(fused, seen), share, scale=1 / 255)
+        darker = cv2.multiply(cv2.subtract(seen, fused), share, scale=1 / 255)
+        cv2.subtract(cv2.add(seen, brighter, dst=brighter), darker, dst=result[self._window])
+        return result
+
+
+def bounding_window(valid: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all valid pixels; all of them if none is valid."""
+    spans = [np.flatnonzero(valid.any(axis=axis)) for axis in (1, 0)]
+    if not spans[0].size:
+        return slice(0, valid.shape[0]), slice(0, valid.shape[1])
+    rows, columns = (slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+    return rows, columns
 
 
 def _small(image: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ from fusion_ros.registration.sampling_map import (
 )
 from fusion_ros.registration.seam import SeamBlender, feathered
 
+WINDOW_MARGIN = 2
+"""Reach of the mean in `LumaReplacer`."""
+
 
 class ThermalRegistration:
     """Registers `uint8` thermal frames onto the visible grid.
@@ -193,6 +196,14 @@ class ThermalRegistration:
     def weights(self) -> np.ndarray | None:
         """Return `validity` of the last thermal frame."""
         return self._weights
+
+    @property
+    def window(self) -> tuple[slice, slice] | None:
+        """Return rows and columns outside which `blend_outside` returns the visible image.
+
+        None if it changes every pixel. A margin of `WINDOW_MARGIN` pixels is included.
+        """
+        return None if self._blender is None else self._blender.widened_window(WINDOW_MARGIN)
 
     def blend_outside(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """Return `fused`, with `visible` outside the last thermal frame.

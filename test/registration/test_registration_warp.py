@@ -80,6 +80,30 @@ def test_homography_equals_warp_perspective(image: np.ndarray) -> None:
     assert np.abs(moved.astype(int) - expected)[valid].max() <= 3
 
 
+def test_beyond_the_thermal_image_its_edges_are_repeated(image: np.ndarray) -> None:
+    """A shift by whole pixels, by hand."""
+    move = homography([[1, 0, 30], [0, 1, 20], [0, 0, 1]], Size(160, 120), Size(240, 180))
+    wanted = np.pad(image, ((20, 40), (30, 50)), mode="edge")
+    np.testing.assert_array_equal(move(image, (180, 240)), wanted)
+
+
+def test_outside_the_window_blending_returns_the_visible_image() -> None:
+    move = homography([[1, 0.1, 30], [0, 1, 20], [0, 0, 1]], Size(160, 120), Size(240, 180))
+    noise = np.random.default_rng(4).integers(0, 256, (2, 180, 240), dtype=np.uint8)
+    blended = move.blend_outside(move(noise[0, :120, :160], (180, 240)), noise[1])
+    assert move.window == (slice(18, 142), slice(28, 204))
+    inside = np.zeros((180, 240), bool)
+    inside[move.window] = True
+    np.testing.assert_array_equal(blended[~inside], noise[1][~inside])
+    assert (blended != noise[1]).any()
+
+
+def test_a_registration_without_a_seam_has_no_window(image: np.ndarray) -> None:
+    register = ThermalRegistration()
+    register(image, (240, 320))
+    assert register.window is None
+
+
 def test_other_resolutions_of_the_same_views_are_rescaled(image: np.ndarray) -> None:
     matrix = [[2.0, 0, 10], [0, 2, 20], [0, 0, 1]]
     full = homography(matrix, Size(160, 120), Size(400, 300))
