@@ -67,7 +67,10 @@ class TensorRtEngine:
         self._precision = "float16" if precision == "auto" else precision
         if self._precision not in builder.PRECISIONS:
             allowed = ", ".join(("auto", *builder.PRECISIONS))
-            raise EngineError(f"precision is {precision!r}; on TensorRT allowed: {allowed}")
+            raise EngineError(
+                f"precision is {precision!r}; on TensorRT allowed: {allowed} (int8 runs on "
+                "OpenVINO alone)"
+            )
         probes.probe_tensorrt()[0].require()
         self._device = torch.device(device)
         self._weights = weights
