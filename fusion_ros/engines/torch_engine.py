@@ -145,8 +145,8 @@ def _checked_precision(name: str, device: torch.device) -> str:
         return "bfloat16" if cpu_has_fast_bfloat16() else "float32"
     if name not in PRECISIONS:
         raise EngineError(
-            f"precision is {name!r}; on PyTorch allowed: 'auto', {', '.join(PRECISIONS)} (int8 runs "
-            "on OpenVINO alone)"
+            f"precision is {name!r}; on PyTorch allowed: 'auto', {', '.join(PRECISIONS)} (int8 "
+            "runs on OpenVINO alone)"
         )
     if name == "float16" and device.type == "cpu":
         raise EngineError("precision is 'float16', which CPUs run slowly; use 'auto' or 'bfloat16'")
