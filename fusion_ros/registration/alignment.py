@@ -13,7 +13,7 @@ import numpy as np
 
 from fusion_ros.imaging.colour import luma
 from fusion_ros.imaging.encodings import ChannelOrder
-from fusion_ros.registration.structure import peak_offset, structure
+from fusion_ros.registration.structure import array_median, peak_offset, structure
 
 _WORK_WIDTH = 160
 _MOST_ROWS = 4 * _WORK_WIDTH
@@ -128,8 +128,8 @@ class AlignmentMonitor:
         window = np.roll(surface, (reach_y, reach), (0, 1))[: 2 * reach_y + 1, : 2 * reach + 1]
         row, column = (int(n) for n in np.unravel_index(int(window.argmax()), window.shape))
         best, here = float(window[row, column]), float(window[reach_y, reach])
-        typical = float(np.median(window))
-        spread = 1.4826 * float(np.median(np.abs(window - typical)))
+        typical = array_median(window)
+        spread = 1.4826 * array_median(np.abs(window - typical))
         clearness = (best - typical) / spread if spread > 0 else 0.0
         score = (
             float(np.clip((here - typical) / (best - typical), 0, 1)) if clearness > 3 else np.nan

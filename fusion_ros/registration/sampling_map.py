@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from fusion_ros.registration.geometry import Calibration, HomographyCalibration, Size
 from fusion_ros.registration.seam import bounding_window
+from fusion_ros.registration.structure import array_median
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,4 +165,4 @@ def _thermal_pixels_per_visible(sampling: SamplingMap) -> float:
         np.gradient(sampling.x, axis=1) * np.gradient(sampling.y, axis=0)
         - np.gradient(sampling.x, axis=0) * np.gradient(sampling.y, axis=1)
     )
-    return float(np.sqrt(np.median(area[sampling.valid])))
+    return math.sqrt(array_median(area[sampling.valid]))

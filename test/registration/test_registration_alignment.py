@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from fusion_ros.registration.alignment import AlignmentMonitor
+from fusion_ros.registration.structure import array_median
 
 
 @pytest.fixture
@@ -94,3 +97,20 @@ def test_image_of_one_column_takes_no_extra_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 64e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7, 5), (8, 6)])
+def test_array_median_is_numpys(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    assert array_median(values) == pytest.approx(np.median(values), abs=1e-7)
+
+
+def test_evaluation_loads_no_masked_arrays() -> None:
+    # They take 9 MB of every node's memory.
+    code = (
+        "import sys; import numpy as np; "
+        "from fusion_ros.registration.alignment import AlignmentMonitor; "
+        "image = np.zeros((512, 640), np.uint8); AlignmentMonitor().evaluate(image, image); "
+        "sys.exit('numpy.ma' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
