@@ -138,7 +138,7 @@ def test_files_of_another_user_are_reported_and_stay(
 
 @pytest.mark.parametrize(
     ("total_mb", "free_mb", "is_short"),
-    [(64, 64, True), (1024, 1024, False), (1024, 60, True), (255, 255, True), (256, 80, False)],
+    [(64, 64, True), (1024, 1024, False), (1024, 50, True), (191, 191, True), (192, 60, False)],
 )
 def test_folder_that_is_too_small_is_reported(
     total_mb: int, free_mb: int, is_short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- the kernel's place for shared memory
-NEEDED_BYTES = 256 << 20
+NEEDED_BYTES = 192 << 20
 """Size of the shipped profile's segments of two cameras, the node and a subscriber."""
-OWN_BYTES = 72 << 20
+OWN_BYTES = 56 << 20
 """Size of the segments of one process."""
 FIX_TOO_SMALL = "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
 
