@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import rclpy
 from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -81,7 +82,7 @@ def main() -> int:
     parser.add_argument("--reliability", default="best_effort")
     parser.add_argument("--lossy", type=int, metavar="SEED")
     parser.add_argument("--numbered", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(remove_ros_args(sys.argv)[1:])
     width, height = (int(n) for n in args.size.split("x"))
     tune_process()
     rclpy.init()
