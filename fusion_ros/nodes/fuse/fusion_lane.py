@@ -33,8 +33,8 @@ FollowUp = Callable[["FramePair | LoneFrame", "Output", "FusionPipeline"], objec
 FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
 HAND_OVER_S = 0.0002
-"""How long `submit` leaves Python's interpreter lock to an idle worker that takes the job. Without it
-the executor's next round, 0.2 ms long, delays the worker."""
+"""How long `submit` leaves Python's interpreter lock to an idle worker that takes the job. The
+executor's next round, 0.2 ms long, would delay it."""
 STOP_S = 2.0
 """How long `stop` waits for the job in work."""
 PUBLISH_FIRST_S = 0.005

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from fusion_ros.nodes.fuse.reporting.overload import cheaper_setting
 from fusion_ros.nodes.fuse.reporting.rejections import PAIR_REASONS
 from fusion_ros.nodes.fuse.reporting.report import (
     DEGRADED,
@@ -303,10 +304,12 @@ def _fusion_state(report: NodeReport) -> tuple[bytes, str]:
         )
     pairs = paired(recent)
     if seconds >= _EVALUATED_AFTER_S and recent.superseded > _WARN_LOST_SHARE * pairs:
+        cheaper = cheaper_setting(
+            engine, has_held=recent.held > 0, fused_hz=report.telemetry.fused_hz
+        )
         return DiagnosticStatus.WARN, (
             f"overloaded: {recent.superseded} of {pairs} pairs of the last {seconds:.0f} s "
-            "were superseded; use smaller frames, a lower rate, a faster engine, thermal_hold_ms 0 "
-            "(no pairs of held thermal frames), or accept the lower output rate"
+            f"were superseded; {cheaper.text}, or accept the lower output rate"
         )
     return DiagnosticStatus.OK, report.mode
 
