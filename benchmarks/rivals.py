@@ -3,8 +3,9 @@
 
     python -m benchmarks.rivals [--size 640x480] [--json FILE]
 
-The networks are rebuilt from their papers with random weights in eager float32 PyTorch, as in
-public code. Only their time is measured, not their images.
+The networks of others are rebuilt with random weights (see `rival_networks`) and run in eager
+float32 PyTorch, as in public code. Only their time is measured, not their images. The image
+figures of the other rows are those of docs/measurements/quality.json.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.tables import Target, cell, report
+from benchmarks.pages import MEASUREMENTS
+from benchmarks.rival_networks import (
+    CddFuseLike,
+    IfcnnLike,
+    LutFuseLike,
+    MmdrFuseLike,
+    SeaFusionLike,
+)
+from benchmarks.tables import Target, cell, load, report
 from benchmarks.timing import measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
@@ -30,6 +38,7 @@ from fusion_ros.engines.cpu import cpu_has_fast_bfloat16
 from fusion_ros.engines.parity import Parity, compare, golden_pair
 from fusion_ros.engines.process import configure_process
 from fusion_ros.imaging.colour import LumaReplacer, luma
+from fusion_ros.metrics.baselines import guided_filter
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
@@ -37,6 +46,14 @@ from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline
 
 PYRAMID, PLAIN = "Laplacian pyramid, colour", "paper, plain eager"
+GUIDED, CDD_FUSE = "guided filter, colour", "CDDFuse-like, eager"
+#: Rows of quality.json by the beginning of a row's name.
+JUDGED = {
+    "compact, ours": "`compact` 1.3 (default)",
+    "paper, ours": "`paper`, this project",
+    PYRAMID: "Laplacian pyramid, 5 levels",
+    GUIDED: "guided filter",
+}
 #: `paper` of this package compared with the public code's network in eager float32.
 LEAST_PAPER_TIMES, MOST_PAPER_LEVELS = 6.0, 2.0
 
@@ -60,99 +77,6 @@ def laplacian_pyramid(visible: np.ndarray, thermal: np.ndarray, levels: int = 5)
         stronger = np.where(cv2.absdiff(a, np.zeros_like(a)) >= np.abs(b), a, b)
         image = cv2.pyrUp(image, dstsize=a.shape[1::-1]) + stronger
     return cv2.convertScaleAbs(np.maximum(image, 0))
-
-
-def guided_filter(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-    """Fuse two scales with weights smoothed by a guided filter (Li, Kang and Hu, TIP 2013)."""
-
-    def smooth(guide: np.ndarray, weights: np.ndarray, radius: int, eps: float) -> np.ndarray:
-        def box(x: np.ndarray) -> np.ndarray:
-            return cv2.boxFilter(x, -1, (2 * radius + 1, 2 * radius + 1))
-
-        mean, target = box(guide), box(weights)
-        slope = (box(guide * weights) - mean * target) / (box(guide * guide) - mean * mean + eps)
-        return box(slope) * guide + box(target - slope * mean)
-
-    sources = [image.astype(np.float32) / 255 for image in (visible, thermal)]
-    salience = [
-        cv2.GaussianBlur(np.abs(cv2.Laplacian(source, cv2.CV_32F)), (11, 11), 5)
-        for source in sources
-    ]
-    seen_wins = (salience[0] >= salience[1]).astype(np.float32)
-    bases = [cv2.blur(source, (31, 31)) for source in sources]
-    result = np.zeros_like(sources[0])
-    for radius, eps, parts in (
-        (45, 0.3, bases),
-        (7, 1e-6, [s - b for s, b in zip(sources, bases, strict=True)]),
-    ):
-        weights = [
-            np.clip(smooth(source, wins, radius, eps), 0, 1)
-            for source, wins in zip(sources, (seen_wins, 1 - seen_wins), strict=True)
-        ]
-        total = weights[0] + weights[1] + 1e-6
-        result += (weights[0] * parts[0] + weights[1] * parts[1]) / total
-    return np.clip(result * 255, 0, 255).astype(np.uint8)
-
-
-class IfcnnLike(nn.Module):
-    """After Zhang et al., "IFCNN", Information Fusion 2020: 7x7, 3x3, maximum, 3x3, 1x1 at 64."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 64, 7, padding=3)
-        self.second = nn.Conv2d(64, 64, 3, padding=1)
-        self.third = nn.Conv2d(64, 64, 3, padding=1)
-        self.last = nn.Conv2d(64, 3, 1)
-
-    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        features = [
-            F.relu(self.second(F.relu(self.first(x))))
-            for x in (visible, thermal.expand(-1, 3, -1, -1))
-        ]
-        return self.last(F.relu(self.third(torch.maximum(*features))))
-
-
-class GradientBlock(nn.Module):
-    """SeAFusion's gradient residual dense block: dense 3x3 pair beside a Sobel branch."""
-
-    def __init__(self, width_in: int, width_out: int) -> None:
-        super().__init__()
-        self.one = nn.Conv2d(width_in, width_in, 3, padding=1)
-        self.two = nn.Conv2d(2 * width_in, width_in, 3, padding=1)
-        self.joined = nn.Conv2d(3 * width_in, width_out, 1)
-        self.sobel_x = nn.Conv2d(width_in, width_in, 3, padding=1, groups=width_in, bias=False)
-        self.sobel_y = nn.Conv2d(width_in, width_in, 3, padding=1, groups=width_in, bias=False)
-        self.edges = nn.Conv2d(width_in, width_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        dense = torch.cat((x, F.leaky_relu(self.one(x), 0.1)), dim=1)
-        dense = torch.cat((dense, F.leaky_relu(self.two(dense), 0.1)), dim=1)
-        edges = self.edges(self.sobel_x(x).abs() + self.sobel_y(x).abs())
-        return F.leaky_relu(self.joined(dense) + edges, 0.1)
-
-
-class SeaFusionLike(nn.Module):
-    """After Tang et al., "SeAFusion", Information Fusion 2022: two streams of 16, 32, 48."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-        def stream() -> nn.Sequential:
-            return nn.Sequential(
-                nn.Conv2d(1, 16, 3, padding=1),
-                nn.LeakyReLU(0.1),
-                GradientBlock(16, 32),
-                GradientBlock(32, 48),
-            )
-
-        self.seen, self.felt = stream(), stream()
-        layers: list[nn.Module] = []
-        for before, after in ((96, 64), (64, 32), (32, 16)):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.1)]
-        self.decoder = nn.Sequential(*layers, nn.Conv2d(16, 1, 3, padding=1), nn.Tanh())
-
-    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        return self.decoder(torch.cat((self.seen(visible), self.felt(thermal)), dim=1))
 
 
 def counted(net: nn.Module, *inputs: Tensor) -> tuple[float, float]:
@@ -182,6 +106,20 @@ def in_colour(
     return run
 
 
+def _of_bytes(
+    fuse: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return a baseline of images in 0..1 as one of `uint8` images."""
+    return lambda *images: np.uint8(255 * fuse(*(np.float32(i) / 255 for i in images)) + 0.5)
+
+
+def _judged(name: str) -> list[str]:
+    """Return Qw and Qe of a method, empty where it was not judged."""
+    rows = {row[0]: row[1:3] for row in load(MEASUREMENTS / "quality.json").rows}
+    known = [rows[row] for begin, row in JUDGED.items() if name.startswith(begin)]
+    return known[0] if known else ["", ""]
+
+
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(
@@ -199,6 +137,9 @@ def main() -> int:
         PLAIN: (FusionNet(PRESETS["paper"]).eval(), 3),
         "IFCNN-like, eager": (IfcnnLike().eval(), 3),
         "SeAFusion-like, eager": (SeaFusionLike().eval(), 1),
+        "MMDRFuse-like, eager": (MmdrFuseLike().eval(), 1),
+        "LUT-Fuse-like, eager": (LutFuseLike().eval(), 3),
+        CDD_FUSE: (CddFuseLike().eval(), 1),
         "compact, plain eager": (FusionNet(PRESETS["compact"]).eval(), 1),
     }
     calls: dict[str, Callable[[], object]] = {}
@@ -227,14 +168,16 @@ def main() -> int:
         pipeline.warm_up(height, width)
         calls[name] = lambda pipeline=pipeline: pipeline.fuse(visible, thermal)
     calls[PYRAMID] = in_colour(laplacian_pyramid, visible, thermal)
-    calls["guided filter, colour"] = in_colour(guided_filter, visible, thermal)
+    calls[GUIDED] = in_colour(_of_bytes(guided_filter), visible, thermal)
     with torch.inference_mode():
+        slowest = {CDD_FUSE: calls.pop(CDD_FUSE)}
         samples = measure(calls, runs=args.runs, warm_up=1, seconds=args.seconds)
+        samples |= measure(slowest, runs=1, warm_up=0)  # some 900 GFLOP
     alone = f"{PLAIN}, alone in its process"
     rows = []
     for name, sample in sorted({**samples, alone: plain}.items(), key=lambda x: x[1].median_ms):
-        cost = [f"{number:.2f}" for number in costs.get(name, ())] or ["", ""]
-        rows.append([name, cell(sample), *cost])
+        cost = [f"{number:.4g}" for number in costs.get(name, ())] or ["", ""]
+        rows.append([name, cell(sample), *cost, *_judged(name)])
     ours_ms = min(s.median_ms for name, s in samples.items() if name.startswith("compact, ours"))
     pyramid_ms = samples[PYRAMID].median_ms
     targets = [
@@ -257,11 +200,11 @@ def main() -> int:
         asked = f"`paper` in {precision}: at most {MOST_PAPER_LEVELS:.0f} grey levels off"
         targets.append(Target(asked, f"{off:.0f}", off <= MOST_PAPER_LEVELS))
     notes = [
-        "One process, methods in turn. Networks of others are rebuilt from their papers with "
-        "random weights and run in eager float32."
+        "One process, methods in turn. Networks of others are rebuilt with random weights and run "
+        "in eager float32, so they have no image figures. Qw and Qe: see fusion quality."
     ]
     title = f"Comparison with other methods at {size}"
-    header = ["", "median (best)", "weights M", "GFLOP"]
+    header = ["", "median (best)", "weights M", "GFLOP", "Qw", "Qe"]
     return report(args.json, title, header, rows, notes=notes, targets=targets)
 
 
