@@ -77,7 +77,7 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
 
 .PHONY: bench
-bench: setup ## every benchmark that needs no data, about 10 minutes: JSON and summary.md in bench/
+bench: setup ## every benchmark that needs no data, about 13 minutes: JSON and summary.md in bench/
 	$(VENV)/bin/python -m benchmarks --out bench $(ARGS)
 
 .PHONY: soak

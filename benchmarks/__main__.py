@@ -62,6 +62,7 @@ PARTS = (
         30,
         "with too slow an engine",
     ),
+    Part("rigs", "-m benchmarks.rigs --rates 10 20 30 --seconds 8", 150, "one, two and four rigs"),
 )
 
 

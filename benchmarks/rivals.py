@@ -176,7 +176,7 @@ def main() -> int:
     alone = f"{PLAIN}, alone in its process"
     rows = []
     for name, sample in sorted({**samples, alone: plain}.items(), key=lambda x: x[1].median_ms):
-        cost = [f"{number:.4g}" for number in costs.get(name, ())] or ["", ""]
+        cost = [f"{n:.2f}" if n > 0.01 else f"{n:.6f}" for n in costs.get(name, ())] or ["", ""]
         rows.append([name, cell(sample), *cost, *_judged(name)])
     ours_ms = min(s.median_ms for name, s in samples.items() if name.startswith("compact, ours"))
     pyramid_ms = samples[PYRAMID].median_ms
