@@ -71,6 +71,7 @@ class OpenVinoEngine:
 
         self._openvino = openvino
         self._metadata = weights.metadata
+        self._has_int8 = int8_path(weights.path).is_file()
         self.cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
         config = weights.metadata.config
         self.visible_channels = config.visible_channels
@@ -124,6 +125,8 @@ class OpenVinoEngine:
         detail = {"device_name": cpu_name(), "openvino": importlib.metadata.version("openvino")}
         if self._threads:
             detail["threads"] = self._threads
+        if self._has_int8 and self._precision != "int8":
+            detail["int8"] = "available"
         return EngineDescription(
             name="openvino",
             device="cpu",

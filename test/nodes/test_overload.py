@@ -45,6 +45,15 @@ def test_rate_is_the_one_that_the_node_sustains() -> None:
     assert "Hz" not in advised(LOWEST, hz=0.4).text
 
 
+def test_int8_follows_where_its_file_exists_and_no_trial_rejected_it(has_bfloat16: bool) -> None:
+    detail = {"int8": "available"}
+    engine = dataclasses.replace(LOWEST, detail=detail)
+    assert advised(engine, has_held=True).parameters == {"precision": "int8"}
+    tried = dataclasses.replace(LOWEST, detail={**detail, "int8 trial": "8 ms, 7 ms"})
+    assert advised(tried).parameters == {}
+    assert advised(dataclasses.replace(LOWEST, precision="int8")).parameters == {}
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("torch", {"precision": "float16"}), ("tensorrt", {})]
 )
@@ -55,13 +64,16 @@ def test_a_gpu_gets_half_precision_where_no_engine_has_to_be_built(
     assert advised(engine).parameters == expected
 
 
-def test_openvino_accepts_the_precision() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_openvino_accepts_the_precision(precision: str) -> None:
     pytest.importorskip("openvino")
     from fusion_ros.engines.choice import create_engine
     from fusion_ros.model.weights import load_weights, shipped_weights
 
-    precision = advised(COMPACT).parameters.get("precision", "float32")
     weights = load_weights(shipped_weights("compact"))
-    engine = create_engine(weights, name="openvino", device="cpu", precision=str(precision))
-    assert engine.describe().precision == precision
+    engine = create_engine(weights, name="openvino", device="cpu", precision=precision)
+    cheaper = advised(engine.describe()).parameters.get("precision", precision)
+    engine.close()
+    engine = create_engine(weights, name="openvino", device="cpu", precision=str(cheaper))
+    assert engine.describe().precision == cheaper
     engine.close()

@@ -47,11 +47,13 @@ def _lower_precision(engine: EngineDescription) -> str:
 
     TensorRT takes the precision of the engine that was built for it.
     """
-    if engine.precision != "float32":
-        return ""
-    if engine.device == "cpu":
-        return "bfloat16" if cpu_has_fast_bfloat16() else ""
-    return "float16" if engine.name == "torch" else ""
+    if engine.precision == "float32" and engine.device != "cpu":
+        return "float16" if engine.name == "torch" else ""
+    if engine.precision == "float32" and cpu_has_fast_bfloat16():
+        return "bfloat16"
+    # After a trial "auto" has rejected int8, whose image or time was not good enough.
+    has_int8 = engine.detail.get("int8") == "available" and "int8 trial" not in engine.detail
+    return "int8" if has_int8 else ""
 
 
 def _parameters(name: str, value: str | float, more: str = "") -> Cheaper:
