@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from fusion_ros.thermal.region import sampled
-from fusion_ros.thermal.sensor_defects import valid_readings
+from fusion_ros.thermal.sensor_defects import INVALID, valid_readings
 from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.units import LinearUnit
 
@@ -19,12 +20,12 @@ _MOST_REGIONS = 16
 _MEDIAN_PIXELS = 5000
 _MOST_STARTS = 200
 _MOST_EDGE_PIXELS = 6000
+_CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 _BEFORE = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
 _BESIDE = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(NamedTuple):
     """A region, or a single pixel."""
 
     x: float
@@ -61,29 +62,17 @@ class Spots:
         Args:
             to_other: converts points, both `float64` Nx2 (x, y).
         """
-        spots = (self.hottest, self.coldest, *self.regions)
-        points = [
-            (x, y)
-            for s in spots
-            for x, y in (
-                (s.x, s.y),
-                *((s.left + i * s.width, s.top + j * s.height) for i in (0, 1) for j in (0, 1)),
-            )
-        ]
+        spots = np.array((self.hottest, self.coldest, *self.regions))
+        places, values, begin, size, areas = np.split(spots, (2, 3, 5, 7), axis=1)
         # A box begins at the edge of its first pixel, half a pixel before the centre.
-        moved = to_other(np.array(points) - np.tile([[0.0], *[[0.5]] * 4], (len(spots), 1)))
-        found = []
-        for spot, (place, *corners) in zip(spots, moved.reshape(-1, 5, 2), strict=True):
-            left, top = np.min(corners, axis=0) + 0.5
-            width, height = np.ptp(corners, axis=0)
-            x, y = (float(n) for n in place)
-            found.append(
-                replace(
-                    spot, x=x, y=y, left=float(left), top=float(top),
-                    width=float(width), height=float(height),
-                )
-            )  # fmt: skip
-        hottest, coldest, *regions = found
+        corners = [begin - 0.5 + size * np.array(share) for share in _CORNERS]
+        moved = to_other(np.concatenate((places, *corners))).reshape(5, -1, 2)
+        begin, size = moved[1:].min(axis=0) + 0.5, np.ptp(moved[1:], axis=0)
+        rows = np.hstack((moved[0], values, begin, size)).tolist()
+        hottest, coldest, *regions = (
+            Spot._make((*row, round(area)))
+            for row, area in zip(rows, areas[:, 0].tolist(), strict=True)
+        )
         return Spots(hottest, coldest, self.threshold, tuple(regions))
 
 
@@ -102,36 +91,51 @@ def find_spots(frame: np.ndarray, unit: LinearUnit | None, options: SpotOptions)
     unit = unit or LinearUnit(1.0, 0.0)
     if unit.scale < 0:  # hotter is a smaller number
         frame, unit = unit.to_celsius(frame), LinearUnit(1.0, 0.0)
-    valid = None
-    if (readings := valid_readings(frame)) is not None:
-        valid = readings.astype(np.uint8)
-        if not valid.any():
+    readings = None
+    # NaN where any reading is; faster than a mask.
+    coldest, hottest = (divmod(int(n), frame.shape[1]) for n in (frame.argmin(), frame.argmax()))
+    if not (frame[coldest] > -INVALID and frame[hottest] < INVALID):
+        readings = valid_readings(frame)
+        if readings is None or not readings.any():
             return None
-    low, high, low_at, high_at = cv2.minMaxLoc(frame, valid)
+        *_, coldest, hottest = cv2.minMaxLoc(frame, readings.view(np.uint8))
+        coldest, hottest = coldest[::-1], hottest[::-1]
     threshold = options.limit if options.mode != "off" else math.nan
     if options.mode == "above_median":
-        threshold += unit.at(float(np.median(sampled(frame, _MEDIAN_PIXELS, valid))))
+        threshold += unit.at(float(np.median(sampled(frame, _MEDIAN_PIXELS, readings))))
     limit = unit.from_celsius(threshold)
     regions: list[Spot] = []
-    if high >= limit:
-        if valid is not None:
-            frame = np.where(valid, frame, np.float32(-np.inf))
-        regions = _regions(frame, limit, unit, options.least_area_px)
-    return Spots(
-        _pixel(high_at, unit.at(high)), _pixel(low_at, unit.at(low)), threshold, tuple(regions)
-    )
+    if frame[hottest] >= limit:
+        regions = _regions(frame, readings, limit, unit, options.least_area_px)
+    hot, cold = (_pixel(place, unit.at(float(frame[place]))) for place in (hottest, coldest))
+    return Spots(hot, cold, threshold, tuple(regions))
 
 
-def _regions(frame: np.ndarray, limit: float, unit: LinearUnit, least_area_px: int) -> list[Spot]:
-    """Return the regions of values of `limit` and more, the hottest first."""
-    size = np.array(frame.shape[::-1])
-    limit = limit if frame.dtype == np.float32 else math.ceil(limit)
-    while _is_ragged(hot := cv2.compare(frame, limit, cv2.CMP_GE)):  # type: ignore[call-overload]
+def _regions(
+    frame: np.ndarray,
+    readings: np.ndarray | None,
+    limit: float,
+    unit: LinearUnit,
+    least_area_px: int,
+) -> list[Spot]:
+    """Return the regions of readings of `limit` and more, the hottest first."""
+    size = np.array(frame.shape)
+    limit = limit if frame.dtype == np.float32 else max(0, math.ceil(limit))
+    hot = frame >= limit
+    if readings is not None:
+        hot &= readings
+    while _is_ragged(hot.view(np.uint8)):
+        if readings is not None:
+            frame = frame.copy()
+            np.copyto(frame, -np.inf, where=~readings)
+            readings = None
         half = [max(1, n // 2) for n in frame.shape[::-1]]
         frame = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
-    across, down = (float(n) for n in size / frame.shape[::-1])
+        hot = frame >= limit
+    mask = hot.view(np.uint8)
+    down, across = (float(n) for n in size / frame.shape)
     # Outlines are found several times faster than connected components are labelled.
-    outlines, _ = cv2.findContours(hot, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     found = []
     for outline in sorted(outlines, key=len)[: -_MOST_REGIONS - 1 : -1]:
         left, top, width, height = cv2.boundingRect(outline)
@@ -139,7 +143,7 @@ def _regions(frame: np.ndarray, limit: float, unit: LinearUnit, least_area_px: i
         own = cv2.fillPoly(
             np.zeros((height, width), np.uint8), [outline], 255, offset=(-left, -top)
         )
-        own = cv2.bitwise_and(own, hot[box])
+        own = cv2.bitwise_and(own, mask[box])
         area_px = round(cv2.countNonZero(own) * across * down)
         if area_px >= least_area_px:
             _, value, _, (x, y) = cv2.minMaxLoc(frame[box], own)
@@ -152,18 +156,19 @@ def _regions(frame: np.ndarray, limit: float, unit: LinearUnit, least_area_px: i
     return sorted(found, key=lambda spot: -spot.value)
 
 
-def _is_ragged(hot: np.ndarray) -> bool:
-    """Return whether outlines of a mask (`uint8` of 0 and 255) would take too long."""
-    area_px = cv2.countNonZero(hot)
+def _is_ragged(mask: np.ndarray) -> bool:
+    """Return whether outlines of a mask (`uint8` of 0 and 1) would take too long."""
+    area_px = cv2.countNonZero(mask)
+    if area_px <= _MOST_STARTS:
+        return False
     # Each region has a pixel with none before it.
-    if area_px > _MOST_STARTS and _left(hot, cv2.dilate(hot, _BEFORE)) > _MOST_STARTS:
+    starts = cv2.subtract(mask, cv2.dilate(mask, _BEFORE))
+    if cv2.countNonZero(starts) > _MOST_STARTS:
         return True
-    return area_px > _MOST_EDGE_PIXELS and _left(hot, cv2.erode(hot, _BESIDE)) > _MOST_EDGE_PIXELS
+    inner = cv2.erode(mask, _BESIDE) if area_px > _MOST_EDGE_PIXELS else mask
+    return area_px - cv2.countNonZero(inner) > _MOST_EDGE_PIXELS
 
 
-def _left(hot: np.ndarray, other: np.ndarray) -> int:
-    return cv2.countNonZero(cv2.subtract(hot, other))
-
-
-def _pixel(at: Sequence[int], value: float) -> Spot:
-    return Spot(at[0], at[1], value, at[0], at[1], 1, 1, 1)
+def _pixel(place: Sequence[int], value: float) -> Spot:
+    row, column = place
+    return Spot(column, row, value, column, row, 1, 1, 1)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -188,4 +187,4 @@ class SpotsOutput:
 
 
 def _spot(spot: Spot) -> Any:
-    return ThermalSpot(**dataclasses.asdict(spot))
+    return ThermalSpot(**spot._asdict())
