@@ -7,6 +7,7 @@ from -0.5 to w - 0.5. Lengths are metres.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -165,7 +166,7 @@ class CameraModel:
         seen = points[:, 2] > 1e-9
         plane = points[:, :2] / np.where(seen, points[:, 2], 1.0)[:, None]
         # Lens polynomials fold back far outside the image that they were fitted to.
-        seen &= np.hypot(plane[:, 0], plane[:, 1]) <= 1.05 * self._widest_ray()
+        seen &= np.hypot(plane[:, 0], plane[:, 1]) <= 1.05 * self._widest_ray
         ahead = np.column_stack((plane, np.ones(len(plane)))).reshape(-1, 1, 3)
         zero = np.zeros(3)
         if self.distortion_model == "equidistant":
@@ -179,6 +180,7 @@ class CameraModel:
         pixels[~seen] = np.nan
         return pixels
 
+    @functools.cached_property
     def _widest_ray(self) -> float:
         right, bottom = self.size.width - 0.5, self.size.height - 0.5
         x, y = np.linspace(-0.5, right, 17), np.linspace(-0.5, bottom, 17)

@@ -119,9 +119,8 @@ class MapSampler:
                 for p, length in ((x, width), (y, height))
             )
         self._shape = sampling.valid.shape
-        # Remapping beyond the thermal image is slow; its edges are repeated by copies instead.
-        covered = sampling.valid if repeats_edge else np.ones_like(sampling.valid)
-        self._window = bounding_window(covered)
+        # Remapping beyond the thermal image is slow; pixels there are filled or copied instead.
+        self._window = bounding_window(sampling.valid)
         self._maps = cv2.convertMaps(
             x[self._window].astype(np.float32),
             y[self._window].astype(np.float32),
@@ -133,18 +132,20 @@ class MapSampler:
         """Return `thermal` (HxW of the map's size, `uint8`, `uint16`, `float32`) on the grid."""
         if self._reduced is not None:
             thermal = cv2.resize(thermal, self._reduced, interpolation=cv2.INTER_AREA)
-        first, second = self._maps
+        fill = np.nan if thermal.dtype == np.float32 else 0
         result = np.empty(self._shape, thermal.dtype)
+        if not self._repeats_edge:
+            result.fill(fill)
         cv2.remap(
             thermal,
-            first,
-            second,
+            *self._maps,
             cv2.INTER_NEAREST if self._is_nearest else cv2.INTER_LINEAR,
             dst=result[self._window],
             borderMode=cv2.BORDER_REPLICATE if self._repeats_edge else cv2.BORDER_CONSTANT,
-            borderValue=np.nan if thermal.dtype == np.float32 else 0,
+            borderValue=fill,
         )
-        _repeat_edges(result, *self._window)
+        if self._repeats_edge:
+            _repeat_edges(result, *self._window)
         return result
 
 

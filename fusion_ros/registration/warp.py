@@ -70,6 +70,8 @@ class ThermalRegistration:
         if calibration is not None:
             check_overlap(calibration, self.options.distance_m)
         self._sizes: tuple[Size, Size] | None = None
+        self._scaled: Calibration | None = None
+        self._sizes_of_scaled: tuple[Size, Size] | None = None
         self._weights: np.ndarray | None = None
         self._blender: SeamBlender | None = None
         self._apply: Callable[[np.ndarray], np.ndarray]
@@ -146,8 +148,11 @@ class ThermalRegistration:
             before, after = (thermal, visible) if to_visible else (visible, thermal)
             return cv2.perspectiveTransform(points[None], before.scaling_to(after))[0]
         mapped = visible_pixels if to_visible else thermal_pixels
-        calibration = self.calibration.at_sizes(thermal, visible)
-        return mapped(calibration, points, self.options.distance_m)
+        if (thermal, visible) != self._sizes_of_scaled:
+            self._scaled = self.calibration.at_sizes(thermal, visible)
+            self._sizes_of_scaled = thermal, visible
+        assert self._scaled is not None
+        return mapped(self._scaled, points, self.options.distance_m)
 
     def prepare(self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]) -> None:
         """Prepare for these sizes, once for each pair of sizes; takes up to a second.
