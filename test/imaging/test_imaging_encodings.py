@@ -150,6 +150,7 @@ GOOD = {"data": bytes(24), "encoding": "rgb8", "height": 2, "width": 4, "step": 
         ({"step": 11}, "bad_step", "step is 11"),
         ({"step": 0}, "bad_step", "step is 0"),
         ({"encoding": "rgb9"}, "unknown_encoding", "'rgb9'"),
+        ({"encoding": "16FC1"}, "unknown_encoding", "32FC1"),  # not in sensor_msgs either
         ({"encoding": "RGB8"}, "unknown_encoding", "'RGB8'"),
         ({"encoding": None}, "unknown_encoding", "None"),
         ({"encoding": "x" * 10**6}, "unknown_encoding", "xxx..."),

@@ -17,6 +17,7 @@ CAMERAS = {
     "boson_640": (np.full((512, 640), 21000, np.uint16), (512, 640)),
     "gazebo": (np.full((240, 320), 29315, np.uint16), (240, 320)),
     "tau_2": (np.full((512, 640), round(293.15 / 0.04), np.uint16), (512, 640)),
+    "oak_t": (np.full((192, 256), 20.0, np.float32), (192, 256)),
     "optris": (np.full((288, 382), 1200, np.uint16), (288, 382)),
     "seek": (np.full((240, 320), 20.0, np.float32), (240, 320)),
     "topdon_tc001": (
