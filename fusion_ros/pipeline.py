@@ -26,6 +26,8 @@ from fusion_ros.imaging.options import ColourOptions
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
+from fusion_ros.thermal.spot_options import SpotOptions
+from fusion_ros.thermal.spots import Spots, find_spots
 from fusion_ros.thermal.tone import ThermalToneMapper
 from fusion_ros.thermal.tone_options import ToneOptions
 
@@ -226,6 +228,35 @@ class FusionPipeline:
                 raise ValueError("unit is 'counts'; degrees Celsius need the unit of the camera")
             numbers = unit.to_celsius(numbers)
         return self.registration.measured(numbers, visible_shape, interpolation=interpolation)
+
+    def spots(
+        self,
+        thermal: np.ndarray,
+        visible_shape: tuple[int, ...],
+        options: SpotOptions,
+        *,
+        thermal_order: ChannelOrder | str = ChannelOrder.RGB,
+    ) -> Spots | None:
+        """Find the hot spots of a thermal frame, in pixels of the visible grid.
+
+        Args:
+            thermal, thermal_order: as for `fuse`.
+            visible_shape: height and width of the visible grid.
+            options: which regions are reported.
+
+        Raises:
+            ValueError: as for `fuse`.
+        """
+        frame = self.sensor_frame(thermal, thermal_order=thermal_order)
+        found = find_spots(frame, self.tone.options.celsius_unit(), options)
+        return found and found.mapped(
+            functools.partial(
+                self.registration.mapped_points,
+                thermal_shape=frame.shape,
+                visible_shape=visible_shape,
+                to_visible=True,
+            )
+        )
 
     def learn(self) -> None:
         """Update the tone curve from the last frame; see `learn_later` of `fuse`."""

@@ -208,9 +208,11 @@ def _sinks(
         detector = DetectorSink(**job.detector, frame_names=frame_names)
         sinks.append(detector)
     if job.rerun is not None:
+        from fusion_ros.parameters import FuseParameters
         from fusion_ros.replay.rerun_sink import RerunSink
 
-        rerun = files.enter_context(RerunSink(Path(job.rerun), detector))
+        spots = FuseParameters.from_values(job.parameters).spot_options()
+        rerun = files.enter_context(RerunSink(Path(job.rerun), detector, spots))
         sinks.append(rerun)
     return sinks, detector, rerun
 

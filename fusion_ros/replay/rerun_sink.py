@@ -11,30 +11,34 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.files.writing import new_file_path
+from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.replay.detection import DetectorSink
 from fusion_ros.replay.gallery import PANELS, encode_jpeg
 from fusion_ros.replay.log import FrameEntry, PairEntry
 from fusion_ros.replay.run import FusedSink
 from fusion_ros.streams.ledger import Fate
-from fusion_ros.streams.pair_flow import LoneFrame
+from fusion_ros.streams.pair_flow import FramePair, LoneFrame
+from fusion_ros.thermal.spot_options import SpotOptions
+from fusion_ros.thermal.spots import Spot, Spots
 
 _TIMELINE = "stamp"
 
 
 class RerunSink(FusedSink):
-    """Sink that writes images, boxes, skews and fates of frames on a timeline of stamps.
+    """Sink that writes images, boxes, spots, skews and fates of frames on a timeline of stamps.
 
     It is a context manager; the file appears when the body ends without an error.
 
     Args:
         path: the .rrd file.
         detector: a sink before this one, whose boxes are shown; or None.
+        spots: which hot spots are shown on the fused image; none if its mode is "off".
 
     Raises:
         RuntimeError: rerun-sdk is not installed.
     """
 
-    def __init__(self, path: Path, detector: DetectorSink | None) -> None:
+    def __init__(self, path: Path, detector: DetectorSink | None, spots: SpotOptions) -> None:
         try:
             import rerun
         except ImportError as error:
@@ -44,6 +48,9 @@ class RerunSink(FusedSink):
         self._rerun: Any = rerun
         self._path = path
         self._detector = detector
+        self._spot_options = spots
+        self._spots: Spots | None = None
+        self._value = "{:.0f}"
         self._stream: Any = rerun.RecordingStream("fusion_ros")
         self._file = contextlib.ExitStack()
 
@@ -64,6 +71,16 @@ class RerunSink(FusedSink):
         self._stream.disconnect()
         return self._file.__exit__(*error)
 
+    def prepare(self, pair: FramePair, pipeline: FusionPipeline) -> None:
+        """See `FusedSink`."""
+        self._spots = None
+        if self._spot_options.mode != "off":
+            thermal, shape = pair.thermal.pixels, pair.visible.pixels.pixels.shape[:2]
+            self._spots = pipeline.spots(
+                thermal.pixels, shape, self._spot_options, thermal_order=thermal.order
+            )
+            self._value = "{:.0f}" if pipeline.tone.options.celsius_unit() is None else "{:.1f} C"
+
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
@@ -80,6 +97,8 @@ class RerunSink(FusedSink):
                     f"{name}/boxes",
                     rr.Boxes2D(array=boxes, array_format=rr.Box2DFormat.XYXY, labels=labels),
                 )
+        if self._spot_options.mode != "off":
+            self._log_spots(self._spots)
         self._stream.log("skew_ms", rr.Scalars(entry.skew_ms))
 
     def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
@@ -95,6 +114,29 @@ class RerunSink(FusedSink):
             text = f"{frame.index}: {fate} {frame.reason}".rstrip()
             level = "INFO" if frame.fate in (Fate.FUSED, Fate.HELD) else "WARN"
             self._stream.log(f"fates/{frame.stream.value}", self._rerun.TextLog(text, level=level))
+
+    def _log_spots(self, spots: Spots | None) -> None:
+        """Write the hottest and the coldest place and the regions; none remove earlier ones."""
+        places = [spots.hottest, spots.coldest] if spots else []
+        regions = spots.regions if spots else ()
+        # Pixel 0 is from 0 to 1 in Rerun.
+        points = np.array([(s.x + 0.5, s.y + 0.5) for s in places], np.float32).reshape(-1, 2)
+        boxes = np.array([(s.left, s.top, s.width, s.height) for s in regions], np.float32)
+        rr = self._rerun
+        self._stream.log(
+            "fused/places", rr.Points2D(points, radii=4, labels=self._values_of(places))
+        )
+        self._stream.log(
+            "fused/regions",
+            rr.Boxes2D(
+                array=boxes.reshape(-1, 4),
+                array_format=rr.Box2DFormat.XYWH,
+                labels=self._values_of(regions),
+            ),
+        )
+
+    def _values_of(self, spots: Iterable[Spot]) -> list[str]:
+        return [self._value.format(spot.value) for spot in spots]
 
     def _set_time(self, stamp_ns: int) -> None:
         self._stream.set_time(_TIMELINE, timestamp=np.datetime64(stamp_ns, "ns"))

@@ -39,6 +39,9 @@ _OFFSET_EVERY_NS = 500_000_000
 class FusedSink:
     """Base class of receivers of fused images: a bag, a video, a detector."""
 
+    def prepare(self, pair: FramePair, pipeline: FusionPipeline) -> None:
+        """Receive the frames of the pair whose images `take` receives next."""
+
     def take(
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
@@ -282,6 +285,7 @@ class Replay:
             images = images or images_of(visible, fused)
             with self._log.timed("outputs"):
                 for sink in self._sinks:
+                    sink.prepare(pair, self._pipeline)
                     sink.take(entry, *images)
 
 

@@ -39,13 +39,14 @@ def test_a_recording_for_the_viewer_has_each_pair_and_each_fate(tmp_path: Path) 
     bag = write_bag(tmp_path / "bag", one_thermal_frame_is_missing, count=FRAMES)
     file = tmp_path / "out.rrd"
     model = bright_cells(tmp_path / "model.onnx")
-    options = ("--rerun", file, "--detector", model)
+    spots = ("--set", "spots_mode=above_median", "--set", "spots_limit=1.0")
+    options = ("--rerun", file, "--detector", model, *spots)
     assert run(bag, "--out", tmp_path / "out", *QUIET, *options) == 0
     rows = rows_of(file)
     pairs = FRAMES - 1
     assert [rows[f"/{name}"] for name in ("visible", "thermal", "fused", "skew_ms")] == [pairs] * 4
     assert (rows["/fates/visible"], rows["/fates/thermal"]) == (FRAMES, pairs)
-    assert rows["/fused/boxes"] == pairs
+    assert [rows[f"/fused/{name}"] for name in ("boxes", "places", "regions")] == [pairs] * 3
     assert list(tmp_path.glob("*.rrd")) == [file]
 
 

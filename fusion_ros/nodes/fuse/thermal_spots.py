@@ -11,6 +11,7 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from std_msgs.msg import Header
 
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.imaging.marks import WHITE, Mark
 from fusion_ros.nodes.fuse.messages import publish_message
 from fusion_ros.nodes.fuse.publishing_lane import PublishingLane
@@ -19,7 +20,7 @@ from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.warp import ThermalRegistration
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
-from fusion_ros.thermal.spots import Spot, Spots, find_spots
+from fusion_ros.thermal.spots import Spot, Spots
 from fusion_ros.thermal.zones import (
     Zone,
     ZoneFileError,
@@ -128,32 +129,43 @@ class SpotsOutput:
         if not (self._watch or listened or drawn) or (found := thermal_of(job)) is None:
             return ()
         thermal, visible_shape, header = found
-        frame = pipeline.sensor_frame(thermal.pixels.pixels, thermal_order=thermal.pixels.order)
-        unit, registration = pipeline.tone.options.celsius_unit(), pipeline.registration
+        pixels, order = thermal.pixels.pixels, thermal.pixels.order
+        in_celsius = pipeline.tone.options.celsius_unit() is not None
         size = np.array(visible_shape[::-1])
         if self._watch is not None:
-            if registration is not self._registration:
-                self._watch.move()
-                self._registration = registration
-            self.zones = self._watch(
-                frame,
-                unit,
-                lambda shares: registration.mapped_points(
-                    shares * size - 0.5, frame.shape, visible_shape, to_visible=False
-                ),
-            )
-            self._evaluated_s = time.monotonic()
-        if not (listened or drawn) or (spots := find_spots(frame, unit, self._options)) is None:
+            self._watch_zones(self._watch, pipeline, pixels, order, size)
+        if not (listened or drawn):
             return ()
-        spots = spots.mapped(
-            lambda points: registration.mapped_points(
-                points, frame.shape, visible_shape, to_visible=True
-            )
-        )
+        spots = pipeline.spots(pixels, visible_shape, self._options, thermal_order=order)
+        if spots is None:
+            return ()
         if listened:
             assert self.lane is not None
-            self.lane.submit((header, spots, unit is not None, self.zones))
-        return self._marks(spots, "{:.1f} C" if unit else "{:.0f}", size) if drawn else ()
+            self.lane.submit((header, spots, in_celsius, self.zones))
+        return self._marks(spots, "{:.1f} C" if in_celsius else "{:.0f}", size) if drawn else ()
+
+    def _watch_zones(
+        self,
+        watch: ZoneWatch,
+        pipeline: FusionPipeline,
+        pixels: np.ndarray,
+        order: ChannelOrder,
+        size: np.ndarray,
+    ) -> None:
+        """Evaluate the zones; `size` is width and height of the visible grid."""
+        registration = pipeline.registration
+        frame = pipeline.sensor_frame(pixels, thermal_order=order)
+        if registration is not self._registration:
+            watch.move()
+            self._registration = registration
+        self.zones = watch(
+            frame,
+            pipeline.tone.options.celsius_unit(),
+            lambda shares: registration.mapped_points(
+                shares * size - 0.5, frame.shape, tuple(size[::-1]), to_visible=False
+            ),
+        )
+        self._evaluated_s = time.monotonic()
 
     def _marks(self, spots: Spots, shown: str, size: np.ndarray) -> tuple[Mark, ...]:
         """Return spots and zones as marks; `shown` is the format of a value."""
