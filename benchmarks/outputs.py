@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure rates, ages and costs of the node's outputs beside a slower thermal camera.
 
-    python -m benchmarks.outputs [--seconds 10] [--rounds 3] [--size 640x512] [--json FILE]
+    python -m benchmarks.outputs [--seconds 2] [--rounds 12] [--size 640x512] [--json FILE]
 
 Two synthetic cameras (30 and 9 Hz), the node and this subscriber are four processes that
 communicate over DDS with the shipped profile. Each output is subscribed to in turn, and the fused
 image alone before each. The cost of an output is the node's processor time for each fused image,
-all threads together, minus that of the fused image alone before it.
+all threads together, minus that of the fused image alone before it. Many short windows in turn
+cancel other load. Computing an output is timed in this process, before the others start.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import rclpy
 from fusion_ros.msg import FusionStatus, ThermalSpots
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -29,22 +31,32 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CompressedImage, Image
 
 from benchmarks.field.listening import NODE
-from benchmarks.tables import report
+from benchmarks.imaging import thermal_scene
+from benchmarks.tables import cell, report
+from benchmarks.timing import Sample
+from benchmarks.timing import measure as timed
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.cli.processes import Processes, isolated_environment
+from fusion_ros.nodes.fuse.registered_thermal import CELSIUS, COUNTS
 from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.subscription import image_quality
+from fusion_ros.parameters import FuseParameters
+from fusion_ros.pipeline_factory import make_pipeline
+from fusion_ros.thermal.spot_options import SpotOptions
 
 CAMERA = "fusion_ros.nodes.synthetic_camera"
 FUSED = "fused/image_raw"
 VISIBLE_HZ, THERMAL_HZ = 30.0, 9.0
+SPOTS = "thermal/spots"
 OUTPUTS: dict[str, type] = {
     "fused/image_raw/compressed": CompressedImage,
     "fused/overlay": Image,
-    "thermal_registered/image_raw": Image,
-    "thermal_registered/temperature": Image,
-    "thermal/spots": ThermalSpots,
+    COUNTS: Image,
+    CELSIUS: Image,
+    SPOTS: ThermalSpots,
 }
+IN_NOISE = SpotOptions("above_median", 0.25)
+"""A threshold 1.3 standard deviations above the mean of the noise."""
 PARAMETERS = {
     "tone_unit": "centikelvin",
     "spots_mode": "above_median",
@@ -57,7 +69,7 @@ homography:
   thermal_size: [{width}, {height}]
   visible_size: [{width}, {height}]
 """
-STARTING_S, SETTLING_S = 60.0, 2.0
+STARTING_S, SETTLING_S = 60.0, 1.0
 
 
 class Window(NamedTuple):
@@ -73,7 +85,7 @@ class Bench:
     """The subscriber's node."""
 
     def __init__(self, pid: int) -> None:
-        self._stat = Path(f"/proc/{pid}/stat")
+        self._threads = Path(f"/proc/{pid}/task")
         self._node = rclpy.create_node("bench_subscriber")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -120,8 +132,42 @@ class Bench:
         self.status = status
 
     def _processor_s(self) -> float:
-        user, system = self._stat.read_text(encoding="ascii").rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        times = [file.read_text(encoding="ascii") for file in self._threads.glob("*/schedstat")]
+        return sum(int(text.split()[0]) for text in times) / 1e9
+
+
+def computing(file: Path, width: int, height: int) -> dict[str, Sample]:
+    """Time the computation of outputs for frames of the node's size, in turn."""
+    values = {**PARAMETERS, "registration_calibration_file": str(file)}
+    parameters = FuseParameters.from_values(values)
+    shape, spots = (height, width), parameters.spot_options()
+    counts = thermal_scene(height, width)
+    noise = np.random.default_rng(0).normal(29500, 20, shape).astype(np.uint16)
+    noise[height // 3 : height // 3 + 20, width // 2 : width // 2 + 12] = 31000
+    pipeline = make_pipeline(parameters)
+    degrees = make_pipeline(parameters.changed({"tone_unit": "celsius"}))
+    celsius = counts.astype(np.float32) / 100 - 273.15
+
+    def registered(frame: np.ndarray, **options: Any) -> Callable[[], object]:
+        used = degrees if frame is celsius else pipeline
+        return lambda: used.registered_thermal(frame, shape, **options)
+
+    linear: dict[str, Any] = {"interpolation": "linear"}
+    calls = {
+        COUNTS: registered(counts),
+        f"{COUNTS}, linear": registered(counts, **linear),
+        f"{COUNTS}, 32FC1, linear": registered(celsius, **linear),
+        CELSIUS: registered(counts, celsius=True),
+        f"{CELSIUS}, linear": registered(counts, celsius=True, **linear),
+        f"{CELSIUS}, 32FC1, linear": registered(celsius, celsius=True, **linear),
+        SPOTS: lambda: pipeline.spots(counts, shape, spots),
+        f"{SPOTS}, threshold in the noise": lambda: pipeline.spots(noise, shape, IN_NOISE),
+    }
+    try:
+        return timed(calls, runs=200)
+    finally:
+        pipeline.close()
+        degrees.close()
 
 
 def measure(bench: Bench, seconds: float, rounds: int) -> dict[str, list[tuple[Window, Window]]]:
@@ -133,13 +179,51 @@ def measure(bench: Bench, seconds: float, rounds: int) -> dict[str, list[tuple[W
     return found
 
 
+def rows_of(
+    without_hold: Window,
+    found: dict[str, list[tuple[Window, Window]]],
+    steps: dict[str, Sample],
+) -> list[list[str]]:
+    """Return the rows of the table."""
+    alone = [before for pairs in found.values() for before, _ in pairs]
+    costs = [window.processor_ms for window in alone]
+    rows = [
+        [f"`{FUSED}`, `thermal_hold_ms` 0", f"{without_hold.fused_hz:.1f}", "", "", ""],
+        [
+            f"`{FUSED}`",
+            f"{statistics.median(window.fused_hz for window in alone):.1f}",
+            "",
+            f"{statistics.median(costs):.2f} ({min(costs):.2f} to {max(costs):.2f})",
+            "",
+        ],
+    ]
+    for topic, pairs in found.items():
+        more = [beside.processor_ms - before.processor_ms for before, beside in pairs]
+        lower, middle, upper = statistics.quantiles(more, n=4)
+        rows.append(
+            [
+                f"and `{topic}`",
+                f"{statistics.median(beside.fused_hz for _, beside in pairs):.1f}",
+                f"{statistics.median(beside.output_hz for _, beside in pairs):.1f}",
+                f"{middle:+.2f} ({lower:+.2f} to {upper:+.2f})",
+                cell(steps[topic]) if topic in steps else "",
+            ]
+        )
+        rows += [
+            [name.replace(topic, f"`{topic}`"), "", "", "", cell(sample)]
+            for name, sample in steps.items()
+            if name.startswith(f"{topic},")
+        ]
+    return rows
+
+
 def main() -> int:
     """Run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of a window")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a window")
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
@@ -150,6 +234,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, Processes(environment, Path(folder)) as started:
         file = Path(folder) / "rig.yaml"
         file.write_text(CALIBRATION.format(width=width, height=height), encoding="utf-8")
+        steps = computing(file, width, height)
         sizes = {"width": width, "height": height}
         started.start("visible", CAMERA, {"modality": "visible", "rate_hz": VISIBLE_HZ, **sizes})
         started.start("thermal", CAMERA, {"modality": "thermal", "rate_hz": THERMAL_HZ, **sizes})
@@ -168,35 +253,22 @@ def main() -> int:
         found = measure(bench, args.seconds, args.rounds)
         status = bench.status
         rclpy.try_shutdown()
-    alone = [before for pairs in found.values() for before, _ in pairs]
-    costs = [window.processor_ms for window in alone]
-    rows = [
-        [f"`{FUSED}`, `thermal_hold_ms` 0", f"{without_hold.fused_hz:.1f}", "", ""],
-        [
-            f"`{FUSED}`",
-            f"{statistics.median(window.fused_hz for window in alone):.1f}",
-            "",
-            f"{statistics.median(costs):.2f} ({min(costs):.2f} to {max(costs):.2f})",
-        ],
-    ]
-    for topic, pairs in found.items():
-        more = [beside.processor_ms - before.processor_ms for before, beside in pairs]
-        rows.append(
-            [
-                f"and `{topic}`",
-                f"{statistics.median(beside.fused_hz for _, beside in pairs):.1f}",
-                f"{statistics.median(beside.output_hz for _, beside in pairs):.1f}",
-                f"+{statistics.median(more):.2f} ({min(more):.2f} to {max(more):.2f})",
-            ]
-        )
+    rows = rows_of(without_hold, found, steps)
     notes = (
         f"{width}x{height} rgb8 at {VISIBLE_HZ:g} Hz and mono16 in centikelvin at {THERMAL_HZ:g} "
         f"Hz, registered by a homography, {status.engine} in {status.precision}. Median of "
-        f"{args.rounds} windows of {args.seconds:g} s, lowest and highest in brackets. Age of held "
+        f"{args.rounds} windows of {args.seconds:g} s; in brackets lowest and highest, for further "
+        "outputs the quartiles of the difference. Computing: median (best). Age of held "
         f"thermal frames: {status.held_age_ms_p50:.1f} ms p50, {status.held_age_ms_p95:.1f} p95. "
         f"Load average before: {load:.1f}."
     )
-    columns = ["subscribed", "fused, Hz", "this output, Hz", "processor time for each fused, ms"]
+    columns = [
+        "subscribed",
+        "fused, Hz",
+        "this output, Hz",
+        "processor time for each fused, ms",
+        "computing, ms",
+    ]
     return report(args.json, "Rates and costs of the outputs", columns, rows, notes=[notes])
 
 
