@@ -123,8 +123,10 @@ def _zone(entry: Any, where: str) -> Zone:
     if unknown := set(entry) - set(known):
         raise MalformedFileError(f"{where} has unknown entries {sorted(map(str, unknown))[:5]}")
     name, polygon = entry.get("name"), entry.get("polygon")
-    if not isinstance(name, str) or not 0 < len(name) <= 60:
-        raise MalformedFileError(f"{where}.name: allowed is text of 1 to 60 characters")
+    if not isinstance(name, str) or not 0 < len(name) <= 60 or not name.isprintable():
+        raise MalformedFileError(
+            f"{where}.name: allowed is text of 1 to 60 characters, on one line"
+        )
     corners = polygon if isinstance(polygon, list) else []
     if len(corners) < 3 or not all(
         isinstance(corner, list)

@@ -55,9 +55,11 @@ def test_zone_file_is_read(tmp_path: Path) -> None:
         {"zones": {}},
         {"zones": ["bearing"]},
         {"more": 1},
+        {"m" * 10**6: 1},
         {"zones": FILE["zones"] * 2},
         *({"zones": [FILE["zones"][0] | entry]} for entry in (
-            {"name": ""}, {"name": 5}, {"polygon": [[0, 0], [1, 1]]}, {"polygon": "all"},
+            {"name": ""}, {"name": 5}, {"name": "a\nb"}, {"name": "\ud800"},
+            {"polygon": [[0, 0], [1, 1]]}, {"polygon": "all"},
             {"polygon": [[0, 0], [1, 1], [2, 0]]}, {"warn_above": "hot"}, {"warn_above": True},
             {"warn_above": math.nan}, {"warn_above": 90}, {"hysteresis": -1}, {"colour": "red"},
         )),
@@ -66,8 +68,10 @@ def test_zone_file_is_read(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_faulty_zone_file_is_refused_by_name(tmp_path: Path, change: dict) -> None:
-    with pytest.raises(ZoneFileError, match=r"zones\.yaml"):
+    with pytest.raises(ZoneFileError, match=r"zones\.yaml") as caught:
         load_zones(written(tmp_path, FILE | change), "centikelvin")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
 
 
 def test_error_limits_need_no_warning_limits(tmp_path: Path) -> None:
