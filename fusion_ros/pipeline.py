@@ -26,6 +26,7 @@ from fusion_ros.imaging.options import ColourOptions
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
+from fusion_ros.thermal.sensor_defects import valid_readings
 from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.spots import Spots, find_spots
 from fusion_ros.thermal.tone import ThermalToneMapper
@@ -216,7 +217,7 @@ class FusionPipeline:
 
         Returns:
             Counts: the type of `thermal`, 0 outside the thermal camera's view, NaN for float32.
-            Degrees Celsius: float32, NaN outside.
+            Degrees Celsius: float32, NaN outside and at invalid readings of a float32 frame.
 
         Raises:
             ValueError: as for `fuse`; `celsius` while the unit is "counts".
@@ -226,7 +227,10 @@ class FusionPipeline:
             unit = self.tone.options.celsius_unit()
             if unit is None:
                 raise ValueError("unit is 'counts'; degrees Celsius need the unit of the camera")
+            readings = valid_readings(numbers)
             numbers = unit.to_celsius(numbers)
+            if readings is not None:
+                np.copyto(numbers, np.nan, where=~readings)
         return self.registration.measured(numbers, visible_shape, interpolation=interpolation)
 
     def spots(

@@ -324,3 +324,14 @@ def test_registered_thermal_frame_is_in_counts_or_degrees(thermal: np.ndarray) -
     np.testing.assert_allclose(celsius, counts / 100 - 273.15, atol=1e-4)
     with pytest.raises(ValueError, match="unit is 'counts'"):
         FusionPipeline(MeanEngine()).registered_thermal(frame, (26, 32), celsius=True)
+
+
+@pytest.mark.parametrize("invalid", [np.inf, -np.inf, 3.4e38, -1e6])
+def test_invalid_readings_are_nan_in_degrees(thermal: np.ndarray, invalid: float) -> None:
+    frame = thermal.astype(np.float32)
+    frame[3, 4] = invalid
+    tone = ThermalToneMapper(ToneOptions(unit="celsius"))
+    pipeline = FusionPipeline(MeanEngine(), tone=tone)
+    assert pipeline.registered_thermal(frame, (24, 32))[3, 4] == np.float32(invalid)
+    celsius = pipeline.registered_thermal(frame, (24, 32), celsius=True)
+    assert np.argwhere(np.isnan(celsius)).tolist() == [[3, 4]]

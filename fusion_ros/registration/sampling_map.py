@@ -134,8 +134,6 @@ class MapSampler:
             thermal = cv2.resize(thermal, self._reduced, interpolation=cv2.INTER_AREA)
         fill = np.nan if thermal.dtype == np.float32 else 0
         result = np.empty(self._shape, thermal.dtype)
-        if not self._repeats_edge:
-            result.fill(fill)
         cv2.remap(
             thermal,
             *self._maps,
@@ -146,7 +144,17 @@ class MapSampler:
         )
         if self._repeats_edge:
             _repeat_edges(result, *self._window)
+        else:
+            for outside in _around(result, *self._window):
+                outside.fill(fill)
         return result
+
+
+def _around(image: np.ndarray, rows: slice, columns: slice) -> tuple[np.ndarray, ...]:
+    """Return the parts of an image outside a window: above, below, left and right."""
+    beside = image[rows]
+    above, below = image[: rows.start], image[rows.stop :]
+    return above, below, beside[:, : columns.start], beside[:, columns.stop :]
 
 
 def _repeat_edges(image: np.ndarray, rows: slice, columns: slice) -> None:

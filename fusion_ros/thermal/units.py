@@ -35,8 +35,10 @@ class LinearUnit:
     def to_celsius(self, values: np.ndarray) -> np.ndarray:
         """Return the temperatures, `float32` of the same shape, of the camera's values."""
         celsius = values.astype("float32")
-        celsius *= self.scale
-        celsius += self.offset
+        if self.scale != 1:
+            celsius *= self.scale
+        if self.offset:
+            celsius += self.offset
         return celsius
 
     def corrected(self, emissivity: float, reflected_celsius: float) -> LinearUnit:

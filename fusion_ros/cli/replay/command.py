@@ -72,8 +72,8 @@ _VERDICT = (
 _OUTPUTS = (
     opt("--fused-bag", "also write the fused images as a bag"),
     opt("--fused-video", "also write the fused images as fused.mp4"),
-    opt("--rerun FILE.rrd", "also write images, boxes, spots, skews and fates for the Rerun viewer (needs "
-        "rerun-sdk)", type=Path),
+    opt("--rerun FILE.rrd", "also write images, boxes, spots, skews and fates for the Rerun viewer "
+        "(needs rerun-sdk)", type=Path),
     opt("--no-report", "write the figures only, no report.html"),
 )
 _DETECTOR = (
