@@ -26,6 +26,7 @@ class PairDoubt(str, Enum):
     THERMAL_CONSTANT = "thermal_constant"
     FUSED_CONSTANT = "fused_constant"
     FUSED_IS_VISIBLE = "fused_is_visible"
+    TEMPERATURES = "implausible_temperatures"
 
 
 DOUBT_TEXTS = {
@@ -46,6 +47,7 @@ DOUBT_TEXTS = {
     PairDoubt.FUSED_IS_VISIBLE: (
         "the fused image equals the visible one bit for bit: the thermal one has no effect"
     ),
+    PairDoubt.TEMPERATURES: "the temperatures of the thermal image are implausible",
 }
 """Description of each sign for messages."""
 

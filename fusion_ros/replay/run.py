@@ -17,7 +17,7 @@ import numpy as np
 from fusion_ros.calibration.plausibility import registration_doubts
 from fusion_ros.engines.engine import EngineError
 from fusion_ros.imaging.encodings import PixelFrame
-from fusion_ros.imaging.pair_check import input_doubts, result_doubts
+from fusion_ros.imaging.pair_check import PairDoubt, input_doubts, result_doubts
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.recording import RecordedFrame, Recording
 from fusion_ros.replay.gallery import Moment
@@ -26,6 +26,7 @@ from fusion_ros.replay.pair_meter import PairMeter, images_of
 from fusion_ros.replay.quality import QualityBench
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.replay.stream_watcher import StreamWatcher
+from fusion_ros.streams.content import is_implausible
 from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.intake import IncomingFrame, Rejection
 from fusion_ros.streams.ledger import Fate, FrameLedger, LedgerSnapshot, Stream
@@ -273,7 +274,11 @@ class Replay:
             visible_stamp_ns=pair.visible_stamp_ns,
             skew_ms=pair.skew_ns / NS_PER_MS,
             is_held=pair.is_held,
-            doubts=input_doubts(visible, thermal) + result_doubts(visible.pixels, fused.image),
+            doubts=(
+                *input_doubts(visible, thermal),
+                *result_doubts(visible.pixels, fused.image),
+                *self._temperature_doubts(thermal),
+            ),
         )
         jumped = any(entry.jump for entry in entries)
         images = self._meter.measure(entry, visible, fused, jumped=jumped)
@@ -287,6 +292,10 @@ class Replay:
                 for sink in self._sinks:
                     sink.prepare(pair, self._pipeline)
                     sink.take(entry, *images)
+
+    def _temperature_doubts(self, thermal: PixelFrame) -> tuple[PairDoubt, ...]:
+        celsius = self._pipeline.tone.median_celsius(thermal.pixels)
+        return (PairDoubt.TEMPERATURES,) if is_implausible(celsius) else ()
 
 
 def _settled_entries(pair: FramePair) -> tuple[FrameEntry, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from fusion_ros.imaging.encodings import PixelFrame
 from fusion_ros.imaging.pair_check import PairDoubt, is_constant, result_doubts, shows_colours
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.thermal.units import PLAUSIBLE_CELSIUS
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusedFrame
@@ -37,11 +38,12 @@ class Fault(str, Enum):
     RENDERING = "radiometric_rendering"
     NO_EFFECT = "fused_is_visible"
     NO_CONTENT = "fused_constant"
+    UNIT = "implausible_temperatures"
 
     @property
     def is_error(self) -> bool:
         """Whether the fused image is wrong for sure."""
-        return self not in (Fault.COLOURS, Fault.RENDERING)
+        return self not in (Fault.COLOURS, Fault.RENDERING, Fault.UNIT)
 
     @property
     def text(self) -> str:
@@ -80,6 +82,10 @@ _TEXTS = {
     Fault.NO_CONTENT: (
         "the fused frames have one value everywhere, although the visible ones do not",
         "check the weights: those of a failed training give such images",
+    ),
+    Fault.UNIT: (
+        "the temperatures of the thermal frames are implausible",
+        "set tone_unit (and tone_linear_*, tone_emissivity) to what the camera sends",
     ),
 }
 
@@ -125,21 +131,42 @@ class EffectWatch:
     def __init__(self) -> None:
         self._compared_ns: int | None = None
         self._comparisons: deque[Fault | None] = deque(maxlen=_COMPARISONS)
+        self._celsius: float | None = None
 
     @property
     def fault(self) -> Fault | None:
-        """`NO_EFFECT` or `NO_CONTENT` if all of the newest fused frames show it."""
+        """`NO_EFFECT`, `NO_CONTENT` or `UNIT` if all of the newest fused frames show it."""
         found = set(self._comparisons)
         return found.pop() if len(self._comparisons) == _COMPARISONS and len(found) == 1 else None
 
-    def compare(self, visible: np.ndarray, fused: FusedFrame, now_ns: int) -> None:
+    @property
+    def text(self) -> str:
+        """Description and remedy of `fault`; empty without one."""
+        fault = self.fault
+        if fault is None:
+            return ""
+        value = f" (median {self._celsius:.0f} C)" if fault is Fault.UNIT else ""
+        return f"{fault.text}{value}: {fault.remedy}"
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the next pair should be compared."""
+        before_ns = self._compared_ns
+        return before_ns is None or not 0 <= now_ns - before_ns < _EXAMINE_EVERY_NS
+
+    def compare(
+        self, visible: np.ndarray, fused: FusedFrame, now_ns: int, celsius: float | None = None
+    ) -> None:
         """Compare a visible frame with its fused one.
 
         Thermal frames of one value everywhere, as of a closed shutter, do not count.
+
+        Args:
+            visible: the visible frame.
+            fused: made of it.
+            now_ns: present time.
+            celsius: median of the thermal frame, if its unit is known.
         """
-        if self._compared_ns is not None and 0 <= now_ns - self._compared_ns < _EXAMINE_EVERY_NS:
-            return
-        self._compared_ns = now_ns
+        self._compared_ns, self._celsius = now_ns, celsius
         if is_constant(fused.thermal):
             return
         doubts = result_doubts(visible, fused.image)
@@ -148,11 +175,19 @@ class EffectWatch:
             found = Fault.NO_EFFECT
         elif PairDoubt.FUSED_CONSTANT in doubts and not is_constant(visible):
             found = Fault.NO_CONTENT
+        elif is_implausible(celsius):
+            found = Fault.UNIT
         self._comparisons.append(found)
 
     def restart(self) -> None:
         """Reset, as after a pause or with another calibration."""
         self._comparisons.clear()
+
+
+def is_implausible(celsius: float | None) -> bool:
+    """Whether the median of a thermal frame is outside `PLAUSIBLE_CELSIUS`."""
+    low, high = PLAUSIBLE_CELSIUS
+    return celsius is not None and not low <= celsius <= high
 
 
 def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:

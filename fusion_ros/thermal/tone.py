@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.gain_jump import GainStabiliser
-from fusion_ros.thermal.region import Region
+from fusion_ros.thermal.region import Region, sampled
 from fusion_ros.thermal.sensor_defects import (
     INVALID,
     DeadPixelMask,
@@ -20,6 +20,7 @@ from fusion_ros.thermal.tone_curve import KNOTS, distribution, smallest_span, st
 from fusion_ros.thermal.tone_options import ToneOptions
 from fusion_ros.thermal.tone_smoothing import CurveSmoother
 
+_MEDIAN_PIXELS = 1000
 _GREYS = np.linspace(0.0, 255.0, KNOTS)
 
 
@@ -101,6 +102,19 @@ class ThermalToneMapper:
                 "allowed is uint8, uint16 or float32 of shape (height, width)"
             )
         return self._dead_pixels(image_rows(thermal, self.options))
+
+    def median_celsius(self, thermal: np.ndarray) -> float | None:
+        """Return the median of a frame in degrees Celsius, from a sample.
+
+        None where the unit is not known, for colours, and without a valid reading.
+        """
+        unit = self.options.celsius_unit()
+        if unit is None or thermal.ndim != 2:
+            return None
+        sample = sampled(self.without_defects(thermal), _MEDIAN_PIXELS, None)
+        readings = valid_readings(sample)
+        sample = sample if readings is None else sample[readings]
+        return unit.at(float(np.median(sample))) if sample.size else None
 
     def learn(self) -> None:
         """Compute the target curve of the last frame, if that is still to be done."""

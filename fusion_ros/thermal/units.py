@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 ZERO_CELSIUS_K = 273.15
+PLAUSIBLE_CELSIUS = (-100.0, 2000.0)
+"""Medians of thermal frames outside this range show a wrong unit."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.findings import Evidence, Finding, find_faults
 from fusion_ros.replay.run import Replay, ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
+from fusion_ros.thermal.tone import ThermalToneMapper
+from fusion_ros.thermal.tone_options import ToneOptions
 
 VISIBLE, THERMAL = "/camera/color/image_raw", "/lwir/image_raw"
 PERIOD_NS = 33_333_333
@@ -113,12 +115,13 @@ def write_bag(
 
 
 def replayed(
-    path: Path, settings: ReplaySettings = QUIET
+    path: Path, settings: ReplaySettings = QUIET, *, unit: str = "counts"
 ) -> tuple[ReplayResult, dict[str, Finding], Evidence]:
     """Replay a recording with the one-line engine; findings by code."""
     recording = open_recording(path)
+    tone = ThermalToneMapper(ToneOptions(unit=unit))
     try:
-        result = Replay(recording, FusionPipeline(MeanEngine()), settings).run()
+        result = Replay(recording, FusionPipeline(MeanEngine(), tone=tone), settings).run()
         evidence = Evidence.of(recording.identity, recording.damage, result, settings)
     finally:
         recording.close()

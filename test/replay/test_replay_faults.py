@@ -103,6 +103,15 @@ def test_sixteen_bit_frames_on_the_visible_topic_are_reported_as_swapped(tmp_pat
     assert dict(result.counts.visible.rejected_by_reason) == {"not_8_bit": 60}
 
 
+@pytest.mark.parametrize(("unit", "found"), [("celsius", False), ("centikelvin", True)])
+def test_a_wrong_unit_is_reported(tmp_path: Path, unit: str, found: bool) -> None:
+    _, findings, _ = replayed(write_bag(tmp_path / "bag", count=12), unit=unit)
+    assert ("implausible_temperatures" in findings) is found
+    if found:
+        finding = findings["implausible_temperatures"]
+        assert (finding.severity, finding.count) == (Severity.WARNING, 12)
+
+
 @pytest.mark.parametrize("encoding", ["rgb8", "yuv_of_nobody", "32FC1"])
 def test_thermal_frames_with_a_wrong_encoding_are_reported(tmp_path: Path, encoding: str) -> None:
     def named(n: int, shot: Shot) -> Shot:

@@ -19,6 +19,11 @@ def fused(image: np.ndarray, thermal: np.ndarray = VISIBLE[..., 0]) -> FusedFram
     return FusedFrame(image, ChannelOrder.RGB, {}, thermal)
 
 
+def take(watch: EffectWatch, frame: FusedFrame, now_ns: int) -> None:
+    if watch.is_due(now_ns):
+        watch.compare(VISIBLE, frame, now_ns)
+
+
 @pytest.mark.parametrize(
     ("image", "fault"),
     [(VISIBLE.copy(), Fault.NO_EFFECT), (np.zeros_like(VISIBLE), Fault.NO_CONTENT)],
@@ -30,11 +35,26 @@ def test_a_missing_effect_is_noticed_within_five_frames_or_two_seconds(
 ) -> None:
     watch = EffectWatch()
     for n in range(max(5, 2 * rate_hz)):
-        watch.compare(VISIBLE, fused(image), n * 10**9 // rate_hz)
+        take(watch, fused(image), n * 10**9 // rate_hz)
     assert watch.fault is fault
     for n in range(max(5, 2 * rate_hz), max(5, 2 * rate_hz) + max(1, rate_hz)):
-        watch.compare(VISIBLE, fused(CHANGED), n * 10**9 // rate_hz)
+        take(watch, fused(CHANGED), n * 10**9 // rate_hz)
     assert watch.fault is None
+
+
+@pytest.mark.parametrize(
+    ("celsius", "fault"),
+    [
+        (None, None), (-99.0, None), (1999.0, None),
+        (-101.0, Fault.UNIT), (29042.0, Fault.UNIT), (float("nan"), Fault.UNIT),
+    ],
+)  # fmt: skip
+def test_implausible_temperatures_are_noticed(celsius: float | None, fault: Fault | None) -> None:
+    watch = EffectWatch()
+    for n in range(5):
+        watch.compare(VISIBLE, fused(CHANGED), n * 250_000_000, celsius)
+    assert watch.fault is fault
+    assert ("29042 C" in watch.text) is (celsius == 29042.0)
 
 
 def test_single_frames_without_effect_are_no_fault() -> None:

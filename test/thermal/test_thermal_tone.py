@@ -70,3 +70,16 @@ def test_other_types_and_shapes_are_refused(frame: np.ndarray) -> None:
 def test_percentiles_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ValueError, match=r"low_percent is 60 .*high_percent is 40"):
         ToneOptions(low_percent=60, high_percent=40)
+
+
+def test_the_median_is_in_degrees_of_the_valid_readings() -> None:
+    frame = np.full((40, 50), 29315, np.uint16)
+    frame[:15] = 40_000
+    assert ThermalToneMapper().median_celsius(frame) is None
+    mapper = ThermalToneMapper(ToneOptions(unit="centikelvin"))
+    assert mapper.median_celsius(frame) == pytest.approx(20.0)
+    assert mapper.median_celsius(np.zeros((40, 50, 3), np.uint8)) is None
+    celsius = np.where(np.arange(2000).reshape(40, 50) % 3, np.float32(np.nan), np.float32(21.5))
+    mapper = ThermalToneMapper(ToneOptions(unit="celsius"))
+    assert mapper.median_celsius(celsius) == 21.5
+    assert mapper.median_celsius(np.full_like(celsius, np.inf)) is None

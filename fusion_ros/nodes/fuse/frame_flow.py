@@ -122,8 +122,9 @@ class FrameFlow:
             }
             for stream in Stream
         }
-        if (fault := self.lane.effect_fault) is not None:
-            found[Stream.THERMAL][fault] = f"{fault.text}: {fault.remedy}"
+        if (shown := self.lane.effect_fault) is not None:
+            fault, text = shown
+            found[Stream.THERMAL][fault] = text
         return found
 
     def estimate_offset(self) -> None:

@@ -107,9 +107,10 @@ class FusionLane:
         return self._alignment.last
 
     @property
-    def effect_fault(self) -> Fault | None:
-        """The fault that the newest fused frames show, if any; see `EffectWatch`."""
-        return self._effect.fault
+    def effect_fault(self) -> tuple[Fault, str] | None:
+        """The fault that the newest fused frames show, if any, and its text."""
+        fault = self._effect.fault
+        return None if fault is None else (fault, self._effect.text)
 
     @property
     def hung_s(self) -> float:
@@ -309,7 +310,9 @@ class FusionLane:
             now_ns = self._clock_ns()
             if not pair.is_held:  # motion since then would look like a shift
                 self._alignment(*sources, now_s=now_ns / 1e9, order=visible.pixels.order)
-            self._effect.compare(visible.pixels.pixels, fused, now_ns)
+            if self._effect.is_due(now_ns):
+                celsius = pipeline.tone.median_celsius(thermal.pixels.pixels)
+                self._effect.compare(visible.pixels.pixels, fused, now_ns, celsius)
         except Exception as error:
             text = f"alignment is no longer evaluated: {type(error).__name__}: {error}"
             self._counters.warn(text)

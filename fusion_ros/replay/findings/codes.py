@@ -24,6 +24,7 @@ BY_QUESTION = {
     "exposure": (
         "gain_jump", "exposure_jump", "repeated_frames", "frozen", "shutter", "flicker",
         "thermal_constant", "fused_constant", "fused_is_visible",
+        "implausible_temperatures",
     ),
     "detectors": (),
 }  # fmt: skip

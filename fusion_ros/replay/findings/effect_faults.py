@@ -16,6 +16,7 @@ _FIXES = {
     PairDoubt.FUSED_IS_VISIBLE: (
         "Look at the thermal input and at the registration (fusion-ros calibrate --show FILE)."
     ),
+    PairDoubt.TEMPERATURES: "Set tone_unit (--set tone_unit=...) to what the camera sends.",
 }
 
 
@@ -24,10 +25,12 @@ def without_effect(e: Evidence) -> Iterator[Finding]:
     pairs, frames = e.result.log.pairs, e.frames[Stream.VISIBLE]
     for doubt, fix in _FIXES.items():
         bad = [pair for pair in pairs if doubt in pair.doubts]
+        # The fused image does not depend on the unit.
+        worst = Severity.WARNING if doubt is PairDoubt.TEMPERATURES else Severity.ERROR
         if bad:
             yield Finding(
                 doubt.value,
-                Severity.ERROR if len(bad) > len(pairs) / 2 else Severity.WARNING,
+                worst if len(bad) > len(pairs) / 2 else Severity.WARNING,
                 f"{len(bad)} of {len(pairs)} pairs: {doubt.value.replace('_', ' ')}",
                 sentence(DOUBT_TEXTS[doubt]),
                 fix,
