@@ -65,6 +65,17 @@ class Zone:
                 found = level
         return found
 
+    def limits(self, level: ZoneLevel) -> str:
+        """Return the limits of a level as text, "above 60 or below 5"; empty without any."""
+        above, below = {
+            ZoneLevel.WARN: (self.warn_above, self.warn_below),
+            ZoneLevel.ERROR: (self.error_above, self.error_below),
+        }.get(level, (math.inf, -math.inf))
+        found = [f"above {above:g}"] if above < math.inf else []
+        found += [f"below {below:g}"] if below > -math.inf else []
+        hysteresis = f", hysteresis {self.hysteresis:g}" if found and self.hysteresis else ""
+        return " or ".join(found) + hysteresis
+
 
 @dataclass(frozen=True)
 class ZoneState:
@@ -74,6 +85,8 @@ class ZoneState:
     level: ZoneLevel
     coldest: float
     hottest: float
+    limits: str = ""
+    """Limits of this level as text."""
 
 
 def zone_unit(unit_name: str) -> str:
@@ -198,7 +211,8 @@ class ZoneWatch:
                 continue
             low, high = sorted(unit.at(value) for value in cv2.minMaxLoc(part, mask)[:2])
             self._levels[n] = zone.level(low, high, self._levels[n])
-            states.append(ZoneState(zone.name, self._levels[n], low, high))
+            level = self._levels[n]
+            states.append(ZoneState(zone.name, level, low, high, zone.limits(level)))
         return tuple(states)
 
 

@@ -99,6 +99,10 @@ def test_levels_end_inside_the_limit_by_the_hysteresis() -> None:
     assert zone.level(-5, 20, ZoneLevel.OK) is ZoneLevel.WARN
     assert zone.level(-11, 20, ZoneLevel.OK) is ZoneLevel.ERROR
     assert zone.level(2, 20, ZoneLevel.WARN) is ZoneLevel.WARN
+    shown = [zone.limits(level) for level in ZoneLevel]
+    assert shown == [
+        "", "above 60 or below 0, hysteresis 3", "above 80 or below -10, hysteresis 3", "",
+    ]  # fmt: skip
 
 
 def test_each_zone_sees_its_own_pixels_in_degrees() -> None:

@@ -252,7 +252,8 @@ def _zones(name: str, report: NodeReport) -> DiagnosticStatus:
                 "the calibration"
             )
         elif zone.level is not ZoneLevel.OK:
-            texts.append(f"{zone.name}: {value}, beyond its {zone.level.name} limit")
+            limits = f"beyond its {zone.level.name} limit ({zone.limits})"
+            texts.append(f"{zone.name}: {value}, {limits}")
     age_s = report.zones_age_s or 0.0
     if age_s > max(ZONES_STALE_S, report.timeout_ms.get(Stream.THERMAL, 0.0) / 1e3):
         text = f"not evaluated for {age_s:.1f} s: no pair was fused"
