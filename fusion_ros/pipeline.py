@@ -230,7 +230,7 @@ class FusionPipeline:
             readings = valid_readings(numbers)
             numbers = unit.to_celsius(numbers)
             if readings is not None:
-                np.copyto(numbers, np.nan, where=~readings)
+                numbers = np.where(readings, numbers, np.float32(np.nan))
         return self.registration.measured(numbers, visible_shape, interpolation=interpolation)
 
     def spots(

@@ -35,11 +35,14 @@ class LinearUnit:
     offset: float
 
     def to_celsius(self, values: np.ndarray) -> np.ndarray:
-        """Return the temperatures, `float32` of the same shape, of the camera's values."""
-        celsius = values.astype("float32")
-        if self.scale != 1:
+        """Return the temperatures, `float32` of the same shape, of the camera's values.
+
+        These are the values themselves where nothing needs to change.
+        """
+        changes = self.scale != 1 or self.offset != 0
+        celsius = values.astype("float32", copy=changes)
+        if changes:
             celsius *= self.scale
-        if self.offset:
             celsius += self.offset
         return celsius
 
