@@ -83,7 +83,14 @@ setup(
             f"ros-diagnostic-msgs; {WHEELS_EXIST}",
             f"ros-std-srvs; {WHEELS_EXIST}",
         ],
-        "desk": ["argcomplete>=3", "jinja2>=3", "markupsafe>=2", "pillow>=10", "rosbags>=0.10"],
+        "desk": [
+            "argcomplete>=3",
+            "jinja2>=3",
+            "markupsafe>=2",
+            "pi-heif>=0.20",  # HEIC; pillow-heif also encodes, by a library under the GPL
+            "pillow>=10",
+            "rosbags>=0.10",
+        ],
         "torch": TORCH,
         "tensorrt": TORCH,
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", *TORCH],
@@ -103,6 +110,7 @@ setup(
             "codespell>=2.3",
             "hypothesis>=6",
             "mypy>=1.10",
+            "pi-heif>=0.20",
             "pytest>=7",
             "ruff>=0.6",
             f"tensorrt-cu13-bindings; {WHEELS_EXIST}",  # names and signatures; 1.3 MB

@@ -23,6 +23,7 @@ from fusion_ros.files.limits import (
 )
 from fusion_ros.files.reading import TooLargeFileError, UnreadableFileError, read_bytes
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
+from fusion_ros.imaging.heif import heif_pixels, is_heif, open_heif
 from fusion_ros.imaging.image_header import ImageSize, image_size, radiometric_maker
 
 _MESSAGE_KINDS = ("JPEG", "PNG")
@@ -85,15 +86,20 @@ def read_image_bytes(path: Path) -> bytes:
 
 
 def read_image_file(path: Path) -> np.ndarray:
-    """Read a JPEG, PNG, TIFF, BMP or Netpbm file as it is stored, in BGR order.
+    """Read a JPEG, PNG, TIFF, BMP, WebP, HEIF or Netpbm file as it is stored, in BGR order.
 
-    A camera's orientation tag is ignored: the other image of a pair may have none.
+    A camera's orientation tag is ignored: the other image of a pair may have none. HEIF files are
+    read upright.
 
     Raises:
         EncodingError: an unreadable file, another kind of file, a damaged image, or one that is too
             large.
     """
     buffer = memoryview(read_image_bytes(path))
+    if is_heif(buffer):
+        image = open_heif(buffer, path.name)
+        _check_size(ImageSize(*image.size, 3, "HEIF"), f"{path.name}: ")
+        return heif_pixels(image, path.name)
     size = image_size(buffer)
     if size is not None:
         _check_size(size, f"{path.name}: ")
@@ -101,7 +107,8 @@ def read_image_file(path: Path) -> np.ndarray:
     if pixels is None:
         raise EncodingError(
             RejectReason.TRUNCATED,
-            f"{path.name} cannot be decoded: it is damaged, or no JPEG, PNG, TIFF, BMP, PGM or PPM",
+            f"{path.name} cannot be decoded: it is damaged, or no JPEG, PNG, TIFF, BMP, WebP, "
+            "HEIC, PGM or PPM",
         )
     return pixels
 
@@ -124,7 +131,7 @@ def _check_size(size: ImageSize, where: str = "") -> None:
 
 
 def decode_stored(data: bytes | memoryview) -> np.ndarray | None:
-    """Decode a JPEG, PNG, TIFF, BMP or Netpbm file.
+    """Decode a JPEG, PNG, TIFF, BMP, WebP or Netpbm file.
 
     A camera's orientation tag is ignored, a palette is resolved, alpha is dropped and bytes behind
     the image are ignored. 16-bit colour is reduced to 8 bits, except for grey stored in three

@@ -11,6 +11,7 @@ from typing import NamedTuple
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+_WEBP = b"WEBP"
 _NETPBM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)")
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -65,7 +66,7 @@ class ImageTags(NamedTuple):
 
 
 def image_size(data: bytes | memoryview) -> ImageSize | None:
-    """Return the size of a JPEG, PNG, TIFF, BMP or Netpbm file, None for anything else."""
+    """Return the size of a JPEG, PNG, TIFF, BMP, WebP or Netpbm file, None for anything else."""
     view = memoryview(data)
     start = bytes(view[:8])
     try:
@@ -77,6 +78,8 @@ def image_size(data: bytes | memoryview) -> ImageSize | None:
             return _tiff_size(next(_tiff_directories(view, _TIFF[start[:4]])))
         if start[:2] == b"BM":
             return _bmp_size(view)
+        if bytes(view[8:12]) == _WEBP:
+            return _webp_size(view)
         if start[:1] == b"P":
             return _netpbm_size(bytes(view[:4096]))
     except struct.error:  # the header is cut
@@ -85,7 +88,7 @@ def image_size(data: bytes | memoryview) -> ImageSize | None:
 
 
 def image_tags(data: bytes | memoryview) -> ImageTags:
-    """Return the tags of a JPEG, PNG or TIFF; the defaults for other and damaged files."""
+    """Return the tags of a JPEG, PNG, TIFF or WebP; the defaults for other and damaged files."""
     view = memoryview(data)
     start = bytes(view[:8])
     try:
@@ -95,6 +98,8 @@ def image_tags(data: bytes | memoryview) -> ImageTags:
             return _jpeg_tags(view)
         if start[:4] in _TIFF:
             return _tiff_tags(view, _TIFF[start[:4]])
+        if bytes(view[8:12]) == _WEBP:
+            return _webp_tags(view)
     except (struct.error, IndexError):
         pass
     return ImageTags()
@@ -258,6 +263,37 @@ def _bmp_size(data: memoryview) -> ImageSize:
     width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
     # A negative height means rows from top to bottom.
     return ImageSize(abs(width), abs(height), 4, "BMP")
+
+
+def _webp_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    at = 12
+    while at + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, at + 4)
+        yield bytes(data[at : at + 4]), data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+def _webp_size(data: memoryview) -> ImageSize | None:
+    for kind, content in _webp_chunks(data):
+        if kind == b"VP8X":  # 24-bit numbers, each one too small
+            width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (4, 7))
+            return ImageSize(width, height, 4, "WebP")
+        if kind == b"VP8L":
+            (bits,) = struct.unpack_from("<I", content, 1)
+            return ImageSize((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 4, "WebP")
+        if kind == b"VP8 ":
+            width, height = struct.unpack_from("<HH", content, 6)
+            return ImageSize(width & 0x3FFF, height & 0x3FFF, 4, "WebP")
+    return None
+
+
+def _webp_tags(data: memoryview) -> ImageTags:
+    chunks = list(_webp_chunks(data))
+    exif = next((content for kind, content in chunks if kind == b"EXIF"), memoryview(b""))
+    return ImageTags(
+        orientation=_exif_orientation(exif[6:] if exif[:4] == b"Exif" else exif),
+        pages=max(1, sum(kind == b"ANMF" for kind, _ in chunks)),
+    )
 
 
 def _netpbm_size(start: bytes) -> ImageSize | None:

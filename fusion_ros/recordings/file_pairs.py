@@ -13,6 +13,7 @@ from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.recordings.image_files import (
     IMAGES,
+    NOT_READ,
     VIDEOS,
     has_visible_inside,
     is_video,
@@ -56,7 +57,9 @@ def find_pairs(
         if not path.exists():
             raise MatchError(f"{path} does not exist")
         if not path.is_dir() and path.suffix.lower() not in matching.suffixes:
-            raise MatchError(f"{path}: allowed are {', '.join(matching.suffixes)}")
+            advice = NOT_READ.get(path.suffix.lower())
+            why = f"{advice}; " if advice else ""
+            raise MatchError(f"{path}: {why}allowed are {', '.join(matching.suffixes)}")
     if thermal is None:
         return _in_folder(visible, matching) if visible.is_dir() else _partner(visible)
     if visible.is_dir() != thermal.is_dir():
@@ -177,7 +180,8 @@ def _joined(
     for path in files:
         suffix = path.suffix.lower()
         if path not in known:
-            why = "no file of this type to match" if suffix in matching.suffixes else "not read"
+            is_read = suffix in matching.suffixes
+            why = "no file of this type to match" if is_read else NOT_READ.get(suffix, "not read")
             unused.append(LeftOver(path, f"type {suffix or 'unknown'}: {why}"))
     return MatchResult(slots, tuple(unused))
 

@@ -50,11 +50,15 @@ def stamp_of_name(stem: str) -> int | None:
 def exif_stamp(path: Path) -> int | None:
     """Return the time at which an image was taken (EXIF) in nanoseconds, or None.
 
-    The zone is ignored. Needs Pillow; without it there are no such times.
+    The zone is ignored. Needs Pillow, and pi-heif for HEIC; without them there are no such times.
     """
     try:
         from PIL import Image
 
+        if path.suffix.lower() in (".heic", ".heif"):
+            import pi_heif
+
+            pi_heif.register_heif_opener()
         with Image.open(path) as image:
             exif = image.getexif().get_ifd(_EXIF_DIRECTORY)
     except Exception:  # Pillow raises arbitrary errors on malformed files

@@ -15,8 +15,15 @@ from fusion_ros.imaging.image_header import ImageSize, ImageTags, image_tags, ti
 from fusion_ros.recordings.radiometric import counts_of, embedded_visible
 from fusion_ros.streams.ledger import Stream
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+IMAGES = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".pgm", ".ppm",
+)  # fmt: skip
 TIFF = (".tif", ".tiff")
+NOT_READ = {
+    ".seq": "a FLIR sequence is not read; export its images as 16-bit TIFF",
+    ".csq": "a compressed FLIR sequence is not read; export its images as 16-bit TIFF",
+}
+"""Thermal files that no maintained library reads, with advice."""
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts")
 _ALPHA = b"\x04\x06"
 _PNG_COLOUR_AT = 25
@@ -67,12 +74,12 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
         EncodingError: unreadable, damaged, too large, several pages, transparent pixels, samples
             that are neither 8 nor 16 bits nor float, or a rendering of counts that are not read.
     """
-    pixels = read_image_file(path)
     data = read_image_bytes(path)
     tags = image_tags(data)
-    _check(path, tags, data)
-    if tags.rendering_of and stream is Stream.THERMAL:
+    if tags.rendering_of and stream is Stream.THERMAL:  # the rendering may even be damaged
         return PixelFrame(_counts(path, data, tags.rendering_of), ChannelOrder.GREY)
+    pixels = read_image_file(path)
+    _check(path, tags, data)
     if tags.rendering_of == "FLIR" and (inside := embedded_visible(data)) is not None:
         seen = decode_stored(inside)
         if seen is None:
@@ -159,8 +166,9 @@ def _counts(path: Path, data: bytes, maker: str) -> np.ndarray:
 
 
 def _has_transparent_pixels(data: bytes) -> bool:
-    may = data[:4] == b"\x89PNG" and (
-        data[_PNG_COLOUR_AT] in _ALPHA or b"tRNS" in data[: data.find(b"IDAT")]
+    may = data[8:12] == b"WEBP" or (
+        data[:4] == b"\x89PNG"
+        and (data[_PNG_COLOUR_AT] in _ALPHA or b"tRNS" in data[: data.find(b"IDAT")])
     )
     if not may:
         return False

@@ -3,7 +3,8 @@
 
 FLIR: segments that together hold a file of records ("FFF"); layout after ExifTool's FLIR tags. The
 library flyr reads them too, but is licensed under the EUPL and takes seconds per image. DJI: plain
-16-bit counts in the segments APP3. Counts are not converted to degrees: fusion needs no unit.
+16-bit counts in the segments APP3 (Zenmuse XT S: APP4). Counts are not converted to degrees: fusion
+needs no unit.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 
 from fusion_ros.files.limits import MAX_PIXELS
 from fusion_ros.imaging.compressed import decode_stored
-from fusion_ros.imaging.image_header import image_size, jpeg_segments
+from fusion_ros.imaging.image_header import ImageSize, image_size, jpeg_segments
 
-_APP1, _APP3 = 0xE1, 0xE3
+_APP1, _APP3, _APP4 = 0xE1, 0xE3, 0xE4
 _FLIR_HEAD = 8
 _RAW, _EMBEDDED = 1, 14
 _RECORD_HEAD = 32
@@ -76,7 +77,9 @@ def _flir_record(data: bytes | memoryview, wanted: int) -> tuple[int, bytes]:
 
 def _flir_counts(record: tuple[int, bytes]) -> np.ndarray | None:
     subtype, content = record
-    width, height = struct.unpack_from("<HH", content, 2)
+    # Each record states its own byte order: it starts with the number 2.
+    is_little = content[:2] == b"\x02\x00"
+    width, height = struct.unpack_from("<HH" if is_little else ">HH", content, 2)
     if width * height == 0:
         return None
     image = content[_RECORD_HEAD:]
@@ -87,7 +90,8 @@ def _flir_counts(record: tuple[int, bytes]) -> np.ndarray | None:
         pixels = decode_stored(image) if width * height <= MAX_PIXELS else None
         if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2:
             return None
-        return pixels.byteswap()  # FLIR writes the low byte first, against the PNG format
+        # Little-endian cameras write the low byte first, against the PNG format.
+        return pixels.byteswap() if is_little else pixels
     order = ">u2" if subtype == _BIG_ENDIAN else "<u2"
     counts = np.frombuffer(image, order, width * height).reshape(height, width)
     return counts.astype(np.uint16)
@@ -95,11 +99,25 @@ def _flir_counts(record: tuple[int, bytes]) -> np.ndarray | None:
 
 def _dji_counts(data: bytes | memoryview) -> np.ndarray | None:
     size = image_size(data)
-    parts = [bytes(part) for marker, part in jpeg_segments(memoryview(data)) if marker == _APP3]
-    counts = np.frombuffer(b"".join(parts), "<u2")
-    if size is None or not counts.size:
+    if size is None:
         return None
-    # The rendering may be larger than the sensor in the same shape.
+    for marker in (_APP3, _APP4):
+        parts = [
+            bytes(part) for number, part in jpeg_segments(memoryview(data)) if number == marker
+        ]
+        counts = _of_shape(size, np.frombuffer(b"".join(parts), "<u2"))
+        if counts is not None:
+            return counts
+    return None
+
+
+def _of_shape(size: ImageSize, counts: np.ndarray) -> np.ndarray | None:
+    """Return the counts as an image of the rendering's shape, which may be larger than the sensor.
+
+    None if their number does not fit.
+    """
+    if not counts.size:
+        return None
     width = round(math.sqrt(counts.size * size.width / size.height))
     height = counts.size // max(1, width)
     if (

@@ -168,3 +168,14 @@ def test_a_dry_run_prints_pairs_and_left_overs_and_writes_nothing(
     assert "1 pair by names with _vis and _ir" in printed
     assert all(name in printed for name in ("a_vis.png", "a_ir.png", "b_vis.png", "notes.txt"))
     assert not Path(out).exists()
+
+
+def test_a_flir_sequence_is_left_over_with_advice(tmp_path: Path) -> None:
+    for name in ("a_vis.png", "a_ir.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8), np.uint8))
+    (tmp_path / "b.seq").write_bytes(b"FFF\0")
+    (left,) = find_pairs(tmp_path).left
+    assert left.path.name == "b.seq"
+    assert "16-bit TIFF" in left.why
+    with pytest.raises(MatchError, match="16-bit TIFF"):
+        find_pairs(tmp_path / "a_vis.png", tmp_path / "b.seq")

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -12,12 +14,24 @@ import numpy as np
 import pytest
 
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, RejectReason
-from fusion_ros.imaging.image_header import image_tags, radiometric_maker
+from fusion_ros.imaging.image_header import image_size, image_tags, radiometric_maker
 from fusion_ros.recordings.image_files import orientations_differ, read_frame
 from fusion_ros.streams.ledger import Stream
 
 COUNTS = (np.arange(24 * 32).reshape(24, 32) + 7000).astype(np.uint16)
 GREY = np.arange(24 * 32).reshape(24, 32).astype(np.uint8)
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAA"
+    "AAAAAAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAAJoAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAA"
+    "AAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34"
+    "+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm"
+    "4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAA"
+    "AChjbGFwAAAAGAAAAAEAAAAQAAAAAf///9gAAAAC////0AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAA"
+    "AAAAAQABBYECAwWEAAAAom1kYXQAAACWKAGvBjIeGaLwiQXF7DctVGsacK9izsUj9ods6XuRxX88Xfg9HdNPJ2r+"
+    "PQ++Pl5Q7tToJ1h9v8r/AfoAjsZnt+kE79kkbtycBYgjv0A9l+7559I7Y7ghPiCT+EU4N//xma/3oA2oBihPf+3L"
+    "DfDk84L4nSDStFdPoyEZ/4rVOkAx0vbOxxw/nkzu/SLAiMmDsz9eOo/A"
+)
+"""24x16 pixels in two colours, written by pillow-heif, which the tests do not need."""
 tifffile = pytest.importorskip("tifffile")
 
 
@@ -172,3 +186,62 @@ def test_damaged_files_have_default_tags(tmp_path: Path) -> None:
             bad = np.frombuffer(data, np.uint8).copy()
             bad[random.integers(2, min(400, len(bad)), 3)] = random.integers(0, 256, 3)
             image_tags(bad.tobytes())
+
+
+@pytest.mark.parametrize("quality", [101, 90], ids=["lossless", "lossy"])
+def test_webp_is_read_and_a_cut_one_is_refused(quality: int, tmp_path: Path) -> None:
+    colour = np.dstack([GREY, GREY // 2, 255 - GREY])
+    data = cv2.imencode(".webp", colour, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    (tmp_path / "a.webp").write_bytes(data)
+    size = image_size(data)
+    assert size is not None
+    assert (size.width, size.height) == (32, 24)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(read_frame(tmp_path / "a.webp", Stream.VISIBLE).pixels, expected)
+    (tmp_path / "cut.webp").write_bytes(data[: len(data) // 2])
+    with pytest.raises(EncodingError):
+        read_frame(tmp_path / "cut.webp", Stream.VISIBLE)
+
+
+def test_the_size_limit_holds_for_webp(tmp_path: Path) -> None:
+    canvas = b"VP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff\xff\xff" * 2
+    (tmp_path / "a.webp").write_bytes(b"RIFF" + struct.pack("<I", 22) + b"WEBP" + canvas)
+    with pytest.raises(EncodingError) as refused:
+        read_frame(tmp_path / "a.webp", Stream.VISIBLE)
+    assert refused.value.reason is RejectReason.TOO_LARGE
+
+
+def test_webp_has_orientation_and_pages() -> None:
+    exif = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 274, 3, 1, 6, 0) + bytes(4)
+    chunks = [(b"VP8X", bytes(10)), (b"ANMF", b"a"), (b"ANMF", b"b"), (b"EXIF", exif)]
+    body = b"".join(
+        kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+        for kind, content in chunks
+    )
+    tags = image_tags(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body)
+    assert (tags.orientation, tags.pages) == (6, 2)
+
+
+def test_heic_is_read_and_a_cut_one_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif")
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    pixels = read_frame(tmp_path / "a.heic", Stream.VISIBLE).pixels
+    assert pixels.shape == (16, 24, 3)
+    # Two halves: (200, 60, 20) and (20, 90, 220) in RGB, with the loss of HEVC.
+    np.testing.assert_allclose(pixels[8, 4], (20, 60, 200), atol=4)
+    np.testing.assert_allclose(pixels[8, 20], (220, 90, 20), atol=4)
+    for length in (len(HEIC) // 2, len(HEIC) - 20):
+        (tmp_path / "cut.heic").write_bytes(HEIC[:length])
+        with pytest.raises(EncodingError) as refused:
+            read_frame(tmp_path / "cut.heic", Stream.VISIBLE)
+        assert refused.value.reason is RejectReason.TRUNCATED
+
+
+def test_without_the_library_heic_is_refused_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    with pytest.raises(EncodingError, match="pi-heif") as refused:
+        read_frame(tmp_path / "a.heic", Stream.VISIBLE)
+    assert refused.value.reason is RejectReason.UNKNOWN_ENCODING

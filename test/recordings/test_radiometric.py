@@ -31,16 +31,17 @@ def jpeg(*segments: tuple[int, bytes]) -> bytes:
     return data[:2] + extra + data[2:]
 
 
-def flir(kind: str = "png", order: str = ">", part: int = 700) -> bytes:
+def flir(kind: str = "png", order: str = ">", part: int = 700, record_order: str = "<") -> bytes:
     """A FLIR file: counts as PNG or plain and a visible image, in segments of `part` bytes."""
     height, width = COUNTS.shape
-    raw = cv2.imencode(".png", COUNTS.byteswap())[1].tobytes()
+    stored = COUNTS.byteswap() if record_order == "<" else COUNTS
+    raw = cv2.imencode(".png", stored)[1].tobytes()
     subtype = {"png": 3, "little": 2, "big": 1}[kind]
     if kind != "png":
         raw = COUNTS.astype("<u2" if kind == "little" else ">u2").tobytes()
     seen = cv2.imencode(".png", VISIBLE)[1].tobytes()
     contents = [
-        (1, subtype, struct.pack("<3H", 2, width, height).ljust(32, b"\0") + raw),
+        (1, subtype, struct.pack(f"{record_order}3H", 2, width, height).ljust(32, b"\0") + raw),
         (14, 4, struct.pack("<3H", 2, 64, 48).ljust(32, b"\0") + seen),
     ]
     unused = 6
@@ -62,10 +63,34 @@ def dji(counts: bytes) -> bytes:
     return jpeg((3, counts[:1000]), (3, counts[1000:]), (4, b"\xaa\x55\x12\x06" + bytes(40)))
 
 
+def dji_xts(counts: bytes) -> bytes:
+    """A file as the Zenmuse XT S writes it: counts in APP4, other data in APP3."""
+    made_by = b"Exif\0\0II*\0" + bytes(20) + b"DJI"
+    return jpeg((1, made_by), (3, bytes(64)), (4, counts[:1000]), (4, counts[1000:]))
+
+
 @pytest.mark.parametrize(
     "data",
-    [flir(), flir("little"), flir("big"), flir(order="<"), dji(COUNTS.tobytes())],
-    ids=["png", "little", "big", "little directory", "dji"],
+    [
+        flir(),
+        flir("little"),
+        flir("big"),
+        flir(order="<"),
+        flir(record_order=">"),
+        dji(COUNTS.tobytes()),
+        dji_xts(COUNTS.tobytes()),
+        dji_xts(COUNTS.tobytes())[:-20],
+    ],
+    ids=[
+        "png",
+        "little",
+        "big",
+        "little directory",
+        "big record",
+        "dji",
+        "dji XT S",
+        "cut rendering",
+    ],
 )
 def test_counts_are_read_instead_of_the_rendering(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(data)
