@@ -53,6 +53,7 @@ PIP_IMPORTS = {
     "pyiqa": "pyiqa",
     "openvino": "openvino",
     "PIL": "pillow",
+    "pi_heif": "pi-heif",
     "ray": "ray",
     "rosbags": "rosbags",
     "safetensors": "safetensors",

@@ -33,9 +33,9 @@ examples:
   fusion-ros fuse day_vis.mp4 --out fused/ --engine openvino     day_ir.mp4 beside it is found
 
 {EXPLANATION}
-Images: PNG, JPEG, TIFF, BMP, PGM, WebP, HEIC; thermal images may hold 8 bits, 16 bits or float values, and may
-differ in size. A result is named after the visible file, with the ending .png or .mp4 (with the
-lower frame rate of two videos), and replaces an earlier one.
+Images: PNG, JPEG, TIFF, BMP, PGM, WebP, HEIC; thermal images may hold 8 bits, 16 bits or float
+values, and may differ in size. A result is named after the visible file, with the ending .png or
+.mp4 (with the lower frame rate of two videos), and replaces an earlier one.
 Exit codes: 0 all pairs were fused, 1 some failed or equal the visible image, 2 nothing could be
 fused, 130 stopped by Ctrl-C.
 """
