@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of the documentation site that are generated from the code when mkdocs builds it."""
+"""Pages of the documentation site that are generated from code and notebooks by mkdocs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -16,10 +17,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated reference pages (mkdocs event `on_files`)."""
+    """Add the generated pages (mkdocs event `on_files`)."""
     from mkdocs.structure.files import File
 
     pages = {"reference/cli.md": command_line_page(), "reference/messages.md": messages_page()}
+    notebooks = [file.src_uri for file in files if file.src_uri.endswith(".ipynb")]
+    for uri in notebooks:
+        text = (REPOSITORY / "docs" / uri).read_text(encoding="utf-8")
+        pages[str(Path(uri).with_suffix(".md"))] = notebook_page(json.loads(text), Path(uri).name)
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -41,6 +46,26 @@ def messages_page() -> str:
     for path in sorted((REPOSITORY / "msg").glob("*.msg")):
         parts += [f"## fusion_ros/msg/{path.stem}", f"```text\n{path.read_text().strip()}\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def notebook_page(notebook: dict[str, Any], name: str) -> str:
+    """Return a notebook with its stored outputs as Markdown; the title is its first line."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            if output["output_type"] == "stream":
+                parts.append(f"```text\n{''.join(output['text']).rstrip()}\n```")
+            else:
+                image = "".join(output["data"]["image/jpeg"].split())
+                parts.append(f"![output of the cell above](data:image/jpeg;base64,{image})")
+    title, rest = parts[0].split("\n", 1)
+    link = f"This page is a notebook: [download]({name}). A test runs it and compares the outputs."
+    return "\n\n".join([title, link, rest.strip(), *parts[1:]]) + "\n"
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
