@@ -66,7 +66,7 @@ PIP_IMPORTS = {
 # The last three come with rosbags, and compression with Python 3.14.
 OPTIONAL_IMPORTS = {
     "tensorrt", "torch2trt", "onnx", "onnxruntime", "pycocotools", "rerun", "argcomplete",
-    "backports", "compression", "lz4",
+    "wandb",     "backports", "compression", "lz4",
 }  # fmt: skip
 
 

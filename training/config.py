@@ -23,6 +23,8 @@ from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 from training.losses import TERMS
 from training.pairs import DATA_SETS
 
+LOGGERS = ("tensorboard", "csv", "wandb")
+
 
 class ConfigError(ValueError):
     """An invalid configuration; the message names key, value and allowed values."""
@@ -122,6 +124,7 @@ class RunConfig:
             time on a CPU, `compact` does not change.
         flicker_every: every n-th step uses consecutive frames and the flicker term; 0: none.
         compile: compile the step. It takes minutes once, and a step is up to twice as fast.
+        loggers: of ``tensorboard``, ``csv`` and ``wandb`` (Weights & Biases).
         loss: weight of each term of ``training/losses.py`` by its name.
     """
 
@@ -159,6 +162,7 @@ class RunConfig:
     patience: int = 0
     image_count: int = 4
     bad_batches_allowed: int = 0
+    loggers: tuple[str, ...] = ("tensorboard",)
     loss: Mapping[str, float] = field(default_factory=lambda: {"qw": 1.0, "qe": 1.0})
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -167,6 +171,8 @@ class RunConfig:
         _one_of("schedule", self.schedule, ("cosine", "halve"))
         _one_of("precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
         _one_of("accelerator", self.accelerator, ("auto", "cpu", "cuda"))
+        for name in self.loggers:
+            _one_of("loggers", name, LOGGERS)
         stride = self.shape.stride
         if len(self.crop) != 2 or any(side <= 0 or side % stride for side in self.crop):
             raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")

@@ -33,6 +33,7 @@ _FREE_TO_CHANGE = (
     "devices",
     "nodes",
     "image_count",
+    "loggers",
     "compile",
     "validate_every",
     "steps",

@@ -33,7 +33,7 @@ from training.compiling import compiled_step
 from training.config import ConfigError, RunConfig, load_config
 from training.packing import Pack
 from training.pairs import DATA_SETS
-from training.progress import ProgressLine
+from training.progress import ProgressLine, make_loggers, shown
 from training.run_folder import BEST, CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
 from training.sampling import Batch, CropSampler, prefetch, prepare_pack
 from training.step import TrainingStep, images_on_device
@@ -89,6 +89,7 @@ class Trainer:
             num_nodes=config.nodes,
             precision=cast(Any, config.precision),
             strategy="ddp" if launched or config.devices * config.nodes > 1 else "auto",
+            loggers=make_loggers(config),
         )
         self.fabric.launch()
         world = self.fabric.world_size
@@ -160,12 +161,19 @@ class Trainer:
     def run(self) -> int:
         """Train to the end; returns 0, or 130 after Ctrl-C with a checkpoint left behind."""
         self._resume()
-        validator = Validator(self._packs[1], self.folder, self.config, self.fabric)
+        validator = Validator(self._packs[1], self.config, self.fabric)
         handlers = {
             number: signal.signal(number, self._ask_to_stop)
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         progress = ProgressLine(self.step, self.config.steps, quiet=not self.fabric.is_global_zero)
+        pairs = " and ".join(
+            f"{len(pack)} {part}"
+            for part, pack in zip(("training", "validation"), self._packs, strict=True)
+            if pack is not None
+        )
+        start = f"resumes at step {self.step}" if self.step else "starts"
+        progress.say(f"{self.folder} {start}: {pairs} pairs, on {self.fabric.device}")
         self.module.train()
         try:
             if self.config.compile and self.step < self.config.steps:
@@ -175,14 +183,17 @@ class Trainer:
             progress.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            validator.close()
+            for logger in self.fabric.loggers:
+                logger.finalize("success")
         self._save()
         if self._stop:
             progress.say(f"stopped at step {self.step}; the same command resumes")
             return INTERRUPTED
         if self.fabric.is_global_zero:
             self._write_weights(self.folder / WEIGHTS, validator.last_scores)
-            progress.say(f"{self.folder / WEIGHTS}: step {self.step}, {validator.last_scores}")
+            scores = validator.last_scores
+            described = f", {shown(scores)}" if scores else ""
+            progress.say(f"{self.folder / WEIGHTS}: step {self.step}{described}")
             if self.best.step:
                 progress.say(f"{self.folder / BEST}: step {self.best.step}, best validation score")
         return 0
@@ -196,7 +207,7 @@ class Trainer:
             self.step += 1
             progress.update(terms)
             if terms:
-                validator.curve(self.step, terms)
+                self.fabric.log_dict({f"train/{k}": v for k, v in terms.items()}, self.step)
             due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
             if due and self._validate(validator, terms, progress):
                 return
@@ -213,8 +224,9 @@ class Trainer:
         scores = validator.validate(self._exported(), self.step)
         if scores:
             append_metrics(self.folder, self.step, {**terms, **scores})
-            progress.say(f"step {self.step}: {scores}")
-            if self.best.improved(sum(scores.values()), self.step):
+            is_best = self.best.improved(sum(scores.values()), self.step)
+            progress.say(f"step {self.step}: {shown(scores)}{', the best yet' if is_best else ''}")
+            if is_best:
                 self._write_weights(self.folder / BEST, scores)
         exhausted = bool(scores) and 0 < self.config.patience <= self.best.waited
         exhausted = self.fabric.broadcast(exhausted)  # the first process alone validates

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -16,6 +14,7 @@ from fusion_ros.model.padding import crop, pad_to_multiple
 from training.config import RunConfig
 from training.losses import luma
 from training.packing import Pack
+from training.progress import log_images
 
 
 @torch.inference_mode()
@@ -39,32 +38,21 @@ def fuse(net: FusionNet, visible: Tensor, thermal: Tensor) -> Tensor:
 
 
 class Validator:
-    """Score a network on a pack and write curves and images for TensorBoard."""
+    """Score a network on a pack, and log scores and images."""
 
-    def __init__(self, pack: Pack | None, folder: Path, config: RunConfig, fabric: Fabric) -> None:
-        self._pack, self._config, self._device = pack, config, fabric.device
+    def __init__(self, pack: Pack | None, config: RunConfig, fabric: Fabric) -> None:
+        self._pack, self._config, self._fabric = pack, config, fabric
         self.last_scores: dict[str, float] = {}
-        self._board = None
-        if fabric.is_global_zero:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
-
-    def curve(self, step: int, values: dict[str, float]) -> None:
-        """Add a point to each curve."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(f"train/{name}", value, step)
 
     def validate(self, net: FusionNet, step: int) -> dict[str, float]:
         """Return the mean qw and qe over the validation pairs, on the first process only."""
-        if self._pack is None or self._board is None:
+        if self._pack is None or not self._fabric.is_global_zero:
             return {}
         rows: list[tuple[float, float]] = []
         shown: list[Tensor] = []
         for index in range(len(self._pack)):
             visible, thermal = (
-                torch.from_numpy(np.array(x)).to(self._device).float() / 255
+                torch.from_numpy(np.array(x)).to(self._fabric.device).float() / 255
                 for x in self._pack.frame(index)
             )
             visible, thermal = visible.permute(2, 0, 1)[None], thermal[None, None]
@@ -75,13 +63,8 @@ class Validator:
                 shown.append(torch.cat([*sources, fused], dim=3)[0].float().cpu())
         means = np.mean(rows, axis=0)
         self.last_scores = {"validation_qw": float(means[0]), "validation_qe": float(means[1])}
-        for name, value in self.last_scores.items():
-            self._board.add_scalar(name.replace("_", "/"), value, step)
-        for number, image in enumerate(shown):
-            self._board.add_image(f"visible thermal fused/{number}", image, step)
+        self._fabric.log_dict(
+            {name.replace("_", "/"): value for name, value in self.last_scores.items()}, step
+        )
+        log_images(self._fabric.loggers, "visible thermal fused", shown, step)
         return dict(self.last_scores)
-
-    def close(self) -> None:
-        """Flush the curves."""
-        if self._board is not None:
-            self._board.close()

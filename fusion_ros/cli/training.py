@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import Any
 
 from fusion_ros.cli.options import add_options, opt
@@ -81,6 +82,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the module of the command in `training/`."""
+    if sys.stderr.isatty():
+        print("loading PyTorch ...", file=sys.stderr)
     try:
         module = importlib.import_module(f"training.{args.command}")
     except ModuleNotFoundError as error:

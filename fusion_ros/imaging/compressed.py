@@ -98,7 +98,8 @@ def read_image_file(path: Path) -> np.ndarray:
     buffer = memoryview(read_image_bytes(path))
     if is_heif(buffer):
         image = open_heif(buffer, path.name)
-        _check_size(ImageSize(*image.size, 3, "HEIF"), f"{path.name}: ")
+        width, height = image.size
+        _check_size(ImageSize(width, height, 3, "HEIF"), f"{path.name}: ")
         return heif_pixels(image, path.name)
     size = image_size(buffer)
     if size is not None:

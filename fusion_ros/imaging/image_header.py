@@ -291,7 +291,7 @@ def _webp_tags(data: memoryview) -> ImageTags:
     chunks = list(_webp_chunks(data))
     exif = next((content for kind, content in chunks if kind == b"EXIF"), memoryview(b""))
     return ImageTags(
-        orientation=_exif_orientation(exif[6:] if exif[:4] == b"Exif" else exif),
+        orientation=_exif_orientation(exif[6:] if bytes(exif[:4]) == b"Exif" else exif),
         pages=max(1, sum(kind == b"ANMF" for kind, _ in chunks)),
     )
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,9 +226,57 @@ def test_a_folder_without_readable_pairs_ends_with_an_error_that_names_it(tmp_pa
 def test_the_progress_line_and_the_curves_start_at_the_first_step(tmp_path, capsys):
     assert main([str(write_config(tmp_path))]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert any("1/10 [" in line and "loss=" in line and "step" in line for line in lines)
+    assert any("1/10" in line and "loss=" in line for line in lines)
     (events,) = (tmp_path / "run" / "tensorboard").iterdir()
     assert b"train/loss" in events.read_bytes()
+
+
+def test_loggers_are_chosen_by_name(tmp_path):
+    validation = [{"kind": "folders", "root": str(tmp_path / "pairs")}]
+    config = write_config(tmp_path, loggers=["csv"], validation=validation, steps=2)
+    assert main([str(config)]) == 0
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    with (tmp_path / "run" / "csv" / "version_0" / "metrics.csv").open() as file:
+        first, last = csv.DictReader(file)
+    assert (first["step"], last["step"]) == ("1", "2")
+    assert float(first["train/loss"]) > 0
+    metrics = json.loads((tmp_path / "run" / METRICS).read_text())
+    assert float(last["validation/qw"]) == pytest.approx(metrics["validation_qw"])
+
+
+def test_wandb_receives_curves_and_images(tmp_path, monkeypatch):
+    """A module of that name records the calls: the package is no part of the environment."""
+    received = []
+
+    class Run:
+        id = "a"
+
+        def log(self, values, step):
+            received.append((step, set(values)))
+
+        def finish(self):
+            received.append("finished")
+
+    module = types.ModuleType("wandb")
+    module.init = lambda **named: received.append(named["name"]) or Run()
+    module.Image = lambda image: image
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    validation = [{"kind": "folders", "root": str(tmp_path / "pairs")}]
+    assert (
+        main([str(write_config(tmp_path, loggers=["wandb"], validation=validation, steps=2))]) == 0
+    )
+    name, (first, curves), (second, scores), (third, images), end = received
+    assert (name, first, second, third, end) == ("run", 1, 2, 2, "finished")
+    assert "train/loss" in curves
+    assert scores == {"validation/qw", "validation/qe"}
+    assert images == {"visible thermal fused"}
+
+
+def test_a_missing_package_of_a_logger_is_refused_before_the_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert main([str(write_config(tmp_path, loggers=["wandb"]))]) == 2
+    assert "pip install wandb" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_improvement_stops_early_and_keeps_the_best(tmp_path, capsys):
