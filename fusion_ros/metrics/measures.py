@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusion_ros.metrics import activity, correlation, edge_transfer, information, similarity
 from fusion_ros.metrics.feature_information import fmi
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.metrics.quality_index import qe, qw
 
 
@@ -29,35 +30,41 @@ class Measure:
 
     name: str
     compute: Callable[[Tensor, Tensor, Tensor], Tensor]
-    higher_is_better: bool = True
-    smallest: int = 8
+    higher_is_better: bool
+    smallest: int
 
 
 def _of_fused(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda visible, thermal, fused: measure(fused)
 
 
+_COMPUTE: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "qw": qw,
+    "qe": qe,
+    "EN": _of_fused(information.entropy),
+    "SD": _of_fused(activity.standard_deviation),
+    "SF": _of_fused(activity.spatial_frequency),
+    "AG": _of_fused(activity.average_gradient),
+    "MI": information.mutual_information,
+    "SCD": correlation.sum_of_correlations_of_differences,
+    "CC": correlation.correlation_coefficient,
+    "VIF": similarity.vif,
+    "Qabf": edge_transfer.qabf,
+    "Nabf": edge_transfer.nabf,
+    "SSIM": similarity.ssim,
+    "MS-SSIM": similarity.ms_ssim,
+    "FMI": partial(fmi, stride=3),
+    "PSNR": similarity.psnr,
+}
+_SMALLEST = {
+    "VIF": similarity.VIF_SMALLEST,
+    "SSIM": similarity.SSIM_WINDOW,
+    "MS-SSIM": similarity.MS_SSIM_SMALLEST,
+}
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        measure.name: measure
-        for measure in (
-            Measure("qw", qw),
-            Measure("qe", qe),
-            Measure("EN", _of_fused(information.entropy)),
-            Measure("SD", _of_fused(activity.standard_deviation)),
-            Measure("SF", _of_fused(activity.spatial_frequency)),
-            Measure("AG", _of_fused(activity.average_gradient)),
-            Measure("MI", information.mutual_information),
-            Measure("SCD", correlation.sum_of_correlations_of_differences),
-            Measure("CC", correlation.correlation_coefficient),
-            Measure("VIF", similarity.vif, smallest=similarity.VIF_SMALLEST),
-            Measure("Qabf", edge_transfer.qabf),
-            Measure("Nabf", edge_transfer.nabf, higher_is_better=False),
-            Measure("SSIM", similarity.ssim, smallest=similarity.SSIM_WINDOW),
-            Measure("MS-SSIM", similarity.ms_ssim, smallest=similarity.MS_SSIM_SMALLEST),
-            Measure("FMI", partial(fmi, stride=3)),
-            Measure("PSNR", similarity.psnr),
-        )
+        name: Measure(name, _COMPUTE[name], higher, _SMALLEST.get(name, 8))
+        for name, higher in HIGHER_IS_BETTER.items()
     }
 )
 

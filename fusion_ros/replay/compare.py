@@ -13,7 +13,7 @@ from typing import Any
 from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
 from fusion_ros.files.writing import write_json
-from fusion_ros.metrics import MEASURES
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.replay.gate import look_up
 from fusion_ros.streams.outside_text import printable
 
@@ -99,9 +99,9 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     """
     before, now = load_summary(other), load_summary(this)
     figures = list(_FIGURES)
-    for name, measure in MEASURES.items():
+    for name, higher_is_better in HIGHER_IS_BETTER.items():
         path = f"quality.candidates.fused.{name}.mean"
-        figures.append((f"fused {name}", path, measure.higher_is_better))
+        figures.append((f"fused {name}", path, higher_is_better))
     compared = (_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures)
     rows = sorted((row for row in compared if row is not None), key=lambda row: -row.worse_by)
     time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)

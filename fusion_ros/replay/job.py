@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion_ros import pipeline_factory
 from fusion_ros.files.folders import discard, stage
 from fusion_ros.parameters import FuseParameters
-from fusion_ros.pipeline_factory import make_pipeline
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.replay.rig import set_options
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
@@ -155,7 +155,7 @@ def _replayed(
     names = recording.visible_names if isinstance(recording, ImageRecording) else None
     parameters = FuseParameters.from_values(job.parameters)
     refuse_unsupported(parameters)
-    pipeline = make_pipeline(parameters)
+    pipeline = pipeline_factory.make_pipeline(parameters)
     try:
         total = sum(map(recording.identity.messages, Stream))
         with contextlib.ExitStack() as files:

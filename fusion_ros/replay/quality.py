@@ -9,9 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch
 
-from fusion_ros.metrics import score
 from fusion_ros.metrics.baselines import BASELINES
 
 FUSED = "fused"
@@ -31,29 +29,34 @@ def measure_quality(
 
     Args:
         visible, thermal, fused: luma as `uint8` HxW on one grid.
-        measures: names of `fusion_ros.metrics.MEASURES`.
+        measures: names of `fusion_ros.metrics.MEASURES`; without any, PyTorch is not imported.
         baselines: names of `fusion_ros.metrics.baselines.BASELINES`.
 
     Returns:
         Value by candidate ("fused" first) and measure; NaN where an image is too small.
     """
+    if not measures:
+        return {name: {} for name in (FUSED, *baselines)}
+    import torch
+
+    from fusion_ros.metrics import score
+
     v, t = (image.astype(np.float32) / 255 for image in (visible, thermal))
     candidates = {FUSED: fused.astype(np.float32) / 255}
     candidates |= {name: BASELINES[name](v, t) for name in baselines}
-    as_tensor = {name: _tensor(image) for name, image in candidates.items()}
+
+    def tensor(image: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums of floats depend on the number of threads
     try:
         return {
-            name: score(_tensor(v), _tensor(t), image, measures)
-            for name, image in as_tensor.items()
+            name: score(tensor(v), tensor(t), tensor(image), measures)
+            for name, image in candidates.items()
         }
     finally:
         torch.set_num_threads(threads)
-
-
-def _tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
 
 
 class QualityBench:

@@ -23,7 +23,7 @@ import fusion_ros
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.files.tables import write_table
 from fusion_ros.files.writing import write_json
-from fusion_ros.metrics import MEASURES
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.replay.findings import Evidence, Finding
 from fusion_ros.replay.log import ReplayLog
 from fusion_ros.replay.rig import answers, verdict_of
@@ -276,7 +276,7 @@ def _frame_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
 
 def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
     candidates = next((p.quality for p in evidence.result.log.pairs if p.quality), {})
-    measures = [m for m in MEASURES if m in evidence.settings.measures]
+    measures = [m for m in HIGHER_IS_BETTER if m in evidence.settings.measures]
     visible = evidence.frames[Stream.VISIBLE]
     for p in evidence.result.log.pairs:
         row: dict[str, Any] = {

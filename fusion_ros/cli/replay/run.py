@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def run_offline(args: argparse.Namespace) -> int:
     """Replay every recording and return the exit code."""
     gate = Gate.load(args.gate) if args.gate else NO_GATE
+    gate.refuse_unknown_paths(f"--gate {args.gate}")
     jobs = _jobs(args)
     for path in args.recordings or [None]:
         reported_by_the_job = () if args.dry_run else (MatchError, OSError)
@@ -113,8 +114,8 @@ def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
 
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
     """Return the settings of the replay itself from the parameters and options."""
-    from fusion_ros.metrics import MEASURES
     from fusion_ros.metrics.baselines import BASELINES as ALL_BASELINES
+    from fusion_ros.metrics.names import HIGHER_IS_BETTER as MEASURES
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.streams.flow_options import FlowOptions
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fusion_ros.metrics import MEASURES
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.plots import line_plot
@@ -48,7 +48,7 @@ def quality(m: Material) -> dict[str, Any]:
         return {"table": []}
     table = []
     for name in candidates[FUSED]:
-        better_high = MEASURES[name].higher_is_better
+        better_high = HIGHER_IS_BETTER[name]
         means = [candidates[c][name]["mean"] for c in candidates]
         known = [value for value in means if value is not None]
         best = (max if better_high else min)(known) if known else None
