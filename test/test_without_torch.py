@@ -93,3 +93,26 @@ def test_weights_that_pytorch_converted_once_run_without_it(own: Path) -> None:
     assert not onnx_path(own).exists()
     done = run(FUSE, weights=str(own))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_replay_without_measures_runs_and_one_with_measures_is_refused(tmp_path: Path) -> None:
+    code = """
+import numpy as np
+from fusion_ros.cli.main import main
+from fusion_ros.files.images import write_image
+from fusion_ros.synthetic import Scene
+from pathlib import Path
+root, scene = Path(options["root"]), Scene(96, 64)
+for n in range(3):
+    for folder, image in (("vis", scene.visible(n / 2)), ("ir", scene.thermal(n / 2))):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        write_image(root / folder / f"{n}.png", image)
+words = ["replay", str(root), "--out", str(root / "out")]
+assert main(words) == 2
+assert not (root / "out").exists()
+assert main([*words, "--measures", "none"]) == 0
+assert (root / "out" / "report.html").is_file()
+"""
+    done = run(code, root=str(tmp_path / "clip"))
+    assert done.returncode == 0, done.stderr
+    assert "--measures none" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -121,11 +122,17 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
 
     parameters = FuseParameters.from_values(values)
     refuse_unsupported(parameters)
-    measures = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
+    groups = {"quick": QUICK_MEASURES, "all": tuple(MEASURES), "none": ()}
+    measures = _names("--measures", args.measures, groups, MEASURES)
+    if measures and not importlib.util.find_spec("torch"):
+        raise ValueError(
+            f"--measures is {args.measures}, which needs PyTorch, and it is not installed "
+            "(pip install 'fusion_ros[replay]'); allowed without it: --measures none"
+        )
     return ReplaySettings(
         **vars(FlowOptions.of(parameters)),
         quality_every=args.every,
-        measures=_names("--measures", args.measures, measures, MEASURES),
+        measures=measures,
         baselines=_names(
             "--baselines", args.baselines, {"default": BASELINES, "none": ()}, ALL_BASELINES
         ),
