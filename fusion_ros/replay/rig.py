@@ -173,7 +173,8 @@ def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
         command = f"fusion-ros replay RECORDING {set_options(parameters)} --out OUT"
     unclear = False
     if name == "geometry" and word != GOOD:
-        parameters, unclear = _CALIBRATED, word == NOT_MEASURED
+        parameters = _CALIBRATED
+        unclear = not serious and look_up(summary, "alignment.shift_share") is None
     block = {"/**": {"ros__parameters": parameters}}
     return Answer(
         name,

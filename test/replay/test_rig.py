@@ -65,6 +65,16 @@ def test_an_answer_is_its_worst_figure_or_finding(
     assert found["verdict"] == ("usable" if word == "not measured" else word)
 
 
+def test_edges_that_agree_at_no_shift_are_explained() -> None:
+    summary = {**GOOD, "alignment": {"score": {"p50": 0.0}, "shift_share": None}}
+    answer = next(a for a in answers(summary) if a.name == "geometry")
+    assert answer.word == "not usable"
+    assert "rotation" in " ".join(answer.titles)
+    shifted = {**summary, "findings": [finding("misaligned")]}
+    answer = next(a for a in answers(shifted) if a.name == "geometry")
+    assert answer.titles == ("misaligned",)
+
+
 def test_each_figure_has_a_scale_and_the_value_of_the_average_image() -> None:
     figures = {f.name: f for a in answers(GOOD) for f in a.figures}
     assert len(figures) == sum(map(len, SCALES.values()))

@@ -12,7 +12,7 @@ from fusion_ros.replay.gate import Verdict
 from fusion_ros.replay.report import moments, sections
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.rendering import FATES, MOOD_OF, PAGES, write_html
-from fusion_ros.replay.rig import HEADLINE, answers, command_for
+from fusion_ros.replay.rig import HEADLINE, NOT_USABLE, TEXTS, USABLE, answers, command_for
 
 
 def write_report(
@@ -74,5 +74,8 @@ def _headline(summary: dict[str, Any]) -> str:
     severities = [finding["severity"] for finding in summary["findings"]]
     counts = {severity: severities.count(severity) for severity in ("error", "warning")}
     found = " and ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
+    weak = [name for name in TEXTS if summary["rig"][name] in (USABLE, NOT_USABLE)]
     text = f"{summary['fused']} pairs were fused; {found or 'no faults'} found."
+    if weak and not found:
+        text = f"{text[:-1]}, but see {' and '.join(weak)}."
     return text if summary["complete"] else f"{text} The replay was stopped before the end."
