@@ -48,7 +48,9 @@ def source_of(args: argparse.Namespace) -> Path | None:
         raise ValueError(f"SOURCE is {args.source} and --visible {args.visible}; give one of them")
     source: Path | None = args.source or args.visible
     if source is None and args.pairs is None:
-        raise ValueError("SOURCE is missing: give a folder, a file, or --pairs")
+        taken = getattr(args, "out", None)
+        one = f"; the single path {taken} was taken as OUT" if args.command == "record" else ""
+        raise ValueError(f"SOURCE is missing: give a folder, a file, or --pairs{one}")
     if source is not None and args.pairs is not None:
         raise ValueError(f"SOURCE is {source} and --pairs {args.pairs}; give one of them")
     return source

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import os
 import sys
 import textwrap
@@ -62,6 +63,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(COULD_NOT_RUN, f"{self.prog}: {line} (see {self.prog} --help)\n")
 
 
+class _WholeParser(_Parser):
+    """Parser of the program, which answers an unknown command with the nearest one."""
+
+    commands: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse`."""
+        words = list(sys.argv[1:] if args is None else args)
+        known = "_ARGCOMPLETE" in os.environ or not words or words[0] in self.commands
+        if not known and not words[0].startswith("-"):
+            near = difflib.get_close_matches(words[0], self.commands, 1)
+            hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(self.commands)}"
+            self.error(f"there is no command {words[0]!r}; {hint}")
+        return super().parse_known_args(args, namespace)
+
+
 class _CommandParser(_Parser):
     """Parser of one command: arguments may stand between options, and unknown options get advice.
 
@@ -111,13 +128,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]:
     """Return the parser of the whole command line, and those of the commands."""
-    result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
+    result = _WholeParser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
     subparsers = result.add_subparsers(
         dest="command", metavar="COMMAND", parser_class=_CommandParser
     )
     for command in COMMANDS:
         command.add_parser(subparsers)
+    result.commands = list(subparsers.choices)
     return result, dict(subparsers.choices)
 
 

@@ -43,7 +43,7 @@ _MODULES = opt("--modules FILE", "Python files that register the layouts of the 
 _COMMANDS = (
     ("train", "train a network on aligned pairs", _TRAIN, (
         opt("config FILE", "YAML file, such as training/configs/*.yaml"),
-        opt("overrides KEY=VALUE", "changes to the file", nargs="*"),
+        opt("overrides KEY=VALUE", "changes to the file", nargs="*", default=[]),
         opt("--prepare", "decode the data sets, report on them, and end"),
     )),
     ("evaluate", "score and rank networks, rivals and classical methods", _EVALUATE, (

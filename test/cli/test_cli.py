@@ -84,13 +84,15 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "near"),
     [
+        (["repaly", "bag"], "did you mean replay?"),
+        (["train"], "required: FILE (see"),
         (["fuse", "--tripych"], "--triptych"),
         (["fuse", "--colourmap", "jet"], "overlay_palette"),
         (["fuse", "--rate", "9"], "--frame-rate"),
         (["record", "a", "b", "--detektor", "c"], "--detector of fusion-ros replay"),
     ],
 )
-def test_an_unknown_option_names_the_nearest_one(
+def test_an_unknown_word_names_the_nearest_one(
     line: list[str], near: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
