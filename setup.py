@@ -107,6 +107,7 @@ setup(
             "torchmetrics>=1.4",
         ],
         "dev": [
+            "argcomplete>=3",
             "codespell>=2.3",
             "hypothesis>=6",
             "mypy>=1.10",

@@ -19,10 +19,13 @@ from tqdm import tqdm
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
+from fusion_ros.imaging.compressed import read_image_file
+from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.metrics import MEASURES, score
 from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import load_weights, shipped_weights
+from fusion_ros.recordings.image_files import IMAGES
 from training.config import import_files
 from training.contact_sheet import contact_sheet
 from training.pairs import DataSetError, Pairs, find_pairs
@@ -73,18 +76,35 @@ def baseline_fuser(method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fu
 
 
 def peer_fuser(folder: Path) -> Fuser:
-    """Return a fuser that reads published results; a missing file is a DataSetError."""
+    """Return a fuser that reads published results.
+
+    It raises DataSetError for an image that is missing, unreadable or of another size.
+    """
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
-        found = sorted(folder.glob(f"{Path(name).name}.*"))
-        image = cv2.imread(str(found[0]), cv2.IMREAD_GRAYSCALE) if found else None
-        if image is None:
-            raise DataSetError(f"{folder} has no readable image {Path(name).name}")
+        path = peer_image(folder, name)
+        try:
+            image = read_image_file(path)
+        except EncodingError as error:
+            raise DataSetError(f"{folder}: {error}") from error
+        image = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         if image.shape != thermal.shape:
-            raise DataSetError(f"{found[0]} is {image.shape}, its sources {thermal.shape}")
+            raise DataSetError(f"{path} is {image.shape}, its sources {thermal.shape}")
         return image
 
     return run
+
+
+def peer_image(folder: Path, name: str) -> Path:
+    """Return the image of a pair in a folder of results.
+
+    Raises:
+        DataSetError: there is none.
+    """
+    for suffix in IMAGES:
+        if (path := folder / f"{Path(name).name}{suffix}").is_file():
+            return path
+    raise DataSetError(f"{folder} has no image {Path(name).name}")
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -258,9 +278,20 @@ def run(options: argparse.Namespace) -> int:
 
 
 def peers_of(root: Path, data: dict[str, Pairs]) -> dict[str, Fuser]:
-    """Return the fusers of the folders in ``root``."""
+    """Return the fusers of the folders in ``root``.
+
+    Raises:
+        DataSetError: ``root`` holds no folders, or one of them lacks an image.
+    """
     if len(data) > 1:
         raise DataSetError("--peers requires one data set; --data names several")
-    if not root.is_dir():
-        raise DataSetError(f"--peers {root} is not a folder")
-    return {p.name: peer_fuser(p) for p in sorted(root.iterdir()) if p.is_dir()}
+    folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    if not folders:
+        raise DataSetError(
+            f"--peers is {root}; allowed is a folder that holds a folder of images for each method"
+        )
+    for folder in folders:  # now, before hours are spent
+        for pairs in data.values():
+            for pair in pairs:
+                peer_image(folder, pair.name)
+    return {folder.name: peer_fuser(folder) for folder in folders}

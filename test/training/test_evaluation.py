@@ -93,6 +93,18 @@ def test_evaluate_writes_tables_fused_images_and_a_contact_sheet(tmp_path, weigh
     assert len(list(csv.DictReader((out / "per_image.csv").open()))) == 2 * len(rows)
 
 
+def test_rivals_that_lack_images_are_refused_before_the_work(tmp_path, capsys):
+    root, peer = write_pairs(tmp_path / "pairs", count=2), tmp_path / "peers" / "rival"
+    peer.mkdir(parents=True)
+    cv2.imwrite(str(peer / "0000.png"), np.zeros((72, 80), np.uint8))
+    (peer / "0001.txt").write_text("not an image")
+    command = ["evaluate", "--data", f"folders={root}", "--out", str(tmp_path / "out"), "--peers"]
+    for folder, named in ((peer.parent, "0001"), (peer, "a folder of images for each method")):
+        assert main([*command, str(folder)]) == 2
+        assert named in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, weights, monkeypatch):
     root, out = write_pairs(tmp_path / "pairs", count=3), tmp_path / "out"
     command = ["evaluate", "--weights", str(weights), "--data", f"folders={root}"]
