@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_file, result_folder
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, NEGATIVE, STOPPED
-from fusion_ros.cli.inputs import EXPLANATION, add_inputs, show_files, source_of
+from fusion_ros.cli.inputs import (
+    EXPLANATION,
+    add_inputs,
+    recording_options,
+    show_files,
+    source_of,
+)
 from fusion_ros.cli.options import ENGINE, PARAMETERS, add_options, add_weights, opt
 from fusion_ros.streams.outside_text import error_line, printable, say
 
@@ -30,6 +36,7 @@ examples:
   fusion-ros fuse rgb.png --thermal ir.tiff --out fused/
   fusion-ros fuse tno/vis --thermal tno/ir --out fused/ --triptych
   fusion-ros fuse flight/ --out fused/ --calibration rig.yaml    a folder that holds both cameras
+  fusion-ros fuse flight/ --out fused/ --align                   the geometry from these pairs
   fusion-ros fuse day_vis.mp4 --out fused/ --engine openvino     day_ir.mp4 beside it is found
 
 {EXPLANATION}
@@ -58,6 +65,8 @@ def add_parser(subparsers: Any) -> None:
             "fused one alone"),
         opt("--calibration FILE", "register the thermal image onto the visible one with this file "
             "of fusion-ros calibrate"),
+        opt("--align", "estimate that geometry from the pairs themselves, print its verdict, and "
+            "write alignment.yaml beside the results"),
         opt("--json FILE", "file for pairs, results, errors, warnings and files without a partner "
             "as JSON", type=result_file),
     )
@@ -87,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
         for name, pair in zip(result_names(match.pairs), match.pairs, strict=True)
     ]
     _check_results(args.out, match.pairs, results)
+    if args.align:
+        args.calibration = _aligned(args, source)
     pipeline = _make_pipeline(args)
     job = _Job(pipeline, triptych=args.triptych, rate_hz=args.frame_rate)
     for doubt in registration_doubts(pipeline.registration):
@@ -107,6 +118,32 @@ def run(args: argparse.Namespace) -> int:
     if not job.fused:
         return COULD_NOT_RUN
     return NEGATIVE if job.failed or job.without_effect else DONE
+
+
+def _aligned(args: argparse.Namespace, source: Path | None) -> Path:
+    """Estimate the geometry from the pairs and return the file that was written.
+
+    Raises:
+        ValueError: the pairs do not determine it, or it is given, too.
+    """
+    from fusion_ros.calibration.files import save_calibration
+    from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
+    from fusion_ros.recordings.sampled_pairs import read_pairs
+
+    if args.calibration is not None:
+        raise ValueError(f"--calibration is {args.calibration}, and --align estimates another one")
+    say("estimating the geometry from the pairs", error=True)
+    pairs = read_pairs(source, **recording_options(args))
+    result = estimate([(visible, thermal) for _, visible, thermal in pairs])
+    why = f" ({'; '.join(result.reasons)})" if result.reasons else ""
+    text = f"geometry from {result.pairs_used} pairs: {result.verdict.value}{why}"
+    if result.verdict is Trust.FAILED:
+        raise ValueError(f"--align: {text}; more pairs with edges in both images may help")
+    args.out.mkdir(parents=True, exist_ok=True)
+    path: Path = args.out / "alignment.yaml"
+    save_calibration(path, result.calibration, quality=result.figures())
+    say(f"{text}; written: {path}")
+    return path
 
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
@@ -199,7 +236,7 @@ class _Job:
             right, down = map(round, shift)
             self.warn(
                 f"the thermal images are shifted by {right:+d} px to the right, {down:+d} px down; "
-                "fusion-ros calibrate --from-pairs finds the geometry for --calibration"
+                "--align finds the geometry from the pairs themselves"
             )
         if len(self._times_ms) > 1:  # the first one includes the preparation of the engine
             say(f"median {statistics.median(self._times_ms):.1f} ms per frame, without file access")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fusion_ros import pipeline_factory as pipeline_making
-from fusion_ros.calibration.files import save_calibration
+from fusion_ros.calibration.files import load_calibration, save_calibration
 from fusion_ros.cli.main import main
 from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
@@ -274,3 +274,19 @@ def test_a_shift_of_the_thermal_images_is_reported_and_a_calibration_removes_it(
         lambda values: pipeline_making.pipeline_around(ThermalEngine(), values),
     )
     assert fused("--calibration", str(tmp_path / "rig.yaml")) == []
+    assert fused("--align") == []
+    found = load_calibration(out / "alignment.yaml")
+    assert isinstance(found, HomographyCalibration)
+    np.testing.assert_allclose(found.matrix[:2, 2] / found.matrix[2, 2], (-9, -4), atol=1.5)
+    assert fuse(vis, ir, out, "--align", "--calibration", str(tmp_path / "rig.yaml")) == 2
+
+
+def test_pairs_without_edges_are_not_aligned(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vis, ir, out = folders
+    write(vis / "a.png", 90)
+    write(ir / "a.png", 90)
+    assert fuse(vis, ir, out, "--align") == 2
+    assert "--align" in capsys.readouterr().err
+    assert not out.exists()
