@@ -68,8 +68,8 @@ MATCHING = (
         "both share, such as rgb_{} lwir_{}", nargs=2),
     opt("--by-order", "pair files by their position in sorted order instead of by their names; "
         "needs the same number of both"),
-    opt("--frame-rate HZ", "frames per second of images without time stamps (default: 30), and of "
-        "videos that do not state theirs", type=number(0, above=True)),
+    opt("--frame-rate HZ", "frames per second of images (default: the times in their names, else "
+        "30), and of videos that do not state theirs", type=number(0, above=True)),
     opt("--dry-run", "print the pairs, their rules and the files left over, and end"),
 )
 TOLERANCE = opt("--tolerance-ms MS", "largest difference, in milliseconds, of two time stamps that "

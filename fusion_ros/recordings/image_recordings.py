@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.recordings.file_pairs import find_pairs
+from fusion_ros.recordings.file_times import stamp_of_name
 from fusion_ros.recordings.image_files import is_video, orientations_differ, read_frame
-from fusion_ros.recordings.match_result import MatchResult
+from fusion_ros.recordings.match_result import MatchResult, Slot
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, MatchError, Matching
 from fusion_ros.recordings.recording import (
     Damage,
@@ -69,12 +71,22 @@ def open_files(
     )
 
 
+def _times_in_names(slots: Sequence[Slot]) -> list[int] | None:
+    """Return the time in a name of each slot; None if one has none or they do not increase."""
+    paths = [slot.visible or slot.thermal for slot in slots]
+    times = [stamp_of_name(path.stem) for path in paths if path]
+    found = [time for time in times if time is not None]
+    is_order = all(a < b for a, b in itertools.pairwise(found))
+    return found if len(found) == len(slots) > 1 and is_order else None
+
+
 class ImageRecording:
     """Matched images of two cameras.
 
     Args:
         match: the matched files.
-        rate_hz: frame rate of images without time stamps.
+        rate_hz: frame rate of images without time stamps. None takes the times in the names, if
+            all have one and they increase, else 30.
 
     Raises:
         RecordingError: the orientation tags of the two cameras differ.
@@ -82,15 +94,20 @@ class ImageRecording:
 
     def __init__(self, match: MatchResult, rate_hz: float | None = None) -> None:
         self.damage: list[Damage] = []
-        self._rate_hz = rate_hz or DEFAULT_RATE_HZ
         self._slots = match.slots
+        named = None if rate_hz else _times_in_names(match.slots)
+        rate_hz = rate_hz or DEFAULT_RATE_HZ
+        self._slot_ns = named or [
+            FIRST_STAMP_NS + round(at * 1e9 / rate_hz) for at in range(len(match.slots))
+        ]
         if turned := orientations_differ(match.pairs[0].visible, match.pairs[0].thermal):
             raise RecordingError(turned)
         sides = (
             [slot.visible for slot in match.slots if slot.visible],
             [slot.thermal for slot in match.slots if slot.thermal],
         )
-        times = "" if match.is_by_time else f"; {self._rate_hz:g} frames a second"
+        spacing = "times in the names" if named else f"{rate_hz:g} frames a second"
+        times = "" if match.is_by_time else f"; {spacing}"
         self.identity = _identity(
             [Path(os.path.commonpath([path.parent for path in side])) for side in sides],
             [path for side in sides for path in side],
@@ -119,8 +136,7 @@ class ImageRecording:
     def _files(self) -> list[tuple[int, Stream, Path]]:
         """Return stamp, stream and file, sorted by stamp."""
         found = []
-        for at, slot in enumerate(self._slots):
-            slot_ns = FIRST_STAMP_NS + round(at * 1e9 / self._rate_hz)
+        for slot_ns, slot in zip(self._slot_ns, self._slots, strict=True):
             for stream, path, own_ns in (
                 (Stream.VISIBLE, slot.visible, slot.visible_ns),
                 (Stream.THERMAL, slot.thermal, slot.thermal_ns),

@@ -313,3 +313,16 @@ def test_a_rendering_without_counts_is_refused_by_every_command(
     reported: list[str] = []
     assert read_pairs(root, report=reported.append) == []
     assert any("a.jpg is a rendering" in line for line in reported)
+
+
+def test_times_in_equal_names_space_the_frames(tmp_path: Path) -> None:
+    names = ["1700000100.000", "1700000100.250", "1700000101.000"]
+    for folder in ("vis", "ir"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), number_picture(1))
+    for rate_hz, expected_ms in ((None, [250, 750]), (10.0, [100, 100])):
+        recording = open_recording(tmp_path, rate_hz=rate_hz)
+        stamps = [f.stamp_ns for f in recording.frames() if f.stream is Stream.VISIBLE]
+        assert np.diff(stamps).tolist() == [ms * 10**6 for ms in expected_ms]
+        assert recording.identity.is_matched
