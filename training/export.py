@@ -18,6 +18,7 @@ from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
 from training.config import import_files
 from training.evaluate import network_fuser, scores_of
 from training.pairs import DataSetError, find_pairs
+from training.progress import shown
 from training.reading import read_pair
 
 
@@ -67,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
         dtype=torch.float16 if options.half else torch.float32,
     )
     target.chmod(0o644)
-    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB, {dict(metadata.metrics)}")
+    described = f", {shown(metadata.metrics)}" if metadata.metrics else ""
+    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB{described}")
     weights = load_weights(target)
     onnx = export_onnx(weights, half=options.half)
     write_bytes(onnx_path(target), onnx)
