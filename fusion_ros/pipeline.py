@@ -26,7 +26,7 @@ from fusion_ros.imaging.options import ColourOptions
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
-from fusion_ros.thermal.sensor_defects import valid_readings
+from fusion_ros.thermal.sensor_defects import degrees
 from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.spots import Spots, find_spots
 from fusion_ros.thermal.tone import ThermalToneMapper
@@ -138,8 +138,7 @@ class FusionPipeline:
             ValueError: a frame of another shape or type than listed above.
             EngineError: the engine failed.
         """
-        _check_arrays(visible=visible, thermal=thermal)
-        _check_visible(visible)
+        _check_pair(visible, thermal)
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
         registration = self.registration  # another thread may replace it during this call
         clock = _StageClock()
@@ -227,10 +226,7 @@ class FusionPipeline:
             unit = self.tone.options.celsius_unit()
             if unit is None:
                 raise ValueError("unit is 'counts'; degrees Celsius need the unit of the camera")
-            readings = valid_readings(numbers)
-            numbers = unit.to_celsius(numbers)
-            if readings is not None:
-                numbers = np.where(readings, numbers, np.float32(np.nan))
+            numbers = degrees(numbers, unit)
         return self.registration.measured(numbers, visible_shape, interpolation=interpolation)
 
     def spots(
@@ -328,17 +324,7 @@ class FusionPipeline:
         if order is ChannelOrder.GREY:
             return fused
         old_luma = engine_input if self.engine.visible_channels == 1 else None
-        if window is None:
-            return self._replace_luma(visible, fused, old_luma=old_luma, order=order)
-        image = visible.copy()
-        self._replace_luma(
-            visible[window],
-            fused[window],
-            old_luma=None if old_luma is None else old_luma[window],
-            order=order,
-            out=image[window],
-        )
-        return image
+        return self._replace_luma(visible, fused, old_luma=old_luma, order=order, window=window)
 
 
 def fuse(
@@ -398,17 +384,14 @@ def _without_colour(thermal: np.ndarray, order: ChannelOrder | str) -> np.ndarra
     return luma(thermal, order=order) if colour else thermal
 
 
-def _check_arrays(**images: object) -> None:
-    for name, image in images.items():
+def _check_pair(visible: np.ndarray, thermal: np.ndarray) -> None:
+    for name, image in (("visible", visible), ("thermal", thermal)):
         if not isinstance(image, np.ndarray):
             hint = "; cv2.imread returns None for a file that it cannot read"
             raise TypeError(
                 f"{name} is {type(image).__name__}; allowed: a NumPy array"
                 + (hint if image is None else "")
             )
-
-
-def _check_visible(visible: np.ndarray) -> None:
     fits = visible.ndim == 2 or (visible.ndim == 3 and visible.shape[2] == 3)
     if visible.dtype != np.uint8 or not fits or 0 in visible.shape:
         raise ValueError(

@@ -55,7 +55,7 @@ class LumaReplacer:
         *,
         old_luma: np.ndarray | None = None,
         order: ChannelOrder | str = ChannelOrder.RGB,
-        out: np.ndarray | None = None,
+        window: tuple[slice, slice] | None = None,
     ) -> np.ndarray:
         """Return `pixels` (`uint8` HxWx3) in the same order with the luma `new_luma` (`uint8` HxW).
 
@@ -64,7 +64,7 @@ class LumaReplacer:
             new_luma: of the same height and width.
             old_luma: the luma of `pixels`, if the caller has it.
             order: order of the channels, used only without `old_luma`.
-            out: array for the result; a new one by default.
+            window: rows and columns outside which the luma stays as it is.
 
         Raises:
             ValueError: sizes that differ.
@@ -76,6 +76,21 @@ class LumaReplacer:
             )
         if pixels.ndim == 2:
             return new_luma
+        if window is None:
+            return self._replaced(pixels, new_luma, old_luma, order)
+        image = pixels.copy()
+        old_luma = None if old_luma is None else old_luma[window]
+        self._replaced(pixels[window], new_luma[window], old_luma, order, out=image[window])
+        return image
+
+    def _replaced(
+        self,
+        pixels: np.ndarray,
+        new_luma: np.ndarray,
+        old_luma: np.ndarray | None,
+        order: ChannelOrder | str,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         if self._colour.shape != pixels.shape:
             self._colour = np.empty_like(pixels, order="C")
             self._greys = np.empty((5, *new_luma.shape), np.uint8)

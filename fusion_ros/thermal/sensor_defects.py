@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.tone_options import ToneOptions
+from fusion_ros.thermal.units import LinearUnit
 
 INVALID = 1e6
 """Float readings of this size and more are invalid, as are NaN and infinity."""
@@ -22,6 +23,13 @@ def valid_readings(thermal: np.ndarray) -> np.ndarray | None:
     if thermal.min() > -INVALID and thermal.max() < INVALID:
         return None
     return np.abs(thermal) < INVALID
+
+
+def degrees(thermal: np.ndarray, unit: LinearUnit) -> np.ndarray:
+    """Return a frame in degrees Celsius, `float32` HxW, NaN at invalid readings."""
+    readings = valid_readings(thermal)
+    celsius = unit.to_celsius(thermal)
+    return celsius if readings is None else np.where(readings, celsius, np.float32(np.nan))
 
 
 def image_rows(thermal: np.ndarray, options: ToneOptions) -> np.ndarray:

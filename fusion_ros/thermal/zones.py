@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
-from fusion_ros.streams.outside_text import error_line, printable
+from fusion_ros.streams.outside_text import printable
 from fusion_ros.thermal.sensor_defects import valid_readings
 from fusion_ros.thermal.units import LinearUnit
 
@@ -125,7 +125,7 @@ def load_zones(path: str, unit_name: str) -> tuple[Zone, ...]:
     except UnreadableFileError as error:
         raise ZoneFileError(str(error)) from error
     except MalformedFileError as error:
-        raise ZoneFileError(f"{printable(path, 300)}: {error_line(error)}") from error
+        raise ZoneFileError(f"{printable(path, 300)}: {printable(error, 400)}") from error
     return zones
 
 
