@@ -95,7 +95,7 @@ def test_deep_tiff_files_are_read(dtype: type, tmp_path: Path) -> None:
 
 
 def test_other_kinds_of_data_are_refused_under_any_name(tmp_path: Path) -> None:
-    data = cv2.imencode(".webp", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    data = cv2.imencode(".ras", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(EncodingError):
         read_image_file(tmp_path / "a.png")
