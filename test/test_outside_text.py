@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_ros.cli.main import main
+from fusion_ros.outside_text import printable, printable_lines
 from fusion_ros.replay.findings.evidence import Finding, Severity
-from fusion_ros.streams.outside_text import printable, printable_lines
 
 HOSTILE = "x\n[FATAL] forged \x1b[2J\x07\u202e\u2028" + "A" * 20_000
 

@@ -19,7 +19,7 @@ from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, pa
 from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import check_layout
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable
+from fusion_ros.outside_text import LINE_LIMIT, printable
 from training.losses import TERMS
 from training.pairs import DATA_SETS
 

@@ -12,6 +12,7 @@ import yaml
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.files.writing import write_text
+from fusion_ros.outside_text import printable
 from fusion_ros.registration.geometry import (
     Calibration,
     CameraModel,
@@ -22,7 +23,6 @@ from fusion_ros.registration.geometry import (
 )
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
-from fusion_ros.streams.outside_text import printable
 
 VERSION = 1
 _VERSION_KEY = "fusion_ros_calibration"

@@ -9,7 +9,7 @@ from typing import Any
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.cli.options import PARAMETERS, add_options, add_weights, opt
 from fusion_ros.nodes.runtime.log_lines import progress
-from fusion_ros.streams.outside_text import error_line, say
+from fusion_ros.outside_text import error_line, say
 
 _EXAMPLES = """\
 examples:

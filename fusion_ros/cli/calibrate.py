@@ -13,7 +13,7 @@ from fusion_ros.cli.argument_types import number, result_file, result_folder, wh
 from fusion_ros.cli.exit_codes import DONE, FAILED, NEGATIVE
 from fusion_ros.cli.inputs import add_inputs, recording_options, show_files, source_of
 from fusion_ros.cli.options import TOPICS, add_options, opt
-from fusion_ros.streams.outside_text import printable, say, say_lines
+from fusion_ros.outside_text import printable, say, say_lines
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,8 +15,8 @@ from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
 from fusion_ros.cli.options import add_options, add_weights, opt
 from fusion_ros.cli.processes import Processes, isolated_environment, sigterm_as_ctrl_c, tail
 from fusion_ros.files.folders import discard, publish, reserved, stage
-from fusion_ros.shipped_files import config_file
-from fusion_ros.streams.outside_text import say, say_lines
+from fusion_ros.files.shipped import config_file
+from fusion_ros.outside_text import say, say_lines
 
 _EXAMPLES = """\
 examples:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE
 from fusion_ros.cli.options import add_options, opt
-from fusion_ros.streams.outside_text import say
+from fusion_ros.outside_text import say
 
 _EXAMPLES = """\
 examples:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from fusion_ros import __version__
 from fusion_ros.cli.node import NO_RCLPY_FIX
+from fusion_ros.files.shipped import config_file
 from fusion_ros.nodes.runtime import shared_memory
 from fusion_ros.nodes.runtime.dds_profile import PROFILE_NAME, profile_settings, users_profile
-from fusion_ros.shipped_files import config_file
-from fusion_ros.streams.outside_text import error_line
+from fusion_ros.outside_text import error_line
 
 _DISTRIBUTIONS = {"3": "humble", "7": "jazzy", "9": "kilted", "10": "lyrical"}
 """By the first number of rclpy's version."""

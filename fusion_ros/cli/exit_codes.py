@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import traceback
 
-from fusion_ros.streams.outside_text import error_line, say
+from fusion_ros.outside_text import error_line, say
 
 DONE = 0
 NEGATIVE = 1

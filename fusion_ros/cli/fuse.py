@@ -21,7 +21,7 @@ from fusion_ros.cli.inputs import (
     source_of,
 )
 from fusion_ros.cli.options import ENGINE, PARAMETERS, add_options, add_weights, opt
-from fusion_ros.streams.outside_text import error_line, printable, say
+from fusion_ros.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
     import numpy as np

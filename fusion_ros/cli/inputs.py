@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.options import MATCHING, TOLERANCE, add_options, opt
-from fusion_ros.streams.outside_text import say
+from fusion_ros.outside_text import say
 
 if TYPE_CHECKING:
     from fusion_ros.recordings.match_result import MatchResult

@@ -22,7 +22,7 @@ from fusion_ros.cli.advice import advice
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.process import configure_process
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable, say
+from fusion_ros.outside_text import LINE_LIMIT, printable, say
 
 _DESCRIPTION = """\
 Pairs the images of an RGB and a thermal camera and fuses each pair into one image.

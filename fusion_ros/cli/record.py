@@ -21,8 +21,8 @@ from fusion_ros.cli.inputs import (
 )
 from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.cli.options import add_options, opt
+from fusion_ros.outside_text import say
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import say
 
 if TYPE_CHECKING:
     from fusion_ros.imaging.encodings import PixelFrame

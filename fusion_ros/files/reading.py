@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from fusion_ros.files.limits import MAX_SETTINGS_BYTES, TooLargeError, shown_size
-from fusion_ros.streams.outside_text import printable
+from fusion_ros.outside_text import printable
 
 _LARGEST_EXPANSION = 4
 """Entries and characters of a YAML document with its aliases expanded, relative to its text."""

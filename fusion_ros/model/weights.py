@@ -22,7 +22,7 @@ import safetensors
 from fusion_ros.files.reading import UnreadableFileError, parse_json, read_bytes
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.config import PRESETS, ConfigError, FusionNetConfig, preset
-from fusion_ros.streams.outside_text import printable
+from fusion_ros.outside_text import printable
 
 if TYPE_CHECKING:
     import torch

@@ -34,6 +34,7 @@ from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
 from fusion_ros.nodes.runtime.subscription import image_quality
+from fusion_ros.outside_text import say
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.bags.writer import encoding_of
 from fusion_ros.recordings.opening import open_recording
@@ -42,7 +43,6 @@ from fusion_ros.replay.live.live_replay import LiveReplay
 from fusion_ros.replay.live.one_pass import NODE_COUNTS, Counts, OnePass, PassFigures
 from fusion_ros.replay.live.time_line import PlayedFrame, TimeLine, stamp_of, with_stamp
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import say
 from fusion_ros.streams.stamps import NS_PER_S
 
 _LEAD_S = 0.2

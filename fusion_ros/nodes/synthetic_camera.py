@@ -28,9 +28,9 @@ from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import declare
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.nodes.runtime.topic_names import camera_info_topic
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters import ParameterError
 from fusion_ros.parameters.specification import parameter, specs_of
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.exposures import Exposure, ExposureTimer
 from fusion_ros.synthetic.rig import seen_by_thermal_camera

@@ -18,9 +18,9 @@ from typing import Any
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
 from fusion_ros.files.writing import write_text
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters.specification import ParameterError, Value
 from fusion_ros.parameters.table import SPECS
-from fusion_ros.streams.outside_text import printable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _DEEPEST_NAMESPACE = 16

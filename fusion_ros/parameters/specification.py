@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from fusion_ros.options import option
-from fusion_ros.streams.outside_text import printable
+from fusion_ros.outside_text import printable
 
 _FLOAT_MAX = 2**1023
 _LISTED_NAMES = 5

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fusion_ros.imaging.options import NO_TEMPERATURE, ColourOptions, OverlayOptions
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters.interfaces import (
     InputParameters,
     LossParameters,
@@ -28,7 +29,6 @@ from fusion_ros.parameters.processing import (
 )
 from fusion_ros.parameters.specification import ParameterError, ParameterSpec, specs_of
 from fusion_ros.registration.options import RegistrationOptions
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.thermal.spot_options import SpotOptions
 from fusion_ros.thermal.tone_options import ToneOptions
 

@@ -14,8 +14,8 @@ from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
 from fusion_ros.files.writing import write_json
 from fusion_ros.metrics.names import HIGHER_IS_BETTER
+from fusion_ros.outside_text import printable
 from fusion_ros.replay.gate import look_up
-from fusion_ros.streams.outside_text import printable
 
 MAX_TABLE_BYTES = 1 << 30
 MEASURE = "fused.qw"

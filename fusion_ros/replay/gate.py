@@ -38,10 +38,10 @@ from fusion_ros.files.reading import (
 )
 from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.metrics.names import HIGHER_IS_BETTER
+from fusion_ros.outside_text import printable
 from fusion_ros.replay.findings.codes import CODES, INCOMPLETE
 from fusion_ros.replay.quality import FUSED
 from fusion_ros.streams.ledger import Fate, Stream
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.series import describe_series
 
 _SEVERITIES = ("error", "warning", "info")

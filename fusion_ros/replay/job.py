@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros import pipeline_factory
 from fusion_ros.files.folders import discard, stage
+from fusion_ros.outside_text import error_line
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.replay.rig import set_options
 from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import error_line
 
 if TYPE_CHECKING:
     from fusion_ros.recordings.recording import Recording

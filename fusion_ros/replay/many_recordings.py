@@ -20,8 +20,8 @@ from typing import Any
 
 from fusion_ros.engines.process import configure_process
 from fusion_ros.files.folders import discard, remove_abandoned
+from fusion_ros.outside_text import error_line
 from fusion_ros.replay.job import Job, JobResult, run_job
-from fusion_ros.streams.outside_text import error_line
 
 _NOT_BEGUN = "stopped before it was started"
 

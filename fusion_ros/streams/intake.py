@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fusion_ros.imaging.encodings import EncodingError, PixelFrame
+from fusion_ros.outside_text import printable
 from fusion_ros.streams.content import ContentWatch, Fault, FaultChange
 from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.freeze import FreezeDetector
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.stamps import NS_PER_S
 from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
 

@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 
-from fusion_ros.streams.outside_text import printable
+from fusion_ros.outside_text import printable
 
 FLAT_SHARE = 0.1
 """A frame is flat when its spread is below this share of the stream's usual spread."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
-from fusion_ros.streams.outside_text import printable
+from fusion_ros.outside_text import printable
 from fusion_ros.thermal.sensor_defects import valid_readings
 from fusion_ros.thermal.units import LinearUnit
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion_ros import shipped_files
+from fusion_ros.files import shipped
 from fusion_ros.nodes.runtime.dds_profile import (
     PROFILE_VARIABLES,
     profile_settings,
@@ -68,7 +68,7 @@ def test_empty_variable_is_ignored() -> None:
 
 
 def test_profile_has_shared_memory_and_udp() -> None:
-    root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
+    root = ElementTree.parse(shipped.config_file("fastdds_shm.xml")).getroot()
     transports = {
         transport.findtext("dds:type", namespaces=NAMESPACE): transport
         for transport in root.iterfind(".//dds:transport_descriptor", NAMESPACE)
@@ -86,7 +86,7 @@ def test_profile_has_shared_memory_and_udp() -> None:
 
 
 def test_lease_of_a_dead_reader_ends_before_its_port_counts_as_broken() -> None:
-    root = ElementTree.parse(shipped_files.config_file("fastdds_shm.xml")).getroot()
+    root = ElementTree.parse(shipped.config_file("fastdds_shm.xml")).getroot()
     seconds = {
         name: float(root.findtext(f".//dds:{name}/dds:sec", "nan", NAMESPACE))
         for name in ("leaseDuration", "leaseAnnouncement")
@@ -99,7 +99,7 @@ def test_lease_of_a_dead_reader_ends_before_its_port_counts_as_broken() -> None:
 
 def test_error_for_a_missing_file_names_the_searched_folders() -> None:
     with pytest.raises(FileNotFoundError, match=r"config/no_such\.yaml .*share/fusion_ros/config"):
-        shipped_files.config_file("no_such.yaml")
+        shipped.config_file("no_such.yaml")
 
 
 def test_a_colcon_prefix_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,4 +108,4 @@ def test_a_colcon_prefix_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyP
     installed.touch()
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
 
-    assert shipped_files.config_file("only_there.yaml") == installed
+    assert shipped.config_file("only_there.yaml") == installed

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fusion_ros.calibration.files import load_calibration
+from fusion_ros.files.shipped import config_file
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
-from fusion_ros.shipped_files import config_file
 from fusion_ros.synthetic import Scene
 from fusion_ros.synthetic.rig import seen_by_thermal_camera, thermal_to_visible
 

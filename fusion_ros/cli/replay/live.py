@@ -17,11 +17,11 @@ from fusion_ros.cli.processes import Processes, isolated_environment, tail
 from fusion_ros.cli.replay.run import parameter_values
 from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.imaging.encodings import EncodingError
+from fusion_ros.outside_text import say, say_lines
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import say, say_lines
 
 RESULTS = ("live.json", "live.html", "live_frames.csv")
 _NOT_LIVE = {

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from fusion_ros.cli.exit_codes import DONE, STOPPED
 from fusion_ros.cli.inputs import matching_of, show_files
 from fusion_ros.files.folders import discard, publish, reserved
+from fusion_ros.outside_text import error_line, printable, say
 from fusion_ros.parameters.files import read_parameters
 from fusion_ros.recordings.matching import MatchError
 from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import RESULTS, Job, JobResult, run_job
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
-from fusion_ros.streams.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
     from fusion_ros.replay.compare import Comparison

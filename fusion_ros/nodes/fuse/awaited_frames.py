@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from fusion_ros.outside_text import printable
 from fusion_ros.streams.ledger import LedgerSnapshot, Stream
-from fusion_ros.streams.outside_text import printable
 
 if TYPE_CHECKING:
     from fusion_ros.nodes.runtime.subscription import FollowingSubscription

@@ -17,6 +17,7 @@ from fusion_ros.nodes.fuse.reporting.counters import Counters
 from fusion_ros.nodes.runtime.codec import decode_image
 from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
 from fusion_ros.nodes.runtime.wire import WireCompressedImage, WireError, WireImage, read_image
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS, ClockDistance
 from fusion_ros.streams.content import Fault
@@ -24,7 +25,6 @@ from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.intake import IncomingFrame, Rejection
 from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.loss_policy import OTHER
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.pair_flow import Decision, Pairer, PairFlow
 from fusion_ros.streams.stamps import NS_PER_MS
 from fusion_ros.streams.topic_names import thermal_beside

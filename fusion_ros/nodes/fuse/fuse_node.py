@@ -31,10 +31,10 @@ from fusion_ros.nodes.runtime.rclpy_compatibility import (
     destroy_state_machine,
 )
 from fusion_ros.nodes.runtime.topic_names import COMPRESSED
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.pipeline_factory import apply_live, make_live_pipeline
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import printable
 
 if TYPE_CHECKING:
     from fusion_ros.pipeline import FusionPipeline

@@ -34,9 +34,9 @@ from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.node_process import run_node
 from fusion_ros.nodes.runtime.parameter_server import declare
 from fusion_ros.nodes.runtime.stopping import ignore_further_signals
+from fusion_ros.outside_text import error_line, printable, say
 from fusion_ros.parameters import ParameterError
 from fusion_ros.parameters.specification import parameter, specs_of
-from fusion_ros.streams.outside_text import error_line, printable, say
 from fusion_ros.streams.series import describe_series
 
 try:

@@ -13,8 +13,8 @@ import numpy as np
 
 from fusion_ros.files.images import VideoWriter, new_video
 from fusion_ros.imaging.side_by_side import side_by_side, video_panel_size
+from fusion_ros.outside_text import error_line
 from fusion_ros.streams.ledger import Fate, Stream
-from fusion_ros.streams.outside_text import error_line
 
 VIDEO_PANEL_WIDTH = 448
 

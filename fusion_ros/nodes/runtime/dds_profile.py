@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 
-from fusion_ros.shipped_files import config_file
+from fusion_ros.files.shipped import config_file
 
 PROFILE_NAME = "fastdds_shm.xml"
 # Fast DDS 3 (Kilted and later) reads the first and warns about the second; Fast DDS 2 reads the

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable, printable_lines
+from fusion_ros.outside_text import LINE_LIMIT, printable, printable_lines
 
 if TYPE_CHECKING:
     from rclpy.node import Node

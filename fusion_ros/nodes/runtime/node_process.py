@@ -20,7 +20,7 @@ from fusion_ros.nodes.runtime.stopping import (
     ignore_further_signals,
     limit_stop,
 )
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable
+from fusion_ros.outside_text import LINE_LIMIT, printable
 
 N = TypeVar("N", bound=Node)
 

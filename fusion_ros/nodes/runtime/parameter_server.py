@@ -20,8 +20,8 @@ from rclpy.parameter import Parameter
 
 from fusion_ros.nodes.runtime.log_lines import error_lines, warning_line
 from fusion_ros.nodes.runtime.rclpy_compatibility import undeclared_parameters
+from fusion_ros.outside_text import printable
 from fusion_ros.parameters import SPECS, FuseParameters, ParameterError, ParameterSpec
-from fusion_ros.streams.outside_text import printable
 
 _INT64 = 2**63 - 1
 

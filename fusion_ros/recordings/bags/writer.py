@@ -15,6 +15,7 @@ import numpy as np
 from fusion_ros.files.interrupts import DeferredInterrupts
 from fusion_ros.imaging.compressed import encode_jpeg
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame, encode
+from fusion_ros.outside_text import error_line
 from fusion_ros.recordings.bags.mcap_records import (
     CHUNK,
     CHUNK_HEAD,
@@ -24,7 +25,6 @@ from fusion_ros.recordings.bags.mcap_records import (
     walk,
 )
 from fusion_ros.recordings.recording import RecordingError
-from fusion_ros.streams.outside_text import error_line
 from fusion_ros.streams.stamps import NS_PER_S
 
 COMMIT_EVERY_S = 1.0

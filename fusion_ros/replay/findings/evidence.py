@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import Enum
 from statistics import median
 
+from fusion_ros.outside_text import LINE_LIMIT, printable
 from fusion_ros.recordings.recording import Damage, Identity
 from fusion_ros.replay.findings.stamp_timing import Rhythm, rhythm_of
 from fusion_ros.replay.log import FrameEntry
@@ -15,7 +16,6 @@ from fusion_ros.replay.run import ReplayResult
 from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.streams.clock_offset import SECONDS_APART_MS
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 MOST_PLACES = 24
 _ENOUGH = 5

@@ -6,11 +6,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from fusion_ros.outside_text import printable
 from fusion_ros.recordings.topics import IMAGE_TYPES
 from fusion_ros.replay.findings.evidence import Evidence, Finding, Severity, sentence, times
 from fusion_ros.streams.content import Fault
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import printable
 from fusion_ros.streams.topic_names import THERMAL_WORDS, VISIBLE_WORDS, score, thermal_beside
 
 _NO_ENCODING = (

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import fusion_ros
 from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_json
+from fusion_ros.outside_text import say
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.recording import RecordedFrame, Recording, RecordingError
 from fusion_ros.replay.live.messages import Messages, read_ahead, reading_findings
@@ -27,7 +28,6 @@ from fusion_ros.replay.live.time_line import (
     repeated,
 )
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import say
 
 FORMAT = 1
 _CLIP_BYTES, _CLIP_FRAMES = 256 * 2**20, 600

@@ -22,9 +22,9 @@ from fusion_ros.nodes.fuse.reporting.report import (
     paired,
     usable,
 )
+from fusion_ros.outside_text import LINE_LIMIT, NAME_LIMIT, printable
 from fusion_ros.streams.clock_offset import remedy
 from fusion_ros.streams.ledger import Fate, Stream, StreamCounts
-from fusion_ros.streams.outside_text import LINE_LIMIT, NAME_LIMIT, printable
 from fusion_ros.thermal.zones import ZoneLevel
 
 _EVALUATED_AFTER_S = 3.0

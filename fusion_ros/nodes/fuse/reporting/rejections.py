@@ -6,8 +6,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
+from fusion_ros.outside_text import LINE_LIMIT, printable
 from fusion_ros.streams.ledger import Stream
-from fusion_ros.streams.outside_text import LINE_LIMIT, printable
 
 PAIR_REASONS = ("engine_error", "engine_deadline", "unusable_pair", "internal_error")
 """Reasons that concern a pair or its fusion, and not the camera that a frame is from."""

@@ -30,7 +30,7 @@ def config_file(name: str) -> Path:
 
 
 def _config_folders() -> Iterator[Path]:
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     if (package.parent / "package.xml").is_file():
         yield package.parent / "config"
     # colcon: PREFIX/lib/python3.x/site-packages/fusion_ros, on some systems one level deeper
