@@ -36,8 +36,12 @@ class NodeExecutor(SingleThreadedExecutor):
         with contextlib.suppress(AttributeError):
             super().__del__()
 
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Stop spinning and release the nodes; see `SingleThreadedExecutor`."""
+    def shutdown(self, timeout_sec: float | None = 0.0) -> bool:
+        """Stop spinning and release the nodes; see `SingleThreadedExecutor`.
+
+        By default it does not wait for callbacks. Humble's rclpy would wait for ever for the
+        callback that calls this, and for a coroutine that nothing resumes after the last spin.
+        """
         self._is_shut_down.set()
         return bool(super().shutdown(timeout_sec))
 
