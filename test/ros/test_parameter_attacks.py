@@ -142,8 +142,10 @@ def test_no_single_value_ends_the_node_or_is_stored_unchecked(services):
 def test_random_sets_never_end_the_node_and_frames_stay_accounted_for(services):
     rig, chance = services.rig, random.Random(14)
     taken = refused = 0
+    # With a short timeout and on_stream_loss 'stop' the node would deactivate between two rounds.
+    sampled = [spec for spec in LIVE if spec.name != "stream_timeout_ms"]
     for round_number in range(60):
-        chosen = chance.sample(LIVE, chance.randint(1, 6))
+        chosen = chance.sample(sampled, chance.randint(1, 6))
         values = {}
         for spec in chosen:
             pool = legal_values(spec)
