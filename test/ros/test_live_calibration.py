@@ -162,5 +162,5 @@ def test_a_driver_without_calibration_is_reported_and_hold_publishes_nothing(ros
         lambda: "focal lengths are 0" in robot.streams(),
         "diagnostics tell of the driver",
     )  # fmt: skip
+    ros.spin_until(lambda: robot.status_mode() == "waiting", "a status names the mode")
     assert robot.fused == []
-    assert robot.status_mode() == "waiting"

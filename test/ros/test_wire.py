@@ -12,6 +12,7 @@ from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.utilities import get_rmw_implementation_identifier
 from rig import Rig, header
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -139,4 +140,8 @@ def test_a_malformed_message_is_counted_and_the_node_goes_on(ros):
     rig.visible.publish(whole()[:-2])
     rig.send_pair(1100)
     rig.wait_for_fused(1)
-    assert rig.counts()["visible"]["rejected_by_reason"] == {"malformed": 1}
+    # Cyclone DDS drops the message itself (docs/how-to/secure-the-topics.md).
+    counted = (
+        {} if get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp" else {"malformed": 1}
+    )
+    assert rig.counts()["visible"]["rejected_by_reason"] == counted
