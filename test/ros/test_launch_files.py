@@ -87,7 +87,7 @@ def test_demo_fails_at_once_when_its_node_ends(launch: Callable[..., Launched]) 
 
     assert launched.process.wait(timeout=120) == 1, launched.text()
 
-    assert "fuse_node-1 ended with exit code 1" in launched.text()
+    assert "fuse_node-1 ended with exit code 2" in launched.text()
     assert launched.environments() == {}
 
 
