@@ -21,7 +21,7 @@ from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
@@ -29,6 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
@@ -66,7 +67,7 @@ class BagPlayer(Node):
             ) from error
         super().__init__("bag_player")
         self._values = values
-        self._executor = SingleThreadedExecutor()
+        self._executor = NodeExecutor()
         self._executor.add_node(self)
         self._status: Any = None
         self._at_rest: Counts | None = None

@@ -16,7 +16,7 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -26,6 +26,7 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 
+from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.recordings.bags.writer import BagWriter
 
@@ -104,7 +105,7 @@ def record_live(
     """
     with BagWriter(out, storage=storage, compression=compression) as bag:
         rclpy.init()
-        executor, node = SingleThreadedExecutor(), None
+        executor, node = NodeExecutor(), None
         try:
             node = BagRecorder(bag, topics)
             executor.add_node(node)

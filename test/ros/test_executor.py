@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -52,3 +54,31 @@ def test_interrupted_construction_leaves_no_message(capfd) -> None:
     unfinished.__del__()
     del unfinished
     assert capfd.readouterr().err == ""
+
+
+STOPPED_BY_A_SIGNAL = """
+import os, signal, sys, time
+import rclpy
+from rclpy.signals import SignalHandlerGuardCondition
+from fusion_ros.nodes.runtime.executor import NodeExecutor
+
+rclpy.init()
+executor = NodeExecutor()
+others = [SignalHandlerGuardCondition() for _ in range(3000)]  # they prolong the signal's handling
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+    sys.exit("the signal had no effect")
+except KeyboardInterrupt:
+    executor.shutdown()
+while others:
+    others.pop().destroy()
+rclpy.try_shutdown()
+"""
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_shutdown_waits_for_rclpys_handling_of_a_signal(run: int) -> None:
+    """Otherwise a guard condition may be triggered while it is destroyed, which is a SIGSEGV."""
+    program = [sys.executable, "-c", STOPPED_BY_A_SIGNAL]
+    assert subprocess.run(program, check=False).returncode == 0

@@ -14,6 +14,7 @@ from rclpy.executors import (
     ShutdownException,
     SingleThreadedExecutor,
 )
+from rclpy.signals import uninstall_signal_handlers
 
 from fusion_ros.nodes.runtime.log_lines import RepeatedEvents, error_lines
 
@@ -41,8 +42,13 @@ class NodeExecutor(SingleThreadedExecutor):
 
         By default it does not wait for callbacks. Humble's rclpy would wait for ever for the
         callback that calls this, and for a coroutine that nothing resumes after the last spin.
+
+        The process handles signals as before `rclpy.init` from here on. rclpy's thread for signals
+        triggers a guard condition of the executor, which could be destroyed meanwhile: the process
+        then ends with SIGSEGV. Without the handlers that thread has ended.
         """
         self._is_shut_down.set()
+        uninstall_signal_handlers()
         return bool(super().shutdown(timeout_sec))
 
     def spin(self) -> None:
