@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT, LoadWatch
-from benchmarks.tables import load
+from benchmarks.report.tables import load
 from fusion_ros.files.writing import write_text
 
 #: A benchmark is ended after this multiple of the expected time plus this many seconds.

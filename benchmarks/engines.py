@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables import cell, report
-from benchmarks.timing import Sample, measure
+from benchmarks.report.tables import cell, report
+from benchmarks.report.timing import Sample, measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine, probe_engines
 from fusion_ros.engines.engine import Engine, EngineError

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.tables import cell, report
-from benchmarks.timing import measure
+from benchmarks.report.tables import cell, report
+from benchmarks.report.timing import measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.imaging import colour, encodings
 from fusion_ros.imaging.overlay import overlay

@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.field.listening import Field
 from benchmarks.field.quota import cpu_quota
-from benchmarks.tables import Target, ms, report
+from benchmarks.report.tables import Target, ms, report
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.streams.series import percentiles
 

@@ -32,9 +32,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from benchmarks.field.listening import NODE
 from benchmarks.imaging import thermal_scene
-from benchmarks.tables import cell, report
-from benchmarks.timing import Sample
-from benchmarks.timing import measure as timed
+from benchmarks.report.tables import cell, report
+from benchmarks.report.timing import Sample
+from benchmarks.report.timing import measure as timed
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.nodes.fuse.registered_thermal import CELSIUS, COUNTS

@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.tables import report
+from benchmarks.report.tables import report
 from benchmarks.whole_path import Case, MeasuredCase
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
-from benchmarks.tables import report
+from benchmarks.report.tables import report
 from fusion_ros.engines.engine import Engine
 from fusion_ros.imaging.colour import luma
 from fusion_ros.metrics import score

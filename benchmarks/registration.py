@@ -8,10 +8,10 @@ from the result. Errors are in pixels of a 640 wide visible image:
 
 - corners: mean distance of the four thermal corners from their true places;
 - overlap: mean distance over the visible pixels that both cameras see;
-- edges: median distance of edges that were matched by eye (`registration_edges.csv`), measured
+- edges: median distance of edges that were matched by eye (`registration_data/edges.csv`), measured
   across the edge.
 
-Public pairs are not registered to the pixel. `registration_references.csv` holds the remaining
+Public pairs are not registered to the pixel. `registration_data/references.csv` holds the remaining
 homography of each rig, from image self-similarity (M. P. Heinrich et al., MICCAI 2013,
 doi:10.1007/978-3-642-40811-3_24) on frames that this benchmark does not use, with its standard
 deviation at the corners. The true homography is the reference times the known warp.
@@ -32,8 +32,8 @@ import numpy as np
 from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
-_EDGES = Path(__file__).with_name("registration_edges.csv")
-_REFERENCES = Path(__file__).with_name("registration_references.csv")
+_EDGES = Path(__file__).parent / "registration_data" / "edges.csv"
+_REFERENCES = Path(__file__).parent / "registration_data" / "references.csv"
 _FRAMES = 16  # edges number the frames of a rig in this selection
 _REPORT_WIDTH = 640
 

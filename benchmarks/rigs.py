@@ -30,7 +30,7 @@ from sensor_msgs.msg import Image
 
 from benchmarks.field.listening import NODE
 from benchmarks.load import LoadWatch
-from benchmarks.tables import Target, ms, report
+from benchmarks.report.tables import Target, ms, report
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.cli.processes import Processes, isolated_environment
 from fusion_ros.nodes.runtime.subscription import image_quality

@@ -22,7 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.pages import MEASUREMENTS
+from benchmarks.report.pages import MEASUREMENTS
+from benchmarks.report.tables import Target, cell, load, report
+from benchmarks.report.timing import measure
 from benchmarks.rival_networks import (
     CddFuseLike,
     IfcnnLike,
@@ -30,8 +32,6 @@ from benchmarks.rival_networks import (
     MmdrFuseLike,
     SeaFusionLike,
 )
-from benchmarks.tables import Target, cell, load, report
-from benchmarks.timing import measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16

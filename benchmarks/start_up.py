@@ -21,7 +21,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 
 from benchmarks.field.listening import Field
-from benchmarks.tables import Target, report
+from benchmarks.report.tables import Target, report
 from fusion_ros.cli.argument_types import image_size
 
 #: Largest allowed value by figure; None: no target.

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables import Target, cell, report
-from benchmarks.timing import summary
+from benchmarks.report.tables import Target, cell, report
+from benchmarks.report.timing import summary
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
@@ -151,7 +151,7 @@ class MeasuredCase:
         self.faults: list[int] = []
 
     def run(self) -> None:
-        """Time one frame after an untimed one (see `benchmarks.timing`)."""
+        """Time one frame after an untimed one (see `benchmarks.report.timing`)."""
         self.take()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         timings = self.take()

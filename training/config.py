@@ -20,8 +20,8 @@ from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import check_layout
 from fusion_ros.outside_text import LINE_LIMIT, printable
+from training.data.pairs import DATA_SETS
 from training.losses import TERMS
-from training.pairs import DATA_SETS
 
 LOGGERS = ("tensorboard", "csv", "wandb")
 
@@ -51,7 +51,7 @@ class DataEntry:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities (0..1) and strengths of augmentations; see ``training/augmentation.py``.
+    """Probabilities (0..1) and strengths of augmentations; see ``training/data/augmentation.py``.
 
     ``zoom`` is the largest magnification of a crop, which simulates cameras of lower resolution. It
     is drawn uniformly from 1 for the share ``zoom_chance`` of all crops. ``stretch_chance`` is the

@@ -11,8 +11,8 @@ import numpy as np
 
 from fusion_ros.files.images import write_image
 from fusion_ros.imaging.colour import LumaReplacer
-from training.pairs import DataSetError, PairFiles
-from training.reading import read_pair
+from training.data.pairs import DataSetError, PairFiles
+from training.data.reading import read_pair
 
 TILE_HEIGHT = 240
 

@@ -34,9 +34,9 @@ from fusion_ros.detection import (
 from fusion_ros.files.writing import write_json
 from fusion_ros.model.weights import WeightsError
 from training.contact_sheet import with_colour_of
+from training.data.pairs import DataSetError, PairFiles, match_folders
+from training.data.reading import read_pair
 from training.evaluate import Fuser, named_networks
-from training.pairs import DataSetError, PairFiles, match_folders
-from training.reading import read_pair
 
 MERGED = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle"}
 SAME_BOX = 0.5

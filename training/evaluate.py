@@ -28,10 +28,10 @@ from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.recordings.image_files import IMAGES
 from training.config import import_files
 from training.contact_sheet import contact_sheet
-from training.pairs import DataSetError, Pairs, find_pairs
+from training.data.pairs import DataSetError, Pairs, find_pairs
+from training.data.reading import read_pair
 from training.ranks import mean_ranks, write_tables
-from training.reading import read_pair
-from training.validation import fuse
+from training.run.validation import fuse
 
 Fuser = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 

@@ -16,10 +16,10 @@ from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import onnx_path
 from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
 from training.config import import_files
+from training.data.pairs import DataSetError, find_pairs
+from training.data.reading import read_pair
 from training.evaluate import network_fuser, scores_of
-from training.pairs import DataSetError, find_pairs
-from training.progress import shown
-from training.reading import read_pair
+from training.run.progress import shown
 
 
 def onnx_parity(weights: LoadedWeights, onnx: bytes, height: int = 96, width: int = 160) -> Parity:

@@ -23,8 +23,8 @@ from fusion_ros.model.config import PRESETS
 from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import int8_path, sealed
 from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, shipped_weights
-from training.pairs import DATA_SETS, DataSetError, find_pairs
-from training.reading import read_pair
+from training.data.pairs import DATA_SETS, DataSetError, find_pairs
+from training.data.reading import read_pair
 
 #: Parts of the names of convolutions that stay in float32.
 KEPT = ("/stem/",)

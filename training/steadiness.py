@@ -22,9 +22,9 @@ from fusion_ros.files.writing import write_text
 from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
 from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.model.weights import WeightsError
+from training.data.pairs import DataSetError, PairFiles, find_pairs
+from training.data.reading import read_pair
 from training.evaluate import baseline_fuser, grey, named_networks
-from training.pairs import DataSetError, PairFiles, find_pairs
-from training.reading import read_pair
 
 
 def clips(pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:

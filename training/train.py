@@ -29,15 +29,15 @@ from torch import Tensor, nn
 from fusion_ros.files.writing import new_file, write_text
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
-from training.compiling import compiled_step
 from training.config import ConfigError, RunConfig, load_config
-from training.packing import Pack
-from training.pairs import DATA_SETS
-from training.progress import ProgressLine, make_loggers, shown
-from training.run_folder import BEST, CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
-from training.sampling import Batch, CropSampler, prefetch, prepare_pack
-from training.step import TrainingStep, images_on_device
-from training.validation import Validator
+from training.data.packing import Pack
+from training.data.pairs import DATA_SETS
+from training.data.sampling import Batch, CropSampler, prefetch, prepare_pack
+from training.run.compiling import compiled_step
+from training.run.progress import ProgressLine, make_loggers, shown
+from training.run.run_folder import BEST, CHECKPOINT, WEIGHTS, append_metrics, open_run_folder
+from training.run.step import TrainingStep, images_on_device
+from training.run.validation import Validator
 
 INTERRUPTED = 130
 #: Steps between two points of a curve.

@@ -157,7 +157,7 @@ def double_in_slices(x: Tensor) -> Tensor:
     """Compute ``F.interpolate(x, scale_factor=2, mode="bilinear")`` by slices.
 
     For compiled training: with torch 2.13 on a CPU, the compiled training step passes no gradient
-    through ``F.interpolate`` at the size of real crops. `training/compiling.py` checks for this.
+    through ``F.interpolate`` at the size of real crops; `training/run/compiling.py` checks it.
 
     Args:
         x: N, C, H, W; the result is N, C, 2H, 2W.

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.__main__ import Part, run
-from benchmarks.tables import Measurement, load
+from benchmarks.report.tables import Measurement, load
 
 TABLE = Measurement("Luma", "python -c", "Abacus", "2026-11-25", "abc", ["step"], [["luma"]])
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import pages
-from benchmarks.tables import Measurement, Target, load, report
+from benchmarks.report import pages
+from benchmarks.report.tables import Measurement, Target, load, report
 
 EXAMPLE = Measurement(
     title="Luma",
@@ -30,7 +30,7 @@ TABLES = sorted(pages.MEASUREMENTS.glob("*.json"))
 @pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
 def test_pages_show_the_committed_measurements(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert pages.fill(text, pages.MEASUREMENTS) == text, "run python -m benchmarks.pages"
+    assert pages.fill(text, pages.MEASUREMENTS) == text, "run python -m benchmarks.report.pages"
 
 
 def test_every_measurement_stands_on_a_page() -> None:

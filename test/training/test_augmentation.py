@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from training.augmentation import augment, draw
 from training.config import Augmentation
+from training.data.augmentation import augment, draw
 
 EVERYTHING = Augmentation(
     flip=1.0,

@@ -14,8 +14,8 @@ from torch import nn
 from fusion_ros.model.blend import double_in_slices
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
-from training.compiling import CompileError, compiled_step
-from training.step import TrainingStep
+from training.run.compiling import CompileError, compiled_step
+from training.run.step import TrainingStep
 
 
 @pytest.fixture

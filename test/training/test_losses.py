@@ -30,7 +30,7 @@ from training.losses import (
     static_loss,
     total_loss,
 )
-from training.step import TrainingStep
+from training.run.step import TrainingStep
 
 
 def noise(*shape: int, seed: int) -> torch.Tensor:

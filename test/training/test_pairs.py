@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from training.pairs import DATA_SETS, DataSetError, PairFiles, find_pairs
-from training.reading import read_pair, warp_thermal
+from training.data.pairs import DATA_SETS, DataSetError, PairFiles, find_pairs
+from training.data.reading import read_pair, warp_thermal
 
 
 def write(path: Path, height: int = 40, width: int = 48, channels: int = 3) -> Path:

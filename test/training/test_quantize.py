@@ -16,7 +16,7 @@ from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.onnx_file import int8_path
 from fusion_ros.model.weights import load_weights, save_weights
-from training.pairs import DataSetError
+from training.data.pairs import DataSetError
 from training.quantize import main, spread_pairs
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from training.config import Augmentation
-from training.packing import Pack, PackWriter
-from training.sampling import Batch, CropSampler
-from training.step import images_on_device
+from training.data.packing import Pack, PackWriter
+from training.data.sampling import Batch, CropSampler
+from training.run.step import images_on_device
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ from fusion_ros.model.network import FusionNet, register_layout
 from fusion_ros.model.rewrites import fold_image_scale
 from fusion_ros.model.weights import WeightsError, load_weights, save_weights
 from training.config import load_config
-from training.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
-from training.sampling import CropSampler
-from training.step import TrainingStep
+from training.data.sampling import CropSampler
+from training.run.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
+from training.run.step import TrainingStep
 from training.train import Trainer, TrainingError, learning_rate
 
 REPOSITORY = Path(__file__).resolve().parents[2]

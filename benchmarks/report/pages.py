@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Render the measured tables of the documentation from docs/measurements/*.json.
 
-    python -m benchmarks.pages                 # render the JSON files into the pages
-    python -m benchmarks.pages --bench bench   # first take over the tables that a run measured
+    python -m benchmarks.report.pages   # render the JSON files in the pages
+    python -m benchmarks.report.pages --bench bench   # first take the tables of a run
 
 A page marks a table's place with `<!-- table: NAME -->` and `<!-- /table -->`; NAME.json holds it.
 Tables of a run without a place are left out. No figure is copied by hand: a test compares the pages
@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.tables import REPOSITORY, load
+from benchmarks.report.tables import REPOSITORY, load
 from fusion_ros.files.writing import write_text
 
 MEASUREMENTS = REPOSITORY / "docs" / "measurements"
@@ -46,7 +46,7 @@ def pages() -> list[Path]:
 def main() -> int:
     """Fill the pages; return 1 if a file is missing or damaged."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pages",
+        prog="python -m benchmarks.report.pages",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,7 +66,7 @@ def main() -> int:
                 write_text(page, after)
                 print(f"filled {page.relative_to(REPOSITORY)}")
     except (OSError, ValueError) as error:
-        print(f"benchmarks.pages: {error}", file=sys.stderr)
+        print(f"benchmarks.report.pages: {error}", file=sys.stderr)
         return 1
     return 0
 

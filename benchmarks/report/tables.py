@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Sample, machine
+from benchmarks.report.timing import Sample, machine
 from fusion_ros.files.writing import write_text
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 #: Medians of fewer runs than this are marked.
 FEW_RUNS = 5
 

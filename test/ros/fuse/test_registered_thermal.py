@@ -17,7 +17,7 @@ from fusion_ros.nodes.fuse.registered_thermal import counts_encoding
 
 pytestmark = pytest.mark.ros
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 EXAMPLES = HERE.parents[1] / "examples"
 DEEP = QoSProfile(depth=50)
 MS = 1_000_000

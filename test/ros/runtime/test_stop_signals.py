@@ -60,7 +60,7 @@ MOMENTS = {
         "fuse_node.FuseNode.release = marked"
     ),
 }
-HANGING_NODE = Path(__file__).with_name("hanging_node.py")
+HANGING_NODE = Path(__file__).parents[1] / "hanging_node.py"
 HANGS = ("engine", "publish", "configure", "reload")
 MOST_S = 5.0
 

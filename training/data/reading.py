@@ -13,7 +13,7 @@ from fusion_ros.imaging.encodings import EncodingError, PixelFrame
 from fusion_ros.imaging.pair_check import DOUBT_TEXTS, PairDoubt, shows_colours
 from fusion_ros.recordings.image_files import check_visible, orientations_differ, read_frame
 from fusion_ros.streams.ledger import Stream
-from training.pairs import DataSetError, PairFiles
+from training.data.pairs import DataSetError, PairFiles
 
 SMALLEST = 32
 

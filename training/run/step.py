@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from training.augmentation import augment
+from training.data.augmentation import augment
+from training.data.sampling import Batch
 from training.losses import Crops, luma, total_loss
-from training.sampling import Batch
 
 
 class TrainingStep(nn.Module):

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from fusion_ros.files.writing import write_json
-from training.augmentation import Draw, draw
 from training.config import Augmentation, ConfigError, DataEntry
-from training.packing import INDEX_NAME, Pack, PackWriter
-from training.pairs import DataSetError, find_pairs
-from training.reading import read_pair
+from training.data.augmentation import Draw, draw
+from training.data.packing import INDEX_NAME, Pack, PackWriter
+from training.data.pairs import DataSetError, find_pairs
+from training.data.reading import read_pair
 
 
 def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, list[str]]:

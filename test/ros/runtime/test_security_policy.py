@@ -16,7 +16,7 @@ from fusion_ros.cli.processes import isolated_environment
 
 pytestmark = pytest.mark.ros
 
-POLICY = Path(__file__).resolve().parents[2] / "config" / "security" / "policy.xml"
+POLICY = Path(__file__).resolve().parents[3] / "config" / "security" / "policy.xml"
 # Not on this rig: compressed cameras, a live calibration, simulated time, hot spots, the type
 # description that Humble lacks.
 ONLY_SOMETIMES = {

@@ -12,9 +12,9 @@ from fusion_ros.metrics import qe, qw
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.padding import crop, pad_to_multiple
 from training.config import RunConfig
+from training.data.packing import Pack
 from training.losses import luma
-from training.packing import Pack
-from training.progress import log_images
+from training.run.progress import log_images
 
 
 @torch.inference_mode()

@@ -31,7 +31,7 @@ def compiled_step(
     the network was not trained for thousands of steps while the loss decreased.
 
     Args:
-        step: a :class:`training.step.TrainingStep`, maybe wrapped; its gradients are reset.
+        step: a :class:`training.run.step.TrainingStep`, maybe wrapped; its gradients are reset.
         visible: a batch of the run, N, C, H, W in [0, 1].
         thermal: N, 1, H, W in [0, 1].
         moving: compare the step for consecutive frames as well, which is compiled separately.
