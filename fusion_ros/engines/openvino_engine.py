@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
 import logging
+import threading
 import time
 from collections import OrderedDict
 from typing import Any
@@ -82,7 +84,7 @@ class OpenVinoEngine:
             if self._precision == "int8"
             else _onnx_of(weights, self.cache.within("onnx"))
         )
-        self._core = openvino.Core()
+        self._core = _core()
         self._options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _float_type(self._precision),
@@ -201,6 +203,27 @@ class OpenVinoEngine:
 def _usable(image: np.ndarray) -> np.ndarray:
     """Return the image, or a copy if it has gaps or is read-only (the bytes of a message)."""
     return image if image.flags.c_contiguous and image.flags.writeable else image.copy()
+
+
+_CORE_LOCK = threading.Lock()
+
+
+@functools.cache
+def _only_core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _core() -> Any:
+    """Return the process's only core, which is never destroyed.
+
+    OpenVINO's CPU plugin gives the thread that loads it a stack for signals and frees it with the
+    core, also if that thread still uses it or another core restores it later. The next signal then
+    ends the process with SIGSEGV.
+    """
+    with _CORE_LOCK:
+        return _only_core()
 
 
 def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:

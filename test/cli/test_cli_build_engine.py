@@ -80,7 +80,7 @@ def test_options_override_the_parameter_file(tmp_path: Path, built: list[tuple[A
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        (["--set", "precision=int8"], "precision"),
+        (["--set", "precision=int4"], "precision"),
         (["--set", "device=none"], "device"),
         (["--params", "/nowhere/robot.yaml"], "robot.yaml"),
     ],

@@ -107,3 +107,34 @@ class TestCompiledNetworksOnDisk:
         cache = EngineCache(tmp_path / "file" / "cache")
         OpenVinoEngine(compact, precision="float32", cache=cache).infer(*golden_pair(64, 96, 1))
         assert str(tmp_path / "file" / "cache") in caplog.text
+
+
+ENGINES_OF_OTHER_THREADS = """
+import signal, sys, threading
+import numpy as np
+from fusion_ros.engines.openvino_engine import OpenVinoEngine
+from fusion_ros.model.weights import load_weights, shipped_weights
+
+image = np.zeros((48, 64), np.uint8)
+weights = load_weights(shipped_weights("compact"))
+engines = []
+def make():
+    engines.append(OpenVinoEngine(weights, precision="float32"))
+    engines[-1].infer(image, image)
+make()
+make()
+for end in (engines.clear, make, engines.clear):
+    thread = threading.Thread(target=end)
+    thread.start()
+    thread.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(0)
+sys.exit(1)
+"""
+
+
+def test_a_signal_after_engines_of_several_threads_is_handled() -> None:
+    program = [sys.executable, "-c", ENGINES_OF_OTHER_THREADS]
+    assert subprocess.run(program, check=False).returncode == 0
