@@ -32,9 +32,9 @@ FollowUp = Callable[["FramePair | LoneFrame", "Output", "FusionPipeline"], objec
 
 FIRST_CALL_DEADLINE_NS = 60_000_000_000
 """Deadline of the first frame of a size, for which engines compile."""
-HAND_OVER_S = 0.0002
+HAND_OVER_S = 0.0006
 """How long `submit` leaves Python's interpreter lock to an idle worker that takes the job. The
-executor's next round, 0.2 ms long, would delay it."""
+executor's next round and the examination of frames would double the time of its tone stage."""
 STOP_S = 2.0
 """How long `stop` waits for the job in work."""
 PUBLISH_FIRST_S = 0.005
