@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,6 +25,9 @@ from fusion_ros.nodes.runtime.stopping import (
 from fusion_ros.outside_text import LINE_LIMIT, printable
 
 N = TypeVar("N", bound=Node)
+
+_LONGEST_CLEAN_UP_S = 8.0
+"""Longest time for the release of everything; then all stacks are printed and the process ends."""
 
 
 def run_node(  # noqa: C901 -- the life cycle of a process in one place
@@ -89,6 +94,9 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
         return stopped
     finally:
         ignore_further_signals()
+        # Unlike `limit_stop`, it also ends a call that keeps the interpreter lock.
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(_LONGEST_CLEAN_UP_S, exit=True, file=sys.__stderr__)
         if executor is not None:
             executor.shutdown()
         if node is not None:
@@ -98,6 +106,7 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
                 end_at_once(code)
             node.destroy_node()
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
         stop_is_done()
 
 
