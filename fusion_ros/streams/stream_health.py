@@ -76,6 +76,7 @@ class StreamWatch:
         self._previous: np.ndarray | None = None
         self._spreads: deque[tuple[int, float]] = deque(maxlen=_MOST_SPREADS)
         self._gaps_ns: deque[int] = deque(maxlen=_GAPS)
+        self._usual_ms = 0.0
         self._has_image = False
         self._flat_since_ns: int | None = None
 
@@ -88,11 +89,7 @@ class StreamWatch:
 
         So a camera of 1 Hz is not lost between two of its frames.
         """
-        if not self._gaps_ns:
-            return configured_ms
-        usual_ns = median(self._gaps_ns) if len(self._gaps_ns) > 2 else min(self._gaps_ns)
-        usual_ms = min(usual_ns / 1e6, _LONGEST_PERIOD_S * 1e3)
-        return max(configured_ms, _PERIODS * usual_ms)
+        return max(configured_ms, _PERIODS * self._usual_ms)
 
     def blind_for_ms(self, now_ns: int) -> float:
         """Return the time since the last frame with content."""
@@ -120,10 +117,15 @@ class StreamWatch:
             self.flat += 1
             return False
         if self._has_image:
-            self._gaps_ns.append(now_ns - self._changed_ns)
+            self._add_gap(now_ns - self._changed_ns)
         self._has_image = True
         self._changed_ns = self._content_ns = now_ns
         return True
+
+    def _add_gap(self, gap_ns: int) -> None:
+        self._gaps_ns.append(gap_ns)
+        usual_ns = median(self._gaps_ns) if len(self._gaps_ns) > 2 else min(self._gaps_ns)
+        self._usual_ms = min(usual_ns / 1e6, _LONGEST_PERIOD_S * 1e3)
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:
         spread = _spread(pixels)

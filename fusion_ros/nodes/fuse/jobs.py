@@ -28,7 +28,7 @@ class Claim:
         return self._lock.acquire(blocking=False)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(slots=True)
 class Work:
     """A job of the worker's thread."""
 
@@ -36,7 +36,7 @@ class Work:
     claim: Claim = dataclasses.field(default_factory=Claim)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(slots=True)
 class Output:
     """An image to publish: uint8 HxW or HxWx3, its channel order, stamp and frame id.
 
@@ -51,7 +51,7 @@ class Output:
     thermal: np.ndarray | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(slots=True)
 class Publication:
     """An image to publish, with its job for the counters."""
 

@@ -30,6 +30,7 @@ from fusion_ros.nodes.runtime.topic_names import COMPRESSED, camera_info_topic
 from fusion_ros.nodes.runtime.wire import read_compressed_image, read_image
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.streams.ledger import Stream
+from fusion_ros.streams.loss_policy import OTHER
 from fusion_ros.streams.pair_flow import FramePair, LoneFrame
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Active:
         self.flow.start()
         self._deadline_timer = _real_timer(node, DEADLINE_PERIOD_S, self._check_deadline)
         self._images: dict[Stream, FollowingSubscription] = {}
+        self._takers: dict[Stream, Callable[[bytes], None]] = {}
         self._info: FollowingSubscription | None = None
         self._demand_timer = None
         if values.lazy:
@@ -265,15 +267,24 @@ class Active:
         if compressed and not resolved.endswith(COMPRESSED):
             topic = resolved = resolved + COMPRESSED
         read = read_compressed_image if compressed else read_image
+        self._takers[stream] = lambda serialized: self.flow.take(stream, resolved, serialized, read)
         return FollowingSubscription(
             self._node,
             CompressedImage if compressed else Image,
             topic,
-            lambda serialized: self.flow.take(stream, resolved, serialized, read),
+            lambda serialized: self._take(stream, serialized),
             reliability=getattr(self._values, f"{stream.value}_reliability"),
             depth=self._values.input_queue_size,
             raw=True,
         )
+
+    def _take(self, stream: Stream, serialized: bytes) -> None:
+        """Take an image, and the other camera's, if it waits: often it completes the pair."""
+        self._takers[stream](serialized)
+        partner = self._images.get(OTHER[stream])
+        waiting = None if partner is None else partner.take_waiting()
+        if waiting is not None:
+            self._takers[OTHER[stream]](waiting)
 
     def _keep_info(self, message: CameraInfo) -> None:
         self.visible_info = message

@@ -17,6 +17,7 @@ from rclpy.node import NodeNameNonExistentError
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from fusion_ros.nodes.runtime.log_lines import info_line
+from fusion_ros.nodes.runtime.rclpy_compatibility import take_waiting
 
 QUEUE_DEPTH = 5
 """Messages that may wait for the executor, as in sensor-data QoS."""
@@ -93,6 +94,10 @@ class FollowingSubscription:
         info_line(self._node)(
             f"{self.topic_name}: subscription is now {self.reliability}, as its publishers are"
         )
+
+    def take_waiting(self) -> Any:
+        """Return the oldest message that waits, or None; see `rclpy_compatibility`."""
+        return take_waiting(self._subscription)
 
     def close(self) -> None:
         """Stop receiving."""

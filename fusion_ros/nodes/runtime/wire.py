@@ -19,6 +19,7 @@ import numpy as np
 _BYTE_ORDERS = {0x00: ">", 0x01: "<", 0x06: ">", 0x07: "<"}
 """By representation identifier: plain CDR of version 1 and 2, big and little endian."""
 _ENCAPSULATION_BYTES = 4
+_SIZES = {"B": 1, "i": 4, "I": 4}
 
 
 class WireError(ValueError):
@@ -61,11 +62,11 @@ def read_image(serialized: bytes) -> WireImage:
     """
     cdr = _Cdr(serialized)
     header = cdr.header()
-    height, width = cdr.numbers("II")
-    encoding = cdr.string()
+    height, width, length = cdr.numbers("III")
+    encoding = cdr.text(length)
     (is_bigendian,) = cdr.numbers("B")
-    (step,) = cdr.numbers("I")
-    return WireImage(header, height, width, encoding, is_bigendian, step, cdr.octets())
+    step, length = cdr.numbers("II")
+    return WireImage(header, height, width, encoding, is_bigendian, step, cdr.octets(length))
 
 
 def read_compressed_image(serialized: bytes) -> WireCompressedImage:
@@ -75,7 +76,9 @@ def read_compressed_image(serialized: bytes) -> WireCompressedImage:
         WireError: as `read_image`.
     """
     cdr = _Cdr(serialized)
-    return WireCompressedImage(cdr.header(), cdr.string(), cdr.octets())
+    header = cdr.header()
+    form = cdr.text(*cdr.numbers("I"))
+    return WireCompressedImage(header, form, cdr.octets(*cdr.numbers("I")))
 
 
 def write_image(
@@ -131,26 +134,25 @@ class _Cdr:
         self._at = 0
 
     def header(self) -> WireHeader:
-        sec, nanosec = self.numbers("iI")
-        return WireHeader(sec, nanosec, self.string())
+        sec, nanosec, length = self.numbers("iII")
+        return WireHeader(sec, nanosec, self.text(length))
 
     def numbers(self, kinds: str) -> tuple[int, ...]:
         """Read numbers of one size; `kinds` are letters of `struct`."""
-        size = struct.calcsize(self._order + kinds[0])
+        size = _SIZES[kinds[0]]
         begin = -(-self._at // size) * size
         self._advance(begin + size * len(kinds) - self._at)
         return struct.unpack_from(self._order + kinds, self._body, begin)
 
-    def octets(self) -> memoryview:
-        """Read a sequence of bytes."""
-        (length,) = self.numbers("I")
+    def octets(self, length: int) -> memoryview:
+        """Read bytes; their number stands before them."""
         begin = self._at
         self._advance(length)
         return self._body[begin : self._at]
 
-    def string(self) -> str:
+    def text(self, length: int) -> str:
         """Read a string as rclpy does: up to the first zero byte, invalid UTF-8 replaced."""
-        return bytes(self.octets()).partition(b"\0")[0].decode("utf-8", "replace")
+        return bytes(self.octets(length)).partition(b"\0")[0].decode("utf-8", "replace")
 
     def _advance(self, length: int) -> None:
         left = len(self._body) - self._at

@@ -8,12 +8,16 @@ import threading
 import numpy as np
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.serialization import serialize_message
 from rig import Rig, header, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
 from fusion_ros.calibration.files import CalibrationFileError
 from fusion_ros.engines.engine import EngineError
+from fusion_ros.imaging.encodings import ChannelOrder
 from fusion_ros.nodes.fuse.fuse_node import FuseNode, autostart_and_spin
+from fusion_ros.nodes.runtime.codec import encode_image
+from fusion_ros.nodes.runtime.subscription import FollowingSubscription
 from fusion_ros.streams.ledger import Stream
 
 pytestmark = pytest.mark.ros
@@ -43,6 +47,19 @@ def test_a_skewed_pair_within_the_tolerance_keeps_the_visible_stamp(ros):
         header(1000, "visible_optical"),
         header(1100, "visible_optical"),
     ]
+
+
+def test_an_image_that_waits_is_taken_with_the_other_camera_s(ros, monkeypatch):
+    rig = Rig(ros)
+    grey = np.full((48, 64), 200, np.uint8)
+    thermal = encode_image(grey, ChannelOrder.GREY, "mono8", header(1000, "thermal_optical"))
+    waiting = [serialize_message(thermal)]
+    monkeypatch.setattr(
+        FollowingSubscription, "take_waiting", lambda self: waiting.pop() if waiting else None
+    )
+    rig.send_visible(1000)
+    rig.wait_for_fused(1)
+    assert waiting == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -12,6 +13,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
+from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from fusion_ros.nodes.runtime import rclpy_compatibility as compatibility
@@ -66,6 +68,30 @@ def test_a_transition_that_the_state_does_not_have_is_answered(ros) -> None:
         ros.spin_until(future.done, f"an answer to transition {number}")
         answers.append(future.result().success)
     assert answers == [False, True, False]
+
+
+def test_waiting_messages_are_taken_without_the_executor(ros) -> None:
+    node, speaker = ros.node("listener"), ros.node("speaker")
+    subscription = node.create_subscription(String, "words", pytest.fail, 10, raw=True)
+    publisher = speaker.create_publisher(String, "words", 10)
+    found: list[bytes] = []
+
+    def take() -> int:
+        found.extend(filter(None, [compatibility.take_waiting(subscription)]))
+        return len(found)
+
+    ros.executor.remove_node(node)
+    ros.spin_until(publisher.get_subscription_count, "the publisher sees the subscription")
+    assert take() == 0
+    sent = [String(data="one"), String(data="two")]
+    for message in sent:
+        publisher.publish(message)
+    ros.spin_until(lambda: take() == len(sent), "both messages came")
+    assert found == [serialize_message(message) for message in sent]
+
+
+def test_no_waiting_message_is_taken_where_rclpy_has_no_such_call() -> None:
+    assert compatibility.take_waiting(cast(Subscription, SimpleNamespace(handle=None))) is None
 
 
 def test_undeclared_parameters_are_found(ros) -> None:
