@@ -33,7 +33,7 @@ from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import warning_line
 from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.rclpy_compatibility import has_message_info
-from fusion_ros.nodes.runtime.stopping import ignore_further_signals
+from fusion_ros.nodes.runtime.stopping import ignore_further_signals, limited_clean_up
 from fusion_ros.nodes.runtime.subscription import image_quality
 from fusion_ros.outside_text import say
 from fusion_ros.parameters import FuseParameters
@@ -231,11 +231,12 @@ def main(args: list[str] | None = None) -> int:
         ignore_further_signals()
         if replay is not None:
             replay.write(Path(options["out"]))
-        if player is not None:
-            player.close()
         if recording is not None:
             recording.close()
-        rclpy.try_shutdown()
+        with limited_clean_up():
+            if player is not None:
+                player.close()
+            rclpy.try_shutdown()
     return 0 if replay is not None and replay.result["complete"] else 1
 
 

@@ -6,6 +6,7 @@ Messages are written serialised as they arrive, with the time of arrival.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from rclpy.qos import (
 
 from fusion_ros.nodes.runtime.executor import NodeExecutor
 from fusion_ros.nodes.runtime.log_lines import warning_line
+from fusion_ros.nodes.runtime.stopping import limited_clean_up
 from fusion_ros.recordings.bags.writer import BagWriter
 
 _LATCHED = QoSProfile(
@@ -103,21 +105,24 @@ def record_live(
     Raises:
         RecordingError: the bag's folder exists.
     """
-    with BagWriter(out, storage=storage, compression=compression) as bag:
-        rclpy.init()
-        executor, node = NodeExecutor(), None
-        try:
+    executor = node = None
+    try:
+        with (
+            BagWriter(out, storage=storage, compression=compression) as bag,
+            contextlib.suppress(KeyboardInterrupt, ExternalShutdownException),
+        ):
+            rclpy.init()
+            executor = NodeExecutor()
             node = BagRecorder(bag, topics)
             executor.add_node(node)
             until = None if seconds is None else time.monotonic() + seconds
             while rclpy.ok() and (until is None or time.monotonic() < until):
                 executor.spin_once(timeout_sec=0.1)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        finally:
-            executor.shutdown()
-            counts = dict(node.counts) if node is not None else {}
+        return {} if node is None else dict(node.counts)
+    finally:  # after the bag is whole, since the middleware may not return
+        with limited_clean_up():
+            if executor is not None:
+                executor.shutdown()
             if node is not None:
                 node.destroy_node()
             rclpy.try_shutdown()
-    return counts

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import faulthandler
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,13 +19,11 @@ from fusion_ros.nodes.runtime.stopping import (
     has_abandoned_threads,
     ignore_further_signals,
     limit_stop,
+    limited_clean_up,
 )
 from fusion_ros.outside_text import LINE_LIMIT, printable
 
 N = TypeVar("N", bound=Node)
-
-_LONGEST_CLEAN_UP_S = 8.0
-"""Longest time for the release of everything; then all stacks are printed and the process ends."""
 
 
 def run_node(  # noqa: C901 -- the life cycle of a process in one place
@@ -94,19 +90,16 @@ def run_node(  # noqa: C901 -- the life cycle of a process in one place
         return stopped
     finally:
         ignore_further_signals()
-        # Unlike `limit_stop`, it also ends a call that keeps the interpreter lock.
-        if sys.__stderr__ is not None:
-            faulthandler.dump_traceback_later(_LONGEST_CLEAN_UP_S, exit=True, file=sys.__stderr__)
-        if executor is not None:
-            executor.shutdown()
-        if node is not None:
-            close(node)
-            if has_abandoned_threads():
-                # They may be inside the middleware or a driver, which must not be destroyed now.
-                end_at_once(code)
-            node.destroy_node()
-        rclpy.try_shutdown()
-        faulthandler.cancel_dump_traceback_later()
+        with limited_clean_up():
+            if executor is not None:
+                executor.shutdown()
+            if node is not None:
+                close(node)
+                if has_abandoned_threads():
+                    # They may be in the middleware or a driver, which must not be destroyed now.
+                    end_at_once(code)
+                node.destroy_node()
+            rclpy.try_shutdown()
         stop_is_done()
 
 

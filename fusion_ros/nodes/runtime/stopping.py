@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 LONGEST_STOP_S = 4.0
 """Longest time from the signal to the end of the process."""
+_LONGEST_CLEAN_UP_S = 8.0
 _POLL_S = 0.1
 _WATCH = "stop limit"
 
@@ -95,3 +97,18 @@ def ignore_further_signals() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in _STOPS:
             signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def limited_clean_up() -> Iterator[None]:
+    """End the process with code 1, and print all stacks, where this block takes over 8 s.
+
+    For the destruction of nodes. It works where the middleware keeps the interpreter lock, too:
+    Fast DDS 2.14 may not return from `rmw_destroy_node`.
+    """
+    if sys.__stderr__ is not None:
+        faulthandler.dump_traceback_later(_LONGEST_CLEAN_UP_S, exit=True, file=sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

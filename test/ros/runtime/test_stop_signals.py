@@ -40,6 +40,13 @@ class NeverDone:
 sys.meta_path.insert(0, NeverDone())
 sys.exit(fuse_node())
 """
+CLEAN_UP = """
+import ctypes
+from fusion_ros.nodes.runtime import stopping
+stopping._LONGEST_CLEAN_UP_S = 0.2
+with stopping.limited_clean_up():
+    ctypes.PyDLL(None).pause()  # keeps the interpreter lock
+"""
 # Moments for a signal: code that makes the node write a line of output there.
 MOMENTS = {
     "imported": "",
@@ -188,3 +195,11 @@ def test_a_call_that_never_returns_does_not_keep_the_process(started, what: str)
     assert code == 0, output
     assert "Traceback" not in output
     assert node.left_behind() == []
+
+
+def test_a_clean_up_that_keeps_the_interpreter_lock_is_ended_with_its_stack() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CLEAN_UP], capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert ended.returncode == 1
+    assert 'File "<string>", line 6' in ended.stderr
