@@ -12,8 +12,6 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -142,20 +140,19 @@ class FusionPipeline:
         order = ChannelOrder.GREY if visible.ndim == 2 else ChannelOrder(order)
         registration = self.registration  # another thread may replace it during this call
         clock = _StageClock()
-        with clock.stage("tone"):
-            grey = self.tone(
-                _without_colour(thermal, thermal_order), stamp_ns, learn_later=learn_later
-            )
-        with clock.stage("registration"):
-            grey = registration(grey, visible.shape[:2])
-        with clock.stage("colour"):
-            engine_input = self._for_engine(visible, order)
-        with clock.stage("infer"):
-            fused = self.engine.infer(engine_input, grey, out=self._output_memory(visible))
-        with clock.stage("recolour"):
-            # Outside the thermal camera's view, the output is the visible image.
-            fused = registration.blend_outside(fused, engine_input)
-            image = self._from_engine(fused, visible, engine_input, order, registration.window)
+        thermal = _without_colour(thermal, thermal_order)
+        grey = self.tone(thermal, stamp_ns, learn_later=learn_later)
+        clock.end("tone")
+        grey = registration(grey, visible.shape[:2])
+        clock.end("registration")
+        engine_input = self._for_engine(visible, order)
+        clock.end("colour")
+        fused = self.engine.infer(engine_input, grey, out=self._output_memory(visible))
+        clock.end("infer")
+        # Outside the thermal camera's view, the output is the visible image.
+        fused = registration.blend_outside(fused, engine_input)
+        image = self._from_engine(fused, visible, engine_input, order, registration.window)
+        clock.end("recolour")
         return FusedFrame(image=image, order=order, timings_ms=clock.timings_ms, thermal=grey)
 
     def thermal_alone(
@@ -363,16 +360,16 @@ def _default_pipeline() -> FusionPipeline:
 
 
 class _StageClock:
-    """Milliseconds by stage."""
+    """Milliseconds by stage; a stage begins at the end of the one before."""
 
     def __init__(self) -> None:
         self.timings_ms: dict[str, float] = {}
+        self._begun_ns = time.perf_counter_ns()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start_ns = time.perf_counter_ns()
-        yield
-        self.timings_ms[name] = (time.perf_counter_ns() - start_ns) / 1e6
+    def end(self, name: str) -> None:
+        now_ns = time.perf_counter_ns()
+        self.timings_ms[name] = (now_ns - self._begun_ns) / 1e6
+        self._begun_ns = now_ns
 
 
 def _of_shape(kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
