@@ -149,14 +149,13 @@ class OffsetEstimator:
 
         None before enough frames were seen, or where no constant offset exists.
         """
-        visible, thermal = self._newest()
-        if not visible or not thermal:
+        if not all(self._newest()):
             return None
         # By arrival: accurate to some milliseconds of transport delay.
         coarse_ns = self._distance_ns(RECENT_BLOCKS)
         if abs(coarse_ns - self._distance_ns()) > LARGEST_DRIFT_NS:
             return None  # frames of one camera wait in a queue
-        found = self._nearest(coarse_ns, visible, thermal)
+        found = self._nearest(coarse_ns)
         return None if found is None else found[0]
 
     def step_ns(self, in_use_ns: int) -> int:
@@ -166,19 +165,14 @@ class OffsetEstimator:
         the offset up to whole periods, so it approaches the nearest one. 0 where there is none, and
         where two are almost equally near.
         """
-        visible, thermal = self._newest()
-        found = self._nearest(in_use_ns, visible, thermal)
+        found = self._nearest(in_use_ns)
         if found is None or abs(found[0] - in_use_ns) > CLEAR_SHARE * found[1]:
             return 0
         return max(-STEP_NS, min(STEP_NS, found[0] - in_use_ns))
 
-    @staticmethod
-    def _nearest(
-        coarse_ns: int,
-        visible: Sequence[tuple[int, int]],
-        thermal: Sequence[tuple[int, int]],
-    ) -> tuple[int, float] | None:
+    def _nearest(self, coarse_ns: int) -> tuple[int, float] | None:
         """Return the constant offset next to `coarse_ns` by stamps, and the shorter period."""
+        visible, thermal = self._newest()
         if any(len(frames) < 2 or _span_s(frames) < LEAST_S for frames in (visible, thermal)):
             return None
         slower, faster = sorted((visible, thermal), key=_period_ns, reverse=True)

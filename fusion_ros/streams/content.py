@@ -110,7 +110,7 @@ class ContentWatch:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether the next frame should be examined."""
-        return self._examined_ns is None or not 0 <= now_ns - self._examined_ns < _EXAMINE_EVERY_NS
+        return _is_due(self._examined_ns, now_ns)
 
     def examine(self, frame: PixelFrame, encoding: str, now_ns: int) -> tuple[FaultChange, ...]:
         """Examine a frame and return new faults."""
@@ -150,8 +150,7 @@ class EffectWatch:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether the next pair should be compared."""
-        before_ns = self._compared_ns
-        return before_ns is None or not 0 <= now_ns - before_ns < _EXAMINE_EVERY_NS
+        return _is_due(self._compared_ns, now_ns)
 
     def compare(
         self, visible: np.ndarray, fused: FusedFrame, now_ns: int, celsius: float | None = None
@@ -184,6 +183,10 @@ class EffectWatch:
         self._comparisons.clear()
 
 
+def _is_due(before_ns: int | None, now_ns: int) -> bool:
+    return before_ns is None or not 0 <= now_ns - before_ns < _EXAMINE_EVERY_NS
+
+
 def is_implausible(celsius: float | None) -> bool:
     """Whether the median of a thermal frame is outside `PLAUSIBLE_CELSIUS`."""
     low, high = PLAUSIBLE_CELSIUS
@@ -193,16 +196,13 @@ def is_implausible(celsius: float | None) -> bool:
 def faults_of(frame: PixelFrame, stream: Stream) -> frozenset[Fault]:
     """Return the faults of one frame."""
     pixels = frame.pixels
-    found = set()
-    if has_long_rows(pixels):
-        found.add(Fault.ROW_LENGTH)
-    if has_swapped_bytes(pixels):
-        found.add(Fault.BYTE_ORDER)
-    if stream is Stream.THERMAL and shows_colours(pixels):
-        found.add(Fault.COLOURS)
-    if frame.rendering_of:
-        found.add(Fault.RENDERING)
-    return frozenset(found)
+    signs = {
+        Fault.ROW_LENGTH: has_long_rows(pixels),
+        Fault.BYTE_ORDER: has_swapped_bytes(pixels),
+        Fault.COLOURS: stream is Stream.THERMAL and shows_colours(pixels),
+        Fault.RENDERING: bool(frame.rendering_of),
+    }
+    return frozenset(fault for fault, is_seen in signs.items() if is_seen)
 
 
 def has_long_rows(pixels: np.ndarray) -> bool:

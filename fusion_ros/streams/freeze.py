@@ -54,7 +54,6 @@ class FreezeDetector:
         self.is_frozen = False
         self.has_noise = False
         """Whether noise was seen in the thermal stream."""
-        self._view: np.ndarray | None = None
         self._viewed_ns: int | None = None
         self._still_view: np.ndarray | None = None
         self._still_since_ns = 0
@@ -70,19 +69,15 @@ class FreezeDetector:
     def examine_visible(self, pixels: np.ndarray, now_ns: int) -> None:
         """Examine a visible frame; a few each second are enough. It takes 0.2 ms."""
         self._viewed_ns = now_ns
-        self._view = view = _blocks(pixels)
+        view = _blocks(pixels)
         if self._view_at_change is None or _is_flat(self._view_at_change):
             self._view_at_change = view  # no movement can be seen against a flat view
         elif not self._moved:
             levels = float(np.clip(_MOVED_SPREADS * view.std(), *_MOVED_LEVELS))
-            changed = _changed_share(self._view_at_change, view, levels)
-            self._moved = changed > _MOVED_SHARE
+            self._moved = _changed_share(self._view_at_change, view, levels) > _MOVED_SHARE
         still = self._still_view
-        if (
-            still is None
-            or _is_flat(view)
-            or _changed_share(still, view, _STILL_LEVELS) > _STILL_SHARE
-        ):
+        moves = still is None or _changed_share(still, view, _STILL_LEVELS) > _STILL_SHARE
+        if moves or _is_flat(view):
             self._still_view, self._still_since_ns = view, now_ns
 
     def add_thermal(self, pixels: np.ndarray, now_ns: int, *, repeated: bool) -> bool:

@@ -81,15 +81,6 @@ class Observation(NamedTuple):
     has_content: bool = True
 
 
-class _Due(NamedTuple):
-    """A frame that waits for `Intake.examine`."""
-
-    frame: PixelFrame
-    encoding: str
-    arrived_ns: int
-
-
-_NOTHING = Observation()
 _NO_CLOCK = Rejection(
     "no_clock",
     "stamp_source is 'arrival' and use_sim_time is set, but nothing has come on /clock yet: start "
@@ -124,13 +115,14 @@ class Intake:
         clock_ns: Callable[[], int],
     ) -> None:
         self.options = options
-        self.observation = _NOTHING
+        self.observation = Observation()
         """Observations of the newest frame."""
         self._watches = watches
         self._clock_ns = clock_ns
         self._contents = {stream: ContentWatch(stream) for stream in Stream}
         self._freeze = FreezeDetector(options.frozen_after_ms)
-        self._due: dict[Stream, _Due] = {}
+        self._due: dict[Stream, tuple[PixelFrame, str, int]] = {}
+        """Frames that wait for `examine`, with encoding and arrival."""
 
     def faults(self, stream: Stream) -> frozenset[Fault]:
         """Return the faults that a stream shows now."""
@@ -140,7 +132,7 @@ class Intake:
         self, stream: Stream, frame: IncomingFrame, arrived_ns: int
     ) -> CheckedFrame | Rejection:
         """Check a frame that arrived at `arrived_ns`, see `PairFlow.take`."""
-        self.observation = _NOTHING
+        self.observation = Observation()
         try:
             pixels = frame.read()
         except EncodingError as error:
@@ -171,14 +163,14 @@ class Intake:
         younger than `waited_ns` wait for a later call.
         """
         found = []
-        for stream, due in list(self._due.items()):
-            if now_ns - due.arrived_ns < waited_ns:
+        for stream, (frame, encoding, arrived_ns) in list(self._due.items()):
+            if now_ns - arrived_ns < waited_ns:
                 continue
             del self._due[stream]
-            changes = self._contents[stream].examine(due.frame, due.encoding, due.arrived_ns)
+            changes = self._contents[stream].examine(frame, encoding, arrived_ns)
             found += [(stream, change) for change in changes]
             if stream is Stream.VISIBLE:
-                self._freeze.examine_visible(due.frame.pixels, due.arrived_ns)
+                self._freeze.examine_visible(frame.pixels, arrived_ns)
             else:
                 self._freeze.examine_thermal()
         return found
@@ -205,7 +197,7 @@ class Intake:
         if change is not None and stream is Stream.THERMAL:
             self._freeze.restart()
         if stream not in self._due and self._contents[stream].is_due(arrived_ns):
-            self._due[stream] = _Due(frame, encoding, arrived_ns)
+            self._due[stream] = (frame, encoding, arrived_ns)
         repeated_before = watch.repeated
         has_content = watch.examine(pixels, arrived_ns)
         repeated = watch.repeated > repeated_before

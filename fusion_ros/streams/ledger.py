@@ -9,8 +9,9 @@ once. A received frame that is not settled is *pending*: it waits for its partne
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -74,16 +75,19 @@ class StreamCounts:
     def since(self, earlier: StreamCounts) -> StreamCounts:
         """Return the counts since `earlier`, an older state of the same stream."""
         names = ("received", *(fate.value for fate in Fate))
-        before = earlier.rejected_by_reason
-        reasons = {
-            reason: count - before.get(reason, 0)
-            for reason, count in self.rejected_by_reason.items()
-            if count > before.get(reason, 0)
-        }
+        reasons = Counter(self.rejected_by_reason) - Counter(earlier.rejected_by_reason)
         return StreamCounts(
             rejected_by_reason=MappingProxyType(reasons),
             **{name: getattr(self, name) - getattr(earlier, name) for name in names},
         )
+
+    def with_fate(self, fate: Fate, reason: str) -> StreamCounts:
+        """Return the counts with one more frame of a fate, and of a reason if it is not ""."""
+        reasons = self.rejected_by_reason
+        if reason:
+            reasons = MappingProxyType({**reasons, reason: reasons.get(reason, 0) + 1})
+        number: dict[str, Any] = {fate.value: getattr(self, fate.value) + 1}
+        return replace(self, rejected_by_reason=reasons, **number)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON, including `pending`."""
@@ -114,29 +118,6 @@ class LedgerSnapshot:
         return {"visible": self.visible.as_dict(), "thermal": self.thermal.as_dict()}
 
 
-class _Account:
-    """Running totals of one stream. Touched only under the ledger's lock."""
-
-    __slots__ = ("by_fate", "by_reason", "received")
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.by_fate = dict.fromkeys(Fate, 0)
-        self.by_reason: dict[str, int] = {}
-
-    def open_frames(self) -> int:
-        """Return the number of frames without a fate."""
-        return self.received - sum(self.by_fate.values())
-
-    def counts(self) -> StreamCounts:
-        """Return the totals."""
-        return StreamCounts(
-            received=self.received,
-            rejected_by_reason=MappingProxyType(dict(self.by_reason)),
-            **{fate.value: count for fate, count in self.by_fate.items()},
-        )
-
-
 class FrameLedger:
     """Counts received frames and their fates. Thread-safe; a snapshot is always consistent.
 
@@ -149,12 +130,13 @@ class FrameLedger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._accounts = {stream: _Account() for stream in Stream}
+        self._counts = dict.fromkeys(Stream, StreamCounts())
 
     def receive(self, stream: Stream) -> None:
         """Count a frame of `stream`. It is pending until `settle`."""
         with self._lock:
-            self._accounts[stream].received += 1
+            counts = self._counts[stream]
+            self._counts[stream] = replace(counts, received=counts.received + 1)
 
     def settle(self, stream: Stream, fate: Fate, reason: str = "") -> None:
         """Settle one received frame of `stream`.
@@ -183,10 +165,7 @@ class FrameLedger:
     def snapshot(self) -> LedgerSnapshot:
         """Return the totals at this instant."""
         with self._lock:
-            return LedgerSnapshot(
-                visible=self._accounts[Stream.VISIBLE].counts(),
-                thermal=self._accounts[Stream.THERMAL].counts(),
-            )
+            return LedgerSnapshot(**{s.value: counts for s, counts in self._counts.items()})
 
     def _settle(self, streams: tuple[Stream, ...], fate: Fate, reason: str) -> None:
         if (fate is Fate.REJECTED) != bool(reason):
@@ -196,13 +175,10 @@ class FrameLedger:
             )
         with self._lock:
             for stream in streams:
-                if self._accounts[stream].open_frames() < 1:
+                if self._counts[stream].pending < 1:
                     raise AccountingError(
                         f"a {stream.value} frame was settled as {fate.value!r}, but every "
-                        f"{self._accounts[stream].received} received were settled before"
+                        f"{self._counts[stream].received} received were settled before"
                     )
             for stream in streams:
-                account = self._accounts[stream]
-                account.by_fate[fate] += 1
-                if reason:
-                    account.by_reason[reason] = account.by_reason.get(reason, 0) + 1
+                self._counts[stream] = self._counts[stream].with_fate(fate, reason)

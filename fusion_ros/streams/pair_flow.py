@@ -17,13 +17,7 @@ from typing import NamedTuple, Protocol
 from fusion_ros.streams.clock_offset import OffsetEstimator
 from fusion_ros.streams.content import Fault, FaultChange
 from fusion_ros.streams.flow_options import FlowOptions
-from fusion_ros.streams.intake import (
-    CheckedFrame,
-    IncomingFrame,
-    Intake,
-    Observation,
-    Rejection,
-)
+from fusion_ros.streams.intake import CheckedFrame, IncomingFrame, Intake, Observation, Rejection
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.loss_policy import OTHER, StreamLoss
 from fusion_ros.streams.pairer import FramePairer, Pair
@@ -268,11 +262,6 @@ class PairFlow:
     def _pair(self, stream: Stream, frame: CheckedFrame, seen: Observation) -> Decision:
         pairs = tuple(self._pairer.add(stream, frame.stamp_ns, frame))
         jumped, self._jumps = self._pairer.jumps > self._jumps, self._pairer.jumps
-        return Decision(
-            frame,
-            seen,
-            self._pairer.settled,
-            pairs,
-            jumped_back=jumped,
-            alone_ended=bool(pairs) and self.loss.note_pair(),
-        )
+        ended = bool(pairs) and self.loss.note_pair()
+        settled = self._pairer.settled
+        return Decision(frame, seen, settled, pairs, jumped_back=jumped, alone_ended=ended)

@@ -128,8 +128,8 @@ class StreamWatch:
         self._usual_ms = min(usual_ns / 1e6, _LONGEST_PERIOD_S * 1e3)
 
     def _is_flat(self, pixels: np.ndarray, now_ns: int) -> bool:
-        spread = _spread(pixels)
-        if not self._knows_spreads() or spread > FLAT_SHARE * self._usual_spread():
+        spread, usual = _spread(pixels), self._usual_spread()
+        if usual is None or spread > FLAT_SHARE * usual:
             self._flat_since_ns = None
             if spread > 0.0:
                 self._store(spread, now_ns)
@@ -150,13 +150,12 @@ class StreamWatch:
         while len(self._spreads) > _FEWEST_SPREADS and self._spreads[0][0] < old_ns:
             self._spreads.popleft()
 
-    def _knows_spreads(self) -> bool:
-        if len(self._spreads) < _FEWEST_SPREADS:
-            return False
-        return self._spreads[-1][0] - self._spreads[0][0] >= _KNOWN_AFTER_S * 1e9
-
-    def _usual_spread(self) -> float:
-        return median(spread for _, spread in self._spreads)
+    def _usual_spread(self) -> float | None:
+        """Return the usual spread; None if it is not known yet."""
+        stored = self._spreads
+        if len(stored) < _FEWEST_SPREADS or stored[-1][0] - stored[0][0] < _KNOWN_AFTER_S * 1e9:
+            return None
+        return median(spread for _, spread in stored)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
