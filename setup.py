@@ -96,7 +96,6 @@ setup(
         "replay": ["jinja2>=3", "markupsafe>=2", "rosbags>=0.10", *TORCH],
         "detectors": ["onnxruntime>=1.17", "pycocotools>=2.0.8"],
         "quantize": [*TORCH, "nncf>=3.0", "onnxruntime>=1.17"],
-        "ray": ["ray>=2.9"],
         "rerun": ["rerun-sdk>=0.23"],
         "train": [
             *TORCH,

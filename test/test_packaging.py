@@ -54,7 +54,6 @@ PIP_IMPORTS = {
     "openvino": "openvino",
     "PIL": "pillow",
     "pi_heif": "pi-heif",
-    "ray": "ray",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "torch": "torch",

@@ -23,9 +23,7 @@ def image_size(text: str) -> tuple[int, int]:
     """Return (width, height) of "640x480"."""
     width, cross, height = text.partition("x")
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an image size; allowed is WIDTHxHEIGHT in pixels, such as 640x480"
-        )
+        raise not_allowed(text, "WIDTHxHEIGHT in pixels, such as 640x480")
     return int(width), int(height)
 
 
@@ -39,7 +37,7 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
         except ValueError:
             value = math.nan
         if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
-            raise _not_allowed(text, bound if high == math.inf else f"{low:g} to {high:g}")
+            raise not_allowed(text, bound if high == math.inf else f"{low:g} to {high:g}")
         return value
 
     return parse
@@ -55,13 +53,14 @@ def whole_number(low: int, high: float = math.inf) -> Callable[[str], int]:
             value = low - 1
         if not low <= value <= high:
             allowed = f"{low} or more" if high == math.inf else f"{low} to {high:g}"
-            raise _not_allowed(text, f"a whole number, {allowed}")
+            raise not_allowed(text, f"a whole number, {allowed}")
         return value
 
     return parse
 
 
-def _not_allowed(text: str, allowed: str) -> argparse.ArgumentTypeError:
+def not_allowed(text: str, allowed: str) -> argparse.ArgumentTypeError:
+    """Return the error of an option's value."""
     return argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed is {allowed}")
 
 
@@ -70,17 +69,14 @@ def merged_classes(text: str) -> dict[str, str]:
     name, equals, classes = text.partition("=")
     old = [word.strip() for word in classes.split(",")]
     if not (equals and name.strip() and all(old)):
-        raise _not_allowed(text, "NAME=CLASS,CLASS..., such as vehicle=car,bus,truck")
+        raise not_allowed(text, "NAME=CLASS,CLASS..., such as vehicle=car,bus,truck")
     return dict.fromkeys(old, name.strip())
 
 
 def topic_name(text: str) -> str:
     """Return a valid topic name."""
     if not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, flags=re.ASCII):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a topic name; allowed are letters, digits, _ and /, such as "
-            "/camera/image_raw"
-        )
+        raise not_allowed(text, "a topic of letters, digits, _ and /, such as /camera/image_raw")
     return text
 
 
@@ -88,40 +84,34 @@ def result_folder(text: str) -> Path:
     """Return a folder to write to, which may exist or not."""
     path = _named(text)
     if path.suffix.lower() in _RESULTS and not os.path.lexists(path):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has the name of a file; allowed is a folder, such as {path.with_suffix('')}"
-        )
+        raise not_allowed(text, f"the name of a folder, such as {path.with_suffix('')}")
     existing = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
+    problem = ""
     if not os.path.exists(existing):
-        raise argparse.ArgumentTypeError(f"{text!r}: {existing} is a link to a missing folder")
-    if not existing.is_dir():
-        kind = other_kind(existing.stat().st_mode) or "a file"
-        raise argparse.ArgumentTypeError(f"{text!r}: {existing} is {kind}; allowed is a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: {existing} is write-protected; name another folder"
-        )
+        problem = "a link to a missing folder"
+    elif not existing.is_dir():
+        problem = other_kind(existing.stat().st_mode) or "a file"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        problem = "write-protected"
+    if problem:
+        raise not_allowed(text, f"a writable folder, and {existing} is {problem}")
     return path
 
 
 def result_file(text: str) -> Path:
     """Return a file to write in an existing folder; an earlier file is replaced."""
     path = _named(text)
-    if not os.path.isdir(path.parent):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: the folder {path.parent} does not exist; create it, or name another"
-        )
     if os.path.exists(path) and (kind := other_kind(path.stat().st_mode)):
-        raise argparse.ArgumentTypeError(f"{text!r} is {kind}; allowed is a file to write")
+        raise not_allowed(text, f"a file to write, and this is {kind}")
+    if not os.path.isdir(path.parent):
+        raise not_allowed(text, f"a file in an existing folder, and {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: the folder {path.parent} is write-protected; name another"
-        )
+        raise not_allowed(text, f"a writable folder, and {path.parent} is write-protected")
     return path
 
 
 def _named(text: str) -> Path:
     """Return a path to write to; an empty name would be the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("an empty name is not allowed; name a path")
+        raise not_allowed(text, "a path, and not an empty name")
     return Path(text)

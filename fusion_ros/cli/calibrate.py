@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,10 +201,10 @@ def _conclude(
     """Write the figures, the overlays and the calibration; return the exit code."""
     from fusion_ros.calibration.overlays import before_and_after
     from fusion_ros.files.images import write_image
-    from fusion_ros.files.writing import write_text
+    from fusion_ros.files.writing import write_json
 
     if args.json is not None:
-        write_text(args.json, json.dumps(figures, indent=2) + "\n")
+        write_json(args.json, figures)
     if args.pictures is not None:
         args.pictures.mkdir(parents=True, exist_ok=True)
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fusion_ros.cli.argument_types import image_size, number, result_folder
+from fusion_ros.cli.argument_types import image_size, not_allowed, number, result_folder
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE, STOPPED
 from fusion_ros.cli.options import add_options, add_weights, opt
 from fusion_ros.cli.processes import Processes, isolated_environment, sigterm_as_ctrl_c, tail
@@ -239,5 +239,5 @@ def _report(out: Path, summary: dict[str, Any]) -> None:
 def _camera_size(text: str) -> tuple[int, int]:
     size = image_size(text)
     if not all(32 <= side <= 4096 for side in size):
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed is 32x32 to 4096x4096")
+        raise not_allowed(text, "32x32 to 4096x4096")
     return size

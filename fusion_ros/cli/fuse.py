@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import result_file, result_folder
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, NEGATIVE, STOPPED
-from fusion_ros.cli.inputs import (
-    EXPLANATION,
-    add_inputs,
-    recording_options,
-    show_files,
-    source_of,
+from fusion_ros.cli.inputs import EXPLANATION, add_inputs, recording_options, show_files, source_of
+from fusion_ros.cli.options import (
+    ENGINE,
+    PARAMETERS,
+    add_options,
+    add_weights,
+    opt,
+    parameter_values,
 )
-from fusion_ros.cli.options import ENGINE, PARAMETERS, add_options, add_weights, opt
 from fusion_ros.outside_text import error_line, printable, say
 
 if TYPE_CHECKING:
@@ -95,7 +96,12 @@ def run(args: argparse.Namespace) -> int:
         args.out / (name + (".mp4" if pair.is_video else ".png"))
         for name, pair in zip(result_names(match.pairs), match.pairs, strict=True)
     ]
-    _check_results(args.out, match.pairs, results)
+    sources = {path.resolve() for pair in match.pairs for path in (pair.visible, pair.thermal)}
+    if lost := [path.name for path in results if path.resolve() in sources]:
+        raise ValueError(
+            f"--out {args.out}: the result {lost[0]} would replace an input file; name another "
+            "folder"
+        )
     if args.align:
         args.calibration = _aligned(args, source)
     pipeline = _make_pipeline(args)
@@ -150,29 +156,15 @@ def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
     """Return the pipeline that the fuse node makes of these parameters."""
     from fusion_ros.calibration.files import load_calibration
     from fusion_ros.parameters import FuseParameters
-    from fusion_ros.parameters.files import read_parameters
     from fusion_ros.pipeline_factory import make_pipeline
     from fusion_ros.registration.geometry import RigCalibration
 
-    values = read_parameters(args.params, args.set)
-    for name in ("preset", "engine", "device", "weights"):
-        if getattr(args, name) is not None:
-            values[name] = str(getattr(args, name))
+    values = parameter_values(args)
     if args.calibration is not None:
         rig = isinstance(load_calibration(args.calibration), RigCalibration)
         values["registration_mode"] = "calibrated" if rig else "homography"
         values["registration_calibration_file"] = str(args.calibration)
     return make_pipeline(FuseParameters.from_values(values))
-
-
-def _check_results(out: Path, pairs: tuple[FilePair, ...], results: list[Path]) -> None:
-    sources = {path.resolve() for pair in pairs for path in (pair.visible, pair.thermal)}
-    for result in results:
-        if result.resolve() in sources:
-            raise ValueError(
-                f"--out {out}: the result {result.name} would replace an input file; name another "
-                "folder"
-            )
 
 
 class _Job:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, training
-from fusion_ros.cli.advice import advice
 from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, STOPPED, TABLE, could_not_run
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.process import configure_process
@@ -49,38 +49,10 @@ COMMANDS = (fuse, demo, node, record, replay, calibrate, build_engine, training,
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that keeps the line breaks of its examples and prints errors on one line."""
+    """A parser that keeps the line breaks of its examples, and prints errors on one line.
 
-    def __init__(self, *, description: str, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        if "\n" not in description:
-            description = textwrap.fill(description, 96)
-        super().__init__(description=description, **options)
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message on one line, without the long usage, and exit with 2."""
-        line = printable(message, LINE_LIMIT)
-        self.exit(COULD_NOT_RUN, f"{self.prog}: {line} (see {self.prog} --help)\n")
-
-
-class _WholeParser(_Parser):
-    """Parser of the program, which answers an unknown command with the nearest one."""
-
-    commands: Sequence[str] = ()
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `argparse`."""
-        words = list(sys.argv[1:] if args is None else args)
-        known = "_ARGCOMPLETE" in os.environ or not words or words[0] in self.commands
-        if not known and not words[0].startswith("-"):
-            near = difflib.get_close_matches(words[0], self.commands, 1)
-            hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(self.commands)}"
-            self.error(f"there is no command {words[0]!r}; {hint}")
-        return super().parse_known_args(args, namespace)
-
-
-class _CommandParser(_Parser):
-    """Parser of one command: arguments may stand between options, and unknown options get advice.
+    Arguments of a command may stand between its options. Unknown words are answered with the
+    nearest one.
 
     >>> parser().parse_args(["record", "vis", "--thermal", "ir", "bag"]).out
     PosixPath('bag')
@@ -88,17 +60,25 @@ class _CommandParser(_Parser):
 
     _given: Sequence[str] | None = None
 
+    def __init__(self, *, description: str, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        if "\n" not in description:
+            description = textwrap.fill(description, 96)
+        super().__init__(description=description, **options)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `argparse`."""
-        # argparse does not mix arguments around --, and argcomplete needs its plain parser.
-        if self._given is not None or "--" in args or "_ARGCOMPLETE" in os.environ:
+        # argparse mixes arguments neither around -- nor with sub-commands, and argcomplete needs
+        # its plain parser.
+        is_plain = self._given is not None or self._subparsers is not None
+        if is_plain or "--" in args or "_ARGCOMPLETE" in os.environ:
             return super().parse_known_args(args, namespace)
         self._given = args
         try:
             found, unknown = self.parse_known_intermixed_args(args, namespace)
             if unknown:
                 text = f"unknown arguments: {' '.join(unknown)}"
-                if "--thermal" in self.options() and not unknown[0].startswith("-"):
+                if "--thermal" in self._option_string_actions and not unknown[0].startswith("-"):
                     text += "; --thermal gives the thermal file or folder"
                 self.error(text)
         finally:
@@ -106,37 +86,39 @@ class _CommandParser(_Parser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Report an unknown option first, with the nearest known one."""
+        """Print the message on one line, an unknown option or word first, and exit with 2."""
+        options = list(self._option_string_actions)
+        near: list[str] = []
+        if wrong := re.search(r"invalid choice: '(.*?)' (.*)", message):
+            near = get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
         for option in self._given or ():
             name = option.partition("=")[0]
-            if name.startswith("--") and not any(o.startswith(name) for o in self.options()):
-                options = {other: p.options() for other, p in _parsers()[1].items()}
-                near = advice(name, self.prog.split()[-1], options)
-                message = f"unknown option {name}{near}"
+            if name.startswith("--") and not any(o.startswith(name) for o in options):
+                message = f"unknown option {name}"
+                near = get_close_matches(name, options, 1) or _parameters_like(name, options)
                 break
-        super().error(message)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        line = printable(message, LINE_LIMIT)
+        self.exit(COULD_NOT_RUN, f"{self.prog}: {line}{hint} (see {self.prog} --help)\n")
 
-    def options(self) -> list[str]:
-        """Return all options."""
-        return list(self._option_string_actions)
+
+def _parameters_like(option: str, options: Sequence[str]) -> list[str]:
+    """Return the parameter of the fuse node that resembles an option, if `--set` is allowed."""
+    from fusion_ros.parameters import SPECS
+
+    names = [spec.name for spec in SPECS] if "--set" in options else []
+    near = get_close_matches(option.strip("-").replace("-", "_"), names, 1)
+    return [f"--set {name}=..." for name in near]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    return _parsers()[0]
-
-
-def _parsers() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]:
-    """Return the parser of the whole command line, and those of the commands."""
-    result = _WholeParser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
+    result = _Parser(prog="fusion-ros", description=_DESCRIPTION, epilog=_EPILOG)
     result.add_argument("--version", action="version", version=f"fusion-ros {__version__}")
-    subparsers = result.add_subparsers(
-        dest="command", metavar="COMMAND", parser_class=_CommandParser
-    )
+    subparsers = result.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for command in COMMANDS:
         command.add_parser(subparsers)
-    result.commands = list(subparsers.choices)
-    return result, dict(subparsers.choices)
+    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

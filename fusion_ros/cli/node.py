@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from fusion_ros.cli.argument_types import not_allowed
 from fusion_ros.cli.options import add_options, opt
 from fusion_ros.nodes.runtime.dds_profile import profile_settings
 
@@ -104,16 +105,12 @@ def _assignment(text: str) -> str:
     name, sign, value = text.partition("=")
     name = name.removesuffix(":")
     if not sign or not name:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed; allowed is NAME=VALUE, such as engine=torch"
-        )
+        raise not_allowed(text, "NAME=VALUE, such as engine=torch")
     return f"{name}:={value}"
 
 
 def _remapping(text: str) -> str:
     old, sign, new = text.partition(":=")
     if not (old and sign and new):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed; allowed is FROM:=TO, such as visible/image_raw:=/rgb/image"
-        )
+        raise not_allowed(text, "FROM:=TO, such as visible/image_raw:=/rgb/image")
     return text

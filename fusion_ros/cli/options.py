@@ -40,6 +40,25 @@ def opt(names: str, help: str, **settings: Any) -> Option:
     return Option(tuple(flags), {**settings, "help": help})
 
 
+def parameter_values(args: argparse.Namespace, **options: str) -> dict[str, Any]:
+    """Return the node's parameters of --params, --set and the options for one of them.
+
+    `options` names the parameters of options beside those of the network and the engine.
+
+    Raises:
+        ValueError: a parameter file or assignment is unusable.
+    """
+    from fusion_ros.parameters.files import read_parameters
+
+    values = read_parameters(args.params, args.set)
+    names = dict.fromkeys(("preset", "weights", "engine", "device"))
+    for option, parameter in {**names, **options}.items():
+        value = getattr(args, option)
+        if value is not None:
+            values[parameter or option] = str(value) if isinstance(value, Path) else value
+    return values
+
+
 def add_options(group: Group, *options: Option) -> None:
     """Add options to a parser or to a group of its options."""
     for flags, settings in options:

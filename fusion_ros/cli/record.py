@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.argument_types import number, result_folder, topic_name, whole_number
 from fusion_ros.cli.exit_codes import DONE, NEGATIVE
-from fusion_ros.cli.inputs import (
-    EXPLANATION,
-    add_inputs,
-    recording_options,
-    show_files,
-    source_of,
-)
+from fusion_ros.cli.inputs import EXPLANATION, add_inputs, recording_options, show_files, source_of
 from fusion_ros.cli.node import NO_RCLPY_FIX
 from fusion_ros.cli.options import add_options, opt
 from fusion_ros.outside_text import say
@@ -198,13 +192,8 @@ def _record_live(args: argparse.Namespace) -> int:
     topics = [args.visible_topic, args.thermal_topic, *args.topic]
     until = "until Ctrl-C" if args.seconds is None else f"for {args.seconds:g} s"
     say(f"record: {', '.join(topics)} {until}")
-    counts = record_live(
-        args.out,
-        topics,
-        seconds=args.seconds,
-        storage=args.storage,
-        compression=args.compression,
-    )
+    options = {name: getattr(args, name) for name in ("seconds", "storage", "compression")}
+    counts = record_live(args.out, topics, **options)
     if not any(counts.values()):
         shutil.rmtree(args.out)  # record_live created it
         raise ValueError(f"no message arrived on {', '.join(sorted(counts))}; no bag is written")

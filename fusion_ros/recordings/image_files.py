@@ -96,25 +96,21 @@ def read_frame(path: Path, stream: Stream) -> PixelFrame:
 
 def has_visible_inside(path: Path) -> bool:
     """Whether a file is a radiometric JPEG of FLIR with counts and a visible image."""
-    try:
-        data = read_image_bytes(path)
-    except EncodingError:
-        return False
-    is_flir = image_tags(data).rendering_of == "FLIR"
-    return is_flir and embedded_visible(data) is not None
+    data = _bytes_of(path)
+    return image_tags(data).rendering_of == "FLIR" and embedded_visible(data) is not None
 
 
-def orientation_of(path: Path) -> int:
-    """Return a file's orientation tag; 1 without a tag and for unreadable files."""
+def _bytes_of(path: Path) -> bytes:
+    """Return the bytes of an image file; none of an unreadable one."""
     try:
-        return image_tags(read_image_bytes(path)).orientation
+        return read_image_bytes(path)
     except EncodingError:
-        return 1
+        return b""
 
 
 def orientations_differ(visible: Path, thermal: Path) -> str:
     """Return the reason why the orientations of two images do not match, or ""."""
-    seen, felt = orientation_of(visible), orientation_of(thermal)
+    seen, felt = (image_tags(_bytes_of(path)).orientation for path in (visible, thermal))
     if seen == felt:
         return ""
     return (
@@ -138,19 +134,18 @@ def check_visible(frame: PixelFrame, name: str) -> None:
 
 
 def _check(path: Path, tags: ImageTags, data: bytes) -> None:
+    problem = ""
     if tags.pages > 1:
-        raise _refused(
-            path, f"holds {tags.pages} images; such a file pairs with a video or another one"
-        )
-    if tags.orientation != 1 and data[:2] in (b"II", b"MM"):
+        problem = f"holds {tags.pages} images; such a file pairs with a video or another one"
+    elif tags.orientation != 1 and data[:2] in (b"II", b"MM"):
         # OpenCV rotates the pixels of TIFF files by their tag, and of no other format.
-        raise _refused(
-            path, f"has orientation tag {tags.orientation}; allowed is 1, store the pixels upright"
-        )
-    if tags.is_inverted:
-        raise _refused(path, "stores white as 0 (photometric MINISWHITE); allowed is MINISBLACK")
-    if _has_transparent_pixels(data):
-        raise _refused(path, "has transparent pixels; allowed are opaque ones, flatten the image")
+        problem = f"has orientation tag {tags.orientation}; allowed is 1, store the pixels upright"
+    elif tags.is_inverted:
+        problem = "stores white as 0 (photometric MINISWHITE); allowed is MINISBLACK"
+    elif _has_transparent_pixels(data):
+        problem = "has transparent pixels; allowed are opaque ones, flatten the image"
+    if problem:
+        raise _refused(path, problem)
 
 
 def _counts(path: Path, data: bytes, maker: str) -> np.ndarray:

@@ -166,9 +166,8 @@ class VideoRecording:
         try:
             for stream, path in zip(Stream, (visible, thermal), strict=True):
                 self._videos[stream] = open_video(path, stream, rate_hz)
-            self.match = match_videos(
-                self._videos[Stream.VISIBLE], self._videos[Stream.THERMAL], rate_hz
-            )
+            seen, felt = self._videos.values()
+            self.match = match_videos(seen, felt, rate_hz)
         except BaseException:
             self.close()
             raise

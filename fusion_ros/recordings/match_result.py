@@ -120,37 +120,25 @@ class MatchResult:
         ]
 
     def doubts(self) -> tuple[str, ...]:
-        """Return warnings about matches by name that the file counts contradict."""
-        pairs, seen, felt = self.pairs, self.visible_left, self.thermal_left
-        rules = {pair.rule for pair in pairs}
-        if len(rules) != 1 or rules & {*_TIMES, ORDER, LIST}:
-            return ()
-        if self._is_shifted(len(seen), len(felt)):
-            return (
-                f"the names differ by {len(seen)} numbers at both ends: if each camera counted "
-                "from its own start, equal numbers are not equal moments",
-            )
-        tail = self.slots[-(len(seen) + len(felt)) :]
-        only_tail = len(tail) < len(self.slots) and not any(s.visible and s.thermal for s in tail)
-        few = len(pairs) + min(len(seen), len(felt))
-        if len(tail) < 0.1 * few or not only_tail or (seen and felt):
-            return ()
-        longer, shorter = ("visible", "thermal") if seen else ("thermal", "visible")
-        return (
-            f"the {shorter} files end with the first {len(pairs)} of {len(self.slots)} {longer} "
-            "ones: if each camera counted its own frames, equal names are not equal moments",
-        )
+        """Return a warning where each camera may have numbered its own frames.
 
-    def _is_shifted(self, seen: int, felt: int) -> bool:
-        """Whether both cameras counted equally far from different starts (0 to 9 and 1 to 10)."""
-        if not seen or seen != felt:
-            return False
-        if not all(re.search(r"\d", pair.visible.stem) for pair in self.pairs):
-            return False
-        ends = self.slots[:seen], self.slots[-seen:]
-        return any(
-            not any(slot.thermal for slot in first) and not any(slot.visible for slot in last)
-            for first, last in (ends, ends[::-1])
+        Then the files without a partner are all at the ends: as many of each camera (0 to 9 and
+        1 to 10), or a tenth of the pairs and more of one camera at the last end.
+        """
+        rules, pairs = {pair.rule for pair in self.pairs}, len(self.pairs)
+        seen, felt = len(self.visible_left), len(self.thermal_left)
+        if len(rules) != 1 or rules & {*_TIMES, ORDER, LIST} or not (seen or felt):
+            return ()
+        matched = [at for at, slot in enumerate(self.slots) if slot.visible and slot.thermal]
+        if matched != list(range(matched[0], matched[0] + pairs)):
+            return ()
+        numbered = all(re.search(r"\d", pair.visible.stem) for pair in self.pairs)
+        shifted = numbered and seen == felt == matched[0]
+        if not shifted and (matched[0] or (seen and felt) or seen + felt < 0.1 * pairs):
+            return ()
+        return (
+            f"{seen} visible and {felt} thermal files at the ends have no partner: if each camera "
+            "counted its own frames, equal names are not equal moments",
         )
 
 

@@ -60,39 +60,36 @@ class VideoFile:
         check_regular(path)
         self.path = path
         self._capture = cv2.VideoCapture(str(path))
+        get = self._capture.get
         if not self._capture.isOpened():
             raise VideoError(f"{path} cannot be opened as a video: it is damaged, or no video")
-        width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        if width * height > MAX_PIXELS:
-            self.close()
-            raise VideoError(
-                f"{path}: its frames are {width} x {height}, more than {MAX_PIXELS} pixels; scale "
-                "the video down"
-            )
-        self._pixel_format = struct.pack(
-            "<I", int(self._capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF
-        )
-        self._is_deep = stream is Stream.THERMAL and bits_of(self._pixel_format) > 8
-        if self._is_deep:
-            self._keep_depth()
-        elif b"Y1" in (self._pixel_format[:2], self._pixel_format[:1:-1]):
-            self.close()
-            raise VideoError(
-                f"{path} stores {bits_of(self._pixel_format)}-bit grey; a visible video is 8-bit "
-                "grey or colour. Are visible and thermal swapped?"
-            )
         #: Number of frames. An estimate until `frames` has ended, if the container has no index.
-        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        named_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.count = max(0, int(get(cv2.CAP_PROP_FRAME_COUNT)))
+        named_hz = float(get(cv2.CAP_PROP_FPS))
         self.named_rate_hz = named_hz if _SLOWEST_HZ <= named_hz <= _FASTEST_HZ else None
-        found = self.named_rate_hz or rate_hz
-        if found is None:
-            self.close()
-            raise VideoError(
-                f"{path} states no frame rate ({named_hz:g}); give it with --frame-rate"
+        self.rate_hz: float = self.named_rate_hz or rate_hz or 0.0
+        pixel_format = struct.pack("<I", int(get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF)
+        self._is_deep = stream is Stream.THERMAL and bits_of(pixel_format) > 8
+        width, height = int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT))
+        problem = ""
+        if width * height > MAX_PIXELS:
+            problem = f"has frames of {width} x {height}, more than {MAX_PIXELS} pixels"
+        elif self._is_deep and not self._keeps_depth(pixel_format):
+            problem = (
+                f"stores {bits_of(pixel_format)} bits a sample ({pixel_format!r}), which OpenCV "
+                f"{cv2.__version__} would reduce to 8; allowed are 8 bits, and 16-bit grey (FFV1 "
+                "gray16le): convert it, or write the frames as 16-bit PNG or TIFF"
             )
-        self.rate_hz: float = found
+        elif not self._is_deep and b"Y1" in (pixel_format[:2], pixel_format[:1:-1]):
+            problem = (
+                f"stores {bits_of(pixel_format)}-bit grey; a visible video is 8-bit grey or "
+                "colour. Are visible and thermal swapped?"
+            )
+        elif not self.rate_hz:
+            problem = f"states no frame rate ({named_hz:g}); give it with --frame-rate"
+        if problem:
+            self.close()
+            raise VideoError(f"{path} {problem}")
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield frames from the start to the first one that cannot be decoded.
@@ -144,18 +141,11 @@ class VideoFile:
         """Close the file."""
         self._capture.release()
 
-    def _keep_depth(self) -> None:
-        if self._pixel_format == _GREY16:
-            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-            if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) == 0:
-                return
-        bits = bits_of(self._pixel_format)
-        self.close()
-        raise VideoError(
-            f"{self.path} stores {bits} bits a sample ({self._pixel_format!r}), which OpenCV "
-            f"{cv2.__version__} would reduce to 8; allowed are 8 bits, and 16-bit grey (FFV1 "
-            "gray16le): convert it, or write the frames as 16-bit PNG or TIFF"
-        )
+    def _keeps_depth(self, pixel_format: bytes) -> bool:
+        if pixel_format != _GREY16:
+            return False
+        self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        return self._capture.get(cv2.CAP_PROP_CONVERT_RGB) == 0
 
 
 class TiffStack:
@@ -253,21 +243,14 @@ class VideoMatch:
 def match_videos(
     visible: VideoFile | TiffStack, thermal: VideoFile | TiffStack, rate_hz: float | None = None
 ) -> VideoMatch:
-    """Check that the frames of two videos can be paired by time.
-
-    Args:
-        visible, thermal: the opened videos.
-        rate_hz: frame rate given by the caller, or None.
+    """Check that the frames of two videos can be paired by time; `rate_hz` is the user's rate.
 
     Raises:
         VideoError: `rate_hz` contradicts the rates of the files.
     """
     named = [v.named_rate_hz for v in (visible, thermal) if v.named_rate_hz is not None]
-    if (
-        rate_hz is not None
-        and len(named) == 2
-        and not all(are_equal_rates(own_hz, rate_hz) for own_hz in named)
-    ):
+    fits = rate_hz is None or all(are_equal_rates(own_hz, rate_hz) for own_hz in named)
+    if len(named) == 2 and not fits:
         raise VideoError(
             f"{visible.path} has {named[0]:g} frames a second, {thermal.path} {named[1]:g}, and "
             f"--frame-rate is {rate_hz:g}; it is for files that state none: omit it"

@@ -12,7 +12,6 @@ from typing import Any
 
 from fusion_ros.files.limits import MAX_TEXT_BYTES
 from fusion_ros.files.reading import parse_json, parse_text, read_bytes
-from fusion_ros.files.writing import write_json
 from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.outside_text import printable
 from fusion_ros.replay.gate import look_up
@@ -108,8 +107,7 @@ def compare_runs(other: Path, this: Path) -> Comparison:
     frames, identical, pairs = _frame_changes(other, this)
     lost = sorted((f for f in frames if f.change < -0.001), key=lambda f: f.change)
     same = before["recording"].get("sha256") == now["recording"].get("sha256")
-    worse = sum(row.mood == "bad" for row in rows)
-    better = sum(row.mood == "good" for row in rows)
+    worse, better = (sum(row.mood == mood for row in rows) for mood in ("bad", "good"))
     headline = (
         f"{worse} {'figure is' if worse == 1 else 'figures are'} worse, {better} better; "
         f"{identical} of {pairs} fused images are identical"
@@ -118,21 +116,14 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         headline += f"; fusing is slower ({time.before} ms before, {time.now} ms now)"
     if not same:
         headline += "; the recordings are not the same"
-    gone = {f["code"] for f in before["findings"]} - {f["code"] for f in now["findings"]}
-    new = {f["code"] for f in now["findings"]} - {f["code"] for f in before["findings"]}
-    if new:
-        headline += f"; new findings: {', '.join(sorted(new))}"
-    if gone:
-        headline += f"; findings gone: {', '.join(sorted(gone))}"
+    old, new = ({f["code"] for f in run["findings"]} for run in (before, now))
+    for what, codes in (("new findings", new - old), ("findings gone", old - new)):
+        if codes:
+            headline += f"; {what}: {', '.join(sorted(codes))}"
     # The time comes after equally bad figures, since it does not repeat exactly.
     rows = sorted([*rows, *([time] if time else [])], key=lambda row: row.mood != "bad")
     worst = lost[:_MOST_FRAMES]
     return Comparison(other.name, headline, same, identical, pairs, rows, frames, worst)
-
-
-def write_comparison(folder: Path, comparison: Comparison) -> None:
-    """Write `comparison.json`."""
-    write_json(folder / "comparison.json", dataclasses.asdict(comparison))
 
 
 def load_summary(folder: Path) -> dict[str, Any]:

@@ -21,12 +21,11 @@ from fusion_ros.detection import (
 )
 from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.files.tables import new_table
-from fusion_ros.replay.gallery import Moment, keep_moment, with_boxes
+from fusion_ros.replay.gallery import PANELS, Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.run import FusedSink
 from fusion_ros.streams.series import describe_series
 
-IMAGES = ("visible", "thermal", "fused")
 _SAME_BOX = 0.5
 _MOST_MISSES_SHOWN = 6
 
@@ -67,17 +66,21 @@ class DetectorSink(FusedSink):
         self._confidence = confidence
         self._labels: dict[int, LabelledImage] | None = None
         self._not_measured: list[str] = []
-        known = self._detector.names
+        known, merge = self._detector.names, merge or {}
         images: list[LabelledImage] = []
         if labels is not None:
             require_evaluator()
             images = read_labels(Path(labels), known)
-        _check_merge(merge or {}, known, images)
+        classes_here = {*(known or ()), *(name for image in images for name in image.classes)}
+        if unknown := sorted(set(merge) - classes_here):
+            raise ValueError(
+                f"--merge-classes contains {unknown}, a class of neither the model nor the labels"
+            )
         if labels is not None:
-            images, self._not_measured = _of_the_model(labels, images, known, merge or {})
+            images, self._not_measured = _of_the_model(labels, images, known, merge)
             self._labels = _by_frame(labels, images, frame_names)
-        self._shown: dict[str, list[list[Detection]]] = {name: [] for name in IMAGES}
-        self._all: dict[str, dict[int, list[Detection]]] = {name: {} for name in IMAGES}
+        self._shown: dict[str, list[list[Detection]]] = {name: [] for name in PANELS}
+        self._all: dict[str, dict[int, list[Detection]]] = {name: {} for name in PANELS}
         self._pairs: list[int] = []
         self._truth: dict[int, LabelledImage] = {}
         self._misses: list[tuple[int, Moment]] = []
@@ -86,7 +89,7 @@ class DetectorSink(FusedSink):
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        images = dict(zip(IMAGES, (visible, thermal, fused), strict=True))
+        images = dict(zip(PANELS, (visible, thermal, fused), strict=True))
         found = {name: self._detector.detect(image) for name, image in images.items()}
         for name, boxes in found.items():
             self._shown[name].append([d for d in boxes if d.score >= self._confidence])
@@ -110,7 +113,7 @@ class DetectorSink(FusedSink):
 
     def summary(self) -> dict[str, Any]:
         """Return counts, confidence, agreement with the fused image, and scores by class."""
-        images = {name: self._of(name) for name in IMAGES}
+        images = {name: self._of(name) for name in PANELS}
         ap50 = [facts["ap50"] for facts in images.values() if facts.get("ap50") is not None]
         return {
             "model": self._detector.model,
@@ -129,7 +132,7 @@ class DetectorSink(FusedSink):
         with new_table(path) as table:
             table.write(["pair", "image", "label", "score", "x1", "y1", "x2", "y2"])
             for at, pair in enumerate(self._pairs):
-                for name in IMAGES:
+                for name in PANELS:
                     for d in self._shown[name][at]:
                         sides = (f"{side:.2f}" for side in d.box)
                         table.write([pair, name, d.label, f"{d.score:.4f}", *sides])
@@ -158,15 +161,10 @@ class DetectorSink(FusedSink):
         if self._truth:
             found = evaluate(self._all[name], self._truth, confidence=self._confidence)
             facts["classes"] = {
-                label: {
-                    "objects": s.objects,
-                    "ap50": s.ap50,
-                    "ap": s.ap50_95,
-                    "recall": s.recall,
-                    "misses": len(s.missed),
-                }
+                label: {"objects": s.objects, "ap50": s.ap50, "ap": s.ap50_95, "recall": s.recall,
+                        "misses": len(s.missed)}
                 for label, s in found.items()
-            }
+            }  # fmt: skip
             for key in ("ap50", "ap"):
                 values = [scores[key] for scores in facts["classes"].values()]
                 facts[key] = float(np.mean(values)) if values else None
@@ -178,11 +176,10 @@ class DetectorSink(FusedSink):
         for mine, fused in zip(self._shown[name], self._shown["fused"], strict=True):
             left = list(fused)
             for d in mine:
-                same = [
-                    o for o in left if o.label == d.label and overlap(d.box, o.box) >= _SAME_BOX
-                ]
-                if same:
-                    left.remove(same[0])
+                alike = (o for o in left if o.label == d.label)
+                same = next((o for o in alike if overlap(d.box, o.box) >= _SAME_BOX), None)
+                if same is not None:
+                    left.remove(same)
                     both += 1
             either += len(mine) + len(left)
         return both / either if either else None
@@ -207,7 +204,7 @@ class DetectorSink(FusedSink):
             )
             for name, image in images.items()
         ]
-        others = ", ".join(f"{name} {len(missed[name])}" for name in IMAGES[:2])
+        others = ", ".join(f"{name} {len(missed[name])}" for name in PANELS[:2])
         why = f"{count} of {len(objects)} objects missed in the fused image ({others})"
         self._misses.append((count, keep_moment(pair, *panels, why=why)))
         self._misses.sort(key=lambda item: -item[0])
@@ -227,16 +224,6 @@ def _class_names(path: Path) -> list[str]:
     if not names:
         raise ValueError(f"class names {path}: the file is empty; required is one name per line")
     return names
-
-
-def _check_merge(
-    merge: Mapping[str, str], known: Sequence[str] | None, images: Sequence[LabelledImage]
-) -> None:
-    classes = {*(known or ()), *(name for image in images for name in image.classes)}
-    if unknown := sorted(set(merge) - classes):
-        raise ValueError(
-            f"--merge-classes contains {unknown}, a class of neither the model nor the labels"
-        )
 
 
 def _of_the_model(

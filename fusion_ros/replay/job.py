@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A replay of one recording as plain values, for this process, worker processes and Ray."""
+"""A replay of one recording as plain values, for this process and others."""
 
 from __future__ import annotations
 
@@ -91,19 +91,15 @@ class JobResult:
     """Summary and report material of a replay, or its error.
 
     `stopped` is True after Ctrl-C; the result covers the messages until then. `staged` is the
-    folder in `out` with the prepared files; see `fusion_ros.files.folders`. `source` and `options`
-    are those of the job.
+    folder in `job.out` with the prepared files; see `fusion_ros.files.folders`.
     """
 
-    recording: str
-    out: str
+    job: Job
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: str = ""
     material: Any = None
     stopped: bool = False
     staged: str = ""
-    source: str = ""
-    options: str = ""
 
 
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
@@ -113,34 +109,30 @@ def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResu
         job: see `Job`.
         is_stopped: called for every message; True stops the replay as Ctrl-C does.
     """
+    from fusion_ros.recordings.opening import open_recording
+
     try:
-        return _run(job, is_stopped)
+        recording = open_recording(
+            None if job.matching.pairs else Path(job.recording),
+            partner=Path(job.partner) if job.partner else None,
+            visible_topic=job.visible_topic,
+            thermal_topic=job.thermal_topic,
+            rate_hz=job.rate_hz,
+            matching=dataclasses.replace(
+                job.matching, tolerance_ms=job.settings.tolerance_ns / 1e6
+            ),
+        )
+        with contextlib.closing(recording):
+            staging = stage(Path(job.out))
+            try:
+                return _replayed(job, recording, staging, is_stopped)
+            except BaseException:
+                discard(staging)
+                raise
     except Exception as error:
         # A bad recording must not stop the others. Readers, OpenCV and onnxruntime raise errors of
         # many types, and memory may be short.
-        return JobResult(job.recording, job.out, error=error_line(error))
-
-
-def _run(job: Job, is_stopped: Callable[[], bool]) -> JobResult:
-    from fusion_ros.recordings.opening import open_recording
-
-    recording = open_recording(
-        None if job.matching.pairs else Path(job.recording),
-        partner=Path(job.partner) if job.partner else None,
-        visible_topic=job.visible_topic,
-        thermal_topic=job.thermal_topic,
-        rate_hz=job.rate_hz,
-        matching=dataclasses.replace(job.matching, tolerance_ms=job.settings.tolerance_ns / 1e6),
-    )
-    try:
-        staging = stage(Path(job.out))
-        try:
-            return _replayed(job, recording, staging, is_stopped)
-        except BaseException:
-            discard(staging)
-            raise
-    finally:
-        recording.close()
+        return JobResult(job, error=error_line(error))
 
 
 def _replayed(
@@ -155,35 +147,24 @@ def _replayed(
     names = recording.visible_names if isinstance(recording, ImageRecording) else None
     parameters = FuseParameters.from_values(job.parameters)
     refuse_unsupported(parameters)
-    pipeline = pipeline_factory.make_pipeline(parameters)
-    try:
-        total = sum(map(recording.identity.messages, Stream))
+    total = sum(map(recording.identity.messages, Stream))
+    with contextlib.closing(pipeline_factory.make_pipeline(parameters)) as pipeline:
         with contextlib.ExitStack() as files:
             sinks, detector, rerun = _sinks(job, out, names, files)
             with _progress(job, total, is_stopped) as step:
                 result = Replay(recording, pipeline, job.settings, sinks).run(step)
             if rerun is not None:
                 rerun.write_fates(result.log.frames)
-        evidence = Evidence.of(recording.identity, recording.damage, result, job.settings)
+        evidence = Evidence(recording.identity, recording.damage, result, job.settings)
         findings = find_faults(evidence)
         detected = detector.summary() if detector is not None else None
         summary = summarise(evidence, findings, pipeline.engine.describe(), detected)
-        if detector is not None:
-            detector.write(out / "detections.csv")
-        write_all(out, summary, evidence)
-        material = Material.of(summary, evidence, detector) if job.report else None
-        return JobResult(
-            job.recording,
-            job.out,
-            summary,
-            material=material,
-            stopped=result.stopped,
-            staged=str(out),
-            source=job.source,
-            options=job.options,
-        )
-    finally:
-        pipeline.close()
+    if detector is not None:
+        detector.write(out / "detections.csv")
+    write_all(out, summary, evidence)
+    misses = detector.worst_misses if detector is not None else []
+    material = Material(summary, evidence, misses) if job.report else None
+    return JobResult(job, summary, "", material, result.stopped, str(out))
 
 
 def _sinks(
@@ -208,7 +189,6 @@ def _sinks(
         detector = DetectorSink(**job.detector, frame_names=frame_names)
         sinks.append(detector)
     if job.rerun is not None:
-        from fusion_ros.parameters import FuseParameters
         from fusion_ros.replay.rerun_sink import RerunSink
 
         spots = FuseParameters.from_values(job.parameters).spot_options()

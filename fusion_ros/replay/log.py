@@ -15,7 +15,15 @@ from fusion_ros.streams.ledger import Fate, Stream
 
 @dataclasses.dataclass
 class FrameEntry:
-    """One input frame. `fate` is None only during the replay."""
+    """One input frame. `StreamWatcher` sets `mean`, `motion`, `repeated` and `jump`.
+
+    Attributes:
+        fate: None only during the replay.
+        mean: mean of all pixels, in the camera's units.
+        motion: mean change from the previous frame, relative to the image's standard deviation.
+        repeated: whether all pixels equal those of the previous frame.
+        jump: size of a gain jump, else 0.
+    """
 
     stream: Stream
     index: int
@@ -108,7 +116,3 @@ class ReplayLog:
         start = time.perf_counter()
         yield
         self.time(stage, (time.perf_counter() - start) * 1e3)
-
-    def of(self, stream: Stream) -> list[FrameEntry]:
-        """Return the frames of one stream."""
-        return [entry for entry in self.frames if entry.stream is stream]

@@ -29,10 +29,8 @@ _Greys = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 class PairMeter:
     """Measures pairs in order. Holds the grey images of one pair and the kept moments.
 
-    Args:
-        every: interval in pairs of quality, alignment and kept images.
-        bench: measures quality; its owner finishes and closes it.
-        log: receives the durations.
+    Quality, alignment and images are those of every n-th pair. The owner of `bench` finishes and
+    closes it.
     """
 
     def __init__(self, every: int, bench: QualityBench, log: ReplayLog) -> None:
@@ -54,13 +52,8 @@ class PairMeter:
     ) -> Images | None:
         """Set the measured attributes of an entry; `quality` is set when the bench has finished.
 
-        Args:
-            entry: entry of this pair.
-            visible, fused: the images.
-            jumped: whether a camera changed its gain with this frame, so that its image is kept.
-
-        Returns:
-            The images if they were converted here, else None.
+        `jumped`: a camera changed its gain with this frame, so that its image is kept. Returns the
+        images if they were converted here.
         """
         with self._log.timed("measure"):
             greys = self._cheap(entry, visible, fused)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,8 @@ class RerunSink(FusedSink):
         try:
             import rerun
         except ImportError as error:
-            raise RuntimeError(
-                "--rerun needs the package rerun-sdk: pip install rerun-sdk"
-            ) from error
+            text = "--rerun needs the package rerun-sdk: pip install rerun-sdk"
+            raise RuntimeError(text) from error
         self._rerun: Any = rerun
         self._path = path
         self._detector = detector
@@ -85,21 +84,16 @@ class RerunSink(FusedSink):
         self, entry: PairEntry, visible: np.ndarray, thermal: np.ndarray, fused: np.ndarray
     ) -> None:
         """See `FusedSink`."""
-        rr = self._rerun
         self._set_time(entry.visible_stamp_ns)
         for name, image in zip(PANELS, (visible, thermal, fused), strict=True):
             self._log_image(name, image)
             if self._detector is not None:
                 found = self._detector.shown_last(name)
-                boxes = np.array([d.box for d in found], np.float32).reshape(-1, 4)
                 labels = [f"{d.label} {d.score:.2f}" for d in found]
-                self._stream.log(
-                    f"{name}/boxes",
-                    rr.Boxes2D(array=boxes, array_format=rr.Box2DFormat.XYXY, labels=labels),
-                )
+                self._log_boxes(f"{name}/boxes", [d.box for d in found], labels)
         if self._spot_options.mode != "off":
             self._log_spots(self._spots)
-        self._stream.log("skew_ms", rr.Scalars(entry.skew_ms))
+        self._stream.log("skew_ms", self._rerun.Scalars(entry.skew_ms))
 
     def take_alone(self, lone: LoneFrame, image: np.ndarray) -> None:
         """See `FusedSink`."""
@@ -117,26 +111,20 @@ class RerunSink(FusedSink):
 
     def _log_spots(self, spots: Spots | None) -> None:
         """Write the hottest and the coldest place and the regions; none remove earlier ones."""
-        places = [spots.hottest, spots.coldest] if spots else []
-        regions = spots.regions if spots else ()
+        places: list[Spot] = [spots.hottest, spots.coldest] if spots else []
+        regions = list(spots.regions) if spots else []
         # Pixel 0 is from 0 to 1 in Rerun.
         points = np.array([(s.x + 0.5, s.y + 0.5) for s in places], np.float32).reshape(-1, 2)
-        boxes = np.array([(s.left, s.top, s.width, s.height) for s in regions], np.float32)
-        rr = self._rerun
-        self._stream.log(
-            "fused/places", rr.Points2D(points, radii=4, labels=self._values_of(places))
-        )
-        self._stream.log(
-            "fused/regions",
-            rr.Boxes2D(
-                array=boxes.reshape(-1, 4),
-                array_format=rr.Box2DFormat.XYWH,
-                labels=self._values_of(regions),
-            ),
-        )
+        boxes = [(s.left, s.top, s.left + s.width, s.top + s.height) for s in regions]
+        texts, names = ([self._value.format(s.value) for s in of] for of in (places, regions))
+        self._stream.log("fused/places", self._rerun.Points2D(points, radii=4, labels=texts))
+        self._log_boxes("fused/regions", boxes, names)
 
-    def _values_of(self, spots: Iterable[Spot]) -> list[str]:
-        return [self._value.format(spot.value) for spot in spots]
+    def _log_boxes(self, name: str, boxes: Sequence[Sequence[float]], labels: list[str]) -> None:
+        rr = self._rerun
+        corners = np.array(boxes, np.float32).reshape(-1, 4)
+        kind = rr.Box2DFormat.XYXY
+        self._stream.log(name, rr.Boxes2D(array=corners, array_format=kind, labels=labels))
 
     def _set_time(self, stamp_ns: int) -> None:
         self._stream.set_time(_TIMELINE, timestamp=np.datetime64(stamp_ns, "ns"))

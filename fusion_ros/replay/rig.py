@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -69,8 +69,7 @@ class Scale:
         return Figure(self.name, self.text(value), limits, self.word(value))
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """A figure as text, with its scale and its word."""
 
     name: str
@@ -171,20 +170,15 @@ def _answer(name: str, summary: Mapping[str, Any]) -> Answer:
     command = next((f["command"] for f in serious if f["command"]), "")
     if not command and parameters:
         command = f"fusion-ros replay RECORDING {set_options(parameters)} --out OUT"
-    unclear = False
+    titles = [f["title"] for f in serious]
     if name == "geometry" and word != GOOD:
         parameters = _CALIBRATED
-        unclear = not serious and look_up(summary, "alignment.shift_share") is None
-    block = {"/**": {"ros__parameters": parameters}}
-    return Answer(
-        name,
-        TEXTS[name],
-        word,
-        figures,
-        (*(f["title"] for f in serious), *([_UNCLEAR] if unclear else [])),
-        command or _NEXT[name],
-        yaml.safe_dump(block, sort_keys=False) if parameters else "",
-    )
+        if not serious and look_up(summary, "alignment.shift_share") is None:
+            titles.append(_UNCLEAR)
+    block = yaml.safe_dump({"/**": {"ros__parameters": parameters}}, sort_keys=False)
+    command = command or _NEXT[name]
+    text = block if parameters else ""
+    return Answer(name, TEXTS[name], word, figures, tuple(titles), command, text)
 
 
 def set_options(parameters: Mapping[str, Any]) -> str:
@@ -193,10 +187,10 @@ def set_options(parameters: Mapping[str, Any]) -> str:
 
 
 def command_for(command: str, source: str, out: str, options: str = "") -> str:
-    """Fill in a command.
+    """Fill in the words `RECORDING` and `OUT` of a command.
 
     Args:
-        command: with the words `RECORDING` and `OUT`.
+        command: the command.
         source: arguments that name the recording, quoted for a shell.
         out: folder of this run; the next one is compared with it.
         options: further options of this run for the next replay, quoted for a shell.

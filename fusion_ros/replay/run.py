@@ -74,13 +74,9 @@ class ReplayResult:
 
 
 class Replay:
-    """One replay of one recording.
+    """One replay of one recording, which is read to its end and not closed.
 
-    Args:
-        recording: read to its end, and not closed.
-        pipeline: the fusion pipeline; the first pair warms it up.
-        settings: see `ReplaySettings`.
-        sinks: receivers of the fused images.
+    The first pair warms the pipeline up; `sinks` receive the fused images.
     """
 
     def __init__(
@@ -181,9 +177,7 @@ class Replay:
             decision = self._flow.take(stream, self._incoming(recorded, entry), arrived_ns)
         entry.fate, seen = decision.settled, decision.seen
         if seen.pixels is not None:
-            look = self._watchers[stream].look(recorded.index, seen, recorded.encoding, arrived_ns)
-            entry.mean, entry.motion = look.mean, look.motion
-            entry.repeated, entry.jump = look.repeated, look.jump
+            self._watchers[stream].look(entry, seen, recorded.encoding)
         if isinstance(decision.checked, Rejection):
             entry.reason = decision.checked.reason
             self._rejections.setdefault(f"{stream.value}:{entry.reason}", decision.checked.message)
@@ -225,16 +219,14 @@ class Replay:
                     stamp_ns=frame.stamp_ns,
                 )
         except ValueError as error:
-            self._settle_rejected((entry,), "unusable_pair", error)
+            self._reject((entry,), "unusable_pair", error)
             return
         self._ledger.settle(lone.stream, Fate.UNPAIRED)
         entry.fate, entry.passed_alone = Fate.UNPAIRED, True
         for sink in self._sinks:
             sink.take_alone(lone, image)
 
-    def _settle_rejected(
-        self, entries: tuple[FrameEntry, ...], reason: str, error: Exception
-    ) -> None:
+    def _reject(self, entries: tuple[FrameEntry, ...], reason: str, error: Exception) -> None:
         for entry in entries:
             self._ledger.settle(entry.stream, Fate.REJECTED, reason)
             entry.fate, entry.reason = Fate.REJECTED, reason
@@ -246,7 +238,7 @@ class Replay:
                 self._fuse(pair)
             except (EngineError, ValueError) as error:
                 reason = "engine_error" if isinstance(error, EngineError) else "unusable_pair"
-                self._settle_rejected(_settled_entries(pair), reason, error)
+                self._reject(_settled_entries(pair), reason, error)
             except KeyboardInterrupt:
                 # Pairs that are not fused must be settled as well.
                 for left in pairs[at:]:
@@ -267,6 +259,7 @@ class Replay:
             )
         for stage, milliseconds in fused.timings_ms.items():
             self._log.time(f"fuse: {stage}", milliseconds)
+        celsius = self._pipeline.tone.median_celsius(thermal.pixels)
         entry = PairEntry(
             index=len(self._log.pairs),
             visible_index=entries[0].index,
@@ -277,7 +270,7 @@ class Replay:
             doubts=(
                 *input_doubts(visible, thermal),
                 *result_doubts(visible.pixels, fused.image),
-                *self._temperature_doubts(thermal),
+                *([PairDoubt.TEMPERATURES] if is_implausible(celsius) else []),
             ),
         )
         jumped = any(entry.jump for entry in entries)
@@ -292,10 +285,6 @@ class Replay:
                 for sink in self._sinks:
                     sink.prepare(pair, self._pipeline)
                     sink.take(entry, *images)
-
-    def _temperature_doubts(self, thermal: PixelFrame) -> tuple[PairDoubt, ...]:
-        celsius = self._pipeline.tone.median_celsius(thermal.pixels)
-        return (PairDoubt.TEMPERATURES,) if is_implausible(celsius) else ()
 
 
 def _settled_entries(pair: FramePair) -> tuple[FrameEntry, ...]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, deque
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.imaging.pair_check import shows_colours
+from fusion_ros.replay.log import FrameEntry
 from fusion_ros.streams.content import FaultChange
 from fusion_ros.streams.intake import Observation
 from fusion_ros.streams.stream_health import FrameFormat, StreamWatch
@@ -22,23 +22,6 @@ _SAME_SCENE = 0.9
 _REMEMBERED_S = 2.0
 """Usual changes of grey are the median over this time, or over the newest three."""
 _FEWEST_CHANGES = 3
-
-
-@dataclasses.dataclass
-class Look:
-    """Measurements of one frame.
-
-    Attributes:
-        mean: mean of all pixels, in the camera's units.
-        motion: mean change from the previous frame, relative to the image's standard deviation.
-        repeated: whether all pixels equal those of the previous frame.
-        jump: size of a gain jump, else 0.
-    """
-
-    mean: float
-    motion: float
-    repeated: bool
-    jump: float
 
 
 class StreamWatcher:
@@ -59,24 +42,25 @@ class StreamWatcher:
         self._before: np.ndarray | None = None
         self._changes: deque[tuple[int, float]] = deque(maxlen=512)
 
-    def look(self, index: int, seen: Observation, encoding: str, arrived_ns: int) -> Look:
-        """Measure a decoded frame; `seen` holds the measurements of the intake."""
+    def look(self, entry: FrameEntry, seen: Observation, encoding: str) -> None:
+        """Measure a decoded frame into its entry; `seen` holds the measurements of the intake."""
         assert seen.pixels is not None
         pixels = seen.pixels.pixels
         height, width = pixels.shape[:2]
         if seen.format_change is not None:
             before, after = seen.format_change
-            self.format_changes.append((index, str(before), str(after)))
+            self.format_changes.append((entry.index, str(before), str(after)))
             self._before = None
         self.formats[str(FrameFormat(width, height, encoding))] += 1
         self.kinds[str(pixels.dtype)] += 1
         self.frames += 1
         self.colourful += shows_colours(pixels)
         small = _small(seen.pixels)
-        mean = float(small.mean())
-        motion, jump = self._compare(small, mean, pixels.dtype == np.uint8, arrived_ns)
+        entry.mean, entry.repeated = float(small.mean()), seen.repeated
+        eight_bit = pixels.dtype == np.uint8
+        entry.motion, jump = self._compare(small, entry.mean, eight_bit, entry.arrived_ns)
+        entry.jump = jump if seen.has_content else 0.0
         self._before = small
-        return Look(mean, motion, seen.repeated, jump if seen.has_content else 0.0)
 
     @property
     def is_colour(self) -> bool:

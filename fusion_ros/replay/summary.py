@@ -13,7 +13,7 @@ import platform
 import resource
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the summary of a replay as plain JSON values (NaN becomes null).
 
-    Args:
-        evidence, findings: of the replay.
-        engine: of its pipeline.
-        detection: `DetectorSink.summary()`, if a detector ran.
+    `engine` is that of its pipeline, `detection` the summary of a `DetectorSink`.
     """
     result, log = evidence.result, evidence.result.log
     recorded = {stream.value: evidence.identity.messages(stream) for stream in Stream}
@@ -71,10 +68,7 @@ def summarise(
         "duration_s": _duration_s(log),
         "counts": result.counts.as_dict(),
         "recorded": recorded,
-        "passed_alone": {
-            stream.value: sum(f.passed_alone for f in frames)
-            for stream, frames in evidence.frames.items()
-        },
+        "passed_alone": _counted(evidence, "passed_alone"),
         "fused": len(log.pairs),
         "fused_share": len(log.partner_pairs) / max(1, min(wanted.values())),
         "jumps_back": result.jumps,
@@ -86,7 +80,7 @@ def summarise(
         "output": {"frames": len(log.pairs), "sha256": result.fused_sha256},
         **({} if detection is None else {"detection": detection}),
         "findings": [asdict(finding) for finding in findings],
-        "times": _times(evidence),
+        "times": _times(result.wall_s, log),
         "machine": _machine(engine),
     }
     plain = _plain(summary)
@@ -108,8 +102,8 @@ def _sync(evidence: Evidence) -> dict[str, Any]:
         "signed_skew_ms": describe_series(skews),
         "held_age_ms": describe_series([abs(p.skew_ms) for p in log.pairs if p.is_held]),
         "drift_ms_per_min": _drift(log),
-        "offset_ms": evidence.offset_ms,
-        "offset_from": evidence.offset_from,
+        "offset_ms": evidence.offset[0],
+        "offset_from": evidence.offset[1],
         "streams": {
             stream.value: {
                 "rate_hz": rhythm.rate_hz,
@@ -122,6 +116,11 @@ def _sync(evidence: Evidence) -> dict[str, Any]:
             for stream, rhythm in evidence.rhythms.items()
         },
     }
+
+
+def _counted(evidence: Evidence, flag: str) -> dict[str, int]:
+    """Return the number of frames with a flag, by stream."""
+    return {s.value: sum(getattr(f, flag) for f in of) for s, of in evidence.frames.items()}
 
 
 def _drift(log: ReplayLog) -> float | None:
@@ -182,10 +181,7 @@ def _temporal(evidence: Evidence) -> dict[str, Any]:
         "gain_jumps": jumps,
         "gain_jumps_per_minute": _ratio(len(jumps["thermal"]), minutes),
         "badly_exposed_share": _ratio(len(badly_exposed), len(everything)),
-        "repeated": {
-            stream.value: sum(f.repeated for f in frames)
-            for stream, frames in evidence.frames.items()
-        },
+        "repeated": _counted(evidence, "repeated"),
         "shutter_frames": sum(f.reason == "shutter" for f in evidence.frames[Stream.THERMAL]),
     }
 
@@ -214,31 +210,22 @@ def _alignment(log: ReplayLog) -> dict[str, Any]:
     }
 
 
-def _times(evidence: Evidence) -> dict[str, Any]:
-    wall_s = evidence.result.wall_s
-    duration_s = _duration_s(evidence.result.log)
+def _times(wall_s: float, log: ReplayLog) -> dict[str, Any]:
     return {
         "wall_s": wall_s,
-        "real_time_factor": duration_s / wall_s if wall_s > 0 else None,
-        "stages_ms": {
-            stage: describe_series(values) for stage, values in evidence.result.log.times_ms.items()
-        },
+        "real_time_factor": _ratio(_duration_s(log), wall_s),
+        "stages_ms": {stage: describe_series(values) for stage, values in log.times_ms.items()},
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def _machine(engine: EngineDescription) -> dict[str, Any]:
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    installed = {d.name: d.version for d in distributions() if d.name in _PACKAGES}
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "cores": os.cpu_count(),
-        "packages": packages,
+        "packages": {name: installed[name] for name in _PACKAGES if name in installed},
         "engine_detail": dict(engine.detail),
     }
 
@@ -246,13 +233,19 @@ def _machine(engine: EngineDescription) -> dict[str, Any]:
 def write_all(folder: Path, summary: Mapping[str, Any], evidence: Evidence) -> None:
     """Write the four files into an existing folder."""
     write_json(folder / "summary.json", summary)
-    _write_csv(folder / "frames.csv", _frame_rows(evidence))
-    _write_csv(folder / "pairs.csv", _pair_rows(evidence))
     times = evidence.result.log.times_ms
-    _write_csv(
-        folder / "times.csv",
-        ({"stage": s, "n": i, "ms": round(v, 4)} for s in times for i, v in enumerate(times[s])),
-    )
+    tables: dict[str, Iterable[dict[str, Any]]] = {
+        "frames.csv": _frame_rows(evidence),
+        "pairs.csv": _pair_rows(evidence),
+        "times.csv": (
+            {"stage": s, "n": i, "ms": round(v, 4)} for s in times for i, v in enumerate(times[s])
+        ),
+    }
+    for name, rows in tables.items():
+        texts = (
+            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
+        )
+        write_table(folder / name, texts)
 
 
 def _frame_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
@@ -299,13 +292,6 @@ def _pair_rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
             for name in measures:
                 row[f"{candidate}.{name}"] = p.quality.get(candidate, {}).get(name)
         yield row
-
-
-def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    def texts(row: dict[str, Any]) -> dict[str, Any]:
-        return {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-
-    write_table(path, map(texts, rows))
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
 
 
@@ -60,7 +59,7 @@ class StreamCounts:
     late: int = 0
     duplicate: int = 0
     rejected: int = 0
-    rejected_by_reason: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settled(self) -> int:
@@ -77,7 +76,7 @@ class StreamCounts:
         names = ("received", *(fate.value for fate in Fate))
         reasons = Counter(self.rejected_by_reason) - Counter(earlier.rejected_by_reason)
         return StreamCounts(
-            rejected_by_reason=MappingProxyType(reasons),
+            rejected_by_reason=dict(reasons),
             **{name: getattr(self, name) - getattr(earlier, name) for name in names},
         )
 
@@ -85,7 +84,7 @@ class StreamCounts:
         """Return the counts with one more frame of a fate, and of a reason if it is not ""."""
         reasons = self.rejected_by_reason
         if reason:
-            reasons = MappingProxyType({**reasons, reason: reasons.get(reason, 0) + 1})
+            reasons = {**reasons, reason: reasons.get(reason, 0) + 1}
         number: dict[str, Any] = {fate.value: getattr(self, fate.value) + 1}
         return replace(self, rejected_by_reason=reasons, **number)
 

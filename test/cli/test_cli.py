@@ -87,9 +87,9 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
         (["repaly", "bag"], "did you mean replay?"),
         (["train"], "required: FILE (see"),
         (["fuse", "--tripych"], "--triptych"),
-        (["fuse", "--colourmap", "jet"], "overlay_palette"),
+        (["fuse", "--tone-mod", "linear"], "--set tone_mode=..."),
         (["fuse", "--rate", "9"], "--frame-rate"),
-        (["record", "a", "b", "--detektor", "c"], "--detector of fusion-ros replay"),
+        (["record", "a", "b", "--storage", "mcp"], "did you mean mcap?"),
     ],
 )
 def test_an_unknown_word_names_the_nearest_one(

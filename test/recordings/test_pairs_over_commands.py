@@ -93,7 +93,7 @@ def replay(
     """Result, findings by code, and the images by stream."""
     recording = open_recording(root / "vis", partner=root / "ir", **options)
     result = Replay(recording, FusionPipeline(ChosenEngine(answer)), SETTINGS).run()
-    evidence = Evidence.of(recording.identity, recording.damage, result, SETTINGS)
+    evidence = Evidence(recording.identity, recording.damage, result, SETTINGS)
     recording.close()
     again = open_recording(root / "vis", partner=root / "ir", **options)
     pictures: dict[Stream, list[np.ndarray]] = {stream: [] for stream in Stream}

@@ -122,7 +122,7 @@ def replayed(
     tone = ThermalToneMapper(ToneOptions(unit=unit))
     try:
         result = Replay(recording, FusionPipeline(MeanEngine(), tone=tone), settings).run()
-        evidence = Evidence.of(recording.identity, recording.damage, result, settings)
+        evidence = Evidence(recording.identity, recording.damage, result, settings)
     finally:
         recording.close()
     return result, {finding.code: finding for finding in find_faults(evidence)}, evidence

@@ -160,7 +160,7 @@ def test_a_live_replay_reports_the_same(tmp_path: Path) -> None:
     recording = open_recording(hole)
     list(recording.frames())
     recording.close()
-    found = reading_findings(recording.damage, 2)
+    found = list(reading_findings(recording.damage, 2))
     assert {f.code for f in found} == {"damaged_file", "missing_messages", "damaged_messages"}
     assert {f.severity.value for f in found} == {"error"}
 

@@ -142,8 +142,7 @@ def test_ages_start_at_the_stamp_and_losses_refer_to_the_possible_pairs() -> Non
     assert figures.way_ms["p50"] == pytest.approx(10)
     assert figures.player_lag_ms["max"] == pytest.approx(2)
     assert figures.adds_up
-    found = findings_of(figures)
-    assert [f.code for f in found] == ["lost_on_the_wire", "frames_lost"]
+    assert [f.code for f in findings_of(figures)] == ["lost_on_the_wire", "frames_lost"]
 
 
 def test_frames_without_a_partner_are_not_lost() -> None:

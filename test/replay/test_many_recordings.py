@@ -77,26 +77,6 @@ def test_no_replay_starts_if_one_recording_has_no_earlier_run(
     assert not out.exists()
 
 
-@pytest.mark.slow
-def test_a_local_ray_gives_the_results_of_one_process(
-    bags: list[Path], one_by_one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("ray", reason="ray is not installed (extra 'ray')")
-    # Paths are the driver's own: relative ones must mean the same to a worker elsewhere.
-    monkeypatch.chdir(tmp_path)
-    paths = [os.path.relpath(bag) for bag in bags]
-    assert run(*paths, "--out", "out", *OPTIONS, "--ray", "local") == 0
-    same_figures(one_by_one, tmp_path / "out")
-
-
-def test_missing_ray_is_reported_with_the_install_command(
-    bags: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert run(*bags, "--out", tmp_path, "--ray", "local") == 2
-    assert "pip install ray" in capsys.readouterr().err
-
-
 def test_a_killed_worker_affects_only_its_own_recording(tmp_path: Path) -> None:
     """As the kernel does to the process that takes too much memory."""
     counts = {"long": 400, "short": 6, "last": 6}
@@ -122,7 +102,7 @@ def test_a_killed_worker_affects_only_its_own_recording(tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_first)
     killer.start()
-    results = {Path(r.recording).name: r for r in many_recordings.run_side_by_side(jobs, 1)}
+    results = {Path(r.job.recording).name: r for r in many_recordings.run_side_by_side(jobs, 1)}
     killer.join()
     assert "SIGKILL" in results["long"].error
     assert [results[name].summary["fused"] for name in ("short", "last")] == [6, 6]
@@ -225,11 +205,11 @@ def test_an_index_lists_failures_first_and_links_to_the_reports(tmp_path: Path) 
     (tmp_path / "b" / "report.html").touch()
     results = [
         (
-            JobResult("b.mcap", str(tmp_path / "b"), {"duration_s": 1.0, "fused": 3,
+            JobResult(Job("b.mcap", str(tmp_path / "b")), {"duration_s": 1.0, "fused": 3,
              "fused_share": 1.0, "sync": {"skew_ms": {"p95": 0.0}}, "findings": []}),
             Verdict("passed"),
         ),
-        (JobResult("a.mcap", str(tmp_path / "a"), error="gone"), Verdict.could_not_run("gone")),
+        (JobResult(Job("a.mcap", "a"), error="gone"), Verdict.could_not_run("gone")),
     ]  # fmt: skip
     page = write_index(tmp_path, results).read_text(encoding="utf-8")
     assert page.index("a.mcap") < page.index('href="b/report.html"')

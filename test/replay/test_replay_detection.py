@@ -14,7 +14,8 @@ import pytest
 from detector_models import CELL, SIDE, bright_cells, constant_outputs
 
 from fusion_ros.cli.main import main
-from fusion_ros.replay.detection import IMAGES, DetectorSink
+from fusion_ros.replay.detection import DetectorSink
+from fusion_ros.replay.gallery import PANELS
 from fusion_ros.replay.log import PairEntry
 
 WIDTH, HEIGHT = 128, 64
@@ -64,7 +65,7 @@ def test_objects_are_counted_in_the_images_that_show_them(model: Path, tmp_path:
     sink.take(pair(0), dark, lamp(), lamp())
     sink.take(pair(1), lamp(), lamp(), lamp())
     images = sink.summary()["images"]
-    assert [images[p]["detections"] for p in IMAGES] == [1, 2, 2]
+    assert [images[p]["detections"] for p in PANELS] == [1, 2, 2]
     assert images["visible"]["agreement_with_fused"] == pytest.approx(0.5)
     visible = images["visible"]["classes"]["lamp"]
     assert (visible["objects"], visible["recall"], visible["misses"]) == (2, 0.5, 1)
@@ -94,7 +95,7 @@ def test_the_worst_misses_are_kept_with_the_objects_drawn(model: Path, tmp_path:
         sink.take(pair(n), dark, lamp(), dark)
     assert [moment.pair for moment in sink.worst_misses] == list(range(6))
     panels = sink.worst_misses[0].panels
-    images = {p: cv2.imdecode(np.frombuffer(panels[p], np.uint8), 1) for p in IMAGES}
+    images = {p: cv2.imdecode(np.frombuffer(panels[p], np.uint8), 1) for p in PANELS}
     # Blue, green, red at the upper edge of the object.
     assert images["fused"][0, 48].argmax() == 2
     assert images["thermal"][0, 48].argmax() == 1

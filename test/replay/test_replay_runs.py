@@ -76,7 +76,7 @@ def test_a_report_shows_each_answer_with_a_command_that_names_the_recording(
                      parameters={"thermal_offset_ms": -80.0})  # fmt: skip
     summary = summarise(evidence, [offset], MeanEngine().describe())
     assert summary["rig"]["verdict"] == summary["rig"]["time"] == "not usable"
-    material = Material.of(summary, evidence)
+    material = Material(summary, evidence)
     page = write_report(tmp_path, material, Verdict("no gate"), source="a.mcap", out="r")
     text = page.read_text(encoding="utf-8")
     assert "rig: not usable</span>" in text
@@ -94,7 +94,7 @@ def test_names_of_bags_are_escaped_in_the_report(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
     summary = summarise(evidence, [], MeanEngine().describe())
-    report = write_report(tmp_path, Material.of(summary, evidence), Verdict("no gate"))
+    report = write_report(tmp_path, Material(summary, evidence), Verdict("no gate"))
     assert "<script>alert" not in report.read_text(encoding="utf-8")
 
 
@@ -113,7 +113,7 @@ def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> N
         / 255
         for i in range(3)
     ]
-    evidence = Evidence.of(recording.identity, recording.damage, result, QUIET)
+    evidence = Evidence(recording.identity, recording.damage, result, QUIET)
     found = summarise(evidence, [], MeanEngine().describe())["temporal"]
     assert found["flicker_index"] == pytest.approx(float(flicker_index(*stacks)), rel=1e-3)
     assert found["change_ratio"] == pytest.approx(float(change_ratio(*stacks)), rel=1e-3)

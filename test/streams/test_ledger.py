@@ -91,8 +91,6 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
     ledger.settle(Stream.VISIBLE, Fate.REJECTED, "truncated")
     assert before.visible.received == 1
     assert before.visible.rejected_by_reason == {"truncated": 1}
-    with pytest.raises(TypeError):
-        before.visible.rejected_by_reason["truncated"] = 5  # type: ignore[index]
 
 
 def test_the_json_form_adds_up() -> None:

@@ -12,6 +12,7 @@ from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.nodes.fuse.reporting.recent_counts import CountHistory
 from fusion_ros.nodes.runtime.log_lines import RepeatedEvents
 from fusion_ros.parameters import FuseParameters
+from fusion_ros.replay.log import FrameEntry
 from fusion_ros.replay.stream_watcher import StreamWatcher
 from fusion_ros.streams.clock_offset import LARGEST_OFFSET_MS, OffsetEstimator, remedy
 from fusion_ros.streams.intake import Observation
@@ -152,8 +153,9 @@ def test_a_gain_jump_is_found_at_any_rate(hz):
     for n in range(3 * hz + 8):
         pixels = scene(n) + np.uint16(2000 if n >= 2 * hz + 4 else 0)
         frame = PixelFrame(pixels, ChannelOrder.GREY)
-        look = watcher.look(n, Observation(frame), "mono16", n * S // hz)
-        if look.jump:
+        entry = FrameEntry(Stream.THERMAL, n, n * S // hz, None)
+        watcher.look(entry, Observation(frame), "mono16")
+        if entry.jump:
             jumps.append(n)
     assert jumps == [2 * hz + 4]
 

@@ -92,7 +92,6 @@ _DETECTOR = (
 _SCALE = (
     opt("--jobs N", "number of recordings that are replayed at the same time (default: "
         "%(default)s)", type=whole_number(1), default=1),
-    opt("--ray ADDRESS", "replay on a Ray cluster: its address, auto, or local"),
 )
 _LIVE = (
     opt("--live", "start a fuse node, play one recording to it and measure ages, lost frames and "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -13,8 +14,9 @@ from typing import Any
 
 from fusion_ros.cli.exit_codes import STOPPED
 from fusion_ros.cli.node import NO_RCLPY_FIX
+from fusion_ros.cli.options import parameter_values
 from fusion_ros.cli.processes import Processes, isolated_environment, tail
-from fusion_ros.cli.replay.run import parameter_values
+from fusion_ros.cli.replay.run import PAIRING
 from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.outside_text import say, say_lines
@@ -26,7 +28,6 @@ from fusion_ros.streams.ledger import Stream
 RESULTS = ("live.json", "live.html", "live_frames.csv")
 _NOT_LIVE = {
     "compare": None, "detector": None, "fused_bag": False, "fused_video": False, "rerun": None,
-    "ray": None,
     "jobs": 1, "no_report": False, "every": 0, "measures": "quick", "baselines": "default",
     "by_order": False, "pairs": None, "pattern": None, "dry_run": False,
 }  # fmt: skip
@@ -41,7 +42,7 @@ def run_live(args: argparse.Namespace) -> int:
     """
     _check(args)
     gate = Gate.load(args.gate) if args.gate else NO_GATE
-    given = parameter_values(args)
+    given = parameter_values(args, **PAIRING)
     parameters = FuseParameters.from_values(given)
     node_values = {name: getattr(parameters, name) for name in given}
     if parameters.weights:
@@ -56,10 +57,7 @@ def run_live(args: argparse.Namespace) -> int:
 
 
 def _played(
-    args: argparse.Namespace,
-    staging: Path,
-    node_values: dict[str, Any],
-    gate: Gate,
+    args: argparse.Namespace, staging: Path, node_values: dict[str, Any], gate: Gate
 ) -> int:
     failure, stopped = "", False
     try:
@@ -111,21 +109,17 @@ def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, A
         rate_hz=args.frame_rate,
     )
     try:
+        transports = {True: "compressed", False: "raw"}
         values: dict[str, Any] = {
-            f"{stream.value}_transport": "compressed"
-            if recording.identity.is_compressed(stream)
-            else "raw"
+            f"{stream.value}_transport": transports[recording.identity.is_compressed(stream)]
             for stream in Stream
         }
         for frame in recording.frames():
-            if frame.stream is not Stream.VISIBLE:
-                continue
-            try:
-                height, width = frame.read().pixels.shape[:2]
-            except EncodingError:
-                continue
-            values |= {"warm_up_width": width, "warm_up_height": height}
-            break
+            if frame.stream is Stream.VISIBLE:
+                with contextlib.suppress(EncodingError):
+                    height, width = frame.read().pixels.shape[:2]
+                    values |= {"warm_up_width": width, "warm_up_height": height}
+                    break
     finally:
         recording.close()
     return {name: value for name, value in values.items() if name not in given}

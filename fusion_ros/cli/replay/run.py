@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from fusion_ros.cli.exit_codes import DONE, STOPPED
 from fusion_ros.cli.inputs import matching_of, show_files
+from fusion_ros.cli.options import parameter_values
 from fusion_ros.files.folders import discard, publish, reserved
+from fusion_ros.files.writing import write_json
 from fusion_ros.outside_text import error_line, printable, say
-from fusion_ros.parameters.files import read_parameters
 from fusion_ros.recordings.matching import MatchError
 from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
@@ -27,10 +29,17 @@ if TYPE_CHECKING:
     from fusion_ros.replay.compare import Comparison
 
 
+PAIRING = {
+    "tolerance_ms": "pairing_tolerance_ms",
+    "thermal_offset_ms": "thermal_offset_ms",
+    "stamp_source": "stamp_source",
+}
+"""Parameters of the fuse node that options of `replay` set."""
+
+
 def run_offline(args: argparse.Namespace) -> int:
     """Replay every recording and return the exit code."""
     gate = Gate.load(args.gate) if args.gate else NO_GATE
-    gate.refuse_unknown_paths(f"--gate {args.gate}")
     jobs = _jobs(args)
     for path in args.recordings or [None]:
         reported_by_the_job = () if args.dry_run else (MatchError, OSError)
@@ -44,7 +53,8 @@ def run_offline(args: argparse.Namespace) -> int:
         with _progress(args, len(jobs)) as bar:
             for result in _results(jobs, args):
                 with bar.external_write_mode():
-                    concluded[result.out] = _conclude(result, gate, others.get(result.out), args)
+                    out = result.job.out
+                    concluded[out] = _conclude(result, gate, others.get(out), args)
                 bar.update()
         outcomes = [concluded[job.out] for job in jobs]
         if len(jobs) > 1:
@@ -62,7 +72,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     Raises:
         ValueError: options exclude each other, or a parameter is unusable.
     """
-    values = parameter_values(args)
+    values = parameter_values(args, **PAIRING)
     several = len(args.recordings) > 1
     for name in ("thermal", "rerun"):
         if several and getattr(args, name):
@@ -94,25 +104,6 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
-def parameter_values(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the node's parameters of --params, --set and the options for one of them.
-
-    Raises:
-        ValueError: a parameter file or assignment is unusable.
-    """
-    values = read_parameters(args.params, args.set)
-    given = {
-        "preset": args.preset,
-        "weights": str(args.weights) if args.weights else None,
-        "engine": args.engine,
-        "device": args.device,
-        "pairing_tolerance_ms": args.tolerance_ms,
-        "thermal_offset_ms": args.thermal_offset_ms,
-        "stamp_source": args.stamp_source,
-    }
-    return values | {name: value for name, value in given.items() if value is not None}
-
-
 def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySettings:
     """Return the settings of the replay itself from the parameters and options."""
     from fusion_ros.metrics.baselines import BASELINES as ALL_BASELINES
@@ -136,7 +127,7 @@ def settings_of(args: argparse.Namespace, values: dict[str, Any]) -> ReplaySetti
         baselines=_names(
             "--baselines", args.baselines, {"default": BASELINES, "none": ()}, ALL_BASELINES
         ),
-        measure_in_background=args.jobs == 1 and not args.ray,
+        measure_in_background=args.jobs == 1,
         max_frames=args.max_messages,
     )
 
@@ -166,10 +157,8 @@ def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
-    from fusion_ros.replay.many_recordings import run_on_ray, run_side_by_side
+    from fusion_ros.replay.many_recordings import run_side_by_side
 
-    if args.ray:
-        return run_on_ray(jobs, args.ray)
     return run_side_by_side(jobs, args.jobs) if len(jobs) > 1 else map(run_job, jobs)
 
 
@@ -177,7 +166,7 @@ def _progress(args: argparse.Namespace, recordings: int) -> Any:
     """Return a progress bar over recordings that do not show one each."""
     from tqdm import tqdm
 
-    show = recordings > 1 and (args.ray or args.jobs > 1) and sys.stderr.isatty()
+    show = recordings > 1 and args.jobs > 1 and sys.stderr.isatty()
     return tqdm(total=recordings, unit="recording", disable=not show)
 
 
@@ -204,7 +193,7 @@ def _conclude(
     result: JobResult, gate: Gate, other: Path | None, args: argparse.Namespace
 ) -> tuple[JobResult, Verdict]:
     """Judge, compare, write the report and publish; a failure affects only its recording."""
-    label = printable(Path(result.recording).name)
+    label = printable(Path(result.job.recording).name)
     comparison = None
     if not result.error:
         staging = Path(result.staged)
@@ -213,7 +202,7 @@ def _conclude(
             comparison = _finish(staging, result, verdict, other, args)
             publish(staging, RESULTS)
         except Exception as error:  # a full disk, an earlier run that cannot be compared
-            result = JobResult(result.recording, result.out, error=error_line(error))
+            result = JobResult(result.job, error=error_line(error))
         finally:
             discard(staging)
     if result.error:
@@ -236,7 +225,7 @@ def _conclude(
         say(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
     for reason in verdict.reasons:
         say(f"replay:   {reason}")
-    say(f"replay: {label}: {verdict.word} ({result.out})")
+    say(f"replay: {label}: {verdict.word} ({result.job.out})")
     return result, verdict
 
 
@@ -263,16 +252,16 @@ def _finish(
     args: argparse.Namespace,
 ) -> Comparison | None:
     """Prepare the files that depend on the verdict or on an earlier run."""
-    comparison = None
+    comparison, job = None, result.job
     if other:
-        from fusion_ros.replay.compare import compare_runs, write_comparison
+        from fusion_ros.replay.compare import compare_runs
 
         comparison = compare_runs(other, staging)
-        write_comparison(staging, comparison)
+        write_json(staging / "comparison.json", dataclasses.asdict(comparison))
     if not args.no_report:
         from fusion_ros.replay.report import write_report
 
-        commands = {"source": result.source, "out": result.out, "options": result.options}
+        commands = {"source": job.source, "out": job.out, "options": job.options}
         write_report(staging, result.material, verdict, comparison, **commands)
     return comparison
 

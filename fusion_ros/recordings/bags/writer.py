@@ -56,13 +56,10 @@ class BagWriter:
             from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
-            raise RecordingError(
-                "writing bags needs the package rosbags: pip install rosbags"
-            ) from error
+            text = "writing bags needs the package rosbags: pip install rosbags"
+            raise RecordingError(text) from error
         if path.exists():
-            raise RecordingError(
-                f"{path} exists; name a new folder, since bags are never overwritten"
-            )
+            raise RecordingError(f"{path} exists; name a new folder; bags are never overwritten")
         self.path = path
         self._types = get_typestore(Stores.ROS2_HUMBLE)
         self._writer = Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()])
@@ -100,37 +97,22 @@ class BagWriter:
     def _incomplete(self, error: BaseException) -> IncompleteBagError:
         return IncompleteBagError(f"{self.path}: the bag is incomplete ({error_line(error)})")
 
-    def image(
-        self, topic: str, frame: PixelFrame, *, encoding: str | None = None, **header: Any
-    ) -> None:
+    def image(self, topic: str, frame: PixelFrame, **header: Any) -> None:
         """Write one image as `sensor_msgs/Image`.
 
-        Args:
-            topic: its topic.
-            frame: its pixels.
-            encoding: defaults to that of the pixels: rgb8, bgr8, mono8, mono16 or 32FC1.
-            header: stamp_ns, and optionally log_ns (default: the stamp) and frame_id.
+        `header` holds stamp_ns, and optionally log_ns (default: the stamp) and frame_id.
         """
-        encoding = encoding or encoding_of(frame)
+        encoding = encoding_of(frame)
         order = ChannelOrder.RGB if frame.order is ChannelOrder.GREY else frame.order
         data, step = encode(frame.pixels, encoding, order=order)
         height, width = frame.pixels.shape[:2]
         fields = {"encoding": encoding, "height": height, "width": width, "step": step}
         self.raw_image(topic, data, **fields, **header)
 
-    def raw_image(
-        self,
-        topic: str,
-        data: np.ndarray,
-        *,
-        encoding: str,
-        height: int,
-        width: int,
-        step: int,
-        **header: Any,
-    ) -> None:
-        """Write an image message with the given fields, without checks; `header` as in `image`."""
-        fields = {"encoding": encoding, "height": height, "width": width, "step": step}
+    def raw_image(self, topic: str, data: np.ndarray, **fields: Any) -> None:
+        """Write an image message with the given fields, without checks; header as in `image`."""
+        names = ("stamp_ns", "log_ns", "frame_id")
+        header = {name: fields.pop(name) for name in names if name in fields}
         self._write(topic, IMAGE, {**fields, "is_bigendian": 0, "data": data}, **header)
 
     def jpeg(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 from statistics import median
 
 from fusion_ros.outside_text import LINE_LIMIT, printable
@@ -68,26 +69,40 @@ class Evidence:
     damage: list[Damage]
     result: ReplayResult
     settings: ReplaySettings
-    frames: dict[Stream, list[FrameEntry]]
-    rhythms: dict[Stream, Rhythm]
-    offset_ms: float | None
-    offset_from: str
-    begin_ns: int
 
-    @classmethod
-    def of(
-        cls,
-        identity: Identity,
-        damage: list[Damage],
-        result: ReplayResult,
-        settings: ReplaySettings,
-    ) -> Evidence:
-        """Collect the evidence of a replay."""
-        frames = {stream: result.log.of(stream) for stream in Stream}
-        offset_ms, source = _constant_offset(result, frames)
-        begin_ns = min((f.arrived_ns for f in result.log.frames), default=0)
-        rhythms = {stream: rhythm_of(entries) for stream, entries in frames.items()}
-        return cls(identity, damage, result, settings, frames, rhythms, offset_ms, source, begin_ns)
+    @cached_property
+    def frames(self) -> dict[Stream, list[FrameEntry]]:
+        """Frames by stream."""
+        return {s: [f for f in self.result.log.frames if f.stream is s] for s in Stream}
+
+    @cached_property
+    def rhythms(self) -> dict[Stream, Rhythm]:
+        """Rate and gaps by stream."""
+        return {stream: rhythm_of(entries) for stream, entries in self.frames.items()}
+
+    @cached_property
+    def offset(self) -> tuple[float | None, str]:
+        """Offset in milliseconds to add to thermal stamps, and its source."""
+        if self.result.log.offsets_ms:
+            offsets_ms = [value for _, value in self.result.log.offsets_ms]
+            return median(offsets_ms), "stamps and arrival"
+        delays_ns = [
+            [f.arrived_ns - f.stamp_ns for f in entries if f.stamp_ns]
+            for entries in self.frames.values()
+        ]
+        if not all(delays_ns):
+            return None, ""
+        visible_ns, thermal_ns = delays_ns
+        offset_ms = (median(thermal_ns) - median(visible_ns)) / 1e6
+        # A difference of seconds is no transport delay, even in few frames.
+        if min(map(len, delays_ns)) < _ENOUGH and abs(offset_ms) < SECONDS_APART_MS:
+            return None, ""
+        return offset_ms, "arrival"
+
+    @cached_property
+    def begin_ns(self) -> int:
+        """Arrival of the first frame."""
+        return min((f.arrived_ns for f in self.result.log.frames), default=0)
 
     def seconds(self, arrived_ns: int) -> float:
         """Return seconds since the recording's first frame."""
@@ -96,26 +111,6 @@ class Evidence:
     def places(self, entries: list[FrameEntry]) -> tuple[float, ...]:
         """Return the times of the first few frames."""
         return tuple(self.seconds(entry.arrived_ns) for entry in entries[:MOST_PLACES])
-
-
-def _constant_offset(
-    result: ReplayResult, frames: dict[Stream, list[FrameEntry]]
-) -> tuple[float | None, str]:
-    """Return the offset to add to thermal stamps, and its source."""
-    if result.log.offsets_ms:
-        return median(value for _, value in result.log.offsets_ms), "stamps and arrival"
-    delays, enough = {}, True
-    for stream, entries in frames.items():
-        known = [f.arrived_ns - f.stamp_ns for f in entries if f.stamp_ns]
-        if not known:
-            return None, ""
-        enough &= len(known) >= _ENOUGH
-        delays[stream] = median(known)
-    offset_ms = (delays[Stream.THERMAL] - delays[Stream.VISIBLE]) / 1e6
-    # A difference of seconds is no transport delay, even in few frames.
-    if not enough and abs(offset_ms) < SECONDS_APART_MS:
-        return None, ""
-    return offset_ms, "arrival"
 
 
 def sentence(text: str) -> str:

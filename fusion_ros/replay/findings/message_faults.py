@@ -97,9 +97,12 @@ def rejections(e: Evidence) -> Iterator[Finding]:
 def content_faults(e: Evidence) -> Iterator[Finding]:
     """Find faults in the pixels of readable messages."""
     visible_in_colour = e.result.watchers[Stream.VISIBLE].is_colour
+    images = [t.name for t in e.identity.topics if t.message_type in IMAGE_TYPES and t.messages]
+    beside = (name for name in images if name != e.identity.visible)
+    thermal_topics = thermal_beside(e.identity.thermal, beside)
     for stream, seen in e.result.watchers.items():
         for fault in dict.fromkeys(change.fault for _, change in seen.faults):
-            others = _other_thermal_topics(e) if fault is Fault.COLOURS else []
+            others = thermal_topics if fault is Fault.COLOURS else []
             if fault is Fault.COLOURS and not (visible_in_colour or others):
                 continue  # `swapped` reports this
             at = {index for index, change in seen.faults if change.fault is fault}
@@ -116,11 +119,6 @@ def content_faults(e: Evidence) -> Iterator[Finding]:
                 e.places([f for f in e.frames[stream] if f.index in at]),
                 len(at),
             )
-
-
-def _other_thermal_topics(e: Evidence) -> list[str]:
-    images = [t.name for t in e.identity.topics if t.message_type in IMAGE_TYPES and t.messages]
-    return thermal_beside(e.identity.thermal, (t for t in images if t != e.identity.visible))
 
 
 def format_changes(e: Evidence) -> Iterator[Finding]:

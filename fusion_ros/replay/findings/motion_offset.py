@@ -21,25 +21,23 @@ _SHORTEST_S = 4.0
 
 
 def motion_offset_ms(
-    visible_ns: Sequence[int],
-    visible_motion: Sequence[float],
-    thermal_ns: Sequence[int],
-    thermal_motion: Sequence[float],
+    visible: Sequence[tuple[int, float]], thermal: Sequence[tuple[int, float]]
 ) -> float | None:
     """Return the offset for thermal stamps that aligns the motions; None if it is not clear.
 
-    Stamps must increase. Motion is any measure of change from the previous frame.
+    Both streams are (stamp, motion); stamps increase. Motion is any measure of change from the
+    previous frame.
     """
-    if min(len(visible_ns), len(thermal_ns)) < 60:
+    if min(len(visible), len(thermal)) < 60:
         return None
-    begin = max(visible_ns[0], thermal_ns[0])
-    end = min(visible_ns[-1], thermal_ns[-1])
+    begin = max(visible[0][0], thermal[0][0])
+    end = min(visible[-1][0], thermal[-1][0])
     if (end - begin) / 1e9 < _SHORTEST_S:
         return None
     grid = np.arange(0, (end - begin) / 1e6, STEP_MS)
     a, b = (
-        _ups_and_downs(np.interp(grid, (np.asarray(ns) - begin) / 1e6, np.asarray(motion)))
-        for ns, motion in ((visible_ns, visible_motion), (thermal_ns, thermal_motion))
+        _ups_and_downs(np.interp(grid, [(ns - begin) / 1e6 for ns, _ in s], [m for _, m in s]))
+        for s in (visible, thermal)
     )
     if a is None or b is None:
         return None

@@ -41,16 +41,16 @@ def offset(e: Evidence) -> Iterator[Finding]:
     if not rates:
         return
     period_ms = 1e3 / max(rates)
-    wanted = e.offset_ms
+    wanted, source = e.offset
     in_use = e.settings.thermal_offset_ns / 1e6
-    limit = max(5.0, 0.3 * period_ms) if e.offset_from == "stamps and arrival" else 25.0
+    limit = max(5.0, 0.3 * period_ms) if source == "stamps and arrival" else 25.0
     if wanted is not None and abs(wanted - in_use) > limit:
         late, fix = in_use - wanted, remedy(wanted)
         yield Finding(
             "constant_offset",
             Severity.ERROR,
-            f"Thermal stamps are {_duration(late)} {'late' if late > 0 else 'early'}",
-            f"By {e.offset_from}, thermal and visible frames of one moment have stamps that "
+            f"Thermal stamps are {_duration(abs(late))} {'late' if late > 0 else 'early'}",
+            f"By {source}, thermal and visible frames of one moment have stamps that "
             f"differ by {abs(late):.1f} ms{_both_stamps(e)}. Frames of different moments are "
             "paired, or no frames.",
             f"Set {fix} (replay: {fix.option}), or correct the driver's clock.",
@@ -62,22 +62,17 @@ def offset(e: Evidence) -> Iterator[Finding]:
 
 def _duration(milliseconds: float) -> str:
     """Return a duration as text in a suitable unit."""
-    size = abs(milliseconds)
-    if size >= 3.6e6:
-        return f"{size / 3.6e6:.1f} h"
-    return f"{size / 1e3:.1f} s" if size >= 1e4 else f"{size:.0f} ms"
+    if milliseconds >= 3.6e6:
+        return f"{milliseconds / 3.6e6:.1f} h"
+    return f"{milliseconds / 1e3:.1f} s" if milliseconds >= 1e4 else f"{milliseconds:.0f} ms"
 
 
 def _both_stamps(e: Evidence) -> str:
     """Return the first stamp of each stream as text if they differ by seconds."""
-    first = {
-        stream: next((f.stamp_ns for f in entries if f.stamp_ns), None)
-        for stream, entries in e.frames.items()
-    }
-    if None in first.values() or abs(e.offset_ms or 0.0) < SECONDS_APART_MS:
+    if abs(e.offset[0] or 0.0) < SECONDS_APART_MS:
         return ""
-    texts = ", ".join(f"{s.value} {(ns or 0) / 1e9:.3f} s" for s, ns in first.items())
-    return f" (first stamps: {texts})"
+    first = {s: next(f.stamp_ns for f in of if f.stamp_ns) for s, of in e.frames.items()}
+    return f" (first stamps: {', '.join(f'{s.value} {ns / 1e9:.3f} s' for s, ns in first.items())})"
 
 
 def _offset_in_images(e: Evidence, in_use: float, period_ms: float) -> Iterator[Finding]:
@@ -85,14 +80,9 @@ def _offset_in_images(e: Evidence, in_use: float, period_ms: float) -> Iterator[
         stream: [(f.stamp_ns, f.motion) for f in entries if f.stamp_ns and f.motion is not None]
         for stream, entries in e.frames.items()
     }
-    if e.result.jumps or any(len(s) < 60 for s in series.values()):
+    if e.result.jumps:
         return
-    seen = motion_offset_ms(
-        [s for s, _ in series[Stream.VISIBLE]],
-        [m for _, m in series[Stream.VISIBLE]],
-        [s for s, _ in series[Stream.THERMAL]],
-        [m for _, m in series[Stream.THERMAL]],
-    )
+    seen = motion_offset_ms(series[Stream.VISIBLE], series[Stream.THERMAL])
     if seen is not None and abs(seen - in_use) > max(20.0, 0.8 * period_ms):
         late = in_use - seen
         yield Finding(

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import itertools
-import time
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
+
+from tqdm import tqdm
 
 import fusion_ros
 from fusion_ros.files.tables import new_table
@@ -49,20 +51,16 @@ class Player(Protocol):
     ) -> tuple[OnePass, PassFigures]:
         """Send frames in recorded order, wait until the node has processed them, and evaluate.
 
-        Args:
-            frames: the frames.
-            time_line: makes a time line from the wall-clock time of the first frame.
-            visible_hz: recorded rate of the visible stream.
-            progress: receives the number of sent frames after each one.
+        `time_line` makes a time line from the wall-clock time of the first frame, `visible_hz` is
+        the recorded rate, and `progress` receives the number of sent frames after each one.
         """
 
 
 class LiveReplay:
-    """One live replay of one recording.
+    """One live replay of one recording, which is read once and not closed.
 
     Args:
         player: sends the frames.
-        recording: is read once, and not closed.
         values: parameters of the fuse node.
         serialise: see `Messages`.
         rate: multiple of the recorded rate.
@@ -117,15 +115,18 @@ class LiveReplay:
         self._play(repeated(self._clip, _WARM_UP_S), 1.0)
         _say(f"playing {self._recording.identity.name} at {self._rate:g} times the recorded rate")
         recorded = sum(map(self._recording.identity.messages, Stream))
-        progress = _Progress(min(recorded, self._most_frames or recorded))
-        with closing(read_ahead(frames)) as rest:  # the clip was read before
-            one_pass, figures = self._play(itertools.chain(self._clip, rest), self._rate, progress)
+        total = min(recorded, self._most_frames or recorded)
+        with (
+            closing(read_ahead(frames)) as rest,  # the clip was read before
+            tqdm(total=total, unit="frame", disable=not sys.stderr.isatty()) as bar,
+        ):
+            played = itertools.chain(self._clip, rest)
+            one_pass, figures = self._play(played, self._rate, lambda n: bar.update(n - bar.n))
         self.images = one_pass.images
         self.result |= figures.as_dict()
-        damaged = self._messages.damaged
-        self.result["damaged_frames_not_sent"] = damaged
-        found = reading_findings(self._recording.damage, damaged) + findings_of(figures)
-        self.result["findings"] = [asdict(finding) for finding in found]
+        damaged = self.result["damaged_frames_not_sent"] = self._messages.damaged
+        found = (reading_findings(self._recording.damage, damaged), findings_of(figures))
+        self.result["findings"] = [asdict(finding) for finding in itertools.chain(*found)]
         _say_figures(figures)
         if self._search_s > 0:
             highest = highest_rate(self._try, figures)
@@ -173,22 +174,6 @@ class LiveReplay:
         self.result["tried"].append(figures.as_dict())
         _say_figures(figures)
         return figures
-
-
-class _Progress:
-    """Prints a line every five seconds, with the remaining time."""
-
-    def __init__(self, frames: int) -> None:
-        self._frames = max(1, frames)
-        self._began = time.monotonic()
-        self._next_s = 5.0
-
-    def __call__(self, sent: int) -> None:
-        seconds = time.monotonic() - self._began
-        if seconds >= self._next_s:
-            left_s = seconds * (self._frames / sent - 1)
-            _say(f"{sent / self._frames:.0%} played, {left_s:.0f} s remaining")
-            self._next_s += 5.0
 
 
 def _say_figures(figures: PassFigures) -> None:

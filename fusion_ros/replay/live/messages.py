@@ -37,8 +37,8 @@ class Messages:
                 cdr = frame.cdr if frame.cdr is not None else self._serialise(frame)
             except EncodingError:
                 self.damaged += 1
-                continue
-            yield PlayedFrame(frame.stream, frame.arrived_ns, frame.stamp_ns, bytes(cdr))
+            else:
+                yield PlayedFrame(frame.stream, frame.arrived_ns, frame.stamp_ns, bytes(cdr))
 
 
 def read_ahead(frames: Iterator[PlayedFrame]) -> Generator[PlayedFrame, None, None]:
@@ -50,17 +50,14 @@ def read_ahead(frames: Iterator[PlayedFrame]) -> Generator[PlayedFrame, None, No
             yield frame
 
 
-def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> list[Finding]:
-    """Return the parts of a recording that were not read, as the offline replay does."""
-    found = list(of_damage(damage))
+def reading_findings(damage: Sequence[Damage], damaged_frames: int) -> Iterator[Finding]:
+    """Find the parts of a recording that were not read, as the offline replay does."""
+    yield from of_damage(damage)
     if damaged_frames:
-        found.append(
-            Finding(
-                "damaged_messages",
-                Severity.ERROR,
-                f"{damaged_frames} frames are cut or damaged",
-                "They were not sent to the fuse node.",
-                "Replay without --live: the report names the first one of each kind.",
-            )
+        yield Finding(
+            "damaged_messages",
+            Severity.ERROR,
+            f"{damaged_frames} frames are cut or damaged",
+            "They were not sent to the fuse node.",
+            "Replay without --live: the report names the first one of each kind.",
         )
-    return found

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fusion_ros.parameters import FuseParameters
@@ -39,9 +39,7 @@ class FusedImage:
 class OnePass:
     """Collects events while frames are played; `figures` evaluates them.
 
-    Args:
-        time_line: maps recorded time to wall-clock time.
-        values: parameters of the fuse node; they determine the possible pairs.
+    The parameters of the fuse node determine the possible pairs.
     """
 
     def __init__(self, time_line: TimeLine, values: FuseParameters) -> None:
@@ -80,12 +78,10 @@ class OnePass:
     def returned(self, stamp_ns: int, published_ns: int) -> None:
         """Record a fused image, with its stamp and the time of its publishing."""
         self._returned += 1
-        if self._by_arrival:  # then the stamp is the arrival, and the visible frame is unknown
-            age_ms = (published_ns - stamp_ns) / 1e6
-            at_s = (stamp_ns - self._line.begin_ns) / 1e9
-            self.images.append(FusedImage(at_s, age_ms, age_ms))
-        elif stamp_ns in self._visible:
-            due_ns, sent_ns = self._visible[stamp_ns]
+        # By arrival, the stamp is the arrival, and the visible frame is unknown.
+        unknown = (stamp_ns, stamp_ns) if self._by_arrival else None
+        if times := self._visible.get(stamp_ns, unknown):
+            due_ns, sent_ns = times
             at_s = (due_ns - self._line.begin_ns) / 1e9
             age_ms, way_ms = (published_ns - stamp_ns) / 1e6, (published_ns - sent_ns) / 1e6
             self.images.append(FusedImage(at_s, age_ms, way_ms))
@@ -174,52 +170,41 @@ class PassFigures:
         return {**dataclasses.asdict(self), "adds_up": self.adds_up}
 
 
-def findings_of(figures: PassFigures) -> list[Finding]:
-    """Return the faults of a pass."""
-    found = []
+def findings_of(figures: PassFigures) -> Iterator[Finding]:
+    """Find the faults of a pass."""
     if not figures.adds_up:
-        found.append(
-            Finding(
-                "counts_do_not_add_up",
-                Severity.ERROR,
-                "The counts of the fuse node do not add up",
-                "The number of received frames differs from the sum of fates and pending frames.",
-                "This is a fault of the fuse node: report it with live.json.",
-            )
+        yield Finding(
+            "counts_do_not_add_up",
+            Severity.ERROR,
+            "The counts of the fuse node do not add up",
+            "The number of received frames differs from the sum of fates and pending frames.",
+            "This is a fault of the fuse node: report it with live.json.",
         )
     if lost := sum(max(0, n) for n in figures.lost_on_the_wire.values()):
-        found.append(
-            Finding(
-                "lost_on_the_wire",
-                Severity.WARNING,
-                f"{lost} frames did not reach the fuse node",
-                "They were published, but the node did not count them as received.",
-                "Use the shipped DDS profile (config/fastdds_shm.xml) and a larger "
-                "input_queue_size; check whether the machine is overloaded.",
-            )
+        yield Finding(
+            "lost_on_the_wire",
+            Severity.WARNING,
+            f"{lost} frames did not reach the fuse node",
+            "They were published, but the node did not count them as received.",
+            "Use the shipped DDS profile (config/fastdds_shm.xml) and a larger input_queue_size; "
+            "check whether the machine is overloaded.",
         )
     if figures.loss >= MOST_LOSS:
         superseded = figures.counts[Stream.VISIBLE.value]["superseded"]
-        found.append(
-            Finding(
-                "frames_lost",
-                Severity.ERROR,
-                f"{figures.loss:.1%} of the pairs were not fused",
-                f"{figures.pairs_possible - figures.fused} of {figures.pairs_possible} pairs; "
-                f"{superseded} were superseded by a newer pair.",
-                "Use smaller frames, a lower rate or a faster engine, or accept the lower output "
-                "rate.",
-            )
+        yield Finding(
+            "frames_lost",
+            Severity.ERROR,
+            f"{figures.loss:.1%} of the pairs were not fused",
+            f"{figures.pairs_possible - figures.fused} of {figures.pairs_possible} pairs; "
+            f"{superseded} were superseded by a newer pair.",
+            "Use smaller frames, a lower rate or a faster engine, or accept the lower output rate.",
         )
     if figures.achieved_rate < KEPT_UP * figures.rate:
-        found.append(
-            Finding(
-                "player_behind",
-                Severity.WARNING,
-                "The player was too slow for the requested rate",
-                f"Requested: {figures.rate:g} times the recorded rate; reached: "
-                f"{figures.achieved_rate:.2f}. Ages include the delay of the player.",
-                "Play at a lower --rate, or on a machine with more cores.",
-            )
+        yield Finding(
+            "player_behind",
+            Severity.WARNING,
+            "The player was too slow for the requested rate",
+            f"Requested: {figures.rate:g} times the recorded rate; reached: "
+            f"{figures.achieved_rate:.2f}. Ages include the delay of the player.",
+            "Play at a lower --rate, or on a machine with more cores.",
         )
-    return found

@@ -15,12 +15,7 @@ from fusion_ros.replay.report.rendering import FATES, fates_of_stream, plot, wri
 
 
 def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
-    """Write `live.html` beside `live.json` and `live_frames.csv`.
-
-    Args:
-        folder: that of the two files.
-        live: the content of `live.json`; the recording was played to its end.
-        verdict: that of the gate, or of a replay without one.
+    """Write `live.html` beside `live.json`, whose content is `live`, and `live_frames.csv`.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
@@ -33,6 +28,7 @@ def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
         badge, mood = ("frames lost", "failed") if bad else ("no loss", "passed")
     with (folder / "live_frames.csv").open(encoding="utf-8", newline="") as file:
         ages = [(float(r["at_s"]), float(r["age_ms"])) for r in csv.DictReader(file)]
+    counts = live["counts"]
     values = {
         "name": live["recording"]["name"],
         "live": live,
@@ -41,19 +37,11 @@ def write_page(folder: Path, live: Mapping[str, Any], verdict: Verdict) -> Path:
         "verdict": verdict,
         "most_loss": MOST_LOSS,
         "streams": [
-            fates_of_stream(
-                stream,
-                f"{live['lost_on_the_wire'][stream]} not received by the node",
-                live["sent"][stream],
-                counts,
-            )
-            for stream, counts in live["counts"].items()
+            fates_of_stream(s, f"{lost} not received by the node", live["sent"][s], counts[s])
+            for s, lost in live["lost_on_the_wire"].items()
         ],
         "fates": FATES,
-        "age_plot": plot(
-            "Age over time",
-            "by due time of the visible frame",
-            line_plot([("age", ages)], unit_y="ms", low=0.0),
-        ),
-    }
+        "age_plot": plot("Age over time", "by due time of the visible frame",
+                         line_plot([("age", ages)], unit_y="ms", low=0.0)),
+    }  # fmt: skip
     return write_html(folder / "live.html", "live.html.j2", values)

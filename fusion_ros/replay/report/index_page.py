@@ -31,16 +31,16 @@ def write_index(folder: Path, results: Sequence[tuple[JobResult, Verdict]]) -> P
     """Write both files into a folder; the page links to the reports that exist."""
     rows = []
     for result, verdict in results:
-        summary, report = result.summary, Path(result.out) / "report.html"
-        findings = summary.get("findings", [])
+        summary, report = result.summary, Path(result.job.out) / "report.html"
         word, mood = verdict.word, "passed" if verdict.word == "passed" else "failed"
         if word == "no gate":
             word = summary["rig"]["verdict"]
             mood = MOOD_OF[word]
+        findings = summary.get("findings", [])
         codes = dict.fromkeys(f"{f['severity']}: {f['code']}" for f in findings)
         rows.append(
             {
-                "name": Path(result.recording).name,
+                "name": Path(result.job.recording).name,
                 "report": os.path.relpath(report, folder) if report.is_file() else "",
                 "verdict": word,
                 "mood": mood,

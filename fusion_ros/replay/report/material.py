@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 from fusion_ros.replay.findings import Evidence
 from fusion_ros.replay.gallery import Moment
 from fusion_ros.replay.log import PairEntry
 from fusion_ros.replay.quality import FUSED
-from fusion_ros.replay.report.timeline import Tick
 from fusion_ros.streams.ledger import Stream
 
 MAIN_MEASURE = "qw"
@@ -19,37 +19,18 @@ MAIN_MEASURE = "qw"
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """Figures and small images of a run, small enough to be sent from a worker process.
-
-    Attributes:
-        at_s: time of each pair in `pairs`.
-        misses: moments with the most objects that the detector missed.
-    """
+    """Figures and small images of a run; `misses` show objects that the detector missed."""
 
     summary: dict[str, Any]
-    ticks: list[Tick]
-    pairs: list[PairEntry]
-    at_s: list[float]
-    moments: list[Moment]
-    misses: list[Moment]
+    evidence: Evidence
+    misses: list[Moment] = dataclasses.field(default_factory=list)
 
-    @classmethod
-    def of(cls, summary: dict[str, Any], evidence: Evidence, detector: Any = None) -> Material:
-        """Collect the material of a run; `detector` is a `DetectorSink` or None."""
-        log, seconds = evidence.result.log, evidence.seconds
-        visible = evidence.frames[Stream.VISIBLE]
-        return cls(
-            summary,
-            [
-                (f.stream.value, seconds(f.arrived_ns), f.fate.value)
-                for f in log.frames
-                if f.fate is not None
-            ],
-            log.pairs,
-            [seconds(visible[p.visible_index].arrived_ns) for p in log.pairs],
-            evidence.result.moments,
-            detector.worst_misses if detector is not None else [],
-        )
+    @cached_property
+    def timed_pairs(self) -> list[tuple[float, PairEntry]]:
+        """Pairs with their times in seconds, by number."""
+        visible = self.evidence.frames[Stream.VISIBLE]
+        pairs = self.evidence.result.log.pairs
+        return [(self.evidence.seconds(visible[p.visible_index].arrived_ns), p) for p in pairs]
 
     @property
     def marks(self) -> list[float]:

@@ -18,13 +18,16 @@ MOST_ON_TIMELINE = 40
 def timeline(m: Material) -> dict[str, Any]:
     """Return the timeline: frames by fate, the main measure, and findings."""
     line = [
-        (at, value)
-        for at, pair in zip(m.at_s, m.pairs, strict=True)
-        if (value := m.main_measure(pair)) is not None
+        (at, value) for at, pair in m.timed_pairs if (value := m.main_measure(pair)) is not None
     ]
-    seen = {fate for _, _, fate in m.ticks}
+    ticks = [
+        (f.stream.value, m.evidence.seconds(f.arrived_ns), f.fate.value)
+        for f in m.evidence.result.log.frames
+        if f.fate is not None
+    ]
+    seen = {fate for _, _, fate in ticks}
     fates = [fate for fate in FATES if fate in seen]
-    svg = timeline_svg(m.ticks, line, m.marks, m.summary["duration_s"])
+    svg = timeline_svg(ticks, line, m.marks, m.summary["duration_s"])
     return {"svg": svg, "measure": MAIN_MEASURE, "fates": fates}
 
 
@@ -32,11 +35,11 @@ def moments_json(m: Material) -> str:
     """Return the images that a click on the timeline shows, for `timeline.js`."""
     moments = [
         {
-            "at": m.at_s[moment.pair],
+            "at": m.timed_pairs[moment.pair][0],
             "text": _text(m, moment),
             "panels": [_base64(moment.panels[name]) for name in PANELS],
         }
-        for moment in _spread(m.moments)
+        for moment in _spread(m.evidence.result.moments)
     ]
     data = {"moments": moments, "end": m.summary["duration_s"], "left": LEFT, "right": RIGHT}
     return json.dumps(data).replace("</", "<\\/")
@@ -44,19 +47,14 @@ def moments_json(m: Material) -> str:
 
 def gallery(m: Material) -> list[dict[str, Any]]:
     """Return the best, typical and worst moment, and the first gain jumps."""
-    values = [(m.main_measure(m.pairs[moment.pair]), moment) for moment in m.moments]
+    moments = m.evidence.result.moments
+    values = [(m.main_measure(m.timed_pairs[moment.pair][1]), moment) for moment in moments]
     scored = [(value, moment) for value, moment in values if value is not None]
     scored.sort(key=lambda item: item[0])
-    picked: list[tuple[str, Moment]] = []
-    if scored:
-        picked.append(("best", scored[-1][1]))
-    if len(scored) > 2:
-        picked.append(("typical", scored[len(scored) // 2][1]))
-    if len(scored) > 1:
-        picked.append(("worst", scored[0][1]))
-    picked += [(moment.why, moment) for moment in m.moments if moment.why][:2]
-    if not picked and m.moments:
-        picked = [("first", m.moments[0])]
+    places = (("best", -1, 1), ("typical", len(scored) // 2, 3), ("worst", 0, 2))
+    picked = [(why, scored[at][1]) for why, at, least in places if len(scored) >= least]
+    picked += [(moment.why, moment) for moment in moments if moment.why][:2]
+    picked = picked or [("first", moment) for moment in moments[:1]]
     return [_shown(m, moment, why) for why, moment in picked]
 
 
@@ -80,9 +78,9 @@ def _spread(moments: list[Moment]) -> list[Moment]:
 
 
 def _text(m: Material, moment: Moment) -> str:
-    pair = m.pairs[moment.pair]
+    at_s, pair = m.timed_pairs[moment.pair]
     value = m.main_measure(pair)
-    text = f"{m.at_s[moment.pair]:.2f} s · pair {pair.index} · skew {pair.skew_ms:+.1f} ms"
+    text = f"{at_s:.2f} s · pair {pair.index} · skew {pair.skew_ms:+.1f} ms"
     text += f" · {MAIN_MEASURE} {value:.3f}" if value is not None else ""
     return f"{text} · {moment.why}" if moment.why else text
 

@@ -27,12 +27,7 @@ def write_report(
 ) -> Path:
     """Write `report.html` into a folder.
 
-    Args:
-        folder: where to write.
-        material: of the run.
-        verdict: of the gate.
-        comparison: with an earlier run.
-        source, out, options: of the shown commands, see `command_for`.
+    `source`, `out` and `options` are those of the shown commands, see `command_for`.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
@@ -55,7 +50,7 @@ def write_report(
         ],
         "verdict": verdict,
         "comparison": comparison,
-        "has_moments": bool(material.moments),
+        "has_moments": bool(material.evidence.result.moments),
         "timeline": moments.timeline(material),
         "gallery": moments.gallery(material),
         "moments_json": moments.moments_json(material),

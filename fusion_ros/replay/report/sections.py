@@ -29,7 +29,7 @@ def streams(m: Material) -> list[dict[str, Any]]:
 
 def time_plots(m: Material) -> list[dict[str, Any]]:
     """Return the plot of skews."""
-    skews = [(at, p.skew_ms) for at, p in zip(m.at_s, m.pairs, strict=True) if not p.is_held]
+    skews = [(at, p.skew_ms) for at, p in m.timed_pairs if not p.is_held]
     signed = m.summary["sync"]["signed_skew_ms"]
     drift, offset = m.summary["sync"]["drift_ms_per_min"], m.summary["sync"]["offset_ms"]
     about = f"p50 {number(signed['p50'], 2)} ms"
@@ -65,12 +65,11 @@ def quality(m: Material) -> dict[str, Any]:
 
 def stability_plots(m: Material) -> list[dict[str, Any]]:
     """Return the plots of brightness and alignment."""
-    pairs = list(zip(m.at_s, m.pairs, strict=True))
     places = {"fused": 2, "visible": 0, "thermal": 1, "average": 3}
-    means = [(name, [(at, p.means[i]) for at, p in pairs]) for name, i in places.items()]
+    means = [(name, [(at, p.means[i]) for at, p in m.timed_pairs]) for name, i in places.items()]
     scores = [
         (at, p.alignment.score)
-        for at, p in pairs
+        for at, p in m.timed_pairs
         if p.alignment and math.isfinite(p.alignment.score)
     ]
     jumps = m.summary["temporal"]["gain_jumps"]
