@@ -95,20 +95,22 @@ class _Parser(argparse.ArgumentParser):
             name = option.partition("=")[0]
             if name.startswith("--") and not any(o.startswith(name) for o in options):
                 message = f"unknown option {name}"
-                near = get_close_matches(name, options, 1) or _parameters_like(name, options)
+                near = _options_like(name, options)
                 break
         hint = f"; did you mean {near[0]}?" if near else ""
         line = printable(message, LINE_LIMIT)
         self.exit(COULD_NOT_RUN, f"{self.prog}: {line}{hint} (see {self.prog} --help)\n")
 
 
-def _parameters_like(option: str, options: Sequence[str]) -> list[str]:
-    """Return the parameter of the fuse node that resembles an option, if `--set` is allowed."""
+def _options_like(name: str, options: Sequence[str]) -> list[str]:
+    """Return the options, or parameters of the fuse node for `--set`, that resemble a name."""
     from fusion_ros.parameters import SPECS
 
-    names = [spec.name for spec in SPECS] if "--set" in options else []
-    near = get_close_matches(option.strip("-").replace("-", "_"), names, 1)
-    return [f"--set {name}=..." for name in near]
+    known = {option: option for option in options}
+    if "--set" in options:
+        known |= {f"--{s.name.replace('_', '-')}": f"--set {s.name}=..." for s in SPECS}
+    same_word = [option for option in options if name.strip("-") in option.split("-")]
+    return same_word or [known[near] for near in get_close_matches(name, known, 1)]
 
 
 def parser() -> argparse.ArgumentParser:

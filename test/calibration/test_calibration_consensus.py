@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion_ros.calibration.from_pairs.consensus import robust_fit
-from fusion_ros.calibration.from_pairs.motion import motions_px
+from fusion_ros.calibration.from_pairs.joint_fit import motions_px, robust_fit
 
 SIZE = (640, 480)
 CENTRES = np.stack(np.meshgrid(np.linspace(30, 610, 12), np.linspace(30, 450, 9)), -1).reshape(

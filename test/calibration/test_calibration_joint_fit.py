@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_ros.calibration.from_pairs.joint_fit import JointFit, ShiftSurfaces, fit
-from fusion_ros.calibration.from_pairs.motion import correction
+from fusion_ros.calibration.from_pairs.joint_fit import JointFit, ShiftSurfaces, correction, fit
 
 SIZE = (640, 480)
 ROWS, COLUMNS, REACH = 9, 12, 6

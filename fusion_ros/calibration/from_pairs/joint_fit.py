@@ -16,13 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion_ros.calibration.from_pairs.motion import SPREAD, motions_px
-
 _TOGETHER = 3
 """Cells along each side with correlated errors: parallax extends over more than one cell."""
 _STEPS = 25
 _SMALLEST_STEP_PX = 0.003
 _NOISE_ROUNDS = (0, 4, 8)
+_OUTLIER_PX = 1.0
+"""A block this far from the fit keeps a quarter of its weight."""
+_ROUNDS = 15
+SPREAD = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.005, 0.008, 0.008])
+"""Standard deviation of each parameter over rigs: unlimited for shift, scale and rotation, small
+for stretch, shear and perspective. The cameras look in the same direction within a degree or so,
+and their pixels are nearly square."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class JointFit:
     """A homography fitted to shift surfaces."""
 
     parameters: np.ndarray
-    """The correction from the current to the correct position, see `motion`."""
+    """The correction from the current to the correct position, see `correction`."""
     corner_error_px: float
     """Expected error at the image corners: root mean square of one standard deviation."""
 
@@ -156,3 +161,64 @@ def _spline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     slopes = (-0.5 + 2 * t - 1.5 * a, 4.5 * a - 5 * t, 0.5 + 4 * t - 4.5 * a, 1.5 * a - t)
     bends = (2 - 3 * t, 9 * t - 5, 4 - 9 * t, 3 * t - 1)
     return np.stack(weights, 1), np.stack(slopes, 1), np.stack(bends, 1)
+
+
+def robust_fit(
+    centres: np.ndarray,
+    targets_px: np.ndarray,
+    weights: np.ndarray,
+    size: tuple[int, int],
+    before: np.ndarray,
+) -> np.ndarray:
+    """Fit a correction to the shifts of blocks (N x 2), with Cauchy's weights, squared.
+
+    Objects at another distance than most of the scene (the ground in front of the wheels, a person
+    close by), or visible to one camera only, need another homography. `fit` weights them by their
+    clarity; here their weight falls with their distance from the common fit (iteratively reweighted
+    least squares). The start must be nearly correct. `size` and `before` are those of `fit`.
+    """
+    moves = motions_px(centres, size, before.size)
+    weight, reach_px = weights, 4.0 * _OUTLIER_PX
+    held, parameters = np.zeros(before.size), np.zeros(before.size)
+    for _ in range(_ROUNDS):
+        normal = np.einsum("nij,n,nik->jk", moves, weight, moves)
+        right = np.einsum("nij,n,ni->j", moves, weight, targets_px)
+        # Few blocks may not determine all parameters; least squares then takes the smallest.
+        parameters = np.linalg.lstsq(normal + np.diag(held), right - held * before, rcond=None)[0]
+        off_px = np.linalg.norm(targets_px - moves @ parameters, axis=1)
+        variance = float((weight * off_px**2).sum() / weight.sum()) / 2
+        held = variance / SPREAD[: before.size] ** 2
+        weight = weights / (1 + (off_px / reach_px) ** 2) ** 2
+        reach_px = max(reach_px * 0.8, _OUTLIER_PX)
+    return parameters
+
+
+def correction(parameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the 3x3 matrix of 4, 6 or 8 parameters for an image of this size (width, height).
+
+    Eight numbers: shift (2), scale, rotation, stretch, shear, perspective (2), in units of half the
+    image width. The first four make a similarity, the first six an affine map. To first order,
+    points move in proportion to them.
+    """
+    width, height = size
+    tx, ty, scale, turn, stretch, shear, px, py = np.pad(parameters, (0, 8 - len(parameters)))
+    matrix = np.array(
+        [[1 + scale + stretch, shear - turn, tx], [turn + shear, 1 + scale - stretch, ty],
+         [px, py, 1.0]]
+    )  # fmt: skip
+    to_pixels = np.array(
+        [[width / 2, 0, (width - 1) / 2], [0, width / 2, (height - 1) / 2], [0, 0, 1]]
+    )
+    found = to_pixels @ matrix @ np.linalg.inv(to_pixels)
+    return found / found[2, 2]
+
+
+def motions_px(points: np.ndarray, size: tuple[int, int], freedom: int) -> np.ndarray:
+    """Return the motion in pixels of points (N x 2) per unit of each parameter, N x 2 x freedom."""
+    half = size[0] / 2
+    x, y = ((points - [(size[0] - 1) / 2, (size[1] - 1) / 2]) / half).T
+    one, none = np.ones_like(x), np.zeros_like(x)
+    right = [one, none, x, -y, x, y, -x * x, -x * y]
+    down = [none, one, y, x, -y, x, -x * y, -y * y]
+    motions = np.stack((np.stack(right, 1), np.stack(down, 1)), 1)
+    return motions[:, :, :freedom] * half

@@ -4,7 +4,7 @@
 The thermal images are warped with the current homography. For each cell of the visible grid and
 each small shift, the agreement of the structures is added over all pairs. `joint_fit` finds the
 homography that fits all cells best. Blocks of three by three cells are large enough to have a best
-shift of their own. Its clarity is the weight of the middle cell. At the end `consensus` fits a
+shift of their own. Its clarity is the weight of the middle cell. At the end `robust_fit` fits a
 homography to these shifts, and the share of blocks near it is measured.
 """
 
@@ -16,9 +16,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fusion_ros.calibration.from_pairs.consensus import robust_fit
-from fusion_ros.calibration.from_pairs.joint_fit import JointFit, ShiftSurfaces, fit
-from fusion_ros.calibration.from_pairs.motion import correction, motions_px
+from fusion_ros.calibration.from_pairs.joint_fit import (
+    JointFit,
+    ShiftSurfaces,
+    correction,
+    fit,
+    motions_px,
+    robust_fit,
+)
 from fusion_ros.registration.structure import peak_offset, structure
 
 _CELLS_ACROSS = 12

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from fusion_ros.files.reading import check_regular
+from fusion_ros.files.limits import MAX_TEXT_BYTES
+from fusion_ros.files.reading import FAST_LOADER, check_regular, parse_yaml, read_bytes
 from fusion_ros.recordings.bags import mcap_records, ros1_file, sqlite_file
-from fusion_ros.recordings.bags import metadata as bag_metadata
-from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType
+from fusion_ros.recordings.bags.bag_file import BagFile, BagMessage, TopicType, ros2_type
 from fusion_ros.recordings.bags.decompression import ZSTD_MAGIC, unpack_file
 from fusion_ros.recordings.bags.mcap_file import McapFile
 from fusion_ros.recordings.bags.ros1_file import Ros1File
 from fusion_ros.recordings.bags.sqlite_file import SqliteFile
 from fusion_ros.recordings.recording import Damage, DamageKind, DamageReporter, RecordingError
 
+METADATA = "metadata.yaml"
 ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
 _PACKED = ".zstd"
 _STORAGES: dict[bytes, Callable[[Path, DamageReporter], BagFile]] = {
@@ -26,6 +29,59 @@ _STORAGES: dict[bytes, Callable[[Path, DamageReporter], BagFile]] = {
 }
 
 
+class MetadataError(ValueError):
+    """Error of an unusable metadata.yaml; the bag files can be read without it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BagMetadata:
+    """The entries of metadata.yaml that reading needs.
+
+    Attributes:
+        files: file names in recorded order.
+        counts: messages by topic.
+    """
+
+    files: tuple[str, ...]
+    counts: dict[TopicType, int]
+
+
+def read_metadata(folder: Path) -> BagMetadata:
+    """Read the metadata of a bag's folder.
+
+    Other entries are ignored, so that an unknown storage, profile or QoS does not prevent reading.
+
+    Raises:
+        MetadataError: the file is missing, too large, invalid YAML, or not in rosbag2's format.
+    """
+    try:
+        content = parse_yaml(read_bytes(folder / METADATA, MAX_TEXT_BYTES), FAST_LOADER)
+    except OSError as error:
+        raise MetadataError(str(error)) from error
+    except ValueError as error:
+        raise MetadataError(f"{METADATA}: {error}") from error
+    try:
+        entries = content["rosbag2_bagfile_information"]
+        files = tuple(PurePosixPath(_name(file)).name for file in entries["relative_file_paths"])
+        counts: dict[TopicType, int] = {}
+        for entry in entries.get("topics_with_message_count") or ():
+            about = entry["topic_metadata"]
+            topic = TopicType(_name(about["name"]), ros2_type(_name(about["type"])))
+            counts[topic] = counts.get(topic, 0) + int(entry["message_count"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MetadataError(
+            f"{METADATA} is not in the format of rosbag2 ({error!r:.100})"
+        ) from error
+    return BagMetadata(files, counts)
+
+
+def _name(value: Any) -> str:
+    """Return a name that is a string; other types could expand to a huge text."""
+    if not isinstance(value, str):
+        raise TypeError(f"a name is {type(value).__name__}, not a string")
+    return value
+
+
 def is_bag_file(path: Path) -> bool:
     """Whether a file has the suffix of a bag."""
     return path.name.lower().endswith(ENDINGS)
@@ -33,7 +89,7 @@ def is_bag_file(path: Path) -> bool:
 
 def is_bag_folder(folder: Path) -> bool:
     """Whether a folder holds a bag."""
-    return (folder / bag_metadata.NAME).is_file() or any(map(is_bag_file, folder.iterdir()))
+    return (folder / METADATA).is_file() or any(map(is_bag_file, folder.iterdir()))
 
 
 def open_bag(path: Path, damage: list[Damage]) -> tuple[list[BagFile], dict[TopicType, int]]:
@@ -70,16 +126,16 @@ def open_bag(path: Path, damage: list[Damage]) -> tuple[list[BagFile], dict[Topi
 def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[TopicType, int]]:
     present = sorted(file for file in folder.iterdir() if is_bag_file(file))
     try:
-        metadata = bag_metadata.read_metadata(folder)
-    except bag_metadata.MetadataError as error:
+        metadata = read_metadata(folder)
+    except MetadataError as error:
         if not present:
             raise RecordingError(
                 f"{folder}: {error}, and it holds no file that ends in {', '.join(ENDINGS)}"
             ) from error
-        if (folder / bag_metadata.NAME).exists():
-            damage.append(Damage(bag_metadata.NAME, str(error), DamageKind.METADATA))
+        if (folder / METADATA).exists():
+            damage.append(Damage(METADATA, str(error), DamageKind.METADATA))
         else:
-            what = f"it has no {bag_metadata.NAME}: the recorder did not close it"
+            what = f"it has no {METADATA}: the recorder did not close it"
             damage.append(Damage(folder.name, what, DamageKind.UNFINISHED))
         # rosbag2 removes a file after compressing it: where both exist, the compressed one is cut.
         names = {file.name for file in present}
@@ -89,16 +145,16 @@ def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[Topi
         if (found := _find(folder, name)) is not None:
             files.append(found)
         else:
-            what = f"{bag_metadata.NAME} lists it, but it does not exist"
+            what = f"{METADATA} lists it, but it does not exist"
             damage.append(Damage(name, what))
     if files or metadata.files:
         for file in present:
             if file not in files:
-                what = f"{bag_metadata.NAME} does not list it, so it is not read"
+                what = f"{METADATA} does not list it, so it is not read"
                 damage.append(Damage(file.name, what, DamageKind.METADATA))
     if not files:
         raise RecordingError(
-            f"{folder}: none of the files that {bag_metadata.NAME} lists exists "
+            f"{folder}: none of the files that {METADATA} lists exists "
             f"({', '.join(metadata.files) or 'none'})"
         )
     return files, metadata.counts

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fusion_ros.replay.findings import effect_faults as effect
 from fusion_ros.replay.findings import image_faults as image
 from fusion_ros.replay.findings import message_faults as message
 from fusion_ros.replay.findings import reading_faults as reading
@@ -17,7 +16,7 @@ __all__ = ["Evidence", "Finding", "Severity", "find_faults"]
 # In reporting order within one severity: causes before their effects.
 _CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     reading.unread, message.swapped,
-    effect.doubtful_inputs, effect.without_effect,
+    image.doubtful_inputs, image.without_effect,
     time.looped, time.offset, time.missing_frames, time.unpaired, image.gain_jumps,
     message.rejections, message.content_faults, message.format_changes, image.frozen, time.stalls,
     time.doubles, image.misaligned, image.flicker, reading.not_finished,

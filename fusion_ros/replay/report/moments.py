@@ -9,8 +9,8 @@ from typing import Any
 
 from fusion_ros.replay.gallery import PANELS, Moment
 from fusion_ros.replay.report.material import MAIN_MEASURE, Material
+from fusion_ros.replay.report.plots import LEFT, RIGHT, timeline_svg
 from fusion_ros.replay.report.rendering import FATES
-from fusion_ros.replay.report.timeline import LEFT, RIGHT, timeline_svg
 
 MOST_ON_TIMELINE = 40
 
