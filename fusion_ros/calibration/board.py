@@ -92,22 +92,22 @@ class BoardResult:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return the reasons to doubt the result; empty if it is good."""
-        found = []
-        for what, error_px in (
-            ("visible", self.visible_error_px),
-            ("thermal", self.thermal_error_px),
-            ("stereo", self.together_error_px),
-        ):
-            if error_px >= _MOST_ERROR_PX:
-                found.append(f"the {what} reprojection error is {error_px:.1f} px")
+        errors_px = (self.visible_error_px, self.thermal_error_px, self.together_error_px)
+        found = [
+            f"the {what} reprojection error is {error_px:.1f} px"
+            for what, error_px in zip(("visible", "thermal", "stereo"), errors_px, strict=True)
+            if error_px >= _MOST_ERROR_PX
+        ]
         if self.views < _ENOUGH_VIEWS:
             found.append(f"only {self.views} views; {_ENOUGH_VIEWS} or more confirm each other")
-        for what, covered in (("visible", self.visible_covered), ("thermal", self.thermal_covered)):
-            if covered < _ENOUGH_COVERED:
-                found.append(
-                    f"the board was seen in {covered:.0%} of the {what} image; elsewhere its lens "
-                    "model is extrapolated"
-                )
+        found += [
+            f"the board was seen in {covered:.0%} of the {what} image; elsewhere its lens model is "
+            "extrapolated"
+            for what, covered in (
+                ("visible", self.visible_covered), ("thermal", self.thermal_covered)
+            )
+            if covered < _ENOUGH_COVERED
+        ]  # fmt: skip
         return tuple(found)
 
     def figures(self) -> dict[str, Any]:
@@ -163,12 +163,9 @@ def _find(image: np.ndarray, board: Board) -> Sighting | None:
 def calibrate_with_board(
     pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], board: Board, distance_m: float = 10.0
 ) -> BoardResult:
-    """Calibrate both cameras and their transform from views of the board.
+    """Calibrate both cameras and their transform from views (name, visible, thermal), grey.
 
-    Args:
-        pairs: (name, visible, thermal), grey.
-        board: its layout.
-        distance_m: distance of the plane on which the images shall align.
+    The images align on a plane at `distance_m`.
 
     Raises:
         GeometryError: fewer than five views in which both saw the board, or changing sizes.

@@ -71,9 +71,8 @@ class OnnxDetector:
         self._session = _session_of(model)
         inputs = self._session.get_inputs()
         shape = inputs[0].shape
-        if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, None) or (
-            inputs[0].type not in _FLOATS
-        ):  # fmt: skip
+        is_image = len(inputs) == 1 and len(shape) == 4 and shape[1] in (3, None)
+        if not is_image or inputs[0].type not in _FLOATS:
             taken = ", ".join(f"{i.name!r} {i.type} {_shape_text(i.shape)}" for i in inputs)
             raise DetectorError(
                 f"detector {model}: its inputs are {taken}; supported is one of 1x3xHxW floats"
@@ -107,7 +106,9 @@ class OnnxDetector:
         height, width = rgb.shape[:2]
         boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
         boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
-        labels = np.array([self._name(int(number)) for number in classes], object)
+        known = self.names or ()
+        names = [known[n] if 0 <= n < len(known) else f"class {n}" for n in map(int, classes)]
+        labels = np.array([self._merge.get(name, name) for name in names], object)
         return [
             Detection(tuple(map(float, boxes[i])), float(scores[i]), labels[i])  # type: ignore[arg-type]
             for i in _suppressed(boxes, scores, labels)
@@ -158,11 +159,6 @@ class OnnxDetector:
             return tuple(str(names[number]) for number in range(len(names)))
         return tuple(map(str, names)) if isinstance(names, list | tuple) else None
 
-    def _name(self, number: int) -> str:
-        known = self.names is not None and 0 <= number < len(self.names)
-        name = self.names[number] if known and self.names else f"class {number}"
-        return self._merge.get(name, name)
-
 
 def overlap(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the intersection over union of two boxes."""
@@ -178,9 +174,8 @@ def _session_of(model: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise DetectorError(
-            "a detector needs the package onnxruntime: pip install onnxruntime"
-        ) from error
+        text = "a detector needs the package onnxruntime: pip install onnxruntime"
+        raise DetectorError(text) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Spinning idle threads would take CPU time from the fusion.

@@ -44,9 +44,7 @@ def require_evaluator() -> None:
         RuntimeError: it is not installed.
     """
     if importlib.util.find_spec("pycocotools") is None:
-        raise RuntimeError(
-            "average precision needs the package pycocotools: pip install pycocotools"
-        )
+        raise RuntimeError("average precision needs pycocotools: pip install pycocotools")
 
 
 def evaluate(
@@ -97,23 +95,24 @@ def _score(
     wanted = {number: pair for number, pair in boxes.items() if not pair[1].ignored}
     if not wanted:
         return None
-    claims = [
-        {**_annotation(0, image, detection.box), "iscrowd": 0, "score": detection.score}
+    own = [
+        (image, detection)
         for image, key in enumerate(keys, 1)
         for detection in found.get(key, ())
         if detection.label == name
     ]
-    for number, claim in enumerate(claims, 1):
-        claim["id"] = number
+    claims = [
+        {**_annotation(number, image, detection.box), "iscrowd": 0, "score": detection.score}
+        for number, (image, detection) in enumerate(own, 1)
+    ]
     evaluation = _evaluated(truth, claims, len(keys))
     precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # by IoU and recall
-    score_of = {claim["id"]: claim["score"] for claim in claims}
     hit = {
         number
         for image in evaluation.evalImgs
         if image is not None
         for number, match in zip(image["gtIds"], image["gtMatches"][0], strict=True)
-        if match and score_of[int(match)] >= confidence
+        if match and claims[int(match) - 1]["score"] >= confidence
     }
     missed = tuple(pair for number, pair in wanted.items() if number not in hit)
     return ClassScores(

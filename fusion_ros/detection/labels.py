@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from reprlib import repr as shown
@@ -69,9 +70,7 @@ class LabelledImage:
 def read_labels(path: Path, names: Sequence[str] | None = None) -> list[LabelledImage]:
     """Read COCO JSON, or a folder of YOLO text files (one per image, relative boxes).
 
-    Args:
-        path: the file or folder.
-        names: class names by number for YOLO files.
+    `names` are the class names by number for YOLO files.
 
     Raises:
         ValueError: the labels are invalid; the message names the file and the entry.
@@ -82,11 +81,9 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
         raise ValueError(f"labels {error}") from error
     except ValueError as error:
         raise ValueError(f"labels {path}: {error}") from error
-    seen = set()
-    for labelled in labelled_images:
-        if labelled.name in seen:
-            raise ValueError(f"labels {path}: two images are named {shown(labelled.name)}")
-        seen.add(labelled.name)
+    for name, count in Counter(labelled.name for labelled in labelled_images).items():
+        if count > 1:
+            raise ValueError(f"labels {path}: {count} images are named {shown(name)}")
     return labelled_images
 
 
@@ -95,10 +92,10 @@ def _coco(path: Path) -> list[LabelledImage]:
     images, categories, annotations = (
         _entries(content, name) for name in ("images", "categories", "annotations")
     )
-    classes = {}
-    for n, category in enumerate(categories):
-        where = f"categories[{n}]"
-        classes[_key(category, "id", where)] = str(_field(category, "name", where))
+    classes = {
+        _key(category, "id", f"categories[{n}]"): str(_field(category, "name", f"categories[{n}]"))
+        for n, category in enumerate(categories)
+    }
     boxes: dict[Any, list[LabelledBox]] = {
         _key(image, "id", f"images[{n}]"): [] for n, image in enumerate(images)
     }
@@ -124,15 +121,9 @@ def _coco(path: Path) -> list[LabelledImage]:
         frame = image.get("frame_index")
         if frame is not None and type(frame) is not int:
             raise ValueError(f"{where}.frame_index is {shown(frame)}, not a whole number")
-        labelled_images.append(
-            LabelledImage(
-                stem,
-                tuple(boxes[_key(image, "id", where)]),
-                frozenset(classes.values()),
-                size,
-                _number_in(stem) if frame is None else frame,
-            )
-        )
+        frame = _number_in(stem) if frame is None else frame
+        own = tuple(boxes[image["id"]])
+        labelled_images.append(LabelledImage(stem, own, frozenset(classes.values()), size, frame))
     return labelled_images
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,30 +101,17 @@ def _end_to_end(outputs: Sequence[np.ndarray], size: tuple[int, int]) -> Boxes:
     return rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(int)
 
 
+_NANODET: dict[str, Any] = {"order": "BGR", "scale": "imagenet", "padding": 0}
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
         "yolov8": Layout("1 x (4 + classes) x N: Ultralytics v8 and later without NMS", _yolov8),
         "yolov5": Layout("1 x N x (5 + classes), decoded: YOLOv5, YOLOv7", _yolov5),
-        "yolox": Layout(
-            "1 x N x (5 + classes), not decoded: YOLOX",
-            _yolox,
-            order="BGR",
-            scale="bytes",
-            centred=False,
-        ),
+        "yolox": Layout("1 x N x (5 + classes), not decoded: YOLOX", _yolox, "BGR", "bytes", False),
         "nanodet-plus": Layout(
-            "1 x N x (classes + 32), strides 8 to 64: NanoDet-Plus",
-            _nanodet_plus,
-            order="BGR",
-            scale="imagenet",
-            padding=0,
+            "1 x N x (classes + 32), strides 8 to 64: NanoDet-Plus", _nanodet_plus, **_NANODET
         ),
         "nanodet": Layout(
-            "six outputs N x classes and N x 32, strides 8 to 32: NanoDet",
-            _nanodet,
-            order="BGR",
-            scale="imagenet",
-            padding=0,
+            "six outputs N x classes and N x 32, strides 8 to 32: NanoDet", _nanodet, **_NANODET
         ),
         "end-to-end": Layout("1 x N x 6 with NMS inside: YOLOv10, YOLO26, nms=True", _end_to_end),
     }
@@ -135,11 +123,7 @@ def fits(
 ) -> bool:
     """Whether outputs of these shapes (without the batch axis) can be read in a layout.
 
-    Args:
-        name: a key of `LAYOUTS`.
-        shapes: shapes of all outputs.
-        size: (width, height) of the input.
-        classes: number of classes, if known.
+    `size` is (width, height) of the input, `classes` the number of classes, if known.
     """
     if any(len(shape) != 2 for shape in shapes):
         return False

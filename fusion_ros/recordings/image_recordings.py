@@ -150,11 +150,7 @@ class ImageRecording:
 
 
 class VideoRecording:
-    """Two videos with a common start.
-
-    Args:
-        visible, thermal: video files.
-        rate_hz: frame rate of videos that do not state one.
+    """Two videos with a common start; `rate_hz` is the rate of videos that do not state one.
 
     Raises:
         VideoError: a video cannot be read without loss of depth, or its rate is unknown.

@@ -28,12 +28,7 @@ _LEAST_WIDTH = 16
 
 
 def counts_of(data: bytes | memoryview, maker: str) -> np.ndarray | None:
-    """Return the measured counts (`uint16` HxW) of a radiometric JPEG; None if it holds none.
-
-    Args:
-        data: the whole file.
-        maker: see `ImageTags.rendering_of`.
-    """
+    """Return the measured counts (`uint16` HxW) of a radiometric JPEG; None if it holds none."""
     try:
         if maker == "FLIR":
             return _flir_counts(_flir_record(data, _RAW))

@@ -105,9 +105,7 @@ class JobResult:
 def run_job(job: Job, is_stopped: Callable[[], bool] = lambda: False) -> JobResult:
     """Replay one recording and prepare its files. Errors are returned in the result.
 
-    Args:
-        job: see `Job`.
-        is_stopped: called for every message; True stops the replay as Ctrl-C does.
+    `is_stopped` is called for every message; True stops the replay as Ctrl-C does.
     """
     from fusion_ros.recordings.opening import open_recording
 

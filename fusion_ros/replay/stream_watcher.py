@@ -25,11 +25,7 @@ _FEWEST_CHANGES = 3
 
 
 class StreamWatcher:
-    """Measures the frames of one stream in order. Holds one small frame.
-
-    Args:
-        detect_flat: see `StreamWatch`.
-    """
+    """Measures the frames of one stream in order. Holds one small frame; see `StreamWatch`."""
 
     def __init__(self, *, detect_flat: bool) -> None:
         self.watch = StreamWatch(0, detect_flat=detect_flat)

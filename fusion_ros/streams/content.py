@@ -155,15 +155,9 @@ class EffectWatch:
     def compare(
         self, visible: np.ndarray, fused: FusedFrame, now_ns: int, celsius: float | None = None
     ) -> None:
-        """Compare a visible frame with its fused one.
+        """Compare a visible frame with its fused one; `celsius` is the thermal median, if known.
 
         Thermal frames of one value everywhere, as of a closed shutter, do not count.
-
-        Args:
-            visible: the visible frame.
-            fused: made of it.
-            now_ns: present time.
-            celsius: median of the thermal frame, if its unit is known.
         """
         self._compared_ns, self._celsius = now_ns, celsius
         if is_constant(fused.thermal):

@@ -15,15 +15,10 @@ OTHER = {Stream.VISIBLE: Stream.THERMAL, Stream.THERMAL: Stream.VISIBLE}
 
 
 class StreamLoss:
-    """Evaluates both cameras by their watches.
+    """Evaluates both cameras by their watches, which it restarts.
 
-    All times are of the clock of the arrival times, in nanoseconds.
-
-    Args:
-        options: may be replaced.
-        watches: health of both streams; restarted here.
-        is_registered: whether thermal frames can be registered.
-        started_ns: start of the time line.
+    All times are of the clock of the arrival times, in nanoseconds. `is_registered` returns whether
+    thermal frames can be registered.
     """
 
     def __init__(

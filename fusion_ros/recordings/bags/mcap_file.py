@@ -75,10 +75,6 @@ def _message(log_ns: int, number: int, channel: _Channel, content: _Content) -> 
 class McapFile:
     """One mcap file.
 
-    Args:
-        path: the file.
-        report: receives damage.
-
     Raises:
         RecordingError: the file is no mcap file.
         OSError: the file cannot be read.

@@ -21,10 +21,6 @@ MAGIC = b"#ROSBAG V"
 class Ros1File:
     """One .bag file with an index.
 
-    Args:
-        path: the file.
-        report: receives damage.
-
     Raises:
         RecordingError: the file has no index, is damaged, or is no ROS 1 bag.
     """

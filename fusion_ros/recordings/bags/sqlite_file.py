@@ -35,10 +35,6 @@ _IN_ORDER = "SELECT id FROM messages WHERE topic_id IN (?) ORDER BY timestamp, i
 class SqliteFile:
     """One .db3 file.
 
-    Args:
-        path: the file.
-        report: receives damage.
-
     Raises:
         RecordingError: the file is no bag, or its list of topics cannot be read.
         OSError: the file cannot be read.

@@ -19,8 +19,7 @@ _AHEAD = 16
 class Messages:
     """Makes messages of recorded frames and counts damaged frames.
 
-    Args:
-        serialise: makes a message of a frame that was not recorded as a ROS 2 message.
+    `serialise` makes a message of a frame that was not recorded as a ROS 2 message.
     """
 
     def __init__(self, serialise: Callable[[RecordedFrame], bytes]) -> None:

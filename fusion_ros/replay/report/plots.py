@@ -41,10 +41,7 @@ def line_plot(
 ) -> str:
     """Return lines, or dots, over a time axis in seconds; "" without points.
 
-    Args:
-        series: lines by name.
-        marks: x of vertical lines (findings).
-        low, high: range of y; by default the range of the points.
+    `marks` are vertical lines (findings); `low` and `high` replace the range of the points.
     """
     points = [p for _, line in series for p in line]
     if not points:
