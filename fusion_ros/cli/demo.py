@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import time
@@ -120,16 +121,9 @@ def _record(processes: Processes, args: argparse.Namespace, staging: Path) -> st
         show=True,
     )
     width, height = args.size
-    processes.start(
-        "fuse_node",
-        "fusion_ros.nodes.fuse.fuse_node",
-        {
-            **_network(args),
-            **_registration(args),
-            "warm_up_width": width,
-            "warm_up_height": height,
-        },
-    )
+    values = {**_network(args), **_registration(args)}
+    values |= {"warm_up_width": width, "warm_up_height": height}
+    processes.start("fuse_node", "fusion_ros.nodes.fuse.fuse_node", values)
     sizes = {"visible": args.size, "thermal": args.thermal_size or args.size}
     for modality, (columns, rows) in sizes.items():
         processes.start(
@@ -191,20 +185,16 @@ def _show_registration(args: argparse.Namespace, folder: Path) -> None:
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
 
-    visible, thermal = (
-        cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED) for name in _RAW_IMAGES
-    )
+    paths = [str(folder / name) for name in _RAW_IMAGES]
+    visible, thermal = (cv2.imread(path, cv2.IMREAD_UNCHANGED) for path in paths)
     if visible is None or thermal is None:
         return
     panels = {}
-    for label, registration in (
-        ("fused without calibration", {}),
-        ("fused with calibration", _registration(args)),
-    ):
-        pipeline = make_pipeline(FuseParameters.from_values({**_network(args), **registration}))
-        fused = pipeline.fuse(visible, thermal, order="bgr", thermal_order="bgr").image
-        panels[label] = fused[..., ::-1]
-        pipeline.close()
+    for word, registration in (("without", {}), ("with", _registration(args))):
+        values = FuseParameters.from_values({**_network(args), **registration})
+        with contextlib.closing(make_pipeline(values)) as pipeline:
+            fused = pipeline.fuse(visible, thermal, order="bgr", thermal_order="bgr").image
+        panels[f"fused {word} calibration"] = fused[..., ::-1]
     write_image(folder / "registration.png", side_by_side(panels))
 
 

@@ -92,21 +92,12 @@ def _ros() -> Iterator[Check]:
     if importlib.util.find_spec("rclpy") is None:
         yield Check("rclpy", "missing", "not installed; the node cannot run", NO_RCLPY_FIX)
     else:
-        distribution = _distribution()
-        version = _version("rclpy", "ros-rclpy")
+        version = _version("ros-rclpy", "rclpy")
+        known = _DISTRIBUTIONS.get(version.partition(".")[0], "unknown distribution")
+        distribution = os.environ.get("ROS_DISTRO") or known
         yield Check("rclpy", "ok", f"{version or 'installed'} ({distribution})")
-        middlewares = _middlewares()
-        chosen = os.environ.get("RMW_IMPLEMENTATION", "")
-        if not middlewares:
-            fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
-            yield Check("middleware", "missing", "none found", fix)
-        elif chosen and chosen not in middlewares:
-            what = f"RMW_IMPLEMENTATION is {chosen}, installed are {', '.join(middlewares)}"
-            yield Check("middleware", "missing", what, "install it, or unset the variable")
-        else:
-            what = ", ".join(middlewares) + (f"; {chosen} is chosen" if chosen else "")
-            yield Check("middleware", "ok", what)
-    if _has_message():
+        yield _middleware()
+    if importlib.util.find_spec("fusion_ros.msg") is not None:
         yield Check("fusion_ros/msg/FusionStatus", "ok", "built")
     else:
         what = "not built; the node runs without its status topic"
@@ -117,6 +108,25 @@ def _ros() -> Iterator[Check]:
         what = "not installed: pairing_policy cannot be one of its policies"
         fix = "apt install ros-DISTRO-message-filters on a ROS distribution"
         yield Check("message_filters", "note", what, fix)
+
+
+def _middleware() -> Check:
+    """Look for RMW implementations in the ament index of each active prefix."""
+    prefixes = [sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+    index = "share/ament_index/resource_index/rmw_typesupport"
+    paths = (
+        path for prefix in filter(None, prefixes) for path in Path(prefix, index).glob("rmw_*")
+    )
+    found = sorted({path.name for path in paths} - {"rmw_implementation"})
+    chosen = os.environ.get("RMW_IMPLEMENTATION", "")
+    if not found:
+        fix = "pip install ros-rmw-fastrtps-cpp, or apt install ros-DISTRO-rmw-fastrtps-cpp"
+        return Check("middleware", "missing", "none found", fix)
+    if chosen and chosen not in found:
+        what = f"RMW_IMPLEMENTATION is {chosen}, installed are {', '.join(found)}"
+        return Check("middleware", "missing", what, "install it, or unset the variable")
+    what = ", ".join(found) + (f"; {chosen} is chosen" if chosen else "")
+    return Check("middleware", "ok", what)
 
 
 def _dds(environment: Mapping[str, str]) -> Iterator[Check]:
@@ -237,27 +247,3 @@ def _version(*names: str) -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     return ""
-
-
-def _distribution() -> str:
-    if os.environ.get("ROS_DISTRO"):
-        return os.environ["ROS_DISTRO"]
-    release = _version("ros-rclpy", "rclpy").partition(".")[0]
-    return _DISTRIBUTIONS.get(release, "unknown distribution")
-
-
-def _middlewares() -> list[str]:
-    """Return the RMW implementations in the ament index of each active prefix."""
-    prefixes = [sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
-    found: set[str] = set()
-    for prefix in filter(None, prefixes):
-        index = Path(prefix) / "share/ament_index/resource_index/rmw_typesupport"
-        found.update(path.name for path in index.glob("rmw_*"))
-    return sorted(found - {"rmw_implementation"})
-
-
-def _has_message() -> bool:
-    try:
-        return importlib.util.find_spec("fusion_ros.msg") is not None
-    except (ImportError, ValueError):
-        return False

@@ -189,27 +189,26 @@ class _Job:
         from fusion_ros.recordings.image_files import read_pair
 
         # disable=None: no bar in a pipe or a log file.
-        with tqdm(total=len(work), unit="file", disable=None) as bar:
-            for pair, result in work:
-                bar.set_postfix_str(printable(pair.visible.name))
-                # The tone curve of one pair of files must not depend on the one before.
-                self._pipeline.reset()
-                row = {"visible": str(pair.visible), "thermal": str(pair.thermal)}
-                row |= {"rule": pair.rule, "result": str(result), "error": ""}
-                self.rows.append(row)
-                try:
-                    result.parent.mkdir(parents=True, exist_ok=True)
-                    if pair.is_video:
-                        self._fuse_video(pair, result, lambda n: bar.set_postfix(frames=n))
-                    else:
-                        write_image(result, self._fuse(*read_pair(*pair[:2]), None, pair))
-                    self.fused += 1
-                except Exception as error:  # a failure affects only its own pair
-                    self.failed += 1
-                    row["error"] = error_line(error)
-                    name = printable(pair.visible.name)
-                    tqdm.write(f"failed: {name}: {row['error']}", file=sys.stderr)
-                bar.update()
+        bar = tqdm(work, unit="file", disable=None)
+        for pair, result in bar:
+            name = printable(pair.visible.name)
+            bar.set_postfix_str(name)
+            # The tone curve of one pair of files must not depend on the one before.
+            self._pipeline.reset()
+            row = {"visible": str(pair.visible), "thermal": str(pair.thermal)}
+            row |= {"rule": pair.rule, "result": str(result), "error": ""}
+            self.rows.append(row)
+            try:
+                result.parent.mkdir(parents=True, exist_ok=True)
+                if pair.is_video:
+                    self._fuse_video(pair, result, lambda n: bar.set_postfix(frames=n))
+                else:
+                    write_image(result, self._fuse(*read_pair(*pair[:2]), None, pair))
+                self.fused += 1
+            except Exception as error:  # a failure affects only its own pair
+                self.failed += 1
+                row["error"] = error_line(error)
+                tqdm.write(f"failed: {name}: {row['error']}", file=sys.stderr)
 
     def report(self) -> None:
         """Print the counts, the engine and the doubts about the inputs."""
@@ -249,11 +248,10 @@ class _Job:
         match, count = recording.match, 0
         try:
             with new_video(result, min(match.visible_hz, match.thermal_hz)) as video:
-                for at in paired_frames(recording.frames(), match.tolerance_ns):
-                    video.write(
-                        self._fuse(at.visible.read(), at.thermal.read(), at.thermal_stamp_ns, pair)
-                    )
-                    count += 1
+                frames = paired_frames(recording.frames(), match.tolerance_ns)
+                for count, at in enumerate(frames, 1):
+                    seen, felt = at.visible.read(), at.thermal.read()
+                    video.write(self._fuse(seen, felt, at.thermal_stamp_ns, pair))
                     progress(count)
         finally:
             recording.close()

@@ -118,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
 def _record(args: argparse.Namespace, recording: Recording) -> int:
     from tqdm import tqdm
 
-    from fusion_ros.imaging.encodings import EncodingError, RejectReason
+    from fusion_ros.imaging.colour import luma
+    from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
     from fusion_ros.imaging.pair_check import DOUBT_TEXTS
     from fusion_ros.recordings.bags.writer import BagWriter, IncompleteBagError
     from fusion_ros.recordings.recording import DamageKind
@@ -143,7 +144,9 @@ def _record(args: argparse.Namespace, recording: Recording) -> int:
                     continue
                 if stream is Stream.THERMAL:
                     doubts.update(_doubts_of(pixels))
-                    pixels = pixels if args.thermal_colours else _as_grey(pixels)
+                    if pixels.pixels.ndim == 3 and not args.thermal_colours:
+                        grey = luma(pixels.pixels, order=pixels.order)
+                        pixels = PixelFrame(grey, ChannelOrder.GREY)
                 frame_id = f"{stream.value}_camera"
                 write(topics[stream], pixels, stamp_ns=frame.stamp_ns, frame_id=frame_id)
                 written[stream] += 1
@@ -161,15 +164,6 @@ def _record(args: argparse.Namespace, recording: Recording) -> int:
         say(f"record: warning: {DOUBT_TEXTS[doubt]} ({count} of {of} frames)", error=True)
     lost = any(d.kind in (DamageKind.BYTES, DamageKind.MESSAGES) for d in recording.damage)
     return NEGATIVE if left_out or lost else DONE
-
-
-def _as_grey(frame: PixelFrame) -> PixelFrame:
-    from fusion_ros.imaging.colour import luma
-    from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
-
-    if frame.pixels.ndim == 2:
-        return frame
-    return PixelFrame(luma(frame.pixels, order=frame.order), ChannelOrder.GREY)
 
 
 def _doubts_of(frame: PixelFrame) -> list[PairDoubt]:

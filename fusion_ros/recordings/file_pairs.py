@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections import Counter
@@ -47,8 +48,16 @@ def find_pairs(
         matching: choices of the user.
 
     Raises:
-        MatchError: a path is missing, has another type, or nothing matches.
+        MatchError: a path is missing, has another type, nothing matches, or one file is a pair.
     """
+    found = _found(visible, thermal, matching)
+    for pair in found.pairs:
+        if pair.rule != EMBEDDED:
+            refuse_same(pair.visible, pair.thermal)
+    return found
+
+
+def _found(visible: Path | None, thermal: Path | None, matching: Matching) -> MatchResult:
     if matching.pairs is not None:
         return _listed_pairs(matching.pairs, matching)
     if visible is None:
@@ -151,13 +160,11 @@ def _in_folder(folder: Path, matching: Matching) -> MatchResult:
 def _partner(path: Path) -> MatchResult:
     """Return the pair of a file and the one beside it whose name a convention gives."""
     beside = [file for file in path.parent.iterdir() if file.suffix.lower() == path.suffix.lower()]
-    with_partner = []
+    with_partner: list[FilePair] = []
     if len(beside) > 1:
-        try:
+        with contextlib.suppress(MatchError):
             pairs = match_folder(beside, path.parent).pairs
-        except MatchError:
-            pairs = ()
-        with_partner = [pair for pair in pairs if path in pair]
+            with_partner = [pair for pair in pairs if path in pair]
     if not with_partner and has_visible_inside(path):
         return MatchResult((Slot(path, path, EMBEDDED),))
     if not with_partner:
@@ -209,7 +216,6 @@ def _listed_pairs(file: Path, matching: Matching) -> MatchResult:
         _refuse_two_types(visible, thermal)
         if visible in seen:
             raise MatchError(f"{where}: {visible} is listed twice")
-        refuse_same(visible, thermal)
         seen.add(visible)
         slots.append(Slot(visible, thermal, LIST))
     if not slots:

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
@@ -136,13 +136,10 @@ class ImageRecording:
     def _files(self) -> list[tuple[int, Stream, Path]]:
         """Return stamp, stream and file, sorted by stamp."""
         found = []
-        for slot_ns, slot in zip(self._slot_ns, self._slots, strict=True):
-            for stream, path, own_ns in (
-                (Stream.VISIBLE, slot.visible, slot.visible_ns),
-                (Stream.THERMAL, slot.thermal, slot.thermal_ns),
-            ):
+        for slot_ns, (visible, thermal, _, *own_ns) in zip(self._slot_ns, self._slots, strict=True):
+            for stream, path, file_ns in zip(Stream, (visible, thermal), own_ns, strict=True):
                 if path is not None:
-                    found.append((slot_ns if own_ns is None else own_ns, stream, path))
+                    found.append((slot_ns if file_ns is None else file_ns, stream, path))
         return sorted(found, key=lambda each: each[0])
 
     def close(self) -> None:
@@ -167,25 +164,12 @@ class VideoRecording:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def identity(self) -> Identity:
-        """See `Recording`. Numbers of frames may be estimates until `frames` has ended."""
-        counts = [video.count for video in self._videos.values()]
-        topics = [
-            dataclasses.replace(topic, messages=count)
-            for topic, count in zip(self._as_opened.topics, counts, strict=True)
-        ]
-        return dataclasses.replace(self._as_opened, topics=tuple(topics))
-
-    @cached_property
-    def _as_opened(self) -> Identity:
-        paths = [video.path for video in self._videos.values()]
-        return _identity(
-            paths,
-            paths,
+        #: Numbers of frames may be estimates until `frames` has ended.
+        self.identity = _identity(
+            [visible, thermal],
+            [visible, thermal],
             kind="videos",
-            counts=[video.count for video in self._videos.values()],
+            counts=[seen.count, felt.count],
             choice=f"two videos; {self.match.summary()}",
             doubts=(self.match.doubt,) if self.match.doubt else (),
         )
@@ -197,6 +181,9 @@ class VideoRecording:
         for frame in heapq.merge(*sides, key=lambda frame: frame.arrived_ns):
             yield frame
             decoded[frame.stream] += 1
+        topics = zip(self.identity.topics, self._videos.values(), strict=True)
+        known = tuple(dataclasses.replace(topic, messages=v.count) for topic, v in topics)
+        self.identity = dataclasses.replace(self.identity, topics=known)
         for stream, video in self._videos.items():
             if decoded[stream] < video.count:
                 what = f"{decoded[stream]} of {video.count} frames could be decoded"

@@ -8,6 +8,7 @@ stamps in their names or in EXIF. Positions in the folders count only where the 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,8 +110,6 @@ def match_files(
     result = max(found, key=lambda result: len(result.pairs))  # the first of equals
     if not result.pairs:
         raise MatchError(_no_match(seen, felt))
-    for pair in result.pairs:
-        refuse_same(pair.visible, pair.thermal)
     return result
 
 
@@ -143,21 +142,15 @@ def match_folder(
         paired |= {path for slot in best for path in slot[:2]}
     if not slots:
         return _match_split(named, root, matching)
-    for slot in slots:
-        if slot.visible and slot.thermal:
-            refuse_same(slot.visible, slot.thermal)
-    left = [file for file in named if file.path not in paired]
     unused = []
-    for file in left:
-        for convention in used:
-            if convention.key(file.name, 0) is not None:
-                slots.append(Slot(file.path, None, convention.rule))
-                break
-            if convention.key(file.name, 1) is not None:
-                slots.append(Slot(None, file.path, convention.rule))
-                break
+    for path, name in (file for file in named if file.path not in paired):
+        fits = ((c, at) for c in used for at in (0, 1) if c.key(name, at) is not None)
+        convention, camera = next(fits, (None, 0))
+        if convention is None:
+            unused.append(LeftOver(path, "its name is that of neither camera"))
         else:
-            unused.append(LeftOver(file.path, "its name is that of neither camera"))
+            visible, thermal = (path if at == camera else None for at in (0, 1))
+            slots.append(Slot(visible, thermal, convention.rule))
     names = {file.path: file.name for file in named}
     slots.sort(key=lambda slot: natural_key(names[slot.visible or slot.thermal or root]))
     return MatchResult(tuple(slots), tuple(unused))
@@ -232,10 +225,8 @@ def _named(files: Iterable[Path], root: Path | None) -> list[_File]:
 
 
 def _refuse_doubles(files: _Files) -> None:
-    seen: dict[str, Path] = {}
-    for path, name in files:
-        other = seen.setdefault(name, path)
-        if other is not path:
+    for (other, one_name), (path, name) in itertools.pairwise(files):  # in order of their names
+        if one_name == name:
             raise MatchError(
                 f"{path.parent} holds {other.name} and {path.name}, so that {path.stem!r} is "
                 "ambiguous; remove one of them"
@@ -321,8 +312,6 @@ def _by_order(seen: _Files, felt: _Files) -> MatchResult:
             f"{len(seen)} visible and {len(felt)} thermal files; matching by order needs equal "
             "counts"
         )
-    for visible, thermal in zip(seen, felt, strict=True):
-        refuse_same(visible.path, thermal.path)
     return MatchResult(tuple(Slot(v.path, t.path, ORDER) for v, t in zip(seen, felt, strict=True)))
 
 

@@ -87,14 +87,6 @@ def recorded_pairs(
         recording.close()
 
 
-def _problem(frame: RecordedFrame) -> str:
-    try:
-        frame.read()
-    except EncodingError as error:
-        return str(error)
-    return "it has no stamp"
-
-
 def paired_frames(
     frames: Iterable[RecordedFrame],
     tolerance_ns: int,
@@ -108,8 +100,13 @@ def paired_frames(
         tolerance_ns=tolerance_ns, ledger=FrameLedger()
     )
     for frame in frames:
-        if frame.stamp_ns is None:
-            report(f"{frame.stream.value} frame {frame.index} is left out: {_problem(frame)}")
-        else:
+        if frame.stamp_ns is not None:
             yield from pairer.add(frame.stream, frame.stamp_ns, frame)
+            continue
+        why = "it has no stamp"
+        try:
+            frame.read()
+        except EncodingError as error:
+            why = str(error)
+        report(f"{frame.stream.value} frame {frame.index} is left out: {why}")
     yield from pairer.flush()

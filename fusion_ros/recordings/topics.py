@@ -60,11 +60,8 @@ def choose_topics(
         visible, thermal, how = _choose_thermal(left, visible, look, _listed(topics))
     if visible is not None:
         return visible, thermal, how
-    candidates = [
-        t
-        for t in left
-        if t.name != thermal and not is_other(t.name) and not score(t.name, THERMAL_WORDS)
-    ]
+    cameras = [t for t in left if t.name != thermal and not is_other(t.name)]
+    candidates = [t for t in cameras if not score(t.name, THERMAL_WORDS)]
     if not candidates:
         raise RecordingError(
             f"there is no image topic besides {thermal!r} for the visible camera; {_listed(topics)}"

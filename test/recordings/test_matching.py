@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion_ros.recordings.file_pairs import find_pairs
 from fusion_ros.recordings.file_times import mutual_nearest, stamp_of_name
 from fusion_ros.recordings.match_result import NAMES, ORDER, STAMPS, MatchResult
 from fusion_ros.recordings.matching import MatchError, Matching, match_files, natural_key
@@ -138,7 +139,7 @@ def test_one_file_for_both_cameras_is_refused_through_links_too(tmp_path: Path) 
     (tmp_path / "h/a.png").hardlink_to(picture)
     for folder in ("v", "t", "h"):
         with pytest.raises(MatchError, match=r"a\.png"):
-            match_files([picture], [tmp_path / folder / "a.png"])
+            find_pairs(picture, tmp_path / folder / "a.png")
 
 
 def test_independent_counters_are_doubtful() -> None:

@@ -118,10 +118,9 @@ def _recorded(files: list[BagFile], counted: dict[TopicType, int]) -> tuple[Topi
     of_files: Counter[TopicType] = Counter()
     for file in files:
         of_files.update(file.counts)
+    largest = of_files | Counter(counted)
     topics = sorted(of_files.keys() | counted.keys())
-    return tuple(
-        TopicFacts(t.topic, t.message_type, max(of_files[t], counted.get(t, 0))) for t in topics
-    )
+    return tuple(TopicFacts(*topic, largest[topic]) for topic in topics)
 
 
 def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
@@ -149,7 +148,10 @@ def _as_frame(stream: Stream, index: int, message: BagMessage) -> RecordedFrame:
     if compressed:
         read = partial(decode_compressed, parsed.data, format=parsed.format)
     else:
-        read = partial(_read_raw, parsed)
+        names = ("encoding", "height", "width", "step")
+        fields = {name: getattr(parsed, name) for name in names}
+        big = bool(parsed.is_bigendian)
+        read = partial(decode_frame, parsed.data, **fields, is_bigendian=big)
     cdr = None if message.ros1 else data
     header_stamp = (int(stamp.sec), int(stamp.nanosec))
     return RecordedFrame(
@@ -163,17 +165,6 @@ def _typestore(ros1: bool) -> Any:
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
-
-
-def _read_raw(message: Any) -> PixelFrame:
-    return decode_frame(
-        message.data,
-        encoding=message.encoding,
-        height=message.height,
-        width=message.width,
-        step=message.step,
-        is_bigendian=bool(message.is_bigendian),
-    )
 
 
 def _raise(error: EncodingError) -> PixelFrame:

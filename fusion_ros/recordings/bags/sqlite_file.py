@@ -87,8 +87,7 @@ class SqliteFile:
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """See `BagFile`."""
         wanted = [number for number, topic in self._topics.items() if topic.topic in topics]
-        marks = ",".join("?" * len(wanted))
-        query = _IN_ORDER.replace("?", marks)
+        query = _IN_ORDER.replace("?", ",".join("?" * len(wanted)))
         seen: set[int] = set()
         try:
             for (number,) in self._execute(query, wanted):
