@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time stamps of files, from their names or from EXIF, and pairs of the nearest ones."""
+"""Time stamps of files, from their names or from EXIF."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 _EARLIEST_S, _LATEST_S = 946_684_800, 4_102_444_800  # the years 2000 to 2100
@@ -65,26 +64,3 @@ def exif_stamp(path: Path) -> int | None:
         return None
     fraction = re.match(r"\d*", str(exif.get(_FRACTION, "")))
     return stamp_of_name(f"{exif.get(_TIME_TAKEN, '')}.{fraction[0] if fraction else ''}")
-
-
-def mutual_nearest(
-    first_ns: Sequence[int], second_ns: Sequence[int], tolerance_ns: int
-) -> dict[int, int]:
-    """Map indices of `first_ns` to `second_ns` (both ascending) that are mutually nearest."""
-
-    def nearest(times: Sequence[int], others: Sequence[int]) -> list[int]:
-        result, at = [], 0
-        for time in times:
-            while at + 1 < len(others) and abs(others[at + 1] - time) < abs(others[at] - time):
-                at += 1
-            result.append(at)
-        return result
-
-    if not first_ns or not second_ns:
-        return {}
-    there, back = nearest(first_ns, second_ns), nearest(second_ns, first_ns)
-    return {
-        at: other
-        for at, other in enumerate(there)
-        if back[other] == at and abs(first_ns[at] - second_ns[other]) <= tolerance_ns
-    }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusion_ros.recordings.conventions import CONVENTIONS, Convention, convention_of
-from fusion_ros.recordings.file_times import exif_stamp, mutual_nearest, stamp_of_name
+from fusion_ros.recordings.file_times import exif_stamp, stamp_of_name
 from fusion_ros.recordings.image_files import IMAGES, VIDEOS
 from fusion_ros.recordings.match_result import (
     EXIF,
@@ -29,6 +29,8 @@ from fusion_ros.recordings.match_result import (
     Slot,
     first_names,
 )
+from fusion_ros.streams.ledger import FrameLedger, Stream
+from fusion_ros.streams.pairer import FramePairer
 
 DEFAULT_TOLERANCE_MS = 20.0
 """Default of the largest difference of two time stamps of files."""
@@ -289,20 +291,19 @@ def _by_times(rule: str, seen: _Files, felt: _Files, matching: Matching) -> Matc
         if None in stamps or len(set(stamps)) < len(stamps) or not files:
             return MatchResult(())
         sides.append(sorted((s, f.path) for s, f in zip(stamps, files, strict=True) if s))
-    first, second = sides
-    partners = mutual_nearest(
-        [s for s, _ in first], [s for s, _ in second], round(matching.tolerance_ms * 1e6)
-    )
-    slots = []
-    for at, (stamp, path) in enumerate(first):
-        other, partner = second[partners[at]] if at in partners else (None, None)
-        slots.append(Slot(path, partner, rule, stamp, other))
-    taken = set(partners.values())
-    slots += [
-        Slot(None, path, rule, None, stamp)
-        for at, (stamp, path) in enumerate(second)
-        if at not in taken
+    tolerance_ns = round(matching.tolerance_ms * 1e6)
+    pairer: FramePairer[Path] = FramePairer(tolerance_ns=tolerance_ns, ledger=FrameLedger())
+    frames = sorted((*f, s) for s, side in zip(Stream, sides, strict=True) for f in side)
+    pairs = [pair for ns, path, stream in frames for pair in pairer.add(stream, ns, path)]
+    pairs += pairer.flush()
+    slots = [
+        Slot(p.visible, p.thermal, rule, p.visible_stamp_ns, p.thermal_stamp_ns) for p in pairs
     ]
+    used = {(path, stream) for slot in slots for path, stream in zip(slot, Stream, strict=False)}
+    for ns, path, stream in frames:
+        if (path, stream) not in used:
+            seen = stream is Stream.VISIBLE
+            slots.append(Slot(path, None, rule, ns) if seen else Slot(None, path, rule, None, ns))
     return MatchResult(tuple(sorted(slots, key=lambda slot: slot.stamp_ns or 0)))
 
 

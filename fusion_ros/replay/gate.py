@@ -218,17 +218,10 @@ def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
 
 
 def look_up(summary: Mapping[str, Any], path: str) -> float | None:
-    """Return a number by its dotted path, or None. Keys may contain dots."""
+    """Return a number by its dotted path, or None."""
     here: Any = summary
-    rest = path
-    while rest:
-        if not isinstance(here, Mapping):
-            return None
-        longest_first = sorted(here, key=len, reverse=True)
-        key = next((k for k in longest_first if f"{rest}.".startswith(f"{k}.")), None)
-        if key is None:
-            return None
-        here, rest = here[key], rest[len(key) + 1 :]
+    for key in path.split("."):
+        here = here.get(key) if isinstance(here, Mapping) else None
     return here if isinstance(here, int | float) and not isinstance(here, bool) else None
 
 

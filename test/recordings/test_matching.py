@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_ros.recordings.file_pairs import find_pairs
-from fusion_ros.recordings.file_times import mutual_nearest, stamp_of_name
+from fusion_ros.recordings.file_times import stamp_of_name
 from fusion_ros.recordings.match_result import NAMES, ORDER, STAMPS, MatchResult
 from fusion_ros.recordings.matching import MatchError, Matching, match_files, natural_key
 
@@ -97,18 +97,6 @@ def test_time_stamps_pair_at_the_nearest_time_and_not_by_position() -> None:
     assert len(result.visible_left) == 42
     with pytest.raises(MatchError, match=r"\b2 ms"):
         match_files(visible[:1], thermal[:1], Matching(tolerance_ms=1.0))
-
-
-@given(st.lists(st.integers(0, 10**6), unique=True), st.lists(st.integers(0, 10**6), unique=True))
-def test_nearest_is_mutual_within_tolerance_and_used_once(first: list, second: list) -> None:
-    first, second = sorted(first), sorted(second)
-    found = mutual_nearest(first, second, 1000)
-    assert len(set(found.values())) == len(found)
-    for at, other in found.items():
-        gap = abs(first[at] - second[other])
-        assert gap <= 1000
-        assert gap == min(abs(first[at] - time) for time in second)
-        assert gap == min(abs(second[other] - time) for time in first)
 
 
 def test_unmatched_names_are_refused_with_counts_and_first_names() -> None:

@@ -13,7 +13,7 @@ from whole_runs import quick, read
 
 from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.findings.codes import INCOMPLETE
-from fusion_ros.replay.gate import NO_GATE, Gate, look_up
+from fusion_ros.replay.gate import NO_GATE, Gate
 
 GATE = {
     "limits": {"fused_share": {"min": 0.95}, "sync.skew_ms.p95": {"max": 5}},
@@ -51,11 +51,6 @@ def test_the_gate_sets_the_exit_code_and_names_the_cause(
     printed = capsys.readouterr()
     assert word in printed.out + printed.err
     assert (tmp_path / "out").exists() == (code != 2)  # refused before the replay
-
-
-def test_names_with_dots_are_found_in_a_summary() -> None:
-    assert look_up({"a": {"b.c": {"d": 2}}}, "a.b.c.d") == 2
-    assert look_up({"a": {"b": "text"}}, "a.b") is None
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "limits: {}\nforbid: []\n", "expect:\n"])
