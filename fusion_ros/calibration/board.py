@@ -13,7 +13,6 @@ import numpy as np
 from fusion_ros.imaging.contrast import equalised, stretched
 from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration, Size
 
-KINDS = ("checkerboard", "circles", "asymmetric_circles", "charuco")
 _FEWEST_VIEWS = 5
 _MOST_ERROR_PX = 1.0
 _ENOUGH_VIEWS = 10
@@ -24,8 +23,9 @@ _ENOUGH_COVERED = 0.4
 class Board:
     """The pattern on a board.
 
-    `columns` and `rows` count inner corners, circles, or (for charuco) squares; `spacing_m` is the
-    distance between neighbours, or the side of a square.
+    `kind` is checkerboard, circles, asymmetric_circles or charuco. `columns` and `rows` count inner
+    corners, circles, or (for charuco) squares; `spacing_m` is the distance between neighbours, or
+    the side of a square.
     """
 
     kind: str
@@ -38,12 +38,6 @@ class Board:
     """OpenCV's name of the ArUco dictionary."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise GeometryError(f"board is {self.kind!r}; allowed are {', '.join(KINDS)}")
-        if min(self.columns, self.rows) < 3:
-            raise GeometryError(f"board is {self.columns} x {self.rows}; allowed is 3 x 3 and more")
-        if not self.spacing_m > 0:
-            raise GeometryError(f"spacing_m is {self.spacing_m}; allowed is more than 0 (metres)")
         if self.kind == "charuco" and not hasattr(cv2.aruco, self.dictionary):
             raise GeometryError(
                 f"dictionary is {self.dictionary!r}; OpenCV has no dictionary of that name"

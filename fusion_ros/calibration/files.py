@@ -50,10 +50,12 @@ def load_calibration(path: str | Path) -> Calibration:
     content.pop("quality", None)
     content.pop("note", None)
     try:
-        if set(content) == {"homography"}:
-            return _homography(_Entries(content["homography"], "homography"))
-        if set(content) == {"rig"}:
-            return _rig(_Entries(content["rig"], "rig"))
+        for name, parse in (("homography", _homography), ("rig", _rig)):
+            if set(content) == {name}:
+                entries = _Entries(content[name], name)
+                calibration: Calibration = parse(entries)
+                entries.done()
+                return calibration
         raise GeometryError(
             f"entries are {sorted(map(str, content))}; allowed is one of homography and rig, "
             "beside quality and note"
@@ -70,8 +72,8 @@ def save_calibration(
     if isinstance(calibration, HomographyCalibration):
         content["homography"] = {
             "thermal_to_visible": _numbers(calibration.matrix),
-            "thermal_size": _size_entry(calibration.thermal_size),
-            "visible_size": _size_entry(calibration.visible_size),
+            "thermal_size": [calibration.thermal_size.width, calibration.thermal_size.height],
+            "visible_size": [calibration.visible_size.width, calibration.visible_size.height],
             "exact_distance_m": float(calibration.exact_distance_m),
         }
     else:
@@ -209,14 +211,12 @@ class _Entries:
 
 
 def _homography(entries: _Entries) -> HomographyCalibration:
-    calibration = HomographyCalibration(
+    return HomographyCalibration(
         entries.take("thermal_to_visible"),
         entries.size("thermal_size"),
         entries.size("visible_size"),
         entries.number("exact_distance_m", 0.0),
     )
-    entries.done()
-    return calibration
 
 
 def _rig(entries: _Entries) -> RigCalibration:
@@ -229,7 +229,6 @@ def _rig(entries: _Entries) -> RigCalibration:
         entries.number("distance_m", 10.0),
     )
     transform.done()
-    entries.done()
     return calibration
 
 
@@ -248,13 +247,9 @@ def _numbers(values: np.ndarray) -> list:
     return np.asarray(values, np.float64).tolist()
 
 
-def _size_entry(size: Size) -> list[int]:
-    return [size.width, size.height]
-
-
 def _camera_entry(camera: CameraModel) -> dict[str, Any]:
     return {
-        "size": _size_entry(camera.size),
+        "size": [camera.size.width, camera.size.height],
         "camera_matrix": _numbers(camera.matrix),
         "distortion_model": camera.distortion_model,
         "distortion": list(camera.distortion),

@@ -172,18 +172,14 @@ class LiveRig:
 
 
 def _same(a: RigCalibration, b: RigCalibration) -> bool:
+    cameras = [(a.visible, b.visible), (a.thermal, b.thermal)]
     return (
-        _same_camera(a.visible, b.visible)
-        and _same_camera(a.thermal, b.thermal)
+        all(np.array_equal(p.matrix, q.matrix) and _exact(p) == _exact(q) for p, q in cameras)
         and a.distance_m == b.distance_m
         and float(np.abs(a.rotation - b.rotation).max()) < _LEAST_TURN_RAD
         and float(np.abs(a.translation_m - b.translation_m).max()) < _LEAST_MOVE_M
     )
 
 
-def _same_camera(a: CameraModel, b: CameraModel) -> bool:
-    return (
-        a.size == b.size
-        and np.array_equal(a.matrix, b.matrix)
-        and (a.distortion_model, a.distortion) == (b.distortion_model, b.distortion)
-    )
+def _exact(camera: CameraModel) -> tuple[object, ...]:
+    return camera.size, camera.distortion_model, camera.distortion

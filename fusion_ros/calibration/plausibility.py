@@ -33,14 +33,9 @@ _LENS_TOLERANCE_PX = 2.0
 
 
 def check_calibration(calibration: Calibration, distance_m: float = 0.0) -> tuple[str, ...]:
-    """Refuse a calibration that covers nothing; return the reasons to doubt it.
+    """Refuse a calibration that covers nothing; return a line for each reason to doubt it.
 
-    Args:
-        calibration: of two cameras.
-        distance_m: of a rig's plane; 0 means the calibration's distance.
-
-    Returns:
-        A line for each doubt, with the value and the usual range.
+    `distance_m` is that of a rig's plane; 0 means the calibration's distance.
 
     Raises:
         GeometryError: the two images do not overlap.
@@ -70,16 +65,11 @@ def _homography(calibration: HomographyCalibration) -> Iterator[str]:
     for scale in (across, down):
         yield from _outside(scale, _USUAL_SCALE, "size of a thermal pixel", "visible pixels")
     yield from _outside(across / down, (0.5, 2.0), "width of a thermal pixel over its height", "")
-    if _is_mirrored(calibration):
-        yield "the homography mirrors the thermal image; usual for a camera behind a mirror only"
-
-
-def _is_mirrored(calibration: HomographyCalibration) -> bool:
-    """Return whether the corners of the thermal image run the other way on the visible one."""
-    corners = calibration.thermal_size.corners
-    moved = np.column_stack((corners, np.ones(4))) @ calibration.matrix.T
+    corners = np.column_stack((calibration.thermal_size.corners, np.ones(4)))
+    moved = corners @ calibration.matrix.T
     x, y = (moved[:, :2] / moved[:, 2:]).T
-    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) < 0
+    if float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) < 0:  # they run the other way
+        yield "the homography mirrors the thermal image; usual for a camera behind a mirror only"
 
 
 def _rig(rig: RigCalibration, distance_m: float) -> Iterator[str]:

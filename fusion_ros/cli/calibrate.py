@@ -210,10 +210,7 @@ def _conclude(
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
             overlay = before_and_after(visible, thermal, calibration)
             write_image(args.pictures / f"overlay_{number:02d}.png", overlay)
-        say(
-            "overlays, thermal edges in orange, before (left) and after registration (right): "
-            f"{args.pictures}"
-        )
+        say(f"overlays before and after registration, thermal edges in orange: {args.pictures}")
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
             say(f"{name.replace('_', ' '):34s} {value}")
@@ -228,11 +225,7 @@ def _conclude(
 
 
 def _imported(args: argparse.Namespace) -> int:
-    from fusion_ros.calibration.imports import (
-        import_camera_info,
-        import_extrinsic,
-        import_kalibr,
-    )
+    from fusion_ros.calibration.imports import import_camera_info, import_extrinsic, import_kalibr
     from fusion_ros.registration.geometry import RigCalibration
 
     if args.import_kalibr is not None:
@@ -273,10 +266,8 @@ def _save(path: Path, calibration: Calibration, quality: dict[str, Any] | None =
     save_calibration(path, calibration, quality=quality)
     say(f"written: {path}")
     mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
-    say(
-        f"parameters of the node: registration_mode: {mode}, "
-        f"registration_calibration_file: {path.resolve()}"
-    )
+    say("parameters of the node:")
+    say(f"  registration_mode: {mode}, registration_calibration_file: {path.resolve()}")
     return _say_doubts(doubts)
 
 

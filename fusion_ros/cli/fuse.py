@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import time
@@ -246,15 +247,13 @@ class _Job:
 
         recording = VideoRecording(pair.visible, pair.thermal, self._rate_hz)
         match, count = recording.match, 0
-        try:
-            with new_video(result, min(match.visible_hz, match.thermal_hz)) as video:
-                frames = paired_frames(recording.frames(), match.tolerance_ns)
-                for count, at in enumerate(frames, 1):
-                    seen, felt = at.visible.read(), at.thermal.read()
-                    video.write(self._fuse(seen, felt, at.thermal_stamp_ns, pair))
-                    progress(count)
-        finally:
-            recording.close()
+        rate_hz = min(match.visible_hz, match.thermal_hz)
+        with contextlib.closing(recording), new_video(result, rate_hz) as video:
+            frames = paired_frames(recording.frames(), match.tolerance_ns)
+            for count, at in enumerate(frames, 1):
+                seen, felt = at.visible.read(), at.thermal.read()
+                video.write(self._fuse(seen, felt, at.thermal_stamp_ns, pair))
+                progress(count)
         say(f"{pair.visible.name}: {count} frames {match.summary()}")
         left = [max(0, recording.identity.messages(stream) - count) for stream in Stream]
         if any(left):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 from collections import Counter
 from functools import partial
@@ -108,11 +109,8 @@ def run(args: argparse.Namespace) -> int:
         return DONE
     from fusion_ros.recordings.opening import open_recording
 
-    recording = open_recording(source, **recording_options(args))
-    try:
+    with contextlib.closing(open_recording(source, **recording_options(args))) as recording:
         return _record(args, recording)
-    finally:
-        recording.close()
 
 
 def _record(args: argparse.Namespace, recording: Recording) -> int:

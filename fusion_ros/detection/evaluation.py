@@ -66,11 +66,7 @@ def evaluate(
 
     Returns:
         Scores by class name, sorted; classes without an object are omitted.
-
-    Raises:
-        RuntimeError: pycocotools is not installed.
     """
-    require_evaluator()
     classes = sorted({name for image in labels.values() for name in image.classes})
     scores = {name: _score(found, labels, name, confidence) for name in classes}
     return {name: value for name, value in scores.items() if value is not None}

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import NamedTuple
 
@@ -27,16 +26,11 @@ class Convention(NamedTuple):
 
     def key(self, name: str, camera: int) -> str | None:
         """Return the rest of a name as a visible (0) or thermal (1) file; None without a match."""
-        matches = list(_compiled(self[1 + camera]).finditer(name))
+        matches = list(re.finditer(self[1 + camera], name, re.IGNORECASE))
         if not matches:
             return None
         last = matches[-1]
         return "".join((name[: last.start()], "*", *last.groups(), name[last.end() :])).lower()
-
-
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
 
 
 CONVENTIONS = (

@@ -302,8 +302,10 @@ def _by_times(rule: str, seen: _Files, felt: _Files, matching: Matching) -> Matc
     used = {(path, stream) for slot in slots for path, stream in zip(slot, Stream, strict=False)}
     for ns, path, stream in frames:
         if (path, stream) not in used:
-            seen = stream is Stream.VISIBLE
-            slots.append(Slot(path, None, rule, ns) if seen else Slot(None, path, rule, None, ns))
+            is_seen = stream is Stream.VISIBLE
+            slots.append(
+                Slot(path, None, rule, ns) if is_seen else Slot(None, path, rule, None, ns)
+            )
     return MatchResult(tuple(sorted(slots, key=lambda slot: slot.stamp_ns or 0)))
 
 

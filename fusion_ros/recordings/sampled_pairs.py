@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def recorded_pairs(
     report(recording.identity.choice)
     for doubt in recording.identity.doubts:
         report(f"doubtful: {doubt}")
-    try:
+    with contextlib.closing(recording):
         expected = min(map(recording.identity.messages, Stream)) or most
         every = max(1, -(-expected // most))
         tolerance_ns = 0 if recording.identity.is_matched else round(matching.tolerance_ms * 1e6)
@@ -83,8 +84,6 @@ def recorded_pairs(
             report(f"doubtful: {DOUBT_TEXTS[doubt]} ({count} of {read} pairs)")
         for damage in recording.damage:
             report(f"{damage.file}: {damage.what}")
-    finally:
-        recording.close()
 
 
 def paired_frames(

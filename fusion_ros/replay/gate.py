@@ -80,7 +80,7 @@ class Gate:
         Raises:
             ValueError: the file is invalid; the message names key, value and allowed values.
         """
-        found = _read(path)
+        found = {key: value for key, value in _read(path).items() if value is not None}
         where = f"--gate {path}"
         if unknown := [key for key in found if key not in _KEYS]:
             raise ValueError(f"{where}: {_unknown('key', unknown[0], _KEYS)}")
@@ -90,10 +90,10 @@ class Gate:
                 f"{where}: forbid_severity is {shown(severity)}; allowed: {', '.join(_SEVERITIES)}"
             )
         gate = cls(
-            _limits(where, found.get("limits")),
-            _codes(where, "forbid", found.get("forbid")),
+            _limits(where, found.get("limits", {})),
+            _codes(where, "forbid", found.get("forbid", [])),
             severity,
-            _codes(where, "expect", found.get("expect")),
+            _codes(where, "expect", found.get("expect", [])),
         )
         if gate == NO_GATE:
             raise ValueError(
@@ -117,12 +117,12 @@ class Gate:
             near = difflib.get_close_matches(path, _figures(summary), 1)
             hint = f"; did you mean {near[0]}?" if near and near[0] != path else ""
             return [(False, f"{path} was not measured{hint}")]
-        checks = []
-        for kind, limit in self.limits[path].items():
-            good = value >= limit if kind == "min" else value <= limit
-            word = "at least" if kind == "min" else "at most"
-            checks.append((good, f"{path} is {value:.4g}; allowed is {word} {limit:g}"))
-        return checks
+        words = {"min": ("at least", 1), "max": ("at most", -1)}
+        return [
+            (sign * value >= sign * limit, f"{path} is {value:.4g}; allowed is {word} {limit:g}")
+            for kind, limit in self.limits[path].items()
+            for word, sign in [words[kind]]
+        ]
 
     def _findings(self, findings: list[Mapping[str, Any]]) -> list[tuple[bool, str]]:
         codes = {finding["code"] for finding in findings}
@@ -176,8 +176,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
-    if given is None:
-        return {}
     if not isinstance(given, dict):
         raise ValueError(f"{where}: limits is {shown(given)}; allowed is {{PATH: {{min: NUMBER}}}}")
     for name, limit in given.items():
@@ -197,8 +195,6 @@ def _limits(where: str, given: Any) -> dict[str, dict[str, float]]:
 
 
 def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
-    if given is None:
-        return ()
     if not isinstance(given, list):
         raise ValueError(f"{where}: {key} is {shown(given)}; allowed is a list of codes: [stall]")
     for code in given:
@@ -208,13 +204,9 @@ def _codes(where: str, key: str, given: Any) -> tuple[str, ...]:
 
 
 def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(allowed), 3, 0.5) if isinstance(name, str) else []
-    text = f"there is no {what} {shown(name)}"
-    return (
-        f"{text}; did you mean {' or '.join(near)}?"
-        if near
-        else (f"{text}; allowed are {', '.join(allowed)}")
-    )
+    near = difflib.get_close_matches(str(name), list(allowed), 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"allowed are {', '.join(allowed)}"
+    return f"there is no {what} {shown(name)}; {hint}"
 
 
 def look_up(summary: Mapping[str, Any], path: str) -> float | None:

@@ -17,7 +17,7 @@ from fusion_ros.outside_text import error_line
 from fusion_ros.parameters import FuseParameters
 from fusion_ros.recordings.matching import DEFAULT_MATCHING, Matching
 from fusion_ros.replay.rig import set_options
-from fusion_ros.replay.settings import ReplaySettings, refuse_unsupported
+from fusion_ros.replay.settings import ReplaySettings
 from fusion_ros.streams.ledger import Stream
 
 if TYPE_CHECKING:
@@ -144,7 +144,6 @@ def _replayed(
 
     names = recording.visible_names if isinstance(recording, ImageRecording) else None
     parameters = FuseParameters.from_values(job.parameters)
-    refuse_unsupported(parameters)
     total = sum(map(recording.identity.messages, Stream))
     with contextlib.closing(pipeline_factory.make_pipeline(parameters)) as pipeline:
         with contextlib.ExitStack() as files:

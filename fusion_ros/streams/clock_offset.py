@@ -173,8 +173,9 @@ class OffsetEstimator:
     def _nearest(self, coarse_ns: int) -> tuple[int, float] | None:
         """Return the constant offset next to `coarse_ns` by stamps, and the shorter period."""
         visible, thermal = self._newest()
-        if any(len(frames) < 2 or _span_s(frames) < LEAST_S for frames in (visible, thermal)):
-            return None
+        for frames in (visible, thermal):
+            if len(frames) < 2 or frames[-1][1] - frames[0][1] < LEAST_S * 1e9:
+                return None
         slower, faster = sorted((visible, thermal), key=_period_ns, reverse=True)
         period_ns = _period_ns(faster)
         if period_ns <= 0:
@@ -222,10 +223,6 @@ class OffsetEstimator:
         since_ns = min(until_ns - int(WINDOW_S * 1e9), slower[-FRAMES:][0][1])
         visible, thermal = ([f for f in frames if f[1] >= since_ns] for frames in kept)
         return visible, thermal
-
-
-def _span_s(frames: Sequence[tuple[int, int]]) -> float:
-    return (frames[-1][1] - frames[0][1]) / 1e9
 
 
 def _period_ns(frames: Sequence[tuple[int, int]]) -> float:

@@ -76,9 +76,6 @@ class FramePairer(Generic[F]):
         hold_ns: largest skew of a pair with a held thermal frame; 0: none is held. None: one and a
             half thermal periods while the thermal stream is the slower one.
         wait_ns: see `WAIT_NS`; a thermal camera with a longer transport delay does not pair.
-
-    Raises:
-        ValueError: `tolerance_ns` or `queue_size` is out of its range.
     """
 
     def __init__(
@@ -91,8 +88,6 @@ class FramePairer(Generic[F]):
         hold_ns: int | None = 0,
         wait_ns: int = WAIT_NS,
     ) -> None:
-        if queue_size < 1:
-            raise ValueError(f"queue_size is {queue_size}, allowed is 1 or more")
         self._ledger = ledger
         self._queue_size = queue_size
         self._wait_ns = wait_ns
@@ -101,21 +96,11 @@ class FramePairer(Generic[F]):
         self.settled: Fate | None = None
         """Fate of the newest frame, where it is final: late, duplicate, or None."""
         self.tolerance_ns = tolerance_ns
+        """Largest skew of a pair in nanoseconds, inclusive. May be set at any time."""
         self.thermal_offset_ns = thermal_offset_ns
         """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
         self.hold_ns = hold_ns
         """Largest skew of a pair with a held thermal frame. May be set at any time."""
-
-    @property
-    def tolerance_ns(self) -> int:
-        """Largest skew of a pair in nanoseconds, inclusive. May be set at any time."""
-        return self._tolerance_ns
-
-    @tolerance_ns.setter
-    def tolerance_ns(self, value: int) -> None:
-        if value < 0:
-            raise ValueError(f"tolerance_ns is {value}, allowed is 0 or more")
-        self._tolerance_ns = value
 
     @property
     def jumps(self) -> int:
@@ -233,7 +218,7 @@ class FramePairer(Generic[F]):
 
     def _decided_count(self) -> int:
         """Return how many of the oldest visible frames can have no partner any more."""
-        waiting, tolerance = self._thermal.stamps, self._tolerance_ns
+        waiting, tolerance = self._thermal.stamps, self.tolerance_ns
         coming = self._thermal.next_at_least()
         for count, stamp in enumerate(self._visible.stamps):
             wanted = stamp - self.thermal_offset_ns
@@ -271,7 +256,7 @@ class FramePairer(Generic[F]):
             first, second = min(v, t), max(v, t)
             gap = second - first
             rival = stamp(lead, 1)
-            if gap > self._tolerance_ns or (rival is not None and rival <= second):
+            if gap > self.tolerance_ns or (rival is not None and rival <= second):
                 at[lead] += 1  # out of tolerance, or its successor is nearer to the same partner
                 continue
             rival_gap = (unseen(lead) if rival is None else rival) - second

@@ -294,10 +294,3 @@ def test_after_reset_earlier_stamps_are_paired_and_no_jump_is_counted() -> None:
     assert nonzero(bench.counts.visible) == {"fused": 10, "unpaired": 1}
     assert bench.visible(0) + bench.thermal(0) == [(0, 0)]
     assert bench.pairer.jumps == 0
-
-
-@pytest.mark.parametrize(("argument", "value"), [("tolerance_ns", -1), ("queue_size", 0)])
-def test_an_argument_out_of_range_is_refused(argument: str, value: int) -> None:
-    arguments = {"tolerance_ns": 1, argument: value}
-    with pytest.raises(ValueError, match=f"{argument} is {value}"):
-        FramePairer(ledger=FrameLedger(), **arguments)

@@ -165,19 +165,13 @@ def _prepared(
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Return both images of each pair at `width`, equalised, and the visible scaling."""
     size = (width, max(24, round(width * visible_size.height / visible_size.width)))
-    prepared = [
-        [
-            equalised(cv2.resize(p, size, interpolation=_interpolation(p, size))).astype(np.float32)
-            for p in pair
-        ]
-        for pair in pairs
-    ]
+
+    def prepared(image: np.ndarray) -> np.ndarray:
+        how = cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR
+        return equalised(cv2.resize(image, size, interpolation=how)).astype(np.float32)
+
     to_work = visible_size.scaling_to(Size(*size))
-    return [p[0] for p in prepared], [p[1] for p in prepared], to_work
-
-
-def _interpolation(image: np.ndarray, size: tuple[int, int]) -> int:
-    return cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_LINEAR
+    return [prepared(v) for v, _ in pairs], [prepared(t) for _, t in pairs], to_work
 
 
 def _most_structured(

@@ -101,14 +101,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that follow from the recording and were not given."""
-    recording = open_recording(
-        args.recordings[0],
-        partner=args.thermal,
-        visible_topic=args.visible_topic,
-        thermal_topic=args.thermal_topic,
-        rate_hz=args.frame_rate,
-    )
-    try:
+    options = {name: getattr(args, name) for name in ("visible_topic", "thermal_topic")}
+    options |= {"partner": args.thermal, "rate_hz": args.frame_rate}
+    with contextlib.closing(open_recording(args.recordings[0], **options)) as recording:
         transports = {True: "compressed", False: "raw"}
         values: dict[str, Any] = {
             f"{stream.value}_transport": transports[recording.identity.is_compressed(stream)]
@@ -120,8 +115,6 @@ def _as_recorded(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, A
                     height, width = frame.read().pixels.shape[:2]
                     values |= {"warm_up_width": width, "warm_up_height": height}
                     break
-    finally:
-        recording.close()
     return {name: value for name, value in values.items() if name not in given}
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import importlib.util
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ PAIRING = {
 
 def run_offline(args: argparse.Namespace) -> int:
     """Replay every recording and return the exit code."""
+    from fusion_ros.replay.many_recordings import run_side_by_side
+
     gate = Gate.load(args.gate) if args.gate else NO_GATE
     jobs = _jobs(args)
     for path in args.recordings or [None]:
@@ -51,7 +53,8 @@ def run_offline(args: argparse.Namespace) -> int:
     concluded: dict[str, tuple[JobResult, Verdict]] = {}
     with reserved(args.out):
         with _progress(args, len(jobs)) as bar:
-            for result in _results(jobs, args):
+            several = len(jobs) > 1
+            for result in run_side_by_side(jobs, args.jobs) if several else map(run_job, jobs):
                 with bar.external_write_mode():
                     out = result.job.out
                     concluded[out] = _conclude(result, gate, others.get(out), args)
@@ -154,12 +157,6 @@ def _detector_of(args: argparse.Namespace) -> dict[str, Any] | None:
         "confidence": args.confidence,
         "merge": {old: new for merged in args.merge_classes for old, new in merged.items()},
     }
-
-
-def _results(jobs: list[Job], args: argparse.Namespace) -> Iterator[JobResult]:
-    from fusion_ros.replay.many_recordings import run_side_by_side
-
-    return run_side_by_side(jobs, args.jobs) if len(jobs) > 1 else map(run_job, jobs)
 
 
 def _progress(args: argparse.Namespace, recordings: int) -> Any:

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,19 +60,6 @@ class _Block(NamedTuple):
     is_chunk: bool
 
 
-class _Content(NamedTuple):
-    """Position of a serialised message, which is read when it is yielded."""
-
-    read: Read
-    at: int
-    size: int
-
-
-def _message(log_ns: int, number: int, channel: _Channel, content: _Content) -> BagMessage:
-    data = content.read(content.at, content.size)
-    return BagMessage(*channel.topic, log_ns, data, channel.encoding == "ros1")
-
-
 class McapFile:
     """One mcap file.
 
@@ -108,29 +96,34 @@ class McapFile:
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """See `BagFile`."""
-        waiting: list[tuple[int, int, _Channel, _Content]] = []
+        waiting: list[tuple[int, int, BagMessage]] = []
         size = number = 0
         for block in sorted(self._blocks, key=lambda block: block.begin_ns):
             while waiting and (waiting[0][0] < block.begin_ns or size > _MOST_WAITING_BYTES):
-                size -= waiting[0][3].size
-                yield _message(*heapq.heappop(waiting))
-            for channel, log_ns, content in self._of_block(block, self._report):
+                message = heapq.heappop(waiting)[2]
+                size -= len(message.data)
+                yield message
+            for channel, log_ns, read in self._of_block(block, self._report):
                 known = self._channels.get(channel)
                 if known is not None and known.topic.topic in topics:
+                    data = read()
+                    message = BagMessage(*known.topic, log_ns, data, known.encoding == "ros1")
                     number += 1
-                    size += content.size
-                    heapq.heappush(waiting, (log_ns, number, known, content))
+                    size += len(data)
+                    heapq.heappush(waiting, (log_ns, number, message))
         while waiting:
-            yield _message(*heapq.heappop(waiting))
+            yield heapq.heappop(waiting)[2]
         self._source.close()
 
     def _index(self) -> None:
         data_end, summary_end = self._footer()
         if summary_end > data_end:
-            for record in walk(self._source.read, data_end, summary_end, self._lost("summary")):
+            for record in walk(
+                self._source.read, data_end, summary_end, partial(self._lost, "summary")
+            ):
                 self._read_definition(self._source.read, record)
         finished = False
-        for record in walk(self._source.read, len(MAGIC), data_end, self._lost("data")):
+        for record in walk(self._source.read, len(MAGIC), data_end, partial(self._lost, "data")):
             if record.opcode == DATA_END:
                 finished = True
                 self._check_data(record)
@@ -230,9 +223,8 @@ class McapFile:
         if self._statistics is None or not counted.keys() <= self._channels.keys():
             counted = Counter()
             for block in self._blocks:
-                found = Counter(
-                    channel for channel, _, _ in self._of_block(block, lambda kind, what: None)
-                )
+                messages = self._of_block(block, lambda kind, what: None)
+                found = Counter(channel for channel, _, _ in messages)
                 counted += found | self._indexed.get(block.record.at, Counter())
             counted |= Counter(self._statistics)
         counts: Counter[TopicType] = Counter()
@@ -242,8 +234,8 @@ class McapFile:
 
     def _of_block(
         self, block: _Block, report: DamageReporter
-    ) -> Iterator[tuple[int, int, _Content]]:
-        """Yield channel, time and content of each message of a block."""
+    ) -> Iterator[tuple[int, int, Callable[[], bytes]]]:
+        """Yield channel, time and a reader of each message of a block."""
         read: Read = self._source.read
         at, end = block.record.at, block.record.at + block.record.size
         where = f"a chunk at byte {block.record.at}"
@@ -264,7 +256,7 @@ class McapFile:
                     return
                 number, _, log_ns, _ = MESSAGE_HEAD.unpack(head)
                 at = record.at + MESSAGE_HEAD.size
-                yield number, log_ns, _Content(read, at, record.size - MESSAGE_HEAD.size)
+                yield number, log_ns, partial(read, at, record.size - MESSAGE_HEAD.size)
             elif block.is_chunk:
                 self._read_definition(read, record)
 
@@ -308,8 +300,5 @@ class McapFile:
             report(DamageKind.BYTES, f"{where}{held}: {problem}")
         return records
 
-    def _lost(self, part: str) -> Callable[[int, int], object]:
-        def damaged(first: int, last: int) -> None:
-            self._report(DamageKind.BYTES, f"bytes {first} to {last} of its {part} hold no records")
-
-        return damaged
+    def _lost(self, part: str, first: int, last: int) -> None:
+        self._report(DamageKind.BYTES, f"bytes {first} to {last} of its {part} hold no records")

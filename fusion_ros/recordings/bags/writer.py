@@ -140,7 +140,11 @@ class BagWriter:
         """
         try:
             with self._interrupts.held():
-                self._writer.write(self._connection(topic, message_type), log_ns, data)
+                if topic not in self._connections:
+                    self._connections[topic] = self._writer.add_connection(
+                        topic, message_type, typestore=self._types
+                    )
+                self._writer.write(self._connections[topic], log_ns, data)
                 self.messages += 1
                 self._commit()
         except (OSError, sqlite3.Error) as error:
@@ -179,13 +183,6 @@ class BagWriter:
             if storage.chunk.msgs:
                 storage.close_chunk()
             storage.bio.flush()
-
-    def _connection(self, topic: str, kind: str) -> Any:
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=self._types
-            )
-        return self._connections[topic]
 
 
 def encoding_of(frame: PixelFrame) -> str:
