@@ -131,6 +131,8 @@ def _of_folders(visible: Path, thermal: Path, matching: Matching) -> MatchResult
         for one, other in zip(*by_type, strict=True)
         if one and other
     ]
+    if not results:
+        raise MatchError("one folder holds images only, and the other videos only")
     return _joined(results, [*seen, *felt], matching)
 
 
@@ -141,17 +143,15 @@ def _none_of(path: Path, matching: Matching) -> MatchError:
 def _in_folder(folder: Path, matching: Matching) -> MatchResult:
     files = list(files_below(folder, matching.without))
     results, refused = [], []
-    for found in _by_type(files, matching):
-        if found:
-            try:
-                results.append(match_folder(found, folder, matching))
-            except MatchError as error:
-                embedded = [file for file in found if has_visible_inside(file)]
-                if embedded:
-                    slots = tuple(Slot(file, file, EMBEDDED) for file in embedded)
-                    results.append(MatchResult(slots))
-                else:
-                    refused.append(error)
+    for found in filter(None, _by_type(files, matching)):
+        try:
+            results.append(match_folder(found, folder, matching))
+        except MatchError as error:
+            embedded = tuple(Slot(f, f, EMBEDDED) for f in found if has_visible_inside(f))
+            if embedded:
+                results.append(MatchResult(embedded))
+            else:
+                refused.append(error)
     if not results:
         raise refused[0] if refused else _none_of(folder, matching)
     return _joined(results, files, matching)
@@ -179,8 +179,6 @@ def _joined(
     results: Sequence[MatchResult], files: Sequence[Path], matching: Matching
 ) -> MatchResult:
     """Join the results of several types, and add the files that are in none of them."""
-    if not results:
-        raise MatchError("one folder holds images only, and the other videos only")
     slots = tuple(slot for result in results for slot in result.slots)
     unused = [each for result in results for each in result.unused]
     known = {path for slot in slots for path in slot[:2]} | {each.path for each in unused}

@@ -142,30 +142,23 @@ def _files_of(folder: Path, damage: list[Damage]) -> tuple[list[Path], dict[Topi
         return [f for f in present if f.name.removesuffix(_PACKED) not in names - {f.name}], {}
     files = []
     for name in metadata.files:
-        if (found := _find(folder, name)) is not None:
+        # A file may have been compressed or unpacked since.
+        forms = (name, name + _PACKED, name.removesuffix(_PACKED))
+        found = next((folder / n for n in forms if n and (folder / n).is_file()), None)
+        if found is not None:
             files.append(found)
         else:
-            what = f"{METADATA} lists it, but it does not exist"
-            damage.append(Damage(name, what))
-    if files or metadata.files:
-        for file in present:
-            if file not in files:
-                what = f"{METADATA} does not list it, so it is not read"
-                damage.append(Damage(file.name, what, DamageKind.METADATA))
+            damage.append(Damage(name, f"{METADATA} lists it, but it does not exist"))
+    if metadata.files:
+        what = f"{METADATA} does not list it, so it is not read"
+        unlisted = (file.name for file in present if file not in files)
+        damage += [Damage(name, what, DamageKind.METADATA) for name in unlisted]
     if not files:
         raise RecordingError(
             f"{folder}: none of the files that {METADATA} lists exists "
             f"({', '.join(metadata.files) or 'none'})"
         )
     return files, metadata.counts
-
-
-def _find(folder: Path, name: str) -> Path | None:
-    """Return the file that metadata.yaml names, also where it was compressed or unpacked since."""
-    for candidate in (name, name + _PACKED, name.removesuffix(_PACKED)):
-        if candidate and (folder / candidate).is_file():
-            return folder / candidate
-    return None
 
 
 def _reporter(file: Path, damage: list[Damage]) -> DamageReporter:

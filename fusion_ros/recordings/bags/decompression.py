@@ -46,10 +46,9 @@ def decompress(kind: str, data: bytes | memoryview, limit: int) -> bytes:
         if len(data) > limit:
             raise TooLargeError(f"{shown_size(len(data))}, the limit is {shown_size(limit)}")
         return bytes(data)
-    make = _decompressor(kind)
     pieces: list[bytes] = []
     try:
-        _decompress_frames(make, memoryview(data), limit, pieces)
+        _decompress_frames(_decompressor(kind), memoryview(data), limit, pieces)
     except (TooLargeError, DecompressionError):
         raise
     except Exception as error:  # the libraries have no common error type

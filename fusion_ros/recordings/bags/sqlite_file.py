@@ -60,12 +60,8 @@ class SqliteFile:
                 self._connection.setlimit(_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
             if self._connection.execute(_TABLES).fetchone()[0] != 2:
                 raise RecordingError(f"{path} holds no tables topics and messages: it is no bag")
-            self._topics = {
-                number: TopicType(str(name), ros2_type(str(kind)))
-                for number, name, kind in self._connection.execute(
-                    "SELECT id, name, type FROM topics"
-                )
-            }
+            rows = self._connection.execute("SELECT id, name, type FROM topics")
+            self._topics = {n: TopicType(str(name), ros2_type(str(kind))) for n, name, kind in rows}
             self.counts = self._counted()
             self.begin_ns = self._first_ns()
         except sqlite3.Error as error:
@@ -105,13 +101,12 @@ class SqliteFile:
         number = failed = 0
         while failed < _GIVE_UP:
             number += 1
-            row = None
+            failed += 1
             with contextlib.suppress(sqlite3.Error):
                 query = "SELECT topic_id FROM messages WHERE id = ?"
-                row = self._execute(query, [number]).fetchone()
-            failed = 0 if row else failed + 1
-            if row:
-                yield number, row[0]
+                for (topic,) in self._execute(query, [number]).fetchall():
+                    failed = 0
+                    yield number, topic
 
     def _message(self, number: int) -> Iterator[BagMessage]:
         query = (
@@ -125,18 +120,17 @@ class SqliteFile:
             return
         if row is None:
             self._report(DamageKind.BYTES, f"message {number} is not in its table")
-        elif row[3] is None:
-            self._report(
-                DamageKind.BYTES,
-                f"message {number} is of {shown_size(row[2] or 0)}; the limit is "
-                f"{shown_size(MAX_MESSAGE_BYTES)}",
-            )
-        elif not isinstance(row[1], int) or not isinstance(row[3], bytes):
-            kinds = type(row[1]).__name__, type(row[3]).__name__
-            text = f"message {number} has a time of type {kinds[0]} and data of type {kinds[1]}"
+            return
+        topic, log_ns, size, data = row
+        if data is None:
+            limit = shown_size(MAX_MESSAGE_BYTES)
+            text = f"message {number} is of {shown_size(size or 0)}; the limit is {limit}"
             self._report(DamageKind.BYTES, text)
+        elif not isinstance(log_ns, int) or not isinstance(data, bytes):
+            kinds = f"time of type {type(log_ns).__name__} and data of type {type(data).__name__}"
+            self._report(DamageKind.BYTES, f"message {number} has a {kinds}")
         else:
-            yield BagMessage(*self._topics[row[0]], row[1], row[3])
+            yield BagMessage(*self._topics[topic], log_ns, data)
 
     def _first_ns(self) -> int:
         with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
@@ -181,9 +175,8 @@ class SqliteFile:
             shutil.copyfile(file, folder / file.name)
         if journals:
             names = ", ".join(file.name for file in journals)
-            self._report(
-                DamageKind.UNFINISHED, f"the recorder did not close it; {names} was also read"
-            )
+            text = f"the recorder did not close it; {names} was also read"
+            self._report(DamageKind.UNFINISHED, text)
         elif missing:
             # SQLite refuses a short file completely; of a padded one it reads the existing pages.
             self._report(DamageKind.BYTES, f"its last {missing} bytes are missing")
