@@ -97,10 +97,11 @@ def compare_runs(other: Path, this: Path) -> Comparison:
         ValueError: a folder has no summary of this format.
     """
     before, now = load_summary(other), load_summary(this)
-    figures = list(_FIGURES)
-    for name, higher_is_better in HIGHER_IS_BETTER.items():
-        path = f"quality.candidates.fused.{name}.mean"
-        figures.append((f"fused {name}", path, higher_is_better))
+    measures = [
+        (f"fused {name}", f"quality.candidates.fused.{name}.mean", is_higher)
+        for name, is_higher in HIGHER_IS_BETTER.items()
+    ]
+    figures = [*_FIGURES, *measures]
     compared = (_row(before, now, *figure, _NOTABLE, _NOTABLE_STEP) for figure in figures)
     rows = sorted((row for row in compared if row is not None), key=lambda row: -row.worse_by)
     time = _row(before, now, *_TIME, _NOTABLE_TIME, _NOTABLE_MS)
@@ -197,9 +198,8 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         text = parse_text(read_bytes(path, MAX_TABLE_BYTES))
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(
-            f"{printable(path, 300)} cannot be read: {printable(error, 300)}"
-        ) from error
+        text = f"{printable(path, 300)} cannot be read: {printable(error, 300)}"
+        raise ValueError(text) from error
     if rows and not {"visible_stamp_ns", "fused_sha256", "pair", "arrived_s"} <= set(rows[0]):
         raise ValueError(f"{printable(path, 300)} is no table of a replay's pairs")
     return rows

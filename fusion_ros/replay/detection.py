@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,23 +132,22 @@ class DetectorSink(FusedSink):
         """Write the boxes of at least the chosen confidence to a CSV file."""
         with new_table(path) as table:
             table.write(["pair", "image", "label", "score", "x1", "y1", "x2", "y2"])
-            for at, pair in enumerate(self._pairs):
-                for name in PANELS:
-                    for d in self._shown[name][at]:
-                        sides = (f"{side:.2f}" for side in d.box)
-                        table.write([pair, name, d.label, f"{d.score:.4f}", *sides])
+            for (at, pair), name in itertools.product(enumerate(self._pairs), PANELS):
+                for d in self._shown[name][at]:
+                    sides = (f"{side:.2f}" for side in d.box)
+                    table.write([pair, name, d.label, f"{d.score:.4f}", *sides])
 
     def _note(self) -> str:
         if self._labels is None:
             return "No labels were given: counts and agreement do not show which boxes are right."
         if not self._truth:
             return f"None of the {len(self._labels)} labelled images is among these frames."
-        left_out = ", ".join(self._not_measured)
-        unknown = f" Not measured, since the model lacks these classes: {left_out}."
-        return (
-            f"{len(self._truth)} of these frames are labelled; AP is over those, and over all "
-            f"boxes of at least {self._detector.floor:g}." + (unknown if left_out else "")
-        )
+        text = f"{len(self._truth)} of these frames are labelled; AP is over those, and over all "
+        text += f"boxes of at least {self._detector.floor:g}."
+        if self._not_measured:
+            left_out = ", ".join(self._not_measured)
+            text += f" Not measured, since the model lacks these classes: {left_out}."
+        return text
 
     def _of(self, name: str) -> dict[str, Any]:
         shown = self._shown[name]
@@ -191,7 +191,10 @@ class DetectorSink(FusedSink):
         found: Mapping[str, list[Detection]],
         truth: LabelledImage,
     ) -> None:
-        missed = {name: self._missed(boxes, truth) for name, boxes in found.items()}
+        missed = {}
+        for name, boxes in found.items():
+            scores = evaluate({0: boxes}, {0: truth}, confidence=self._confidence).values()
+            missed[name] = [box for of_class in scores for _, box in of_class.missed]
         count = len(missed["fused"])
         if not count or (len(self._misses) == _MOST_MISSES_SHOWN and count <= self._misses[-1][0]):
             return
@@ -209,10 +212,6 @@ class DetectorSink(FusedSink):
         self._misses.append((count, keep_moment(pair, *panels, why=why)))
         self._misses.sort(key=lambda item: -item[0])
         del self._misses[_MOST_MISSES_SHOWN:]
-
-    def _missed(self, boxes: list[Detection], truth: LabelledImage) -> list[Any]:
-        scores = evaluate({0: boxes}, {0: truth}, confidence=self._confidence)
-        return [box for found in scores.values() for _, box in found.missed]
 
 
 def _class_names(path: Path) -> list[str]:
@@ -256,15 +255,11 @@ def _by_frame(
         return {n: known[name] for n, name in enumerate(frame_names) if name in known}
     labels: dict[int, LabelledImage] = {}
     for image in images:
+        where = f"labels {path}: the name {image.name!r}"
         if image.frame is None:
-            raise ValueError(
-                f"labels {path}: the name {image.name!r} does not end in a frame number and has "
-                "no frame_index"
-            )
+            raise ValueError(f"{where} does not end in a frame number and has no frame_index")
         if image.frame in labels:
-            raise ValueError(
-                f"labels {path}: {image.name!r} and {labels[image.frame].name!r} are both "
-                f"frame {image.frame}"
-            )
+            other = labels[image.frame].name
+            raise ValueError(f"{where} and {other!r} both stand for frame {image.frame}")
         labels[image.frame] = image
     return labels

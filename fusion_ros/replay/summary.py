@@ -31,7 +31,6 @@ from fusion_ros.streams.ledger import Stream
 from fusion_ros.streams.series import describe_series
 
 FORMAT = 1
-NOT_REPEATABLE = ("times", "machine")
 _DARK, _BRIGHT = 10.0, 245.0
 """Mean grey levels beyond which a visible frame shows nothing."""
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "openvino", "rosbags", "onnxruntime")

@@ -108,12 +108,13 @@ class LiveReplay:
         """
         frames = self._messages.of(itertools.islice(self._recording.frames(), self._most_frames))
         self._fill_clip(frames)
-        _say("waiting for the fuse node")
+        say("live: waiting for the fuse node")
         engine = self._player.wait_for_fuse_node()
         self.result["engine"] = engine
-        _say(f"the fuse node runs: {engine['preset']} on {engine['engine']}")
+        say(f"live: the fuse node runs: {engine['preset']} on {engine['engine']}")
         self._play(repeated(self._clip, _WARM_UP_S), 1.0)
-        _say(f"playing {self._recording.identity.name} at {self._rate:g} times the recorded rate")
+        name = self._recording.identity.name
+        say(f"live: playing {name} at {self._rate:g} times the recorded rate")
         recorded = sum(map(self._recording.identity.messages, Stream))
         total = min(recorded, self._most_frames or recorded)
         with (
@@ -179,11 +180,7 @@ class LiveReplay:
 def _say_figures(figures: PassFigures) -> None:
     age = figures.age_ms["p50"]
     about = f", age p50 {age:.1f} ms" if age is not None else ""
-    _say(
-        f"{figures.asked_hz:7.1f} Hz ({figures.rate:.2f} x): {figures.fused} of "
+    say(
+        f"live: {figures.asked_hz:7.1f} Hz ({figures.rate:.2f} x): {figures.fused} of "
         f"{figures.pairs_possible} pairs fused, {figures.loss:.1%} lost{about}"
     )
-
-
-def _say(text: str) -> None:
-    say(f"live: {text}")

@@ -43,21 +43,17 @@ def highest_rate(play: Callable[[float], PassFigures], first: PassFigures) -> Hi
         trial = play(rate)
         return trial if _passes(trial) else min(trial, play(rate), key=lambda t: t.loss)
 
-    trial = good = bad = first
-    if _passes(first):
-        while _passes(trial):
-            good = trial
-            if _is_behind(good):
-                return Highest(good.achieved_rate, "player")
-            trial = again(2 * good.rate)
-        bad = trial
-    else:
-        while not _passes(trial):
-            bad = trial
-            if bad.rate <= _LOWEST * first.rate:
-                return Highest(0.0, "node")
-            trial = again(bad.rate / 2)
-        good = trial
+    good, bad = first, first
+    while _passes(bad):
+        good = bad
+        if _is_behind(good):
+            return Highest(good.achieved_rate, "player")
+        bad = again(2 * good.rate)
+    while not _passes(good):
+        bad = good
+        if bad.rate <= _LOWEST * first.rate:
+            return Highest(0.0, "node")
+        good = again(bad.rate / 2)
     low, high = _reached(good), _reached(bad)
     while high / low > PRECISION:
         trial = again(math.sqrt(low * high))

@@ -71,8 +71,7 @@ def _shown(m: Material, moment: Moment, why: str) -> dict[str, Any]:
 def _spread(moments: list[Moment]) -> list[Moment]:
     """Return `MOST_ON_TIMELINE` moments at most, evenly spread, and all with a reason."""
     plain = [moment for moment in moments if not moment.why]
-    step = max(1.0, len(plain) / MOST_ON_TIMELINE)
-    picked = [plain[int(i * step)] for i in range(min(MOST_ON_TIMELINE, len(plain)))]
+    picked = plain[:: -(-len(plain) // MOST_ON_TIMELINE) or 1]
     picked += [moment for moment in moments if moment.why]
     return sorted(picked, key=lambda moment: moment.pair)
 

@@ -17,13 +17,12 @@ from fusion_ros.streams.ledger import Stream
 def streams(m: Material) -> list[dict[str, Any]]:
     """Return the frames of each stream by fate."""
     rows = []
-    for stream in (stream.value for stream in Stream):
-        facts = m.summary["sync"]["streams"][stream]
-        formats = ", ".join(m.summary["formats"][stream]) or "no readable frame"
+    for name, facts in m.summary["sync"]["streams"].items():
+        formats = ", ".join(m.summary["formats"][name]) or "no readable frame"
         text = f"{formats} · {facts['rate_hz']:.2f} Hz, jitter {facts['jitter_ms']:.2f} ms · "
         text += f"{facts['missing']} missing"
-        counts = m.summary["counts"][stream]
-        rows.append(fates_of_stream(stream, text, m.summary["recorded"][stream], counts))
+        recorded, counts = m.summary["recorded"][name], m.summary["counts"][name]
+        rows.append(fates_of_stream(name, text, recorded, counts))
     return rows
 
 
@@ -75,11 +74,9 @@ def stability_plots(m: Material) -> list[dict[str, Any]]:
     jumps = m.summary["temporal"]["gain_jumps"]
     jump_marks = [jump["at_s"] for stream in Stream for jump in jumps[stream.value]]
     shift = [m.summary["alignment"][f"shift_{axis}_px"]["p50"] for axis in "xy"]
-    shifted = (
-        "no clear maximum found"
-        if None in shift
-        else "best agreement at a shift of {:+.1f}, {:+.1f} px (median)".format(*shift)
-    )
+    shifted = "no clear maximum found"
+    if None not in shift:
+        shifted = "best agreement at a shift of {:+.1f}, {:+.1f} px (median)".format(*shift)
     return [
         plot("Brightness", f"mean grey level; {len(jump_marks)} gain jumps",
              line_plot(means, marks=jump_marks), list(places)),
