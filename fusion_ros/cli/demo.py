@@ -161,19 +161,15 @@ def _is_tilted(args: argparse.Namespace) -> bool:
 
 
 def _network(args: argparse.Namespace) -> dict[str, object]:
-    return {
-        "preset": args.preset or "compact",
-        "weights": str(args.weights.resolve()) if args.weights else "",
-    }
+    weights = str(args.weights.resolve()) if args.weights else ""
+    return {"preset": args.preset or "compact", "weights": weights}
 
 
 def _registration(args: argparse.Namespace) -> dict[str, object]:
     if not _is_tilted(args):
         return {}
-    return {
-        "registration_mode": "homography",
-        "registration_calibration_file": str(config_file("demo_calibration.yaml")),
-    }
+    file = str(config_file("demo_calibration.yaml"))
+    return {"registration_mode": "homography", "registration_calibration_file": file}
 
 
 def _show_registration(args: argparse.Namespace, folder: Path) -> None:
@@ -208,15 +204,13 @@ def _shown(value: float | None) -> str:
 
 
 def _report(out: Path, summary: dict[str, Any]) -> None:
-    latency, rates = summary["latency_ms"], summary["rates_hz"]
+    rates = {name: _shown(value) for name, value in summary["rates_hz"].items()}
     say(
-        f"demo: {summary['fused']} fused images at {_shown(rates['fused'])} Hz "
-        f"(cameras {_shown(rates['visible'])} and {_shown(rates['thermal'])} Hz)"
+        f"demo: {summary['fused']} fused images at {rates['fused']} Hz (cameras "
+        f"{rates['visible']} and {rates['thermal']} Hz)"
     )
-    say(
-        f"demo: stamp to arrival p50 {_shown(latency['p50'])} ms, p95 {_shown(latency['p95'])} ms, "
-        f"p99 {_shown(latency['p99'])} ms"
-    )
+    ages = ", ".join(f"{p} {_shown(summary['latency_ms'][p])} ms" for p in ("p50", "p95", "p99"))
+    say(f"demo: stamp to arrival {ages}")
     for stream, received in summary.get("frames_in", {}).items():
         counts = summary["frames_dropped"][stream].items()
         dropped = [f"{n} {why}" for why, n in counts if n and why != "rejected_by_reason"]

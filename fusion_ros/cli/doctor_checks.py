@@ -130,27 +130,19 @@ def _middleware() -> Check:
 
 
 def _dds(environment: Mapping[str, str]) -> Iterator[Check]:
-    own = users_profile(environment)
-    try:
-        shipped = str(config_file(PROFILE_NAME))
-    except FileNotFoundError as error:
-        yield Check("shipped profile", "missing", str(error), "reinstall fusion_ros")
-        shipped = ""
+    own, shipped = users_profile(environment), str(config_file(PROFILE_NAME))
     if own is None:
         what = "none set; launch files and fusion-ros use the shipped one, other processes do not"
-        fix = ""
-        if shipped:
-            ((variable, file),) = profile_settings(environment).items()
-            fix = f"for the processes of your cameras: export {variable}={file}"
+        ((variable, file),) = profile_settings(environment).items()
+        fix = f"for the processes of your cameras: export {variable}={file}"
         yield Check("profile", "note", what, fix)
     elif not Path(own[1]).is_file():
         what = f"{own[0]}={own[1]}, but this file does not exist"
         yield Check("profile", "missing", what, f"unset {own[0]}, or name a file")
     else:
-        whose = "the shipped one" if shipped and own[1] == shipped else "your own"
+        whose = "the shipped one" if own[1] == shipped else "your own"
         yield Check("profile", "ok", f"{own[0]}={own[1]} ({whose})")
-    if shipped:
-        yield Check("shipped profile", "ok", shipped)
+    yield Check("shipped profile", "ok", shipped)
     yield from _shared_memory(shared_memory.SHARED_MEMORY)
 
 
@@ -175,8 +167,7 @@ def _shared_memory(folder: Path) -> Iterator[Check]:
 def _engines() -> Iterator[Check]:
     from fusion_ros.engines.choice import choose, probe_engines
 
-    probes = probe_engines()
-    for probe in probes:
+    for probe in probe_engines():
         state = "ok" if probe.available else "note"
         yield Check(f"{probe.name} on {probe.device}", state, probe.why, probe.fix)
     best = choose()
@@ -229,11 +220,9 @@ def _calibration(file: Path) -> Iterator[Check]:
         return
     for doubt in doubts:
         yield Check("geometry", "note", doubt, fix)
-    parallax_px = expected_parallax_px(calibration)
-    if parallax_px:
+    if parallax_px := expected_parallax_px(calibration):
         off = ", ".join(f"{px:.1f} px at {metres:g} m" for metres, px in parallax_px.items())
-        what = off.replace("inf m", "infinity")
-        yield Check("expected parallax", "ok", what)
+        yield Check("expected parallax", "ok", off.replace("inf m", "infinity"))
     else:
         what = "unknown: a homography does not hold the distance between the cameras"
         fix = "for scenes of changing distance: calibrate with --board, or import both cameras"

@@ -217,10 +217,9 @@ class _Job:
         from fusion_ros.registration.alignment import lasting_shift
 
         engine = self._pipeline.engine.describe()
-        say(
-            f"fused {self.fused}, failed {self.failed}: {engine.preset} (weights "
-            f"{engine.weights_sha256[:12]}) on {engine.name}, {engine.device}, {engine.precision}"
-        )
+        network = f"{engine.preset} (weights {engine.weights_sha256[:12]})"
+        where = f"{engine.name}, {engine.device}, {engine.precision}"
+        say(f"fused {self.fused}, failed {self.failed}: {network} on {where}")
         for doubt, names in self._doubts.items():
             where = f"{len(names)} of {len(self._times_ms)}, first {names[0]!r}"
             self.warn(f"{DOUBT_TEXTS[doubt]} ({where})")

@@ -10,12 +10,13 @@ Needs no ROS and no recording. Inference needs the package onnxruntime, average 
 pycocotools (extra `detectors`).
 """
 
-from fusion_ros.detection.detector import Detection, DetectorError, OnnxDetector, overlap
+from fusion_ros.detection.detector import FLOOR, Detection, DetectorError, OnnxDetector, overlap
 from fusion_ros.detection.evaluation import ClassScores, evaluate, require_evaluator
 from fusion_ros.detection.labels import LabelledBox, LabelledImage, read_labels
 from fusion_ros.detection.layouts import LAYOUTS
 
 __all__ = [
+    "FLOOR",
     "LAYOUTS",
     "ClassScores",
     "Detection",

@@ -50,7 +50,6 @@ class OnnxDetector:
         layout: a key of `LAYOUTS`, or "auto" to choose it by the output shapes.
         classes: class names by number; None reads the metadata that Ultralytics writes (`names`).
         merge: replacement of class names, applied before overlapping boxes are removed.
-        floor: least score of a box.
 
     Raises:
         DetectorError: onnxruntime is missing or cannot run the model, or the outputs match no
@@ -64,10 +63,8 @@ class OnnxDetector:
         layout: str = "auto",
         classes: Sequence[str] | None = None,
         merge: Mapping[str, str] | None = None,
-        floor: float = FLOOR,
     ) -> None:
         self.model = model.name
-        self.floor = floor
         self._session = _session_of(model)
         inputs = self._session.get_inputs()
         shape = inputs[0].shape
@@ -100,7 +97,7 @@ class OnnxDetector:
         layout = LAYOUTS[self.layout]
         tensor, scale, left, top = layout.feed(rgb, self.size)
         boxes, scores, classes = layout.decode(self._outputs(tensor), self.size)
-        keep = (scores >= self.floor) & np.isfinite(boxes).all(axis=1)
+        keep = (scores >= FLOOR) & np.isfinite(boxes).all(axis=1)
         boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
         boxes = (boxes - np.array([left, top, left, top], np.float32)) / scale
         height, width = rgb.shape[:2]

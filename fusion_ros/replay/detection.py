@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusion_ros.detection import (
+    FLOOR,
     Detection,
     LabelledImage,
     OnnxDetector,
@@ -120,7 +121,7 @@ class DetectorSink(FusedSink):
             "model": self._detector.model,
             "layout": self._detector.layout,
             "confidence": self._confidence,
-            "floor": self._detector.floor,
+            "floor": FLOOR,
             "frames": len(self._pairs),
             "labelled_frames": len(self._truth),
             "labels_note": self._note(),
@@ -143,7 +144,7 @@ class DetectorSink(FusedSink):
         if not self._truth:
             return f"None of the {len(self._labels)} labelled images is among these frames."
         text = f"{len(self._truth)} of these frames are labelled; AP is over those, and over all "
-        text += f"boxes of at least {self._detector.floor:g}."
+        text += f"boxes of at least {FLOOR:g}."
         if self._not_measured:
             left_out = ", ".join(self._not_measured)
             text += f" Not measured, since the model lacks these classes: {left_out}."

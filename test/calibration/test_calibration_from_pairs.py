@@ -40,7 +40,6 @@ def as_thermal(image: np.ndarray, seed: int) -> np.ndarray:
 
 
 # Fewer than usual, to save time.
-TURNS = (-1.8, 0.0, 1.8)
 SCALES = np.geomspace(0.84, 1.2, 9).tolist()
 RANGE = ("--scale-range", "0.84", "1.2")
 MATRIX = np.array([[2.1, 0.05, 14.0], [-0.04, 2.15, -22.0], [4e-5, -3e-5, 1.0]])
@@ -67,7 +66,7 @@ def corner_error_px(found: np.ndarray, right: np.ndarray) -> float:
 
 
 def test_known_homography_is_found_across_sizes_and_greys() -> None:
-    result = estimate(rig_pairs(6), scales=SCALES, turns_deg=TURNS, exact_distance_m=12.0)
+    result = estimate(rig_pairs(6), scales=SCALES, exact_distance_m=12.0)
     assert corner_error_px(result.calibration.matrix, MATRIX) < 1.5
     assert result.verdict is Trust.GOOD
     assert result.reasons == ()
@@ -82,7 +81,7 @@ def test_square_thermal_pixels_are_found_across_aspect_ratios() -> None:
     matrix = np.array([[1.5, 0, 60], [0, 1.5, 37], [0, 0, 1]])  # stretching would be 2.1 and 2.0
     narrow = [(v, t[:, 30:170].copy()) for v, t in rig_pairs(5, matrix)]
     matrix = matrix @ np.array([[1, 0, 30], [0, 1, 0], [0, 0, 1]])
-    result = estimate(narrow, scales=np.geomspace(0.4, 1.2, 24).tolist(), turns_deg=TURNS)
+    result = estimate(narrow, scales=np.geomspace(0.4, 1.2, 24).tolist())
     corners = np.array([[[0, 0], [139, 0], [139, 149], [0, 149.0]]])
     a, b = (cv2.perspectiveTransform(corners, m)[0] for m in (result.calibration.matrix, matrix))
     assert np.linalg.norm(a - b, axis=1).mean() < 3.0
@@ -91,13 +90,13 @@ def test_square_thermal_pixels_are_found_across_aspect_ratios() -> None:
 def test_unrelated_images_are_never_good() -> None:
     pairs = rig_pairs(8)
     strangers = [(pairs[n][0], pairs[(n + 3) % 8][1]) for n in range(8)]
-    result = estimate(strangers, scales=SCALES, turns_deg=TURNS)
+    result = estimate(strangers, scales=SCALES)
     assert result.verdict is not Trust.GOOD
     assert result.reasons
 
 
 def test_single_pair_is_never_good() -> None:
-    result = estimate(rig_pairs(1), scales=SCALES, turns_deg=TURNS)
+    result = estimate(rig_pairs(1), scales=SCALES)
     assert result.verdict is Trust.DOUBTFUL
     assert result.pairs_used == 1
 
@@ -105,7 +104,7 @@ def test_single_pair_is_never_good() -> None:
 @pytest.mark.parametrize("grey", [0, 128])
 def test_empty_images_fail(grey: int) -> None:
     flat = np.full((150, 200), grey, np.uint8)
-    result = estimate([(flat, flat)] * 3, scales=SCALES, turns_deg=TURNS)
+    result = estimate([(flat, flat)] * 3, scales=SCALES)
     assert result.verdict is Trust.FAILED
     assert result.score < 0.03
 

