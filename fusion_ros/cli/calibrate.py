@@ -37,7 +37,7 @@ not run, 3 failed (no file is written), 130 stopped by Ctrl-C.
 """
 _Pairs = list[tuple[str, "np.ndarray", "np.ndarray"]]
 """Name, visible image and thermal image of each pair."""
-_EXIT = {"good": DONE, "doubtful": NEGATIVE, "failed": FAILED}
+_EXIT = {"good": DONE, "doubtful": NEGATIVE}
 
 
 # fmt: off
@@ -162,7 +162,7 @@ def _pairs(args: argparse.Namespace, source: Path | None) -> _Pairs:
 def _from_pairs(args: argparse.Namespace, source: Path | None) -> int:
     import numpy as np
 
-    from fusion_ros.calibration.from_pairs.estimate import Trust, estimate
+    from fusion_ros.calibration.from_pairs.estimate import estimate
 
     low, high = args.scale_range
     steps = max(2, round(float(np.log(high / low)) / 0.044))
@@ -173,8 +173,7 @@ def _from_pairs(args: argparse.Namespace, source: Path | None) -> int:
         exact_distance_m=args.exact_distance_m,
         progress=_progress,
     )
-    failed = result.verdict is Trust.FAILED
-    return _conclude(args, pairs, result.calibration, result.figures(), failed=failed)
+    return _conclude(args, pairs, result.calibration, result.figures())
 
 
 def _from_board(args: argparse.Namespace, source: Path | None) -> int:
@@ -191,12 +190,7 @@ def _from_board(args: argparse.Namespace, source: Path | None) -> int:
 
 
 def _conclude(
-    args: argparse.Namespace,
-    pairs: _Pairs,
-    calibration: Calibration,
-    figures: dict[str, Any],
-    *,
-    failed: bool = False,
+    args: argparse.Namespace, pairs: _Pairs, calibration: Calibration, figures: dict[str, Any]
 ) -> int:
     """Write the figures, the overlays and the calibration; return the exit code."""
     from fusion_ros.calibration.overlays import before_and_after
@@ -218,7 +212,7 @@ def _conclude(
     say(f"verdict: {figures['verdict']}")
     for reason in figures["reasons"]:
         say(f"  {reason}")
-    if failed:
+    if figures["verdict"] == "failed":
         say("no calibration was written; record more varied scenes, or change --scale-range")
         return FAILED
     return max(_EXIT[figures["verdict"]], _save(args.out, calibration, figures))
@@ -229,12 +223,8 @@ def _imported(args: argparse.Namespace) -> int:
     from fusion_ros.registration.geometry import RigCalibration
 
     if args.import_kalibr is not None:
-        rig = import_kalibr(
-            args.import_kalibr,
-            visible=args.kalibr_visible,
-            thermal=args.kalibr_thermal,
-            distance_m=args.distance_m,
-        )
+        cameras = {"visible": args.kalibr_visible, "thermal": args.kalibr_thermal}
+        rig = import_kalibr(args.import_kalibr, **cameras, distance_m=args.distance_m)
     else:
         if args.extrinsic is None:
             raise ValueError("--import-camera-info needs --extrinsic, a YAML file with R and T")
