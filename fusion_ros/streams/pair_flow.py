@@ -127,13 +127,7 @@ class PairFlow:
         self._ledger = ledger
         self._is_registered = is_registered
         self._intake = Intake(options, watches, clock_ns=stamp_clock_ns)
-        self._pairer: Pairer = pairer or FramePairer(
-            tolerance_ns=options.tolerance_ns,
-            thermal_offset_ns=options.thermal_offset_ns,
-            hold_ns=options.hold_ns,
-            queue_size=options.queue_size,
-            ledger=ledger,
-        )
+        self._pairer: Pairer = pairer or FramePairer.of(options, ledger)
         self.loss = StreamLoss(
             options, watches, is_registered=is_registered, started_ns=started_ns or 0
         )

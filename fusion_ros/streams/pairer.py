@@ -32,6 +32,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from fusion_ros.streams.flow_options import FlowOptions
 from fusion_ros.streams.ledger import Fate, FrameLedger, Stream
 from fusion_ros.streams.waiting import MOST_WAITING, NEVER, Side
 
@@ -101,6 +102,12 @@ class FramePairer(Generic[F]):
         """Added to thermal stamps before comparing, in nanoseconds. May be set at any time."""
         self.hold_ns = hold_ns
         """Largest skew of a pair with a held thermal frame. May be set at any time."""
+
+    @classmethod
+    def of(cls, options: FlowOptions, ledger: FrameLedger) -> FramePairer[F]:
+        """Return the pairer of these options."""
+        names = ("tolerance_ns", "thermal_offset_ns", "hold_ns", "queue_size")
+        return cls(ledger=ledger, **{name: getattr(options, name) for name in names})
 
     @property
     def jumps(self) -> int:

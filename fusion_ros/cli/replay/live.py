@@ -158,10 +158,8 @@ def summary_lines(live: dict[str, Any]) -> list[str]:
         f"pairs fused, {live['loss']:.2%} lost",
     ]
     if age["n"]:
-        lines.append(
-            f"stamp to publish p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms, "
-            f"p99 {age['p99']:.1f} ms"
-        )
+        ages = ", ".join(f"{p} {age[p]:.1f} ms" for p in ("p50", "p95", "p99"))
+        lines.append(f"stamp to publish {ages}")
     for stream, counts in live["counts"].items():
         fates = ", ".join(f"{n} {fate}" for fate, n in counts.items() if fate != "received" and n)
         lines.append(

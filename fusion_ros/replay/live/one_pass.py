@@ -52,14 +52,7 @@ class OnePass:
         self._first_ns = self._last_ns = self._last_due_ns = time_line.begin_ns
         self._returned = 0
         self._pairs = 0
-        options = FlowOptions.of(values)
-        self._pairer: FramePairer[None] = FramePairer(
-            tolerance_ns=options.tolerance_ns,
-            thermal_offset_ns=options.thermal_offset_ns,
-            hold_ns=options.hold_ns,
-            queue_size=options.queue_size,
-            ledger=FrameLedger(),
-        )
+        self._pairer: FramePairer[None] = FramePairer.of(FlowOptions.of(values), FrameLedger())
 
     def sent(self, frame: PlayedFrame, stamp_ns: int, sent_ns: int) -> None:
         """Record a published frame, with its stamp and its time by the wall clock."""

@@ -34,20 +34,21 @@ def write_report(
     """
     summary = material.summary
     source = source or shlex.quote(summary["recording"]["path"])
+    found = [
+        {
+            **vars(a),
+            "mood": MOOD_OF[a.word],
+            "command": command_for(a.command, source, out, options),
+        }
+        for a in answers(summary)
+    ]
     values = {
         "name": summary["recording"]["name"],
         "summary": summary,
         "headline": _headline(summary),
         "score": HEADLINE.figure(summary),
         "mood_of": MOOD_OF,
-        "answers": [
-            {
-                **vars(a),
-                "mood": MOOD_OF[a.word],
-                "command": command_for(a.command, source, out, options),
-            }
-            for a in answers(summary)
-        ],
+        "answers": found,
         "verdict": verdict,
         "comparison": comparison,
         "has_moments": bool(material.evidence.result.moments),

@@ -156,12 +156,11 @@ def timeline_svg(
 
     parts = _rows(ticks, end_s)
     if quality:
-        low = min(value for _, value in quality)
-        high = max(value for _, value in quality)
-        span = (high - low) or 1.0
+        values = [value for _, value in quality]
+        low, high = min(values), max(values)
+        scale = (_LINE_BOTTOM - _LINE_TOP) / ((high - low) or 1.0)
         points = " ".join(
-            f"{x(at):.1f},{_LINE_BOTTOM - (v - low) / span * (_LINE_BOTTOM - _LINE_TOP):.1f}"
-            for at, v in quality
+            f"{x(at):.1f},{_LINE_BOTTOM - (v - low) * scale:.1f}" for at, v in quality
         )
         parts.append(f'<polyline class="l s0" fill="none" points="{points}"/>')
         parts.append(f'<text x="{RIGHT}" y="{_LINE_TOP + 4}" text-anchor="end">{high:.3f}</text>')
@@ -171,9 +170,8 @@ def timeline_svg(
         f'x2="{x(at):.1f}" y1="62" y2="114"/>'
         for at in marks
     ]
-    for share, anchor in ((0.0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"),
-                          (1.0, "end")):  # fmt: skip
-        at_s = share * end_s
+    for quarter, anchor in enumerate(("start", "middle", "middle", "middle", "end")):
+        at_s = quarter / 4 * end_s
         parts.append(f'<text x="{x(at_s):.1f}" y="129" text-anchor="{anchor}">{at_s:.1f} s</text>')
     parts.append('<line id="cursor" x1="8" x2="8" y1="8" y2="114"/>')
     return (
