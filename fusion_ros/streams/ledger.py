@@ -11,9 +11,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Stream(str, Enum):
@@ -47,9 +47,8 @@ class AccountingError(RuntimeError):
     """A contradictory count: a fault of the caller, never of a camera."""
 
 
-@dataclass(frozen=True)
-class StreamCounts:
-    """Totals of one stream since the start, in frames."""
+class StreamCounts(NamedTuple):
+    """Totals of one stream since the start, in frames; the fates in the order of `Fate`."""
 
     received: int = 0
     fused: int = 0
@@ -59,12 +58,12 @@ class StreamCounts:
     late: int = 0
     duplicate: int = 0
     rejected: int = 0
-    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    rejected_by_reason: Mapping[str, int] = {}
 
     @property
     def settled(self) -> int:
         """Frames with a fate."""
-        return sum(getattr(self, fate.value) for fate in Fate)
+        return sum(self[1 : 1 + len(Fate)])
 
     @property
     def pending(self) -> int:
@@ -85,8 +84,8 @@ class StreamCounts:
         reasons = self.rejected_by_reason
         if reason:
             reasons = {**reasons, reason: reasons.get(reason, 0) + 1}
-        number: dict[str, Any] = {fate.value: getattr(self, fate.value) + 1}
-        return replace(self, rejected_by_reason=reasons, **number)
+        number = {fate.value: getattr(self, fate.value) + 1}
+        return self._replace(rejected_by_reason=reasons, **number)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON, including `pending`."""
@@ -135,7 +134,7 @@ class FrameLedger:
         """Count a frame of `stream`. It is pending until `settle`."""
         with self._lock:
             counts = self._counts[stream]
-            self._counts[stream] = replace(counts, received=counts.received + 1)
+            self._counts[stream] = counts._replace(received=counts.received + 1)
 
     def settle(self, stream: Stream, fate: Fate, reason: str = "") -> None:
         """Settle one received frame of `stream`.
