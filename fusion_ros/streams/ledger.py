@@ -48,7 +48,7 @@ class AccountingError(RuntimeError):
 
 
 class StreamCounts(NamedTuple):
-    """Totals of one stream since the start, in frames; the fates in the order of `Fate`."""
+    """Totals of one stream since the start, in frames."""
 
     received: int = 0
     fused: int = 0
@@ -63,7 +63,8 @@ class StreamCounts(NamedTuple):
     @property
     def settled(self) -> int:
         """Frames with a fate."""
-        return sum(self[1 : 1 + len(Fate)])
+        of_pairs = self.fused + self.held + self.superseded
+        return of_pairs + self.unpaired + self.late + self.duplicate + self.rejected
 
     @property
     def pending(self) -> int:

@@ -19,6 +19,7 @@ from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.opening import open_recording
 from fusion_ros.replay.findings import Evidence, Finding, Severity
 from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.job import Job
 from fusion_ros.replay.report import Material, write_report
 from fusion_ros.replay.run import FusedSink, Replay
 from fusion_ros.replay.summary import summarise
@@ -76,7 +77,7 @@ def test_a_report_shows_each_answer_with_a_command_that_names_the_recording(
     summary = summarise(evidence, [offset], MeanEngine().describe())
     assert summary["rig"]["verdict"] == summary["rig"]["time"] == "not usable"
     material = Material(summary, evidence)
-    page = write_report(tmp_path, material, Verdict("no gate"), source="a.mcap", out="r")
+    page = write_report(tmp_path, material, Verdict("no gate"), Job("a.mcap", "r"))
     text = page.read_text(encoding="utf-8")
     assert "rig: not usable</span>" in text
     command = "fusion-ros replay a.mcap --set thermal_offset_ms=-80.0 --out r-next --compare r"
@@ -93,7 +94,8 @@ def test_names_of_bags_are_escaped_in_the_report(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
     summary = summarise(evidence, [], MeanEngine().describe())
-    report = write_report(tmp_path, Material(summary, evidence), Verdict("no gate"))
+    material = Material(summary, evidence)
+    report = write_report(tmp_path, material, Verdict("no gate"), Job(str(path), "out"))
     assert "<script>alert" not in report.read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fusion_ros.cli.exit_codes import DONE, STOPPED
 from fusion_ros.cli.inputs import matching_of, show_files
@@ -24,10 +24,6 @@ from fusion_ros.replay.findings.codes import INCOMPLETE
 from fusion_ros.replay.gate import NO_GATE, Gate, Verdict
 from fusion_ros.replay.job import RESULTS, Job, JobResult, run_job
 from fusion_ros.replay.settings import BASELINES, QUICK_MEASURES, ReplaySettings, refuse_unsupported
-
-if TYPE_CHECKING:
-    from fusion_ros.replay.compare import Comparison
-
 
 PAIRING = {
     "tolerance_ms": "pairing_tolerance_ms",
@@ -177,10 +173,8 @@ def _other_runs(args: argparse.Namespace, jobs: list[Job]) -> dict[str, Path]:
         return {}
     from fusion_ros.replay.compare import load_summary
 
-    if len(jobs) == 1:
-        others = {jobs[0].out: args.compare}
-    else:
-        others = {job.out: args.compare / Path(job.out).name for job in jobs}
+    several = len(jobs) > 1
+    others = {j.out: args.compare / Path(j.out).name if several else args.compare for j in jobs}
     for other in others.values():
         load_summary(other)
     return others
@@ -196,7 +190,15 @@ def _conclude(
         staging = Path(result.staged)
         try:
             verdict = _verdict(result, gate)
-            comparison = _finish(staging, result, verdict, other, args)
+            if other:
+                from fusion_ros.replay.compare import compare_runs
+
+                comparison = compare_runs(other, staging)
+                write_json(staging / "comparison.json", dataclasses.asdict(comparison))
+            if not args.no_report:
+                from fusion_ros.replay.report import write_report
+
+                write_report(staging, result.material, verdict, result.job, comparison)
             publish(staging, RESULTS)
         except Exception as error:  # a full disk, an earlier run that cannot be compared
             result = JobResult(result.job, error=error_line(error))
@@ -205,9 +207,16 @@ def _conclude(
     if result.error:
         say(f"replay: {label}: could not run: {result.error}", error=True)
         return result, Verdict.could_not_run(result.error)
-    summary = result.summary
     if comparison:
         say(f"replay: {label}: compared with {other}: {comparison.headline}")
+    _say_figures(label, result.summary)
+    for reason in verdict.reasons:
+        say(f"replay:   {reason}")
+    say(f"replay: {label}: {verdict.word} ({result.job.out})")
+    return result, verdict
+
+
+def _say_figures(label: str, summary: Mapping[str, Any]) -> None:
     say(
         f"replay: {label}: {summary['fused']} pairs fused of {summary['recorded']['visible']} "
         f"visible and {summary['recorded']['thermal']} thermal frames, "
@@ -220,10 +229,6 @@ def _conclude(
     say(f"replay: {label}: rig: {word} ({each})")
     for finding in summary["findings"]:
         say(f"replay:   {finding['severity']}: {finding['code']}: {finding['title']}")
-    for reason in verdict.reasons:
-        say(f"replay:   {reason}")
-    say(f"replay: {label}: {verdict.word} ({result.job.out})")
-    return result, verdict
 
 
 def _verdict(result: JobResult, gate: Gate) -> Verdict:
@@ -239,28 +244,6 @@ def _verdict(result: JobResult, gate: Gate) -> Verdict:
         # Without a measurement there is nothing to judge.
         return Verdict.could_not_run(f"no pair could be fused: {'; '.join(unread)}")
     return gate.judge(summary)
-
-
-def _finish(
-    staging: Path,
-    result: JobResult,
-    verdict: Verdict,
-    other: Path | None,
-    args: argparse.Namespace,
-) -> Comparison | None:
-    """Prepare the files that depend on the verdict or on an earlier run."""
-    comparison, job = None, result.job
-    if other:
-        from fusion_ros.replay.compare import compare_runs
-
-        comparison = compare_runs(other, staging)
-        write_json(staging / "comparison.json", dataclasses.asdict(comparison))
-    if not args.no_report:
-        from fusion_ros.replay.report import write_report
-
-        commands = {"source": job.source, "out": job.out, "options": job.options}
-        write_report(staging, result.material, verdict, comparison, **commands)
-    return comparison
 
 
 def _folder_names(recordings: list[Path]) -> list[str]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 from fusion_ros.replay.compare import Comparison
 from fusion_ros.replay.gate import Verdict
+from fusion_ros.replay.job import Job
 from fusion_ros.replay.report import moments, sections
 from fusion_ros.replay.report.material import Material
 from fusion_ros.replay.report.rendering import FATES, MOOD_OF, PAGES, write_html
@@ -19,27 +19,18 @@ def write_report(
     folder: Path,
     material: Material,
     verdict: Verdict,
+    job: Job,
     comparison: Comparison | None = None,
-    *,
-    source: str = "",
-    out: str = "replay",
-    options: str = "",
 ) -> Path:
-    """Write `report.html` into a folder.
-
-    `source`, `out` and `options` are those of the shown commands, see `command_for`.
+    """Write `report.html` into a folder; the shown commands are those to run after `job`.
 
     Raises:
         ImportError: jinja2 is missing (extra `replay`).
     """
     summary = material.summary
-    source = source or shlex.quote(summary["recording"]["path"])
+    words = job.source, job.out, job.options
     found = [
-        {
-            **vars(a),
-            "mood": MOOD_OF[a.word],
-            "command": command_for(a.command, source, out, options),
-        }
+        {**vars(a), "mood": MOOD_OF[a.word], "command": command_for(a.command, *words)}
         for a in answers(summary)
     ]
     values = {
