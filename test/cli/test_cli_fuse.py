@@ -10,37 +10,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stand_in_engine import StandInEngine
 
 from fusion_ros import pipeline_factory as pipeline_making
 from fusion_ros.calibration.files import load_calibration, save_calibration
 from fusion_ros.cli.main import main
-from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.registration.geometry import HomographyCalibration, Size
-
-
-class ThermalEngine:
-    """Replaces a network: returns the thermal image."""
-
-    visible_channels = output_channels = 1
-
-    def __init__(self) -> None:
-        self.notes: dict[str, str] = {}
-
-    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
-        return thermal.copy()
-
-    def describe(self) -> EngineDescription:
-        return EngineDescription("stand-in", "cpu", "exact", "none", "0" * 64, {})
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        pipeline_making, "make_pipeline", lambda values: FusionPipeline(ThermalEngine())
+        pipeline_making, "make_pipeline", lambda values: FusionPipeline(StandInEngine())
     )
 
 
@@ -260,7 +242,7 @@ def test_a_shift_of_the_thermal_images_is_reported_and_a_calibration_removes_it(
     monkeypatch.setattr(
         pipeline_making,
         "make_pipeline",
-        lambda values: pipeline_making.pipeline_around(ThermalEngine(), values),
+        lambda values: pipeline_making.pipeline_around(StandInEngine(), values),
     )
     assert fused("--calibration", str(tmp_path / "rig.yaml")) == []
     assert fused("--align") == []

@@ -6,16 +6,15 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from stand_in_engine import StandInEngine
 
 from fusion_ros import pipeline_factory as pipeline_making
 from fusion_ros.cli.main import main
-from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.imaging.pair_check import PairDoubt, input_doubts
 from fusion_ros.pipeline import FusionPipeline
@@ -32,33 +31,10 @@ SETTINGS = ReplaySettings(measures=(), baselines=(), measure_in_background=False
 GAP = [n for n in range(12) if n not in (3, 4, 5)]
 
 
-class ChosenEngine:
-    """Returns the thermal or the visible image."""
-
-    visible_channels = output_channels = 1
-    notes: dict[str, str] = {}  # noqa: RUF012
-
-    def __init__(self, answer: str = "thermal") -> None:
-        self._answer = answer
-
-    def infer(self, visible: np.ndarray, thermal: np.ndarray, **_: object) -> np.ndarray:
-        return (thermal if self._answer == "thermal" else visible).copy()
-
-    def describe(self) -> EngineDescription:
-        return EngineDescription("stand-in", "cpu", "exact", "none", "0" * 64, {})
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    def use(answer: str) -> None:
-        pipeline = lambda values: FusionPipeline(ChosenEngine(answer))  # noqa: E731
-        monkeypatch.setattr(pipeline_making, "make_pipeline", pipeline)
-
-    use("thermal")
-    return use
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = lambda values: FusionPipeline(StandInEngine())  # noqa: E731
+    monkeypatch.setattr(pipeline_making, "make_pipeline", pipeline)
 
 
 def number_picture(n: int, *, texture: int = 7, dtype: type = np.uint8) -> np.ndarray:
@@ -88,11 +64,11 @@ def fuse(root: Path, *more: str) -> int:
 
 
 def replay(
-    root: Path, answer: str = "thermal", **options: object
+    root: Path, engine: StandInEngine | None = None, **options: object
 ) -> tuple[ReplayResult, dict[str, object], dict[Stream, list[np.ndarray]]]:
     """Result, findings by code, and the images by stream."""
     recording = open_recording(root / "vis", partner=root / "ir", **options)
-    result = Replay(recording, FusionPipeline(ChosenEngine(answer)), SETTINGS).run()
+    result = Replay(recording, FusionPipeline(engine or StandInEngine()), SETTINGS).run()
     evidence = Evidence(recording.identity, recording.damage, result, SETTINGS)
     recording.close()
     again = open_recording(root / "vis", partner=root / "ir", **options)
@@ -139,7 +115,7 @@ def test_a_wide_tolerance_does_not_change_matches_by_name(tmp_path: Path) -> Non
         measures=(), baselines=(), measure_in_background=False, tolerance_ns=10**9
     )
     recording = open_recording(root / "vis", partner=root / "ir")
-    result = Replay(recording, FusionPipeline(ChosenEngine()), settings).run()
+    result = Replay(recording, FusionPipeline(StandInEngine()), settings).run()
     assert [(p.visible_index, p.thermal_index) for p in result.log.pairs] == [
         (0, 0),
         (1, 1),
@@ -215,7 +191,7 @@ def test_videos_of_two_rates_pair_by_time_in_every_command(tmp_path: Path) -> No
     assert fused.get(cv2.CAP_PROP_FPS) == pytest.approx(9.0)
     assert int(fused.get(cv2.CAP_PROP_FRAME_COUNT)) in (35, 36)
     recording = open_recording(seen)
-    result = Replay(recording, FusionPipeline(ChosenEngine()), SETTINGS).run()
+    result = Replay(recording, FusionPipeline(StandInEngine()), SETTINGS).run()
     recording.close()
     pairs = [pair for pair in result.log.pairs if not pair.is_held]
     assert len(pairs) in (35, 36)
@@ -253,17 +229,17 @@ def test_a_thermal_image_without_a_number_is_reported_as_constant() -> None:
 
 
 def test_a_result_without_effect_is_reported_by_fuse_and_replay(
-    tmp_path: Path, stand_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = pair_files(tmp_path, number_picture(2), number_picture(5))
-    stand_in("visible")
-    assert fuse(root) == 1
-    assert "equals the visible one" in capsys.readouterr().err
-    _, findings, _ = replay(root, "visible")
-    assert findings["fused_is_visible"].severity == "error"
-    stand_in("thermal")
     assert fuse(root) == 0
     assert "fused_is_visible" not in replay(root)[1]
+    visible_only = StandInEngine(lambda visible, thermal: visible)
+    monkeypatch.setattr(pipeline_making, "make_pipeline", lambda _: FusionPipeline(visible_only))
+    assert fuse(root) == 1
+    assert "equals the visible one" in capsys.readouterr().err
+    _, findings, _ = replay(root, visible_only)
+    assert findings["fused_is_visible"].severity == "error"
 
 
 @pytest.mark.parametrize(

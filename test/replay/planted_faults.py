@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small bags of two synthetic cameras, whole or with a planted fault, and a one-line engine."""
+"""Small bags of two synthetic cameras, whole or with a planted fault."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from stand_in_engine import StandInEngine, mean
 
-from fusion_ros.engines.engine import EngineDescription
 from fusion_ros.imaging.encodings import ChannelOrder, PixelFrame
 from fusion_ros.pipeline import FusionPipeline
 from fusion_ros.recordings.bags.writer import BagWriter
@@ -26,28 +26,6 @@ PERIOD_NS = 33_333_333
 BEGIN_NS = 1_700_000_000 * 10**9
 WIDTH, HEIGHT = 96, 72
 QUIET = ReplaySettings(measures=("qw",), baselines=("average",), measure_in_background=False)
-
-
-class MeanEngine:
-    """Fuses by the mean of both images, independent of any weights."""
-
-    visible_channels = 1
-    output_channels = 1
-    notes: dict[str, str] = {}  # noqa: RUF012
-
-    def warm_up(self, height: int, width: int) -> None:
-        pass
-
-    def infer(
-        self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        return cv2.addWeighted(visible, 0.5, thermal, 0.5, 0.0)
-
-    def describe(self) -> EngineDescription:
-        return EngineDescription("mean", "cpu", "float32", "none", "0" * 64, {})
-
-    def close(self) -> None:
-        pass
 
 
 @dataclasses.dataclass
@@ -121,7 +99,7 @@ def replayed(
     recording = open_recording(path)
     tone = ThermalToneMapper(ToneOptions(unit=unit))
     try:
-        result = Replay(recording, FusionPipeline(MeanEngine(), tone=tone), settings).run()
+        result = Replay(recording, FusionPipeline(StandInEngine(mean), tone=tone), settings).run()
         evidence = Evidence(recording.identity, recording.damage, result, settings)
     finally:
         recording.close()

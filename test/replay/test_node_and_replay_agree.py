@@ -14,11 +14,11 @@ from planted_faults import (
     QUIET,
     THERMAL,
     VISIBLE,
-    MeanEngine,
     Shot,
     replayed,
     write_bag,
 )
+from stand_in_engine import StandInEngine, mean
 from uneven_bag import (
     PARAMETERS,
     Outcome,
@@ -159,8 +159,8 @@ def through_the_node(
 def test_an_uneven_bag_has_the_same_pairs_fates_and_images(tmp_path, policy):
     bag = write_uneven_bag(tmp_path / "bag")
     values = FuseParameters.from_values({**PARAMETERS, "on_stream_loss": policy})
-    in_replay = replay_outcome(bag, pipeline_around(MeanEngine(), values), values)
-    in_node, _ = through_the_node(bag, pipeline_around(MeanEngine(), values), values)
+    in_replay = replay_outcome(bag, pipeline_around(StandInEngine(mean), values), values)
+    in_node, _ = through_the_node(bag, pipeline_around(StandInEngine(mean), values), values)
     check_every_fate(in_replay)
     assert in_replay == in_node
     assert in_replay.passed_alone == ({"visible": 10} if policy == "pass_other" else {})
@@ -174,8 +174,8 @@ def test_beside_a_slower_thermal_camera_the_same_frames_are_held(tmp_path, hold_
 
     bag = write_bag(tmp_path / "bag", every_third, count=90)
     values = FuseParameters.from_values({"thermal_hold_ms": hold_ms})
-    in_replay = replay_outcome(bag, pipeline_around(MeanEngine(), values), values)
-    in_node, _ = through_the_node(bag, pipeline_around(MeanEngine(), values), values)
+    in_replay = replay_outcome(bag, pipeline_around(StandInEngine(mean), values), values)
+    in_node, _ = through_the_node(bag, pipeline_around(StandInEngine(mean), values), values)
     assert in_replay == in_node
     visible = in_replay.counts.visible
     assert visible.fused == 30
@@ -192,7 +192,7 @@ def test_the_same_frames_have_the_same_faults_reasons_and_pairs(tmp_path, kind):
     result, findings, _ = replayed(bag, settings)
     in_replay = {c.fault.value for w in result.watchers.values() for _, c in w.faults}
     values = FuseParameters.from_values({"frozen_after_ms": 1000.0})
-    in_node, node_faults = through_the_node(bag, FusionPipeline(MeanEngine()), values)
+    in_node, node_faults = through_the_node(bag, FusionPipeline(StandInEngine(mean)), values)
     assert in_replay == node_faults == faults
     assert result.counts == in_node.counts
     assert set(in_node.counts.thermal.rejected_by_reason) == reasons

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted_faults import QUIET, MeanEngine, replayed, write_bag
+from planted_faults import QUIET, replayed, write_bag
+from stand_in_engine import StandInEngine, mean
 from whole_runs import quick, read, run
 
 from fusion_ros.cli.main import main
@@ -74,7 +75,7 @@ def test_a_report_shows_each_answer_with_a_command_that_names_the_recording(
     assert found == {}  # the mean of both images, of a healthy bag
     offset = Finding("constant_offset", Severity.ERROR, "late", "", "",
                      parameters={"thermal_offset_ms": -80.0})  # fmt: skip
-    summary = summarise(evidence, [offset], MeanEngine().describe())
+    summary = summarise(evidence, [offset], StandInEngine(mean).describe())
     assert summary["rig"]["verdict"] == summary["rig"]["time"] == "not usable"
     material = Material(summary, evidence)
     page = write_report(tmp_path, material, Verdict("no gate"), Job("a.mcap", "r"))
@@ -93,7 +94,7 @@ def test_a_healthy_bag_with_the_real_network_has_no_findings_but_flicker(two_run
 def test_names_of_bags_are_escaped_in_the_report(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "<script>alert(1)<", count=6)
     _, _, evidence = replayed(path)
-    summary = summarise(evidence, [], MeanEngine().describe())
+    summary = summarise(evidence, [], StandInEngine(mean).describe())
     material = Material(summary, evidence)
     report = write_report(tmp_path, material, Verdict("no gate"), Job(str(path), "out"))
     assert "<script>alert" not in report.read_text(encoding="utf-8")
@@ -102,7 +103,7 @@ def test_names_of_bags_are_escaped_in_the_report(tmp_path: Path) -> None:
 def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> None:
     recording = open_recording(bag)
     collector = Collector()
-    pipeline = FusionPipeline(MeanEngine())
+    pipeline = FusionPipeline(StandInEngine(mean))
     result = Replay(recording, pipeline, QUIET, (collector,)).run()
     recording.close()
     from fusion_ros.imaging.colour import luma
@@ -115,7 +116,7 @@ def test_flicker_and_quality_are_the_metrics_own(bag: Path, tmp_path: Path) -> N
         for i in range(3)
     ]
     evidence = Evidence(recording.identity, recording.damage, result, QUIET)
-    found = summarise(evidence, [], MeanEngine().describe())["temporal"]
+    found = summarise(evidence, [], StandInEngine(mean).describe())["temporal"]
     assert found["flicker_index"] == pytest.approx(float(flicker_index(*stacks)), rel=1e-3)
     assert found["change_ratio"] == pytest.approx(float(change_ratio(*stacks)), rel=1e-3)
     excess = float(excess_flicker(*stacks))
@@ -140,7 +141,7 @@ def test_ctrl_c_leaves_a_partial_run_whose_counts_reconcile(bag: Path, tmp_path:
         if done == 21:
             raise KeyboardInterrupt
 
-    result = Replay(recording, FusionPipeline(MeanEngine()), QUIET).run(stop)
+    result = Replay(recording, FusionPipeline(StandInEngine(mean)), QUIET).run(stop)
     recording.close()
     assert not result.complete
     assert result.counts.visible.pending == result.counts.thermal.pending == 0
