@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A calibration as text: its content and the expected parallax."""
+"""A calibration as text: its mode, its content and the expected parallax."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from fusion_ros.registration.geometry import Calibration, HomographyCalibration,
 
 _DISTANCES = (0.25, 0.5, 2.0, math.inf)
 """Multiples of the aligned distance at which the parallax is listed."""
+
+
+def registration_mode(calibration: Calibration) -> str:
+    """Return the mode of `RegistrationOptions` that uses this kind of calibration."""
+    return "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
 
 
 def summary(calibration: Calibration) -> str:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def load_calibration(path: str | Path) -> Calibration:
         )
     content.pop("quality", None)
     content.pop("note", None)
-    try:
+    with errors_of(path):
         for name, parse in (("homography", _homography), ("rig", _rig)):
             if set(content) == {name}:
                 entries = _Entries(content[name], name)
@@ -60,8 +61,6 @@ def load_calibration(path: str | Path) -> Calibration:
             f"entries are {sorted(map(str, content))}; allowed is one of homography and rig, "
             "beside quality and note"
         )
-    except Exception as error:
-        raise unusable(path, error) from error
 
 
 def save_calibration(
@@ -142,18 +141,21 @@ def declared_parts(
     return options.distance_m or rig.distance_m, (rig.rotation, rig.translation_m)
 
 
-def unusable(path: Path, error: Exception) -> CalibrationFileError:
-    """Return the error for malformed content.
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Turn every error about the content of a file into a `CalibrationFileError` with its name.
 
     NumPy and OpenCV raise more than GeometryError for entries of other types and sizes:
     OverflowError for a number of 400 digits, TypeError, LinAlgError, cv2.error.
     """
-    text = printable(" ".join(str(error).split()), 400)
-    if isinstance(error, GeometryError):
-        return CalibrationFileError(f"{path}: {text}")
-    return CalibrationFileError(
-        f"{path}: an entry is not of the expected type or size ({type(error).__name__}: {text})"
-    )
+    try:
+        yield
+    except Exception as error:
+        text = printable(" ".join(str(error).split()), 400)
+        if not isinstance(error, GeometryError):
+            kind = type(error).__name__
+            text = f"an entry is not of the expected type or size ({kind}: {text})"
+        raise CalibrationFileError(f"{path}: {text}") from error
 
 
 def read_yaml(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:

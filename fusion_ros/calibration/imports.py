@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fusion_ros.calibration.files import read_yaml, unusable
+from fusion_ros.calibration.files import errors_of, read_yaml
 from fusion_ros.registration.geometry import CameraModel, GeometryError, RigCalibration, Size
 
 _KALIBR_LENSES = {"radtan": "plumb_bob", "equidistant": "equidistant", "none": "none"}
@@ -38,7 +38,7 @@ def import_kalibr(
     """
     path = Path(path)
     chain = read_yaml(path)
-    try:
+    with errors_of(path):
         cameras = {name: _kalibr_camera(chain, name) for name in (visible, thermal)}
         numbers = [int(name.removeprefix("cam")) for name in (visible, thermal)]
         if abs(numbers[0] - numbers[1]) != 1:
@@ -52,8 +52,6 @@ def import_kalibr(
         return RigCalibration(
             cameras[visible], cameras[thermal], transform[:3, :3], transform[:3, 3], distance_m
         )
-    except Exception as error:
-        raise unusable(path, error) from error
 
 
 def _kalibr_camera(chain: dict[str, Any], name: str) -> CameraModel:
@@ -110,7 +108,7 @@ def import_camera_info(path: str | Path) -> CameraModel:
     """
     path = Path(path)
     info = read_yaml(path, _OpenCvLoader)
-    try:
+    with errors_of(path):
         return camera_from_info(
             width=_entry(info, "image_width", "width"),
             height=_entry(info, "image_height", "height"),
@@ -118,8 +116,6 @@ def import_camera_info(path: str | Path) -> CameraModel:
             d=_values(_entry(info, "distortion_coefficients", "d", "D")),
             distortion_model=str(info.get("distortion_model", "")),
         )
-    except Exception as error:
-        raise unusable(path, error) from error
 
 
 def import_extrinsic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -132,12 +128,10 @@ def import_extrinsic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     content = read_yaml(path, _OpenCvLoader)
-    try:
+    with errors_of(path):
         rotation = np.asarray(_values(_entry(content, "R", "rotation")), np.float64)
         translation = np.asarray(_values(_entry(content, "T", "translation_m")), np.float64)
         return rotation.reshape(3, 3), translation.reshape(3)
-    except Exception as error:
-        raise unusable(path, error) from error
 
 
 def _entry(content: dict[str, Any], *names: str) -> Any:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fusion_ros.calibration.description import registration_mode
 from fusion_ros.imaging.contrast import equalised
-from fusion_ros.registration.geometry import Calibration, HomographyCalibration
+from fusion_ros.registration.geometry import Calibration
 from fusion_ros.registration.options import RegistrationOptions
 from fusion_ros.registration.warp import ThermalRegistration
 
@@ -20,8 +21,8 @@ def before_and_after(
     `visible` and `thermal` are grey HxW; the result is `uint8` Hx2Wx3 in BGR order.
     """
     grey = equalised(thermal)
-    mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
-    register = ThermalRegistration(RegistrationOptions(mode=mode), calibration)
+    options = RegistrationOptions(mode=registration_mode(calibration))
+    register = ThermalRegistration(options, calibration)
     shape = visible.shape[:2]
     height, width = shape
     stretched = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -248,16 +248,16 @@ def _describe(calibration: Calibration) -> None:
 
 def _save(path: Path, calibration: Calibration, quality: dict[str, Any] | None = None) -> int:
     """Check and write a calibration, and return the exit code of its doubts."""
+    from fusion_ros.calibration.description import registration_mode
     from fusion_ros.calibration.files import save_calibration
     from fusion_ros.calibration.plausibility import check_calibration
-    from fusion_ros.registration.geometry import HomographyCalibration
 
     doubts = check_calibration(calibration)
     save_calibration(path, calibration, quality=quality)
     say(f"written: {path}")
-    mode = "homography" if isinstance(calibration, HomographyCalibration) else "calibrated"
+    mode, file = registration_mode(calibration), path.resolve()
     say("parameters of the node:")
-    say(f"  registration_mode: {mode}, registration_calibration_file: {path.resolve()}")
+    say(f"  registration_mode: {mode}, registration_calibration_file: {file}")
     return _say_doubts(doubts)
 
 

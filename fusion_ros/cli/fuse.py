@@ -155,15 +155,14 @@ def _aligned(args: argparse.Namespace, source: Path | None) -> Path:
 
 def _make_pipeline(args: argparse.Namespace) -> FusionPipeline:
     """Return the pipeline that the fuse node makes of these parameters."""
+    from fusion_ros.calibration.description import registration_mode
     from fusion_ros.calibration.files import load_calibration
     from fusion_ros.parameters import FuseParameters
     from fusion_ros.pipeline_factory import make_pipeline
-    from fusion_ros.registration.geometry import RigCalibration
 
     values = parameter_values(args)
     if args.calibration is not None:
-        rig = isinstance(load_calibration(args.calibration), RigCalibration)
-        values["registration_mode"] = "calibrated" if rig else "homography"
+        values["registration_mode"] = registration_mode(load_calibration(args.calibration))
         values["registration_calibration_file"] = str(args.calibration)
     return make_pipeline(FuseParameters.from_values(values))
 
