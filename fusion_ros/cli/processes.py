@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -63,9 +64,7 @@ class Processes:
         arguments: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """Run `python -m module` with ROS parameters; log its output, or show it."""
-        command = [sys.executable, "-m", module, "--ros-args", *arguments]
-        for key, value in parameters.items():
-            command += ["-p", f"{key}:={as_yaml(value)}"]
+        command = [sys.executable, "-m", module, *ros_arguments(parameters), *arguments]
         output: IO[bytes] | None = None
         if not show:
             self._logs.mkdir(parents=True, exist_ok=True)
@@ -134,13 +133,11 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(no output)"
 
 
-def as_yaml(value: object) -> str:
-    """Return a value as `-p name:=value` parses it: a string stays a string ("12" too)."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(value)
+def ros_arguments(parameters: Mapping[str, object]) -> list[str]:
+    """Return the command line of a node with these parameters, which keep their types."""
+    # JSON's scalars are YAML's; a quoted string stays a string ("12" too).
+    texts = (f"{k}:={json.dumps(v, ensure_ascii=False)}" for k, v in parameters.items())
+    return ["--ros-args", *(word for text in texts for word in ("-p", text))]
 
 
 def _die_with_parent() -> None:
