@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,8 +36,13 @@ from fusion_ros.files.reading import (
     parse_yaml,
     read_bytes,
 )
+from fusion_ros.metrics.baselines import BASELINES
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 from fusion_ros.outside_text import printable
 from fusion_ros.replay.findings.codes import CODES, INCOMPLETE
+from fusion_ros.replay.quality import FUSED
+from fusion_ros.streams.ledger import Fate, Stream
+from fusion_ros.streams.series import describe_series
 
 _SEVERITIES = ("error", "warning", "info")
 _MOST = 1e300
@@ -100,6 +106,21 @@ class Gate:
                 f"{where} contains no check; give one of {', '.join(_KEYS)}, or omit --gate"
             )
         return gate
+
+    def refuse_unknown_paths(self, where: str) -> None:
+        """Refuse limits of figures that no offline replay measures.
+
+        Raises:
+            ValueError: the message names the path and the nearest known one.
+        """
+        known = known_figures()
+        for path in self.limits:
+            if path not in known and not path.startswith(_OPEN):
+                near = difflib.get_close_matches(path, known, 1)
+                hint = f"did you mean {near[0]}?" if near else "summary.json lists all paths"
+                raise ValueError(
+                    f"{where}: limits has {printable(path)!r}, which no replay measures; {hint}"
+                )
 
     def judge(self, summary: Mapping[str, Any]) -> Verdict:
         """Compare a summary with the thresholds. A missing figure fails its limit."""
@@ -210,11 +231,49 @@ def _unknown(what: str, name: object, allowed: Iterable[str]) -> str:
 
 
 def look_up(summary: Mapping[str, Any], path: str) -> float | None:
-    """Return a number by its dotted path, or None."""
+    """Return a number by its dotted path, or None. Keys may contain dots."""
     here: Any = summary
-    for key in path.split("."):
-        here = here.get(key) if isinstance(here, Mapping) else None
+    rest = path
+    while rest:
+        if not isinstance(here, Mapping):
+            return None
+        longest_first = sorted(here, key=len, reverse=True)
+        key = next((k for k in longest_first if f"{rest}.".startswith(f"{k}.")), None)
+        if key is None:
+            return None
+        here, rest = here[key], rest[len(key) + 1 :]
     return here if isinstance(here, int | float) and not isinstance(here, bool) else None
+
+
+_OPEN = ("detection.", "formats.", "machine.", "recording.", "settings.", "times.stages_ms.")
+"""Parts of summary.json whose keys depend on the run."""
+
+
+def known_figures() -> set[str]:
+    """Return all paths of figures, without those of `_OPEN`; a test compares them with a run."""
+    streams = [stream.value for stream in Stream]
+    fates = ["received", "pending", *(fate.value for fate in Fate)]
+    series = list(describe_series(()))
+    candidates = [FUSED, *BASELINES]
+    parts: list[tuple[Iterable[str], ...]] = [
+        (("duration_s", "fused", "fused_share", "jumps_back", "output.frames"),),
+        (("counts",), streams, fates),
+        (("recorded", "passed_alone", "temporal.repeated"), streams),
+        (("sync.skew_ms", "sync.signed_skew_ms", "sync.held_age_ms"), series),
+        (("sync.drift_ms_per_min", "sync.offset_ms"),),
+        (("sync.streams",), streams, ("rate_hz", "jitter_ms", "missing", "longest_gap_s")),
+        (("sync.streams",), streams, ("stalls", "backward")),
+        (("quality.every", "quality.frames"),),
+        (("quality.candidates",), candidates, HIGHER_IS_BETTER, series),
+        (("quality.score",), candidates),
+        (("temporal",), ("flicker_index", "average_flicker_index", "change_ratio")),
+        (("temporal",), ("gain_jumps_per_minute", "badly_exposed_share", "shutter_frames")),
+        (("temporal.excess_flicker",), series),
+        (("alignment.score", "alignment.shift_x_px", "alignment.shift_y_px"), series),
+        (("alignment.clear", "alignment.shift_share"),),
+        (("times",), ("wall_s", "real_time_factor", "peak_memory_mib")),
+    ]
+    return {".".join(words) for each in parts for words in itertools.product(*each)}
 
 
 def _figures(summary: Mapping[str, Any], inside: str = "") -> list[str]:

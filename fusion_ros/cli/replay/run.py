@@ -38,6 +38,7 @@ def run_offline(args: argparse.Namespace) -> int:
     from fusion_ros.replay.many_recordings import run_side_by_side
 
     gate = Gate.load(args.gate) if args.gate else NO_GATE
+    gate.refuse_unknown_paths(f"--gate {args.gate}")
     jobs = _jobs(args)
     for path in args.recordings or [None]:
         reported_by_the_job = () if args.dry_run else (MatchError, OSError)
