@@ -48,20 +48,30 @@ class Person:
             foot = knee + 0.24 * h * np.array([np.sin(bend), np.cos(bend)])
             parts.append(Part(limb(hip, knee, 0.125 * h, 0.09 * h), self.trousers, 23.0))
             parts.append(Part(limb(knee, foot, 0.09 * h, 0.06 * h), self.trousers, 21.0))
-        parts += self._arm(neck, counter * -0.8)
-        parts.append(Part(limb(neck, hip, 0.19 * h, 0.16 * h), self.coat, self.coat_celsius))
-        parts += self._arm(neck, swing * -0.8)
+            toe = foot + np.array([0.06 * h * facing, 0.01 * h])
+            parts.append(Part(limb(foot, toe, 0.05 * h, 0.04 * h), (0.10, 0.09, 0.09), 17.0))
+        parts += self._arm(neck, counter * -0.8, facing)
+        parts.append(Part(limb(neck, hip, 0.17 * h, 0.16 * h), self.coat, self.coat_celsius))
+        chest = neck + np.array([0.0, 0.06 * h])
+        parts.append(Part(ellipse(chest, 0.105 * h, 0.07 * h), self.coat, self.coat_celsius + 1))
+        parts += self._arm(neck, swing * -0.8, facing)
         head = neck + np.array([0.015 * h * facing, -0.105 * h])
         parts.append(Part(limb(neck, head, 0.06 * h, 0.06 * h), SKIN, 33.0))
         parts.append(Part(ellipse(head, 0.055 * h, 0.07 * h), SKIN, 34.0))
+        hair = head + np.array([-0.016 * h * facing, -0.034 * h])
+        parts.append(Part(ellipse(hair, 0.05 * h, 0.042 * h), (0.13, 0.09, 0.07), 29.0))
         return parts
 
-    def _arm(self, neck: np.ndarray, angle: float) -> list[Part]:
-        h, shade = self.height, shaded(self.coat, 0.8)
+    def _arm(self, neck: np.ndarray, angle: float, facing: float) -> list[Part]:
+        h = self.height
         shoulder = neck + np.array([0.0, 0.035 * h])
-        hand = shoulder + 0.33 * h * np.array([np.sin(angle), np.cos(angle)])
+        bend = angle + 0.25 * facing
+        elbow = shoulder + 0.17 * h * np.array([np.sin(angle), np.cos(angle)])
+        hand = elbow + 0.16 * h * np.array([np.sin(bend), np.cos(bend)])
+        shade = shaded(self.coat, 0.8)
         return [
-            Part(limb(shoulder, hand, 0.07 * h, 0.045 * h), shade, self.coat_celsius + 1),
+            Part(limb(shoulder, elbow, 0.07 * h, 0.06 * h), shade, self.coat_celsius + 1.5),
+            Part(limb(elbow, hand, 0.06 * h, 0.045 * h), shade, self.coat_celsius),
             Part(ellipse(hand, 0.026 * h, 0.026 * h, count=10), SKIN, 31.0),
         ]
 
@@ -97,18 +107,30 @@ class Car:
         bonnet = [(0.76, 0.265), (0.93, 0.235), (0.99, 0.19), (1.0, 0.09)]
         body = place([*back, (0.58, 0.40), (0.64, 0.38), *bonnet])
         hood = place([(0.74, 0.27), (0.93, 0.235), (0.99, 0.19), (0.99, 0.13), (0.74, 0.13)])
-        glass = place([(0.20, 0.275), (0.30, 0.37), (0.62, 0.37), (0.72, 0.275)])
+        glass = place(
+            [(0.20, 0.275), (0.30, 0.37), (0.35, 0.385), (0.57, 0.385), (0.62, 0.37), (0.72, 0.275)]
+        )
+        pillar = place([(0.45, 0.27), (0.46, 0.39), (0.48, 0.39), (0.48, 0.27)])
+        driver = ellipse((x + 0.56 * length, self.ground_y - 0.315 * length), 0.035, 0.04)
         shadow = ellipse((x + 0.5 * length, self.ground_y + 0.004), 0.52 * length, 0.014)
         parts = [
             Part(shadow, (0.03, 0.03, 0.04), 14.5),
             Part(body, self.paint, 12.5),
             Part(hood, shaded(self.paint, 0.92), 27.0),
             Part(glass, (0.16, 0.19, 0.24), 9.0),
+            Part(driver * (0.5, 0.5) + 0.5 * driver.mean(axis=0), (0.2, 0.15, 0.13), 16.0),
+            Part(pillar, self.paint, 12.0),
+            Part(place([(0.02, 0.115), (0.98, 0.115), (0.98, 0.10), (0.02, 0.10)]), (0.2,) * 3, 15),
         ]
+        turn = seconds * self.speed / (0.09 * length)
         for u in (0.19, 0.81):
             hub = np.array([x + u * length, self.ground_y - 0.085 * length])
             parts.append(Part(ellipse(hub, 0.09 * length, 0.09 * length), (0.05,) * 3, 27.0))
             parts.append(Part(ellipse(hub, 0.055 * length, 0.055 * length), (0.5,) * 3, 33.0))
+            for spoke in range(3):
+                angle = turn + spoke * 2 * np.pi / 3
+                tip = hub + 0.05 * length * np.array([np.cos(angle), np.sin(angle)])
+                parts.append(Part(limb(hub, tip, 0.012, 0.008), (0.15,) * 3, 30.0))
         lamp = ellipse(self.headlight(seconds), 0.012, 0.011)
         tail = rectangle(x, self.ground_y - 0.22 * length, x + 0.008, self.ground_y - 0.17 * length)
         parts.append(Part(lamp, (1.0, 1.0, 0.9), 26.0, glow=(1.0, 0.97, 0.85)))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -42,13 +41,14 @@ class ExposureTimer:
         drop_ratio: float = 0.0,
         seed: int = 0,
     ) -> None:
-        for name, value, low, high in (
-            ("rate_hz", rate_hz, 0.01, 1000.0),
-            ("jitter_ms", jitter_ms, 0.0, math.inf),
-            ("drop_ratio", drop_ratio, 0.0, 1.0),
+        for name, value, allowed in (
+            ("rate_hz", rate_hz, 0.01 <= rate_hz <= 1000),
+            ("jitter_ms", jitter_ms, jitter_ms >= 0),
+            ("drop_ratio", drop_ratio, 0 <= drop_ratio <= 1),
         ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}, allowed is {low:g} to {high:g}")
+            if not allowed:
+                limits = {"rate_hz": "0.01 to 1000", "jitter_ms": "0 or more"}.get(name, "0 to 1")
+                raise ValueError(f"{name} is {value}, allowed is {limits}")
         # Exact: a float resolves present nanoseconds to 256 ns only, and ticks would repeat.
         self._period_ns = 10**9 / Fraction(rate_hz).limit_denominator(10**6)
         self._offset_ns = offset_ms * 1e6

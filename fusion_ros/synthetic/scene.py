@@ -9,7 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fusion_ros.synthetic.actors import CAR, IN_THE_DARK, IN_THE_GLARE, IN_THE_LIGHT, IN_THE_SMOKE
+from fusion_ros.synthetic.actors import (
+    CAR,
+    IN_THE_DARK,
+    IN_THE_GLARE,
+    IN_THE_LIGHT,
+    IN_THE_SMOKE,
+)
 from fusion_ros.synthetic.backdrop import paint_backdrop
 from fusion_ros.synthetic.effects import PARKED_HEADLIGHTS, Glare, Steam
 from fusion_ros.synthetic.geometry import Part, View, fill
@@ -66,8 +72,9 @@ class Scene:
         self._place(image, IN_THE_GLARE.parts(seconds))
         for lamp in PARKED_HEADLIGHTS:
             self._parked_glare.add(image, lamp)
-        for actor in (IN_THE_DARK, IN_THE_LIGHT, IN_THE_SMOKE):
-            self._place(image, actor.parts(seconds))
+        self._place(image, IN_THE_DARK.parts(seconds))
+        self._place(image, IN_THE_LIGHT.parts(seconds))
+        self._place(image, IN_THE_SMOKE.parts(seconds))
         self._hide_behind_steam(image, seconds)
         self._place(image, CAR.parts(seconds))
         self._glare.add(image, CAR.headlight(seconds))
