@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # How fast a machine is, or how busy, is no property that a test should find.
 settings.register_profile("fusion_ros", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fusion_ros")
+
+# A shell ignores SIGINT for what it runs in the background, and programs started here would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
