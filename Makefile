@@ -77,11 +77,11 @@ demo: setup ## synthetic cameras, fuse node and recorder over DDS; pictures and 
 	$(VENV)/bin/fusion-ros demo --out demo $(ARGS)
 
 .PHONY: bench
-bench: setup ## every benchmark that needs no data, about 13 minutes: JSON and summary.md in bench/
+bench: setup ## every benchmark that needs no data, about 12 minutes: JSON and summary.md in bench/
 	$(VENV)/bin/python -m benchmarks --out bench $(ARGS)
 
 .PHONY: soak
-soak: setup ## the node for SECONDS (600): memory, latency, counts in soak/; fails on growth
+soak: setup ## the node for SECONDS (600) with reloads: memory, latency, counts in soak/; fails on growth
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
 
 .PHONY: attack

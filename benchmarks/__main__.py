@@ -20,26 +20,21 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.load import MOST_LOAD_BEFORE, MOST_OTHERS_PERCENT, LoadWatch
 from benchmarks.report.tables import load
+from benchmarks.report.timing import LoadWatch
 from fusion_ros.files.writing import write_text
 
 #: A benchmark is ended after this multiple of the expected time plus this many seconds.
 PATIENCE, PATIENCE_S = 3.0, 60.0
 ENDING_S = 20.0
+#: Share of the processors that other processes may use in a valid measurement.
+MOST_OTHERS_PERCENT = 5.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One benchmark of the run.
-
-    Attributes:
-        name: name of its JSON file.
-        command: arguments of Python, without `--json`.
-        expected_s: duration on two idle cores.
-        about: subject, for `--help`.
-    """
+class Part(NamedTuple):
+    """One benchmark: name of its JSON file, arguments of Python, duration, subject."""
 
     name: str
     command: str
@@ -47,22 +42,18 @@ class Part:
     about: str = ""
 
 
+_NODE = "-m benchmarks.node_latency"
+_RIGS = "-m benchmarks.rigs --rates 10 20 30 --seconds 8"
 PARTS = (
     Part("whole-path", "-m benchmarks.whole_path", 25, "bytes in to bytes out"),
     Part("passes", "-m benchmarks.passes", 5, "passes over pixels around the network"),
     Part("engines-compact", "-m benchmarks.engines --preset compact", 45, "engines and sizes"),
     Part("engines-paper", "-m benchmarks.engines --preset paper", 110, "the paper's network"),
-    Part("rivals", "-m benchmarks.rivals", 55, "other methods and published networks' shapes"),
-    Part("imaging", "-m benchmarks.imaging", 5, "each step between sensor and network"),
+    Part("rivals", "-m benchmarks.rivals", 40, "other methods and published networks' shapes"),
     Part("start-up", "-m benchmarks.start_up", 100, "process start to active, and memory"),
-    Part("node-latency", "-m benchmarks.node_latency", 200, "publish to publish, at 30 Hz"),
-    Part(
-        "node-overload",
-        "-m benchmarks.node_latency --overload --seconds 15 --runs 1",
-        30,
-        "with too slow an engine",
-    ),
-    Part("rigs", "-m benchmarks.rigs --rates 10 20 30 --seconds 8", 150, "one, two and four rigs"),
+    Part("node-latency", _NODE, 200, "publish to publish, at 30 Hz"),
+    Part("node-overload", f"{_NODE} --overload --seconds 15 --runs 1", 30, "too slow an engine"),
+    Part("rigs", _RIGS, 150, "one, two and four rigs"),
 )
 
 
@@ -85,8 +76,6 @@ def main() -> int:
 def run(parts: list[Part], out: Path) -> int:
     """Run parts, write `summary.md` after each, and return the exit code."""
     out.mkdir(parents=True, exist_ok=True)
-    if os.getloadavg()[0] > MOST_LOAD_BEFORE:
-        print(f"WARNING: the load average is {os.getloadavg()[0]:.1f}: the machine is busy")
     bad = []
     for number, part in enumerate(parts, 1):
         print(f"\n[{number}/{len(parts)}] {part.name}, about {part.expected_s:.0f} s", flush=True)
@@ -98,8 +87,8 @@ def run(parts: list[Part], out: Path) -> int:
         if result:
             print(f"{part.name}: {result}", flush=True)
             bad.append(part.name)
-        order = {each.name: place for place, each in enumerate(PARTS)}
-        files = sorted(out.glob("*.json"), key=lambda path: order.get(path.stem, len(order)))
+        order = [each.name for each in PARTS]
+        files = sorted(out.glob("*.json"), key=lambda path: (*order, path.stem).index(path.stem))
         tables = (load(path).markdown() for path in files)
         write_text(out / "summary.md", "\n\n".join(tables) + "\n")
     print(f"\ntables: {out / 'summary.md'}; failed or missed: {', '.join(bad) or 'none'}")
@@ -129,7 +118,7 @@ def _run_part(part: Part, out: Path) -> str:
         return f"failed, exit code {code}"
     others = watch.others_percent()
     table = load(unfinished)
-    if others is not None and others > MOST_OTHERS_PERCENT:
+    if others > MOST_OTHERS_PERCENT:
         busy = f"**Other processes took {others:.0f} % of the processors meanwhile.**"
         table = dataclasses.replace(table, notes=f"{table.notes}\n\n{busy}".strip())
     table.write(out / f"{part.name}.json")

@@ -9,15 +9,14 @@ each image is against PyTorch in float32.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.report.tables import cell, report
+from benchmarks.report.tables import cell, options, report
 from benchmarks.report.timing import Sample, measure
 from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine, probe_engines
@@ -33,14 +32,6 @@ PRECISIONS = ("float32", "bfloat16", "int8", "float16")
 REFERENCE = "torch cpu float32"
 
 
-def slope(samples: dict[tuple[int, int], Sample]) -> tuple[float, float]:
-    """Fit a line over sizes; return milliseconds for each megapixel and the offset."""
-    megapixels = [width * height / 1e6 for width, height in samples]
-    medians = [sample.median_ms for sample in samples.values()]
-    per_megapixel, fixed = np.polyfit(megapixels, medians, 1)
-    return float(per_megapixel), float(fixed)
-
-
 def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engine]:
     """Create every available engine in each precision; print a line for each other one."""
     engines = {}
@@ -49,15 +40,12 @@ def engines_for(weights: LoadedWeights, precisions: list[str]) -> dict[str, Engi
             print(f"left out: {probe.name} on {probe.device}: {probe.why}")
             continue
         for precision in precisions:
+            wanted = {"name": probe.name, "device": probe.device, "precision": precision}
+            name = " ".join(wanted.values())
             try:
-                engines[f"{probe.name} {probe.device} {precision}"] = create_engine(
-                    weights,
-                    name=probe.name,
-                    device=probe.device,
-                    precision=precision,
-                )
+                engines[name] = create_engine(weights, **wanted)
             except EngineError as error:
-                print(f"left out: {probe.name} on {probe.device} in {precision}: {error}")
+                print(f"left out: {name}: {error}")
     return engines
 
 
@@ -65,7 +53,7 @@ def calls_at(
     engines: dict[str, Engine], weights: LoadedWeights, height: int, width: int
 ) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, Parity]]:
     """Return each engine's call on one pair of this size, warmed up, and its error."""
-    pair = golden_pair(height, width, weights.metadata.config.visible_channels)
+    visible, thermal = pair = golden_pair(height, width, weights.metadata.config.visible_channels)
     calls: dict[str, Callable[[], np.ndarray]] = {}
     for name, engine in engines.items():
         try:
@@ -75,58 +63,55 @@ def calls_at(
             continue
         calls[name] = lambda engine=engine: engine.infer(*pair)
     if importlib.util.find_spec("onnxruntime") is not None:
-        calls["(onnxruntime cpu float32)"] = onnx_runtime_call(weights, *pair)
+        import onnxruntime
+
+        providers = ["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(read_onnx(weights), providers=providers)
+        shape = (1, *thermal.shape, -1)
+        fed = {"visible": visible.reshape(shape), "thermal": thermal.reshape(shape)}
+        calls["(onnxruntime cpu float32)"] = lambda: session.run(None, fed)[0][0].squeeze()
     wanted = calls[REFERENCE]() if REFERENCE in calls else None
     parities = {name: compare(call(), wanted) for name, call in calls.items() if wanted is not None}
     return calls, parities
 
 
-def onnx_runtime_call(
-    weights: LoadedWeights, visible: np.ndarray, thermal: np.ndarray
-) -> Callable[[], np.ndarray]:
-    """Return a call of ONNX Runtime's CPU provider, for comparison, on the exported network."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(read_onnx(weights), providers=["CPUExecutionProvider"])
-    shape = (1, *thermal.shape, -1)
-    fed = {"visible": visible.reshape(shape), "thermal": thermal.reshape(shape)}
-    return lambda: session.run(None, fed)[0][0].squeeze()
+def cells(
+    timed: dict[tuple[int, int], Sample], off: list[Parity], sizes: Sequence[tuple[int, int]]
+) -> list[str]:
+    """Return an engine's time at each size, the line fitted through them, and its errors."""
+    line = errors = "-"
+    if len(timed) > 1:
+        megapixels = [width * height / 1e6 for width, height in timed]
+        medians = [sample.median_ms for sample in timed.values()]
+        line = "{:.1f} + {:.1f}".format(*np.polyfit(megapixels, medians, 1))
+    if off:
+        errors = f"{max(p.max_error for p in off):.0f}, {max(p.mean_error for p in off):.2f}"
+    return [*(cell(timed[size]) if size in timed else "-" for size in sizes), line, errors]
 
 
 def main() -> int:
     """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--preset", default="compact", choices=PRESETS)
-    parser.add_argument(
-        "--sizes", nargs="+", type=image_size, default=SIZES, metavar="WIDTHxHEIGHT"
-    )
+    parser.add_argument("--sizes", nargs="+", type=image_size, default=SIZES, metavar="SIZE")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:3], choices=PRECISIONS)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     configure_process()
     weights = load_weights(shipped_weights(args.preset))
     engines = engines_for(weights, args.precisions)
-    found: dict[str, dict[tuple[int, int], Sample]] = {}
-    errors: dict[str, list[Parity]] = {}
+    found: dict[str, dict[tuple[int, int], Sample]] = defaultdict(dict)
+    errors: dict[str, list[Parity]] = defaultdict(list)
     for width, height in args.sizes:
         calls, parities = calls_at(engines, weights, height, width)
         samples = measure(calls, runs=args.runs, warm_up=0, seconds=args.seconds)
         for name, sample in samples.items():
-            found.setdefault(name, {})[width, height] = sample
+            found[name][width, height] = sample
             print(f"{name} {width}x{height}: {cell(sample)}", flush=True)
         for name, parity in parities.items():
-            errors.setdefault(name, []).append(parity)
-    rows = []
-    for name, timed in found.items():
-        times = [cell(timed[size]) if size in timed else "-" for size in args.sizes]
-        line = "{:.1f} + {:.1f}".format(*slope(timed)) if len(timed) > 1 else "-"
-        off = errors.get(name)
-        worst = (max(p.max_error for p in off), max(p.mean_error for p in off)) if off else ()
-        rows.append([name, *times, line, "{:.0f}, {:.2f}".format(*worst) if worst else "-"])
+            errors[name].append(parity)
+    rows = [[name, *cells(timed, errors[name], args.sizes)] for name, timed in found.items()]
     sizes = [f"{width}x{height}" for width, height in args.sizes]
     header = ["median (best)", *sizes, "ms a megapixel + fixed", "off by: max, mean grey levels"]
     return report(args.json, f"Engines, `{args.preset}`", header, rows)

@@ -17,24 +17,26 @@ latency exceeds two inferences plus one camera period.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.field.listening import Field
-from benchmarks.field.quota import cpu_quota
-from benchmarks.report.tables import Target, ms, report
-from fusion_ros.cli.argument_types import image_size
+from benchmarks.field.listening import STREAMS, Field, counts
+from benchmarks.report.tables import Target, ms, options, report
 from fusion_ros.streams.series import percentiles
 
 OVERLOAD_PERIODS = 3
-FATES = (
-    "received", "fused", "held", "superseded", "unpaired", "late", "duplicate", "rejected",
-    "pending",
-)  # fmt: skip
+QUOTA_PERIOD_US = 100_000
+#: Columns of the node's trace by stage.
+TRACED = {"wait for the worker": "wait_ms", "tone": "tone_ms", "registration": "registration_ms"}
+TRACED |= {"colour": "colour_ms", "engine": "infer_ms", "recolour": "recolour_ms"}
+TRACED |= {"encode": "encode_ms", "publish": "publish_ms"}
 
 
 def main() -> int:
@@ -45,10 +47,9 @@ def main() -> int:
     for name, _, value in (text.partition("=") for text in args.parameter):
         parameters[name] = yaml.safe_load(value)
     results = [_run(args, parameters) for _ in range(args.runs)]
-    stages = list(results[0]["stages_ms"])
     rows = [
         [stage, *(" / ".join(ms(x) for x in result["stages_ms"][stage]) for result in results)]
-        for stage in stages
+        for stage in results[0]["stages_ms"]
     ]
     runs = [f"run {number}" for number in range(1, args.runs + 1)]
     title = "Latency of the node by stage, p50 / p95 in ms"
@@ -59,7 +60,7 @@ def main() -> int:
     notes = [
         f"{width}x{height} rgb8 and mono16 at {args.rate:g} Hz for {args.seconds:g} s, "
         f"{results[0]['engine']}. Cameras, node and subscriber are three processes.",
-        *(f"- {name}: {_counts(result)}" for name, result in zip(runs, results, strict=True)),
+        *(f"- {name}: {_text(result)}" for name, result in zip(runs, results, strict=True)),
     ]
     targets = [target for result in results for target in judge(result, args)]
     header = ["p50 / p95", *runs]
@@ -70,24 +71,46 @@ def _run(args: argparse.Namespace, parameters: dict[str, Any]) -> dict[str, Any]
     infer_ms = 1e3 * OVERLOAD_PERIODS / args.rate if args.overload else 0.0
     with tempfile.TemporaryDirectory() as folder:
         with (
-            cpu_quota(args.cores) as limit,
+            cpu_quota(args.cores) as group,
             Field(Path(folder), parameters, infer_ms=infer_ms) as field,
         ):
-            limit(field.node.pid)
-            field.run_cameras(
-                seconds=args.seconds,
-                rate_hz=args.rate,
-                size="{}x{}".format(*args.size),
-                reliability=args.reliability,
-            )
+            if group:
+                (group / "cgroup.procs").write_text(str(field.node.pid), encoding="ascii")
+            field.run_cameras(seconds=args.seconds, rate_hz=args.rate, size=args.size)
         return evaluate(field)
+
+
+@contextlib.contextmanager
+def cpu_quota(cores: float | None) -> Iterator[Path | None]:
+    """Yield a control group of `cores` processors' time (Linux, as root); None: no group.
+
+    All its processes must have ended when the block is left.
+
+    Raises:
+        OSError: this process may not create control groups.
+    """
+    if cores is None:
+        yield None
+        return
+    root = Path("/sys/fs/cgroup")
+    quota_us = round(cores * QUOTA_PERIOD_US)
+    if (root / "cgroup.controllers").exists():  # version 2
+        group, file, text = root / "fusion_ros_bench", "cpu.max", f"{quota_us} {QUOTA_PERIOD_US}"
+    else:
+        group, file, text = root / "cpu" / "fusion_ros_bench", "cpu.cfs_quota_us", f"{quota_us}"
+    group.mkdir()
+    try:
+        (group / file).write_text(text, encoding="ascii")
+        yield group
+    finally:
+        group.rmdir()
 
 
 def evaluate(field: Field) -> dict[str, Any]:
     """Return stages in milliseconds and counts of frames of a finished run."""
     sent = {row["stamp_ns"]: row for row in field.sent()}
     status, arrived_ns = field.listener.status, field.listener.arrived_ns
-    stages: dict[str, list[float]] = {}
+    stages: dict[str, list[float]] = defaultdict(list)
     for row in field.trace():
         times = sent.get(int(row["stamp_ns"]))
         came_ns = arrived_ns.get(int(row["stamp_ns"]))
@@ -98,40 +121,30 @@ def evaluate(field: Field) -> dict[str, Any]:
             "publish of the visible image": (sent_ns - times["visible_sent_ns"]) / 1e6,
             "publish of the thermal image": (times["thermal_done_ns"] - sent_ns) / 1e6,
             "transport in": (row["arrived_ns"] - sent_ns) / 1e6,
-            "wait for the worker": row["wait_ms"],
-            "tone": row["tone_ms"],
-            "registration": row["registration_ms"],
-            "colour": row["colour_ms"],
-            "engine": row["infer_ms"],
-            "recolour": row["recolour_ms"],
-            "encode": row["encode_ms"],
-            "publish": row["publish_ms"],
+            **{stage: row[column] for stage, column in TRACED.items()},
             "transport out": (came_ns - row["arrived_ns"]) / 1e6 - row["latency_ms"],
             "end to end": (came_ns - sent_ns) / 1e6,
             "end to end without engine": (came_ns - sent_ns) / 1e6 - row["infer_ms"],
         }
         for name, value in parts.items():
-            stages.setdefault(name, []).append(value)
+            stages[name].append(value)
     if not stages:
         raise RuntimeError("no pair was fused")
-    counts = {}
-    for stream in ("visible", "thermal"):
-        counts[stream] = {fate: int(getattr(status, f"{stream}_{fate}")) for fate in FATES}
-        decided = sum(counts[stream][fate] for fate in FATES[1:])
-        counts[stream]["without a fate"] = counts[stream]["received"] - decided
-        counts[stream]["lost before the node"] = len(sent) - counts[stream]["received"]
+    found = {stream: counts(status, stream) for stream in STREAMS}
+    for stream in found.values():
+        stream["lost before the node"] = len(sent) - stream["received"]
     return {
         "engine": f"{status.engine} on {status.device}, {status.precision}",
         "stages_ms": {name: percentiles(values, (50, 95)) for name, values in stages.items()},
-        "counts": counts,
+        "counts": found,
     }
 
 
 def judge(result: dict[str, Any], args: argparse.Namespace) -> list[Target]:
     """Return the targets of one run."""
-    stages, counts = result["stages_ms"], result["counts"]
-    lost = sum(stream["lost before the node"] for stream in counts.values())
-    without = sum(stream["without a fate"] for stream in counts.values())
+    stages, found = result["stages_ms"], result["counts"]
+    lost = sum(stream["lost before the node"] for stream in found.values())
+    without = sum(stream["without a fate"] for stream in found.values())
     targets = [
         Target("no frame lost before the node", str(lost), not lost),
         Target("no frame without a fate", str(without), not without),
@@ -142,7 +155,7 @@ def judge(result: dict[str, Any], args: argparse.Namespace) -> list[Target]:
         asked = f"p95 within two inferences and one period, {bound_ms:.1f} ms"
         targets.append(Target(asked, f"{p95_ms:.1f} ms", p95_ms <= bound_ms))
     if args.overload:
-        superseded = counts["visible"]["superseded"]
+        superseded = found["visible"]["superseded"]
         targets.append(Target("pairs are superseded", str(superseded), superseded > 0))
     if not (args.overload or args.cores):
         own_ms = stages["end to end without engine"][0]
@@ -151,7 +164,7 @@ def judge(result: dict[str, Any], args: argparse.Namespace) -> list[Target]:
     return targets
 
 
-def _counts(result: dict[str, Any]) -> str:
+def _text(result: dict[str, Any]) -> str:
     return "; ".join(
         f"{stream}: " + ", ".join(f"{number} {fate}" for fate, number in fates.items() if number)
         for stream, fates in result["counts"].items()
@@ -159,32 +172,15 @@ def _counts(result: dict[str, Any]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "640x512")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=40.0, help="of each run")
     parser.add_argument("--rate", type=float, default=30.0)
-    parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument(
-        "--reliability", default="best_effort", help="reliability that the cameras offer"
-    )
-    parser.add_argument(
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="parameter of the node (YAML)",
-    )
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=YAML")
     parser.add_argument("--overload", action="store_true", help="inference takes 3 periods")
-    parser.add_argument(
-        "--cores",
-        type=float,
-        help="limit of the node's processor time, as root: 0.5 is half a core",
-    )
+    parser.add_argument("--cores", type=float, help="limit of the node's processors, as root")
     parser.add_argument("--bar-ms", type=float, default=4.0)
-    parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 

@@ -11,20 +11,18 @@ OpenCV runs on one thread, so that times and bytes are those of one core.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks.report.tables import report
+from benchmarks.report.tables import options, report
+from benchmarks.report.timing import measure
 from benchmarks.whole_path import Case, MeasuredCase
-from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.process import configure_process
 from fusion_ros.imaging import colour
@@ -51,16 +49,15 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(cv2, name)
-        is_function = callable(real) and not isinstance(real, type)
-        return self._recorded(name, real) if is_function else real
+        if not callable(real) or isinstance(real, type):
+            return real
 
-    def _recorded(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             begun_s = time.perf_counter()
             result = real(*args, **named)
             took_s = time.perf_counter() - begun_s
-            read = [x for x in (*args, result) if isinstance(x, np.ndarray)]
-            self.calls.append((name, sum(array.nbytes for array in read), took_s))
+            size = sum(x.nbytes for x in (*args, result) if isinstance(x, np.ndarray))
+            self.calls.append((name, size, took_s))
             return result
 
         return call
@@ -81,70 +78,46 @@ def recorders() -> Iterator[dict[str, Recorder]]:
                 vars(module)["cv2"] = cv2
 
 
-def copy_bytes_a_second() -> float:
-    """Return the bytes read and written in a second by copying an image in the caches."""
-    source = np.ones((480, 640, 3), np.uint8)
-    target = np.empty_like(source)
-    best_s = min(_timed(lambda: np.copyto(target, source)) for _ in range(200))
-    return 2 * source.nbytes / best_s
-
-
-def _timed(call: Callable[[], object]) -> float:
-    begun_s = time.perf_counter()
-    call()
-    return time.perf_counter() - begun_s
-
-
 def rows_of(measured: MeasuredCase, name: str, runs: int, copied: float) -> list[list[str]]:
-    """Return a row for each stage of a case, and their sum."""
+    """Return a row for each stage of a case, and their sum; `copied` bytes a second."""
     frames: dict[str, list[list[tuple[str, int, float]]]] = {stage: [] for stage in STAGES}
     with recorders() as found:
         for _ in range(runs):
-            for recorder in found.values():
-                recorder.calls.clear()
             measured.take()
             for stage, recorder in found.items():
                 frames[stage].append(list(recorder.calls))
+                recorder.calls.clear()
     rows, total = [], np.zeros(3)
     for stage, calls in frames.items():
+        if not calls[0]:
+            continue
         best_s = np.array([[s for *_, s in frame] for frame in calls]).min(axis=0)
-        size = sum(bytes_ for _, bytes_, _ in calls[0])
-        total += len(best_s), size, best_s.sum()
+        figures = len(best_s), sum(size for _, size, _ in calls[0]), best_s.sum()
+        total += figures
         longest = sorted(zip(best_s, calls[0], strict=True), key=lambda c: -c[0])[:SHOWN]
         shown = ", ".join(f"{call[0]} {1e3 * s:.3f}" for s, call in longest)
-        if len(best_s):
-            rows.append(_row(f"{name}: {stage}", len(best_s), size, best_s.sum(), copied, shown))
-    return [*rows, _row(f"{name}: all", *total, copied, "")]
+        rows.append([f"{name}: {stage}", *_cells(*figures, copied), shown])
+    return [*rows, [f"{name}: all", *_cells(*total, copied), ""]]
 
 
-def _row(
-    name: str, passes: float, size: float, seconds: float, copied: float, shown: str
-) -> list[str]:
+def _cells(passes: float, size: float, seconds: float, copied: float) -> list[str]:
     at_copy_speed = f"{1e3 * size / copied:.2f}"
-    return [
-        name,
-        f"{passes:.0f}",
-        f"{size / 1e6:.1f}",
-        f"{1e3 * seconds:.2f}",
-        at_copy_speed,
-        shown,
-    ]
+    return [f"{passes:.0f}", f"{size / 1e6:.1f}", f"{1e3 * seconds:.2f}", at_copy_speed]
 
 
 def main() -> int:
     """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=image_size, default="640x480", metavar="WIDTHxHEIGHT")
+    parser = options(__doc__, "640x480")
     parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     configure_process()
     cv2.setNumThreads(1)
     width, height = args.size
     engine = create_engine(load_weights(shipped_weights("compact")), device="cpu")
-    copied = copy_bytes_a_second()
+    source = np.ones((480, 640, 3), np.uint8)
+    target = np.empty_like(source)
+    copying = measure({"": lambda: np.copyto(target, source)}, runs=200)[""]
+    copied = 2 * source.nbytes / (copying.best_ms / 1e3)
     rows = []
     for case in CASES:
         measured = MeasuredCase(case, engine, height, width)

@@ -9,7 +9,6 @@ at the end of a run of the cameras at 30 Hz.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -21,9 +20,9 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 
 from benchmarks.field.listening import Field
-from benchmarks.report.tables import Target, report
-from fusion_ros.cli.argument_types import image_size
+from benchmarks.report.tables import Target, options, report
 
+STARTING_S = 60.0
 #: Largest allowed value by figure; None: no target.
 FIGURES = {
     "process start to visible in the graph, s": 0.6,
@@ -38,23 +37,20 @@ def measure(folder: Path, size: tuple[int, int], seconds: float) -> list[float]:
     width, height = size
     parameters = {"warm_up_width": width, "warm_up_height": height}
     with Field(folder, parameters) as field:
-        listener = field.listener
-        client = listener.node.create_client(GetState, "/fuse_node/get_state")
+        client = field.ros.create_client(GetState, "/fuse_node/get_state")
         began_s = _started_s(field.node.pid)
         # rclpy's waiting polls too, but in longer steps.
-        while "fuse_node" not in listener.node.get_node_names():
+        while "fuse_node" not in field.ros.get_node_names():
             time.sleep(0.005)
         graph_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
         state = None
         while state != State.PRIMARY_STATE_ACTIVE:
             client.wait_for_service()
             answer = client.call_async(GetState.Request())
-            listener.spin_while(lambda answer=answer: not answer.done())
+            field.spin_while(lambda answer=answer: not answer.done(), STARTING_S)
             state = answer.result().current_state.id
         active_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
-        field.run_cameras(
-            seconds=seconds, rate_hz=30.0, size=f"{width}x{height}", reliability="best_effort"
-        )
+        field.run_cameras(seconds=seconds, rate_hz=30.0, size=size)
         status = Path(f"/proc/{field.node.pid}/status").read_text(encoding="ascii")
         memory = [int(status.split(f"{k}:")[1].split()[0]) / 1024 for k in ("VmRSS", "RssShmem")]
     return [graph_s, active_s, *memory]
@@ -68,13 +64,9 @@ def _started_s(pid: int) -> float:
 
 def main() -> int:
     """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "640x512")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--size", type=image_size, default="640x512", metavar="WIDTHxHEIGHT")
     parser.add_argument("--seconds", type=float, default=8.0, help="of the cameras, each run")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as cache:
@@ -93,14 +85,9 @@ def main() -> int:
         rows.append([name, *(f"{x:.2f}" for x in (median, min(values), max(values), at_first))])
         if most is not None:
             targets.append(Target(f"{name}: at most {most:g}", f"{median:.2f}", median <= most))
-    width, height = args.size
-    return report(
-        args.json,
-        f"Start and memory of the node, {width}x{height} at 30 Hz",
-        ["", f"median of {args.runs}", "least", "most", "first start, empty caches"],
-        rows,
-        targets=targets,
-    )
+    title = "Start and memory of the node, {}x{} at 30 Hz".format(*args.size)
+    columns = ["", f"median of {args.runs}", "least", "most", "first start, empty caches"]
+    return report(args.json, title, columns, rows, targets=targets)
 
 
 if __name__ == "__main__":

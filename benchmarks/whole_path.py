@@ -13,21 +13,18 @@ not part of `whole`.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import itertools
 import resource
 import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report.tables import Target, cell, report
+from benchmarks.report.tables import Target, cell, options, report
 from benchmarks.report.timing import summary
-from fusion_ros.cli.argument_types import image_size
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.engines.engine import Engine
 from fusion_ros.engines.parity import golden_pair
@@ -70,46 +67,44 @@ CASES = (
 )
 
 
-def registration_for(mode: str, height: int, width: int) -> tuple[ThermalRegistration, Size]:
-    """Return a registration onto the visible grid, and the thermal camera's size."""
-    if mode == "resize":
-        return ThermalRegistration(), Size(width, height)
-    thermal = Size(width // 2, height // 2)
-    inside = np.array([[1.8, 0.02, 30], [-0.02, 1.8, 20], [1e-5, 1e-5, 1]])
-    calibration = HomographyCalibration(inside, thermal, Size(width, height))
-    return ThermalRegistration(RegistrationOptions(mode="homography"), calibration), thermal
+class MeasuredCase:
+    """A pipeline, the images of its case, and the measurements so far."""
 
+    def __init__(self, case: Case, engine: Engine, height: int, width: int) -> None:
+        self.case = case
+        self.engine = engine.describe()
+        registration, size = ThermalRegistration(), Size(width, height)
+        if case.registration == "homography":
+            size = Size(width // 2, height // 2)
+            inside = np.array([[1.8, 0.02, 30], [-0.02, 1.8, 20], [1e-5, 1e-5, 1]])
+            calibration = HomographyCalibration(inside, size, Size(width, height))
+            wanted = RegistrationOptions(mode="homography")
+            registration = ThermalRegistration(wanted, calibration)
+        self._pipeline = FusionPipeline(engine, registration=registration)
+        self._pipeline.warm_up(height, width)
+        colour, _ = golden_pair(height, width, 3)
+        _, thermal = golden_pair(size.height, size.width, 1)
+        counts = thermal if case.thermal == "uint8" else thermal.astype(np.uint16) * 8 + 29_000
+        encoding = "mono8" if case.thermal == "uint8" else "mono16"
+        self._frames = [
+            (pixels.tobytes(), _header(pixels, encoding))
+            for pixels, encoding in ((colour, "rgb8"), (counts, encoding))
+        ]
+        self._stamps_ns = itertools.count(step=33_333_333)
+        self.stages: dict[str, list[float]] = {}
+        self.faults: list[int] = []
 
-def frame_maker(
-    pipeline: FusionPipeline, colour: np.ndarray, counts: np.ndarray
-) -> Callable[[], dict[str, float]]:
-    """Return a function that processes one frame and returns the ms of each stage."""
-    seen, felt = colour.tobytes(), counts.tobytes()
-    (height, width), (rows, columns) = colour.shape[:2], counts.shape
-    encoding = "mono16" if counts.dtype == np.uint16 else "mono8"
-    stamps_ns = iter(range(0, 1 << 62, 33_333_333))
-
-    def take() -> dict[str, float]:
+    def take(self) -> dict[str, float]:
+        """Process one frame and return the ms of each stage."""
+        stamp_ns = next(self._stamps_ns)
         marks = [time.perf_counter_ns()]
-        visible = decode_frame(
-            seen, encoding="rgb8", step=width * 3, height=height, width=width, is_bigendian=False
-        ).as_rgb()
-        heat = decode_frame(
-            felt,
-            encoding=encoding,
-            step=columns * counts.itemsize,
-            height=rows,
-            width=columns,
-            is_bigendian=False,
-        ).as_rgb()
+        visible, heat = (decode_frame(data, **header).as_rgb() for data, header in self._frames)
         marks.append(time.perf_counter_ns())
-        fused = pipeline.fuse(
-            visible, heat, order="rgb", stamp_ns=next(stamps_ns), learn_later=True
-        )
+        fused = self._pipeline.fuse(visible, heat, order="rgb", stamp_ns=stamp_ns, learn_later=True)
         marks.append(time.perf_counter_ns())
         encode(fused.image, "rgb8")
         marks.append(time.perf_counter_ns())
-        pipeline.learn()
+        self._pipeline.learn()
         return {
             "decode": (marks[1] - marks[0]) / 1e6,
             **fused.timings_ms,
@@ -117,38 +112,6 @@ def frame_maker(
             "whole": (marks[3] - marks[0]) / 1e6,
             "learn": (time.perf_counter_ns() - marks[3]) / 1e6,
         }
-
-    return take
-
-
-def heap_bytes(take: Callable[[], object]) -> int:
-    """Return the peak memory of Python and NumPy for a frame, including the result."""
-    tracemalloc.start()
-    try:
-        take()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        take()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-
-
-class MeasuredCase:
-    """A pipeline, the images of its case, and the measurements so far."""
-
-    def __init__(self, case: Case, engine: Engine, height: int, width: int) -> None:
-        self.case = case
-        self.engine = engine.describe()
-        registration, thermal_size = registration_for(case.registration, height, width)
-        pipeline = FusionPipeline(engine, registration=registration)
-        pipeline.warm_up(height, width)
-        colour, _ = golden_pair(height, width, 3)
-        _, thermal = golden_pair(thermal_size.height, thermal_size.width, 1)
-        counts = thermal if case.thermal == "uint8" else thermal.astype(np.uint16) * 8 + 29_000
-        self.take = frame_maker(pipeline, colour, counts)
-        self.stages: dict[str, list[float]] = {}
-        self.faults: list[int] = []
 
     def run(self) -> None:
         """Time one frame after an untimed one (see `benchmarks.report.timing`)."""
@@ -159,13 +122,23 @@ class MeasuredCase:
         for name, value in timings.items():
             self.stages.setdefault(name, []).append(value)
 
+    def heap_bytes(self) -> int:
+        """Return the peak memory of Python and NumPy for a frame, including the result."""
+        tracemalloc.start()
+        try:
+            self.take()
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            self.take()
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+
     def row(self, size: str) -> tuple[list[str], list[Target]]:
         """Return the cells of the table, and the targets of this case."""
         infer, whole = (summary(self.stages[name]) for name in ("infer", "whole"))
-        outside_ms = statistics.median(
-            w - i for w, i in zip(self.stages["whole"], self.stages["infer"], strict=True)
-        )
-        percent = 100 * outside_ms / whole.median_ms
+        outside = np.subtract(self.stages["whole"], self.stages["infer"])
+        percent = 100 * np.median(outside) / whole.median_ms
         case = self.case
         name = f"`{case.preset}`, {self.engine.name} {self.engine.precision}, {size}"
         cells = [
@@ -174,11 +147,13 @@ class MeasuredCase:
             case.registration,
             cell(infer),
             cell(whole),
-            f"{outside_ms:.2f} ms, {percent:.0f} %",
+            f"{np.median(outside):.2f} ms, {percent:.0f} %",
             f"{statistics.median(self.faults):.0f}",
-            f"{heap_bytes(self.take) >> 10}",
+            f"{self.heap_bytes() >> 10}",
         ]
-        targets = [
+        if (case.preset, case.thermal, case.registration) != ("compact", "uint8", "resize"):
+            return cells, []
+        return cells, [
             Target(
                 f"{name}: the whole path in at most {MOST_WHOLE_PATH_MS:.0f} ms",
                 f"{whole.median_ms:.2f} ms",
@@ -187,46 +162,41 @@ class MeasuredCase:
             Target(
                 f"{name}: at most {MOST_OUTSIDE_PERCENT:.0f} % of it outside the network",
                 f"{percent:.1f} %",
-                percent <= MOST_OUTSIDE_PERCENT,
+                bool(percent <= MOST_OUTSIDE_PERCENT),
             ),
         ]
-        has_targets = (case.preset, case.thermal, case.registration) == (
-            "compact",
-            "uint8",
-            "resize",
-        )
-        return cells, targets if has_targets else []
+
+
+def _header(pixels: np.ndarray, encoding: str) -> dict[str, object]:
+    """Return the description of an image message, as `decode_frame` takes it."""
+    height, width = pixels.shape[:2]
+    step = pixels.nbytes // height
+    sizes = {"height": height, "width": width, "step": step}
+    return {"encoding": encoding, "is_bigendian": False, **sizes}
 
 
 def main() -> int:
     """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=image_size, default="640x480", metavar="WIDTHxHEIGHT")
+    parser = options(__doc__, "640x480")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--preset", choices=PRESETS)
     parser.add_argument("--precision")
     parser.add_argument("--thermal", choices=("uint8", "uint16"))
     parser.add_argument("--registration", choices=("resize", "homography"))
     parser.add_argument("--runs", type=int, default=120)
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     configure_process()
     width, height = args.size
-    size = f"{width}x{height}"
     named = {f.name: getattr(args, f.name) for f in dataclasses.fields(Case)}
     named = {name: value for name, value in named.items() if value is not None}
-    cases = (Case(**named),) if named else CASES
-    engines = {
-        (case.preset, case.precision): create_engine(
-            load_weights(shipped_weights(case.preset)), name=args.engine, precision=case.precision
-        )
-        for case in cases
-    }
-    running = [
-        MeasuredCase(case, engines[case.preset, case.precision], height, width) for case in cases
-    ]
+    running = []
+    engines: dict[tuple[str, str], Engine] = {}
+    for case in (Case(**named),) if named else CASES:
+        key = case.preset, case.precision
+        if key not in engines:
+            weights = load_weights(shipped_weights(case.preset))
+            engines[key] = create_engine(weights, name=args.engine, precision=case.precision)
+        running.append(MeasuredCase(case, engines[key], height, width))
     for measured in running:
         for _ in range(WARM_UP_FRAMES):
             measured.take()
@@ -235,17 +205,13 @@ def main() -> int:
             # A fifth of the runs suffices for `paper`, which takes ten times as long.
             if measured.case.preset == "compact" or turn < args.runs // 5:
                 measured.run()
-    found = [measured.row(size) for measured in running]
     for measured in running:
         print(measured.case)
         print({name: round(summary(v).median_ms, 3) for name, v in measured.stages.items()})
-    return report(
-        args.json,
-        "Whole path, bytes in to bytes out",
-        COLUMNS,
-        [cells for cells, _ in found],
-        targets=[target for _, targets in found for target in targets],
-    )
+    found = [measured.row(f"{width}x{height}") for measured in running]
+    rows = [cells for cells, _ in found]
+    targets = [target for _, targets in found for target in targets]
+    return report(args.json, "Whole path, bytes in to bytes out", COLUMNS, rows, targets=targets)
 
 
 if __name__ == "__main__":

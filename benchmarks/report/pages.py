@@ -46,9 +46,7 @@ def pages() -> list[Path]:
 def main() -> int:
     """Fill the pages; return 1 if a file is missing or damaged."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report.pages",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bench", type=Path, metavar="DIR", help="folder that make bench wrote")
     args = parser.parse_args()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import datetime
 import json
@@ -10,9 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.report.timing import Sample, machine
+from fusion_ros.cli.argument_types import image_size
 from fusion_ros.files.writing import write_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -63,14 +64,10 @@ class Measurement:
 
     def write(self, path: Path) -> None:
         """Write one row of the table in each line, so that changes are readable."""
-        fields: dict[str, Any] = dataclasses.asdict(self)
-        lines = []
-        for name, value in fields.items():
-            text = json.dumps(value, ensure_ascii=False)
-            if name == "rows":
-                rows = ",\n    ".join(json.dumps(row, ensure_ascii=False) for row in value)
-                text = f"[\n    {rows}\n  ]"
-            lines.append(f"  {json.dumps(name)}: {text}")
+        fields = {n: json.dumps(v, ensure_ascii=False) for n, v in vars(self).items()}
+        rows = (f"    {json.dumps(row, ensure_ascii=False)}" for row in self.rows)
+        fields["rows"] = "[\n" + ",\n".join(rows) + "\n  ]"
+        lines = (f"  {json.dumps(name)}: {text}" for name, text in fields.items())
         write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -109,6 +106,17 @@ def cell(sample: Sample) -> str:
     return f"{ms(sample.median_ms)} ({ms(sample.best_ms)}{few})"
 
 
+def options(about: str | None, size: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser with `--json`, and `--size` if a default is given."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if size:
+        parser.add_argument("--size", type=image_size, default=size, metavar="WIDTHxHEIGHT")
+    parser.add_argument("--json", type=Path, help="write the table to this file")
+    return parser
+
+
 def report(
     path: Path | None,
     title: str,
@@ -125,11 +133,10 @@ def report(
     """
     git = ["git", "rev-parse", "--short", "HEAD"]
     found = subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    options = [o for o in sys.argv[1:] if o not in ("--json", str(path))]
-    module = Path(sys.argv[0]).stem
+    given = [o for o in sys.argv[1:] if o not in ("--json", str(path))]
     measurement = Measurement(
         title=title,
-        command=" ".join(["python -m", f"benchmarks.{module}", *options]),
+        command=" ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *given]),
         machine=machine(),
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         commit=found.stdout.strip() or "unknown",

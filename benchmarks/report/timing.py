@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Timing of calls in turn, and facts about the machine.
+"""Timing of calls in turn, load by other processes, and facts about the machine.
 
 Compared calls run in turn within one process, so that other load affects all of them alike. In its
 turn a call runs twice and is timed once, which excludes effects of the previous call (caches,
@@ -16,10 +16,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 
 PACKAGES = ("openvino", "torch", "numpy")
+LEAST_RUNS = 3
+#: Milliseconds from which a call counts as long.
+LONG_MS = 200.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,6 @@ class Sample:
     best_ms: float
     median_ms: float
     runs: int
-
-
-LEAST_RUNS = 3
-#: Milliseconds from which a call counts as long.
-LONG_MS = 200.0
 
 
 def measure(
@@ -71,6 +70,29 @@ def measure(
 def summary(times_ms: list[float]) -> Sample:
     """Return the sample of one call's times."""
     return Sample(min(times_ms), statistics.median(times_ms), len(times_ms))
+
+
+class LoadWatch:
+    """Share of other processes in the processors' time (Linux).
+
+    This process and its finished children are not counted, so read it after the last `wait`.
+    """
+
+    def __init__(self) -> None:
+        self._begun = _clocks()
+
+    def others_percent(self) -> float:
+        """Return the share since the creation."""
+        wall_s, busy_s, ours_s = (n - b for n, b in zip(_clocks(), self._begun, strict=True))
+        return 100 * max(busy_s - ours_s, 0.0) / wall_s / (os.cpu_count() or 1)
+
+
+def _clocks() -> tuple[float, float, float]:
+    """Return seconds: of the clock, of all busy processors, and of this process and children."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, fields)
+    ticks = user + nice + system + interrupts + soft + stolen
+    return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4])
 
 
 def machine() -> str:

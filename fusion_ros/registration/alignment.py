@@ -106,7 +106,7 @@ class AlignmentMonitor:
         return self.last
 
     def evaluate(self, visible_luma: np.ndarray, thermal: np.ndarray) -> Alignment:
-        """Evaluate a pair now, in about 3 ms at 640x512 (`python -m benchmarks.imaging`)."""
+        """Evaluate a pair now."""
         height, width = visible_luma.shape
         # The limit keeps an image of one column from becoming 160 times as high.
         rows = min(max(8, round(_WORK_WIDTH * height / width)), _MOST_ROWS)

@@ -201,7 +201,7 @@ def start_viewer(folder: Path, number: int, reliability: str = "reliable") -> su
     log = folder / f"viewer_{number}.log"
     with log.open("wb") as file:
         viewer = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.field.viewer", reliability],
+            [sys.executable, str(Path(__file__).with_name("viewer.py")), reliability],
             env=os.environ,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -13,7 +13,7 @@ from attack.node import start_viewer
 from attack.trial import Tally
 from benchmarks.field.listening import Field
 
-RATE_HZ, SIZE = 30.0, "640x512"
+RATE_HZ, SIZE = 30.0, (640, 512)
 LEAST_FUSED, MOST_LATENCY = 0.99, 1.2
 _SETTLE_S = 1.0
 
@@ -45,9 +45,7 @@ def attack_stalls(tally: Tally) -> None:  # noqa: C901
 
         field.listener.on_status = step
         try:
-            field.run_cameras(
-                seconds=seconds, rate_hz=RATE_HZ, size=SIZE, reliability="best_effort"
-            )
+            field.run_cameras(seconds=seconds, rate_hz=RATE_HZ, size=SIZE)
         finally:
             for viewer in viewers:
                 with contextlib.suppress(ProcessLookupError):

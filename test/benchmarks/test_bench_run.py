@@ -18,7 +18,7 @@ from benchmarks.report.tables import Measurement, load
 TABLE = Measurement("Luma", "python -c", "Abacus", "2026-11-25", "abc", ["step"], [["luma"]])
 
 
-def script(folder: Path, code: str, name: str = "imaging", *, writes: bool = True) -> Part:
+def script(folder: Path, code: str, name: str = "passes", *, writes: bool = True) -> Part:
     """Return a benchmark that writes `TABLE` and runs the code."""
     file = folder / f"{name}.py"
     table = f"Path(sys.argv[-1]).write_text({(folder / 'table').read_text()!r})" if writes else ""
@@ -38,7 +38,7 @@ def test_a_failure_is_reported_and_the_others_run(
     fails = script(scripts, "print('no such thing'); sys.exit(3)", "rivals", writes=False)
     out = scripts / "bench"
     assert run([fails, script(scripts, "")], out) == 1
-    assert [path.name for path in out.glob("*.json")] == ["imaging.json"]
+    assert [path.name for path in out.glob("*.json")] == ["passes.json"]
     assert "| luma |" in (out / "summary.md").read_text()
     said = capfd.readouterr().out
     assert "no such thing" in said
@@ -48,15 +48,15 @@ def test_a_failure_is_reported_and_the_others_run(
 def test_a_missed_target_is_reported_and_its_figures_are_kept(scripts: Path) -> None:
     out = scripts / "bench"
     assert run([script(scripts, "sys.exit(1)")], out) == 1
-    assert load(out / "imaging.json").rows == TABLE.rows
+    assert load(out / "passes.json").rows == TABLE.rows
 
 
 def test_a_failed_run_keeps_earlier_figures(scripts: Path) -> None:
     out = scripts / "bench"
     assert run([script(scripts, "")], out) == 0
-    before = (out / "imaging.json").read_text()
+    before = (out / "passes.json").read_text()
     assert run([script(scripts, "sys.exit(2)", writes=False)], out) == 1
-    assert (out / "imaging.json").read_text() == before
+    assert (out / "passes.json").read_text() == before
 
 
 def test_figures_of_a_busy_machine_are_marked(
@@ -64,7 +64,7 @@ def test_figures_of_a_busy_machine_are_marked(
 ) -> None:
     monkeypatch.setattr(bench.LoadWatch, "others_percent", lambda watch: 31.0)
     run([script(scripts, "")], scripts / "bench")
-    assert "31 %" in load(scripts / "bench" / "imaging.json").notes
+    assert "31 %" in load(scripts / "bench" / "passes.json").notes
 
 
 def test_an_overlong_benchmark_is_ended(scripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +96,6 @@ sys.exit(run({parts!r}, Path({str(scripts / "bench")!r})))
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == 130
-    assert load(scripts / "bench" / "imaging.json").rows == TABLE.rows
+    assert load(scripts / "bench" / "passes.json").rows == TABLE.rows
     with pytest.raises(ProcessLookupError):
         os.kill(int(line.split()[1]), 0)

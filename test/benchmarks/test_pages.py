@@ -16,7 +16,7 @@ from benchmarks.report.tables import Measurement, Target, load, report
 
 EXAMPLE = Measurement(
     title="Luma",
-    command="python -m benchmarks.imaging",
+    command="python -m benchmarks.passes",
     machine="Abacus",
     date="2026-11-25",
     commit="abcdef0",
@@ -93,11 +93,11 @@ def test_a_report_has_command_targets_and_exit_code(
     is_met: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "luma.json"
-    monkeypatch.setattr(sys, "argv", ["imaging.py", "--repeats", "3", "--json", str(path)])
+    monkeypatch.setattr(sys, "argv", ["passes.py", "--repeats", "3", "--json", str(path)])
     target = Target("at most 1 ms", "0.41 ms", is_met)
     assert report(path, "Luma", ["step", "ms"], [["luma", "0.41"]], targets=[target]) == code
     found = load(path)
-    assert found.command == "python -m benchmarks.imaging --repeats 3"
+    assert found.command == "python -m benchmarks.passes --repeats 3"
     assert found.notes == f"- at most 1 ms: 0.41 ms, {'met' if is_met else '**missed**'}"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process: a subscriber of the fused image that tests stop and kill.
+"""Process: a subscriber of the fused image that the attack stops and kills.
 
-python -m benchmarks.field.viewer [reliable | best_effort]
+python viewer.py [reliable | best_effort]
 """
 
 from __future__ import annotations
