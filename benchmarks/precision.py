@@ -18,7 +18,7 @@ from benchmarks.engines import PRECISIONS, REFERENCE, engines_for
 from benchmarks.report.tables import options, report
 from fusion_ros.engines.engine import Engine
 from fusion_ros.imaging.colour import luma
-from fusion_ros.metrics import score
+from fusion_ros.metrics.measures import score
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.pipeline import FusionPipeline

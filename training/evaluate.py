@@ -21,8 +21,8 @@ from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
 from fusion_ros.imaging.compressed import read_image_file
 from fusion_ros.imaging.encodings import EncodingError
-from fusion_ros.metrics import MEASURES, score
 from fusion_ros.metrics.baselines import BASELINES
+from fusion_ros.metrics.measures import MEASURES, score
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.recordings.image_files import IMAGES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fusion_ros.files.tables import new_table
 from fusion_ros.files.writing import write_text
-from fusion_ros.metrics import MEASURES
+from fusion_ros.metrics.measures import MEASURES
 
 Scores = Mapping[str, Mapping[str, float]]
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from fusion_ros.files.writing import write_text
-from fusion_ros.metrics import change_ratio, excess_flicker, flicker_index
 from fusion_ros.metrics.baselines import BASELINES
+from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index
 from fusion_ros.model.weights import WeightsError
 from training.data.pairs import DataSetError, PairFiles, find_pairs
 from training.data.reading import read_pair

@@ -1,82 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion quality measures: pure functions on NCHW float tensors in [0, 1].
+"""Fusion quality measures: pure functions on float tensors in [0, 1].
 
-``MEASURES`` lists them under their names in tables. Some use torchmetrics (extra ``train``), which
-they import when they run; the others need torch alone.
+Unless a measure states otherwise, `visible`, `thermal` and `fused` are N, C, H, W of one shape, and
+it returns N values. ``MEASURES`` lists the measures under their names in tables. Some use
+torchmetrics (extra ``train``), which they import when they run; the others need torch alone.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from fusion_ros.metrics.activity import average_gradient, spatial_frequency, standard_deviation
-    from fusion_ros.metrics.brightness import brightness_shares, colour_shift, flipped_edges
-    from fusion_ros.metrics.correlation import (
-        correlation_coefficient,
-        sum_of_correlations_of_differences,
-    )
-    from fusion_ros.metrics.edge_transfer import nabf, qabf
-    from fusion_ros.metrics.feature_information import fmi
-    from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index
-    from fusion_ros.metrics.information import entropy, mutual_information
-    from fusion_ros.metrics.measures import MEASURES, Measure, score
-    from fusion_ros.metrics.objects import object_contrast
-    from fusion_ros.metrics.quality_index import edge_image, qe, qw, sobel_magnitude
-    from fusion_ros.metrics.similarity import ms_ssim, psnr, ssim, vif
-
-__all__ = [
-    "MEASURES",
-    "Measure",
-    "average_gradient",
-    "brightness_shares",
-    "change_ratio",
-    "colour_shift",
-    "correlation_coefficient",
-    "edge_image",
-    "entropy",
-    "excess_flicker",
-    "flicker_index",
-    "flipped_edges",
-    "fmi",
-    "ms_ssim",
-    "mutual_information",
-    "nabf",
-    "object_contrast",
-    "psnr",
-    "qabf",
-    "qe",
-    "qw",
-    "score",
-    "sobel_magnitude",
-    "spatial_frequency",
-    "ssim",
-    "standard_deviation",
-    "sum_of_correlations_of_differences",
-    "vif",
-]
-
-_MODULES = (
-    "activity",
-    "brightness",
-    "correlation",
-    "edge_transfer",
-    "feature_information",
-    "flicker",
-    "information",
-    "measures",
-    "objects",
-    "quality_index",
-    "similarity",
-)
+_NAMES = {
+    "activity": "average_gradient spatial_frequency standard_deviation",
+    "brightness": "brightness_shares colour_shift flipped_edges",
+    "correlation": "correlation_coefficient sum_of_correlations_of_differences",
+    "edge_transfer": "nabf qabf",
+    "feature_information": "fmi",
+    "flicker": "change_ratio excess_flicker flicker_index",
+    "information": "entropy mutual_information",
+    "measures": "MEASURES Measure score",
+    "quality_index": "edge_image qe qw sobel_magnitude",
+    "similarity": "ms_ssim psnr ssim vif",
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     """Import PyTorch on first use: a replay without measures does not need it."""
-    if name in __all__:
-        for module in _MODULES:
-            found = importlib.import_module(f"{__name__}.{module}")
-            if hasattr(found, name):
-                return getattr(found, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -15,16 +15,6 @@ import numpy as np
 Array = np.ndarray
 
 
-def average(visible: Array, thermal: Array) -> Array:
-    """Return the mean of both images."""
-    return 0.5 * (visible + thermal)
-
-
-def maximum(visible: Array, thermal: Array) -> Array:
-    """Return the larger value of each pixel."""
-    return np.maximum(visible, thermal)
-
-
 def laplacian_pyramid(visible: Array, thermal: Array, levels: int = 5) -> Array:
     """Fuse by a Laplacian pyramid (Burt and Adelson, 1983): larger detail, mean of the base."""
     base_v: Array = visible.astype(np.float32)
@@ -78,8 +68,8 @@ def guided_filter(visible: Array, thermal: Array) -> Array:
 
 BASELINES: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
     {
-        "average": average,
-        "maximum": maximum,
+        "average": lambda visible, thermal: 0.5 * (visible + thermal),
+        "maximum": np.maximum,
         "visible": lambda visible, thermal: visible,
         "thermal": lambda visible, thermal: thermal,
         "guided filter": guided_filter,

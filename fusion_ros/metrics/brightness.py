@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preservation of broad brightness, of visible edges, and of colours.
 
-Each measure has one value for each image, or NaN if the image has too few pixels for it.
+A value is NaN if the image has too few pixels for it.
 """
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
@@ -22,28 +23,13 @@ EDGE_SIGMA, EDGE_SPAN, STRONG_EDGE = 1.5, 3, 30 / 255
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """Apply a Gaussian, truncated at four sigma, with a mirrored border.
-
-    Args:
-        images: N, C, H, W; any size, also smaller than the kernel.
-        sigma: in pixels.
-    """
-    reach = int(4 * sigma + 0.5)
-    offsets = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    for axis in (2, 3):
-        size = images.shape[axis]
-        index = torch.arange(-reach, size + reach, device=images.device)
-        # Mirror repeatedly, without repeating the border pixel.
-        period = max(2 * (size - 1), 1)
-        index = index.remainder(period)
-        index = torch.where(index < size, index, period - index)
-        padded = images.index_select(axis, index).movedim(axis, -1)
-        shape = padded.shape
-        blurred = F.conv1d(padded.reshape(-1, 1, shape[-1]), kernel[None, None])
-        images = blurred.reshape(*shape[:-1], size).movedim(-1, axis)
-    return images
+    """Apply a Gaussian of `sigma` pixels, truncated at four sigma, with a mirrored border."""
+    side = 2 * int(4 * sigma + 0.5) + 1
+    blurred = [
+        cv2.GaussianBlur(plane, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101)
+        for plane in images.detach().cpu().flatten(0, 1).numpy()
+    ]
+    return torch.from_numpy(np.stack(blurred)).reshape(images.shape).to(images.device)
 
 
 def _mean_where(values: Tensor, where: Tensor) -> Tensor:
@@ -61,11 +47,6 @@ def brightness_shares(visible: Tensor, thermal: Tensor, fused: Tensor) -> tuple[
     more than `APART`; high values are good there. "Darker" covers pixels where it is darker by as
     much; low values are good there.
 
-    Args:
-        visible: N, 1, H, W in [0, 1].
-        thermal: N, 1, H, W in [0, 1].
-        fused: N, 1, H, W in [0, 1].
-
     Returns:
         (hotter, darker), N values each.
     """
@@ -81,15 +62,8 @@ def flipped_edges(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
     An edge is a difference over `EDGE_SPAN` rows or columns after a Gaussian of `EDGE_SIGMA`. It
     counts if it is above `STRONG_EDGE` in the visible image and less than half of that in the
-    thermal one. A white lane marking that is dark in the fused image is an example.
-
-    Args:
-        visible: N, 1, H, W in [0, 1].
-        thermal: N, 1, H, W in [0, 1].
-        fused: N, 1, H, W in [0, 1].
-
-    Returns:
-        N values in 0..100; NaN for an image with fewer than `LEAST_PIXELS` such edges.
+    thermal one. A white lane marking that is dark in the fused image is an example. NaN for an
+    image with fewer than `LEAST_PIXELS` such edges.
     """
     check_images(EDGE_SPAN + 1, visible=visible, thermal=thermal, fused=fused)
     soft = [gaussian_blur(x, EDGE_SIGMA) for x in (visible, thermal, fused)]
@@ -111,13 +85,7 @@ def flipped_edges(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the mean distance to visible in CIELab's a and b where thermal is not hotter.
 
-    Args:
-        visible: N, 3, H, W, sRGB in [0, 1].
-        thermal: N, 1, H, W in [0, 1].
-        fused: N, 3, H, W, sRGB in [0, 1].
-
-    Returns:
-        N values in Lab units.
+    `visible` and `fused` are sRGB, N, 3, H, W; `thermal` is N, 1, H, W.
     """
     check_images(visible=visible, fused=fused)
     luma = (visible * visible.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
@@ -128,17 +96,7 @@ def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def _lab_ab(rgb: Tensor) -> Tensor:
-    """Convert sRGB images N, 3, H, W to a and b of CIELab (D65), N, 2, H, W."""
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    matrix = rgb.new_tensor(
-        [
-            [0.412453, 0.357580, 0.180423],
-            [0.212671, 0.715160, 0.072169],
-            [0.019334, 0.119193, 0.950227],
-        ]
-    )
-    xyz = torch.einsum("ij,njhw->nihw", matrix, linear)
-    xyz = xyz / rgb.new_tensor([0.950456, 1.0, 1.088754])[:, None, None]
-    f = torch.where(xyz > 0.008856, xyz.clamp_min(1e-9) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = f.split(1, dim=1)
-    return torch.cat([500 * (x - y), 200 * (y - z)], dim=1)
+    """Convert sRGB images N, 3, H, W to a and b of CIELab (D65), N, 2, H, W, to about 0.04."""
+    images = rgb.detach().cpu().movedim(1, -1).float().contiguous().numpy()
+    lab = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2Lab) for image in images])
+    return torch.from_numpy(lab[..., 1:]).movedim(-1, 1).to(rgb)

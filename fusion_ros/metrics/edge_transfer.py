@@ -61,15 +61,9 @@ def _polars(visible: Tensor, thermal: Tensor, fused: Tensor) -> list[tuple[Tenso
 
 
 def qabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """Return Qabf: preservation of strength and direction of the sources' edges.
+    """Return Qabf: preservation of strength and direction of the sources' edges, in [0, 1).
 
-    Args:
-        visible: N, C, H, W in [0, 1], at least 3x3.
-        thermal: see `visible`.
-        fused: see `visible`.
-
-    Returns:
-        N values in [0, 1); higher is better. 0 if neither source has an edge.
+    Higher is better. 0 if neither source has an edge.
     """
     *sources, of_fused = _polars(visible, thermal, fused)
     total = weight = fused.new_zeros(())
@@ -84,15 +78,7 @@ def nabf(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return Nabf: edges of the fused image without one in the sources (halos, ringing, noise).
 
     A pixel counts if its fused edge is stronger than those of both sources. Its weight is (source
-    edge)^1.5, or 0.001 for edges below two grey levels.
-
-    Args:
-        visible: N, C, H, W in [0, 1], at least 3x3.
-        thermal: see `visible`.
-        fused: see `visible`.
-
-    Returns:
-        N values in [0, 1]; lower is better.
+    edge)^1.5, or 0.001 for edges below two grey levels. In [0, 1]; lower is better.
     """
     *sources, of_fused = _polars(visible, thermal, fused)
     added = (of_fused[0] > sources[0][0]) & (of_fused[0] > sources[1][0])

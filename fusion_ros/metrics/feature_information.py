@@ -84,15 +84,13 @@ def _density(distribution: Tensor) -> Tensor:
 def fmi(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int = 1) -> Tensor:
     """Return FMI: mean normalised mutual information over 3x3 windows and both sources.
 
+    Images have one channel. In [0, 1]; higher is better, 1 when the fused image equals both
+    sources.
+
     Args:
-        visible: N, 1, H, W in [0, 1], at least 3x3.
-        thermal: see `visible`.
-        fused: see `visible`.
+        visible, thermal, fused: see the package.
         stride: step between windows in pixels. 1 is the authors' form; 3 (adjacent windows) takes a
             ninth of the time and is used in ``MEASURES``.
-
-    Returns:
-        N values in [0, 1]; higher is better, 1 when the fused image equals both sources.
     """
     check_images(WINDOW, visible=visible, thermal=thermal, fused=fused)
     if fused.shape[1] != 1:

@@ -4,7 +4,7 @@
 ``flicker_index`` compares methods. A moving image changes by its slope times the speed (brightness
 constancy), so without any flicker a fusion of high contrast changes more than one of low contrast.
 The index compensates for this, ``change_ratio`` does not. ``excess_flicker`` counts changes that
-neither source has.
+neither source has. Images are T, C, H, W: at least two consecutive frames.
 """
 
 from __future__ import annotations
@@ -43,14 +43,8 @@ def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
         motion(x) = mean |x(t+1) - x(t)| / mean |slope of x|       (in pixels)
 
-    Args:
-        visible: T, C, H, W in [0, 1], consecutive frames, T at least 2.
-        thermal: see `visible`.
-        fused: see `visible`.
-
-    Returns:
-        One value >= 0; lower is better, and 1 equals the mean of the sources. 0 without any change;
-        infinity if only the fused sequence changes.
+    One value >= 0 for the sequence; lower is better, and 1 equals the mean of the sources. 0
+    without any change; infinity if only the fused sequence changes.
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = (_ratio(_change(x), _slope(x)) for x in (visible, thermal, fused))
@@ -60,7 +54,7 @@ def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 def change_ratio(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the mean change of the fused sequence relative to that of its sources.
 
-    Arguments as for :func:`flicker_index`. The average of two moving sources is below 1 because it
+    The average of two moving sources is below 1 because it
     halves their contrast; a fusion that keeps the contrast is above 1.
     """
     _check_sequence(visible, thermal, fused)
@@ -70,11 +64,8 @@ def change_ratio(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 def excess_flicker(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the change of each pixel beyond the larger change of the two sources.
 
-    Arguments as for :func:`flicker_index`.
-
-    Returns:
-        Mean of max(0, |df| - max(|da|, |db|)) in grey levels (0..255) for each frame; 0 except for
-        rounding for any blend with constant weights in [0, 1].
+    It is the mean of max(0, |df| - max(|da|, |db|)) in grey levels (0..255) for each frame; 0
+    except for rounding for any blend with constant weights in [0, 1].
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = ((x[1:] - x[:-1]).abs() for x in (visible, thermal, fused))

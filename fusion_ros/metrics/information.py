@@ -31,14 +31,7 @@ def _counts(codes: Tensor, bins: int) -> Tensor:
 
 
 def entropy(fused: Tensor) -> Tensor:
-    """Return EN: Shannon entropy of the grey levels, in bits.
-
-    Args:
-        fused: N, C, H, W in [0, 1].
-
-    Returns:
-        N values in [0, 8]; higher is better. 0 for a uniform image.
-    """
+    """Return EN: Shannon entropy of the grey levels, in bits; 0 for a uniform image."""
     check_images(fused=fused)
     return _entropy_of_counts(_counts(_levels(fused), LEVELS)).to(fused.dtype)
 
@@ -54,14 +47,6 @@ def mutual_information(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tenso
     """Return MI: I(visible; fused) + I(thermal; fused), in bits, not normalised.
 
     Source: G. Qu, D. Zhang, P. Yan, "Information measure for performance of image fusion", 2002.
-
-    Args:
-        visible: N, C, H, W in [0, 1].
-        thermal: see `visible`.
-        fused: see `visible`.
-
-    Returns:
-        N values >= 0; higher is better.
     """
     check_images(visible=visible, thermal=thermal, fused=fused)
     both = _mutual_information(visible, fused) + _mutual_information(thermal, fused)

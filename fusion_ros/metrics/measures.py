@@ -72,13 +72,9 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 def score(
     visible: Tensor, thermal: Tensor, fused: Tensor, names: Iterable[str] = tuple(MEASURES)
 ) -> dict[str, float]:
-    """Return the named measures of one image; NaN if it is too small for a measure.
+    """Return the named measures (keys of `MEASURES`) of one image, 1, 1, H, W.
 
-    Args:
-        visible: 1, 1, H, W in [0, 1].
-        thermal: see `visible`.
-        fused: see `visible`.
-        names: keys of :data:`MEASURES`.
+    NaN if it is too small for a measure.
     """
     with torch.inference_mode():
         return {

@@ -43,17 +43,14 @@ def qw(
 ) -> Tensor:
     """Return Piella's weighted fusion quality index.
 
+    In [-1, 1]; higher is better. The result is the mean over the channels; the convention is one
+    grey channel.
+
     Args:
-        visible: N, C, H, W in [0, 1], H and W at least 8. The result is the mean over the channels;
-            the convention is one grey channel.
-        thermal: see `visible`.
-        fused: see `visible`.
+        visible, thermal, fused: see the package; at least 8x8 pixels.
         stride: step between windows in pixels; the default (adjacent blocks) is the convention. 1
             is the sliding form; any step is differentiable.
         eps: keeps uniform windows finite.
-
-    Returns:
-        N values in [-1, 1]; higher is better.
     """
     check_images(WINDOW, visible=visible, thermal=thermal, fused=fused)
     squares = [visible * visible, thermal * thermal, fused * fused]
@@ -104,10 +101,7 @@ def edge_image(x: Tensor) -> Tensor:
 def qe(visible: Tensor, thermal: Tensor, fused: Tensor, *, stride: int = WINDOW) -> Tensor:
     """Return the edge form of :func:`qw`: its value for edge images to the power 0.7.
 
-    Arguments as for :func:`qw`. A negative index keeps its sign (-|q|^0.7).
-
-    Returns:
-        N values in [-1, 1]; higher is better.
+    A negative index keeps its sign (-|q|^0.7).
     """
     check_images(WINDOW, visible=visible, thermal=thermal, fused=fused)
     index = qw(edge_image(visible), edge_image(thermal), edge_image(fused), stride=stride)

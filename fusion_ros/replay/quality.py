@@ -39,7 +39,7 @@ def measure_quality(
         return {name: {} for name in (FUSED, *baselines)}
     import torch
 
-    from fusion_ros.metrics import score
+    from fusion_ros.metrics.measures import score
 
     v, t = (image.astype(np.float32) / 255 for image in (visible, thermal))
     candidates = {FUSED: fused.astype(np.float32) / 255}

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from fusion_ros.metrics import qe, qw
+from fusion_ros.metrics.quality_index import qe, qw
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.padding import crop, pad_to_multiple
 from training.config import RunConfig

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Broad brightness, inverted edges, colour shift and contrast of objects, worked by hand."""
+"""Broad brightness, inverted edges and colour shift, worked by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_ros.metrics import brightness_shares, colour_shift, flipped_edges, object_contrast
+from fusion_ros.metrics import brightness_shares, colour_shift, flipped_edges
 from fusion_ros.metrics.brightness import LEAST_PIXELS, gaussian_blur
 
 
@@ -23,9 +23,15 @@ def step(left: float, right: float) -> torch.Tensor:
     return image
 
 
-def test_the_blur_is_that_of_opencv():
+def test_the_blur_mirrors_the_border_of_an_image_smaller_than_its_kernel():
     image = np.random.default_rng(0).random((40, 31))
-    expected = cv2.GaussianBlur(image, (97, 97), 12, borderType=cv2.BORDER_REFLECT_101)
+    reach = np.arange(-48, 49)
+    kernel = np.exp(-0.5 * (reach / 12.0) ** 2)
+    expected = image
+    for axis in (0, 1):
+        mirrored = np.pad(expected, [(48, 48) if a == axis else (0, 0) for a in (0, 1)], "reflect")
+        convolve = lambda line: np.convolve(line, kernel / kernel.sum(), "valid")  # noqa: E731
+        expected = np.apply_along_axis(convolve, axis, mirrored)
     blurred = gaussian_blur(torch.from_numpy(image)[None, None], 12.0)
     assert np.abs(blurred[0, 0].numpy() - expected).max() < 1e-9
 
@@ -78,7 +84,7 @@ def test_edges_that_thermal_has_itself_are_not_counted():
 
 def test_grey_moved_along_the_grey_axis_has_no_colour_shift():
     visible, fused = flat(0.6).repeat(1, 3, 1, 1), flat(0.3).repeat(1, 3, 1, 1)
-    assert colour_shift(visible, flat(0.2), fused).item() == pytest.approx(0, abs=0.01)
+    assert colour_shift(visible, flat(0.2), fused).item() == pytest.approx(0, abs=0.05)
 
 
 def test_the_colour_shift_is_the_distance_in_opencvs_lab():
@@ -98,26 +104,3 @@ def test_the_colour_shift_is_the_distance_in_opencvs_lab():
 def test_an_image_that_is_too_small_has_no_value():
     small = flat(0.2, 16, LEAST_PIXELS // 16)
     assert brightness_shares(small, small + 0.5, small)[0].isnan().all()
-
-
-def test_contrast_is_measured_in_spreads_of_the_surroundings():
-    image = flat(0.0, 60, 60)
-    image[..., ::2] = 0.2  # columns of 0 and 0.2: mean 0.1, deviation 0.1
-    image[..., 20:40, 24:32] = 0.6
-    (contrast,) = object_contrast(image, [(24, 20, 32, 40)])
-    assert contrast.item() == pytest.approx((0.6 - 0.1) / 0.1, rel=1e-6)
-
-
-def test_other_objects_are_no_surroundings():
-    image = flat(0.1, 60, 60)
-    image[..., 20:40, 24:32] = 0.5
-    image[..., 20:40, 34:42] = 1.0
-    alone, _ = object_contrast(image, [(24, 20, 32, 40), (34, 20, 42, 40)])
-    # The surroundings are flat: half a grey level stands for their spread.
-    assert alone.item() == pytest.approx(0.4 * 255 / 0.5, rel=1e-6)
-
-
-def test_a_box_outside_the_image_has_no_contrast():
-    values = object_contrast(flat(0.3), [(-20, -20, -4, -4), (10, 10, 20, 20)])
-    assert values.isnan().tolist() == [True, False]
-    assert object_contrast(flat(0.3), []).shape == (0,)
