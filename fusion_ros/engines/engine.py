@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fusion_ros.model.weights import LoadedWeights
 
 
 class EngineError(RuntimeError):
@@ -123,17 +126,76 @@ def even_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarra
     return np.full(shape, 90, np.uint8), np.full((height, width), 160, np.uint8)
 
 
-def output_array(
-    out: np.ndarray | None, height: int, width: int, output_channels: int
-) -> np.ndarray:
-    """Return the array for the result: `out` after a check, or a new one.
+class NetworkEngine:
+    """Base of the engines: checks of images, state and description.
 
-    Raises:
-        ValueError: `out` cannot hold the result.
+    Args:
+        weights: network and metadata; not modified.
+        device: for instance "cpu" or "cuda:0".
+        precision: number format of the network's arithmetic.
     """
-    shape = (height, width) if output_channels == 1 else (height, width, output_channels)
-    if out is None:
-        return np.empty(shape, np.uint8)
-    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-        raise ValueError(f"out is {out.dtype} {out.shape}; allowed: contiguous uint8 {shape}")
-    return out
+
+    name = ""
+
+    def __init__(self, weights: LoadedWeights, device: str, precision: str) -> None:
+        self.notes: dict[str, str] = {}
+        self.metadata = weights.metadata
+        self.visible_channels = weights.metadata.config.visible_channels
+        self.output_channels = weights.metadata.config.output_channels
+        self._device_name, self._precision = device, precision
+        self._closed = False
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Run twice at this size: compile or allocate, then settle."""
+        for _ in range(2):
+            self.infer(*even_pair(height, width, self.visible_channels))
+
+    def infer(
+        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """See `Engine.infer`."""
+        check_pair(visible, thermal, self.visible_channels)
+        self._check_open()
+        fused = self.output_array(thermal.shape, out)
+        self._fuse(visible, thermal, fused)
+        return fused
+
+    def output_array(self, shape: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:
+        """Return the array for a result of this height and width: `out`, or a new one.
+
+        Raises:
+            ValueError: `out` cannot hold the result.
+        """
+        shape = shape if self.output_channels == 1 else (*shape, self.output_channels)
+        if out is None:
+            return np.empty(shape, np.uint8)
+        if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}; allowed: contiguous uint8 {shape}")
+        return out
+
+    def describe(self) -> EngineDescription:
+        """See `Engine.describe`."""
+        return EngineDescription(
+            name=self.name,
+            device=self._device_name,
+            precision=self._precision,
+            preset=self.metadata.preset,
+            weights_sha256=self.metadata.sha256,
+            detail={**self._detail(), **self.notes},
+        )
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(f"the {self.name} engine was closed; create a new one")
+
+    def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
+        """Fuse a checked pair into `out`."""
+        raise NotImplementedError
+
+    def _detail(self) -> dict[str, str]:
+        """Return the facts for the description's detail."""
+        raise NotImplementedError

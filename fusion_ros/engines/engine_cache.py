@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Built engines on disk, found only if everything that they depend on is unchanged.
 
-A JSON file (the card) beside each engine holds its full key, the hash of its bytes and the build
-time. Engines are code: one without a card, with another key or hash, or of another user is never
-loaded. Folder and files are opened without following links, and the checks use the open files.
+A JSON file (the card) beside each engine holds its full key and the hash of its bytes. Engines are
+code: one without a card, with another key or hash, or of another user is never loaded. Folder and
+files are opened without following links, and the checks use the open files.
 """
 
 from __future__ import annotations
@@ -119,24 +119,15 @@ class EngineCache:
             return _refused(f"{path} is damaged: its hash differs from that of the built engine")
         return CachedEngine(path, data=engine)
 
-    def store(self, key: EngineKey, engine: bytes, *, about: dict[str, Any]) -> Path:
+    def store(self, key: EngineKey, engine: bytes) -> Path:
         """Store an engine; it is found only if both files are complete.
-
-        Args:
-            key: dependencies of the engine.
-            engine: the serialized engine.
-            about: plain values for the card, such as {"build_s": 41.0}.
 
         Raises:
             OSError: the folder is not writable, or other users can change it.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key.name}.engine"
-        card = {
-            **about,
-            "key": dataclasses.asdict(key),
-            "sha256": hashlib.sha256(engine).hexdigest(),
-        }
+        card = {"key": dataclasses.asdict(key), "sha256": hashlib.sha256(engine).hexdigest()}
         with self._opened() as folder:
             # The card is written last: a new engine does not match an old card.
             for file, data in (
@@ -149,12 +140,10 @@ class EngineCache:
                 self._drop_oldest(folder)
         return path
 
-    def store_if_possible(
-        self, key: EngineKey, data: bytes, *, about: dict[str, Any] | None = None
-    ) -> None:
+    def store_if_possible(self, key: EngineKey, data: bytes) -> None:
         """Store, or log a warning: a full or read-only disk only delays the next start."""
         try:
-            self.store(key, data, about=about or {})
+            self.store(key, data)
         except OSError as error:
             _log.warning("a converted network cannot be stored on disk: %s", error)
 
@@ -170,19 +159,6 @@ class EngineCache:
             for file in (name, name.removesuffix(".engine") + ".json"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(file, dir_fd=folder)
-
-    def expected_build_s(self, precision: str) -> float | None:
-        """Return the longest build time of this precision on this machine, if any is known."""
-        known = []
-        with contextlib.suppress(OSError), self._opened() as folder:
-            for name in os.listdir(folder):
-                if f"-{precision}-" in name and name.endswith(".json"):
-                    # An unreadable card belongs to no engine that could be loaded.
-                    with contextlib.suppress(
-                        OSError, ValueError, KeyError, TypeError, OverflowError
-                    ):
-                        known.append(float(_card(folder, self.folder / name)["build_s"]))
-        return max(known, default=None)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:

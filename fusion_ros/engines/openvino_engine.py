@@ -9,20 +9,13 @@ import importlib.metadata
 import importlib.util
 import logging
 import threading
-import time
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
-from fusion_ros.engines.engine import (
-    EngineDescription,
-    EngineError,
-    check_pair,
-    even_pair,
-    output_array,
-)
+from fusion_ros.engines.engine import EngineError, NetworkEngine
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey, default_folder
 from fusion_ros.engines.probes import probe_openvino
 from fusion_ros.model.onnx_file import graph_version, int8_path, onnx_path, read_onnx
@@ -37,7 +30,7 @@ SIZES_ON_DISK = 24
 PRECISIONS = ("float32", "bfloat16", "int8")
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(NetworkEngine):
     """Run a network on the CPU, compiled for each image size on its first use.
 
     The network comes from the ONNX file beside the weights. For other weights PyTorch converts it
@@ -58,6 +51,8 @@ class OpenVinoEngine:
         WeightsError: the weights cannot be converted, or the int8 file is damaged.
     """
 
+    name = "openvino"
+
     def __init__(
         self,
         weights: LoadedWeights,
@@ -66,18 +61,13 @@ class OpenVinoEngine:
         threads: int = 0,
         cache: EngineCache | None = None,
     ) -> None:
-        self.notes: dict[str, str] = {}
-        self._precision = _checked_precision(precision)
+        super().__init__(weights, "cpu", _checked_precision(precision))
         probe_openvino()[0].require()
         import openvino
 
         self._openvino = openvino
-        self._metadata = weights.metadata
         self._has_int8 = int8_path(weights.path).is_file()
         self.cache = cache or EngineCache(default_folder() / "openvino", most=SIZES_ON_DISK)
-        config = weights.metadata.config
-        self.visible_channels = config.visible_channels
-        self.output_channels = config.output_channels
         # In its own folder: compiled networks of many sizes must not displace it.
         self._onnx = (
             _int8_of(weights)
@@ -91,24 +81,16 @@ class OpenVinoEngine:
         }
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._closed = False
         self._threads = ""
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Compile for this size and run twice."""
-        for _ in range(2):
-            self.infer(*even_pair(height, width, self.visible_channels))
+    def close(self) -> None:
+        """See `Engine.close`."""
+        super().close()
+        self._requests.clear()
 
-    def infer(
-        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """See `Engine.infer`."""
-        check_pair(visible, thermal, self.visible_channels)
-        if self._closed:
-            raise EngineError("the openvino engine was closed; create a new one")
+    def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
         height, width = thermal.shape
-        fused = output_array(out, height, width, self.output_channels)
         try:
             request = self._request(height, width)
             # OpenVINO reads and writes these arrays without copies. Its tensors do not keep the
@@ -116,32 +98,18 @@ class OpenVinoEngine:
             visible, thermal = _usable(visible), _usable(thermal)
             request.set_input_tensor(0, self._tensor(visible))
             request.set_input_tensor(1, self._tensor(thermal))
-            request.set_output_tensor(0, self._tensor(fused))
+            request.set_output_tensor(0, self._tensor(out))
             request.infer(share_outputs=True)  # avoids a copy of the result
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed at {width}x{height}: {error}") from error
-        return fused
 
-    def describe(self) -> EngineDescription:
-        """See `Engine.describe`."""
+    def _detail(self) -> dict[str, str]:
         detail = {"device_name": cpu_name(), "openvino": importlib.metadata.version("openvino")}
         if self._threads:
             detail["threads"] = self._threads
         if self._has_int8 and self._precision != "int8":
             detail["int8"] = "available"
-        return EngineDescription(
-            name="openvino",
-            device="cpu",
-            precision=self._precision,
-            preset=self._metadata.preset,
-            weights_sha256=self._metadata.sha256,
-            detail={**detail, **self.notes},
-        )
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._closed = True
-        self._requests.clear()
+        return detail
 
     def _request(self, height: int, width: int) -> Any:
         size = (height, width)
@@ -174,11 +142,9 @@ class OpenVinoEngine:
         model.reshape(
             {visible: [1, height, width, self.visible_channels], thermal: [1, height, width, 1]}
         )
-        begun_s = time.monotonic()
         compiled = self._core.compile_model(model, "CPU", self._options)
-        about = {"build_s": round(time.monotonic() - begun_s, 3)}
         data = compiled.export_model().getvalue()
-        self.cache.store_if_possible(self._key(height, width), data, about=about)
+        self.cache.store_if_possible(self._key(height, width), data)
         return compiled
 
     def _key(self, height: int, width: int) -> EngineKey:
@@ -188,7 +154,7 @@ class OpenVinoEngine:
     def facts(self) -> dict[str, Any]:
         """Return what a compiled network depends on, apart from its size."""
         return {
-            "weights_sha256": self._metadata.sha256,
+            "weights_sha256": self.metadata.sha256,
             "onnx_sha256": hashlib.sha256(self._onnx).hexdigest(),
             "openvino": self._openvino.__version__,
             "cpu": cpu_name(),

@@ -12,13 +12,7 @@ from torch import Tensor
 
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 from fusion_ros.engines.cuda_graphs import CudaGraphs
-from fusion_ros.engines.engine import (
-    EngineDescription,
-    EngineError,
-    check_pair,
-    even_pair,
-    output_array,
-)
+from fusion_ros.engines.engine import EngineError, NetworkEngine
 from fusion_ros.engines.probes import probe_torch
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.weights import LoadedWeights
@@ -26,7 +20,7 @@ from fusion_ros.model.weights import LoadedWeights
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class TorchEngine:
+class TorchEngine(NetworkEngine):
     """Run a network on a CPU or a CUDA device in channels-last layout.
 
     Args:
@@ -39,16 +33,13 @@ class TorchEngine:
         EngineError: the device is not available or does not support the precision.
     """
 
+    name = "torch"
+
     def __init__(
         self, weights: LoadedWeights, *, device: str = "cpu", precision: str = "auto"
     ) -> None:
-        self.notes: dict[str, str] = {}
         self._device = _checked_device(device)
-        self._precision = _checked_precision(precision, self._device)
-        self._metadata = weights.metadata
-        config = weights.metadata.config
-        self.visible_channels = config.visible_channels
-        self.output_channels = config.output_channels
+        super().__init__(weights, str(self._device), _checked_precision(precision, self._device))
         net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run: Callable[[np.ndarray, np.ndarray, np.ndarray], None] | None
@@ -57,26 +48,20 @@ class TorchEngine:
         else:
             self._run = functools.partial(_run_eagerly, net)
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Run twice at this size to allocate memory, select kernels and capture graphs."""
-        for _ in range(2):
-            self.infer(*even_pair(height, width, self.visible_channels))
+    def close(self) -> None:
+        """See `Engine.close`."""
+        super().close()
+        self._run = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
-    def infer(
-        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """See `Engine.infer`."""
-        check_pair(visible, thermal, self.visible_channels)
-        if self._run is None:
-            raise EngineError("the torch engine was closed; create a new one")
+    def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
+        assert self._run is not None, "closed engines were refused"
         height, width = thermal.shape
-        fused = output_array(out, height, width, self.output_channels)
         try:
             with torch.inference_mode():
                 self._run(
-                    visible.reshape(1, height, width, self.visible_channels),
-                    thermal.reshape(1, height, width, 1),
-                    fused.reshape(1, height, width, self.output_channels),
+                    *(image.reshape(1, height, width, -1) for image in (visible, thermal, out))
                 )
         except torch.cuda.OutOfMemoryError as error:  # torch.OutOfMemoryError came with 2.5
             raise EngineError(
@@ -85,28 +70,13 @@ class TorchEngine:
             ) from error
         except RuntimeError as error:
             raise EngineError(f"PyTorch failed on {self._device}: {error}") from error
-        return fused
 
-    def describe(self) -> EngineDescription:
-        """See `Engine.describe`."""
+    def _detail(self) -> dict[str, str]:
         if self._device.type == "cuda":
             detail = {"device_name": torch.cuda.get_device_name(self._device)}
         else:
             detail = {"device_name": cpu_name(), "threads": str(torch.get_num_threads())}
-        return EngineDescription(
-            name="torch",
-            device=str(self._device),
-            precision=self._precision,
-            preset=self._metadata.preset,
-            weights_sha256=self._metadata.sha256,
-            detail={**detail, "torch": torch.__version__, **self.notes},
-        )
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._run = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        return {**detail, "torch": torch.__version__}
 
 
 def _run_eagerly(

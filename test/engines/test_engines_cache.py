@@ -28,7 +28,7 @@ def cache(tmp_path: Path) -> EngineCache:
 
 def test_a_stored_engine_is_found(cache: EngineCache) -> None:
     assert cache.find(KEY).path is None
-    path = cache.store(KEY, b"engine", about={"build_s": 12.0})
+    path = cache.store(KEY, b"engine")
     assert cache.find(KEY).path == path
     assert path.read_bytes() == b"engine"
     assert path.name.startswith("640x480-float16-")
@@ -43,17 +43,17 @@ def test_a_stored_engine_is_found(cache: EngineCache) -> None:
     ],
 )
 def test_any_other_key_finds_nothing(cache: EngineCache, other: EngineKey) -> None:
-    cache.store(KEY, b"engine", about={})
+    cache.store(KEY, b"engine")
     assert cache.find(other).path is None
 
 
 def test_a_damaged_engine_is_not_found(cache: EngineCache) -> None:
-    cache.store(KEY, b"engine", about={}).write_bytes(b"Engine")
+    cache.store(KEY, b"engine").write_bytes(b"Engine")
     assert cache.find(KEY).is_refused
 
 
 def test_an_engine_with_the_card_of_another_is_not_found(cache: EngineCache) -> None:
-    path = cache.store(KEY, b"engine", about={})
+    path = cache.store(KEY, b"engine")
     card = json.loads(path.with_suffix(".json").read_text())
     card["key"]["facts"]["tensorrt"] = "11.4.0"
     path.with_suffix(".json").write_text(json.dumps(card))
@@ -62,14 +62,14 @@ def test_an_engine_with_the_card_of_another_is_not_found(cache: EngineCache) -> 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
 def test_an_engine_without_a_readable_card_is_not_found(cache: EngineCache, text: str) -> None:
-    path = cache.store(KEY, b"engine", about={})
+    path = cache.store(KEY, b"engine")
     path.with_suffix(".json").write_text(text)
     assert cache.find(KEY).is_refused
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_folders_and_files_that_others_can_write_are_refused(cache: EngineCache, what: str) -> None:
-    path = cache.store(KEY, b"engine", about={})
+    path = cache.store(KEY, b"engine")
     (cache.folder if what == "folder" else path).chmod(0o777)
     assert cache.find(KEY).is_refused
 
@@ -77,7 +77,7 @@ def test_folders_and_files_that_others_can_write_are_refused(cache: EngineCache,
 def test_an_engine_of_another_user_is_refused(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.store(KEY, b"engine", about={})
+    cache.store(KEY, b"engine")
     ours = os.getuid()
     monkeypatch.setattr(engine_cache.os, "getuid", lambda: ours + 1)
     assert cache.find(KEY).is_refused
@@ -86,7 +86,7 @@ def test_an_engine_of_another_user_is_refused(
 def test_a_failed_write_leaves_the_old_engine(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = cache.store(KEY, b"old", about={})
+    path = cache.store(KEY, b"old")
 
     def full(*_: object, **__: object) -> None:
         raise OSError("disk full")
@@ -94,7 +94,7 @@ def test_a_failed_write_leaves_the_old_engine(
     with monkeypatch.context() as patch:
         patch.setattr(engine_cache.os, "replace", full)
         with pytest.raises(OSError, match="disk full"):
-            cache.store(KEY, b"new", about={})
+            cache.store(KEY, b"new")
     assert path.read_bytes() == b"old"
     assert cache.find(KEY).path == path
     assert len(list(cache.folder.iterdir())) == 2
@@ -118,13 +118,12 @@ def a_link(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unsafe_folder_is_neither_read_nor_written(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch, change: Callable[..., None]
 ) -> None:
-    cache.store(KEY, b"engine", about={"build_s": 1.0})
+    cache.store(KEY, b"engine")
     change(cache, monkeypatch)
     before = {path.name: path.read_bytes() for path in cache.folder.iterdir()}
     assert cache.find(KEY).is_refused
-    assert cache.expected_build_s("float16") is None
     with pytest.raises(PermissionError):
-        cache.store(EngineKey("32x32", {}), b"other", about={})
+        cache.store(EngineKey("32x32", {}), b"other")
     assert {path.name: path.read_bytes() for path in cache.folder.iterdir()} == before
 
 
@@ -132,20 +131,20 @@ def test_an_unsafe_folder_is_neither_read_nor_written(
 def test_links_in_the_folder_are_neither_read_nor_written_through(
     cache: EngineCache, tmp_path: Path, ending: str
 ) -> None:
-    path = cache.store(KEY, b"engine", about={}).with_suffix(ending)
+    path = cache.store(KEY, b"engine").with_suffix(ending)
     target = tmp_path / "target"
     path.rename(target)
     path.symlink_to(target)
     before = target.read_bytes()
     assert cache.find(KEY).path is None
-    cache.store(KEY, b"newer", about={})
+    cache.store(KEY, b"newer")
     assert target.read_bytes() == before
     assert cache.find(KEY).data == b"newer"
 
 
 @pytest.mark.parametrize("ending", [".engine", ".json"])
 def test_a_fifo_in_the_folder_does_not_block(cache: EngineCache, ending: str) -> None:
-    path = cache.store(KEY, b"engine", about={}).with_suffix(ending)
+    path = cache.store(KEY, b"engine").with_suffix(ending)
     path.unlink()
     os.mkfifo(path)
     assert cache.find(KEY).is_refused
@@ -154,7 +153,7 @@ def test_a_fifo_in_the_folder_does_not_block(cache: EngineCache, ending: str) ->
 def test_files_are_private_under_any_umask(cache: EngineCache) -> None:
     before = os.umask(0)
     try:
-        cache.store(KEY, b"engine", about={})
+        cache.store(KEY, b"engine")
     finally:
         os.umask(before)
     assert cache.find(KEY).data == b"engine"
@@ -164,9 +163,9 @@ def test_only_the_newest_engines_are_kept(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path, most=2)
     keys = [EngineKey(str(width), {}) for width in (320, 640, 1280)]
     for age, key in enumerate(keys):
-        path = cache.store(key, b"engine", about={})
+        path = cache.store(key, b"engine")
         os.utime(path, ns=(age, age))
-    cache.store(keys[2], b"engine", about={})
+    cache.store(keys[2], b"engine")
     assert [cache.find(key).path is not None for key in keys] == [False, True, True]
     assert len(list(tmp_path.iterdir())) == 4  # two engines, two cards
 

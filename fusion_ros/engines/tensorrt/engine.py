@@ -18,13 +18,7 @@ from torch import Tensor
 
 from fusion_ros.engines import probes
 from fusion_ros.engines.cuda_graphs import CudaGraphs
-from fusion_ros.engines.engine import (
-    EngineDescription,
-    EngineError,
-    check_pair,
-    even_pair,
-    output_array,
-)
+from fusion_ros.engines.engine import EngineError, NetworkEngine, even_pair
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
 from fusion_ros.engines.tensorrt import builder
@@ -39,7 +33,7 @@ _log = logging.getLogger(__name__)
 Runner = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
-class TensorRtEngine:
+class TensorRtEngine(NetworkEngine):
     """Run engines from the cache, one for each image size; `build` creates them.
 
     A size without an engine raises an error with the command that builds it; a build of minutes
@@ -55,6 +49,8 @@ class TensorRtEngine:
         EngineError: TensorRT cannot run here or does not support the precision.
     """
 
+    name = "tensorrt"
+
     def __init__(
         self,
         weights: LoadedWeights,
@@ -63,9 +59,8 @@ class TensorRtEngine:
         precision: str = "auto",
         cache: EngineCache | None = None,
     ) -> None:
-        self.notes: dict[str, str] = {}
-        self._precision = "float16" if precision == "auto" else precision
-        if self._precision not in builder.PRECISIONS:
+        precision = "float16" if precision == "auto" else precision
+        if precision not in builder.PRECISIONS:
             allowed = ", ".join(("auto", *builder.PRECISIONS))
             raise EngineError(
                 f"precision is {precision!r}; on TensorRT allowed: {allowed} (int8 runs on "
@@ -73,11 +68,8 @@ class TensorRtEngine:
             )
         probes.probe_tensorrt()[0].require()
         self._device = torch.device(device)
-        self._weights = weights
+        super().__init__(weights, str(self._device), precision)
         self._cache = cache or EngineCache()
-        config = weights.metadata.config
-        self.visible_channels = config.visible_channels
-        self.output_channels = config.output_channels
         self._plain: ByteNetwork | None = ByteNetwork(weights.net).eval().to(self._device)
         self._runners: dict[tuple[int, int], Runner] = {}
 
@@ -93,10 +85,7 @@ class TensorRtEngine:
             EngineError: the build failed, or the engine's image differs from the network's.
         """
         plain = self._open_network()
-        key = self.key(height, width)
-        known_s = self._cache.expected_build_s(self._precision)
-        estimate = f"the last one took {known_s:.0f} s" if known_s else "usually 1 to 10 minutes"
-        notify(f"building {width}x{height} in {self._precision}: {estimate}")
+        notify(f"building {width}x{height} in {self._precision}: usually 1 to 10 minutes")
         begun_s = time.monotonic()
         with torch.inference_mode(), self._as_current_device():
             # The golden pair is not the example: a converter may turn values of the example into
@@ -104,7 +93,7 @@ class TensorRtEngine:
             example = self._planes(plain, *even_pair(height, width, self.visible_channels))
             engine = builder.build_engine(copy.deepcopy(plain.net), example, self._precision)
         build_s = time.monotonic() - begun_s
-        path = self._cache.store(key, engine, about={"build_s": round(build_s, 1)})
+        path = self._cache.store(self.key(height, width), engine)
         notify(f"built in {build_s:.0f} s, {len(engine) >> 10} KiB: {path}")
         _, parity = self._load(height, width)
         notify(f"against PyTorch: {parity}")
@@ -115,7 +104,7 @@ class TensorRtEngine:
         return EngineKey(
             f"{width}x{height}-{self._precision}",
             {
-                "weights_sha256": self._weights.metadata.sha256,
+                "weights_sha256": self.metadata.sha256,
                 "graph": graph_version(),
                 "torch": torch.__version__,
                 "versions": builder.library_versions(),
@@ -127,46 +116,30 @@ class TensorRtEngine:
         """Load and check the engine for this size."""
         self._runner(height, width)
 
-    def infer(
-        self, visible: np.ndarray, thermal: np.ndarray, *, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """See `Engine.infer`."""
-        check_pair(visible, thermal, self.visible_channels)
-        height, width = thermal.shape
-        fused = output_array(out, height, width, self.output_channels)
-        runner = self._runner(height, width)
-        try:
-            with torch.inference_mode():
-                _call(runner, visible, thermal, fused)
-        except RuntimeError as error:
-            raise EngineError(f"TensorRT failed at {width}x{height}: {error}") from error
-        return fused
-
-    def describe(self) -> EngineDescription:
-        """See `Engine.describe`."""
-        return EngineDescription(
-            name="tensorrt",
-            device=str(self._device),
-            precision=self._precision,
-            preset=self._weights.metadata.preset,
-            weights_sha256=self._weights.metadata.sha256,
-            detail={
-                "device_name": builder.device_facts(self._device)["name"],
-                **builder.library_versions(),
-                **self.notes,
-            },
-        )
-
     def close(self) -> None:
         """See `Engine.close`."""
+        super().close()
         self._plain = None
         self._runners.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
+        height, width = thermal.shape
+        runner = self._runner(height, width)
+        try:
+            with torch.inference_mode():
+                _call(runner, visible, thermal, out)
+        except RuntimeError as error:
+            raise EngineError(f"TensorRT failed at {width}x{height}: {error}") from error
+
+    def _detail(self) -> dict[str, str]:
+        device = builder.device_facts(self._device)["name"]
+        return {"device_name": device, **builder.library_versions()}
+
     def _open_network(self) -> ByteNetwork:
-        if self._plain is None:
-            raise EngineError("the tensorrt engine was closed; create a new one")
+        self._check_open()
+        assert self._plain is not None, "closed engines were refused"
         return self._plain
 
     def _runner(self, height: int, width: int) -> Runner:
@@ -184,7 +157,7 @@ class TensorRtEngine:
         found = self._cache.find(self.key(height, width))
         build_it = (
             f"build it with: fusion-ros build-engine --size {width}x{height} "
-            f"--precision {self._precision} --preset {self._weights.metadata.preset} "
+            f"--precision {self._precision} --preset {self.metadata.preset} "
             "(or --weights FILE for custom weights)"
         )
         if found.path is None:
@@ -195,8 +168,7 @@ class TensorRtEngine:
             network._modules = {"net": EngineModule(found.path, found.data)}
         runner = self._run_on_device(network)
         pair = golden_pair(height, width, self.visible_channels)
-        got = output_array(None, height, width, self.output_channels)
-        wanted = got.copy()
+        got, wanted = (self.output_array((height, width)) for _ in range(2))
         with torch.inference_mode():
             _call(runner, *pair, got)
             _call(self._eagerly(plain), *pair, wanted)

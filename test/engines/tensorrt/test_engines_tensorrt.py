@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np
@@ -99,14 +98,6 @@ def test_a_file_that_cannot_be_loaded_is_an_error(
     (file,) = engine._cache.folder.glob("*.engine")
     with pytest.raises(EngineError, match=file.name):
         engine.warm_up(*SIZE)
-
-
-def test_the_progress_names_the_duration_of_the_last_build(engine: TensorRtEngine) -> None:
-    assert "93 s" not in build(engine)[0]
-    card = next(engine._cache.folder.glob("*.json"))
-    values = json.loads(card.read_text())
-    card.write_text(json.dumps({**values, "build_s": 93.4}))
-    assert "93 s" in build(engine)[0]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
