@@ -78,65 +78,50 @@ class _Layout:
     """Order after the conversion."""
     conversion: int | None = None
     """OpenCV's conversion to RGB, None if the pixels are used unchanged."""
-    even_width: int = 1
-    even_height: int = 1
+    multiples: tuple[int, int] = (1, 1)
+    """Numbers that divide width and height."""
     rows_per_two: int = 2
     """Rows of bytes for two rows of pixels: 3 if half-height chroma planes follow the luma."""
 
 
-def _grey(dtype: type) -> _Layout:
-    return _Layout(dtype, 1, ChannelOrder.GREY)
-
-
-def _rgb(dtype: type, channels: int, conversion: int | None = None) -> _Layout:
-    return _Layout(dtype, channels, ChannelOrder.RGB, conversion)
-
-
-def _bgr(dtype: type) -> _Layout:
-    return _Layout(dtype, 3, ChannelOrder.BGR)
-
-
-def _yuv(conversion: int, *, planar: bool = False) -> _Layout:
-    if planar:
-        return _Layout(np.uint8, 1, ChannelOrder.RGB, conversion, 2, 2, 3)
-    return _Layout(np.uint8, 2, ChannelOrder.RGB, conversion, 2)
-
-
+_GREY, _RGB, _BGR = ChannelOrder
 _RAW = {
-    "rgb8": _rgb(np.uint8, 3),
-    "bgr8": _bgr(np.uint8),
-    "rgba8": _rgb(np.uint8, 4, cv2.COLOR_RGBA2RGB),
-    "bgra8": _rgb(np.uint8, 4, cv2.COLOR_BGRA2RGB),
-    "rgb16": _rgb(np.uint16, 3),
-    "bgr16": _bgr(np.uint16),
-    "rgba16": _rgb(np.uint16, 4, cv2.COLOR_RGBA2RGB),
-    "bgra16": _rgb(np.uint16, 4, cv2.COLOR_BGRA2RGB),
-    "mono8": _grey(np.uint8),
-    "mono16": _grey(np.uint16),
-    "8UC1": _grey(np.uint8),
-    "8UC3": _bgr(np.uint8),  # OpenCV's generic types have OpenCV's order
-    "8UC4": _rgb(np.uint8, 4, cv2.COLOR_BGRA2RGB),
-    "16UC3": _bgr(np.uint16),
-    "16UC4": _rgb(np.uint16, 4, cv2.COLOR_BGRA2RGB),
-    "16UC1": _grey(np.uint16),
-    "32FC1": _grey(np.float32),
+    "rgb8": _Layout(np.uint8, 3, _RGB),
+    "bgr8": _Layout(np.uint8, 3, _BGR),
+    "rgba8": _Layout(np.uint8, 4, _RGB, cv2.COLOR_RGBA2RGB),
+    "bgra8": _Layout(np.uint8, 4, _RGB, cv2.COLOR_BGRA2RGB),
+    "rgb16": _Layout(np.uint16, 3, _RGB),
+    "bgr16": _Layout(np.uint16, 3, _BGR),
+    "rgba16": _Layout(np.uint16, 4, _RGB, cv2.COLOR_RGBA2RGB),
+    "bgra16": _Layout(np.uint16, 4, _RGB, cv2.COLOR_BGRA2RGB),
+    "mono8": _Layout(np.uint8, 1, _GREY),
+    "mono16": _Layout(np.uint16, 1, _GREY),
+    "8UC1": _Layout(np.uint8, 1, _GREY),
+    "8UC3": _Layout(np.uint8, 3, _BGR),  # OpenCV's generic types have OpenCV's order
+    "8UC4": _Layout(np.uint8, 4, _RGB, cv2.COLOR_BGRA2RGB),
+    "16UC3": _Layout(np.uint16, 3, _BGR),
+    "16UC4": _Layout(np.uint16, 4, _RGB, cv2.COLOR_BGRA2RGB),
+    "16UC1": _Layout(np.uint16, 1, _GREY),
+    "32FC1": _Layout(np.float32, 1, _GREY),
 }
 _BAYER = {
-    "rggb": cv2.COLOR_BayerRGGB2RGB,
-    "bggr": cv2.COLOR_BayerBGGR2RGB,
-    "gbrg": cv2.COLOR_BayerGBRG2RGB,
-    "grbg": cv2.COLOR_BayerGRBG2RGB,
+    f"bayer_{pattern.lower()}{8 * dtype().itemsize}": _Layout(
+        dtype, 1, _RGB, getattr(cv2, f"COLOR_Bayer{pattern}2RGB")
+    )
+    for dtype in (np.uint8, np.uint16)
+    for pattern in ("RGGB", "BGGR", "GBRG", "GRBG")
 }
 # YUV is read as BT.601 video range, as in OpenCV and cv_bridge.
+_UYVY = _Layout(np.uint8, 2, _RGB, cv2.COLOR_YUV2RGB_UYVY, (2, 1))
+_YUYV = _Layout(np.uint8, 2, _RGB, cv2.COLOR_YUV2RGB_YUY2, (2, 1))
 _CONVERTED = {
-    **{f"bayer_{name}8": _rgb(np.uint8, 1, code) for name, code in _BAYER.items()},
-    **{f"bayer_{name}16": _rgb(np.uint16, 1, code) for name, code in _BAYER.items()},
-    "yuv422": _yuv(cv2.COLOR_YUV2RGB_UYVY),  # ROS's older name for the same bytes
-    "uyvy": _yuv(cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422_yuy2": _yuv(cv2.COLOR_YUV2RGB_YUY2),
-    "yuyv": _yuv(cv2.COLOR_YUV2RGB_YUY2),
-    "nv12": _yuv(cv2.COLOR_YUV2RGB_NV12, planar=True),
-    "nv21": _yuv(cv2.COLOR_YUV2RGB_NV21, planar=True),
+    **_BAYER,
+    "yuv422": _UYVY,  # ROS's older name for the same bytes
+    "uyvy": _UYVY,
+    "yuv422_yuy2": _YUYV,
+    "yuyv": _YUYV,
+    "nv12": _Layout(np.uint8, 1, _RGB, cv2.COLOR_YUV2RGB_NV12, (2, 2), 3),
+    "nv21": _Layout(np.uint8, 1, _RGB, cv2.COLOR_YUV2RGB_NV21, (2, 2), 3),
 }
 _LAYOUTS = _RAW | _CONVERTED
 
@@ -174,8 +159,13 @@ def decode_frame(
             f"encoding is {_shown(encoding)}; allowed are {', '.join(_LAYOUTS)}; let the driver "
             "publish one of them",
         )
-    _check_size("height", height)
-    _check_size("width", width)
+    for name, length in (("height", height), ("width", width)):
+        if length < 1:
+            raise EncodingError(
+                RejectReason.ZERO_SIZE,
+                f"{name} is {length}; allowed is 1 and more; "
+                "the driver publishes before it has an image, or fills its header wrongly",
+            )
     if height * width > MAX_PIXELS:
         raise EncodingError(
             RejectReason.TOO_LARGE,
@@ -187,7 +177,7 @@ def decode_frame(
     rows = height * layout.rows_per_two // 2
     pixel_bytes = np.dtype(layout.dtype).itemsize * layout.channels
     buffer = _checked_bytes(data, encoding, rows, width * pixel_bytes, step)
-    pixels = _view(buffer, layout.dtype, rows, width, layout.channels, step, is_bigendian)
+    pixels = _view(buffer, layout, (rows, width), step, is_bigendian)
     if layout.conversion is not None:
         pixels = cv2.cvtColor(np.ascontiguousarray(pixels), layout.conversion)
     if layout.order is not ChannelOrder.GREY and layout.dtype is np.uint16:
@@ -250,21 +240,13 @@ def _ordered_for(pixels: np.ndarray, encoding: str, order: ChannelOrder) -> np.n
 
 
 def _check_multiples(encoding: str, layout: _Layout, height: int, width: int) -> None:
-    if width % layout.even_width or height % layout.even_height or min(width, height) < 2:
+    across, down = layout.multiples
+    if width % across or height % down or min(width, height) < 2:
         raise EncodingError(
             RejectReason.BAD_SIZE,
             f"width x height is {width} x {height}; {encoding} needs a width that is a multiple "
-            f"of {layout.even_width} and a height that is a multiple of {layout.even_height}, "
+            f"of {across} and a height that is a multiple of {down}, "
             "both at least 2; set the driver to such a size",
-        )
-
-
-def _check_size(name: str, pixels: int) -> None:
-    if pixels < 1:
-        raise EncodingError(
-            RejectReason.ZERO_SIZE,
-            f"{name} is {pixels}; allowed is 1 and more; "
-            "the driver publishes before it has an image, or fills its header wrongly",
         )
 
 
@@ -288,20 +270,13 @@ def _checked_bytes(data: Any, encoding: str, rows: int, row_bytes: int, step: in
 
 
 def _view(
-    buffer: memoryview,
-    dtype: type,
-    rows: int,
-    width: int,
-    channels: int,
-    step: int,
-    is_bigendian: bool,
+    buffer: memoryview, layout: _Layout, shape: tuple[int, ...], step: int, is_bigendian: bool
 ) -> np.ndarray:
     """Return a read-only view of `buffer`; a copy if its bytes are swapped or misaligned."""
-    kind = np.dtype(dtype)
-    shape: tuple[int, ...] = (rows, width)
-    strides: tuple[int, ...] = (step, kind.itemsize * channels)
-    if channels > 1:
-        shape, strides = (*shape, channels), (*strides, kind.itemsize)
+    kind = np.dtype(layout.dtype)
+    strides: tuple[int, ...] = (step, kind.itemsize * layout.channels)
+    if layout.channels > 1:
+        shape, strides = (*shape, layout.channels), (*strides, kind.itemsize)
     stored = kind.newbyteorder(">" if is_bigendian else "<")
     pixels = np.ndarray(shape, stored, buffer=buffer, strides=strides)
     if stored.isnative and pixels.flags.aligned and step % kind.itemsize == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -68,41 +68,39 @@ class ImageTags(NamedTuple):
 def image_size(data: bytes | memoryview) -> ImageSize | None:
     """Return the size of a JPEG, PNG, TIFF, BMP, WebP or Netpbm file, None for anything else."""
     view = memoryview(data)
-    start = bytes(view[:8])
+    read, _ = _readers(view)
     try:
-        if start == _PNG:
-            return _png_size(view)
-        if start[:2] == _JPEG:
-            return _jpeg_size(view)
-        if start[:4] in _TIFF:
-            return _tiff_size(next(_tiff_directories(view, _TIFF[start[:4]])))
-        if start[:2] == b"BM":
-            return _bmp_size(view)
-        if bytes(view[8:12]) == _WEBP:
-            return _webp_size(view)
-        if start[:1] == b"P":
-            return _netpbm_size(bytes(view[:4096]))
+        return read(view)
     except struct.error:  # the header is cut
         return None
-    return None
 
 
 def image_tags(data: bytes | memoryview) -> ImageTags:
     """Return the tags of a JPEG, PNG, TIFF or WebP; the defaults for other and damaged files."""
     view = memoryview(data)
-    start = bytes(view[:8])
+    _, read = _readers(view)
     try:
-        if start == _PNG:
-            return _png_tags(view)
-        if start[:2] == _JPEG:
-            return _jpeg_tags(view)
-        if start[:4] in _TIFF:
-            return _tiff_tags(view, _TIFF[start[:4]])
-        if bytes(view[8:12]) == _WEBP:
-            return _webp_tags(view)
+        return read(view)
     except (struct.error, IndexError):
-        pass
-    return ImageTags()
+        return ImageTags()
+
+
+def _readers(
+    data: memoryview,
+) -> tuple[Callable[[memoryview], ImageSize | None], Callable[[memoryview], ImageTags]]:
+    """Return the functions that read size and tags of this kind of file."""
+    start = bytes(data[:12])
+    if start[:8] == _PNG:
+        return _png_size, _png_tags
+    if start[:2] == _JPEG:
+        return _jpeg_size, _jpeg_tags
+    if start[:4] in _TIFF:
+        return lambda data: _tiff_size(next(_tiff_directories(data))), _tiff_tags
+    if start[8:] == _WEBP:
+        return _webp_size, _webp_tags
+    others = {b"BM": _bmp_size, b"P": _netpbm_size}
+    read = next((read for begin, read in others.items() if start.startswith(begin)), lambda _: None)
+    return read, lambda _: ImageTags()
 
 
 def radiometric_maker(data: bytes | memoryview) -> str:
@@ -201,9 +199,8 @@ def _orientation(entries: dict[int, int]) -> int:
 def tiff_pages(data: bytes | memoryview) -> list[ImageSize]:
     """Return the size of each full-size image of a TIFF file; empty for other and damaged data."""
     view = memoryview(data)
-    order = _TIFF.get(bytes(view[:4]))
     try:
-        directories = list(_tiff_directories(view, order)) if order else []
+        directories = list(_tiff_directories(view)) if bytes(view[:4]) in _TIFF else []
     except struct.error:
         return []
     sizes = (_tiff_size(d) for d in directories if not d.get(_SUBFILE, 0) & 1)
@@ -217,8 +214,8 @@ def _tiff_size(found: dict[int, int]) -> ImageSize | None:
     return ImageSize(found[_WIDTH], found[_HEIGHT], pixel_bytes, "TIFF")
 
 
-def _tiff_tags(data: memoryview, order: str) -> ImageTags:
-    directories = list(_tiff_directories(data, order))
+def _tiff_tags(data: memoryview) -> ImageTags:
+    directories = list(_tiff_directories(data))
     first = directories[0]
     # A reduced copy of a page does not count.
     pages = sum(not entries.get(_SUBFILE, 0) & 1 for entries in directories)
@@ -230,8 +227,9 @@ def _tiff_tags(data: memoryview, order: str) -> ImageTags:
     )
 
 
-def _tiff_directories(data: memoryview, order: str) -> Iterator[dict[int, int]]:
+def _tiff_directories(data: memoryview) -> Iterator[dict[int, int]]:
     """Yield the first number of each tag, by directory."""
+    order = _TIFF[bytes(data[:4])]
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     seen: set[int] = set()
     while (at or not seen) and at not in seen and len(seen) < _MOST_PAGES:
@@ -296,9 +294,9 @@ def _webp_tags(data: memoryview) -> ImageTags:
     )
 
 
-def _netpbm_size(start: bytes) -> ImageSize | None:
-    match = _NETPBM.match(start)
+def _netpbm_size(data: memoryview) -> ImageSize | None:
+    match = _NETPBM.match(bytes(data[:4096]))
     if match is None or max(map(len, match.groups())) > 9:
         return None
-    colour, deep = start[1:2] in b"36", 2
-    return ImageSize(int(match[1]), int(match[2]), (3 if colour else 1) * deep, "Netpbm")
+    channels = 3 if bytes(data[1:2]) in b"36" else 1
+    return ImageSize(int(match[1]), int(match[2]), 2 * channels, "Netpbm")
