@@ -136,7 +136,8 @@ def _plateau(options: ToneOptions, found: Distribution, span: float) -> np.ndarr
     if high - low <= span / 4:
         return straight(low, high, span)
     edges = np.linspace(low, high, _STEPS + 1)
-    below = np.interp((edges - found.origin) / found.width, *_indexed(found.cumulative))
+    bins = np.arange(found.cumulative.size)
+    below = np.interp((edges - found.origin) / found.width, bins, found.cumulative)
     claimed = np.minimum(np.diff(below), options.plateau_percent / 100)
     claimed /= claimed.sum()
     linear = options.linear_percent / 100
@@ -154,7 +155,3 @@ def _plateau(options: ToneOptions, found: Distribution, span: float) -> np.ndarr
     values = np.concatenate(([low - unused * span], edges, [high + unused * span]))
     rising += np.arange(rising.size) * 1e-12
     return np.interp(_GREYS, rising, values)
-
-
-def _indexed(cumulative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.arange(cumulative.size), cumulative

@@ -212,11 +212,7 @@ class ToneOptions(Options):
         self._check_region()
 
     def _check_region(self) -> None:
-        """Check that the region is a polygon inside the frame.
-
-        Raises:
-            ValueError: too few corners, a corner outside, or hardly any area.
-        """
+        """Refuse a region that is no polygon inside the frame, or has hardly any area."""
         x, y = self.region[::2], self.region[1::2]
         area = abs(sum(x[n - 1] * y[n] - x[n] * y[n - 1] for n in range(len(y)))) / 2
         inside = all(0 <= share <= 1 for share in self.region)
@@ -227,11 +223,7 @@ class ToneOptions(Options):
             )
 
     def _check_fixed_limits(self) -> None:
-        """Check that black and white of mode `fixed` differ in the camera's own numbers.
-
-        Raises:
-            ValueError: with this unit and scale they are too close or too far apart.
-        """
+        """Refuse black and white that are too close or too far apart in the camera's numbers."""
         black, white = self.fixed_limits()
         if not (LEAST_SPAN <= abs(white - black) < MOST_SPAN):
             raise ValueError(
