@@ -126,6 +126,22 @@ def even_pair(height: int, width: int, visible_channels: int) -> tuple[np.ndarra
     return np.full(shape, 90, np.uint8), np.full((height, width), 160, np.uint8)
 
 
+def output_array(
+    out: np.ndarray | None, height: int, width: int, output_channels: int
+) -> np.ndarray:
+    """Return the array for the result: `out` after a check, or a new one.
+
+    Raises:
+        ValueError: `out` cannot hold the result.
+    """
+    shape = (height, width) if output_channels == 1 else (height, width, output_channels)
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise ValueError(f"out is {out.dtype} {out.shape}; allowed: contiguous uint8 {shape}")
+    return out
+
+
 class NetworkEngine:
     """Base of the engines: checks of images, state and description.
 
@@ -156,22 +172,10 @@ class NetworkEngine:
         """See `Engine.infer`."""
         check_pair(visible, thermal, self.visible_channels)
         self._check_open()
-        fused = self.output_array(thermal.shape, out)
+        height, width = thermal.shape
+        fused = output_array(out, height, width, self.output_channels)
         self._fuse(visible, thermal, fused)
         return fused
-
-    def output_array(self, shape: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:
-        """Return the array for a result of this height and width: `out`, or a new one.
-
-        Raises:
-            ValueError: `out` cannot hold the result.
-        """
-        shape = shape if self.output_channels == 1 else (*shape, self.output_channels)
-        if out is None:
-            return np.empty(shape, np.uint8)
-        if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise ValueError(f"out is {out.dtype} {out.shape}; allowed: contiguous uint8 {shape}")
-        return out
 
     def describe(self) -> EngineDescription:
         """See `Engine.describe`."""

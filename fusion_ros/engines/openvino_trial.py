@@ -32,13 +32,7 @@ Timer = Callable[[Engine, Engine], tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Comparison of int8 with float32 on one pair.
-
-    Attributes:
-        parity: difference of the images.
-        float32_ms: milliseconds of a call in float32.
-        int8_ms: milliseconds of a call in int8.
-    """
+    """Comparison of int8 with float32: difference of the images, and milliseconds of a call."""
 
     parity: Parity
     float32_ms: float
@@ -113,7 +107,7 @@ def create_openvino(
 def _trial(weights: LoadedWeights, timer: Timer) -> Trial:
     """Return the comparison from the cache, or make and store it."""
     int8 = OpenVinoEngine(weights, precision="int8")
-    key = EngineKey("trial", {"size": list(TRIAL_SIZE), **int8.facts()})
+    key = EngineKey("comparison", {"size": list(TRIAL_SIZE), **int8.facts()})
     cache = int8.cache.within("trials")
     if (found := cache.find(key)).path is not None:
         values = json.loads(found.data)

@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from fusion_ros.files.writing import open_folder
+
 _UNFINISHED = ".unfinished-"
 _EARLIER = ".earlier"
 
@@ -34,20 +36,19 @@ def reserved(folder: Path) -> Iterator[None]:
     """
     missing = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FolderInUseError(
-                f"{folder}: another run writes its results there; wait for it, or name another "
-                "folder"
-            ) from error
-        except OSError:
-            pass  # some network file systems have no locks
-        yield
+        with open_folder(folder) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise FolderInUseError(
+                    f"{folder}: another run writes its results there; wait for it, or name "
+                    "another folder"
+                ) from error
+            except OSError:
+                pass  # some network file systems have no locks
+            yield
     finally:
-        os.close(descriptor)
         if missing:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -103,12 +104,8 @@ def publish(staging: Path, names: Collection[str]) -> None:
             os.replace(path, folder / path.name)
         raise
     discard(staging)
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), open_folder(folder) as descriptor:
+        os.fsync(descriptor)
 
 
 def _put_aside(path: Path, aside: Path, *, is_replaced: bool) -> None:

@@ -44,7 +44,7 @@ def new_file(
         OSError: the file cannot be written; `path` is unchanged.
     """
     path = Path(path)
-    with _folder(path) if folder is None else contextlib.nullcontext(folder) as folder:
+    with open_folder(path.parent) if folder is None else contextlib.nullcontext(folder) as folder:
         mode = check_target(path, folder) if mode is None else mode
         name = temporary_name(path)
         named = False
@@ -101,7 +101,7 @@ def new_file_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fchmod(descriptor, mode)
         os.fsync(descriptor)
         os.replace(unfinished, path)
-        with _folder(path) as folder:
+        with open_folder(path.parent) as folder:
             os.fsync(folder)
     except OSError as error:
         _name(error, path)
@@ -203,8 +203,9 @@ def _unnamed(folder: int) -> int | None:
 
 
 @contextlib.contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def open_folder(folder: Path) -> Iterator[int]:
+    """Yield a descriptor of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:

@@ -23,7 +23,7 @@ from fusion_ros.files.limits import (
 )
 from fusion_ros.files.reading import TooLargeFileError, UnreadableFileError, read_bytes
 from fusion_ros.imaging.encodings import ChannelOrder, EncodingError, PixelFrame, RejectReason
-from fusion_ros.imaging.heif import heif_pixels, is_heif, open_heif
+from fusion_ros.imaging.heif import is_heif, read_heif
 from fusion_ros.imaging.image_header import ImageSize, image_size, radiometric_maker
 
 _MESSAGE_KINDS = ("JPEG", "PNG")
@@ -96,14 +96,14 @@ def read_image_file(path: Path) -> np.ndarray:
             large.
     """
     buffer = memoryview(read_image_bytes(path))
+    where = f"{path.name}: "
     if is_heif(buffer):
-        image = open_heif(buffer, path.name)
-        width, height = image.size
-        _check_size(ImageSize(width, height, 3, "HEIF"), f"{path.name}: ")
-        return heif_pixels(image, path.name)
+        return read_heif(
+            buffer, path.name, lambda w, h: _check_size(ImageSize(w, h, 3, "HEIF"), where)
+        )
     size = image_size(buffer)
     if size is not None:
-        _check_size(size, f"{path.name}: ")
+        _check_size(size, where)
     pixels = None if size is None else decode_stored(buffer)
     if pixels is None:
         raise EncodingError(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,8 +18,18 @@ def is_heif(data: bytes | memoryview) -> bool:
     return data[4:8] == b"ftyp" and bytes(data[8:12]) in _BRANDS
 
 
-def open_heif(data: bytes | memoryview, name: str) -> Any:
-    """Read the header of a HEIF file; the pixels are decoded by `heif_pixels`.
+def read_heif(
+    data: bytes | memoryview, name: str, check_size: Callable[[int, int], object]
+) -> np.ndarray:
+    """Decode a HEIF file, upright.
+
+    Args:
+        data: the file.
+        name: its name, for messages.
+        check_size: called with width and height before the pixels are decoded.
+
+    Returns:
+        `uint8` HxWx3 (BGR) or HxW.
 
     Raises:
         EncodingError: the library is missing, or the file is damaged or holds several images.
@@ -34,30 +44,15 @@ def open_heif(data: bytes | memoryview, name: str) -> Any:
         ) from error
     try:
         image = pi_heif.open_heif(io.BytesIO(data), bgr_mode=True)
-    except Exception as error:  # the library raises arbitrary errors on malformed files
-        raise _damaged(name, error) from error
-    if len(image) > 1:
-        raise EncodingError(
-            RejectReason.UNKNOWN_ENCODING, f"{name} holds {len(image)} images; allowed is one"
-        )
-    return image
-
-
-def heif_pixels(image: Any, name: str) -> np.ndarray:
-    """Decode an image of `open_heif`, upright.
-
-    Returns:
-        `uint8` HxWx3 (BGR) or HxW.
-
-    Raises:
-        EncodingError: the image is damaged.
-    """
-    try:
+        if len(image) > 1:
+            raise EncodingError(
+                RejectReason.UNKNOWN_ENCODING, f"{name} holds {len(image)} images; allowed is one"
+            )
+        check_size(*image.size)
         pixels = np.array(image)
-    except Exception as error:
-        raise _damaged(name, error) from error
+    except EncodingError:
+        raise
+    except Exception as error:  # the library raises arbitrary errors on malformed files
+        reason = RejectReason.TRUNCATED
+        raise EncodingError(reason, f"{name} cannot be decoded: {error}") from error
     return np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
-
-
-def _damaged(name: str, error: Exception) -> EncodingError:
-    return EncodingError(RejectReason.TRUNCATED, f"{name} cannot be decoded: {error}")

@@ -84,36 +84,22 @@ class FuseParameters(
         return self.from_values({**dataclasses.asdict(self), **changes})
 
     def tone_options(self) -> ToneOptions:
-        """Return the `tone_*` parameters.
-
-        Raises:
-            ParameterError: they contradict each other.
-        """
-        values = self._with_prefix("tone_")
-        values["dead_pixels"] = _points("tone_dead_pixels", self.tone_dead_pixels, int)
-        values["region"] = _points("tone_region", self.tone_region, float)
-        return _together("tone_", ToneOptions, values)
+        """Return the `tone_*` parameters; this and the methods below raise `ParameterError`."""
+        dead_pixels = _points("tone_dead_pixels", self.tone_dead_pixels, int)
+        region = _points("tone_region", self.tone_region, float)
+        return self._options("tone_", ToneOptions, dead_pixels=dead_pixels, region=region)
 
     def registration_options(self) -> RegistrationOptions:
-        """Return the `registration_*` parameters.
-
-        Raises:
-            ParameterError: they contradict each other.
-        """
-        values = self._with_prefix("registration_")
-        return _together("registration_", RegistrationOptions, values)
+        """Return the `registration_*` parameters."""
+        return self._options("registration_", RegistrationOptions)
 
     def colour_options(self) -> ColourOptions:
         """Return the `colour_*` parameters."""
-        return _together("colour_", ColourOptions, self._with_prefix("colour_"))
+        return self._options("colour_", ColourOptions)
 
     def overlay_options(self) -> OverlayOptions:
-        """Return the `overlay_*` parameters.
-
-        Raises:
-            ParameterError: a temperature without the unit of the thermal camera.
-        """
-        options = _together("overlay_", OverlayOptions, self._with_prefix("overlay_"))
+        """Return the `overlay_*` parameters."""
+        options = self._options("overlay_", OverlayOptions)
         if options.isotherm_celsius > NO_TEMPERATURE and self.tone_unit == "counts":
             raise ParameterError(
                 f"parameters overlay_isotherm_celsius is {options.isotherm_celsius:g} and "
@@ -125,15 +111,23 @@ class FuseParameters(
 
     def spot_options(self) -> SpotOptions:
         """Return the `spots_*` parameters."""
-        return _together("spots_", SpotOptions, self._with_prefix("spots_"))
+        return self._options("spots_", SpotOptions)
 
-    def _with_prefix(self, prefix: str) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
-        return {
-            name.removeprefix(prefix): value
-            for name, value in values.items()
-            if name.startswith(prefix)
-        }
+    def _options(self, prefix: str, kind: type[Options], **parsed: Any) -> Options:
+        """Return the options that the parameters of one prefix form.
+
+        Raises:
+            ParameterError: they contradict each other; the message has the parameters' names.
+        """
+        values = {n: v for n, v in dataclasses.asdict(self).items() if n.startswith(prefix)}
+        given = {name.removeprefix(prefix): value for name, value in values.items()} | parsed
+        try:
+            return kind(**given)
+        except ValueError as error:
+            name_of_option = re.compile(rf"(?<![\w'])(?:{'|'.join(given)})\b")
+            names = sorted({prefix + name for name in name_of_option.findall(str(error))})
+            message = name_of_option.sub(lambda name: prefix + name[0], str(error))
+            raise ParameterError(f"parameters {prefix}*: {message}", names=names) from error
 
 
 def _points(name: str, text: str, kind: type) -> tuple:
@@ -149,21 +143,6 @@ def _points(name: str, text: str, kind: type) -> tuple:
         raise ParameterError(
             f"parameter {name} is {printable(repr(text))}; allowed: 'x,y; x,y; ...'"
         ) from None
-
-
-def _together(prefix: str, kind: type[Options], values: dict[str, Any]) -> Options:
-    """Return the options that the parameters of one prefix form.
-
-    Raises:
-        ParameterError: they contradict each other; the message has the names of the parameters.
-    """
-    try:
-        return kind(**values)
-    except ValueError as error:
-        name_of_option = re.compile(rf"(?<![\w'])(?:{'|'.join(values)})\b")
-        names = sorted({prefix + name for name in name_of_option.findall(str(error))})
-        message = name_of_option.sub(lambda name: prefix + name[0], str(error))
-        raise ParameterError(f"parameters {prefix}*: {message}", names=names) from error
 
 
 SPECS: tuple[ParameterSpec, ...] = specs_of(FuseParameters)

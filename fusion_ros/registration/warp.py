@@ -29,6 +29,8 @@ from fusion_ros.registration.seam import SeamBlender, feathered
 
 WINDOW_MARGIN = 2
 """Reach of the mean in `LumaReplacer`."""
+_ENTRIES = {"homography": "homography", "calibrated": "rig"}
+"""Entries of a calibration file by the mode that needs them."""
 
 
 class ThermalRegistration:
@@ -54,25 +56,23 @@ class ThermalRegistration:
         """
         self.options = options or RegistrationOptions()
         self.calibration = calibration
-        kinds = {"homography": HomographyCalibration, "calibrated": RigCalibration}
-        kind = kinds.get(self.options.mode)
+        mode = self.options.mode
         awaited = self.options.is_live and calibration is None
-        if kind is not None and not awaited and not isinstance(calibration, kind):
-            mode, entry = self.options.mode, {"homography": "homography", "calibrated": "rig"}
+        if mode in _ENTRIES and not awaited and _mode_of(calibration) != mode:
             found = "none was given"
-            if calibration is not None:
-                other = "calibrated" if mode == "homography" else "homography"
-                found = f"this one holds {entry[other]!r}, for the mode {other!r}"
+            if other := _mode_of(calibration):
+                found = f"this one holds {_ENTRIES[other]!r}, for the mode {other!r}"
             raise ValueError(
-                f"mode is {mode!r}, which needs a calibration_file with {entry[mode]!r}, but "
+                f"mode is {mode!r}, which needs a calibration_file with {_ENTRIES[mode]!r}, but "
                 f"{found}; fusion-ros calibrate prints the mode of its file"
             )
         if calibration is not None:
             check_overlap(calibration, self.options.distance_m)
+            rescale: Callable[[Size, Size], Calibration] = calibration.at_sizes
+            self._at_sizes = functools.lru_cache(maxsize=1)(rescale)
         self._sizes: tuple[Size, Size] | None = None
-        self._scaled: Calibration | None = None
-        self._sizes_of_scaled: tuple[Size, Size] | None = None
-        self._weights: np.ndarray | None = None
+        self.weights: np.ndarray | None = None
+        """`validity` of the last thermal frame."""
         self._blender: SeamBlender | None = None
         self._apply: Callable[[np.ndarray], np.ndarray]
         self._sampling: SamplingMap | None = None
@@ -148,11 +148,7 @@ class ThermalRegistration:
             before, after = (thermal, visible) if to_visible else (visible, thermal)
             return cv2.perspectiveTransform(points[None], before.scaling_to(after))[0]
         mapped = visible_pixels if to_visible else thermal_pixels
-        if (thermal, visible) != self._sizes_of_scaled:
-            self._scaled = self.calibration.at_sizes(thermal, visible)
-            self._sizes_of_scaled = thermal, visible
-        assert self._scaled is not None
-        return mapped(self._scaled, points, self.options.distance_m)
+        return mapped(self._at_sizes(thermal, visible), points, self.options.distance_m)
 
     def prepare(self, thermal_shape: tuple[int, ...], visible_shape: tuple[int, ...]) -> None:
         """Prepare for these sizes, once for each pair of sizes; takes up to a second.
@@ -173,7 +169,7 @@ class ThermalRegistration:
                 f"the thermal frame is {thermal} and the visible one {visible}; "
                 "mode `none` needs equal sizes, mode `resize` stretches"
             )
-        self._weights = self._blender = self._sampling = None
+        self.weights = self._blender = self._sampling = None
         self._counts_samplers = {}
         if self.calibration is None or self.options.mode in ("none", "resize"):
             self._apply = functools.partial(_resized, size=visible)
@@ -181,7 +177,7 @@ class ThermalRegistration:
             found = sampling_map(self.calibration, thermal, visible, self.options.distance_m)
             if not found.valid.all():
                 feather_px = self.options.feather_percent * visible.width / 100
-                self._weights = feathered(found.valid, feather_px)
+                self.weights = feathered(found.valid, feather_px)
                 self._blender = SeamBlender(found.valid, feather_px)
             self._apply = MapSampler(found)
             self._sampling = found
@@ -195,12 +191,7 @@ class ThermalRegistration:
         None if it is 1 everywhere.
         """
         self.prepare(thermal_shape, visible_shape)
-        return self._weights
-
-    @property
-    def weights(self) -> np.ndarray | None:
-        """Return `validity` of the last thermal frame."""
-        return self._weights
+        return self.weights
 
     @property
     def window(self) -> tuple[slice, slice] | None:
@@ -216,6 +207,12 @@ class ThermalRegistration:
         Both are `uint8` of one shape: lumas (cheaper, before the colour is put back) or colours.
         """
         return fused if self._blender is None else self._blender(fused, visible)
+
+
+def _mode_of(calibration: Calibration | None) -> str | None:
+    """Return the mode that a calibration is for."""
+    kinds = {HomographyCalibration: "homography", RigCalibration: "calibrated"}
+    return kinds.get(type(calibration))
 
 
 def _resized(thermal: np.ndarray, size: Size, *, nearest: bool = False) -> np.ndarray:

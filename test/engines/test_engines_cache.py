@@ -182,12 +182,9 @@ def test_parity_by_hand() -> None:
     wanted = np.zeros((2, 2), np.uint8)
     got = np.array([[0, 0], [0, 4]], np.uint8)
     parity = compare(got, wanted)
-    # Mean square 4: 10 log10(65025 / 4) = 42.11 dB.
     assert (parity.max_error, parity.mean_error) == (4, 1)
-    assert parity.psnr_db == pytest.approx(42.11, abs=0.01)
-    assert compare(wanted, wanted).psnr_db == float("inf")
     assert not is_good_enough(parity, "float16")
-    assert is_good_enough(Parity(4, 0.3, 40.0), "float16")
+    assert is_good_enough(Parity(4, 0.3), "float16")
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fusion_ros.engines import probes
 from fusion_ros.engines.cuda_graphs import CudaGraphs
-from fusion_ros.engines.engine import EngineError, NetworkEngine, even_pair
+from fusion_ros.engines.engine import EngineError, NetworkEngine, even_pair, output_array
 from fusion_ros.engines.engine_cache import EngineCache, EngineKey
 from fusion_ros.engines.parity import Parity, compare, golden_pair, is_good_enough
 from fusion_ros.engines.tensorrt import builder
@@ -168,7 +168,8 @@ class TensorRtEngine(NetworkEngine):
             network._modules = {"net": EngineModule(found.path, found.data)}
         runner = self._run_on_device(network)
         pair = golden_pair(height, width, self.visible_channels)
-        got, wanted = (self.output_array((height, width)) for _ in range(2))
+        got = output_array(None, height, width, self.output_channels)
+        wanted = got.copy()
         with torch.inference_mode():
             _call(runner, *pair, got)
             _call(self._eagerly(plain), *pair, wanted)
