@@ -21,12 +21,7 @@ _WARM_UP_RUNS = 3
 
 
 class CudaGraphs:
-    """Call a network on one device, with one graph for each image size.
-
-    Args:
-        net: network on the device, in evaluation mode.
-        device: a CUDA device with its index.
-    """
+    """Call a network, in evaluation mode on a CUDA device, with one graph for each image size."""
 
     def __init__(self, net: ByteNetwork, device: torch.device) -> None:
         self._net = net

@@ -18,24 +18,16 @@ class EngineError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class EngineDescription:
-    """Description of a running engine for status, diagnostics and reports.
-
-    Attributes:
-        name: engine, for instance "torch".
-        device: for instance "cpu" or "cuda:0".
-        precision: number format of the network's arithmetic: "float32", "bfloat16", "float16" or
-            "int8".
-        preset: preset of the weights, or "custom".
-        weights_sha256: hash of the weights' tensors.
-        detail: further facts (threads, device name), by name.
-    """
+    """Description of a running engine for status, diagnostics and reports."""
 
     name: str
     device: str
     precision: str
     preset: str
+    """Of the weights, or "custom"."""
     weights_sha256: str
     detail: dict[str, str]
+    """Further facts (threads, device name), by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,13 +135,7 @@ def output_array(
 
 
 class NetworkEngine:
-    """Base of the engines: checks of images, state and description.
-
-    Args:
-        weights: network and metadata; not modified.
-        device: for instance "cpu" or "cuda:0".
-        precision: number format of the network's arithmetic.
-    """
+    """Base of the engines: checks of images, state and description. Weights are not modified."""
 
     name = ""
 

@@ -29,15 +29,12 @@ _MOST_ENGINE_BYTES, _MOST_CARD_BYTES = 4 << 30, 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class EngineKey:
-    """Everything that a built engine depends on.
-
-    Attributes:
-        label: start of the file name, such as "640x480-float16".
-        facts: JSON values by name: hashes, versions, options, properties of the device.
-    """
+    """Everything that a built engine depends on."""
 
     label: str
+    """Start of the file name, such as "640x480-float16"."""
     facts: dict[str, Any]
+    """JSON values by name: hashes, versions, options, properties of the device."""
 
     @property
     def name(self) -> str:
@@ -48,18 +45,12 @@ class EngineKey:
 
 @dataclasses.dataclass(frozen=True)
 class CachedEngine:
-    """Result of a lookup: an engine that may be loaded, or the reason why there is none.
-
-    Attributes:
-        path: file of the engine, or None.
-        why: reason for None.
-        is_refused: whether a file exists but is not trusted.
-        data: bytes of the engine, whose hash was verified.
-    """
+    """Result of a lookup: file and verified bytes of an engine, or why there is none."""
 
     path: Path | None
     why: str = ""
     is_refused: bool = False
+    """Whether a file exists but is not trusted."""
     data: bytes = b""
 
 
@@ -76,12 +67,7 @@ def default_folder() -> Path:
 
 
 class EngineCache:
-    """Engines in one folder.
-
-    Args:
-        folder: location; `default_folder` if not given.
-        most: number of engines to keep; the oldest are removed. 0 keeps all.
-    """
+    """Engines in one folder, `default_folder` if not given; of more than `most` the newest stay."""
 
     def __init__(self, folder: Path | None = None, *, most: int = 0) -> None:
         self.folder = folder or default_folder()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -38,7 +37,7 @@ class OpenVinoEngine(NetworkEngine):
     converts nor compiles. Entry points call `configure_process` first.
 
     Args:
-        weights: network and metadata; not modified.
+        weights: network and metadata.
         precision: "auto", "float32", "bfloat16" or "int8". "auto" is bfloat16 on CPUs that multiply
             it in hardware, float32 elsewhere (`openvino_trial` also tries int8). "int8" runs what
             is not quantised in the precision of "auto".
@@ -171,14 +170,8 @@ def _usable(image: np.ndarray) -> np.ndarray:
     return image if image.flags.c_contiguous and image.flags.writeable else image.copy()
 
 
+_CORES: list[Any] = []
 _CORE_LOCK = threading.Lock()
-
-
-@functools.cache
-def _only_core() -> Any:
-    import openvino
-
-    return openvino.Core()
 
 
 def _core() -> Any:
@@ -188,8 +181,12 @@ def _core() -> Any:
     core, also if that thread still uses it or another core restores it later. The next signal then
     ends the process with SIGSEGV.
     """
+    import openvino
+
     with _CORE_LOCK:
-        return _only_core()
+        if not _CORES:
+            _CORES.append(openvino.Core())
+        return _CORES[0]
 
 
 def _onnx_of(weights: LoadedWeights, cache: EngineCache) -> bytes:

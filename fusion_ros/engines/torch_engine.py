@@ -23,11 +23,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class TorchEngine(NetworkEngine):
     """Run a network on a CPU or a CUDA device in channels-last layout.
 
-    Args:
-        weights: network and metadata; not modified.
-        device: "cpu", "cuda" or "cuda:N".
-        precision: "auto", "float32", "bfloat16" or "float16". "auto" is float16 on CUDA, bfloat16
-            on CPUs with instructions for it, float32 elsewhere.
+    The device is "cpu", "cuda" or "cuda:N". The precision "auto" is float16 on CUDA, bfloat16 on
+    CPUs with instructions for it, float32 elsewhere.
 
     Raises:
         EngineError: the device is not available or does not support the precision.
@@ -42,7 +39,7 @@ class TorchEngine(NetworkEngine):
         super().__init__(weights, str(self._device), _checked_precision(precision, self._device))
         net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._run: Callable[[np.ndarray, np.ndarray, np.ndarray], None] | None
+        self._run: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
         if self._device.type == "cuda":
             self._run = CudaGraphs(net, self._device)
         else:
@@ -50,13 +47,13 @@ class TorchEngine(NetworkEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
+        if not self._closed:
+            del self._run
         super().close()
-        self._run = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
-        assert self._run is not None, "closed engines were refused"
         height, width = thermal.shape
         try:
             with torch.inference_mode():

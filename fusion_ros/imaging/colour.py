@@ -60,8 +60,7 @@ class LumaReplacer:
         """Return `pixels` (`uint8` HxWx3) in the same order with the luma `new_luma` (`uint8` HxW).
 
         Args:
-            pixels: the colours. For grey `pixels` the result is `new_luma`.
-            new_luma: of the same height and width.
+            pixels, new_luma: of one height and width. For grey `pixels` returns `new_luma`.
             old_luma: the luma of `pixels`, if the caller has it.
             order: order of the channels, used only without `old_luma`.
             window: rows and columns outside which the luma stays as it is.

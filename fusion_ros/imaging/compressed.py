@@ -38,15 +38,9 @@ _FILLINGS = (b"\x55", b"\xaa", b"\x00")
 
 
 def decode_compressed(data: Any, *, format: str = "") -> PixelFrame:
-    """Decode a JPEG or PNG message (8 or 16 bits).
+    """Decode a JPEG or PNG message (8 or 16 bits) to uint8 HxWx3 (BGR), or HxW in uint8 or uint16.
 
-    Args:
-        data: the file's bytes, any object with the buffer protocol.
-        format: the message's format field ("jpeg", "rgb8; jpeg compressed bgr8",
-            "16UC1; png compressed "), used in error messages only.
-
-    Returns:
-        A new array: uint8 HxWx3 (BGR), or HxW in uint8 or uint16.
+    `data` has the buffer protocol. The message's `format` is used in error messages only.
 
     Raises:
         EncodingError: another kind of data, a damaged image, or one that is too large.

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.files.limits import MAX_PIXELS
+from fusion_ros.outside_text import printable
 
 
 class RejectReason(str, Enum):
@@ -156,8 +157,8 @@ def decode_frame(
     if layout is None:
         raise EncodingError(
             RejectReason.UNKNOWN_ENCODING,
-            f"encoding is {_shown(encoding)}; allowed are {', '.join(_LAYOUTS)}; let the driver "
-            "publish one of them",
+            f"encoding is {printable(repr(encoding), 60)}; allowed are {', '.join(_LAYOUTS)}; "
+            "let the driver publish one of them",
         )
     for name, length in (("height", height), ("width", width)):
         if length < 1:
@@ -205,7 +206,8 @@ def encode(
     if encoding not in OUTPUT_ENCODINGS:
         raise EncodingError(
             RejectReason.UNKNOWN_ENCODING,
-            f"output encoding is {_shown(encoding)}; allowed are {', '.join(OUTPUT_ENCODINGS)}",
+            f"output encoding is {printable(repr(encoding), 60)}; allowed are "
+            f"{', '.join(OUTPUT_ENCODINGS)}",
         )
     if 0 in pixels.shape:
         raise EncodingError(RejectReason.ZERO_SIZE, f"pixels of shape {pixels.shape} are empty")
@@ -283,9 +285,3 @@ def _view(
         pixels.flags.writeable = False
         return pixels
     return pixels.astype(kind)
-
-
-def _shown(value: object) -> str:
-    """Return untrusted text for a log line: quoted and at most 60 characters long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

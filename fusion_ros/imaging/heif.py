@@ -21,15 +21,9 @@ def is_heif(data: bytes | memoryview) -> bool:
 def read_heif(
     data: bytes | memoryview, name: str, check_size: Callable[[int, int], object]
 ) -> np.ndarray:
-    """Decode a HEIF file, upright.
+    """Decode the HEIF file called `name`, upright, to `uint8` HxWx3 (BGR) or HxW.
 
-    Args:
-        data: the file.
-        name: its name, for messages.
-        check_size: called with width and height before the pixels are decoded.
-
-    Returns:
-        `uint8` HxWx3 (BGR) or HxW.
+    `check_size` is called with width and height before the pixels are decoded.
 
     Raises:
         EncodingError: the library is missing, or the file is damaged or holds several images.

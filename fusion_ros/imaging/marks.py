@@ -16,12 +16,9 @@ WHITE = (255, 255, 255)
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """A polygon, or a cross at a single point, with a label.
+    """A polygon, or a cross at a single point, with an ASCII label, in an RGB colour.
 
-    Attributes:
-        corners: Nx2 (x, y) pixels; a mark with a corner that is not finite is not drawn.
-        label: text beside it, ASCII.
-        colour: RGB.
+    A mark with a corner (Nx2, x and y in pixels) that is not finite is not drawn.
     """
 
     corners: np.ndarray

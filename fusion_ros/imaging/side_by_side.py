@@ -30,16 +30,10 @@ def side_by_side(
     order: ChannelOrder = ChannelOrder.RGB,
     labelled: bool = True,
 ) -> np.ndarray:
-    """Arrange images in a row.
+    """Arrange `uint8` images, HxW or HxWx3 in `order`, in a row, with their labels above.
 
-    Args:
-        panels: `uint8` HxW or HxWx3 images by label.
-        size: of each panel; by default that of the first image.
-        order: channel order of the colour images.
-        labelled: draw each label above its image.
-
-    Returns:
-        `uint8` HxWx3 in BGR order; HxW where no image is in colour and no label is drawn.
+    By default each panel has the size of the first image. The result is in BGR order, and HxW
+    where no image is in colour and no label is drawn.
     """
     images = list(panels.values())
     size = size or (images[0].shape[1], images[0].shape[0])

@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
+from fusion_ros.metrics.quality_index import sobel
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,7 @@ KUMAR = _Sigmoids(strength=(0.9999, 19.0, 0.5), orientation=(0.9995, 22.0, 0.5))
 
 def _sobel_polar(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return Sobel strength in grey levels and angle in [-pi/2, pi/2]; border replicated."""
-    p = F.pad(255 * x, (1, 1, 1, 1), mode="replicate")
-    vertical = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
-    horizontal = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
-    gx = vertical[:, :, :, 2:] - vertical[:, :, :, :-2]
-    gy = horizontal[:, :, 2:] - horizontal[:, :, :-2]
+    gx, gy = sobel(255 * x)
     angle = torch.where(gx == 0, torch.full_like(gx, math.pi / 2), torch.atan(gy / gx))
     return torch.sqrt(gx * gx + gy * gy), angle
 

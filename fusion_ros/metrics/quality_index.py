@@ -80,13 +80,18 @@ def qw(
     return (local * weight).sum(dim=(2, 3)).mean(dim=1)
 
 
+def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Sobel derivatives of N, C, H, W across and down, border replicated."""
+    p = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    vertical = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
+    horizontal = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
+    gx = vertical[:, :, :, 2:] - vertical[:, :, :, :-2]
+    return gx, horizontal[:, :, 2:] - horizontal[:, :, :-2]
+
+
 def sobel_magnitude(x: Tensor) -> Tensor:
     """Return the Sobel magnitude of N, C, H, W, kernel / 8, border replicated."""
-    p = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    smooth_v = p[:, :, :-2] + 2 * p[:, :, 1:-1] + p[:, :, 2:]
-    smooth_h = p[:, :, :, :-2] + 2 * p[:, :, :, 1:-1] + p[:, :, :, 2:]
-    gx = (smooth_v[:, :, :, 2:] - smooth_v[:, :, :, :-2]) / 8
-    gy = (smooth_h[:, :, 2:] - smooth_h[:, :, :-2]) / 8
+    gx, gy = (g / 8 for g in sobel(x))
     return torch.sqrt(gx * gx + gy * gy + SOBEL_EPS)
 
 

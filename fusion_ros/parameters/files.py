@@ -51,11 +51,9 @@ def read_parameters(file: Path | None, assignments: Sequence[str] = ()) -> dict[
 
 
 def check_section(file: Path, node: str) -> None:
-    """Check that ROS applies a section of a parameter file to a node; it is silent otherwise.
+    """Check that ROS applies a section of a parameter file to a node, such as /front/fuse_node.
 
-    Args:
-        file: a ROS 2 parameter file.
-        node: fully qualified name, such as /front/fuse_node.
+    ROS is silent otherwise.
 
     Raises:
         ParameterError: a malformed or unreadable file, or no section is for the node.

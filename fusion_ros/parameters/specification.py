@@ -49,27 +49,20 @@ class ParameterError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ParameterSpec:
-    """Type, range and description of one parameter.
-
-    Attributes:
-        name: its name; a number's unit is part of it.
-        kind: bool, int, float or str.
-        meaning: its description, for users.
-        low, high: smallest and largest allowed number; None where there is no limit.
-        choices: allowed strings; empty where any is allowed.
-        live: whether a change takes effect while the node runs; others need `cleanup` first.
-        group: heading in the files written from the table.
-    """
+    """Type, range and description of one parameter; see `fusion_ros.options.option`."""
 
     name: str
     kind: type
+    """bool, int, float or str."""
     default: Value
     meaning: str
     low: float | None
     high: float | None
     choices: tuple[str, ...]
     live: bool
+    """Whether a change takes effect while the node runs; others need `cleanup` first."""
     group: str
+    """Heading in the files written from the table."""
 
     @property
     def allowed(self) -> str:

@@ -93,11 +93,8 @@ class AlignmentMonitor:
     ) -> Alignment | None:
         """Evaluate a registered pair if it is due; return the latest result.
 
-        Args:
-            visible: `uint8` HxW, or HxWx3 with its channels in `order`.
-            thermal: `uint8` HxW.
-            now_s: time of any running clock; after a jump back the evaluation is due.
-            order: "rgb" or "bgr"; ignored for grey.
+        `visible` is `uint8` HxW, or HxWx3 in `order`, `thermal` `uint8` HxW. `now_s` is the time of
+        any running clock; after a jump back the evaluation is due.
         """
         due = self.period_s > 0 and not 0 <= now_s - self._evaluated_s < self.period_s
         if due:

@@ -45,10 +45,8 @@ class ThermalRegistration:
     ) -> None:
         """Check the options against the calibration.
 
-        Args:
-            options: how to register.
-            calibration: the content of the options' file (`fusion_ros.calibration` reads it), or
-                the live calibration; None while a live one is incomplete.
+        `calibration` is the content of the options' file (`fusion_ros.calibration` reads it), or
+        the live calibration; None while a live one is incomplete.
 
         Raises:
             ValueError: the mode needs a calibration of its kind.
@@ -98,17 +96,11 @@ class ThermalRegistration:
     def measured(
         self, thermal: np.ndarray, visible_shape: tuple[int, ...], *, interpolation: str = "nearest"
     ) -> np.ndarray:
-        """Return a thermal frame on the visible grid in its own type and numbers.
+        """Return a thermal frame (HxW, without telemetry rows) on the visible grid in its own type.
 
-        Args:
-            thermal: HxW, `uint8`, `uint16` or `float32`, without telemetry rows.
-            visible_shape: height and width of the grid.
-            interpolation: "nearest", which returns only numbers that the sensor measured, or
-                "linear".
-
-        Returns:
-            The type of `thermal`; 0 outside the thermal camera's view, NaN for `float32`. `thermal`
-            itself if nothing needs to change.
+        0 outside the thermal camera's view, NaN for `float32`. `thermal` itself if nothing needs to
+        change. The interpolation is "linear", or "nearest", which returns only numbers that the
+        sensor measured.
 
         Raises:
             GeometryError: sizes that the mode or the calibration does not allow.
@@ -132,12 +124,8 @@ class ThermalRegistration:
     ) -> np.ndarray:
         """Return the pixels of points on the other image, both `float64` Nx2 (x, y).
 
-        NaN where the other camera cannot see a point.
-
-        Args:
-            points: thermal pixels if `to_visible`, else visible ones.
-            thermal_shape, visible_shape: height and width of the images.
-            to_visible: direction.
+        `points` are thermal pixels if `to_visible`, else visible ones. NaN where the other camera
+        cannot see a point.
 
         Raises:
             GeometryError: sizes that the calibration does not allow.

@@ -8,11 +8,7 @@ import numpy as np
 
 
 class Region:
-    """A polygon in shares of the frame's width and height.
-
-    Args:
-        shares: x, y, x, y, ... of its corners, 0 to 1; empty: the whole frame.
-    """
+    """A polygon, x, y, x, y, ... in shares of the frame's width and height; empty: all of it."""
 
     def __init__(self, shares: tuple[float, ...]) -> None:
         self._corners = np.array(shares, np.float64).reshape(-1, 2)

@@ -57,8 +57,7 @@ class DeadPixelMask:
     def __init__(self, columns_and_rows: Sequence[int]) -> None:
         self._listed = list(zip(columns_and_rows[::2], columns_and_rows[1::2], strict=True))
         self._shape: tuple[int, ...] | None = None
-        self._targets: list[tuple[int, int]] = []
-        self._sources: list[tuple[np.ndarray, np.ndarray]] = []
+        self._sources: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, thermal: np.ndarray) -> np.ndarray:
         """Return `thermal` itself if no pixels are listed, else a repaired copy.
@@ -69,13 +68,17 @@ class DeadPixelMask:
         if not self._listed:
             return thermal
         if thermal.shape != self._shape:
-            self._prepare(thermal.shape)
+            self._sources = self._intact_around(thermal.shape)
+            self._shape = thermal.shape
         repaired = thermal.copy()
-        for target, source in zip(self._targets, self._sources, strict=True):
-            repaired[target] = np.median(thermal[source])
+        for pixel, source in self._sources.items():
+            repaired[pixel] = np.median(thermal[source])
         return repaired
 
-    def _prepare(self, shape: tuple[int, ...]) -> None:
+    def _intact_around(
+        self, shape: tuple[int, ...]
+    ) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+        """Return rows and columns of the nearest intact pixels by row and column of a dead one."""
         height, width = shape
         dead = np.zeros(shape, bool)
         for column, row in self._listed:
@@ -85,30 +88,23 @@ class DeadPixelMask:
                     f"{width} x {height}, counted from 0 (telemetry rows already removed)"
                 )
             dead[row, column] = True
-        self._targets, self._sources = [], []
-        for row, column in np.argwhere(dead):
+        found = {}
+        for column, row in self._listed:
             for reach in range(1, max(shape)):
                 top, left = max(row - reach, 0), max(column - reach, 0)
-                alive = ~dead[top : row + reach + 1, left : column + reach + 1]
-                if alive.any():
-                    rows, columns = np.nonzero(alive)
-                    self._targets.append((int(row), int(column)))
-                    self._sources.append((rows + top, columns + left))
+                rows, columns = np.nonzero(~dead[top : row + reach + 1, left : column + reach + 1])
+                if rows.size:
+                    found[row, column] = rows + top, columns + left
                     break
-        self._shape = shape
+        return found
 
 
 def find_dead_pixels(frames: Sequence[np.ndarray], *, sigmas: float = 8.0) -> list[int]:
     """Find the pixels that differ from their neighbours in every frame.
 
-    Use ten or more frames of a moving scene: a difference in all of them comes from the sensor.
-
-    Args:
-        frames: HxW, all of one type.
-        sigmas: smallest difference, in multiples of the frame's mean local deviation.
-
-    Returns:
-        column, row, column, row ...
+    Use ten or more frames (HxW) of a moving scene: a difference in all of them comes from the
+    sensor. `sigmas` is the smallest difference, in multiples of the frame's mean local deviation.
+    Returns column, row, column, row ...
     """
     always: np.ndarray | None = None
     for frame in frames:

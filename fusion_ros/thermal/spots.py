@@ -57,11 +57,7 @@ class Spots:
     regions: tuple[Spot, ...]
 
     def mapped(self, to_other: Callable[[np.ndarray], np.ndarray]) -> Spots:
-        """Return the spots on another pixel grid.
-
-        Args:
-            to_other: converts points, both `float64` Nx2 (x, y).
-        """
+        """Return the spots on another grid; `to_other` converts points, `float64` Nx2 (x, y)."""
         spots = np.array((self.hottest, self.coldest, *self.regions))
         places, values, begin, size, areas = np.split(spots, (2, 3, 5, 7), axis=1)
         # A box begins at the edge of its first pixel, half a pixel before the centre.
@@ -77,16 +73,10 @@ class Spots:
 
 
 def find_spots(frame: np.ndarray, unit: LinearUnit | None, options: SpotOptions) -> Spots | None:
-    """Find the spots of a thermal frame.
+    """Find the spots of a thermal frame, HxW in `uint8`, `uint16` or `float32`.
 
-    Args:
-        frame: HxW, `uint8`, `uint16` or `float32`; invalid readings are ignored.
-        unit: conversion of its numbers to degrees Celsius; None: values are counts.
-        options: which regions are reported.
-
-    Returns:
-        Places in pixels of the frame, values in degrees Celsius or counts. None without a
-        valid reading.
+    Places are in pixels of the frame, values in degrees Celsius, or in counts without `unit`. None
+    without a valid reading; invalid ones are ignored.
     """
     unit = unit or LinearUnit(1.0, 0.0)
     if unit.scale < 0:  # hotter is a smaller number

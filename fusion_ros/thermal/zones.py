@@ -95,11 +95,7 @@ def zone_unit(unit_name: str) -> str:
 
 
 def load_zones(path: str, unit_name: str) -> tuple[Zone, ...]:
-    """Read a zone file.
-
-    Args:
-        path: of the file.
-        unit_name: unit of the thermal camera's numbers, as in `units.UNITS`.
+    """Read a zone file for a thermal camera whose unit is `unit_name`, as in `units.UNITS`.
 
     Raises:
         ZoneFileError: missing, unreadable, of another version or unit, incomplete or contradictory.
@@ -187,13 +183,11 @@ class ZoneWatch:
         unit: LinearUnit | None,
         to_thermal: Callable[[np.ndarray], np.ndarray],
     ) -> tuple[ZoneState, ...]:
-        """Evaluate a thermal frame.
+        """Evaluate a thermal frame, HxW in `uint8`, `uint16` or `float32`.
 
-        Args:
-            frame: HxW, `uint8`, `uint16` or `float32`; invalid readings are ignored.
-            unit: conversion of its numbers to degrees Celsius; None: values are counts.
-            to_thermal: converts points, Nx2 in shares of the visible image, to pixels of the
-                frame; NaN where the thermal camera cannot see them.
+        Values are in degrees Celsius, or in counts without `unit`. `to_thermal` converts points,
+        Nx2 in shares of the visible image, to pixels of the frame; NaN where the thermal camera
+        cannot see them.
         """
         if frame.shape != self._shape:
             self._masks = [

@@ -39,11 +39,7 @@ class TensorRtEngine(NetworkEngine):
     A size without an engine raises an error with the command that builds it; a build of minutes
     never starts during operation. Pixel conversions run on the device in the same graph launch.
 
-    Args:
-        weights: network and metadata; not modified.
-        device: "cuda" or "cuda:N".
-        precision: "auto" (float16), "float16" or "float32".
-        cache: storage for built engines.
+    The device is "cuda" or "cuda:N", the precision "auto" (float16), "float16" or "float32".
 
     Raises:
         EngineError: TensorRT cannot run here or does not support the precision.
@@ -70,28 +66,25 @@ class TensorRtEngine(NetworkEngine):
         self._device = torch.device(device)
         super().__init__(weights, str(self._device), precision)
         self._cache = cache or EngineCache()
-        self._plain: ByteNetwork | None = ByteNetwork(weights.net).eval().to(self._device)
+        self._plain = ByteNetwork(weights.net).eval().to(self._device)
         self._runners: dict[tuple[int, int], Runner] = {}
 
     def build(self, height: int, width: int, *, notify: Callable[[str], object]) -> Parity:
         """Build, store and check the engine for one size, which takes minutes.
 
-        Args:
-            height: of the images, in pixels.
-            width: of the images, in pixels.
-            notify: function that receives progress lines.
+        `notify` receives progress lines.
 
         Raises:
             EngineError: the build failed, or the engine's image differs from the network's.
         """
-        plain = self._open_network()
+        self._check_open()
         notify(f"building {width}x{height} in {self._precision}: usually 1 to 10 minutes")
         begun_s = time.monotonic()
         with torch.inference_mode(), self._as_current_device():
             # The golden pair is not the example: a converter may turn values of the example into
             # constants, and the later comparison on the golden pair must reveal that.
-            example = self._planes(plain, *even_pair(height, width, self.visible_channels))
-            engine = builder.build_engine(copy.deepcopy(plain.net), example, self._precision)
+            example = self._planes(*even_pair(height, width, self.visible_channels))
+            engine = builder.build_engine(copy.deepcopy(self._plain.net), example, self._precision)
         build_s = time.monotonic() - begun_s
         path = self._cache.store(self.key(height, width), engine)
         notify(f"built in {build_s:.0f} s, {len(engine) >> 10} KiB: {path}")
@@ -118,8 +111,9 @@ class TensorRtEngine(NetworkEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
+        if not self._closed:
+            del self._plain
         super().close()
-        self._plain = None
         self._runners.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -137,13 +131,8 @@ class TensorRtEngine(NetworkEngine):
         device = builder.device_facts(self._device)["name"]
         return {"device_name": device, **builder.library_versions()}
 
-    def _open_network(self) -> ByteNetwork:
-        self._check_open()
-        assert self._plain is not None, "closed engines were refused"
-        return self._plain
-
     def _runner(self, height: int, width: int) -> Runner:
-        self._open_network()
+        self._check_open()
         size = (height, width)
         if size not in self._runners:
             self._runners[size], parity = self._load(height, width)
@@ -153,7 +142,6 @@ class TensorRtEngine(NetworkEngine):
 
     def _load(self, height: int, width: int) -> tuple[Runner, Parity]:
         """Load the cached engine and compare its image with that of the network."""
-        plain = self._open_network()
         found = self._cache.find(self.key(height, width))
         build_it = (
             f"build it with: fusion-ros build-engine --size {width}x{height} "
@@ -163,7 +151,7 @@ class TensorRtEngine(NetworkEngine):
         if found.path is None:
             raise EngineError(f"no TensorRT engine for {width}x{height}: {found.why}; {build_it}")
         # A shallow copy that keeps the pixel conversions and replaces the layers.
-        network = copy.copy(plain)
+        network = copy.copy(self._plain)
         with self._as_current_device():
             network._modules = {"net": EngineModule(found.path, found.data)}
         runner = self._run_on_device(network)
@@ -172,7 +160,7 @@ class TensorRtEngine(NetworkEngine):
         wanted = got.copy()
         with torch.inference_mode():
             _call(runner, *pair, got)
-            _call(self._eagerly(plain), *pair, wanted)
+            _call(self._eagerly(self._plain), *pair, wanted)
         parity = compare(got, wanted)
         if not is_good_enough(parity, self._precision):
             raise EngineError(
@@ -196,14 +184,12 @@ class TensorRtEngine(NetworkEngine):
 
         return run
 
-    def _planes(
-        self, network: ByteNetwork, visible: np.ndarray, thermal: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
+    def _planes(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return the padded planes of a pair on the device, as the layers receive them."""
 
         def planes(image: np.ndarray) -> Tensor:
             batch = torch.from_numpy(image.reshape(1, *thermal.shape, -1)).to(self._device)
-            return network.planes(batch).contiguous()
+            return self._plain.planes(batch).contiguous()
 
         return planes(visible), planes(thermal)
 

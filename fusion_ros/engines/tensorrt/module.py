@@ -23,9 +23,7 @@ class EngineModule(nn.Module):
 
     Inputs are planes of any float type and memory layout; they are converted to the engine's types.
 
-    Args:
-        path: file of the serialized engine, for messages.
-        data: verified bytes of that file.
+    `data` are the verified bytes of `path`.
 
     Raises:
         EngineError: TensorRT cannot load the engine.
