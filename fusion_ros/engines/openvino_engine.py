@@ -41,7 +41,6 @@ class OpenVinoEngine(NetworkEngine):
         precision: "auto", "float32", "bfloat16" or "int8". "auto" is bfloat16 on CPUs that multiply
             it in hardware, float32 elsewhere (`openvino_trial` also tries int8). "int8" runs what
             is not quantised in the precision of "auto".
-        threads: number of threads; 0 is OpenVINO's default of one for each physical core.
         cache: storage for compiled networks.
 
     Raises:
@@ -57,7 +56,6 @@ class OpenVinoEngine(NetworkEngine):
         weights: LoadedWeights,
         *,
         precision: str = "auto",
-        threads: int = 0,
         cache: EngineCache | None = None,
     ) -> None:
         super().__init__(weights, "cpu", _checked_precision(precision))
@@ -74,12 +72,10 @@ class OpenVinoEngine(NetworkEngine):
             else _onnx_of(weights, self.cache.within("onnx"))
         )
         self._core = _core()
-        self._options: dict[str, str | int] = {
+        self._options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _float_type(self._precision),
         }
-        if threads:
-            self._options["INFERENCE_NUM_THREADS"] = threads
         self._threads = ""
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
 

@@ -15,12 +15,15 @@ import numpy as np
 Array = np.ndarray
 
 
-def laplacian_pyramid(visible: Array, thermal: Array, levels: int = 5) -> Array:
-    """Fuse by a Laplacian pyramid (Burt and Adelson, 1983): larger detail, mean of the base."""
+def laplacian_pyramid(visible: Array, thermal: Array) -> Array:
+    """Fuse by Laplacian pyramids of five levels (Burt and Adelson, 1983).
+
+    They have the larger detail and the mean of the base.
+    """
     base_v: Array = visible.astype(np.float32)
     base_t: Array = thermal.astype(np.float32)
     details: list[Array] = []
-    for _ in range(min(levels, int(np.log2(min(visible.shape))) - 1)):
+    for _ in range(min(5, int(np.log2(min(visible.shape))) - 1)):
         smaller = [cv2.pyrDown(x) for x in (base_v, base_t)]
         size = base_v.shape[::-1]
         lap_v, lap_t = (

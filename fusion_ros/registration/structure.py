@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 
-def structure(image: np.ndarray, blur_px: float = 1.0) -> np.ndarray:
+def structure(image: np.ndarray) -> np.ndarray:
     """Return the edges of a grey image (HxW, `uint8` or float), `complex64` HxW, 0 <= |z| < 1."""
-    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur_px)
+    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0)
     gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
     strength = gx * gx + gy * gy
