@@ -8,7 +8,7 @@ and copies with a single call.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 
 import numpy as np
 import torch
@@ -24,19 +24,12 @@ class CudaGraphs:
     """Call a network, in evaluation mode on a CUDA device, with one graph for each image size."""
 
     def __init__(self, net: ByteNetwork, device: torch.device) -> None:
-        self._net = net
-        self._device = device
-        self._captured: OrderedDict[tuple[int, ...], _Captured] = OrderedDict()
+        make = functools.partial(_Captured, net, device)
+        self._captured = functools.lru_cache(SIZES_KEPT)(make)
 
     def __call__(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
         """Fuse (N, H, W, C) `uint8` images into `out`; the result is complete on return."""
-        size = visible.shape
-        if size not in self._captured:
-            self._captured[size] = _Captured(self._net, self._device, visible.shape, thermal.shape)
-            while len(self._captured) > SIZES_KEPT:
-                self._captured.popitem(last=False)
-        self._captured.move_to_end(size)
-        self._captured[size].run(visible, thermal, out)
+        self._captured(visible.shape, thermal.shape).run(visible, thermal, out)
 
 
 class _Captured:

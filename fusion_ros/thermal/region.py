@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 
 
-class Region:
-    """A polygon, x, y, x, y, ... in shares of the frame's width and height; empty: all of it."""
+@functools.lru_cache(maxsize=4)
+def region_mask(shares: tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the pixels inside a polygon, `uint8` HxW of 0 and 1; None for an empty polygon.
 
-    def __init__(self, shares: tuple[float, ...]) -> None:
-        self._corners = np.array(shares, np.float64).reshape(-1, 2)
-        self._mask: np.ndarray | None = None
-
-    def mask(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return the pixels inside, `uint8` HxW of 0 and 1; None for the whole frame."""
-        if not len(self._corners):
-            return None
-        if self._mask is None or self._mask.shape != shape:
-            height, width = shape
-            corners = np.rint(self._corners * (width, height) - 0.5).astype(np.int32)
-            self._mask = cv2.fillPoly(np.zeros(shape, np.uint8), [corners], 1)
-        return self._mask
+    Args:
+        shares: x, y, x, y, ... of its corners in shares of the frame's width and height.
+        shape: height and width of the frame.
+    """
+    if not shares:
+        return None
+    height, width = shape
+    corners = np.array(shares, np.float64).reshape(-1, 2) * (width, height) - 0.5
+    return cv2.fillPoly(np.zeros(shape, np.uint8), [np.rint(corners).astype(np.int32)], 1)
 
 
 def sampled(thermal: np.ndarray, pixels: int, mask: np.ndarray | None) -> np.ndarray:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fusion_ros.thermal.gain_jump import GainStabiliser
-from fusion_ros.thermal.region import Region, sampled
+from fusion_ros.thermal.region import region_mask, sampled
 from fusion_ros.thermal.sensor_defects import (
     INVALID,
     DeadPixelMask,
@@ -35,7 +35,6 @@ class ThermalToneMapper:
     def __init__(self, options: ToneOptions | None = None) -> None:
         self.options = options or ToneOptions()
         self._dead_pixels = DeadPixelMask(self.options.dead_pixels)
-        self._region = Region(self.options.region)
         self._smoother = CurveSmoother(self.options.smoothing_s, self.options.scene_change)
         self._stabiliser = GainStabiliser(self.options.smoothing_s)
         self._to_learn: tuple[np.ndarray, tuple[float, float] | None] | None = None
@@ -120,7 +119,7 @@ class ThermalToneMapper:
             return
         (thermal, extremes), self._to_learn = self._to_learn, None
         integer = thermal.dtype != np.float32
-        mask = self._region.mask(thermal.shape)
+        mask = region_mask(self.options.region, thermal.shape)
         if mask is not None or extremes is None:
             extremes = cv2.minMaxLoc(thermal, mask)[:2]
         found = distribution(thermal, *extremes, mask)
@@ -138,7 +137,9 @@ class ThermalToneMapper:
             low, high = sorted(self.options.fixed_limits())
             return straight(low, high), 255.0 / (high - low) * self.options.detail_gain
         self._to_learn = thermal, extremes
-        if not self._smoother.continues(thermal, stamp_ns, self._region.mask(thermal.shape)):
+        if not self._smoother.continues(
+            thermal, stamp_ns, region_mask(self.options.region, thermal.shape)
+        ):
             self.learn()
         curve = self._smoother.at(stamp_ns)
         span = max(float(curve[-1] - curve[0]), self._least_span)
