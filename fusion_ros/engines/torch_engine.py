@@ -13,7 +13,6 @@ from torch import Tensor
 from fusion_ros.engines.cpu import cpu_has_fast_bfloat16, cpu_name
 from fusion_ros.engines.cuda_graphs import CudaGraphs
 from fusion_ros.engines.engine import EngineError, NetworkEngine
-from fusion_ros.engines.probes import probe_torch
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.weights import LoadedWeights
 
@@ -23,11 +22,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class TorchEngine(NetworkEngine):
     """Run a network on a CPU or a CUDA device in channels-last layout.
 
-    The device is "cpu", "cuda" or "cuda:N". The precision "auto" is float16 on CUDA, bfloat16 on
-    CPUs with instructions for it, float32 elsewhere.
+    The device is one that `engines.choice` found available. The precision "auto" is float16 on
+    CUDA, bfloat16 on CPUs with instructions for it, float32 elsewhere.
 
     Raises:
-        EngineError: the device is not available or does not support the precision.
+        EngineError: the device does not support the precision.
     """
 
     name = "torch"
@@ -35,7 +34,7 @@ class TorchEngine(NetworkEngine):
     def __init__(
         self, weights: LoadedWeights, *, device: str = "cpu", precision: str = "auto"
     ) -> None:
-        self._device = _checked_device(device)
+        self._device = torch.device(device)
         super().__init__(weights, str(self._device), _checked_precision(precision, self._device))
         net = ByteNetwork(weights.net, PRECISIONS[self._precision]).eval()
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -86,23 +85,6 @@ def _as_tensor(image: np.ndarray) -> Tensor:
     # PyTorch warns about read-only memory (the bytes of a message). A copy avoids the warning
     # without suppressing it for the whole process.
     return torch.from_numpy(image if image.flags.writeable else image.copy())
-
-
-def _checked_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise EngineError(f"device is {name!r}; allowed: 'cpu', 'cuda' or 'cuda:N'")
-    if device.type == "cpu":
-        return device
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not count:
-        probe_torch()[-1].require()
-    if (device.index or 0) >= count:
-        raise EngineError(f"device is {name!r}, but the number of CUDA devices is {count}")
-    return torch.device("cuda", device.index or 0)
 
 
 def _checked_precision(name: str, device: torch.device) -> str:

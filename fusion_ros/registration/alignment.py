@@ -67,13 +67,7 @@ class AlignmentMonitor:
     """
 
     def __init__(self, period_s: float = 0.5) -> None:
-        """Evaluate one pair every `period_s` seconds; 0: never.
-
-        Raises:
-            ValueError: a negative number.
-        """
-        if not period_s >= 0:
-            raise ValueError(f"alignment_period_s is {period_s}; allowed is 0 (never) and more")
+        """Evaluate one pair every `period_s` seconds; 0: never."""
         self.period_s = period_s
         self.reset()
 

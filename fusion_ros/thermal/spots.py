@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,7 +97,10 @@ def find_spots(frame: np.ndarray, unit: LinearUnit | None, options: SpotOptions)
     regions: list[Spot] = []
     if frame[hottest] >= limit:
         regions = _regions(frame, readings, limit, unit, options.least_area_px)
-    hot, cold = (_pixel(place, unit.at(float(frame[place]))) for place in (hottest, coldest))
+    hot, cold = (
+        Spot(column, row, unit.at(float(frame[row, column])), column, row, 1, 1, 1)
+        for row, column in (hottest, coldest)
+    )
     return Spots(hot, cold, threshold, tuple(regions))
 
 
@@ -157,8 +160,3 @@ def _is_ragged(mask: np.ndarray) -> bool:
         return True
     inner = cv2.erode(mask, _BESIDE) if area_px > _MOST_EDGE_PIXELS else mask
     return area_px - cv2.countNonZero(inner) > _MOST_EDGE_PIXELS
-
-
-def _pixel(place: Sequence[int], value: float) -> Spot:
-    row, column = place
-    return Spot(column, row, value, column, row, 1, 1, 1)
