@@ -55,7 +55,8 @@ class FusedFrame:
 class FusionPipeline:
     """Tone mapping, registration, luma, engine, colour.
 
-    Not thread-safe: only one worker may use a pipeline.
+    Not thread-safe: only one worker may use a pipeline. Frames, channel orders and errors of every
+    method are those of `fuse`; `visible_shape` is height and width of the visible grid.
 
     Args:
         engine: runs the network.
@@ -165,17 +166,7 @@ class FusionPipeline:
     ) -> np.ndarray:
         """Return the thermal frame as grey levels, for use while the visible camera is lost.
 
-        Args:
-            thermal: as for `fuse`.
-            visible_shape: height and width of the visible grid, if known.
-            thermal_order: as for `fuse`.
-            stamp_ns: stamp of the thermal frame.
-
-        Returns:
-            uint8 HxW, registered onto the visible grid if `visible_shape` is given.
-
-        Raises:
-            ValueError: as for `fuse`.
+        It is uint8 HxW, registered onto the visible grid if its height and width are given.
         """
         grey = self.tone(_without_colour(thermal, thermal_order), stamp_ns=stamp_ns)
         return grey if visible_shape is None else self.registration(grey, visible_shape)
@@ -183,14 +174,7 @@ class FusionPipeline:
     def sensor_frame(
         self, thermal: np.ndarray, *, thermal_order: ChannelOrder | str = ChannelOrder.RGB
     ) -> np.ndarray:
-        """Return a thermal frame in the sensor's numbers, HxW, without telemetry and dead pixels.
-
-        Args:
-            thermal, thermal_order: as for `fuse`.
-
-        Raises:
-            ValueError: as for `fuse`.
-        """
+        """Return a thermal frame in the sensor's numbers, without telemetry and dead pixels."""
         return self.tone.without_defects(_without_colour(thermal, thermal_order))
 
     def registered_thermal(
@@ -204,19 +188,12 @@ class FusionPipeline:
     ) -> np.ndarray:
         """Return a thermal frame on the visible grid, in the sensor's counts or degrees Celsius.
 
-        Args:
-            thermal: as for `fuse`.
-            visible_shape: height and width of the visible grid.
-            thermal_order: as for `fuse`.
-            celsius: convert to degrees Celsius by the unit of the tone options.
-            interpolation: "nearest" or "linear", see `ThermalRegistration.measured`.
-
-        Returns:
-            Counts: the type of `thermal`, 0 outside the thermal camera's view, NaN for float32.
-            Degrees Celsius: float32, NaN outside and at invalid readings of a float32 frame.
+        Counts have the type of `thermal`; they are 0 outside the thermal camera's view, NaN for
+        float32. Degrees are float32, NaN outside and at invalid readings of a float32 frame. The
+        interpolation is "nearest" or "linear", see `ThermalRegistration.measured`.
 
         Raises:
-            ValueError: as for `fuse`; `celsius` while the unit is "counts".
+            ValueError: `celsius` while the unit of the tone options is "counts".
         """
         numbers = self.sensor_frame(thermal, thermal_order=thermal_order)
         if celsius:
@@ -234,16 +211,7 @@ class FusionPipeline:
         *,
         thermal_order: ChannelOrder | str = ChannelOrder.RGB,
     ) -> Spots | None:
-        """Find the hot spots of a thermal frame, in pixels of the visible grid.
-
-        Args:
-            thermal, thermal_order: as for `fuse`.
-            visible_shape: height and width of the visible grid.
-            options: which regions are reported.
-
-        Raises:
-            ValueError: as for `fuse`.
-        """
+        """Find the hot spots of a thermal frame, in pixels of the visible grid."""
         frame = self.sensor_frame(thermal, thermal_order=thermal_order)
         found = find_spots(frame, self.tone.options.celsius_unit(), options)
         return found and found.mapped(

@@ -30,7 +30,6 @@ class FallbackEngine:
         first: result of the first function; None: it is called at once and must succeed.
         notify: function of a message and its kind (True: recovery), called at each change.
         clock_s: a monotonic clock in seconds.
-        retry_in_background: False runs a retry inside `infer`, for tests.
 
     Raises:
         EngineError: the first engine cannot be created. A fallback at start would hide a fault.
@@ -43,12 +42,10 @@ class FallbackEngine:
         first: Engine | None = None,
         notify: Callable[[str, bool], object],
         clock_s: Callable[[], float] = time.monotonic,
-        retry_in_background: bool = True,
     ) -> None:
         self._makers = list(makers)
         self._notify = notify
         self._clock_s = clock_s
-        self._in_background = retry_in_background
         self._index = 0
         self._engine = self._makers[0]() if first is None else first
         self._size: tuple[int, int] | None = None
@@ -191,10 +188,6 @@ class FallbackEngine:
         self._retry_at_s = self._clock_s() + self._retry_s
         self._retrying = threading.Thread(target=self._retry, args=(self._index,), daemon=True)
         self._retrying.start()
-        if not self._in_background:
-            self._retrying.join()
-            if self._ready is not None:
-                self._take_better_engine()
 
     def _retry(self, below: int) -> None:
         """Create and test the best working engine among those better than the engine in use."""
