@@ -93,7 +93,7 @@ class EngineCache:
 
     def _verified(self, key: EngineKey, path: Path, engine: bytes, folder: int) -> CachedEngine:
         try:
-            card = _card(folder, path.with_suffix(".json"))
+            card = parse_json(_read(folder, path.with_suffix(".json"), _MOST_CARD_BYTES))
             recorded_key, recorded_hash = card["key"], card["sha256"]
         except ForeignCacheError:
             raise
@@ -176,10 +176,6 @@ def _foreign_reason(status: os.stat_result) -> str:
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "is writable by other users; run chmod go-w"
     return ""
-
-
-def _card(folder: int, path: Path) -> dict[str, Any]:
-    return parse_json(_read(folder, path, _MOST_CARD_BYTES))
 
 
 def _read(folder: int, path: Path, most_bytes: int) -> bytes:

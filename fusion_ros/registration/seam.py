@@ -11,6 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+WINDOW_MARGIN = 2
+"""Reach of the mean in `LumaReplacer`."""
 _LONG = 4.0
 """Ratio of the fading distances of brightness and detail."""
 _HALVINGS = 3
@@ -42,7 +44,12 @@ class SeamBlender:
         self._size = (width, height)
         detail = feathered(valid, feather_px)
         # Outside this window every share is zero, and the result is the visible image.
-        self._window = bounding_window(valid)
+        self._window = rows, columns = bounding_window(valid)
+        self.window = (
+            slice(max(0, rows.start - WINDOW_MARGIN), min(height, rows.stop + WINDOW_MARGIN)),
+            slice(max(0, columns.start - WINDOW_MARGIN), min(width, columns.stop + WINDOW_MARGIN)),
+        )
+        """Rows and columns, with `WINDOW_MARGIN`, outside which the result is the visible image."""
         self._share = np.rint(255 * detail[self._window]).astype(np.uint8)
         brightness = feathered(valid, _LONG * feather_px)
         brightness = brightness**2 * (3 - 2 * brightness)  # smooth at both ends
@@ -52,15 +59,6 @@ class SeamBlender:
         reach = max(1, round(_BRIGHTNESS_SHARE * self._early.shape[1]))
         self._blur = (reach, reach)
         self._difference: np.ndarray | None = None
-
-    def widened_window(self, margin: int) -> tuple[slice, slice]:
-        """Return the rows and columns outside which the result is the visible image."""
-        width, height = self._size
-        rows, columns = (
-            slice(max(0, span.start - margin), min(length, span.stop + margin))
-            for span, length in zip(self._window, (height, width), strict=True)
-        )
-        return rows, columns
 
     def __call__(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """Return a mixture of both images, `uint8` HxW or HxWx3."""

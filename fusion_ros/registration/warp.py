@@ -27,8 +27,6 @@ from fusion_ros.registration.sampling_map import (
 )
 from fusion_ros.registration.seam import SeamBlender, feathered
 
-WINDOW_MARGIN = 2
-"""Reach of the mean in `LumaReplacer`."""
 _ENTRIES = {"homography": "homography", "calibrated": "rig"}
 """Entries of a calibration file by the mode that needs them."""
 
@@ -185,9 +183,9 @@ class ThermalRegistration:
     def window(self) -> tuple[slice, slice] | None:
         """Return rows and columns outside which `blend_outside` returns the visible image.
 
-        None if it changes every pixel. A margin of `WINDOW_MARGIN` pixels is included.
+        None if it changes every pixel.
         """
-        return None if self._blender is None else self._blender.widened_window(WINDOW_MARGIN)
+        return None if self._blender is None else self._blender.window
 
     def blend_outside(self, fused: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """Return `fused`, with `visible` outside the last thermal frame.
