@@ -75,27 +75,14 @@ class LumaReplacer:
             )
         if pixels.ndim == 2:
             return new_luma
-        if window is None:
-            return self._replaced(pixels, new_luma, old_luma, order)
-        image = pixels.copy()
-        old_luma = None if old_luma is None else old_luma[window]
-        self._replaced(pixels[window], new_luma[window], old_luma, order, out=image[window])
-        return image
-
-    def _replaced(
-        self,
-        pixels: np.ndarray,
-        new_luma: np.ndarray,
-        old_luma: np.ndarray | None,
-        order: ChannelOrder | str,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
+        image = None if window is None else pixels.copy()
+        window = window or np.s_[:, :]
+        pixels, new_luma = pixels[window], new_luma[window]
         if self._colour.shape != pixels.shape:
             self._colour = np.empty_like(pixels, order="C")
             self._greys = np.empty((5, *new_luma.shape), np.uint8)
         old, up, down, work, _ = self._greys
-        if old_luma is None:
-            old_luma = luma(pixels, order=order, out=old)
+        old_luma = luma(pixels, order=order, out=old) if old_luma is None else old_luma[window]
         cv2.subtract(new_luma, old_luma, dst=up)
         # Y' / Y in 255ths; where Y' >= Y it saturates at 255, which keeps the colour.
         cv2.divide(new_luma, old_luma, dst=down, scale=255.0)
@@ -104,9 +91,11 @@ class LumaReplacer:
         if self.dark_luma:
             self._fade_dark_colour(old_luma, new_luma, up, down)
         cv2.cvtColor(down, cv2.COLOR_GRAY2RGB, dst=self._colour)
+        out = None if image is None else image[window]
         lowered = cv2.multiply(pixels, self._colour, dst=out, scale=1.0 / 255.0)
         cv2.cvtColor(up, cv2.COLOR_GRAY2RGB, dst=self._colour)
-        return cv2.add(lowered, self._colour, dst=lowered)
+        cv2.add(lowered, self._colour, dst=lowered)
+        return lowered if image is None else image
 
     def _fade_dark_colour(
         self, old_luma: np.ndarray, new_luma: np.ndarray, up: np.ndarray, down: np.ndarray

@@ -20,30 +20,18 @@ _IRON_POINTS = {
 }
 
 
-def _iron() -> np.ndarray:
-    at, colours = list(_IRON_POINTS), np.array(list(_IRON_POINTS.values()))
-    channels = [np.interp(np.arange(256), at, colours[:, c]) for c in range(3)]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
-
-
-def _of_opencv(code: int) -> np.ndarray:
-    ramp = np.arange(256, dtype=np.uint8).reshape(256, 1)
-    return np.ascontiguousarray(cv2.applyColorMap(ramp, code)[:, 0, ::-1])
-
-
-_TABLES = {
-    "white_hot": lambda: np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1),
-    "black_hot": lambda: np.repeat(np.arange(256, dtype=np.uint8)[::-1, None], 3, axis=1),
-    "inferno": lambda: _of_opencv(cv2.COLORMAP_INFERNO),
-    "iron": _iron,
-    "turbo": lambda: _of_opencv(cv2.COLORMAP_TURBO),
-}
-
-
 def palette_table(name: str, order: ChannelOrder | str = ChannelOrder.RGB) -> np.ndarray:
     """Return the 256 colours of a palette, one of `PALETTES`, `uint8` 256x3 in `order`."""
-    table = _TABLES[name]()
-    return table[:, ::-1].copy() if ChannelOrder(order) is ChannelOrder.BGR else table
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    if name in ("white_hot", "black_hot"):
+        return np.repeat(ramp if name == "white_hot" else ramp[::-1], 3, axis=1)
+    if name == "iron":
+        at, colours = list(_IRON_POINTS), np.array(list(_IRON_POINTS.values()))
+        channels = [np.interp(np.arange(256), at, colours[:, c]) for c in range(3)]
+        bgr = np.rint(np.stack(channels[::-1], axis=1)).astype(np.uint8)
+    else:
+        bgr = cv2.applyColorMap(ramp, getattr(cv2, f"COLORMAP_{name.upper()}"))[:, 0]
+    return np.ascontiguousarray(bgr if ChannelOrder(order) is ChannelOrder.BGR else bgr[:, ::-1])
 
 
 def colourised(
