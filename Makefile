@@ -81,8 +81,8 @@ bench: setup ## every benchmark that needs no data, about 12 minutes: JSON and s
 	$(VENV)/bin/python -m benchmarks --out bench $(ARGS)
 
 .PHONY: soak
-soak: setup ## the node for SECONDS (600) with reloads: memory, latency, counts in soak/; fails on growth
-	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
+soak: setup ## the node for SECONDS (600) with lossy cameras and disturbances: soak/; fails on growth or mixed pairs
+	PYTHONPATH=test $(VENV)/bin/python -m soak --seconds $(or $(SECONDS),600) $(ARGS)
 
 .PHONY: attack
 attack: setup ## hostile files, bags, parameters, messages, stalls and kills, at most 10 minutes: attack/; fails on any breach

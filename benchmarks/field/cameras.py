@@ -3,8 +3,9 @@
 
     python -m benchmarks.field.cameras --out FILE [--rate 30] [--seconds 60] [--size 640x512]
 
-Publishes prepared images, both of a pair with one stamp, and writes a CSV: stamp, and monotonic
-times of begin and end of each publish. Starts when a node has subscribed.
+Publishes prepared images, both of a pair with one stamp, and writes a CSV: stamp, monotonic
+times of begin and end of each publish, and the number of messages of each camera so far. Starts
+when a node has subscribed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,10 @@ from fusion_ros.nodes.runtime.process_tuning import tune_process
 from fusion_ros.nodes.runtime.subscription import image_quality
 
 PICTURES = 8
-COLUMNS = ("stamp_ns", "visible_sent_ns", "thermal_sent_ns", "thermal_done_ns")
+COLUMNS = (
+    "stamp_ns", "visible_sent_ns", "thermal_sent_ns", "thermal_done_ns",
+    "visible_passed", "thermal_passed",
+)  # fmt: skip
 START_TIMEOUT_S = 90.0
 
 
@@ -50,8 +55,16 @@ def drawn(height: int, width: int) -> list[tuple[Image, Image]]:
     ]
 
 
-def main() -> int:
-    """Publish for `--seconds`; return 1 if no node subscribes."""
+def main(
+    mark: Callable[[Image, Image, int], object] = lambda visible, thermal, number: None,
+    links: Sequence[Callable[[Image], Iterable[Image]]] = (lambda message: [message],) * 2,
+) -> int:
+    """Publish for `--seconds`; return 1 if no node subscribes.
+
+    Args:
+        mark: called with each pair and its number before they are published.
+        links: yield the messages that are published in place of one; for each camera.
+    """
     args = _arguments()
     width, height = (int(n) for n in args.size.split("x"))
     tune_process()
@@ -69,21 +82,25 @@ def main() -> int:
             return 1
         time.sleep(0.05)
     time.sleep(2.5)  # the node adapts to the reliability and subscribes again within this time
-    begun_ns = time.monotonic_ns()
+    begun_ns, clock_ns = time.monotonic_ns(), time.time_ns()
+    passed = [0, 0]
     with new_table(args.out) as rows:
         rows.write(COLUMNS)
         for number in range(round(args.rate * args.seconds)):
             due_ns = begun_ns + round(number * 1e9 / args.rate)
             time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             pair = pictures[number % PICTURES]
-            stamp_ns = time.time_ns()
+            stamp_ns = clock_ns + due_ns - begun_ns  # one period apart even if this process is late
+            mark(*pair, number)
             for message in pair:
                 message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
             times = []
-            for publisher, message in zip(publishers, pair, strict=True):
+            for camera, message in enumerate(pair):
                 times.append(time.monotonic_ns())
-                publisher.publish(message)
-            rows.write((stamp_ns, *times, time.monotonic_ns()))
+                for arrived in links[camera](message):
+                    publishers[camera].publish(arrived)
+                    passed[camera] += 1
+            rows.write((stamp_ns, *times, time.monotonic_ns(), *passed))
     time.sleep(1.0)  # deliver the last frames before the topics are removed
     node.destroy_node()
     rclpy.shutdown()

@@ -48,6 +48,7 @@ class Listener:
             header = read_image(message).header if raw else message.header
             stamp = header if raw else header.stamp
             self.arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = arrived_ns
+            self.on_image(message)
 
         def keep(status: Any) -> None:
             self.status = status
@@ -56,6 +57,7 @@ class Listener:
         self.arrived_ns: dict[int, int] = {}
         self.status: Any = None
         self.on_status: Callable[[Any], object] = lambda status: None
+        self.on_image: Callable[[Any], object] = lambda message: None
         quality = image_quality("reliable", depth=30)
         node.create_subscription(Image, f"{name}/fused/image_raw", take, quality, raw=raw)
         node.create_subscription(FusionStatus, f"{name}/fused/status", keep, 10)
@@ -131,6 +133,7 @@ class Field:
         rate_hz: float,
         size: tuple[int, int],
         meanwhile: Callable[[], object] = lambda: None,
+        cameras: str = "benchmarks.field.cameras",
     ) -> None:
         """Run the cameras to their end and wait until no node has a pending frame.
 
@@ -139,13 +142,14 @@ class Field:
             rate_hz: frame rate of the cameras.
             size: width and height of the images.
             meanwhile: function that is called repeatedly.
+            cameras: module of their process.
 
         Raises:
             RuntimeError: the cameras failed, or a node ended.
         """
-        command = [sys.executable, "-m", "benchmarks.field.cameras"]
+        command = [sys.executable, "-m", cameras]
         command += [f"--seconds={seconds}", f"--rate={rate_hz}", "--size={}x{}".format(*size)]
-        cameras = [
+        processes = [
             subprocess.Popen(
                 [*command, f"--out={self._sent(name)}", "--ros-args", "-r", f"__ns:=/{name}"],
                 env=self._environment,
@@ -156,15 +160,15 @@ class Field:
         def is_running() -> bool:
             meanwhile()
             ended = any(node.poll() is not None for node in self.nodes)
-            return not ended and any(camera.poll() is None for camera in cameras)
+            return not ended and any(camera.poll() is None for camera in processes)
 
         try:
             self.spin_while(is_running, seconds + CAMERAS_TIMEOUT_S)
-            if any(camera.poll() != 0 for camera in cameras):
+            if any(camera.poll() != 0 for camera in processes):
                 log = self._processes.log(f"fuse_node{self.names[0]}").read_text(encoding="utf-8")
                 raise RuntimeError(f"the cameras did not run; log of the node: {log[-2000:]}")
         finally:
-            for camera in cameras:
+            for camera in processes:
                 camera.kill()
                 camera.wait()
         seen = [listener.status for listener in self.listeners]
