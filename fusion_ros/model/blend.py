@@ -45,9 +45,8 @@ class BlendNet(nn.Module):
         # engines run slowly.
         self.weight_head = nn.Conv2d(widths[0], 4, 1)
         self.correction_head = nn.Conv2d(widths[0], 4, 1)
-        # A rewrite for inference, see `rewrites.merge_heads`.
-        self.merged_heads: MergedHeads | None = None
-        # A rewrite for integers, see `rewrites.double_by_rows`.
+        # Rewrites for inference, see `rewrites.merge_heads` and `rewrites.by_rows`.
+        self.merged_heads: MergedHeads | HeadsByRows | None = None
         self.last_up: UpByRows | None = None
         self._start_as_average()
 
@@ -113,6 +112,53 @@ class MergedHeads(nn.Module):
         cells = self.both(x).permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, 2)
         planes = cells.permute(3, 0, 1, 4, 2, 5).reshape(2, count, 1, 2 * height, 2 * width)
         return planes[0], planes[1]
+
+
+class HeadsByRows(nn.Module):
+    """Both heads of a `BlendNet`, a convolution for each row of the cells.
+
+    A convolution computes the pixels of that row for two cells side by side, which lie side by side
+    in memory with the channels last: rows are concatenated, no pixel is moved. With integers
+    OpenVINO runs this faster than `MergedHeads`.
+    """
+
+    def __init__(self, net: BlendNet) -> None:
+        super().__init__()
+        cells = 2 if len(net.up) else 1  # the width is even above a further level
+        self.rows = nn.ModuleList(
+            _row_of_cells(head, row, cells)
+            for head in (net.weight_head, net.correction_head)
+            for row in (0, 1)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weight and correction, (N, 1, 2H, 2W) each, for features (N, C, H, W)."""
+        count, _, height, width = x.shape
+        rows = [
+            row(x).permute(0, 2, 3, 1).reshape(count, height, 1, 2 * width) for row in self.rows
+        ]
+        planes = (torch.cat(pair, 2) for pair in (rows[:2], rows[2:]))
+        weight, correction = (x.reshape(count, 1, 2 * height, 2 * width) for x in planes)
+        return weight, correction
+
+
+def _row_of_cells(head: nn.Conv2d, row: int, cells: int) -> nn.Conv2d:
+    """Return the convolution that computes a row of pixels of neighbouring cells."""
+    kernel, bias = head.weight.detach()[2 * row :][:2], bias_of(head).detach()[2 * row :][:2]
+    wide = kernel.new_zeros(2 * cells, kernel.shape[1], 1, cells)
+    for cell in range(cells):
+        wide[2 * cell :][:2, :, :, cell] = kernel[..., 0]
+    result = nn.Conv2d(
+        kernel.shape[1],
+        2 * cells,
+        (1, cells),
+        stride=(1, cells),
+        device=kernel.device,
+        dtype=kernel.dtype,
+    )
+    result.weight = nn.Parameter(wide, requires_grad=False)
+    result.bias = nn.Parameter(bias.repeat(cells), requires_grad=False)
+    return result
 
 
 class UpByRows(nn.Module):

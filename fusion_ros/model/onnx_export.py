@@ -11,7 +11,7 @@ import torch
 
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.onnx_file import sealed
-from fusion_ros.model.rewrites import double_by_rows, merge_heads
+from fusion_ros.model.rewrites import by_rows, merge_heads
 from fusion_ros.model.weights import LoadedWeights
 
 OPSET = 18
@@ -34,7 +34,7 @@ def export_onnx(weights: LoadedWeights, *, half: bool = False, integers: bool = 
         WeightsError: the tensors do not match the config.
     """
     net = ByteNetwork(weights.net).eval()
-    net.net = merge_heads(double_by_rows(net.net) if integers else net.net)
+    net.net = by_rows(net.net) if integers else merge_heads(net.net)
     # With an odd size the trace contains the padding; its amounts remain computed.
     visible = torch.zeros(1, 33, 35, net.config.visible_channels, dtype=torch.uint8)
     thermal = torch.zeros(1, 33, 35, 1, dtype=torch.uint8)

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from fusion_ros.model.blend import BlendNet, MergedHeads, UpByRows, bias_of
+from fusion_ros.model.blend import BlendNet, HeadsByRows, MergedHeads, UpByRows, bias_of
 from fusion_ros.model.linear_rewrite import LinearFusionNet, is_linear_decoder
 from fusion_ros.model.network import FusionNet
 
@@ -68,12 +68,16 @@ def merge_heads(net: nn.Module) -> nn.Module:
     return result
 
 
-def double_by_rows(net: nn.Module) -> nn.Module:
-    """Return a copy of a blend with `UpByRows` at half resolution; others are returned."""
+def by_rows(net: nn.Module) -> nn.Module:
+    """Return a copy of a blend in the form that is faster with integers; others are returned.
+
+    Heads and doubling at half resolution are computed row by row, by `HeadsByRows` and `UpByRows`.
+    """
     if not isinstance(getattr(net, "blend", None), BlendNet):
         return net
     result = copy.deepcopy(net)
     blend = cast(BlendNet, result.blend)
+    blend.merged_heads = HeadsByRows(blend)
     if len(blend.up):
         blend.last_up = UpByRows(cast(nn.Conv2d, blend.up[0]))
     return result

@@ -73,7 +73,7 @@ def test_convolutions_run_with_integers(compact: LoadedWeights) -> None:
         if node.op_type == "Conv"
     }
     plain = [name for name, kinds in inputs.items() if kinds != ["DequantizeLinear"] * 2]
-    assert len(inputs) == 18
+    assert len(inputs) == 21
     assert plain == ["/net/blend/stem/Conv"]
 
 

@@ -15,7 +15,7 @@ from fusion_ros.model.config import PRESETS
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.padding import pad_to_multiple
 from fusion_ros.model.rewrites import (
-    double_by_rows,
+    by_rows,
     fold_average_pooling,
     fold_image_scale,
     merge_heads,
@@ -184,25 +184,31 @@ def test_merged_heads_compute_the_same_to_1e_12() -> None:
     assert difference < 1e-12
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
-def test_doubling_by_rows_computes_the_same_to_1e_12(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("widths", "size"), [((16, 32, 48, 64, 96), (32, 32)), ((16, 32), (64, 96)), ((8,), (10, 14))]
+)
+def test_a_blend_by_rows_computes_the_same_to_1e_12(
+    widths: tuple[int, ...], size: tuple[int, int]
+) -> None:
     torch.manual_seed(4)
-    net = FusionNet(PRESETS["compact"]).double().eval()
-    for up in net.blend.up:
-        nn.init.normal_(up.bias)
+    net = FusionNet(dataclasses.replace(PRESETS["compact"], widths=widths)).double().eval()
+    for layer in (*net.blend.up, net.blend.weight_head, net.blend.correction_head):
+        nn.init.normal_(layer.bias)
     visible, thermal = (torch.cat((x, -x)) for x in inputs(1, *size))
-    by_rows = double_by_rows(net)
-    assert by_rows.blend.last_up is not None
+    rows = by_rows(net)
+    assert rows.blend.merged_heads is not None
+    assert (rows.blend.last_up is None) == (len(widths) == 1)
+    assert net.blend.merged_heads is None
     with torch.inference_mode():
         plain = net(visible, thermal)
-        difference = (plain - by_rows(visible, thermal)).abs().max()
+        difference = (plain - rows(visible, thermal)).abs().max()
     assert plain.std() > 1e-3
     assert difference < 1e-12
 
 
 def test_a_network_that_is_no_blend_is_returned(paper: FusionNet) -> None:
     assert merge_heads(paper) is paper
-    assert double_by_rows(paper) is paper
+    assert by_rows(paper) is paper
 
 
 def test_rewriting_does_not_change_the_network(paper: FusionNet) -> None:
