@@ -86,10 +86,10 @@ class Gate:
         Raises:
             ValueError: the file is invalid; the message names key, value and allowed values.
         """
-        found = {key: value for key, value in _read(path).items() if value is not None}
-        where = f"--gate {path}"
-        if unknown := [key for key in found if key not in _KEYS]:
+        content, where = _read(path), f"--gate {path}"
+        if unknown := [key for key in content if key not in _KEYS]:
             raise ValueError(f"{where}: {_unknown('key', unknown[0], _KEYS)}")
+        found = {key: value for key, value in content.items() if value is not None}
         severity = found.get("forbid_severity")
         if severity is not None and severity not in _SEVERITIES:
             raise ValueError(

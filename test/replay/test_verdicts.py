@@ -79,7 +79,14 @@ def test_a_gate_without_a_check_is_refused(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["forbid: [stall]\nforbid: []\n", "- 1", "limits: [", "a: !!int ''"]
+    "text",
+    [
+        "forbid: [stall]\nforbid: []\n",
+        "forbid: [stall]\nforbid_severty:\n",
+        "- 1",
+        "limits: [",
+        "a: !!int ''",
+    ],
 )
 def test_an_invalid_gate_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
