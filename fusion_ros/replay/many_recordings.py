@@ -6,7 +6,6 @@ After Ctrl-C, jobs that were started yield a partial result, and the others an e
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import signal
 from collections import deque
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_ros.engines.process import configure_process
-from fusion_ros.files.folders import remove_abandoned
+from fusion_ros.files.folders import discard, remove_abandoned
 from fusion_ros.replay.job import Job, JobResult, run_job
 
 
@@ -47,7 +46,8 @@ def run_side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[JobResult]:
                 yield _result(connection, *running.pop(connection))
     finally:
         stop.set()
-        for process, _ in running.values():
+        for connection, (process, _) in running.items():
+            connection.close()  # else a process that sends a large result would never end
             process.join()
 
 
@@ -68,8 +68,11 @@ def _start(job: Job, stop: Any) -> tuple[Any, BaseProcess]:
 def _work(connection: Connection, job: Job, stop: Any) -> None:
     configure_process()
     result = run_job(job, stop.is_set)
-    with contextlib.suppress(OSError):  # the receiver has ended
+    try:
         connection.send(result)
+    except OSError:  # the receiver has ended
+        if result.staged:
+            discard(Path(result.staged))
 
 
 def _result(connection: Any, process: BaseProcess, job: Job) -> JobResult:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
@@ -108,6 +109,40 @@ def test_a_killed_worker_affects_only_its_own_recording(tmp_path: Path) -> None:
     assert [results[name].summary["fused"] for name in ("short", "last")] == [6, 6]
     assert os.listdir(tmp_path / "out" / "long") == ["summary.json"]
     assert not multiprocessing.active_children()
+
+
+def _send_much(connection: Connection, job: Job, stop: object) -> None:
+    """Send more than a pipe holds, in place of a replay."""
+    connection.send(JobResult(job, error="x" * (1 << 20)))
+
+
+def test_a_caller_that_leaves_early_does_not_wait_for_large_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a second Ctrl-C, while a report is written."""
+    monkeypatch.setattr(many_recordings, "_work", _send_much)
+    results = many_recordings.run_side_by_side([Job(f"{i}", f"out{i}") for i in range(3)], 3)
+    next(results)
+    ended = threading.Thread(target=results.close, daemon=True)
+    ended.start()
+    ended.join(60)
+    assert not ended.is_alive()
+    assert not multiprocessing.active_children()
+
+
+def test_a_result_that_nobody_takes_leaves_no_files(tmp_path: Path) -> None:
+    bag, out = write_bag(tmp_path / "bag", count=2), tmp_path / "out"
+    job = Job(
+        str(bag),
+        str(out),
+        parameters={"engine": "torch"},
+        settings=ReplaySettings(measures=(), baselines=(), measure_in_background=False),
+        show_progress=False,
+    )
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    many_recordings._work(theirs, job, threading.Event())
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize(
