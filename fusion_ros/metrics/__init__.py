@@ -24,6 +24,7 @@ _NAMES = {
     "similarity": "ms_ssim psnr ssim vif",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -25,11 +25,12 @@ EDGE_SIGMA, EDGE_SPAN, STRONG_EDGE = 1.5, 3, 30 / 255
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Apply a Gaussian of `sigma` pixels, truncated at four sigma, with a mirrored border."""
     side = 2 * int(4 * sigma + 0.5) + 1
-    blurred = [
-        cv2.GaussianBlur(plane, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101)
-        for plane in images.detach().cpu().flatten(0, 1).numpy()
-    ]
-    return torch.from_numpy(np.stack(blurred)).reshape(images.shape).to(images.device)
+    planes = images.detach().cpu().flatten(0, 1)
+    if planes.dtype == torch.half:  # OpenCV has no kernel of it
+        planes = planes.float()
+    border = cv2.BORDER_REFLECT_101
+    blurred = [cv2.GaussianBlur(p, (side, side), sigma, borderType=border) for p in planes.numpy()]
+    return torch.from_numpy(np.stack(blurred)).reshape(images.shape).to(images)
 
 
 def _mean_where(values: Tensor, where: Tensor) -> Tensor:
@@ -96,7 +97,9 @@ def colour_shift(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
 
 def _lab_ab(rgb: Tensor) -> Tensor:
-    """Convert sRGB images N, 3, H, W to a and b of CIELab (D65), N, 2, H, W, to about 0.04."""
-    images = rgb.detach().cpu().movedim(1, -1).float().contiguous().numpy()
-    lab = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2Lab) for image in images])
+    """Convert sRGB images N, 3, H, W to a and b of CIELab (D65), N, 2, H, W."""
+    rgb_last = rgb.detach().cpu().movedim(1, -1).float()
+    linear = torch.where(rgb_last <= 0.04045, rgb_last / 12.92, ((rgb_last + 0.055) / 1.055) ** 2.4)
+    # For sRGB itself, OpenCV interpolates in a table, and is less exact.
+    lab = np.stack([cv2.cvtColor(image, cv2.COLOR_LRGB2Lab) for image in linear.numpy()])
     return torch.from_numpy(lab[..., 1:]).movedim(-1, 1).to(rgb)

@@ -87,6 +87,25 @@ def test_grey_moved_along_the_grey_axis_has_no_colour_shift():
     assert colour_shift(visible, flat(0.2), fused).item() == pytest.approx(0, abs=0.05)
 
 
+def test_the_colour_shift_of_a_colour_to_grey_is_its_chroma():
+    brown = torch.tensor([0.2, 0.16, 0.1])[None, :, None, None].expand(1, 3, 64, 64)
+    grey = torch.full((1, 3, 64, 64), 0.5)
+    shift = colour_shift(brown, torch.zeros(1, 1, 64, 64), grey).item()
+    assert shift == pytest.approx(12.003, abs=0.01)  # from the definition, in double precision
+
+
+def test_half_precision_has_the_values_of_single_precision():
+    visible, thermal = step(0.2, 0.8), flat(0.6)
+    images = [image.half() for image in (visible, thermal, visible)]
+    for single, half in zip(
+        brightness_shares(*(image.float() for image in images)),
+        brightness_shares(*images),
+        strict=True,
+    ):
+        assert half.item() == pytest.approx(single.item(), abs=0.01, nan_ok=True)
+    assert flipped_edges(*images).isnan().all()  # too few pixels, and no error
+
+
 def test_the_colour_shift_is_the_distance_in_opencvs_lab():
     visible = torch.tensor([0.6, 0.3, 0.2])[None, :, None, None].expand(1, 3, 64, 64)
     fused = torch.tensor([0.5, 0.4, 0.25])[None, :, None, None].expand(1, 3, 64, 64)
