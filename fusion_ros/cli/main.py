@@ -110,7 +110,7 @@ def _options_like(name: str, options: Sequence[str]) -> list[str]:
     if "--set" in options:
         known |= {f"--{s.name.replace('_', '-')}": f"--set {s.name}=..." for s in SPECS}
     same_word = [option for option in options if name.strip("-") in option.split("-")]
-    return same_word or [known[near] for near in get_close_matches(name, known, 1)]
+    return same_word or [known[near] for near in get_close_matches(name, known, 1, 0.7)]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -101,6 +101,17 @@ def test_an_unknown_word_names_the_nearest_one(
     assert near in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--colormap", "--gate", "--fps", "--bag"])
+def test_an_unknown_word_without_a_near_one_gets_no_advice(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["fuse", "vis", "--out", "fused", option, "x"])
+    error = capsys.readouterr().err
+    assert option in error
+    assert "mean" not in error
+
+
 @pytest.mark.parametrize(("line", "advised"), [("a.png b.png", True), ("a.png -x", False)])
 def test_a_second_input_path_is_answered_with_its_option(
     line: str, advised: bool, capsys: pytest.CaptureFixture[str]
