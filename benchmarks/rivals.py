@@ -50,9 +50,10 @@ LEAST_PAPER_TIMES = 6.0
 MOST_PYRAMIDS = 1.3
 COLUMNS = ["", "median (best)", "weights M", "GFLOP", "Qw", "Qe"]
 NOTE = (
-    "One process, methods in turn. Networks of others are rebuilt with random weights and run "
-    "in eager float32, so they have no image figures. Qw and Qe: see fusion quality; of int8 see the card of the weights. CDDFuse's "
-    "shape took 16184 ms (1104.92 GFLOP), last measured at commit 8558a91 and removed after it."
+    "One process, methods in turn. Networks of others are rebuilt with random weights and run in "
+    "eager float32, so they have no image figures. Qw and Qe: see fusion quality; of int8 see the "
+    "card of the weights. CDDFuse's shape took 16184 ms (1104.92 GFLOP), last measured at commit "
+    "8558a91 and removed after it."
 )
 Calls = dict[str, Callable[[], object]]
 Costs = dict[str, tuple[float, float]]
