@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
@@ -134,7 +135,7 @@ def output_array(
     return out
 
 
-class NetworkEngine:
+class NetworkEngine(abc.ABC):
     """Base of the engines: checks of images, state and description. Weights are not modified."""
 
     name = ""
@@ -182,10 +183,10 @@ class NetworkEngine:
         if self._closed:
             raise EngineError(f"the {self.name} engine was closed; create a new one")
 
+    @abc.abstractmethod
     def _fuse(self, visible: np.ndarray, thermal: np.ndarray, out: np.ndarray) -> None:
         """Fuse a checked pair into `out`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _detail(self) -> dict[str, str]:
         """Return the facts for the description's detail."""
-        raise NotImplementedError
