@@ -92,8 +92,12 @@ def our_pipelines(visible: np.ndarray, thermal: np.ndarray) -> tuple[Calls, Cost
         net = ByteNetwork(load_weights(shipped_weights(preset)).net).net
         planes = torch.zeros(1, net.config.visible_channels, height, width)
         cost = counted(net, planes, torch.zeros(1, 1, height, width))
-        precisions = ["float32", *["bfloat16"] * cpu_has_fast_bfloat16()]
-        for precision in [*precisions, *["int8"] * (preset == "compact")]:
+        runs = {
+            "float32": True,
+            "bfloat16": cpu_has_fast_bfloat16(),
+            "int8": preset == "compact",
+        }
+        for precision in (name for name, does in runs.items() if does):
             weights = load_weights(shipped_weights(preset))
             pipeline = FusionPipeline(create_engine(weights, device="cpu", precision=precision))
             pipeline.warm_up(height, width)

@@ -204,7 +204,7 @@ def _conclude(
         for number, (_, visible, thermal) in enumerate(pairs[:: max(1, len(pairs) // 8)]):
             overlay = before_and_after(visible, thermal, calibration)
             write_image(args.pictures / f"overlay_{number:02d}.png", overlay)
-        say(f"overlays before and after registration, thermal edges in orange: {args.pictures}")
+        say(f"overlays, thermal edges in orange, before (left) and after (right): {args.pictures}")
     for name, value in figures.items():
         if name not in ("verdict", "reasons"):
             say(f"{name.replace('_', ' '):34s} {value}")
@@ -257,7 +257,8 @@ def _save(path: Path, calibration: Calibration, quality: dict[str, Any] | None =
     say(f"written: {path}")
     mode, file = registration_mode(calibration), path.resolve()
     say("parameters of the node:")
-    say(f"  registration_mode: {mode}, registration_calibration_file: {file}")
+    say(f"  registration_mode: {mode}")
+    say(f"  registration_calibration_file: {file}")
     return _say_doubts(doubts)
 
 

@@ -138,12 +138,12 @@ class Gate:
             near = difflib.get_close_matches(path, _figures(summary), 1)
             hint = f"; did you mean {near[0]}?" if near and near[0] != path else ""
             return [(False, f"{path} was not measured{hint}")]
-        words = {"min": ("at least", 1), "max": ("at most", -1)}
-        return [
-            (sign * value >= sign * limit, f"{path} is {value:.4g}; allowed is {word} {limit:g}")
-            for kind, limit in self.limits[path].items()
-            for word, sign in [words[kind]]
-        ]
+        checks = []
+        for kind, limit in self.limits[path].items():
+            good = value >= limit if kind == "min" else value <= limit
+            word = "at least" if kind == "min" else "at most"
+            checks.append((good, f"{path} is {value:.4g}; allowed is {word} {limit:g}"))
+        return checks
 
     def _findings(self, findings: list[Mapping[str, Any]]) -> list[tuple[bool, str]]:
         codes = {finding["code"] for finding in findings}
