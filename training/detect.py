@@ -7,7 +7,8 @@
 `late` is no image: it pools the boxes of two runs, on the visible and on the thermal image, and
 drops doubles. For each set and all of them pooled, the table has AP50 of each class and their mean,
 and the difference of each fused input from the others, with a 95 % interval over bootstrap
-resamples of the images. Cars, buses and trucks are one class, ``vehicle``.
+resamples of the images. Another table has the contrast of the labelled objects against their
+surroundings. Cars, buses and trucks are one class, ``vehicle``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from fusion_ros.detection import (
     Detection,
@@ -32,11 +34,12 @@ from fusion_ros.detection import (
     require_evaluator,
 )
 from fusion_ros.files.writing import write_json
+from fusion_ros.metrics.objects import object_contrast
 from fusion_ros.model.weights import WeightsError
 from training.contact_sheet import with_colour_of
 from training.data.pairs import DataSetError, PairFiles, match_folders
 from training.data.reading import read_pair
-from training.evaluate import Fuser, named_networks
+from training.evaluate import Fuser, grey, named_networks
 
 MERGED = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle"}
 SAME_BOX = 0.5
@@ -47,6 +50,8 @@ Key = tuple[str, str]
 """Set and image."""
 Found = Mapping[str, Mapping[Key, Sequence[Detection]]]
 """Boxes by input and image."""
+Contrasts = Mapping[str, Mapping[Key, Mapping[str, np.ndarray]]]
+"""Contrast of the labelled objects by input, image and class."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,11 @@ def find_labelled_pairs(text: str) -> list[LabelledPair]:
 
 def detect_all(
     detector: OnnxDetector, pairs: Sequence[LabelledPair], fusers: Mapping[str, Fuser]
-) -> dict[str, dict[Key, list[Detection]]]:
-    """Return the boxes in every input of every pair, `late` included."""
-    found: dict[str, dict[Key, list[Detection]]] = {
-        name: {} for name in ("visible", "thermal", *fusers, LATE)
-    }
+) -> tuple[dict[str, dict[Key, list[Detection]]], Contrasts]:
+    """Return the boxes in every input of every pair, `late` included, and the contrasts."""
+    images_of = ("visible", "thermal", *fusers)
+    found: dict[str, dict[Key, list[Detection]]] = {name: {} for name in (*images_of, LATE)}
+    contrasts: dict[str, dict[Key, dict[str, np.ndarray]]] = {name: {} for name in images_of}
     for pair in pairs:
         visible, thermal = read_pair(pair.files)[0]
         images = {"visible": visible, "thermal": cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB)}
@@ -95,8 +100,38 @@ def detect_all(
             images[name] = with_colour_of(visible, fuser(pair.files.name, visible, thermal))
         for name, image in images.items():
             found[name][pair.key] = detector.detect(image)
+            contrasts[name][pair.key] = contrast_by_class(image, pair.labels)
         found[LATE][pair.key] = pooled_boxes(found["visible"][pair.key], found["thermal"][pair.key])
-    return found
+    return found, contrasts
+
+
+def contrast_by_class(image: np.ndarray, labels: LabelledImage) -> dict[str, np.ndarray]:
+    """Return the contrast of the objects of each labelled class in an RGB image."""
+    luma = torch.from_numpy(grey(image).astype(np.float32) / 255)
+    boxes = {
+        label: [b.box for b in labels.boxes if b.label == label and not b.ignored]
+        for label in labels.classes
+    }
+    return {label: object_contrast(luma, own).numpy() for label, own in boxes.items()}
+
+
+def print_contrasts(contrasts: Contrasts, labels: Mapping[Key, LabelledImage]) -> dict[str, dict]:
+    """Print and return the median absolute contrast by input and class."""
+    result: dict[str, dict] = {}
+    for name, by_image in contrasts.items():
+        values: dict[str, list[float]] = {}
+        for key in labels:
+            for label, own in by_image[key].items():
+                values.setdefault(label, []).extend(np.abs(own[np.isfinite(own)]))
+        result[name] = {label: float(np.median(own)) for label, own in values.items() if own}
+    columns = list(dict.fromkeys(label for row in result.values() for label in row))
+    if not columns:  # all objects are too small
+        return result
+    print("\n| median contrast, in spreads of the surroundings | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for name, row in result.items():
+        print(f"| {name} | " + " | ".join(f"{row[c]:.2f}" for c in columns) + " |")
+    return result
 
 
 def pooled_boxes(*detections: Sequence[Detection]) -> list[Detection]:
@@ -170,7 +205,12 @@ def differences(
 
 
 def report(
-    title: str, found: Found, pairs: Sequence[LabelledPair], fused: Sequence[str], resamples: int
+    title: str,
+    found: Found,
+    contrasts: Contrasts,
+    pairs: Sequence[LabelledPair],
+    fused: Sequence[str],
+    resamples: int,
 ) -> dict[str, dict]:
     """Print the tables of one detector; return all figures by set."""
     result: dict[str, dict] = {}
@@ -190,7 +230,8 @@ def report(
         print("|---" * (len(columns) + 1) + "|")
         for name, row in values.items():
             print(f"| {name} | " + " | ".join(f"{row[c]:.1f}" for c in columns) + " |")
-        result[group] = {"objects": objects, "ap50": values}
+        contrast = print_contrasts(contrasts, labels)
+        result[group] = {"objects": objects, "ap50": values, "contrast": contrast}
         if group == POOLED:
             apart = differences(found, labels, fused, resamples=resamples)
             result[group]["differences"] = apart
@@ -226,8 +267,10 @@ def main(arguments: list[str] | None = None) -> int:
         result = {}
         for path in options.detector:
             detector = OnnxDetector(path, classes=names, merge=MERGED)
-            found = detect_all(detector, pairs, fusers)
-            result[path.stem] = report(path.stem, found, pairs, list(fusers), options.resamples)
+            found, contrasts = detect_all(detector, pairs, fusers)
+            result[path.stem] = report(
+                path.stem, found, contrasts, pairs, list(fusers), options.resamples
+            )
     except (DataSetError, DetectorError, OSError, RuntimeError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,8 +4,8 @@
     python -m training.steadiness --weights FILE|PRESET ... --data m3svd=DIR --out FILE.md
 
 A pair's name up to its last slash is its clip. For each clip the table has the flicker index (1
-equals the mean of the sources), the ratio of change to the sources' change, and the change that
-neither source has, in grey levels.
+equals the mean of the sources), the ratio of change to the sources' change, the change that neither
+source has, in grey levels, and the change of static pixels relative to the average image's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 from fusion_ros.files.writing import write_text
 from fusion_ros.metrics.baselines import BASELINES
-from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index
+from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index, static_change
 from fusion_ros.model.weights import WeightsError
 from training.data.pairs import DataSetError, PairFiles, find_pairs
 from training.data.reading import read_pair
@@ -55,10 +55,10 @@ def flicker_table(methods: dict, data: dict[str, list[PairFiles]]) -> str:
             )
             values = [
                 measure(visible, thermal, fused).item()
-                for measure in (flicker_index, change_ratio, excess_flicker)
+                for measure in (flicker_index, change_ratio, excess_flicker, static_change)
             ]
-            rows[name].append("{:.3f} / {:.2f} / {:.2f}".format(*values))
-    lines = ["Index / change ratio / excess in grey levels.", ""]
+            rows[name].append("{:.3f} / {:.2f} / {:.2f} / {:.2f}".format(*values))
+    lines = ["Index / change ratio / excess in grey levels / change of static pixels.", ""]
     lines += ["| method | " + " | ".join(data) + " |", "|" + "---|" * (len(data) + 1)]
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
     return "\n".join(lines) + "\n"

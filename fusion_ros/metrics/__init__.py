@@ -17,9 +17,10 @@ _NAMES = {
     "correlation": "correlation_coefficient sum_of_correlations_of_differences",
     "edge_transfer": "nabf qabf",
     "feature_information": "fmi",
-    "flicker": "change_ratio excess_flicker flicker_index",
+    "flicker": "change_ratio excess_flicker flicker_index static_change",
     "information": "entropy mutual_information",
     "measures": "MEASURES Measure score",
+    "objects": "object_contrast",
     "quality_index": "edge_image qe qw sobel_magnitude",
     "similarity": "ms_ssim psnr ssim vif",
 }

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Temporal stability of a fused sequence: three measures of change between frames.
+"""Temporal stability of a fused sequence: four measures of change between frames.
 
 ``flicker_index`` compares methods. A moving image changes by its slope times the speed (brightness
 constancy), so without any flicker a fusion of high contrast changes more than one of low contrast.
 The index compensates for this, ``change_ratio`` does not. ``excess_flicker`` counts changes that
-neither source has. Images are T, C, H, W: at least two consecutive frames.
+neither source has, ``static_change`` the noise of areas at rest. Images are T, C, H, W: at least
+two consecutive frames.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
+
+#: A pixel is static if neither source changes by more around it, as a mean over this square.
+STATIC_CHANGE, STATIC_WINDOW = 3 / 255, 9
 
 
 def _check_sequence(visible: Tensor, thermal: Tensor, fused: Tensor) -> None:
@@ -70,3 +75,22 @@ def excess_flicker(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     _check_sequence(visible, thermal, fused)
     a, b, f = ((x[1:] - x[:-1]).abs() for x in (visible, thermal, fused))
     return 255 * (f - torch.maximum(a, b)).clamp_min(0).mean()
+
+
+def static_change(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
+    """Return the change of static pixels relative to their change in the average of both sources.
+
+    A pixel is static between two frames if neither source changes around it by more than
+    `STATIC_CHANGE`, as a mean over a square of `STATIC_WINDOW` pixels. 1 equals the average, which
+    halves the noise of each camera. NaN for a sequence without static pixels. Images have one
+    channel.
+    """
+    _check_sequence(visible, thermal, fused)
+    a, b, f = (x[1:] - x[:-1] for x in (visible, thermal, fused))
+    around = F.avg_pool2d(
+        torch.cat([a, b], 1).abs(), STATIC_WINDOW, 1, STATIC_WINDOW // 2, count_include_pad=False
+    )
+    static = around.amax(dim=1, keepdim=True) < STATIC_CHANGE
+    if not static.any():
+        return f.new_tensor(torch.nan)
+    return _ratio(f.abs()[static].mean(), (0.5 * (a + b)).abs()[static].mean())

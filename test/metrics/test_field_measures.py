@@ -166,6 +166,27 @@ def test_flicker_of_still_sources_is_zero_or_infinite():
             measure(still[:1], still[:1], still[:1])
 
 
+def test_static_change_is_relative_to_the_average_and_leaves_out_what_moves():
+    level = 1 / 255
+    still = torch.full((3, 1, 40, 60), 0.5, dtype=torch.float64)
+    noisy = still.clone()
+    noisy[1] += level
+    assert metrics.static_change(noisy, still, 0.5 * (noisy + still)).item() == pytest.approx(1)
+    assert metrics.static_change(noisy, still, noisy).item() == pytest.approx(2)
+    passing = noisy.clone()
+    passing[2, :, :, 50:] += 0.3
+    fused = passing.clone()
+    fused[2, :, :, 50:] += 0.2
+    assert metrics.static_change(passing, still, fused).item() == pytest.approx(2)
+    assert math.isnan(metrics.static_change(still, still * 0 + fades(), still))
+    with pytest.raises(ValueError, match="1 frames"):
+        metrics.static_change(still[:1], still[:1], still[:1])
+
+
+def fades() -> torch.Tensor:
+    return torch.tensor([0.0, 0.2, 0.4], dtype=torch.float64)[:, None, None, None]
+
+
 @pytest.mark.parametrize("name", sorted(metrics.MEASURES))
 def test_every_measure_gives_one_value_for_each_image_that_does_not_depend_on_its_batch(name):
     size = 176 if name == "MS-SSIM" else 48

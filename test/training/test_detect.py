@@ -112,6 +112,9 @@ def test_the_command_measures_every_input(tmp_path, weights, scene):
     assert values["thermal"]["lamp"] == pytest.approx(100)
     assert values["late"]["lamp"] == pytest.approx(100)
     assert values["visible"]["lamp"] < 50
+    contrast = figures["night"]["contrast"]
+    assert contrast["thermal"]["lamp"] == pytest.approx(248)  # in grey levels: no spread around it
+    assert contrast["visible"]["lamp"] == 0
     assert "lamp minus late" in figures["pooled"]["differences"]["untrained"]
 
 
