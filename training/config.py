@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of a training run: a YAML file with ``key=value`` overrides of the command line.
+"""Settings of a training run, with their ranges.
 
-Every key is checked before data are read; errors name the key and the allowed values.
+Values are checked before data are read; errors name the key and the allowed values.
+``training/config_file.py`` reads them from a YAML file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import importlib.util
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
+import numpy as np
+
 from fusion_ros.model.config import PRESETS, FusionNetConfig
 from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import check_layout
 from fusion_ros.outside_text import LINE_LIMIT, printable
 from training.data.pairs import DATA_SETS
-from training.losses import TERMS
 
 LOGGERS = ("tensorboard", "csv", "wandb")
 
@@ -33,9 +30,26 @@ class ConfigError(ValueError):
         super().__init__(printable(text, LINE_LIMIT))
 
 
+#: Least values of settings of a run.
+_LEAST = {
+    **dict.fromkeys(("steps", "batch", "devices", "nodes", "validate_every", "window_stride"), 1),
+    **dict.fromkeys(("seed", "steps_per_epoch", "weight_decay", "warm_up_steps", "threads"), 0),
+    **dict.fromkeys(("flicker_every", "checkpoint_every_s", "patience", "image_count"), 0),
+    "bad_batches_allowed": 0,
+}
+
+
 @dataclass(frozen=True)
 class DataEntry:
-    """One data set of a run: its kind, root, split list, and sampling weight."""
+    """One data set of a run.
+
+    Attributes:
+        kind: a key of ``training.data.pairs.DATA_SETS``.
+        root: folder of the data set.
+        split: file that lists the pairs to use; None uses all.
+        weight: relative chance of each pair to be drawn for a crop.
+        homography: 3x3, thermal to visible pixels, for images that are not aligned.
+    """
 
     kind: str
     root: str
@@ -47,6 +61,10 @@ class DataEntry:
         _one_of("data.kind", self.kind, DATA_SETS)
         if not self.weight > 0:
             raise ConfigError(f"data.weight of {self.kind} is {self.weight!r}; allowed is > 0")
+        if self.homography is not None and not _is_matrix(self.homography):
+            raise ConfigError(
+                f"data.homography of {self.kind} is {self.homography!r}; allowed are 3x3 numbers"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,9 @@ class Augmentation:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; allowed is 0..1")
         if not 0 < self.smallest_gain <= 1:
-            raise ConfigError(f"augmentation.smallest_gain is {self.smallest_gain}; allowed: 0..1")
+            raise ConfigError(
+                f"augmentation.smallest_gain is {self.smallest_gain}; allowed is > 0 and <= 1"
+            )
         if not self.largest_gain >= 1:
             raise ConfigError(f"augmentation.largest_gain is {self.largest_gain}; allowed: >= 1")
         if not self.sharpen >= 0:
@@ -108,24 +128,41 @@ class RunConfig:
     """All settings of a run.
 
     Attributes:
-        preset: network to train.
+        preset: network to train, `compact` or `paper`.
         network: fields of `FusionNetConfig` that differ from the preset, such as ``widths``.
         modules: Python files that register layouts (`register_layout`) or loss terms (`loss_term`).
         run_folder: folder for checkpoints, curves and the final weights.
         pack_folder: folder for the cache of decoded pixels.
         train: data sets for training.
         validation: data sets for validation.
-        steps: number of optimiser steps; ``steps_per_epoch`` 0 means pairs / batch.
-        schedule: "cosine" to a fiftieth, or "halve" at each epoch of ``halve_at_epochs``.
+        seed: seed of all random numbers.
+        steps: number of optimiser steps.
+        steps_per_epoch: steps that ``halve_at_epochs`` counts as an epoch; 0: pairs / batch.
+        batch: crops of a step, on all processes together.
         crop: height, width of a training crop, multiples of the network's stride.
-        patience: validations without a better score after which the run ends; 0: never.
+        learning_rate, weight_decay: of the optimiser, AdamW.
+        schedule: "cosine" to a fiftieth, or "halve" at each epoch of ``halve_at_epochs``.
+        warm_up_steps: steps in which the learning rate rises from 0.
+        clip_gradient: largest norm of the gradient; a longer one is shortened to it.
         ema: decay of the mean of weights that is evaluated and exported; 0 disables it.
         channels_last: use the channels-last layout: a wide network such as `paper` takes half the
             time on a CPU, `compact` does not change.
-        flicker_every: every n-th step uses consecutive frames and the flicker term; 0: none.
+        window_stride: step between the 8x8 windows of the terms qw and qe, in pixels.
+        flicker_every: every n-th step uses consecutive frames and the temporal terms (``flicker``,
+            ``restlessness``, ``static``); 0: none.
         compile: compile the step. It takes minutes once, and a step is up to twice as fast.
+        initial_weights: weights file of the same network from which the run starts.
+        precision, accelerator, devices, nodes: as in Lightning Fabric.
+        threads: threads of PyTorch; 0: its default.
+        checkpoint_every_s: seconds between two checkpoints.
+        validate_every: steps between two validations; the last step is always validated.
+        patience: validations without a better score (qw + qe) that end the run; 0: never.
+        image_count: validation pairs whose images are logged.
+        bad_batches_allowed: batches with a loss or gradient that is not finite, to be left out
+            before the run stops.
         loggers: of ``tensorboard``, ``csv`` and ``wandb`` (Weights & Biases).
         loss: weight of each term of ``training/losses.py`` by its name.
+        augmentation: see `Augmentation`.
     """
 
     preset: str = "compact"
@@ -174,24 +211,18 @@ class RunConfig:
         for name in self.loggers:
             _one_of("loggers", name, LOGGERS)
         stride = self.shape.stride
-        if len(self.crop) != 2 or any(side <= 0 or side % stride for side in self.crop):
-            raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")
-        for name in (
-            "steps",
-            "batch",
-            "devices",
-            "nodes",
-            "validate_every",
-            "window_stride",
+        if len(self.crop) != 2 or any(
+            type(side) is not int or side <= 0 or side % stride for side in self.crop
         ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= 1")
-        if self.patience < 0 or (self.patience and not self.validation):
-            raise ConfigError(
-                f"patience is {self.patience}; allowed is >= 0, and > 0 needs data in `validation`"
-            )
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; allowed is > 0")
+            raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")
+        for name, low in _LEAST.items():
+            if not getattr(self, name) >= low:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= {low}")
+        if self.patience and not self.validation:
+            raise ConfigError(f"patience is {self.patience}; > 0 needs data in `validation`")
+        for name in ("learning_rate", "clip_gradient"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is > 0")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema is {self.ema}; allowed is 0 <= ema < 1")
         if self.batch % (self.devices * self.nodes):
@@ -218,6 +249,13 @@ class RunConfig:
         for entry in self.train:
             if DATA_SETS[entry.kind].evaluation_only:
                 raise ConfigError(f"train has {entry.kind!r}, which is for evaluation only")
+        weights = {entry.kind: entry.weight for entry in self.train}
+        for entry in self.train:
+            if entry.weight != weights[entry.kind]:
+                raise ConfigError(
+                    f"train has {entry.kind!r} with the weights {entry.weight:g} and "
+                    f"{weights[entry.kind]:g}; allowed is one weight for each kind"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for a YAML file."""
@@ -232,146 +270,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _is_matrix(value: object) -> bool:
+    """Return whether a value is a 3x3 matrix of finite numbers."""
+    try:
+        matrix = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        return False
+    return matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
+
+
 def _one_of(key: str, value: object, allowed: Any) -> None:
     if value not in allowed:
         raise ConfigError(f"{key} is {value!r}; allowed: {', '.join(map(str, allowed))}")
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file and apply ``key=value`` overrides (nested keys: ``loss.qe=2``).
-
-    A file with ``base: OTHER.yaml`` holds only the differences from that file.
-
-    Raises:
-        ConfigError: unreadable file, unknown key, or a value of the wrong kind or range.
-    """
-    values = _read_values(Path(path))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"override {override!r} is not of the form key=value")
-        inner = values
-        *parents, last = key.split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise ConfigError(f"override {override!r}: {parent} holds no keys")
-        try:
-            inner[last] = parse_yaml(text)
-        except MalformedFileError as error:
-            raise ConfigError(f"override {override!r}: {error}") from error
-    return config_from_dict(values)
-
-
-def _read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a file's values and merge them into those of the file named by its key ``base``."""
-    if path in above:
-        raise ConfigError(f"config {path} is a base of itself")
-    try:
-        values = parse_yaml(read_bytes(path))
-    except (UnreadableFileError, MalformedFileError) as error:
-        raise ConfigError(f"config {path} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"config {path} is a {type(values).__name__}; allowed is a mapping")
-    base = values.pop("base", None)
-    if base is None:
-        return values
-    below = _read_values(path.parent / str(base), (*above, path))
-    for key, value in values.items():
-        both = isinstance(value, dict) and isinstance(below.get(key), dict)
-        below[key] = {**below[key], **value} if both else value
-    return below
-
-
-def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Build a checked config from plain values."""
-    values = dict(values)
-    for key in ("train", "validation"):
-        entries = values.get(key) or []
-        if not isinstance(entries, (list, tuple)):
-            raise ConfigError(f"{key} is {entries!r}; allowed is a list of data sets")
-        values[key] = tuple(_build(DataEntry, entry, f"{key}[]") for entry in entries)
-    values["augmentation"] = _build(Augmentation, values.get("augmentation") or {}, "augmentation")
-    import_files(values.get("modules") or ())
-    values["loss"] = _loss_weights(values.get("loss") or {})
-    return _build(RunConfig, values, "config")
-
-
-def import_files(paths: Iterable[str | Path]) -> None:
-    """Run Python files that register layouts or loss terms, each once in a process.
-
-    Raises:
-        ConfigError: a file is missing or raises an error.
-    """
-    for path in paths:
-        _import_file(Path(path))
-
-
-def _import_file(path: Path) -> None:
-    name = f"training_module_{path.stem}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"modules has {str(path)!r}; allowed are existing Python files")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's
-        raise ConfigError(f"modules: {path} cannot be imported: {error!r}") from error
-    sys.modules[name] = module
-
-
-def _loss_weights(values: Any) -> dict[str, float]:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"loss is {values!r}; allowed is a mapping")
-    for name, value in values.items():
-        if name not in TERMS:
-            raise ConfigError(_unknown("loss", name, TERMS))
-        if not _is_like(value, 0.0) or not value >= 0:
-            raise ConfigError(f"loss.{name} is {value!r}; allowed is a number >= 0")
-    return {"qw": 1.0, "qe": 1.0, **values}
-
-
-def _unknown(where: str, key: str, known: Iterable[str]) -> str:
-    """Return an error with the nearest known key, or all of them."""
-    names = list(known)
-    near = difflib.get_close_matches(str(key), names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-    return f"{where} has unknown key {key!r}; {hint}"
-
-
-#: Types that are accepted for a default of each type.
-_LIKE: dict[type, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-    tuple: (list, tuple),
-}
-
-
-def _is_like(value: object, default: object) -> bool:
-    """Return whether a value has the type of a default; True is not a number."""
-    if type(default) not in _LIKE:
-        return True
-    return isinstance(value, _LIKE[type(default)]) and (
-        isinstance(default, bool) or not isinstance(value, bool)
-    )
-
-
-def _build(kind: type, values: Any, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} is {values!r}; allowed is a mapping")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(_unknown(where, key, known))
-        default = known[key].default
-        if not _is_like(value, default):
-            raise ConfigError(f"{where}.{key} is {value!r}; allowed is like {default!r}")
-    tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    try:
-        return kind(**tidy)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {error}") from error

@@ -26,7 +26,7 @@ from fusion_ros.metrics.measures import MEASURES, score
 from fusion_ros.model.config import PRESETS
 from fusion_ros.model.weights import load_weights, shipped_weights
 from fusion_ros.recordings.image_files import IMAGES
-from training.config import import_files
+from training.config_file import import_files
 from training.contact_sheet import contact_sheet
 from training.data.pairs import DataSetError, Pairs, find_pairs
 from training.data.reading import read_pair

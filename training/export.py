@@ -15,7 +15,7 @@ from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import onnx_path
 from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
-from training.config import import_files
+from training.config_file import import_files
 from training.data.pairs import DataSetError, find_pairs
 from training.data.reading import read_pair
 from training.evaluate import network_fuser, scores_of

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from fusion_ros.files.writing import new_file, write_text
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
-from training.config import ConfigError, RunConfig, load_config
+from training.config import ConfigError, RunConfig
+from training.config_file import load_config
 from training.data.packing import Pack
 from training.data.pairs import DATA_SETS
 from training.data.sampling import Batch, CropSampler, prefetch, prepare_pack

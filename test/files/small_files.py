@@ -27,7 +27,8 @@ from fusion_ros.replay.compare import compare_runs
 from fusion_ros.replay.detection import _class_names
 from fusion_ros.replay.gate import Gate
 from fusion_ros.thermal.zones import ZoneFileError, load_zones
-from training.config import ConfigError, load_config
+from training.config import ConfigError
+from training.config_file import load_config
 
 CAMERA = {
     "camera_model": "pinhole",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import ConfigError, config_from_dict, load_config
+from training.config import ConfigError
+from training.config_file import config_from_dict, load_config
 
 GOOD = {"train": [{"kind": "folders", "root": "somewhere"}]}
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
@@ -28,13 +29,30 @@ CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
         ({"network": {"widths": [0]}}, r"network: widths is \(0,\)"),
         ({"network": {"layout": "mine"}}, "network: layout is 'mine'"),
         ({"modules": ["absent.py"]}, "modules has 'absent.py'"),
+        ({"modules": "absent.py"}, "modules is 'absent.py'; allowed is a list"),
+        ({"initial_weights": 5}, "config.initial_weights is 5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"clip_gradient": 0}, "clip_gradient is 0"),
+        ({"crop": [64.0, 64]}, "crop is"),
         ({"patience": 3}, "patience is 3; .* needs data in `validation`"),
         ({"train": []}, "train is empty"),
         ({"train": [{"kind": "tmo", "root": "x"}]}, "data.kind is 'tmo'"),
         ({"train": [{"kind": "tno", "root": "x"}]}, "for evaluation only"),
         ({"train": [{"kind": "folders", "root": "x", "weight": 0}]}, "allowed is > 0"),
         ({"train": [{"root": "x"}]}, "kind"),
+        ({"train": [{"kind": "folders", "root": 5}]}, "root is 5"),
+        ({"train": [{"kind": "folders", "root": "x", "split": 5}]}, "split is 5"),
+        ({"train": [{"kind": "folders", "root": "x", "homography": [[1, 0]]}]}, "homography"),
+        (
+            {
+                "train": [
+                    {"kind": "folders", "root": r, "weight": w} for r, w in (("x", 1), ("y", 2))
+                ]
+            },
+            "the weights 1 and 2",
+        ),
         ({"augmentation": {"flip": 2}}, "augmentation.flip is 2"),
+        ({"augmentation": {"smallest_gain": 0}}, "allowed is > 0 and <= 1"),
         ({"batch": 3, "devices": 2}, "batch is 3"),
         ({"ema": 1.0}, "ema is 1.0"),
         ({"schedule": "linear"}, "schedule is 'linear'; allowed: cosine, halve"),

@@ -27,7 +27,7 @@ from fusion_ros.model.config import ConfigError as NetworkConfigError
 from fusion_ros.model.network import FusionNet, register_layout
 from fusion_ros.model.rewrites import fold_image_scale
 from fusion_ros.model.weights import WeightsError, load_weights, save_weights
-from training.config import load_config
+from training.config_file import load_config
 from training.data.sampling import CropSampler
 from training.run.run_folder import BEST, CHECKPOINT, METRICS, WEIGHTS
 from training.run.step import TrainingStep

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from training.config import load_config
+from training.config_file import load_config
 from training.train import Trainer
 
 trainer = Trainer(load_config(sys.argv[1]))
