@@ -16,9 +16,9 @@ Array = np.ndarray
 
 
 def laplacian_pyramid(visible: Array, thermal: Array) -> Array:
-    """Fuse by Laplacian pyramids of five levels (Burt and Adelson, 1983).
+    """Fuse by Laplacian pyramids of at most five levels (Burt and Adelson, 1983).
 
-    They have the larger detail and the mean of the base.
+    Each level takes the detail of the source with the larger magnitude. The base is the mean.
     """
     base_v: Array = visible.astype(np.float32)
     base_t: Array = thermal.astype(np.float32)

@@ -62,7 +62,7 @@ def flipped_edges(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the percentage of strong visible edges whose sign is inverted in the fused image.
 
     An edge is a difference over `EDGE_SPAN` rows or columns after a Gaussian of `EDGE_SIGMA`. It
-    counts if it is above `STRONG_EDGE` in the visible image and less than half of that in the
+    counts if it is above `STRONG_EDGE` in the visible image and less than half as large in the
     thermal one. A white lane marking that is dark in the fused image is an example. NaN for an
     image with fewer than `LEAST_PIXELS` such edges.
     """

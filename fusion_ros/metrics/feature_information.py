@@ -41,6 +41,7 @@ def _distribution(windows: Tensor) -> Tensor:
 
 
 def _deviation(distribution: Tensor) -> Tensor:
+    """Return the standard deviation of the cell's number, 1 to 9, for each row."""
     cell = torch.arange(1, _CELLS + 1, dtype=distribution.dtype, device=distribution.device)
     mean = (distribution * cell).sum(-1)
     return torch.sqrt(((distribution * cell * cell).sum(-1) - mean * mean).clamp_min(0))

@@ -5,7 +5,7 @@
 constancy), so without any flicker a fusion of high contrast changes more than one of low contrast.
 The index compensates for this, ``change_ratio`` does not. ``excess_flicker`` counts changes that
 neither source has, ``static_change`` the noise of areas at rest. Images are T, C, H, W: at least
-two consecutive frames.
+two consecutive frames. Each measure has one value for the sequence.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from fusion_ros.metrics.checks import check_images
 
-#: A pixel is static if neither source changes by more around it, as a mean over this square.
-STATIC_CHANGE, STATIC_WINDOW = 3 / 255, 9
+#: Largest change of each source around a static pixel: the mean over a square of `STATIC_WINDOW`.
+STATIC_CHANGE = 3 / 255
+#: Side of that square in pixels.
+STATIC_WINDOW = 9
 
 
 def _check_sequence(visible: Tensor, thermal: Tensor, fused: Tensor) -> None:
@@ -48,8 +50,8 @@ def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 
         motion(x) = mean |x(t+1) - x(t)| / mean |slope of x|       (in pixels)
 
-    One value >= 0 for the sequence; lower is better, and 1 equals the mean of the sources. 0
-    without any change; infinity if only the fused sequence changes.
+    At least 0; lower is better, and 1 equals the mean of the sources. 0 without any change;
+    infinity if only the fused sequence changes.
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = (_ratio(_change(x), _slope(x)) for x in (visible, thermal, fused))
@@ -59,8 +61,8 @@ def flicker_index(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 def change_ratio(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the mean change of the fused sequence relative to that of its sources.
 
-    The average of two moving sources is below 1 because it
-    halves their contrast; a fusion that keeps the contrast is above 1.
+    The average of two moving sources is below 1, because it halves their contrast. A fusion that
+    keeps the contrast is above 1.
     """
     _check_sequence(visible, thermal, fused)
     return _ratio(_change(fused), 0.5 * (_change(visible) + _change(thermal)))
@@ -69,8 +71,8 @@ def change_ratio(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
 def excess_flicker(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     """Return the change of each pixel beyond the larger change of the two sources.
 
-    It is the mean of max(0, |df| - max(|da|, |db|)) in grey levels (0..255) for each frame; 0
-    except for rounding for any blend with constant weights in [0, 1].
+    It is the mean of max(0, |df| - max(|da|, |db|)) over pixels and steps between frames, in grey
+    levels (0..255). A blend with constant weights in [0, 1] has 0, except for rounding.
     """
     _check_sequence(visible, thermal, fused)
     a, b, f = ((x[1:] - x[:-1]).abs() for x in (visible, thermal, fused))

@@ -72,9 +72,9 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 def score(
     visible: Tensor, thermal: Tensor, fused: Tensor, names: Iterable[str] = tuple(MEASURES)
 ) -> dict[str, float]:
-    """Return the named measures (keys of `MEASURES`) of one image, 1, 1, H, W.
+    """Return the named measures (keys of `MEASURES`) of one image; all are 1, 1, H, W in [0, 1].
 
-    NaN if it is too small for a measure.
+    A value is NaN if the image is too small for its measure.
     """
     with torch.inference_mode():
         return {

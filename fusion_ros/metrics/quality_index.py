@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Piella's fusion quality index Qw and its edge form Qe, in the convention of table 1.
+"""Piella's fusion quality index Qw and its edge form Qe, as in table 1 of the paper.
 
 Source: G. Piella and H. Heijmans, "A new quality metric for image fusion", ICIP 2003, built on
-Z. Wang and A. Bovik, "A universal image quality index", 2002. The convention reproduces the
-published results of the methods in table 1: adjacent 8x8 blocks, incomplete blocks dropped,
-unbiased variances, saliency = variance, block weight = larger saliency relative to its sum.
+Z. Wang and A. Bovik, "A universal image quality index", 2002. The paper is that of
+`fusion_ros.model.network`. Its convention, which reproduces Qw of the published results in its
+table: adjacent 8x8 blocks, incomplete blocks dropped, unbiased variances, saliency = variance,
+block weight = larger saliency relative to its sum. Its column Qe is not reproduced.
 """
 
 from __future__ import annotations

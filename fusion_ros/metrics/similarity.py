@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Similarity to both sources by general measures of image quality from torchmetrics.
+"""Similarity to both sources by general measures of image quality.
 
-torchmetrics is imported when one of these runs; it belongs to the `train` extra. All inputs are
-converted to float32, since its convolutions take ten times as long in float64.
+All but PSNR import torchmetrics (extra `train`) when they run. Their inputs are converted to
+float32, since its convolutions take ten times as long in float64.
 """
 
 from __future__ import annotations
