@@ -65,15 +65,18 @@ class LinearFusionNet(nn.Module):
 
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """See `FusionNet.forward`."""
-        seen = self.visible_encoder(visible)
-        felt = self.thermal_encoder(thermal)
-        x = seen[-1] + felt[-1]
-        skips = [fuse(s, f) for fuse, s, f in zip(self.fusion, seen[1:], felt[1:], strict=False)]
+        of_visible = self.visible_encoder(visible)
+        of_thermal = self.thermal_encoder(thermal)
+        x = of_visible[-1] + of_thermal[-1]
+        skips = [
+            fuse(v, t)
+            for fuse, v, t in zip(self.fusion, of_visible[1:], of_thermal[1:], strict=False)
+        ]
         for level, skip in zip(self.decoder_levels, [*reversed(skips), None], strict=True):
             x = level(x)
             if skip is not None:
                 x = torch.cat((skip, x), dim=1)
-        return torch.tanh(self.head(seen[0], felt[0], x))
+        return torch.tanh(self.head(of_visible[0], of_thermal[0], x))
 
 
 def _last_layer(encoder: Encoder, level: int) -> nn.Conv2d:
@@ -86,11 +89,11 @@ class _SplitFusion(nn.Module):
     def __init__(self, fuse: nn.Conv2d) -> None:
         super().__init__()
         half = fuse.in_channels // 2
-        self.seen = _convolution(fuse.weight[:, :half], fuse.bias)
-        self.felt = _convolution(fuse.weight[:, half:], None)
+        self.visible = _convolution(fuse.weight[:, :half], fuse.bias)
+        self.thermal = _convolution(fuse.weight[:, half:], None)
 
-    def forward(self, seen: Tensor, felt: Tensor) -> Tensor:
-        return self.seen(seen) + self.felt(felt)
+    def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        return self.visible(visible) + self.thermal(thermal)
 
 
 class _SubPixelHead(nn.Module):
@@ -101,7 +104,7 @@ class _SubPixelHead(nn.Module):
     computed by the separate layers on strips along the border.
     """
 
-    def __init__(self, fuse: nn.Conv2d, head: nn.Sequential, seen_channels: int) -> None:
+    def __init__(self, fuse: nn.Conv2d, head: nn.Sequential, visible_channels: int) -> None:
         super().__init__()
         self.fuse, self.head = fuse, head
         up = cast(nn.ConvTranspose2d, cast(nn.Sequential, head[0])[0])
@@ -110,22 +113,24 @@ class _SubPixelHead(nn.Module):
         skip = fuse.out_channels
         through = torch.einsum("ockl,cf->ofkl", joined[:, :skip], fuse.weight[:, :, 0, 0])
         bias = torch.einsum("ockl,c->o", joined[:, :skip], bias_of(fuse))
-        self.seen = _convolution(through[:, :seen_channels], bias)
-        self.felt = _convolution(through[:, seen_channels:], None)
+        self.visible = _convolution(through[:, :visible_channels], bias)
+        self.thermal = _convolution(through[:, visible_channels:], None)
         self.below = _convolution(joined[:, skip:], None)
 
-    def forward(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
-        image = F.pixel_shuffle(self.seen(seen) + self.felt(felt) + self.below(below), 2)
-        features = (seen, felt, below)
-        top = self._as_before(*(x[:, :, :2] for x in features))[:, :, :2]
-        bottom = self._as_before(*(_last_two(x, 2) for x in features))
-        left = self._as_before(*(x[:, :, :, :2] for x in features))[:, :, 2:-2, :2]
-        right = self._as_before(*(_last_two(x, 3) for x in features))[:, :, 2:-2]
+    def forward(self, visible: Tensor, thermal: Tensor, below: Tensor) -> Tensor:
+        image = F.pixel_shuffle(
+            self.visible(visible) + self.thermal(thermal) + self.below(below), 2
+        )
+        features = (visible, thermal, below)
+        top = self._separately(*(x[:, :, :2] for x in features))[:, :, :2]
+        bottom = self._separately(*(_last_two(x, 2) for x in features))
+        left = self._separately(*(x[:, :, :, :2] for x in features))[:, :, 2:-2, :2]
+        right = self._separately(*(_last_two(x, 3) for x in features))[:, :, 2:-2]
         middle = torch.cat((left, image[:, :, 2:-2, 2:-2], _last_two(right, 3)), dim=3)
         return torch.cat((top, middle, _last_two(bottom, 2)), dim=2)
 
-    def _as_before(self, seen: Tensor, felt: Tensor, below: Tensor) -> Tensor:
-        skip = self.fuse(torch.cat((seen, felt), dim=1))
+    def _separately(self, visible: Tensor, thermal: Tensor, below: Tensor) -> Tensor:
+        skip = self.fuse(torch.cat((visible, thermal), dim=1))
         return self.head(torch.cat((skip, below), dim=1))
 
 

@@ -27,7 +27,7 @@ def optimise_for_inference(net: FusionNet) -> nn.Module:
     """
     result = copy.deepcopy(net).eval().requires_grad_(False)
     if net.config.layout != "encoder_decoder":
-        return result  # no rewrite applies to strided convolutions
+        return result
     for encoder in (result.visible_encoder, result.thermal_encoder):
         for index, level in enumerate(encoder.levels):
             encoder.levels[index] = fold_average_pooling(cast(nn.Sequential, level))
