@@ -17,6 +17,11 @@ from training.data.reading import read_pair
 TILE_HEIGHT = 240
 
 
+def image_path(results: Path, method: str, pair: str) -> Path:
+    """Return the path of a fused image below the results of a data set."""
+    return results / method.replace(" ", "_") / f"{pair.replace('/', '_')}.png"
+
+
 def with_colour_of(visible: np.ndarray, fused: np.ndarray) -> np.ndarray:
     """Return the fused image as the pipeline publishes it, in colour; uint8 RGB."""
     return LumaReplacer()(visible, fused) if fused.ndim == 2 else fused
@@ -40,7 +45,7 @@ def contact_sheet(
         visible, thermal = read_pair(pair)[0]
         tiles = [tile(visible), tile(thermal)]
         for method in methods:
-            path = results / method.replace(" ", "_") / f"{pair.name.replace('/', '_')}.png"
+            path = image_path(results, method, pair.name)
             fused = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if fused is None:
                 raise DataSetError(f"{path} is no readable image")

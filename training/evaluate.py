@@ -7,7 +7,6 @@ import argparse
 import csv
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,23 +22,22 @@ from fusion_ros.imaging.compressed import read_image_file
 from fusion_ros.imaging.encodings import EncodingError
 from fusion_ros.metrics.baselines import BASELINES
 from fusion_ros.metrics.measures import MEASURES, score
-from fusion_ros.model.config import PRESETS
-from fusion_ros.model.weights import load_weights, shipped_weights
+from fusion_ros.model.weights import load_weights, weights_path
 from fusion_ros.recordings.image_files import IMAGES
 from training.config_file import import_files
-from training.contact_sheet import contact_sheet
-from training.data.pairs import DataSetError, Pairs, find_pairs
+from training.contact_sheet import contact_sheet, image_path
+from training.data.pairs import DataSetError, Pairs, find_named_pairs
 from training.data.reading import read_pair
 from training.ranks import mean_ranks, write_tables
 from training.run.validation import fuse
 
 Fuser = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+"""Name of a pair, visible `uint8` HxWx3 RGB and thermal HxW to a fused image HxW or HxWx3 RGB."""
 
 
 def network_fuser(weights: str) -> Fuser:
     """Return a fuser of a weights file or preset; its output is uint8 HxW or HxWx3."""
-    path = shipped_weights(weights) if weights in PRESETS else Path(weights)
-    net = load_weights(path).net
+    net = load_weights(weights_path(weights)).net
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         tensors = (
@@ -56,8 +54,8 @@ def network_fuser(weights: str) -> Fuser:
 
 def engine_fuser(weights: str, precision: str) -> Fuser:
     """Return a fuser that runs a weights file or preset on OpenVINO, as a robot does."""
-    path = shipped_weights(weights) if weights in PRESETS else Path(weights)
-    engine = create_engine(load_weights(path), name="openvino", precision=precision)
+    loaded = load_weights(weights_path(weights))
+    engine = create_engine(loaded, name="openvino", precision=precision)
 
     def run(name: str, visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
         return engine.infer(grey(visible) if engine.visible_channels == 1 else visible, thermal)
@@ -121,11 +119,6 @@ def scores_of(
         for x in (grey(visible), thermal, grey(fused))
     ]
     return score(images[0], images[1], images[2], measures)
-
-
-def image_path(out: Path, method: str, pair: str) -> Path:
-    """Return the path of a fused image below the results of a data set."""
-    return out / method.replace(" ", "_") / f"{pair.replace('/', '_')}.png"
 
 
 def evaluate_set(
@@ -206,7 +199,7 @@ class ScoreRows:
 def check_methods(out: Path, weights: list[str]) -> None:
     """Keep the identity of the weights in ``out``; results of other weights are not continued."""
     identity = {
-        name: load_weights(shipped_weights(path) if path in PRESETS else path).metadata.sha256
+        name: load_weights(weights_path(path)).metadata.sha256
         for name, path in zip(network_names(weights), weights, strict=True)
     }
     stored = out / "weights.json"
@@ -244,14 +237,10 @@ def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
     """Find the pairs of each ``KIND=FOLDER``, by kind."""
     found: dict[str, Pairs] = {}
     for text in texts:
-        kind, equals, root = text.partition("=")
-        if not equals:
-            raise DataSetError(f"--data has {text!r}; allowed is KIND=FOLDER")
+        kind = text.partition("=")[0]
         if kind in found:
             raise DataSetError(f"--data has {kind} twice; allowed: each kind once")
-        found[kind] = find_pairs(kind, Path(root), split)
-        for problem in found[kind].problems:
-            print(f"skipped: {problem}", file=sys.stderr)
+        found[kind] = find_named_pairs("--data", text, split)
     return found
 
 

@@ -16,7 +16,7 @@ from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import onnx_path
 from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
 from training.config_file import import_files
-from training.data.pairs import DataSetError, find_pairs
+from training.data.pairs import find_named_pairs
 from training.data.reading import read_pair
 from training.evaluate import network_fuser, scores_of
 from training.run.progress import shown
@@ -38,14 +38,11 @@ def onnx_parity(weights: LoadedWeights, onnx: bytes, height: int = 96, width: in
 
 def measured(weights: Path, data: str) -> dict[str, float]:
     """Return the mean qw and qe of 8-bit outputs on ``KIND=FOLDER``, named after the folder."""
-    kind, equals, root = data.partition("=")
-    if not equals:
-        raise DataSetError(f"--score is {data!r}; allowed is KIND=FOLDER")
     fuser, rows = network_fuser(str(weights)), []
-    for pair in find_pairs(kind, Path(root)):
+    for pair in find_named_pairs("--score", data):
         visible, thermal = read_pair(pair)[0]
         rows.append(scores_of(fuser(pair.name, visible, thermal), visible, thermal, ["qw", "qe"]))
-    name = Path(root).name
+    name = Path(data.partition("=")[2]).name
     return {f"{name}_{m}": round(float(np.mean([r[m] for r in rows])), 4) for m in ("qw", "qe")}
 
 

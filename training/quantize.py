@@ -19,11 +19,10 @@ import numpy as np
 
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.imaging.colour import luma
-from fusion_ros.model.config import PRESETS
 from fusion_ros.model.onnx_export import export_onnx
 from fusion_ros.model.onnx_file import int8_path, sealed
-from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, shipped_weights
-from training.data.pairs import DATA_SETS, DataSetError, find_pairs
+from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, weights_path
+from training.data.pairs import DATA_SETS, DataSetError, find_named_pairs
 from training.data.reading import read_pair
 
 #: Parts of the names of convolutions that stay in float32.
@@ -42,11 +41,8 @@ def spread_pairs(data: list[str], split: Path | None, most: int) -> list[Images]
     """
     result = []
     for text in data:
-        kind, equals, root = text.partition("=")
-        if not equals:
-            raise DataSetError(f"--data has {text!r}; allowed is KIND=FOLDER")
-        found = find_pairs(kind, Path(root), split)
-        if DATA_SETS[kind].evaluation_only:
+        found = find_named_pairs("--data", text, split)
+        if DATA_SETS[found.source].evaluation_only:
             raise DataSetError(f"--data has {text!r}; allowed: data sets that are not evaluated on")
         count = min(len(found), max(1, most // len(data)))
         for index in np.linspace(0, len(found) - 1, count).astype(int):
@@ -102,9 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
     parser.add_argument("--pairs", type=int, default=60, help="pairs of all data sets together")
     options = parser.parse_args(arguments)
-    preset = options.weights in PRESETS
     try:
-        weights = load_weights(shipped_weights(options.weights) if preset else options.weights)
+        weights = load_weights(weights_path(options.weights))
         pairs = spread_pairs(options.data, options.split, options.pairs)
         data = quantised(weights, pairs)
         write_bytes(int8_path(weights.path), data)

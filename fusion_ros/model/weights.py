@@ -124,6 +124,15 @@ def shipped_weights(preset_name: str) -> Path:
     return path
 
 
+def weights_path(name: str) -> Path:
+    """Return the path of a preset's shipped weights, or of a weights file by its own path.
+
+    Raises:
+        WeightsError: no weights are shipped for the preset.
+    """
+    return shipped_weights(name) if name in PRESETS else Path(name)
+
+
 def save_weights(
     path: str | os.PathLike[str],
     net: FusionNet,

@@ -7,6 +7,7 @@ listed in ``problems`` and skipped, so that one broken file does not stop a run.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,7 @@ def _find_roadscene(root: Path) -> Pairs:
 def _find_flir(root: Path) -> Pairs:
     """Find FLIR ADAS 1.3: ``{train,val,video}/{RGB,thermal_8_bit}/FLIR_0001.*``.
 
-    The two cameras differ in view and size: pass the homography of the set to the packer.
+    The two cameras differ in view and size: training needs the key ``homography`` of the set.
     """
     result = Pairs("flir")
     for part in ("train", "val", "video"):
@@ -308,6 +309,21 @@ def find_pairs(name: str, root: Path, split: Path | None = None) -> Pairs:
         _keep_split(found, Path(split))
     if not found.pairs:
         raise DataSetError(f"{name}: no pairs under {root}; {found.problems[:3]}")
+    return found
+
+
+def find_named_pairs(option: str, text: str, split: Path | None = None) -> Pairs:
+    """Find the pairs of ``KIND=FOLDER``; files that are left out are listed on stderr.
+
+    Raises:
+        DataSetError: the text has another form, or see `find_pairs`.
+    """
+    kind, equals, root = text.partition("=")
+    if not equals:
+        raise DataSetError(f"{option} has {text!r}; allowed is KIND=FOLDER")
+    found = find_pairs(kind, Path(root), split)
+    for problem in found.problems:
+        print(f"skipped: {problem}", file=sys.stderr)
     return found
 
 
