@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -126,6 +127,7 @@ def evaluate_set(
 ) -> None:
     """Score the methods on one data set; write tables, images and the sheet to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
+    check_pairs(out, pairs)
     rows = ScoreRows(out / "per_image.csv", measures)
     total = len(pairs) * len(methods)
     with rows, tqdm(total=total, unit="image", disable=None) as progress:
@@ -173,7 +175,10 @@ class ScoreRows:
         whole = text[: text.rfind("\n") + 1]
         header, *rows = list(csv.reader(whole.splitlines())) or [self._columns]
         if header != self._columns:
-            raise DataSetError(f"{path} has columns {header}; requested: {self._columns}")
+            raise DataSetError(
+                f"{path} has the measures {', '.join(header[2:])}; requested: "
+                f"{', '.join(measures)}; use another --out, or the same --measures"
+            )
         for method, image, *values in rows:
             self.scores[method, image] = dict(zip(measures, map(float, values), strict=True))
         if text != whole:
@@ -202,14 +207,28 @@ def check_methods(out: Path, weights: list[str]) -> None:
         name: load_weights(weights_path(path)).metadata.sha256
         for name, path in zip(network_names(weights), weights, strict=True)
     }
-    stored = out / "weights.json"
+    out.mkdir(parents=True, exist_ok=True)
+    _check_identity(out, "weights", identity)
+
+
+def check_pairs(out: Path, pairs: Pairs) -> None:
+    """Keep the files of the pairs in ``out``; results of other files are not continued."""
+    identity = {}
+    for pair in pairs:
+        state = pair.visible.stat()
+        identity[pair.name] = [str(pair.visible.resolve()), state.st_size, state.st_mtime_ns]
+    _check_identity(out, "pairs", identity)
+
+
+def _check_identity(out: Path, what: str, identity: dict[str, Any]) -> None:
+    """Add identities by name to a file in ``out``, unless one of them differs from the stored."""
+    stored = out / f"{what}.json"
     before = json.loads(stored.read_text()) if stored.is_file() else {}
-    changed = [name for name, sha256 in identity.items() if before.get(name, sha256) != sha256]
+    changed = [name for name, value in identity.items() if before.get(name, value) != value]
     if changed:
         raise DataSetError(
-            f"{out} has results of other weights called {changed[0]}; use another --out"
+            f"{out} has results of other {what} called {changed[0]}; use another --out"
         )
-    out.mkdir(parents=True, exist_ok=True)
     write_json(stored, {**before, **identity})
 
 

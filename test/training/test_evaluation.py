@@ -19,6 +19,7 @@ from fusion_ros.model.network import FusionNet
 from fusion_ros.model.onnx_file import read_onnx
 from fusion_ros.model.weights import load_weights, save_weights
 from training import evaluate, export, steadiness
+from training.data.pairs import DataSetError, PairFiles
 from training.ranks import mean_ranks, ranks, write_tables
 
 
@@ -56,7 +57,7 @@ def test_the_table_is_sorted_by_rank_and_marks_the_best(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
-def test_a_baseline_gives_back_a_image_that_both_sources_share(name):
+def test_a_baseline_returns_an_image_that_both_sources_share(name):
     y, x = np.mgrid[0:70, 0:90]
     shared = 0.5 + 0.4 * np.sin(x / 6.0) * np.cos(y / 8.0)
     fused = BASELINES[name](shared, shared)
@@ -134,11 +135,24 @@ def test_results_of_other_weights_are_not_continued(tmp_path, weights, capsys):
     command = ["evaluate", "--weights", str(weights), "--data", f"folders={root}"]
     command += ["--out", str(out), "--no-baselines", "--measures"]
     assert main([*command, "qw"]) == 0
+    capsys.readouterr()
     assert main([*command, "EN"]) == 2  # other columns
+    assert "--out" in capsys.readouterr().err
     save_weights(weights, FusionNet(PRESETS["compact"]), training_data="", metrics={}, version="")
     assert main([*command, "qw"]) == 2
     assert "results of other weights called untrained" in capsys.readouterr().err
     assert main([*command, "sharpness"]) == 2
+
+
+def test_results_of_other_pairs_of_the_same_names_are_not_continued(tmp_path, weights, capsys):
+    command = ["evaluate", "--weights", str(weights), "--out", str(tmp_path / "out")]
+    command += ["--no-baselines", "--measures", "qw", "--data"]
+    for folder, code in (("one", 0), ("one", 0), ("other", 2)):
+        root = tmp_path / folder
+        if not root.is_dir():
+            write_pairs(root, count=1)
+        assert main([*command, f"folders={root}"]) == code
+    assert "0000" in capsys.readouterr().err
 
 
 def test_several_data_sets_get_a_folder_each_and_files_of_one_name_stay_apart(tmp_path, weights):
@@ -202,3 +216,18 @@ def test_steadiness_gives_a_row_a_method_and_a_column_a_clip(tmp_path, weights):
         _, _, excess, static = map(float, cell.split("/"))
         assert excess == 0
         assert math.isnan(static)  # every pixel of these clips moves
+
+
+@pytest.mark.parametrize(
+    ("sizes", "frame"),
+    [(((72, 80),), None), (((72, 80), (64, 80)), None), (((72, 80), (72, 80)), 15)],
+    ids=["one frame", "two sizes", "frames of a video"],
+)
+def test_images_that_are_no_clip_are_refused(tmp_path, sizes, frame):
+    pairs = []
+    for number, (height, width) in enumerate(sizes):
+        root = write_pairs(tmp_path / str(number), 1, height, width)
+        files = root / "vis" / "0000.png", root / "ir" / "0000.png"
+        pairs.append(PairFiles(f"clip/{number}", *files, frame=frame))
+    with pytest.raises(DataSetError):
+        steadiness.flicker_table({}, steadiness.clips(pairs))

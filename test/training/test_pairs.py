@@ -67,6 +67,14 @@ def test_files_without_a_partner_are_listed_and_skipped(tmp_path):
     assert "c.png: no visible partner" in found.problems[1]
 
 
+def test_equal_names_in_sub_folders_are_two_pairs(tmp_path):
+    for clip in ("a", "b"):
+        write(tmp_path / f"vis/{clip}/0000.png")
+        write(tmp_path / f"ir/{clip}/0000.png", channels=1)
+    found = find_pairs("folders", tmp_path)
+    assert [(p.name, p.thermal.parent.name) for p in found] == [("a/0000", "a"), ("b/0000", "b")]
+
+
 def test_full_size_visible_images_of_roadscene_are_scaled_to_the_thermal_size(tmp_path):
     write(tmp_path / "vis_hr/0001.jpg", 100, 120)
     write(tmp_path / "ir/0001.jpg", 40, 48, 1)

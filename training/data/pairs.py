@@ -82,7 +82,10 @@ def match_folders(
     prefix: str = "",
     resize_visible: bool = False,
 ) -> Pairs:
-    """Pair the files of two folders by their names, as all commands do."""
+    """Pair the files of two folders by their names, as all commands do.
+
+    A pair is named ``prefix`` and the path of its visible file in that folder, without suffix.
+    """
     result = Pairs(source)
     for folder in (visible, thermal):
         if not folder.is_dir():
@@ -94,7 +97,10 @@ def match_folders(
         return result
     result.pairs = [
         PairFiles(
-            prefix + pair.visible.stem, pair.visible, pair.thermal, resize_visible=resize_visible
+            prefix + pair.visible.relative_to(visible).with_suffix("").as_posix(),
+            pair.visible,
+            pair.thermal,
+            resize_visible=resize_visible,
         )
         for pair in match.pairs
     ]
