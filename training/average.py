@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, save_weights
+from training.config import ConfigError
+from training.config_file import import_files
 
 
 class AverageError(ValueError):
@@ -27,12 +29,16 @@ def read(text: str) -> tuple[float, str]:
         return float(share if equals else ""), path
     except ValueError:
         raise AverageError(
-            f"--weights has {text!r}; allowed is SHARE=FILE, such as 0.6=a.st"
+            f"--weights has {text!r}; allowed is SHARE=FILE, such as 0.6=A.safetensors"
         ) from None
 
 
 def mean_of(parts: list[tuple[float, LoadedWeights]]) -> LoadedWeights:
-    """Replace the first network by the mean; all must have its shape."""
+    """Replace the first network by the mean, and return it.
+
+    Raises:
+        AverageError: the shares do not add up to 1, or the networks differ in shape.
+    """
     total = sum(share for share, _ in parts)
     if abs(total - 1) > 1e-6:
         raise AverageError(f"the shares add up to {total:g}; allowed: 1")
@@ -55,11 +61,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--weights", nargs="+", required=True, metavar="SHARE=FILE")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--modules", nargs="*", default=[], help="Python files that register the layouts"
+    )
     options = parser.parse_args(arguments)
     try:
+        import_files(options.modules)
         named = [read(text) for text in options.weights]
         parts = [(share, load_weights(path)) for share, path in named]
         mean = mean_of(parts)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         save_weights(
             options.out,
             mean.net,
@@ -67,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             metrics={},
             version=" + ".join(f"{share:g} x {p.metadata.version}" for share, p in parts),
         )
-    except (AverageError, WeightsError) as error:
+    except (AverageError, ConfigError, OSError, WeightsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -2,12 +2,12 @@
 """``python -m training.detect``: compare detectors on visible, thermal and fused images.
 
     python -m training.detect --weights FILE|PRESET ... --detector FILE.onnx --classes coco.names
-        --set NAME=VISIBLE,THERMAL,LABELS.json ... [--precision int8] [--out FILE.json]
+        --set NAME=VISIBLE,THERMAL,LABELS ... [--precision int8] [--out FILE.json]
 
-`late` is no image: it pools the boxes of two runs, on the visible and on the thermal image, and
-drops doubles. For each set and all of them pooled, the table has AP50 of each class and their mean,
-and the difference of each fused input from the others, with a 95 % interval over bootstrap
-resamples of the images. Another table has the contrast of the labelled objects against their
+`late` is late fusion: the boxes of the visible and of the thermal image together, without doubles.
+For each set and all of them pooled, the table has AP50 of each class and their mean. For the pooled
+sets another one has the difference of each fused input from the others, with a 95 % interval over
+bootstrap resamples of the images. A third has the contrast of the labelled objects against their
 surroundings. Cars, buses and trucks are one class, ``vehicle``.
 """
 
@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from fusion_ros.detection import (
+    LAYOUTS,
     Detection,
-    DetectorError,
     LabelledImage,
     OnnxDetector,
     evaluate,
@@ -35,13 +35,14 @@ from fusion_ros.detection import (
 )
 from fusion_ros.files.writing import write_json
 from fusion_ros.metrics.objects import object_contrast
-from fusion_ros.model.weights import WeightsError
+from training.config_file import import_files
 from training.contact_sheet import with_colour_of
 from training.data.pairs import DataSetError, PairFiles, match_folders
-from training.data.reading import read_pair
+from training.data.reading import read_pair, read_thermal
 from training.evaluate import Fuser, grey, named_networks
 
 MERGED = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle"}
+#: Boxes of one class with a larger intersection over union are doubles.
 SAME_BOX = 0.5
 CONFIDENCE = 0.3
 POOLED, LATE, BOTH = "pooled", "late", "both"
@@ -63,11 +64,15 @@ class LabelledPair:
     labels: LabelledImage
 
 
-def find_labelled_pairs(text: str) -> list[LabelledPair]:
+def find_labelled_pairs(text: str, classes: Sequence[str] | None = None) -> list[LabelledPair]:
     """Return the labelled pairs of ``NAME=VISIBLE,THERMAL,LABELS``.
 
+    Args:
+        text: name of the set, two folders of images, and COCO JSON or a folder of YOLO files.
+        classes: class names by number, for YOLO files.
+
     Raises:
-        DataSetError: the text is of another form, or a labelled image has no pair.
+        DataSetError: the text is of another form, or a labelled image has no pair, or more.
     """
     name, equals, rest = text.partition("=")
     paths = rest.split(",")
@@ -75,15 +80,25 @@ def find_labelled_pairs(text: str) -> list[LabelledPair]:
         raise DataSetError(f"--set has {text!r}; allowed is NAME=VISIBLE,THERMAL,LABELS")
     visible, thermal, labels = map(Path, paths)
     found = match_folders(name, visible, thermal, resize_visible=True)
-    by_name = {pair.name: pair for pair in found}
+    by_name: dict[str, PairFiles] = {}
+    for pair in found:
+        own = Path(pair.name).name  # labels name the file without its folder
+        if own in by_name:
+            raise DataSetError(f"set {name}: {visible} has two images called {own}")
+        by_name[own] = pair
     try:
-        images = [p.renamed(MERGED) for p in read_labels(labels)]
+        images = [p.renamed(MERGED) for p in read_labels(labels, classes)]
     except (OSError, ValueError) as error:
         raise DataSetError(f"set {name}: {error}") from error
     absent = sorted(p.name for p in images if p.name not in by_name)
     if absent:
         raise DataSetError(f"set {name}: {labels} has {absent[0]}, which is not in {visible}")
-    return [LabelledPair((name, p.name), by_name[p.name], p) for p in images]
+    pairs = []
+    for image in images:
+        files = by_name[image.name]
+        height, width = read_thermal(files.thermal).shape
+        pairs.append(LabelledPair((name, image.name), files, image.at(width, height)))
+    return pairs
 
 
 def detect_all(
@@ -252,30 +267,39 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", nargs="+", required=True, help="weights files or presets")
     parser.add_argument("--precision", help="run the weights on OpenVINO in this precision")
     parser.add_argument("--detector", nargs="+", type=Path, required=True, help="ONNX files")
+    parser.add_argument("--detector-layout", default="auto", choices=("auto", *LAYOUTS))
     parser.add_argument("--classes", type=Path, help="class names, one a line; else the model's")
     parser.add_argument(
         "--set", nargs="+", required=True, dest="sets", metavar="NAME=VISIBLE,THERMAL,LABELS"
+    )
+    parser.add_argument(
+        "--modules", nargs="*", default=[], help="Python files that register the layouts"
     )
     parser.add_argument("--resamples", type=int, default=200, help="for the intervals; 0 is none")
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     options = parser.parse_args(arguments)
     try:
         require_evaluator()
+        import_files(options.modules)
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
         names = options.classes.read_text().splitlines() if options.classes else None
-        pairs = [pair for text in options.sets for pair in find_labelled_pairs(text)]
+        pairs = [pair for text in options.sets for pair in find_labelled_pairs(text, names)]
         fusers = named_networks(options.weights, options.precision)
         result = {}
         for path in options.detector:
-            detector = OnnxDetector(path, classes=names, merge=MERGED)
+            detector = OnnxDetector(
+                path, layout=options.detector_layout, classes=names, merge=MERGED
+            )
             found, contrasts = detect_all(detector, pairs, fusers)
             result[path.stem] = report(
                 path.stem, found, contrasts, pairs, list(fusers), options.resamples
             )
-    except (DataSetError, DetectorError, OSError, RuntimeError, WeightsError) as error:
+        if options.out:
+            write_json(options.out, result, indent=1)
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.out:
-        write_json(options.out, result, indent=1)
     return 0
 
 

@@ -48,7 +48,7 @@ def check_layout(name: str) -> None:
     if name not in known:
         raise ConfigError(
             f"layout is {name!r}; allowed: {', '.join(known)} (import the module that registers "
-            "it; the engine openvino runs its ONNX file without)"
+            "it, or name its file by --modules; the engine openvino runs the ONNX file without)"
         )
 
 

@@ -26,7 +26,7 @@ def files(tmp_path):
 
 
 def test_each_tensor_is_the_weighted_mean(files, tmp_path) -> None:
-    out = tmp_path / "mean.safetensors"
+    out = tmp_path / "absent" / "mean.safetensors"
     command = ["--weights", f"0.75={files[0]}", f"0.25={files[1]}", "--out", str(out)]
     assert main(command) == 0
     a, b = (load_weights(path).net.state_dict() for path in files)

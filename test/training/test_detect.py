@@ -47,7 +47,7 @@ def test_half_of_the_objects_found_is_half_of_the_precision():
     assert values["both"] == values["person"]
 
 
-def test_a_image_that_is_drawn_twice_counts_twice():
+def test_an_image_that_is_drawn_twice_counts_twice():
     labels = {("s", "a"): picture(SQUARE), ("s", "b"): picture(SQUARE, name="b")}
     found = {"visible": {("s", "a"): [hit()], ("s", "b"): []}}
     drawn = [("s", "a"), ("s", "a"), ("s", "b")]
@@ -102,7 +102,7 @@ def scene(tmp_path) -> str:
 
 def test_the_command_measures_every_input(tmp_path, weights, scene):
     model = bright_cells(tmp_path / "lamps.onnx")
-    out = tmp_path / "figures.json"
+    out = tmp_path / "absent" / "figures.json"
     arguments = ["--weights", str(weights), "--detector", str(model), "--set", scene]
     assert detect.main([*arguments, "--resamples", "5", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())["lamps"]
@@ -125,6 +125,33 @@ def test_a_set_that_cannot_be_read_ends_with_2(tmp_path, weights, scene, old, ne
     model = bright_cells(tmp_path / "lamps.onnx")
     arguments = ["--weights", str(weights), "--detector", str(model)]
     assert detect.main([*arguments, "--set", scene.replace(old, new)]) == 2
+
+
+def test_two_images_of_one_label_are_refused(tmp_path, scene):
+    for folder in ("vis", "ir"):
+        (tmp_path / folder / "c").mkdir()
+        (tmp_path / folder / "c" / "a.png").write_bytes((tmp_path / folder / "a.png").read_bytes())
+    with pytest.raises(detect.DataSetError, match="called a"):
+        detect.find_labelled_pairs(scene)
+
+
+def test_a_layout_that_does_not_match_the_detector_is_refused(tmp_path, weights, scene):
+    model = bright_cells(tmp_path / "lamps.onnx")
+    arguments = ["--weights", str(weights), "--detector", str(model), "--set", scene]
+    assert detect.main([*arguments, "--detector-layout", "nanodet"]) == 2
+
+
+def test_labels_of_another_size_and_of_yolo_are_scaled_to_the_thermal_image(tmp_path, scene):
+    path = tmp_path / "labels.json"
+    labels = json.loads(path.read_text())
+    labels["images"][0] |= {"width": 128, "height": 32}
+    path.write_text(json.dumps(labels))
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "a.txt").write_text("1 0.3125 0.75 0.125 0.5\n")
+    of_yolo = scene.replace("labels.json", "yolo")
+    for text in (scene, of_yolo):
+        first = detect.find_labelled_pairs(text, ["bulb", "lamp"])[0]
+        assert first.labels.boxes == (LabelledBox((16.0, 32.0, 24.0, 64.0), "lamp"),)
 
 
 def test_a_labelled_image_that_is_absent_is_named(tmp_path, scene):
