@@ -24,7 +24,8 @@ CALMER = 0.1
 STEADY = 1.25
 """Change of static pixels that `static` allows, in units of the average's change."""
 LEAST_SHARE, MOST_SHARE = 0.8, 0.03
-"""Least share of the way to the thermal brightness for hotter areas; most for darker ones."""
+"""Share of the way from visible to thermal brightness: the least for hotter areas, the most for
+darker ones."""
 
 Images: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Visible, thermal and fused image, N, 1, H, W each, in [0, 1]."""
@@ -93,10 +94,10 @@ def excess_gradient_loss(
 ) -> Tensor:
     """Return the excess of the fused differences over ``gain`` times both sources', by octave.
 
-    A halo is a slope where both sources are flat, or steeper than both; wide halos show at the
-    coarse octaves, so those allow no gain, while fine detail may be lifted a little. Sign matters:
-    a slope of the right size the wrong way is excess, too. Octave n compares means over 2^n
-    pixels; those that are wider than half the image are left out.
+    A halo is a slope where both sources are flat, or steeper than both. Wide halos show at the
+    coarse octaves, which therefore allow no gain; fine detail may be raised a little. A slope of
+    the opposite sign is excess, too. Octave n compares means over 2^n pixels; those that are wider
+    than half the image are left out.
     """
     images = torch.cat([visible, thermal, fused], dim=1)
     if first_octave:
@@ -115,7 +116,7 @@ def excess_gradient_loss(
 
 
 def glow_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """`excess_gradient_loss` at 16 and 32 pixels: a plain sky should not shine along the roofs."""
+    """Return `excess_gradient_loss` at 16 and 32 pixels, as of a plain sky brighter along roofs."""
     return excess_gradient_loss(visible, thermal, fused, gains=(1.0, 1.0), first_octave=4)
 
 
@@ -130,7 +131,7 @@ def overshoot_loss(visible: Tensor, thermal: Tensor, fused: Tensor, *, reach: in
 
 
 def correlation_loss(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
-    """1 - SCD / 2, in [0, 2], with a root that stays finite on uniform images."""
+    """Return 1 - SCD / 2, in [0, 2], with a finite gradient on uniform images."""
 
     def correlation(x: Tensor, y: Tensor) -> Tensor:
         x, y = (z.flatten(1) - z.flatten(1).mean(1, keepdim=True) for z in (x, y))
@@ -181,9 +182,12 @@ def flipped_edge_loss(
     least: float = 22 / 255,
     kept: float = 0.3,
 ) -> Tensor:
-    """Return the lack of strong visible edges, weak in thermal, to ``kept`` of their step.
+    """Return the mean shortfall of strong visible edges in the fused image, relative to their step.
 
-    The mean over those edges, in units of their step: few pixels of a batch are on one.
+    An edge is a difference over ``span`` rows or columns after a Gaussian of 1.5 pixels. It counts
+    if it is above ``least`` in the visible image and less than half as large in the thermal one. It
+    falls short if the fused image has less than the share ``kept`` of it, with its sign. The mean
+    is over edges, since few pixels of a batch are on one; rows and columns are added.
     """
     soft = _gaussian(torch.cat([visible, thermal, fused], 1), 1.5)
     total = fused.new_zeros(())
@@ -203,7 +207,7 @@ def colour_loss(visible: Tensor, fused: Tensor) -> Tensor:
 
 
 def flicker_loss(before: Images, after: Images) -> Tensor:
-    """Change of the fused image beyond the mean of its sources' changes; (a, b, f) each."""
+    """Mean change of the fused image beyond the mean of its sources' changes."""
     change_a, change_b, change_f = ((y - x).abs() for x, y in zip(before, after, strict=True))
     return F.relu(change_f - 0.5 * (change_a + change_b)).mean()
 
@@ -211,9 +215,9 @@ def flicker_loss(before: Images, after: Images) -> Tensor:
 def restlessness_loss(before: Images, after: Images) -> Tensor:
     """Return the excess of the flicker index over that of the sources' average, as a logarithm.
 
-    The logarithm makes a calm crop count as much as a lively one, whose index moves by far more;
-    it aims `CALMER` below the average. Free of branches on values, which a compiled step cannot
-    take. Both arguments are (a, b, f) of N, 1, H, W in [0, 1].
+    With the logarithm a calm crop counts as much as a lively one, whose index varies far more. The
+    aim is `CALMER` below the average. There is no branch on values, since a compiled step supports
+    none.
     """
 
     def restlessness(x: Tensor, y: Tensor) -> Tensor:
@@ -229,8 +233,8 @@ def restlessness_loss(before: Images, after: Images) -> Tensor:
 def static_loss(before: Images, after: Images) -> Tensor:
     """Return the change of static pixels beyond `STEADY` times the average's, as a logarithm.
 
-    Static is a pixel around which neither source changes by more than three grey levels after a
-    mean over 9x9 pixels. Both arguments are (a, b, f) of N, 1, H, W in [0, 1].
+    A pixel is static if neither source changes by more than three grey levels around it, as a mean
+    over 9x9 pixels.
     """
     a, b, f = (y - x for x, y in zip(before, after, strict=True))
     with torch.no_grad():

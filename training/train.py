@@ -160,7 +160,7 @@ class Trainer:
         return packs
 
     def run(self) -> int:
-        """Train to the end; returns 0, or 130 after Ctrl-C with a checkpoint left behind."""
+        """Train to the last step and return 0, or 130 after Ctrl-C, which leaves a checkpoint."""
         self._resume()
         validator = Validator(self._packs[1], self.config, self.fabric)
         handlers = {
@@ -269,12 +269,13 @@ class Trainer:
             print(f"skipped a bad batch: {message}", file=sys.stderr)
             return {}
         self.optimizer.step()
-        self._follow()
+        self._update_mean()
         values = {"loss": loss.detach(), **terms, "lr": torch.tensor(rate)}
         shown = self.step == 0 or (self.step + 1) % CURVE_STEPS == 0
         return {k: float(v) for k, v in values.items()} if shown else {}
 
-    def _follow(self) -> None:
+    def _update_mean(self) -> None:
+        """Move the mean of weights towards the present ones."""
         decay = min(self.config.ema, (self.step + 1) / (self.step + 11)) if self.config.ema else 0.0
         with torch.no_grad():
             for mean, now in zip(
@@ -354,11 +355,14 @@ def report_data(config: RunConfig) -> None:
         pack, problems = prepare_pack(entries, Path(config.pack_folder))
         for kind in dict.fromkeys(entry.kind for entry in entries):
             own = [pair for pair in pack.pairs if pair.source == kind]
-            sizes = Counter(f"{pair.width}x{pair.height}" for pair in own).most_common(3)
+            sizes = Counter(f"{pair.width}x{pair.height}" for pair in own)
+            common = [f"{size} ({n})" for size, n in sizes.most_common(3)]
+            if len(sizes) > 3:
+                common.append(f"{len(sizes) - 3} others")
             fit = sum(p.height >= config.crop[0] and p.width >= config.crop[1] for p in own)
             print(
                 f"{part}: {kind}: {len(own)} pairs, {sum(p.frames > 1 for p in own)} with a second "
-                f"frame; sizes {', '.join(f'{size} ({n})' for size, n in sizes)}"
+                f"frame; sizes {', '.join(common)}"
                 + (f"; {fit} hold a crop of {config.crop}" if part == "train" else "")
             )
         print(f"{part}: {len(problems)} files skipped")

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from fusion_ros.cli.options import add_options, opt
+from fusion_ros.metrics.names import HIGHER_IS_BETTER
 
 _TRAIN = """\
 examples:
@@ -54,7 +55,8 @@ _COMMANDS = (
         opt("--peers DIR", "folder of folders of other people's results, named like the visible "
             "images"),
         opt("--out DIR", "folder for tables and images", required=True),
-        opt("--measures NAME", "measures to compute (default: all)", nargs="*"),
+        opt("--measures NAME", f"measures to compute (default: all): {', '.join(HIGHER_IS_BETTER)}",
+            nargs="*"),
         opt("--no-baselines", "leave out classical methods"),
         _MODULES,
     )),

@@ -121,7 +121,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 def fits(
     name: str, shapes: Sequence[Sequence[int]], size: tuple[int, int], classes: int | None
 ) -> bool:
-    """Whether outputs of these shapes (without the batch axis) can be read in a layout.
+    """Return whether outputs of these shapes (without the batch axis) can be read in a layout.
 
     `size` is (width, height) of the input, `classes` the number of classes, if known.
     """

@@ -39,6 +39,16 @@ def test_frames_that_follow_lie_in_the_second_half_and_are_treated_alike(pack) -
         assert not torch.equal(image[0], image[1])
 
 
+def test_the_second_half_has_the_next_frames(tmp_path) -> None:
+    picture = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
+    frames = [(np.repeat(grey[..., None], 3, axis=2), grey) for grey in (picture, picture + 10)]
+    with PackWriter(tmp_path) as writer:
+        writer.add("clip/0", "m3svd_video", frames)
+    batch = consecutive(Pack(tmp_path), Augmentation(zoom_chance=0.0))
+    for images in (batch.visible, batch.thermal):
+        assert torch.equal(images[2:], images[:2] + 10)
+
+
 def test_no_noise_is_added_to_clips_which_have_their_own(pack) -> None:
     noisy = Augmentation(noise_chance=1.0, gamma_spread=0.0, range_chance=0.0)
     frames, stills = consecutive(pack, noisy), sampler(pack, noisy).batch(5)

@@ -26,7 +26,7 @@ def read_visible(path: Path) -> np.ndarray:
 
 
 def read_thermal(path: Path) -> np.ndarray:
-    """Read an image as uint8 H x W; others are mapped by their 0.1 / 99.9 percentiles."""
+    """Read an image as uint8 H x W; counts and floats are mapped by 0.1 and 99.9 percentiles."""
     frame = _read(path, Stream.THERMAL)
     if frame.rendering_of:
         raise DataSetError(f"{path}: {DOUBT_TEXTS[PairDoubt.RENDERING]}")
@@ -108,7 +108,8 @@ def _onto_one_grid(
     if visible.shape[:2] != thermal.shape:
         raise DataSetError(
             f"{pair.visible} is {visible.shape[1]}x{visible.shape[0]}, {pair.thermal} "
-            f"{thermal.shape[1]}x{thermal.shape[0]}; allowed: equal sizes, or a homography"
+            f"{thermal.shape[1]}x{thermal.shape[0]}; allowed: equal sizes, or, in a config of "
+            "`fusion-ros train`, the key homography"
         )
     if min(thermal.shape) < SMALLEST:
         raise DataSetError(f"{pair.thermal} is smaller than {SMALLEST} pixels in height or width")

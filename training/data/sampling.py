@@ -20,7 +20,7 @@ from fusion_ros.files.writing import write_json
 from training.config import Augmentation, ConfigError, DataEntry
 from training.data.augmentation import Draw, draw
 from training.data.packing import INDEX_NAME, Pack, PackWriter
-from training.data.pairs import DataSetError, find_pairs
+from training.data.pairs import DataSetError, Pairs, find_pairs
 from training.data.reading import read_pair
 
 
@@ -56,13 +56,15 @@ def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, li
     return Pack(target), json.loads(problems_file.read_text())
 
 
-def _write_pack(listed: list, target: Path) -> list[str]:
+def _write_pack(listed: list[tuple[DataEntry, Pairs]], target: Path) -> list[str]:
     problems: list[str] = []
     written = 0
     with PackWriter(target) as writer:
         for entry, pairs in listed:
             problems += pairs.problems
-            homography = None if entry.homography is None else np.float64(entry.homography)
+            homography = (
+                None if entry.homography is None else np.array(entry.homography, np.float64)
+            )
             for pair in pairs:
                 try:  # a broken file does not affect the others
                     writer.add(f"{entry.kind}/{pair.name}", entry.kind, read_pair(pair, homography))
@@ -72,6 +74,10 @@ def _write_pack(listed: list, target: Path) -> list[str]:
         if not written:
             raise DataSetError(f"none of the listed pairs could be read; first: {problems[:3]}")
     return problems
+
+
+_Sample = tuple[Tensor, Tensor, Draw, str]
+"""Visible C, H, W, thermal 1, H, W, augmentation and name."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class CropSampler:
 
     Args:
         pack: decoded pairs.
-        weights: sampling weight of each data set, by kind.
+        weights: relative chance of each pair, by the kind of its data set.
         crop: height, width; smaller pairs are excluded.
         channels: 1 for luma, 3 for RGB.
         augmentation: settings of the augmentation.
@@ -151,7 +157,8 @@ class CropSampler:
             consecutive=consecutive,
         )
 
-    def _sample(self, step: int, place: int, consecutive: bool) -> list[tuple]:
+    def _sample(self, step: int, place: int, consecutive: bool) -> list[_Sample]:
+        """Return one crop, or those of two consecutive frames."""
         rng = np.random.default_rng((self._seed, step, place))
         index = int(rng.choice(len(self._pack), p=self._moving if consecutive else self._chance))
         pair = self._pack.pairs[index]
@@ -184,12 +191,14 @@ class CropSampler:
             crops.append((*tensors, drawn, name))
         return crops
 
-    def _box(self, rng: np.random.Generator, index: int, size: tuple[int, int]) -> tuple:
+    def _box(
+        self, rng: np.random.Generator, index: int, size: tuple[int, int]
+    ) -> tuple[slice, slice]:
         """Return a random crop of this height and width, as slices."""
         pair, (height, width) = self._pack.pairs[index], size
         top = int(rng.integers(0, pair.height - height + 1))
         left = int(rng.integers(0, pair.width - width + 1))
-        return np.s_[top : top + height, left : left + width]
+        return slice(top, top + height), slice(left, left + width)
 
     def _to_crop(self, pixels: np.ndarray) -> np.ndarray:
         """Return a copy at the crop's size, magnified from a smaller box."""
