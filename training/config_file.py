@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -93,18 +94,20 @@ def import_files(paths: Iterable[str | Path]) -> None:
 
 
 def _import_file(path: Path) -> None:
-    name = f"training_module_{path.stem}"
+    place = hashlib.sha256(bytes(path.resolve())).hexdigest()
+    name = f"training_module_{path.stem}_{place[:16]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ConfigError(f"modules has {str(path)!r}; allowed are existing Python files")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's
+        del sys.modules[name]
         raise ConfigError(f"modules: {path} cannot be imported: {error!r}") from error
-    sys.modules[name] = module
 
 
 def _loss_weights(values: Any) -> dict[str, float]:

@@ -92,6 +92,30 @@ def test_a_module_that_raises_is_named(tmp_path):
         config_from_dict({**GOOD, "modules": [str(path)]})
 
 
+def test_modules_of_one_file_name_are_all_run_and_may_have_dataclasses(tmp_path):
+    code = """
+from __future__ import annotations
+import dataclasses
+from training.losses import loss_term
+
+@dataclasses.dataclass
+class Settings:
+    limit: float = 0.5
+
+@loss_term
+def {name}(crops):
+    return (crops.fused - Settings().limit).abs().mean()
+"""
+    paths = []
+    for name in ("term_of_a", "term_of_b"):
+        (tmp_path / name).mkdir()
+        paths.append(tmp_path / name / "terms.py")
+        paths[-1].write_text(code.replace("{name}", name))
+    loss = {"term_of_a": 1.0, "term_of_b": 2.0}
+    config = config_from_dict({**GOOD, "modules": [str(path) for path in paths], "loss": loss})
+    assert config.loss.items() >= loss.items()
+
+
 def test_an_unreadable_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"absent.yaml cannot be read"):
         load_config(tmp_path / "absent.yaml")
