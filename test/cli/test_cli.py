@@ -29,7 +29,11 @@ from fusion_ros.registration.geometry import (
 
 COMMANDS = sorted(parser()._subparsers._group_actions[0].choices)
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "training" / "README.md",
+    *sorted(REPOSITORY.glob("docs/**/*.md")),
+]
 
 
 def shown_commands() -> list[str]:
