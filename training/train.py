@@ -162,6 +162,12 @@ class Trainer:
     def run(self) -> int:
         """Train to the last step and return 0, or 130 after Ctrl-C, which leaves a checkpoint."""
         self._resume()
+        if self._is_complete():
+            if self.fabric.is_global_zero:
+                key = "patience" if self._is_patience_exhausted() else "steps"
+                text = f"{self.folder} is complete at step {self.step}; increase {key} to continue"
+                print(text, file=sys.stderr)
+            return 0
         validator = Validator(self._packs[1], self.config, self.fabric)
         handlers = {
             number: signal.signal(number, self._ask_to_stop)
@@ -229,7 +235,7 @@ class Trainer:
             progress.say(f"step {self.step}: {shown(scores)}{', the best yet' if is_best else ''}")
             if is_best:
                 self._write_weights(self.folder / BEST, scores)
-        exhausted = bool(scores) and 0 < self.config.patience <= self.best.waited
+        exhausted = bool(scores) and self._is_patience_exhausted()
         exhausted = self.fabric.broadcast(exhausted)  # the first process alone validates
         if exhausted:
             progress.say(f"no better score in {self.best.waited} validations: stopped early")
@@ -245,6 +251,7 @@ class Trainer:
         )
 
     def _train_on(self, batch: Batch) -> dict[str, float]:
+        """Train on a batch; return loss, terms and rate if a point of the curves is due."""
         rate = learning_rate(self.config, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -256,7 +263,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_gradient)
-        # After the gradients' mean over all processes, so that all decide alike.
+        # The gradients are means over all processes here, so all take the same branch.
         if not torch.isfinite(norm):
             self.bad_batches += 1
             message = (
@@ -271,8 +278,8 @@ class Trainer:
         self.optimizer.step()
         self._update_mean()
         values = {"loss": loss.detach(), **terms, "lr": torch.tensor(rate)}
-        shown = self.step == 0 or (self.step + 1) % CURVE_STEPS == 0
-        return {k: float(v) for k, v in values.items()} if shown else {}
+        is_due = self.step == 0 or (self.step + 1) % CURVE_STEPS == 0
+        return {k: float(v) for k, v in values.items()} if is_due else {}
 
     def _update_mean(self) -> None:
         """Move the mean of weights towards the present ones."""
@@ -300,6 +307,16 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.bad_batches = state["step"], state["bad_batches"]
         self.best = Best(**state["best"])
+
+    def _is_complete(self) -> bool:
+        """Return whether an earlier call trained to the end and wrote the weights."""
+        is_at_end = self.step >= self.config.steps or self._is_patience_exhausted()
+        if not is_at_end or not (self.folder / WEIGHTS).is_file():
+            return False
+        return load_weights(self.folder / WEIGHTS).metadata.version == f"step-{self.step}"
+
+    def _is_patience_exhausted(self) -> bool:
+        return 0 < self.config.patience <= self.best.waited
 
     def _save(self) -> None:
         """Write the checkpoint whole or not at all: a kill while writing leaves the old one."""

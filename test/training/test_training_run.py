@@ -189,6 +189,12 @@ def test_a_bad_batch_stops_the_run_and_is_named(tmp_path, capsys):
     assert "folders/0" in (tmp_path / "run" / "bad_batch.txt").read_text()
 
 
+def test_a_complete_run_is_left_as_it_is(uninterrupted):
+    before = (uninterrupted / WEIGHTS).read_bytes()
+    assert main([str(uninterrupted / "config.yaml")]) == 0
+    assert (uninterrupted / WEIGHTS).read_bytes() == before
+
+
 def test_another_config_does_not_continue_a_run(uninterrupted, capsys):
     config = uninterrupted / "config.yaml"
     assert main([str(config), "learning_rate=0.5"]) == 2
@@ -290,6 +296,8 @@ def test_a_run_without_improvement_stops_early_and_keeps_the_best(tmp_path, caps
     scores = [row["validation_qw"] + row["validation_qe"] for row in map(json.loads, metrics)]
     assert len(scores) < 1000
     assert max(scores) == max(scores[:-2]) > max(scores[-2:])
+    assert main([str(config)]) == 0  # a repeated command does not train on
+    assert (tmp_path / "run" / METRICS).read_text().splitlines() == metrics
     best = load_weights(tmp_path / "run" / BEST).metadata
     assert best.version == f"step-{scores.index(max(scores)) + 1}"
 
