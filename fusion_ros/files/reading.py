@@ -139,7 +139,8 @@ def parse_yaml(data: bytes | str, loader: type[yaml.SafeLoader] = yaml.SafeLoade
     Aliases are allowed within a limit on the expanded document; recursive ones are refused.
 
     Raises:
-        MalformedFileError: invalid YAML, a value that does not fit its tag, or too large.
+        MalformedFileError: invalid YAML, a key twice in a mapping, a value that does not
+            fit its tag, or too large.
     """
     text = parse_text(data) if isinstance(data, bytes) else data
     try:
@@ -176,6 +177,7 @@ def _check_size(root: yaml.Node, most: int) -> None:
             if node.tag.endswith((":int", ":float")) and total > _LONGEST_NUMBER:
                 raise ValueError(f"a number of {len(node.value)} characters")
         else:
+            _refuse_double_keys(node)
             total = 1 + sum(size(child) for child in _children(node))
         if total > most:
             raise ValueError(f"longer than {most} with its aliases expanded")
@@ -183,6 +185,19 @@ def _check_size(root: yaml.Node, most: int) -> None:
         return total
 
     size(root)
+
+
+def _refuse_double_keys(node: yaml.Node) -> None:
+    """Refuse a key that stands twice in a mapping; PyYAML would take the last silently."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[tuple[str, str]] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+            continue
+        if (key.tag, key.value) in seen:
+            raise ValueError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+        seen.add((key.tag, key.value))
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

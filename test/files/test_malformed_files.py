@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_files import METADATA, READERS, Reader, as_weights, as_yaml
 
 from fusion_ros.detection import DetectorError, OnnxDetector
+from fusion_ros.files.reading import FAST_LOADER, MalformedFileError, parse_yaml
 from fusion_ros.model.weights import WeightsError, load_weights
 
 ODD = [
@@ -281,3 +283,12 @@ def test_a_path_that_is_no_file_is_refused(folder: Path, make: Callable[[Path], 
     make(folder / "m.onnx")
     with pytest.raises(DetectorError):
         OnnxDetector(folder / "m.onnx")
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, FAST_LOADER])
+def test_a_key_that_stands_twice_is_refused(loader: type[yaml.SafeLoader]) -> None:
+    for text in ("a: 1\na: 2\n", "- {b: {c: 1, c: 1}}"):
+        with pytest.raises(MalformedFileError, match="stands twice"):
+            parse_yaml(text, loader)
+    merged = "x: &a {k: 1}\ny: {<<: *a, k: 2}\nz: {<<: *a, m: 3}"
+    assert parse_yaml(merged, loader)["y"] == {"k": 2}
