@@ -143,7 +143,7 @@ def check_target(path: Path, folder: int | None = None) -> int | None:
     Raises:
         UnwritableFileError: `path` is a folder, a device, a FIFO, or write-protected.
     """
-    name = path if folder is None else path.name
+    name = path if folder is None else path.name or "."
     try:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:

@@ -154,6 +154,9 @@ def save_weights(
 
     Returns:
         The metadata as written, including the hash.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity in the stored type.
     """
     import safetensors.torch
     import torch
@@ -162,6 +165,9 @@ def save_weights(
         name: t.detach().to("cpu", dtype or torch.float32).contiguous()
         for name, t in net.state_dict().items()
     }
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise WeightsError(f"weights file {path}: {name} would hold NaN or infinity")
     name = next((name for name, config in PRESETS.items() if config == net.config), "custom")
     metadata = WeightsMetadata(
         preset=name,
@@ -264,6 +270,9 @@ def _check_types(metadata: WeightsMetadata) -> None:
             raise TypeError(f"{name} is {value!r}, not a text")
     if not isinstance(metadata.metrics, dict):
         raise TypeError(f"metrics is {metadata.metrics!r}, not an object")
+    for name, value in metadata.metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"metrics.{name} is {value!r}, not a number")
 
 
 def _check_fit(

@@ -224,3 +224,13 @@ def test_long_names_and_names_that_are_no_utf8_are_written(tmp_path: Path) -> No
     for name in ("n" * 251 + ".csv", os.fsdecode(b"caf\xe9.csv")):
         write_text(tmp_path / name, "text \udce9")
         assert (tmp_path / name).read_text(encoding="utf-8") == "text \\udce9"
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_the_name_of_a_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnwritableFileError, match="a folder"):
+        write_bytes(name, b"")
+    assert os.listdir(tmp_path) == []

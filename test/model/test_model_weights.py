@@ -183,6 +183,7 @@ def test_malformed_metadata_is_refused(saved: Path, text: str) -> None:
         ({"format": None}, "format is None"),
         ({"licence": "mine"}, "licence"),
         ({"metrics": "good"}, "metrics"),
+        ({"metrics": {"qw": "high"}}, "metrics.qw"),
         ({"sha256": 5}, "sha256"),
         ({"config": {}}, "missing keys"),
         ({"config": {**PRESETS["compact"].as_dict(), "widths": 5}}, "widths"),
@@ -228,6 +229,16 @@ def test_nan_and_infinity_are_refused(saved: Path, value: float) -> None:
     tensors[name].flatten()[0] = value
     with pytest.raises(WeightsError, match=f"{name} holds NaN or infinity"):
         _ = load_weights(with_matching_hash(saved, tensors)).net
+
+
+def test_nan_is_not_saved_nor_a_value_beyond_half_precision(net: FusionNet, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    for value, dtype in ((float("nan"), None), (1e6, torch.float16)):
+        with torch.no_grad():
+            next(net.parameters()).flatten()[0] = value
+        with pytest.raises(WeightsError, match=r"own\.safetensors.*NaN or infinity"):
+            save_weights(path, net, training_data="", metrics={}, version="", dtype=dtype)
+    assert not path.exists()
 
 
 def test_integer_tensors_are_refused(saved: Path) -> None:
