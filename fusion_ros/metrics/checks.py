@@ -34,3 +34,17 @@ def check_images(smallest: int = 1, **images: Tensor) -> None:
                 f"{name} is {image.shape[-1]}x{image.shape[-2]} pixels; "
                 f"allowed for this measure: at least {smallest}x{smallest}"
             )
+
+
+def check_luma(**images: Tensor) -> None:
+    """Reject tensors that are not float H, W.
+
+    Raises:
+        TypeError: a tensor is not floating point.
+        ValueError: a tensor is not two-dimensional.
+    """
+    for name, image in images.items():
+        if not torch.is_floating_point(image):
+            raise TypeError(f"{name} has dtype {image.dtype}; allowed: float tensors in [0, 1]")
+        if image.ndim != 2:
+            raise ValueError(f"{name} has shape {tuple(image.shape)}; allowed: H, W")

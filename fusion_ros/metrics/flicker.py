@@ -88,6 +88,8 @@ def static_change(visible: Tensor, thermal: Tensor, fused: Tensor) -> Tensor:
     channel.
     """
     _check_sequence(visible, thermal, fused)
+    if fused.shape[1] != 1:
+        raise ValueError(f"the images have {fused.shape[1]} channels; allowed for static_change: 1")
     a, b, f = (x[1:] - x[:-1] for x in (visible, thermal, fused))
     around = F.avg_pool2d(
         torch.cat([a, b], 1).abs(), STATIC_WINDOW, 1, STATIC_WINDOW // 2, count_include_pad=False

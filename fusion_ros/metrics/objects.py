@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from fusion_ros.metrics.checks import check_luma
 
 #: Least spread of the surroundings: one grey level.
 LEAST_SPREAD = 1 / 255
@@ -24,16 +27,24 @@ def object_contrast(image: Tensor, boxes: Sequence[tuple[float, float, float, fl
     `LEAST_SPREAD`.
 
     Args:
-        image: H, W luma in [0, 1].
+        image: H, W luma in [0, 1], floating point.
         boxes: K boxes (left, top, right, bottom) in pixels.
 
     Returns:
-        K values; NaN for a box or surroundings with fewer than `LEAST_PIXELS` pixels in the image.
+        K values; NaN for a box or surroundings with fewer than `LEAST_PIXELS` pixels in the image,
+        and for a box that is not finite.
+
+    Raises:
+        TypeError: the image is not floating point.
+        ValueError: it is not two-dimensional.
     """
+    check_luma(image=image)
     height, width = image.shape
     values = torch.full((len(boxes),), torch.nan, dtype=image.dtype, device=image.device)
     for place, (left, top, right, bottom) in enumerate(boxes):
         x, y = (right - left) / 2, (bottom - top) / 2
+        if not math.isfinite(sum(map(abs, (left - x, right + x, top - y, bottom + y)))):
+            continue
         outside = torch.zeros(height, width, dtype=torch.bool, device=image.device)
         outside[_slices((left - x, top - y, right + x, bottom + y), width, height)] = True
         inside = _slices((left, top, right, bottom), width, height)

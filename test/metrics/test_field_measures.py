@@ -226,3 +226,24 @@ def test_scores_of_an_image_too_small_for_a_measure_are_not_a_number():
     assert math.isnan(scores["VIF"])
     assert math.isnan(scores["MS-SSIM"])
     assert not math.isnan(scores["qw"])
+
+
+def test_static_change_of_several_channels_is_refused():
+    colour = torch.zeros(2, 3, 16, 16)
+    with pytest.raises(ValueError, match="3 channels"):
+        metrics.static_change(colour, colour, colour)
+
+
+def test_static_change_equals_a_loop_over_pixels():
+    random = np.random.default_rng(5)
+    visible, thermal, fused = random.normal(0.5, 0.01, (3, 3, 1, 14, 17))
+    around = np.zeros((2, 14, 17), bool)
+    for t, y, x in np.ndindex(around.shape):
+        window = np.s_[0, max(0, y - 4) : y + 5, max(0, x - 4) : x + 5]
+        changes = [np.abs(s[t + 1][window] - s[t][window]).mean() for s in (visible, thermal)]
+        around[t, y, x] = max(changes) < 3 / 255
+    assert 0.1 < around.mean() < 0.9
+    change = np.abs(np.diff(fused, axis=0))[:, 0][around].mean()
+    average = np.abs(np.diff((visible + thermal) / 2, axis=0))[:, 0][around].mean()
+    got = metrics.static_change(*map(torch.from_numpy, (visible, thermal, fused)))
+    assert got.item() == pytest.approx(change / average)

@@ -50,3 +50,16 @@ def test_a_box_with_too_few_pixels_in_the_image_has_no_contrast():
     values = object_contrast(image, boxes)
     assert torch.isnan(values).tolist() == [True, True, True, False]
     assert object_contrast(image, []).shape == (0,)
+
+
+def test_a_box_that_is_not_finite_has_no_contrast():
+    nan, inf = float("nan"), float("inf")
+    boxes = [(nan, 0, 8, 8), (0, 0, inf, 8), (-1.7e308, 0, 1.7e308, 8), (16, 16, 20, 24)]
+    assert object_contrast(stripes(0.2, 0.4), boxes).isnan().tolist() == [True, True, True, False]
+
+
+def test_other_tensors_are_refused():
+    with pytest.raises(TypeError, match="uint8"):
+        object_contrast(torch.zeros(40, 40, dtype=torch.uint8), [])
+    with pytest.raises(ValueError, match="1, 40, 40"):
+        object_contrast(torch.zeros(1, 40, 40), [])
