@@ -7,6 +7,7 @@ before it is logged, printed or published.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 NAME_LIMIT = 120
@@ -45,6 +46,13 @@ def error_line(error: BaseException) -> str:
 def printable_lines(text: str, limit: int = LINE_LIMIT) -> str:
     """Return a text of several lines (a traceback) with each line made printable."""
     return "\n".join(printable(line, limit) for line in text.split("\n"))
+
+
+def escape_output() -> None:
+    """Escape characters that a stream cannot encode: of file names, or on a simple terminal."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def say(text: object = "", *, error: bool = False) -> None:

@@ -10,11 +10,12 @@ each run on the measures that the run lost (`training/EXPERIMENTS.md`). The shar
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-from fusion_ros.model.weights import LoadedWeights, WeightsError, load_weights, save_weights
-from training.config import ConfigError
+from fusion_ros.cli.exit_codes import DONE, reported
+from fusion_ros.model.weights import LoadedWeights, load_weights, save_weights
 from training.config_file import import_files
 
 
@@ -26,11 +27,14 @@ def read(text: str) -> tuple[float, str]:
     """Parse ``SHARE=FILE`` to a number and a path."""
     share, equals, path = text.partition("=")
     try:
-        return float(share if equals else ""), path
+        number = float(share if equals else "")
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise AverageError(
             f"--weights has {text!r}; allowed is SHARE=FILE, such as 0.6=A.safetensors"
-        ) from None
+        )
+    return number, path
 
 
 def mean_of(parts: list[tuple[float, LoadedWeights]]) -> LoadedWeights:
@@ -40,7 +44,7 @@ def mean_of(parts: list[tuple[float, LoadedWeights]]) -> LoadedWeights:
         AverageError: the shares do not add up to 1, or the networks differ in shape.
     """
     total = sum(share for share, _ in parts)
-    if abs(total - 1) > 1e-6:
+    if not abs(total - 1) <= 1e-6:
         raise AverageError(f"the shares add up to {total:g}; allowed: 1")
     first = parts[0][1]
     for _, other in parts[1:]:
@@ -65,23 +69,24 @@ def main(arguments: list[str] | None = None) -> int:
         "--modules", nargs="*", default=[], help="Python files that register the layouts"
     )
     options = parser.parse_args(arguments)
-    try:
-        import_files(options.modules)
-        named = [read(text) for text in options.weights]
-        parts = [(share, load_weights(path)) for share, path in named]
-        mean = mean_of(parts)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(
-            options.out,
-            mean.net,
-            training_data="; ".join(dict.fromkeys(p.metadata.training_data for _, p in parts)),
-            metrics={},
-            version=" + ".join(f"{share:g} x {p.metadata.version}" for share, p in parts),
-        )
-    except (AverageError, ConfigError, OSError, WeightsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return reported("python -m training.average", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the mean; returns the exit code."""
+    import_files(options.modules)
+    named = [read(text) for text in options.weights]
+    parts = [(share, load_weights(path)) for share, path in named]
+    mean = mean_of(parts)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(
+        options.out,
+        mean.net,
+        training_data="; ".join(dict.fromkeys(p.metadata.training_data for _, p in parts)),
+        metrics={},
+        version=" + ".join(f"{share:g} x {p.metadata.version}" for share, p in parts),
+    )
+    return DONE
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fusion_ros.cli.argument_types import whole_number
+from fusion_ros.cli.exit_codes import DONE, reported
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.imaging.colour import luma
 from fusion_ros.model.onnx_export import export_onnx
@@ -96,22 +98,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", required=True, help="weights file or preset")
     parser.add_argument("--data", nargs="+", required=True, metavar="KIND=FOLDER")
     parser.add_argument("--split", type=Path, help="file with the names of the pairs to use")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of all data sets together")
+    parser.add_argument(
+        "--pairs", type=whole_number(1), default=60, help="pairs of all data sets together"
+    )
     options = parser.parse_args(arguments)
-    try:
-        weights = load_weights(weights_path(options.weights))
-        pairs = spread_pairs(options.data, options.split, options.pairs)
-        data = quantised(weights, pairs)
-        write_bytes(int8_path(weights.path), data)
-        int8_path(weights.path).chmod(0o644)
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} is missing; pip install -e '.[quantize]'", file=sys.stderr)
-        return 2
-    except (DataSetError, OSError, WeightsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return reported("python -m training.quantize", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the 8-bit file; returns the exit code."""
+    weights = load_weights(weights_path(options.weights))
+    pairs = spread_pairs(options.data, options.split, options.pairs)
+    data = quantised(weights, pairs)
+    write_bytes(int8_path(weights.path), data)
+    int8_path(weights.path).chmod(0o644)
     print(f"{int8_path(weights.path)}: {len(data) / 1e6:.2f} MB, from {len(pairs)} pairs")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

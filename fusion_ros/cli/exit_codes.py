@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import traceback
+from collections.abc import Callable
 
-from fusion_ros.outside_text import error_line, say
+from fusion_ros.outside_text import error_line, escape_output, say
 
 DONE = 0
 NEGATIVE = 1
@@ -30,16 +33,38 @@ exit codes:
 TRACEBACK_VARIABLE = "FUSION_ROS_TRACEBACK"
 
 
-def could_not_run(command: str, error: BaseException) -> int:
-    """Report an error on one line and return its exit code.
+_EXTRAS = ("replay", "train", "quantize")
+"""Commands with an extra of their own."""
+
+
+def reported(program: str, work: Callable[[], int]) -> int:
+    """Run a command and return its exit code; its errors and a stop become one line.
 
     With FUSION_ROS_TRACEBACK=1 in the environment the traceback is printed as well.
     """
+    escape_output()
+    try:
+        code = work()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        say(f"{program}: stopped", error=True)
+        return STOPPED
+    except BrokenPipeError:
+        # The reader of the output has closed it; buffered text must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT_RUN
+    except Exception as error:  # the one place where an error becomes a line and an exit code
+        return _could_not_run(program, error)
+    return code
+
+
+def _could_not_run(program: str, error: Exception) -> int:
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
         traceback.print_exception(error)
     text = error_line(error)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        what = f"'fusion_ros[{command}]'" if command in ("replay", "train") else error.name
+        command = re.split("[ .]", program)[-1]
+        what = f"'fusion_ros[{command}]'" if command in _EXTRAS else error.name
         text = f"the package {error.name} is not installed; pip install {what}"
-    say(f"fusion-ros {command}: could not run: {text}", error=True)
+    say(f"{program}: could not run: {text}", error=True)
     return COULD_NOT_RUN

@@ -8,7 +8,6 @@ that `--help` responds at once.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import sys
@@ -19,10 +18,10 @@ from typing import Any, NoReturn
 
 from fusion_ros import __version__
 from fusion_ros.cli import build_engine, calibrate, demo, doctor, fuse, node, record, training
-from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, STOPPED, TABLE, could_not_run
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, TABLE, reported
 from fusion_ros.cli.replay import command as replay
 from fusion_ros.engines.process import configure_process
-from fusion_ros.outside_text import LINE_LIMIT, printable, say
+from fusion_ros.outside_text import LINE_LIMIT, escape_output, printable
 
 _DESCRIPTION = """\
 Pairs the images of an RGB and a thermal camera and fuses each pair into one image.
@@ -125,10 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # File names may be invalid text, and a terminal may lack characters.
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    escape_output()
     whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell requests completions of an unfinished line
         import argcomplete
@@ -142,19 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Of OpenCV alone they name no file; the commands report each of these errors themselves.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
-        code: int = args.run(args)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        say(f"fusion-ros {args.command}: stopped", error=True)
-        return STOPPED
-    except BrokenPipeError:
-        # The reader of the output has closed it; buffered text must not raise at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return COULD_NOT_RUN
-    except Exception as error:  # the one place where an error becomes a line and an exit code
-        return could_not_run(args.command, error)
-    return code
+    return reported(f"fusion-ros {args.command}", lambda: args.run(args))
 
 
 if __name__ == "__main__":

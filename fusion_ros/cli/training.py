@@ -8,6 +8,7 @@ import importlib
 import sys
 from typing import Any
 
+from fusion_ros.cli.argument_types import result_folder
 from fusion_ros.cli.options import add_options, opt
 from fusion_ros.metrics.names import HIGHER_IS_BETTER
 
@@ -54,7 +55,7 @@ _COMMANDS = (
         opt("--split FILE", "file with the names of the pairs to use"),
         opt("--peers DIR", "folder of folders of other people's results, named like the visible "
             "images"),
-        opt("--out DIR", "folder for tables and images", required=True),
+        opt("--out DIR", "folder for tables and images", required=True, type=result_folder),
         opt("--measures NAME", f"measures to compute (default: all): {', '.join(HIGHER_IS_BETTER)}",
             nargs="*"),
         opt("--no-baselines", "leave out classical methods"),
@@ -62,7 +63,7 @@ _COMMANDS = (
     )),
     ("export", "write the weights of a run as files to ship", _EXPORT, (
         opt("--weights FILE", "weights of a run", required=True),
-        opt("--out DIR", "folder for the files", required=True),
+        opt("--out DIR", "folder for the files", required=True, type=result_folder),
         opt("--name NAME", "file name without suffix (default: the preset)"),
         opt("--half", "store tensors and kernels as float16"),
         opt("--score KIND=FOLDER", "data set whose qw and qe are stored in the metadata"),

@@ -60,3 +60,9 @@ def test_other_shapes_and_missing_files_are_named(files, tmp_path, capsys) -> No
         command = ["--weights", f"0.5={files[0]}", f"0.5={path}", "--out", str(tmp_path / "m")]
         assert main(command) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_share_that_is_no_number_writes_nothing(files, tmp_path) -> None:
+    out = tmp_path / "mean.safetensors"
+    assert main(["--weights", f"nan={files[0]}", "--out", str(out)]) == 2
+    assert not out.exists()
