@@ -37,6 +37,7 @@ _LEAST = {
     **dict.fromkeys(("flicker_every", "checkpoint_every_s", "patience", "image_count"), 0),
     "bad_batches_allowed": 0,
 }
+_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -97,28 +98,18 @@ class Augmentation:
     stranger_chance: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (
-            "flip",
-            "flip_vertical",
-            "range_chance",
-            "polarity_chance",
-            "blur_chance",
-            "noise_chance",
-            "zoom_chance",
-            "stretch_chance",
-            "sharpen_chance",
-            "stranger_chance",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; allowed is 0..1")
+        for name, value in dataclasses.asdict(self).items():
+            if name.startswith("flip") or name.endswith("_chance"):
+                if not 0 <= value <= 1:
+                    raise ConfigError(f"augmentation.{name} is {value}; allowed is 0..1")
+            elif not value >= 0:
+                raise ConfigError(f"augmentation.{name} is {value}; allowed is >= 0")
         if not 0 < self.smallest_gain <= 1:
             raise ConfigError(
                 f"augmentation.smallest_gain is {self.smallest_gain}; allowed is > 0 and <= 1"
             )
         if not self.largest_gain >= 1:
             raise ConfigError(f"augmentation.largest_gain is {self.largest_gain}; allowed: >= 1")
-        if not self.sharpen >= 0:
-            raise ConfigError(f"augmentation.sharpen is {self.sharpen}; allowed: >= 0")
         if not 1 <= self.zoom <= 4:
             raise ConfigError(f"augmentation.zoom is {self.zoom}; allowed is 1..4")
 
@@ -211,20 +202,11 @@ class RunConfig:
         for name in self.loggers:
             _one_of("loggers", name, LOGGERS)
         stride = self.shape.stride
-        if len(self.crop) != 2 or any(
-            type(side) is not int or side <= 0 or side % stride for side in self.crop
-        ):
+        if len(self.crop) != 2 or any(side <= 0 or side % stride for side in self.crop):
             raise ConfigError(f"crop is {self.crop}; allowed are two multiples of {stride}")
-        for name, low in _LEAST.items():
-            if not getattr(self, name) >= low:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= {low}")
+        self._check_numbers()
         if self.patience and not self.validation:
             raise ConfigError(f"patience is {self.patience}; > 0 needs data in `validation`")
-        for name in ("learning_rate", "clip_gradient"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is > 0")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"ema is {self.ema}; allowed is 0 <= ema < 1")
         if self.batch % (self.devices * self.nodes):
             raise ConfigError(
                 f"batch is {self.batch}; allowed are multiples of devices x nodes "
@@ -242,6 +224,18 @@ class RunConfig:
             return shape
         except NetworkConfigError as error:
             raise ConfigError(f"network: {error}") from error
+
+    def _check_numbers(self) -> None:
+        for name, low in _LEAST.items():
+            if not getattr(self, name) >= low:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is >= {low}")
+        for name in ("learning_rate", "clip_gradient"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is > 0")
+        if self.seed > _LARGEST_SEED:
+            raise ConfigError(f"seed is {self.seed}; allowed is 0..{_LARGEST_SEED}")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema is {self.ema}; allowed is 0 <= ema < 1")
 
     def _check_data(self) -> None:
         if not self.train:

@@ -11,8 +11,10 @@ import difflib
 import hashlib
 import importlib.util
 import sys
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from fusion_ros.files.reading import MalformedFileError, UnreadableFileError, parse_yaml, read_bytes
@@ -48,18 +50,19 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 def _read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a file's values and merge them into those of the file named by its key ``base``."""
-    if path in above:
-        raise ConfigError(f"config {path} is a base of itself")
     try:
         values = parse_yaml(read_bytes(path))
     except (UnreadableFileError, MalformedFileError) as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"config {path} is a {type(values).__name__}; allowed is a mapping")
+    place = path.resolve()
+    if place in above:
+        raise ConfigError(f"config {path} is a base of itself")
     base = values.pop("base", None)
     if base is None:
         return values
-    below = _read_values(path.parent / str(base), (*above, path))
+    below = _read_values(path.parent / str(base), (*above, place))
     for key, value in values.items():
         both = isinstance(value, dict) and isinstance(below.get(key), dict)
         below[key] = {**below[key], **value} if both else value
@@ -70,17 +73,24 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
     """Build a checked config from plain values."""
     values = dict(values)
     for key in ("train", "validation"):
-        entries = values.get(key) or []
+        entries = _given(values, key, ())
         if not isinstance(entries, (list, tuple)):
             raise ConfigError(f"{key} is {entries!r}; allowed is a list of data sets")
         values[key] = tuple(_build(DataEntry, entry, f"{key}[]") for entry in entries)
-    values["augmentation"] = _build(Augmentation, values.get("augmentation") or {}, "augmentation")
-    modules = values.get("modules") or ()
-    if not isinstance(modules, (list, tuple)):
+    values["augmentation"] = _build(
+        Augmentation, _given(values, "augmentation", {}), "augmentation"
+    )
+    values["modules"] = modules = _given(values, "modules", ())
+    if not _fits(modules, tuple[str, ...]):
         raise ConfigError(f"modules is {modules!r}; allowed is a list of Python files")
     import_files(modules)
-    values["loss"] = _loss_weights(values.get("loss") or {})
+    values["loss"] = _loss_weights(_given(values, "loss", {}))
     return _build(RunConfig, values, "config")
+
+
+def _given(values: Mapping[str, Any], key: str, default: Any) -> Any:
+    """Return the value of a key; the default for a key that is absent or empty."""
+    return default if values.get(key) is None else values[key]
 
 
 def import_files(paths: Iterable[str | Path]) -> None:
@@ -90,17 +100,19 @@ def import_files(paths: Iterable[str | Path]) -> None:
         ConfigError: a file is missing or raises an error.
     """
     for path in paths:
-        _import_file(Path(str(path)))
+        _import_file(Path(path))
 
 
 def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"modules has {str(path)!r}; allowed are existing Python files")
     place = hashlib.sha256(bytes(path.resolve())).hexdigest()
     name = f"training_module_{path.stem}_{place[:16]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"modules has {str(path)!r}; allowed are existing Python files")
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"modules has {str(path)!r}; allowed are Python files (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module
     try:
@@ -116,9 +128,12 @@ def _loss_weights(values: Any) -> dict[str, float]:
     for name, value in values.items():
         if name not in TERMS:
             raise ConfigError(_unknown("loss", name, TERMS))
-        if not _is_like(value, 0.0) or not value >= 0:
+        if not _fits(value, float) or not value >= 0:
             raise ConfigError(f"loss.{name} is {value!r}; allowed is a number >= 0")
-    return {"qw": 1.0, "qe": 1.0, **values}
+    weights = {"qw": 1.0, "qe": 1.0, **values}
+    if not any(weights.values()):
+        raise ConfigError(f"loss is {weights!r}; at least one weight must be > 0")
+    return weights
 
 
 def _unknown(where: str, key: str, known: Iterable[str]) -> str:
@@ -129,43 +144,33 @@ def _unknown(where: str, key: str, known: Iterable[str]) -> str:
     return f"{where} has unknown key {key!r}; {hint}"
 
 
-#: Types that are accepted for a default of each type.
-_LIKE: dict[type, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-    tuple: (list, tuple),
-}
-
-
-def _is_like(value: object, default: object) -> bool:
-    """Return whether a value has the type of a default; True is not a number."""
-    return isinstance(value, _LIKE[type(default)]) and (
-        isinstance(default, bool) or not isinstance(value, bool)
-    )
-
-
-def _fits(value: object, setting: dataclasses.Field[Any]) -> bool:
-    """Return whether a setting takes a value; the class checks its range."""
-    if setting.type in ("str", "str | None"):
-        return isinstance(value, str) or (value is None and setting.default is None)
-    return type(setting.default) not in _LIKE or _is_like(value, setting.default)
-
-
-def _described(setting: dataclasses.Field[Any]) -> str:
-    return "a text" if setting.type in ("str", "str | None") else f"like {setting.default!r}"
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value has an annotated type; numbers are finite, and True is none."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (UnionType, typing.Union):
+        return any(_fits(value, each) for each in inner)
+    if origin in (tuple, Sequence):
+        parts = value if isinstance(value, (list, tuple)) else [None]
+        kinds = inner if Ellipsis not in inner and origin is tuple else inner[:1] * len(parts)
+        return len(parts) == len(kinds) and all(map(_fits, parts, kinds))
+    if origin is Mapping:
+        return isinstance(value, Mapping)
+    if hint in (int, float):
+        is_number = isinstance(value, (int, hint)) and not isinstance(value, bool)
+        return is_number and abs(value) <= sys.float_info.max
+    return isinstance(value, hint)
 
 
 def _build(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} is {values!r}; allowed is a mapping")
     known = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
     for key, value in values.items():
         if key not in known:
             raise ConfigError(_unknown(where, key, known))
-        if not _fits(value, known[key]):
-            raise ConfigError(f"{where}.{key} is {value!r}; allowed is {_described(known[key])}")
+        if not _fits(value, hints[key]):
+            raise ConfigError(f"{where}.{key} is {value!r}; allowed is {known[key].type}")
     tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
         return kind(**tidy)

@@ -56,6 +56,19 @@ CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
         ({"batch": 3, "devices": 2}, "batch is 3"),
         ({"ema": 1.0}, "ema is 1.0"),
         ({"schedule": "linear"}, "schedule is 'linear'; allowed: cosine, halve"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"clip_gradient": float("nan")}, "clip_gradient is nan"),
+        ({"weight_decay": -1}, "weight_decay is -1"),
+        ({"steps": 10**399}, "config.steps is 10"),
+        ({"crop": [32]}, r"config.crop is \[32\]"),
+        ({"halve_at_epochs": ["a"]}, "config.halve_at_epochs is"),
+        ({"seed": 2**63}, "seed is 9"),
+        ({"network": []}, "config.network is"),
+        ({"loss": 0}, "loss is 0"),
+        ({"loss": {"qw": 0, "qe": 0}}, "loss is .* > 0"),
+        ({"augmentation": 0}, "augmentation is 0"),
+        ({"augmentation": {"noise_deviation": -1}}, "augmentation.noise_deviation is -1"),
+        ({"augmentation": {"shift_pixels": float("nan")}}, "augmentation.shift_pixels is nan"),
     ],
 )
 def test_an_invalid_value_is_named(changes, message):
@@ -114,6 +127,14 @@ def {name}(crops):
     loss = {"term_of_a": 1.0, "term_of_b": 2.0}
     config = config_from_dict({**GOOD, "modules": [str(path) for path in paths], "loss": loss})
     assert config.loss.items() >= loss.items()
+
+
+def test_a_base_that_leads_back_by_another_path_is_refused(tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / "c.yaml"
+    path.write_text("base: sub/../c.yaml\n")
+    with pytest.raises(ConfigError, match="base of itself"):
+        load_config(path)
 
 
 def test_an_unreadable_file_is_named(tmp_path):
