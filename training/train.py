@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from fusion_ros.files.writing import new_file, write_text
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import load_weights, save_weights
+from fusion_ros.outside_text import printable
 from training.config import ConfigError, RunConfig
 from training.config_file import load_config
 from training.data.packing import Pack
@@ -301,7 +302,13 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             return
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:  # of zip, pickle or torch
+            raise TrainingError(
+                f"{path} cannot be read ({printable(error)}); remove it to start again, or use "
+                "another run_folder"
+            ) from error
         self.net.load_state_dict(state["net"])
         self.running_mean.load_state_dict(state["running_mean"])
         self.optimizer.load_state_dict(state["optimizer"])

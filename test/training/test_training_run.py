@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tiny_run import write_config
 
 pytest.importorskip("lightning_fabric")
@@ -311,6 +312,21 @@ def test_prepare_reports_pairs_and_skipped_files(tmp_path, capsys):
     assert "train: folders: 2 pairs, 0 with a second frame; sizes 80x72 (2)" in output
     assert "2 files skipped" in output
     assert not (tmp_path / "run").exists()
+    (problems,) = (tmp_path / "packs").glob("*/problems.json")
+    problems.unlink()  # as of a process that was killed after the pack was written
+    assert main([str(config), "--prepare"]) == 0
+    assert "2 files skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damaged", ["checkpoint.pt", "config.yaml"])
+def test_damaged_files_of_a_run_are_named(tmp_path, capsys, damaged):
+    config, run = write_config(tmp_path), tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(yaml.safe_dump(load_config(config).as_dict()))
+    (run / "checkpoint.pt").write_bytes(b"")
+    (run / damaged).write_bytes(b"[")
+    assert main([str(config)]) == 2
+    assert damaged in capsys.readouterr().err
 
 
 MODULE = """

@@ -50,7 +50,7 @@ def prepare_pack(entries: tuple[DataEntry, ...], folder: Path) -> tuple[Pack, li
                 digest.update(repr(key).encode())
     target = folder / digest.hexdigest()[:16]
     problems_file = target / "problems.json"
-    if not (target / INDEX_NAME).is_file():
+    if not ((target / INDEX_NAME).is_file() and problems_file.is_file()):
         problems = _write_pack(listed, target)
         write_json(problems_file, problems)
     return Pack(target), json.loads(problems_file.read_text())

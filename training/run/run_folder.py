@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from fusion_ros.files.reading import MalformedFileError, parse_yaml, read_bytes
 from fusion_ros.files.writing import write_json, write_text
 from training.config import ConfigError, RunConfig
 
@@ -48,7 +49,12 @@ def open_run_folder(config: RunConfig) -> Path:
     stored = folder / CONFIG
     values = config.as_dict()
     if stored.is_file() and (folder / CHECKPOINT).is_file():
-        before = yaml.safe_load(stored.read_text())
+        try:
+            before = parse_yaml(read_bytes(stored))
+        except MalformedFileError as error:
+            raise ConfigError(f"{stored}: {error}; use another run_folder") from error
+        if not isinstance(before, dict):
+            raise ConfigError(f"{stored} is no config of a run; use another run_folder")
         for key, value in values.items():
             if key not in _FREE_TO_CHANGE and before.get(key) != value:
                 raise ConfigError(
