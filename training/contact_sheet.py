@@ -11,6 +11,8 @@ import numpy as np
 
 from fusion_ros.files.images import write_image
 from fusion_ros.imaging.colour import LumaReplacer
+from fusion_ros.imaging.compressed import read_image_file
+from fusion_ros.imaging.encodings import EncodingError
 from training.data.pairs import DataSetError, PairFiles
 from training.data.reading import read_pair
 
@@ -46,9 +48,10 @@ def contact_sheet(
         tiles = [tile(visible), tile(thermal)]
         for method in methods:
             path = image_path(results, method, pair.name)
-            fused = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if fused is None:
-                raise DataSetError(f"{path} is no readable image")
+            try:
+                fused = read_image_file(path)
+            except EncodingError as error:
+                raise DataSetError(f"{path}: {error}") from error
             if fused.ndim == 3:
                 fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
             tiles.append(tile(with_colour_of(visible, fused)))

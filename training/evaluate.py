@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
+import math
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE
 from fusion_ros.engines.choice import create_engine
 from fusion_ros.files.images import write_image
 from fusion_ros.files.writing import write_json
@@ -100,9 +104,10 @@ def peer_image(folder: Path, name: str) -> Path:
     Raises:
         DataSetError: there is none.
     """
-    for suffix in IMAGES:
-        if (path := folder / f"{Path(name).name}{suffix}").is_file():
-            return path
+    for below in (name, Path(name).name):
+        for suffix in IMAGES:
+            if (path := folder / f"{below}{suffix}").is_file():
+                return path
     raise DataSetError(f"{folder} has no image {Path(name).name}")
 
 
@@ -124,37 +129,73 @@ def scores_of(
 
 def evaluate_set(
     pairs: Pairs, methods: dict[str, Fuser], shown: list[str], measures: list[str], out: Path
-) -> None:
-    """Score the methods on one data set; write tables, images and the sheet to ``out``."""
+) -> int:
+    """Score the methods on one data set; write tables, images and the sheet to ``out``.
+
+    Returns:
+        The number of pairs that were skipped, since a file of theirs cannot be used.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    check_pairs(out, pairs)
+    _refuse_equal_results(pairs)
     rows = ScoreRows(out / "per_image.csv", measures)
+    check_pairs(out, pairs, {pair for _, pair in rows.scores})
     total = len(pairs) * len(methods)
+    scored, skipped = [], []
     with rows, tqdm(total=total, unit="image", disable=None) as progress:
         for pair in pairs:
-            missing = [name for name in methods if (name, pair.name) not in rows.scores]
+            missing = [
+                name
+                for name in methods
+                if (name, pair.name) not in rows.scores
+                or not image_path(out, name, pair.name).is_file()
+            ]
             progress.update(len(methods) - len(missing))
             if not missing:
+                scored.append(pair)
                 continue
-            visible, thermal = read_pair(pair)[0]
-            for name in missing:
-                fused = methods[name](pair.name, visible, thermal)
+            try:
+                visible, thermal = read_pair(pair)[0]
+                fused = {name: methods[name](pair.name, visible, thermal) for name in missing}
+            except DataSetError as error:
+                print(f"skipped: {error}", file=sys.stderr)
+                skipped.append(str(error))
+                continue
+            scored.append(pair)
+            for name, image in fused.items():
                 target = image_path(out, name, pair.name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_image(
-                    target, fused if fused.ndim == 2 else cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
+                    target, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
                 )
-                rows.add(name, pair.name, scores_of(fused, visible, thermal, measures))
+                rows.add(name, pair.name, scores_of(image, visible, thermal, measures))
                 progress.update()
+    if not scored:
+        raise DataSetError(f"{pairs.source}: no pair can be used; first: {skipped[0]}")
     means = {
-        name: {
-            m: float(np.nanmean([rows.scores[name, pair.name][m] for pair in pairs]))
-            for m in measures
-        }
+        name: {m: _mean([rows.scores[name, pair.name][m] for pair in scored]) for m in measures}
         for name in methods
     }
-    print(write_tables(means, mean_ranks(means), out, f"{pairs.source}, {len(pairs)} pairs"))
-    contact_sheet(pairs.pairs, out, shown, out / "contact_sheet.png")
+    title = f"{pairs.source}, {len(scored)} pairs"
+    title += f" ({len(skipped)} skipped)" if skipped else ""
+    print(write_tables(means, mean_ranks(means), out, title))
+    contact_sheet(scored, out, shown, out / "contact_sheet.png")
+    return len(skipped)
+
+
+def _refuse_equal_results(pairs: Pairs) -> None:
+    names: dict[str, str] = {}
+    for pair in pairs:
+        other = names.setdefault(image_path(Path(), "", pair.name).name, pair.name)
+        if other != pair.name:
+            raise DataSetError(
+                f"{pairs.source}: the pairs {other} and {pair.name} have one name of results; "
+                "rename a file"
+            )
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean without NaN; NaN if there is nothing else."""
+    return math.nan if np.isnan(values).all() else float(np.nanmean(values))
 
 
 class ScoreRows:
@@ -171,21 +212,26 @@ class ScoreRows:
     def __init__(self, path: Path, measures: list[str]) -> None:
         self._path, self._columns = path, ["method", "image", *measures]
         self.scores: dict[tuple[str, str], dict[str, float]] = {}
-        text = path.read_text() if path.is_file() else ""
+        text = _text_of(path) if path.is_file() else ""
         whole = text[: text.rfind("\n") + 1]
-        header, *rows = list(csv.reader(whole.splitlines())) or [self._columns]
-        if header != self._columns:
-            raise DataSetError(
-                f"{path} has the measures {', '.join(header[2:])}; requested: "
-                f"{', '.join(measures)}; use another --out, or the same --measures"
-            )
-        for method, image, *values in rows:
-            self.scores[method, image] = dict(zip(measures, map(float, values), strict=True))
+        try:
+            header, *rows = list(csv.reader(io.StringIO(whole, ""), strict=True)) or [self._columns]
+            if header != self._columns:
+                raise DataSetError(
+                    f"{path} has the measures {', '.join(header[2:])}; requested: "
+                    f"{', '.join(measures)}; use another --out, or the same --measures"
+                )
+            for method, image, *values in rows:
+                self.scores[method, image] = dict(zip(measures, map(float, values), strict=True))
+        except (ValueError, csv.Error) as error:
+            if isinstance(error, DataSetError):
+                raise
+            raise DataSetError(f"{path} is no table of scores ({error}); remove it") from error
         if text != whole:
-            os.truncate(path, len(whole.encode()))
+            os.truncate(path, len(whole.encode("utf-8", "surrogateescape")))
 
     def __enter__(self) -> ScoreRows:
-        self._file = self._path.open("a", newline="")
+        self._file = self._path.open("a", newline="", encoding="utf-8", errors="surrogateescape")
         self._writer = csv.writer(self._file, lineterminator="\n")
         if not self._file.tell():
             self._writer.writerow(self._columns)
@@ -201,6 +247,11 @@ class ScoreRows:
         self._file.flush()
 
 
+def _text_of(path: Path) -> str:
+    """Return the text of a table; names of files may be no UTF-8."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
 def check_methods(out: Path, weights: list[str]) -> None:
     """Keep the identity of the weights in ``out``; results of other weights are not continued."""
     identity = {
@@ -208,23 +259,35 @@ def check_methods(out: Path, weights: list[str]) -> None:
         for name, path in zip(network_names(weights), weights, strict=True)
     }
     out.mkdir(parents=True, exist_ok=True)
-    _check_identity(out, "weights", identity)
+    _check_identity(out, "weights", identity, set(identity))
 
 
-def check_pairs(out: Path, pairs: Pairs) -> None:
-    """Keep the files of the pairs in ``out``; results of other files are not continued."""
+def check_pairs(out: Path, pairs: Pairs, scored: set[str]) -> None:
+    """Keep the files of the pairs in ``out``; results of other files are not continued.
+
+    A pair without a score, such as one that could not be read, may have changed.
+    """
     identity = {}
     for pair in pairs:
         state = pair.visible.stat()
         identity[pair.name] = [str(pair.visible.resolve()), state.st_size, state.st_mtime_ns]
-    _check_identity(out, "pairs", identity)
+    _check_identity(out, "pairs", identity, scored)
 
 
-def _check_identity(out: Path, what: str, identity: dict[str, Any]) -> None:
-    """Add identities by name to a file in ``out``, unless one of them differs from the stored."""
+def _check_identity(out: Path, what: str, identity: dict[str, Any], fixed: set[str]) -> None:
+    """Keep identities by name in a file in ``out``, unless one of the fixed names has another."""
     stored = out / f"{what}.json"
-    before = json.loads(stored.read_text()) if stored.is_file() else {}
-    changed = [name for name, value in identity.items() if before.get(name, value) != value]
+    try:
+        before = json.loads(stored.read_bytes()) if stored.is_file() else {}
+    except ValueError as error:
+        raise DataSetError(f"{stored} is no JSON ({error}); remove it") from error
+    if not isinstance(before, dict):
+        raise DataSetError(f"{stored} holds a {type(before).__name__}; remove it")
+    changed = [
+        name
+        for name in identity
+        if name in fixed and before.get(name, identity[name]) != identity[name]
+    ]
     if changed:
         raise DataSetError(
             f"{out} has results of other {what} called {changed[0]}; use another --out"
@@ -252,6 +315,27 @@ def named_networks(weights: list[str], precision: str | None = None) -> dict[str
     }
 
 
+def all_methods(*groups: Mapping[str, Fuser]) -> dict[str, Fuser]:
+    """Join methods by name.
+
+    Raises:
+        DataSetError: two methods have one name, or one folder for their images.
+    """
+    methods: dict[str, Fuser] = {}
+    folders: dict[str, str] = {}
+    for name, fuser in (item for group in groups for item in group.items()):
+        other = folders.setdefault(image_path(Path(), name, "x").parent.name, name)
+        if name in methods or other != name:
+            raise DataSetError(f"two methods are called {other!r} and {name!r}; rename one")
+        methods[name] = fuser
+    return methods
+
+
+def baselines() -> dict[str, Fuser]:
+    """Return the classical methods by name."""
+    return {name: baseline_fuser(method) for name, method in BASELINES.items()}
+
+
 def find_data_sets(texts: list[str], split: Path | None) -> dict[str, Pairs]:
     """Find the pairs of each ``KIND=FOLDER``, by kind."""
     found: dict[str, Pairs] = {}
@@ -270,19 +354,20 @@ def run(options: argparse.Namespace) -> int:
     if unknown := sorted(set(measures) - set(MEASURES)):
         raise DataSetError(f"--measures has {unknown[0]!r}; allowed: {', '.join(MEASURES)}")
     data = find_data_sets(options.data, options.split)
-    methods = named_networks(options.weights)
-    shown = list(methods)
-    if not options.no_baselines:
-        methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
-    if options.peers:
-        methods |= peers_of(options.peers, data)
+    networks = named_networks(options.weights)
+    methods = all_methods(
+        networks,
+        {} if options.no_baselines else baselines(),
+        peers_of(options.peers, data) if options.peers else {},
+    )
     if not methods:
         raise DataSetError("nothing to score: no --weights, no --peers, no baselines")
     check_methods(options.out, options.weights)
+    skipped = 0
     for kind, pairs in data.items():
         out = options.out / kind if len(data) > 1 else options.out
-        evaluate_set(pairs, methods, shown or list(methods)[:1], measures, out)
-    return 0
+        skipped += evaluate_set(pairs, methods, list(networks) or list(methods)[:1], measures, out)
+    return COULD_NOT_RUN if skipped else DONE
 
 
 def peers_of(root: Path, data: dict[str, Pairs]) -> dict[str, Fuser]:
@@ -299,7 +384,9 @@ def peers_of(root: Path, data: dict[str, Pairs]) -> dict[str, Fuser]:
             f"--peers is {root}; allowed is a folder that holds a folder of images for each method"
         )
     for folder in folders:  # now, before hours are spent
-        for pairs in data.values():
-            for pair in pairs:
-                peer_image(folder, pair.name)
+        used: dict[Path, str] = {}
+        for pair in (pair for pairs in data.values() for pair in pairs):
+            image = peer_image(folder, pair.name)
+            if used.setdefault(image, pair.name) != pair.name:
+                raise DataSetError(f"{image} stands for {used[image]} and {pair.name}")
     return {folder.name: peer_fuser(folder) for folder in folders}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fusion_ros.engines.parity import Parity, compare, golden_pair
+from fusion_ros.files.folders import discard, publish, reserved, stage
 from fusion_ros.files.writing import write_bytes
 from fusion_ros.model.byte_network import ByteNetwork
 from fusion_ros.model.onnx_export import export_onnx
@@ -42,7 +43,7 @@ def measured(weights: Path, data: str) -> dict[str, float]:
     for pair in find_named_pairs("--score", data):
         visible, thermal = read_pair(pair)[0]
         rows.append(scores_of(fuser(pair.name, visible, thermal), visible, thermal, ["qw", "qe"]))
-    name = Path(data.partition("=")[2]).name
+    name = Path(data.partition("=")[2]).resolve().name
     return {f"{name}_{m}": round(float(np.mean([r[m] for r in rows])), 4) for m in ("qw", "qe")}
 
 
@@ -53,23 +54,39 @@ def run(options: argparse.Namespace) -> int:
     scores = dict(loaded.metadata.metrics)
     if options.score:
         scores |= measured(options.weights, options.score)
-    options.out.mkdir(parents=True, exist_ok=True)
     name = options.name or loaded.metadata.preset
+    if Path(name).name != name or "\0" in name:
+        raise ValueError(f"--name is {name!r}; allowed is a file name without a folder")
     target = options.out / f"{name}.safetensors"
+    if options.half and target.exists() and target.samefile(options.weights):
+        raise ValueError(f"--half would replace {target} by its rounding; use another --name")
+    with reserved(options.out):
+        staging = stage(options.out)
+        try:
+            _write(staging / target.name, loaded, scores, options)
+            publish(staging, [target.name, onnx_path(target).name])
+        finally:
+            discard(staging)
+    return 0
+
+
+def _write(
+    path: Path, loaded: LoadedWeights, scores: dict[str, float], options: argparse.Namespace
+) -> None:
+    """Write both files, and print their sizes and figures."""
     metadata = save_weights(
-        target,
+        path,
         loaded.net,
         training_data=loaded.metadata.training_data,
         metrics=scores,
         version=options.version or loaded.metadata.version,
         dtype=torch.float16 if options.half else torch.float32,
     )
-    target.chmod(0o644)
-    described = f", {shown(metadata.metrics)}" if metadata.metrics else ""
-    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB{described}")
-    weights = load_weights(target)
+    weights = load_weights(path)
     onnx = export_onnx(weights, half=options.half)
-    write_bytes(onnx_path(target), onnx)
-    onnx_path(target).chmod(0o644)
-    print(f"{onnx_path(target)}: {len(onnx) / 1e6:.2f} MB, {onnx_parity(weights, onnx)}")
-    return 0
+    write_bytes(onnx_path(path), onnx)
+    parity = onnx_parity(weights, onnx)
+    described = f", {shown(metadata.metrics)}" if metadata.metrics else ""
+    for file, what in ((path, described), (onnx_path(path), f", {parity}")):
+        file.chmod(0o644)
+        print(f"{options.out / file.name}: {file.stat().st_size / 1e6:.2f} MB{what}")

@@ -12,63 +12,78 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fusion_ros.files.writing import write_text
-from fusion_ros.metrics.baselines import BASELINES
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, reported
+from fusion_ros.files.writing import check_target, write_text
 from fusion_ros.metrics.flicker import change_ratio, excess_flicker, flicker_index, static_change
-from fusion_ros.model.weights import WeightsError
-from training.config import ConfigError
 from training.config_file import import_files
 from training.data.pairs import DataSetError, PairFiles, find_named_pairs
 from training.data.reading import read_pair
-from training.evaluate import Fuser, baseline_fuser, grey, named_networks
+from training.evaluate import Fuser, all_methods, baselines, grey, named_networks
 
 
-def clips(pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
-    """Return the pairs of each clip in frame order.
+def clips(pairs: Iterable[PairFiles]) -> dict[str, list[PairFiles]]:
+    """Return the pairs of each clip in frame order, which is the order of ``pairs``.
 
     Raises:
         DataSetError: a clip has one frame, or the pairs are distant frames of a video.
     """
-    result: dict[str, list[PairFiles]] = defaultdict(list)
-    for pair in sorted(pairs, key=lambda p: p.name):
+    result: dict[str, list[PairFiles]] = {}
+    for pair in pairs:
         if pair.frame is not None:
             raise DataSetError(
                 f"{pair.visible} is a video, of which every 15th frame is a pair; allowed are "
                 "folders of consecutive frames, such as those of the kinds m3svd and folders"
             )
-        result[pair.name.rpartition("/")[0]].append(pair)
-    for name, frames in result.items():
+        result.setdefault(pair.name.rpartition("/")[0] or "all", []).append(pair)
+    for clip, frames in result.items():
         if len(frames) < 2:
-            raise DataSetError(f"clip {name or frames[0].visible} has 1 frame; allowed: at least 2")
-    return dict(result)
+            raise DataSetError(f"clip {clip} has 1 frame; allowed: at least 2")
+    return result
+
+
+def read_clip(frames: Sequence[PairFiles]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the images of a clip.
+
+    Raises:
+        DataSetError: a file cannot be used, or the sizes differ.
+    """
+    images = [read_pair(pair)[0] for pair in frames]
+    for pair, (_, thermal) in zip(frames, images, strict=True):
+        if thermal.shape != images[0][1].shape:
+            raise DataSetError(
+                f"{pair.thermal} is {thermal.shape[1]}x{thermal.shape[0]}, the first frame of its "
+                f"clip {images[0][1].shape[1]}x{images[0][1].shape[0]}; allowed: one size"
+            )
+    return images
 
 
 def _stack(images: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images).astype(np.float32) / 255)[:, None]
 
 
-def flicker_table(methods: Mapping[str, Fuser], data: dict[str, list[PairFiles]]) -> str:
-    """Return Markdown with a row for each method and a column for each clip.
+def flicker_table(
+    methods: Mapping[str, Fuser], data: Mapping[str, list[PairFiles]]
+) -> tuple[str, list[str]]:
+    """Return Markdown with a row for each method and a column for each clip, and skipped clips.
 
     Raises:
-        DataSetError: the frames of a clip differ in size.
+        DataSetError: no clip can be used.
     """
     rows: dict[str, list[str]] = {name: [] for name in methods}
-    for frames in data.values():
-        sources = [read_pair(pair)[0] for pair in frames]
-        sizes = {thermal.shape for _, thermal in sources}
-        if len(sizes) > 1:
-            raise DataSetError(
-                f"the frames of {frames[0].visible.parent} have the sizes "
-                f"{', '.join(f'{w}x{h}' for h, w in sorted(sizes))}; allowed: one size for a clip"
-            )
+    measured, skipped = [], []
+    for clip, frames in data.items():
+        try:
+            sources = read_clip(frames)
+        except DataSetError as error:
+            skipped.append(f"clip {clip}: {error}")
+            continue
+        measured.append(clip)
         visible = _stack([grey(v) for v, _ in sources])
         thermal = _stack([t for _, t in sources])
         for name, method in methods.items():
@@ -84,9 +99,11 @@ def flicker_table(methods: Mapping[str, Fuser], data: dict[str, list[PairFiles]]
             ]
             rows[name].append("{:.3f} / {:.2f} / {:.2f} / {:.2f}".format(*values))
     lines = ["Index / change ratio / excess in grey levels / change of static pixels.", ""]
-    lines += ["| method | " + " | ".join(data) + " |", "|" + "---|" * (len(data) + 1)]
+    if not measured:
+        raise DataSetError(f"no clip can be used; first: {skipped[0]}")
+    lines += ["| method | " + " | ".join(measured) + " |", "|" + "---|" * (len(measured) + 1)]
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n", skipped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,19 +120,22 @@ def main(arguments: list[str] | None = None) -> int:
         "--modules", nargs="*", default=[], help="Python files that register the layouts"
     )
     options = parser.parse_args(arguments)
-    try:
-        import_files(options.modules)
-        data = clips(find_named_pairs("--data", options.data).pairs)
-        methods = named_networks(options.weights)
-        methods |= {name: baseline_fuser(method) for name, method in BASELINES.items()}
-        table = flicker_table(methods, data)
-    except (ConfigError, DataSetError, WeightsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return reported("python -m training.steadiness", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write and print the table; returns the exit code."""
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    check_target(options.out)
+    import_files(options.modules)
+    found = find_named_pairs("--data", options.data)
+    methods = all_methods(named_networks(options.weights), baselines())
+    table, skipped = flicker_table(methods, clips(found))
+    for line in skipped:
+        print(f"skipped: {line}", file=sys.stderr)
     write_text(options.out, table)
     print(table)
-    return 0
+    return COULD_NOT_RUN if skipped else DONE
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fusion_ros.model.network import FusionNet
 from fusion_ros.model.onnx_file import read_onnx
 from fusion_ros.model.weights import load_weights, save_weights
 from training import evaluate, export, steadiness
-from training.data.pairs import DataSetError, PairFiles
+from training.data.pairs import DataSetError, PairFiles, find_pairs
 from training.ranks import mean_ranks, ranks, write_tables
 
 
@@ -231,3 +231,99 @@ def test_images_that_are_no_clip_are_refused(tmp_path, sizes, frame):
         pairs.append(PairFiles(f"clip/{number}", *files, frame=frame))
     with pytest.raises(DataSetError):
         steadiness.flicker_table({}, steadiness.clips(pairs))
+
+
+QUICK = ["--no-baselines", "--measures", "SD"]
+
+
+def evaluated(out, *arguments):
+    """Run `evaluate`; return its exit code and the images of the rows."""
+    code = main(["evaluate", *map(str, arguments), *QUICK, "--out", str(out)])
+    rows = (out / "per_image.csv").open(newline="", encoding="utf-8", errors="surrogateescape")
+    return code, [row["image"] for row in csv.DictReader(rows)]
+
+
+def test_a_damaged_pair_is_left_out_until_it_is_repaired(tmp_path, weights, capsys):
+    root = write_pairs(tmp_path / "pairs", count=3)
+    damaged = root / "vis" / "0001.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"")
+    arguments = ["--weights", weights, "--data", f"folders={root}"]
+    assert evaluated(tmp_path / "out", *arguments) == (2, ["0000", "0002"])
+    assert "0001.png" in capsys.readouterr().err
+    assert (tmp_path / "out" / "contact_sheet.png").is_file()
+    damaged.write_bytes(whole)
+    assert evaluated(tmp_path / "out", *arguments) == (0, ["0000", "0002", "0001"])
+
+
+@pytest.mark.parametrize("name", ["line\u2028end", "new\nline", "\udcff"])
+def test_any_file_name_is_continued(tmp_path, weights, name):
+    root = write_pairs(tmp_path / "pairs", count=1)
+    for camera in ("vis", "ir"):
+        (root / camera / "0000.png").rename(root / camera / f"{name}.png")
+    arguments = ["--weights", weights, "--data", f"folders={root}"]
+    for _ in range(2):
+        assert evaluated(tmp_path / "out", *arguments) == (0, [name])
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("per_image.csv", b"\xff\n"),
+        ("per_image.csv", b"method,image,SD\nuntrained,0000\n"),
+        ("per_image.csv", b'method,image,SD\nuntrained,0000,"1\n'),
+        ("weights.json", b"{"),
+        ("pairs.json", b"[]"),
+    ],
+)
+def test_damaged_results_are_named(tmp_path, weights, capsys, file, content):
+    root, out = write_pairs(tmp_path / "pairs", count=1), tmp_path / "out"
+    out.mkdir()
+    (out / file).write_bytes(content)
+    command = ["evaluate", "--weights", str(weights), "--data", f"folders={root}"]
+    assert main([*command, *QUICK, "--out", str(out)]) == 2
+    assert file in capsys.readouterr().err
+    assert (out / file).read_bytes() == content
+
+
+def test_two_methods_or_pairs_of_one_result_are_refused(tmp_path, weights):
+    root = write_pairs(tmp_path / "pairs", count=1)
+    average = weights.rename(tmp_path / "average.safetensors")
+    out = ["--out", str(tmp_path / "out")]
+    command = ["evaluate", "--weights", str(average), "--data", f"folders={root}", *out]
+    assert main([*command, "--measures", "SD"]) == 2  # a baseline has this name
+    for camera in ("vis", "ir"):
+        (root / camera / "0000.png").rename(root / camera / "a_b.png")
+        (root / camera / "a").mkdir()
+        (root / camera / "a" / "b.png").write_bytes((root / camera / "a_b.png").read_bytes())
+    assert main([*command, *QUICK]) == 2
+
+
+def test_export_refuses_names_with_folders_and_rounding_in_place(tmp_path, weights):
+    before = weights.read_bytes()
+    command = ["export", "--weights", str(weights), "--out", str(tmp_path / "ship"), "--name"]
+    for name in ("../up", "a/b"):
+        assert main([*command, name]) == 2
+    assert not (tmp_path / "ship").exists()
+    here = ["export", "--weights", str(weights), "--out", str(tmp_path)]
+    assert main([*here, "--name", "untrained", "--half"]) == 2
+    assert weights.read_bytes() == before
+
+
+def test_frames_of_a_clip_are_in_the_order_of_their_numbers(tmp_path):
+    root = write_pairs(tmp_path / "pairs", count=3)
+    for camera in ("vis", "ir"):
+        for old, new in zip(("0000", "0001", "0002"), ("f_2", "f_10", "f_9"), strict=True):
+            (root / camera / f"{old}.png").rename(root / camera / f"{new}.png")
+    (frames,) = steadiness.clips(find_pairs("folders", root)).values()
+    assert [pair.name for pair in frames] == ["f_2", "f_9", "f_10"]
+
+
+def test_a_clip_of_two_sizes_is_left_out_and_ends_with_2(tmp_path, capsys):
+    root, out = tmp_path / "clips", tmp_path / "flicker.md"
+    for clip in ("good", "odd"):
+        write_pairs(root / clip, count=2)
+    write_pairs(root / "odd", count=1, width=96)
+    assert steadiness.main(["--data", f"m3svd={root}", "--out", str(out)]) == 2
+    assert "0001.png" in capsys.readouterr().err
+    assert out.read_text().splitlines()[2] == "| method | good |"

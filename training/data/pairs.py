@@ -13,6 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from fusion_ros.files.limits import MAX_TEXT_BYTES
+from fusion_ros.files.reading import (
+    MalformedFileError,
+    UnreadableFileError,
+    parse_text,
+    read_bytes,
+)
 from fusion_ros.recordings.file_pairs import find_pairs as find_file_pairs
 from fusion_ros.recordings.image_files import IMAGES, VIDEOS
 from fusion_ros.recordings.matching import MatchError, Matching
@@ -24,7 +31,7 @@ class PairFiles:
     """One aligned pair: two image files, or frame ``frame`` of two videos.
 
     Attributes:
-        name: unique name within the data set, for tables and errors.
+        name: path of the visible file below its folder, without suffix; unique in the data set.
         visible: image or video file.
         thermal: file of the same type.
         frame: frame number in a video, None for images.
@@ -40,7 +47,7 @@ class PairFiles:
 
 @dataclass
 class Pairs:
-    """Pairs of a root folder in name order, and a line for each skipped file."""
+    """Pairs of a root folder in natural order of their names, and a line for each skipped file."""
 
     source: str
     pairs: list[PairFiles] = field(default_factory=list)
@@ -334,9 +341,11 @@ def find_named_pairs(option: str, text: str, split: Path | None = None) -> Pairs
 
 
 def _keep_split(found: Pairs, split: Path) -> None:
-    if not split.is_file():
-        raise DataSetError(f"{found.source}: split file {split} does not exist")
-    wanted = [line.split()[0] for line in split.read_text().splitlines() if line.strip()]
+    try:
+        lines = parse_text(read_bytes(split, MAX_TEXT_BYTES)).splitlines()
+    except (UnreadableFileError, MalformedFileError) as error:
+        raise DataSetError(f"{found.source}: split file {split}: {error}") from error
+    wanted = [line.split()[0] for line in lines if line.strip()]
     if not wanted:
         raise DataSetError(f"{found.source}: split file {split} is empty")
     known = {}
@@ -344,13 +353,12 @@ def _keep_split(found: Pairs, split: Path) -> None:
         known[pair.name] = pair
         for depth in (1, 2, 3, 4):
             known.setdefault("/".join(pair.visible.with_suffix("").parts[-depth:]), pair)
-    kept = {}
+    kept = set()
     for line in wanted:
         tail = Path(line).with_suffix("").as_posix()
         # The lists of RoadScene name `vis`; the better images are in `vis_hr`.
-        found_pair = known.get(tail) or known.get(tail.replace("/vis/", "/vis_hr/"))
-        if found_pair is not None:
-            kept[found_pair.name] = found_pair
+        places = (line, tail, tail.replace("/vis/", "/vis_hr/"))
+        kept |= {known[place].name for place in places if place in known}
     if not kept:
         raise DataSetError(f"{found.source}: none of the {len(wanted)} lines of {split} is a pair")
-    found.pairs = [kept[name] for name in sorted(kept)]
+    found.pairs = [pair for pair in found.pairs if pair.name in kept]
