@@ -16,13 +16,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from fusion_ros.cli.argument_types import whole_number
+from fusion_ros.cli.exit_codes import COULD_NOT_RUN, DONE, reported
 from fusion_ros.detection import (
     LAYOUTS,
     Detection,
@@ -30,15 +32,16 @@ from fusion_ros.detection import (
     OnnxDetector,
     evaluate,
     overlap,
+    read_class_names,
     read_labels,
     require_evaluator,
 )
-from fusion_ros.files.writing import write_json
+from fusion_ros.files.writing import check_target, write_json
 from fusion_ros.metrics.objects import object_contrast
 from training.config_file import import_files
 from training.contact_sheet import with_colour_of
 from training.data.pairs import DataSetError, PairFiles, match_folders
-from training.data.reading import read_pair, read_thermal
+from training.data.reading import read_pair
 from training.evaluate import Fuser, grey, named_networks
 
 MERGED = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle"}
@@ -57,22 +60,55 @@ Contrasts = Mapping[str, Mapping[Key, Mapping[str, np.ndarray]]]
 
 @dataclass(frozen=True)
 class LabelledPair:
-    """A pair of a set and its labels, in pixels of the thermal image."""
+    """A pair of a set and its labels, in units of the label file."""
 
     key: Key
     files: PairFiles
     labels: LabelledImage
 
 
-def find_labelled_pairs(text: str, classes: Sequence[str] | None = None) -> list[LabelledPair]:
+@dataclass(frozen=True)
+class Measured:
+    """What was found in the images of all pairs.
+
+    Attributes:
+        boxes: of every input, `late` included.
+        contrasts: of the labelled objects in every input.
+        labels: in pixels of the images.
+        skipped: a line for each pair that cannot be read.
+    """
+
+    boxes: dict[str, dict[Key, list[Detection]]]
+    contrasts: Contrasts
+    labels: dict[Key, LabelledImage]
+    skipped: list[str]
+
+
+def find_sets(texts: Sequence[str], names: Sequence[str] | None = None) -> list[LabelledPair]:
+    """Return the labelled pairs of all ``NAME=VISIBLE,THERMAL,LABELS``.
+
+    Raises:
+        DataSetError: a name is used twice or reserved; see `find_labelled_pairs`.
+    """
+    pairs: list[LabelledPair] = []
+    used = {POOLED}
+    for text in texts:
+        pairs += find_labelled_pairs(text, names)
+        if (name := text.partition("=")[0]) in used:
+            raise DataSetError(f"--set has the name {name!r} twice, or it is {POOLED!r}")
+        used.add(name)
+    return pairs
+
+
+def find_labelled_pairs(text: str, names: Sequence[str] | None = None) -> list[LabelledPair]:
     """Return the labelled pairs of ``NAME=VISIBLE,THERMAL,LABELS``.
 
     Args:
         text: name of the set, two folders of images, and COCO JSON or a folder of YOLO files.
-        classes: class names by number, for YOLO files.
+        names: class names by number, for YOLO files.
 
     Raises:
-        DataSetError: the text is of another form, or a labelled image has no pair, or more.
+        DataSetError: the text is of another form, or a labelled image has no pair or several.
     """
     name, equals, rest = text.partition("=")
     paths = rest.split(",")
@@ -80,44 +116,79 @@ def find_labelled_pairs(text: str, classes: Sequence[str] | None = None) -> list
         raise DataSetError(f"--set has {text!r}; allowed is NAME=VISIBLE,THERMAL,LABELS")
     visible, thermal, labels = map(Path, paths)
     found = match_folders(name, visible, thermal, resize_visible=True)
-    by_name: dict[str, PairFiles] = {}
+    for problem in found.problems:
+        print(f"skipped: {problem}", file=sys.stderr)
+    by_name: dict[str, list[PairFiles]] = {}
     for pair in found:
-        own = Path(pair.name).name  # labels name the file without its folder
-        if own in by_name:
-            raise DataSetError(f"set {name}: {visible} has two images called {own}")
-        by_name[own] = pair
+        by_name.setdefault(pair.visible.stem, []).append(pair)
     try:
-        images = [p.renamed(MERGED) for p in read_labels(labels, classes)]
+        images = [p.renamed(MERGED) for p in read_labels(labels, names)]
     except (OSError, ValueError) as error:
         raise DataSetError(f"set {name}: {error}") from error
     absent = sorted(p.name for p in images if p.name not in by_name)
     if absent:
         raise DataSetError(f"set {name}: {labels} has {absent[0]}, which is not in {visible}")
-    pairs = []
     for image in images:
-        files = by_name[image.name]
-        height, width = read_thermal(files.thermal).shape
-        pairs.append(LabelledPair((name, image.name), files, image.at(width, height)))
-    return pairs
+        if len(by_name[image.name]) > 1:
+            places = " and ".join(str(pair.visible) for pair in by_name[image.name])
+            raise DataSetError(
+                f"set {name}: {labels} has {image.name}, and {places} are called {image.name}"
+            )
+    return [LabelledPair((name, p.name), by_name[p.name][0], p) for p in images]
 
 
 def detect_all(
     detector: OnnxDetector, pairs: Sequence[LabelledPair], fusers: Mapping[str, Fuser]
-) -> tuple[dict[str, dict[Key, list[Detection]]], Contrasts]:
-    """Return the boxes in every input of every pair, `late` included, and the contrasts."""
+) -> Measured:
+    """Return the boxes and contrasts in every input of every pair.
+
+    Raises:
+        DataSetError: no pair can be read.
+    """
     images_of = ("visible", "thermal", *fusers)
     found: dict[str, dict[Key, list[Detection]]] = {name: {} for name in (*images_of, LATE)}
     contrasts: dict[str, dict[Key, dict[str, np.ndarray]]] = {name: {} for name in images_of}
+    labels: dict[Key, LabelledImage] = {}
+    skipped: list[str] = []
     for pair in pairs:
-        visible, thermal = read_pair(pair.files)[0]
+        try:
+            visible, thermal = read_pair(pair.files)[0]
+        except DataSetError as error:
+            skipped.append(f"set {pair.key[0]}: {error}")
+            continue
+        labels[pair.key] = pair.labels.at(thermal.shape[1], thermal.shape[0])
         images = {"visible": visible, "thermal": cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB)}
         for name, fuser in fusers.items():
             images[name] = with_colour_of(visible, fuser(pair.files.name, visible, thermal))
         for name, image in images.items():
             found[name][pair.key] = detector.detect(image)
-            contrasts[name][pair.key] = contrast_by_class(image, pair.labels)
+            contrasts[name][pair.key] = contrast_by_class(image, labels[pair.key])
         found[LATE][pair.key] = pooled_boxes(found["visible"][pair.key], found["thermal"][pair.key])
-    return found, contrasts
+    if not labels:
+        raise DataSetError(f"no pair can be read; first: {skipped[:1]}")
+    return Measured(found, contrasts, labels, skipped)
+
+
+def known_to(
+    detector: OnnxDetector, labels: Mapping[Key, LabelledImage]
+) -> dict[Key, LabelledImage]:
+    """Return the labels of the detector's classes; others are printed.
+
+    Raises:
+        DataSetError: the detector has none of the classes.
+    """
+    if detector.names is None:
+        return dict(labels)
+    known = {MERGED.get(name, name) for name in detector.names}
+    labelled = {name for image in labels.values() for name in image.classes}
+    if not labelled & known:
+        raise DataSetError(
+            f"detector {detector.model} has none of the labelled classes {sorted(labelled)[:10]}; "
+            "--classes names its classes"
+        )
+    if labelled - known:
+        print(f"{detector.model} lacks the classes {', '.join(sorted(labelled - known))}")
+    return {key: replace(image, classes=image.classes & known) for key, image in labels.items()}
 
 
 def contrast_by_class(image: np.ndarray, labels: LabelledImage) -> dict[str, np.ndarray]:
@@ -221,16 +292,16 @@ def differences(
 
 def report(
     title: str,
-    found: Found,
-    contrasts: Contrasts,
-    pairs: Sequence[LabelledPair],
+    measured: Measured,
+    all_labels: Mapping[Key, LabelledImage],
     fused: Sequence[str],
     resamples: int,
 ) -> dict[str, dict]:
     """Print the tables of one detector; return all figures by set."""
     result: dict[str, dict] = {}
-    for group in (*dict.fromkeys(p.key[0] for p in pairs), POOLED):
-        labels = {p.key: p.labels for p in pairs if group in (p.key[0], POOLED)}
+    found, contrasts = measured.boxes, measured.contrasts
+    for group in (*dict.fromkeys(key[0] for key in all_labels), POOLED):
+        labels = {key: own for key, own in all_labels.items() if group in (key[0], POOLED)}
         values = average_precisions(found, labels)
         columns = list(values["visible"])
         if not columns:
@@ -275,32 +346,42 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--modules", nargs="*", default=[], help="Python files that register the layouts"
     )
-    parser.add_argument("--resamples", type=int, default=200, help="for the intervals; 0 is none")
+    parser.add_argument(
+        "--resamples", type=whole_number(0), default=200, help="for the intervals; 0 is none"
+    )
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     options = parser.parse_args(arguments)
-    try:
-        require_evaluator()
-        import_files(options.modules)
-        if options.out:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-        names = options.classes.read_text().splitlines() if options.classes else None
-        pairs = [pair for text in options.sets for pair in find_labelled_pairs(text, names)]
-        fusers = named_networks(options.weights, options.precision)
-        result = {}
-        for path in options.detector:
-            detector = OnnxDetector(
-                path, layout=options.detector_layout, classes=names, merge=MERGED
-            )
-            found, contrasts = detect_all(detector, pairs, fusers)
-            result[path.stem] = report(
-                path.stem, found, contrasts, pairs, list(fusers), options.resamples
-            )
-        if options.out:
-            write_json(options.out, result, indent=1)
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return reported("python -m training.detect", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print and write the figures; returns the exit code."""
+    require_evaluator()
+    import_files(options.modules)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        check_target(options.out)
+    stems = [path.stem for path in options.detector]
+    if len(set(stems)) < len(stems):
+        raise DataSetError(f"--detector has two files called {max(stems, key=stems.count)}")
+    names = read_class_names(options.classes) if options.classes else None
+    pairs = find_sets(options.sets, names)
+    fusers = named_networks(options.weights, options.precision)
+    if taken := {"visible", "thermal", LATE} & set(fusers):
+        raise DataSetError(f"--weights has a file called {min(taken)}, as an input is; rename it")
+    result = {}
+    skipped: list[str] = []
+    for path in options.detector:
+        detector = OnnxDetector(path, layout=options.detector_layout, classes=names, merge=MERGED)
+        measured = detect_all(detector, pairs, fusers)
+        skipped = measured.skipped
+        labels = known_to(detector, measured.labels)
+        result[path.stem] = report(path.stem, measured, labels, list(fusers), options.resamples)
+    for line in skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    if options.out:
+        write_json(options.out, result, indent=1)
+    return COULD_NOT_RUN if skipped else DONE
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ pycocotools (extra `detectors`).
 
 from fusion_ros.detection.detector import FLOOR, Detection, DetectorError, OnnxDetector, overlap
 from fusion_ros.detection.evaluation import ClassScores, evaluate, require_evaluator
-from fusion_ros.detection.labels import LabelledBox, LabelledImage, read_labels
+from fusion_ros.detection.labels import LabelledBox, LabelledImage, read_class_names, read_labels
 from fusion_ros.detection.layouts import LAYOUTS
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "OnnxDetector",
     "evaluate",
     "overlap",
+    "read_class_names",
     "read_labels",
     "require_evaluator",
 ]

@@ -87,6 +87,22 @@ def read_labels(path: Path, names: Sequence[str] | None = None) -> list[Labelled
     return labelled_images
 
 
+def read_class_names(path: Path) -> list[str]:
+    """Read class names, one a line.
+
+    Raises:
+        ValueError: the file cannot be read or is empty; the message names it.
+    """
+    try:
+        lines = parse_text(read_bytes(path)).splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"class names {path}: {error}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise ValueError(f"class names {path}: the file is empty; required is one name per line")
+    return names
+
+
 def _coco(path: Path) -> list[LabelledImage]:
     content = parse_json(read_bytes(path, MAX_LABEL_BYTES))
     images, categories, annotations = (

@@ -18,10 +18,10 @@ from fusion_ros.detection import (
     OnnxDetector,
     evaluate,
     overlap,
+    read_class_names,
     read_labels,
     require_evaluator,
 )
-from fusion_ros.files.reading import parse_text, read_bytes
 from fusion_ros.files.tables import new_table
 from fusion_ros.replay.gallery import PANELS, Moment, keep_moment, with_boxes
 from fusion_ros.replay.log import PairEntry
@@ -63,7 +63,7 @@ class DetectorSink(FusedSink):
         confidence: float = 0.25,
         frame_names: Sequence[str] | None = None,
     ) -> None:
-        names = _class_names(Path(classes)) if classes is not None else None
+        names = read_class_names(Path(classes)) if classes is not None else None
         self._detector = OnnxDetector(Path(model), layout=layout, classes=names, merge=merge)
         self._confidence = confidence
         self._labels: dict[int, LabelledImage] | None = None
@@ -213,17 +213,6 @@ class DetectorSink(FusedSink):
         self._misses.append((count, keep_moment(pair, *panels, why=why)))
         self._misses.sort(key=lambda item: -item[0])
         del self._misses[_MOST_MISSES_SHOWN:]
-
-
-def _class_names(path: Path) -> list[str]:
-    try:
-        lines = parse_text(read_bytes(path)).splitlines()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"class names {path}: {error}") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise ValueError(f"class names {path}: the file is empty; required is one name per line")
-    return names
 
 
 def _of_the_model(

@@ -17,14 +17,13 @@ import yaml
 
 from fusion_ros.calibration.files import CalibrationFileError, load_calibration
 from fusion_ros.calibration.imports import import_camera_info, import_extrinsic, import_kalibr
-from fusion_ros.detection import read_labels
+from fusion_ros.detection import read_class_names, read_labels
 from fusion_ros.model.config import FusionNetConfig
 from fusion_ros.model.network import FusionNet
 from fusion_ros.model.weights import METADATA_KEY, WeightsError, load_weights, save_weights
 from fusion_ros.parameters import FuseParameters, ParameterError
 from fusion_ros.parameters.files import read_parameters
 from fusion_ros.replay.compare import compare_runs
-from fusion_ros.replay.detection import _class_names
 from fusion_ros.replay.gate import Gate
 from fusion_ros.thermal.zones import ZoneFileError, load_zones
 from training.config import ConfigError
@@ -215,6 +214,6 @@ READERS = {
         lambda path: read_labels(path.parent, ["person", "car"]), ValueError, "000.txt",
         ["0 0.5 0.5 0.1 0.1", "1 0.2 0.2 0.1 0.1"], as_lines,
     ),
-    "classes": Reader(_class_names, ValueError, "classes.txt", ["person", "car"], as_lines),
+    "classes": Reader(read_class_names, ValueError, "classes.txt", ["person", "car"], as_lines),
     "weights": Reader(load_weights, WeightsError, "w.safetensors", METADATA, as_weights),
 }  # fmt: skip

@@ -141,20 +141,60 @@ def test_a_layout_that_does_not_match_the_detector_is_refused(tmp_path, weights,
     assert detect.main([*arguments, "--detector-layout", "nanodet"]) == 2
 
 
-def test_labels_of_another_size_and_of_yolo_are_scaled_to_the_thermal_image(tmp_path, scene):
-    path = tmp_path / "labels.json"
-    labels = json.loads(path.read_text())
-    labels["images"][0] |= {"width": 128, "height": 32}
-    path.write_text(json.dumps(labels))
-    (tmp_path / "yolo").mkdir()
-    (tmp_path / "yolo" / "a.txt").write_text("1 0.3125 0.75 0.125 0.5\n")
-    of_yolo = scene.replace("labels.json", "yolo")
-    for text in (scene, of_yolo):
-        first = detect.find_labelled_pairs(text, ["bulb", "lamp"])[0]
-        assert first.labels.boxes == (LabelledBox((16.0, 32.0, 24.0, 64.0), "lamp"),)
-
-
 def test_a_labelled_image_that_is_absent_is_named(tmp_path, scene):
     (tmp_path / "vis" / "b.png").unlink()
     with pytest.raises(detect.DataSetError, match=r"has b"):
         detect.find_labelled_pairs(scene)
+
+
+def ap50_of_thermal(tmp_path, weights, *arguments) -> tuple[int, dict]:
+    model, out = bright_cells(tmp_path / "lamps.onnx"), tmp_path / "figures.json"
+    command = ["--weights", str(weights), "--detector", str(model), "--resamples", "0"]
+    code = detect.main([*command, *map(str, arguments), "--out", str(out)])
+    return code, json.loads(out.read_text())["lamps"]["pooled"]["ap50"]["thermal"]
+
+
+def test_labels_are_scaled_to_the_images(tmp_path, weights, scene):
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    for image in labels["images"]:
+        image.update(width=128, height=32)
+    labels["annotations"][0]["bbox"] = [64, 8, 32, 8]
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    code, values = ap50_of_thermal(tmp_path, weights, "--set", scene)
+    assert (code, values["lamp"]) == (0, pytest.approx(100))
+
+
+def test_yolo_labels_have_the_names_of_the_class_file(tmp_path, weights, scene):
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "a.txt").write_text("0 0.625 0.375 0.25 0.25\n")
+    (tmp_path / "names").write_text("lamp\n")
+    text = scene.replace("labels.json", "yolo")
+    code, values = ap50_of_thermal(
+        tmp_path, weights, "--set", text, "--classes", tmp_path / "names"
+    )
+    assert (code, values["lamp"]) == (0, pytest.approx(100))
+
+
+def test_a_damaged_pair_is_left_out_and_ends_with_2(tmp_path, weights, scene):
+    (tmp_path / "vis" / "b.png").write_bytes(b"")
+    code, values = ap50_of_thermal(tmp_path, weights, "--set", scene)
+    assert (code, values["lamp"]) == (2, pytest.approx(100))
+
+
+def test_names_that_stand_for_two_things_are_refused(tmp_path, weights, scene):
+    model = bright_cells(tmp_path / "lamps.onnx")
+    (tmp_path / "other").mkdir()
+    twin = bright_cells(tmp_path / "other" / "lamps.onnx")
+    late = tmp_path / "late.safetensors"
+    late.write_bytes(weights.read_bytes())
+    base = ["--weights", str(weights), "--detector", str(model), "--set"]
+    assert detect.main([*base, scene, scene]) == 2
+    assert detect.main([*base, scene.replace("night=", "pooled=")]) == 2
+    assert detect.main(["--weights", str(late), *base[2:], scene]) == 2
+    assert detect.main([*base[:4], str(twin), "--set", scene]) == 2
+
+
+def test_labels_without_a_class_of_the_detector_are_refused(tmp_path, weights, scene):
+    model = bright_cells(tmp_path / "lamps.onnx", names="{0: 'zebra'}")
+    command = ["--weights", str(weights), "--detector", str(model), "--set", scene]
+    assert detect.main(command) == 2
