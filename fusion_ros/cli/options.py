@@ -106,6 +106,10 @@ def add_weights(parser: Group) -> None:
     """Add `--preset` or `--weights`, the network."""
     add_options(
         parser.add_mutually_exclusive_group(),
-        opt("--preset NAME", "network whose shipped weights are used: compact (default) or paper"),
+        opt(
+            "--preset NAME",
+            "network whose shipped weights are used: compact (default), compact_permissive (for "
+            "products) or paper",
+        ),
         opt("--weights FILE", "weights of your own, a .safetensors file"),
     )

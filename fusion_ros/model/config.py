@@ -123,9 +123,23 @@ class FusionNetConfig:
         return cls(**values)
 
 
+_COMPACT = FusionNetConfig(
+    layout="blend",
+    visible_channels=1,
+    output_channels=1,
+    widths=(16, 32, 48, 64, 96),
+    activation="relu",
+    downsampling="strided_conv",
+    decoder_groups=4,
+    head_channels=0,
+    bias=True,
+    padding="replicate",
+)
+
 #: `paper`: the published network with its 15 771 520 weights (widths and groups from the authors'
 #: public code). `compact`: the default of this package; it fuses luma, keeps the colour of the
 #: visible image, and blends the pixels of the sources (reasons: `training/EXPERIMENTS.md`).
+#: `compact_permissive`: the same network, trained only on data whose terms allow products.
 PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
     {
         "paper": FusionNetConfig(
@@ -140,18 +154,8 @@ PRESETS: Mapping[str, FusionNetConfig] = MappingProxyType(
             bias=False,
             padding="zeros",
         ),
-        "compact": FusionNetConfig(
-            layout="blend",
-            visible_channels=1,
-            output_channels=1,
-            widths=(16, 32, 48, 64, 96),
-            activation="relu",
-            downsampling="strided_conv",
-            decoder_groups=4,
-            head_channels=0,
-            bias=True,
-            padding="replicate",
-        ),
+        "compact": _COMPACT,
+        "compact_permissive": _COMPACT,
     }
 )
 

@@ -35,7 +35,8 @@ class NetworkParameters:
     preset: str = parameter(
         "compact",
         "Network to run, with its shipped weights. `compact`: a small, fast network trained for "
-        "this package. `paper`: the architecture as published.",
+        "this package. `compact_permissive`: the same network, trained only on data whose terms "
+        "allow products. `paper`: the architecture as published.",
         choices=tuple(PRESETS),
     )
     weights: str = parameter(

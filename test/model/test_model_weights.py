@@ -282,6 +282,6 @@ def test_the_error_for_a_preset_without_weights_names_training(
 )
 def test_shipped_weights_load_with_complete_metadata(path: Path) -> None:
     metadata = load_weights(path).metadata
-    assert metadata.preset == path.stem
+    assert PRESETS[metadata.preset] == PRESETS[path.stem]
     assert metadata.training_data
     assert metadata.version
