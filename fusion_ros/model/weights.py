@@ -46,7 +46,8 @@ class WeightsMetadata:
     """Metadata of a weights file.
 
     Attributes:
-        preset: name of the preset that the config equals, or "custom".
+        preset: name of the preset that the config equals, or "custom"; of several presets the one
+            that the file is named after, else the first.
         config: shape of the network.
         training_data: training data and its terms.
         metrics: measured values by name, for instance {"tno21_qw": 0.82}.
@@ -168,9 +169,10 @@ def save_weights(
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise WeightsError(f"weights file {path}: {name} would hold NaN or infinity")
-    name = next((name for name, config in PRESETS.items() if config == net.config), "custom")
+    presets = [name for name, config in PRESETS.items() if config == net.config] or ["custom"]
+    stem = Path(path).stem
     metadata = WeightsMetadata(
-        preset=name,
+        preset=stem if stem in presets else presets[0],
         config=net.config,
         training_data=training_data,
         metrics=dict(metrics),
