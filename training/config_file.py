@@ -145,7 +145,7 @@ def _unknown(where: str, key: str, known: Iterable[str]) -> str:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has an annotated type; numbers are finite, and True is none."""
+    """Return whether a value has an annotated type; numbers are finite, and True is not one."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (UnionType, typing.Union):
         return any(_fits(value, each) for each in inner)

@@ -133,7 +133,7 @@ def evaluate_set(
     """Score the methods on one data set; write tables, images and the sheet to ``out``.
 
     Returns:
-        The number of pairs that were skipped, since a file of theirs cannot be used.
+        The number of skipped pairs, of which a file cannot be used.
     """
     out.mkdir(parents=True, exist_ok=True)
     _refuse_equal_results(pairs)
@@ -188,7 +188,7 @@ def _refuse_equal_results(pairs: Pairs) -> None:
         other = names.setdefault(image_path(Path(), "", pair.name).name, pair.name)
         if other != pair.name:
             raise DataSetError(
-                f"{pairs.source}: the pairs {other} and {pair.name} have one name of results; "
+                f"{pairs.source}: the pairs {other} and {pair.name} would share a result file; "
                 "rename a file"
             )
 
@@ -226,7 +226,7 @@ class ScoreRows:
         except (ValueError, csv.Error) as error:
             if isinstance(error, DataSetError):
                 raise
-            raise DataSetError(f"{path} is no table of scores ({error}); remove it") from error
+            raise DataSetError(f"{path} is not a table of scores ({error}); remove it") from error
         if text != whole:
             os.truncate(path, len(whole.encode("utf-8", "surrogateescape")))
 
@@ -248,7 +248,7 @@ class ScoreRows:
 
 
 def _text_of(path: Path) -> str:
-    """Return the text of a table; names of files may be no UTF-8."""
+    """Return the text of a table; names of files may not be UTF-8."""
     return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
@@ -280,7 +280,7 @@ def _check_identity(out: Path, what: str, identity: dict[str, Any], fixed: set[s
     try:
         before = json.loads(stored.read_bytes()) if stored.is_file() else {}
     except ValueError as error:
-        raise DataSetError(f"{stored} is no JSON ({error}); remove it") from error
+        raise DataSetError(f"{stored} is not JSON ({error}); remove it") from error
     if not isinstance(before, dict):
         raise DataSetError(f"{stored} holds a {type(before).__name__}; remove it")
     changed = [

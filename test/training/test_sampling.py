@@ -16,8 +16,8 @@ from training.run.step import images_on_device
 @pytest.fixture
 def pack(tmp_path) -> Pack:
     """One standing scene: its second frame is its first."""
-    picture = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
-    frame = np.repeat(picture[..., None], 3, axis=2), picture
+    image = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
+    frame = np.repeat(image[..., None], 3, axis=2), image
     with PackWriter(tmp_path) as writer:
         writer.add("clip/0", "m3svd_video", [frame, frame])
     return Pack(tmp_path)
@@ -40,8 +40,8 @@ def test_frames_that_follow_lie_in_the_second_half_and_are_treated_alike(pack) -
 
 
 def test_the_second_half_has_the_next_frames(tmp_path) -> None:
-    picture = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
-    frames = [(np.repeat(grey[..., None], 3, axis=2), grey) for grey in (picture, picture + 10)]
+    image = np.random.default_rng(0).integers(60, 200, (48, 64), dtype=np.uint8)
+    frames = [(np.repeat(grey[..., None], 3, axis=2), grey) for grey in (image, image + 10)]
     with PackWriter(tmp_path) as writer:
         writer.add("clip/0", "m3svd_video", frames)
     batch = consecutive(Pack(tmp_path), Augmentation(zoom_chance=0.0))
